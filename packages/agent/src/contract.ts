@@ -1,0 +1,28 @@
+import type { Disposable, Event } from "@tulle/base";
+
+/** A workload's X.509 SVID with all that a TLS endpoint needs. PEM text; the key never leaves the workload. */
+export interface Svid {
+  /** `spiffe://<trust domain>/ns/<namespace>/sa/<service account>` */
+  readonly spiffeId: string;
+  /** Leaf first. */
+  readonly certificateChainPem: string;
+  readonly privateKeyPem: string;
+  /** Roots that peers are verified against; several during a root rotation. */
+  readonly trustBundlePem: string;
+  /** Milliseconds since the epoch. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** Hexadecimal, as Node.js prints it. */
+  readonly serialNumber: string;
+}
+
+/**
+ * Holds a workload's identity and keeps it fresh: renewed at half of its life (with jitter), retried with back-off,
+ * persisted (0600) so that a restart without the control plane keeps its identity.
+ */
+export interface WorkloadIdentity extends Disposable {
+  /** The current SVID. Throws `unavailable` AGENT_NO_IDENTITY before the first one. */
+  current(): Svid;
+  /** Fires after `current()` shows the new one. */
+  readonly onRotated: Event<Svid>;
+}

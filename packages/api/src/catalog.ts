@@ -1,0 +1,82 @@
+/**
+ * The model of what is registered: services and their instances, whatever registry dialect they came through. The
+ * registry produces it, translation reads it; neither knows the other.
+ */
+
+/** Worst first wins: `maintenance` and `critical` instances get no traffic, `warning` ones do (Consul's meaning). */
+export type HealthStatus = "passing" | "warning" | "critical" | "maintenance";
+
+/** Application protocols that decide how traffic is carried; the vocabulary of Istio's port names. */
+export type AppProtocol = "http" | "http2" | "grpc" | "https" | "tls" | "tcp";
+
+export interface Address {
+  /** IPv4 or IPv6 literal, or a DNS name for external instances. */
+  readonly host: string;
+  /** 1 to 65535. */
+  readonly port: number;
+}
+
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subzone: string;
+}
+
+/** One running copy of a service. Immutable: a change makes a new object. */
+export interface Instance {
+  /** Unique in the mesh: `<node>/<service id>`. */
+  readonly id: string;
+  readonly service: string;
+  readonly namespace: string;
+  /** Where the application itself listens: what Consul's API and DNS answer. */
+  readonly address: Address;
+  /** Where its sidecar takes mutual TLS; absent for instances outside the mesh. */
+  readonly meshAddress?: Address;
+  /** Service port that this instance serves, when it was declared apart from the application's own port. */
+  readonly servicePort?: number;
+  readonly protocol: AppProtocol;
+  /** Consul's Meta, or a pod's labels. Subsets select on these; `version` is derived from tags when not given. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly serviceAccount: string;
+  /** Relative share of traffic, 0 to 65535; default 1. */
+  readonly weight: number;
+  readonly health: HealthStatus;
+  readonly locality?: Locality;
+}
+
+/** Whether traffic may be sent to an instance in this state. */
+export function isServing(health: HealthStatus): boolean {
+  return health === "passing" || health === "warning";
+}
+
+export interface ServicePort {
+  readonly number: number;
+  readonly name: string;
+  readonly protocol: AppProtocol;
+}
+
+/** A service as registered: its instances and the ports that callers may name. */
+export interface CatalogService {
+  readonly name: string;
+  readonly namespace: string;
+  /**
+   * Ports that callers may name. A service none of whose instances declared a service port is *portless* (Consul's
+   * model): it has one port here, and any port that a caller names means it.
+   */
+  readonly ports: readonly ServicePort[];
+  readonly portless: boolean;
+  /** Ordered by id. Includes unhealthy ones. */
+  readonly instances: readonly Instance[];
+}
+
+/** Read side of the registry, as translation and DNS need it. */
+export interface Catalog {
+  /** The service, or undefined when nothing is registered under that name. */
+  service(namespace: string, name: string): CatalogService | undefined;
+  services(): Iterable<CatalogService>;
+}
+
+/** What changed: the services whose instances, health or ports differ now. Sent after the catalog shows the change. */
+export interface CatalogChange {
+  readonly services: readonly { readonly namespace: string; readonly name: string }[];
+}

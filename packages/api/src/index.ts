@@ -1,0 +1,3 @@
+export * from "./catalog.js";
+export * from "./kind.js";
+export * from "./status.js";

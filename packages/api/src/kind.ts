@@ -1,0 +1,86 @@
+/** Where in an object something is wrong, in the notation of `kubectl`: `spec.http[0].route[1].weight`. */
+export interface Violation {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** The standard object metadata that Tulle keeps. Fields it does not know are dropped on write. */
+export interface ObjectMeta {
+  readonly name: string;
+  /** Empty for cluster-scoped kinds. */
+  readonly namespace: string;
+  readonly uid: string;
+  /** Opaque to users; the store's revision as a decimal string. */
+  readonly resourceVersion: string;
+  /** Counts changes of `spec`, from 1. */
+  readonly generation: number;
+  /** RFC 3339. */
+  readonly creationTimestamp: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly finalizers?: readonly string[];
+  readonly ownerReferences?: readonly unknown[];
+}
+
+/** A stored object, in its kind's storage version. `spec` is valid by its kind's schema. */
+export interface MeshObject<Spec = unknown> {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: ObjectMeta;
+  readonly spec: Spec;
+  /** Parts beside `spec` for the core kinds (`data`, `type`, `involvedObject` …); status is computed when read. */
+  readonly extra?: Readonly<Record<string, unknown>>;
+}
+
+/** What came out of checking an object that a user wrote. */
+export type Checked<Spec> =
+  | {
+      readonly ok: true;
+      readonly spec: Spec;
+      readonly extra?: Readonly<Record<string, unknown>>;
+      readonly warnings: readonly string[];
+    }
+  | { readonly ok: false; readonly violations: readonly Violation[]; readonly warnings: readonly string[] };
+
+export interface Column {
+  readonly name: string;
+  /** OpenAPI type, as in Kubernetes' tables. */
+  readonly type: "string" | "integer" | "date";
+  readonly description: string;
+  /** 0 = always shown; 1 = only with `-o wide`. */
+  readonly priority: number;
+  readonly cell: (object: MeshObject, now: number) => string | number;
+}
+
+/**
+ * Everything the rest of the house needs to know about a kind. The resource API, kubectl's discovery, the CLI and
+ * translation derive from this table and name no kind themselves.
+ */
+export interface Kind<Spec = unknown> {
+  /** `networking.istio.io`; empty for the core group. */
+  readonly group: string;
+  /** First = preferred by discovery; all are accepted and served. */
+  readonly versions: readonly string[];
+  /** The version that objects are stored in. */
+  readonly storageVersion: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly singular: string;
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  readonly scope: "Namespaced" | "Cluster";
+  readonly columns: readonly Column[];
+  /**
+   * Checks a raw object (parsed JSON; hostile). Reports **all** violations, none with a path outside the object, and
+   * warns of deprecated fields, which it rewrites to their successors in the returned spec.
+   */
+  readonly check: (raw: Readonly<Record<string, unknown>>) => Checked<Spec>;
+}
+
+/** Names one object, whatever its version. */
+export interface ObjectKey {
+  readonly group: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+}

@@ -1,0 +1,70 @@
+/** What `GET /tulle/v1/info` answers: all that a workload or a tool needs to find its way. */
+export interface MeshInfo {
+  readonly version: string;
+  readonly trustDomain: string;
+  readonly domainSuffix: string;
+  /** `host:port` each. */
+  readonly addresses: {
+    readonly http: string;
+    readonly dns: string;
+    readonly xds: string;
+    /** Plaintext xDS on loopback, development mode only. */
+    readonly xdsPlaintext?: string;
+  };
+  /** Roots that the control plane's and all workloads' certificates chain to. */
+  readonly rootCertificatePem: string;
+}
+
+/** How far one proxy is with one resource type. */
+export interface ProxyTypeStatus {
+  readonly typeUrl: string;
+  /** `synced`: acknowledged the newest; `stale`: sent, not acknowledged yet; `nack`: refused the newest. */
+  readonly state: "synced" | "stale" | "nack";
+  /** Resource names it subscribes to. */
+  readonly subscribed: number;
+  /** Milliseconds since the epoch. */
+  readonly lastSentAt: number | undefined;
+  readonly lastAckedAt: number | undefined;
+  /** The proxy's own words, with `nack`. */
+  readonly error?: string;
+}
+
+export interface ProxyStatus {
+  readonly id: string;
+  readonly dialect: string;
+  /** SPIFFE id; "" for plaintext clients. */
+  readonly identity: string;
+  readonly connectedAt: number;
+  /** `host:port` of its admin listener, "" when it has none. */
+  readonly admin: string;
+  readonly types: readonly ProxyTypeStatus[];
+}
+
+export interface IssuedCertificate {
+  readonly spiffeId: string;
+  readonly serialNumber: string;
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** What `GET /tulle/v1/status` answers. */
+export interface MeshStatus {
+  readonly controlPlane: {
+    readonly version: string;
+    readonly startedAt: number;
+    readonly now: number;
+    readonly store: "memory" | "lmdb";
+    readonly services: number;
+    readonly instances: number;
+    readonly healthyInstances: number;
+    readonly objects: number;
+  };
+  readonly authority: {
+    readonly trustDomain: string;
+    readonly rootNotAfter: number;
+    readonly certificateTtlMs: number;
+  };
+  readonly proxies: readonly ProxyStatus[];
+  /** The newest certificate of each identity and instance that is still valid. */
+  readonly certificates: readonly IssuedCertificate[];
+}

@@ -1,0 +1,2 @@
+export type * from "./stores/coordination.js";
+export type * from "./stores/resource-store.js";

@@ -1,0 +1,267 @@
+import type { HeaderList } from "@tulle/http";
+
+/** What a decision may look at of a request. Canonical: the proxy builds it once, everything after reads only it. */
+export interface EngineRequest {
+  readonly method: string;
+  /** Path with its query string. */
+  readonly path: string;
+  /** Host as the caller named it: lower-case, no trailing dot; with its port when the caller gave one. */
+  readonly authority: string;
+  readonly scheme: "http" | "https";
+  readonly headers: HeaderList;
+}
+
+/** A set, add or remove of one header field, as data. Names are lower-case. */
+export type HeaderMutation =
+  | { readonly op: "set"; readonly name: string; readonly value: string }
+  | { readonly op: "append"; readonly name: string; readonly value: string }
+  | { readonly op: "remove"; readonly name: string };
+
+/** Object, rule and index that a part of the configuration came from (Istio's `filter_metadata.istio.config`). */
+export interface Provenance {
+  /** `/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews`, or "" for what Tulle adds itself. */
+  readonly config: string;
+  /** `http[0]`, or "". */
+  readonly rule: string;
+}
+
+export interface RetryPlan {
+  /** Retries beside the first try, at least 1. */
+  readonly attempts: number;
+  /** 0 = the route's own timeout bounds each try. */
+  readonly perTryTimeoutMs: number;
+  /** Bit set of `RETRY_ON_*`. */
+  readonly on: number;
+  readonly statusCodes: readonly number[];
+  readonly backoffBaseMs: number;
+  readonly backoffMaxMs: number;
+  /** How often another endpoint is looked for when the pick was tried before (`previous_hosts`). */
+  readonly hostReselections: number;
+}
+
+/**
+ * One way that a request can go: a route with one of its clusters. Compiled once; `route` returns the same object for
+ * every request that goes this way, so a decision allocates nothing and metrics can hang their series on it.
+ */
+export interface Plan {
+  readonly kind: "forward";
+  readonly routeName: string;
+  readonly cluster: ClusterPart;
+  /** Whole exchange, milliseconds; 0 = none. */
+  readonly timeoutMs: number;
+  /** Without a byte in either direction, milliseconds; 0 = none. */
+  readonly idleTimeoutMs: number;
+  readonly retry: RetryPlan | undefined;
+  /** Path rewriting; undefined = as received. */
+  readonly rewritePath: ((path: string) => string) | undefined;
+  /** New authority for the upstream; undefined = as received. */
+  readonly rewriteAuthority: string | undefined;
+  readonly requestHeaders: readonly HeaderMutation[];
+  readonly responseHeaders: readonly HeaderMutation[];
+  readonly provenance: Provenance;
+}
+
+/** The route answers by itself: a redirect or a fixed response. */
+export interface ReplyPlan {
+  readonly kind: "reply";
+  readonly routeName: string;
+  readonly status: number;
+  readonly body: string;
+  /** Computed for the request, e.g. `location`. */
+  readonly headers: (request: EngineRequest) => HeaderList;
+  readonly responseHeaders: readonly HeaderMutation[];
+  readonly provenance: Provenance;
+}
+
+/** No virtual host or no route matches: 404, response flag NR. */
+export interface NoRoute {
+  readonly kind: "no-route";
+}
+
+export type Routed = Plan | ReplyPlan | NoRoute;
+
+/** How to reach an endpoint with TLS; equal objects mean connections may be shared. */
+export interface UpstreamTls {
+  /** Distinguishes connection pools. */
+  readonly key: string;
+  readonly sni: string;
+  readonly alpn: readonly string[];
+  /** The peer must present one of these SPIFFE ids; never empty. */
+  readonly spiffeIds: ReadonlySet<string>;
+}
+
+/** A workload as metrics name it (Istio's endpoint metadata `workload;namespace;canonical name;revision;cluster`). */
+export interface WorkloadLabels {
+  readonly workload: string;
+  readonly namespace: string;
+  readonly canonicalName: string;
+  readonly canonicalRevision: string;
+}
+
+export interface EndpointPart {
+  /** `host:port` */
+  readonly key: string;
+  readonly host: string;
+  readonly port: number;
+  /** Undefined = plaintext. */
+  readonly tls: UpstreamTls | undefined;
+  /** In the load table. Kept across updates for as long as the endpoint's identity is. */
+  readonly slot: number;
+  readonly weight: number;
+  readonly healthy: boolean;
+  readonly workload: WorkloadLabels | undefined;
+}
+
+export interface ClusterPart {
+  readonly name: string;
+  /** Full host of the service and its port, for metrics; "" when unknown. */
+  readonly serviceHost: string;
+  readonly servicePort: number;
+  readonly subset: string;
+  /** Cluster slot in the load table. */
+  readonly slot: number;
+  readonly connectTimeoutMs: number;
+  /** Envoy's circuit breakers, priority DEFAULT. */
+  readonly maxConnections: number;
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
+  readonly maxRetries: number;
+  /** Requests after which a connection is closed; 0 = no limit. */
+  readonly maxRequestsPerConnection: number;
+  /** Every endpoint, healthy or not; replaced whole by an update. */
+  readonly endpoints: readonly EndpointPart[];
+  /** Whether EDS (or a static assignment) has answered. Before, requests wait. */
+  readonly warm: boolean;
+  readonly provenance: Provenance;
+}
+
+/** HTTP behaviour of a listener or of one of its filter chains. */
+export interface HttpChain {
+  /** Listener name, for metrics and logs. */
+  readonly name: string;
+  /** False until every resource that it refers to (routes, clusters, endpoints) has arrived: requests are parked. */
+  readonly warm: boolean;
+  readonly direction: "inbound" | "outbound";
+  /** Whether an access log was asked for, and its format (Envoy's command operators); undefined = none. */
+  readonly accessLogFormat: string | undefined;
+}
+
+/** One filter chain of the inbound listener. */
+export interface InboundChain {
+  readonly name: string;
+  /** SNI values that select it; empty = any. */
+  readonly serverNames: readonly string[];
+  /** TLS with a client certificate, or plaintext (permissive mode). */
+  readonly transport: "mtls" | "plaintext";
+  /** Trust domains whose SPIFFE ids are let in; empty = the workload's own. */
+  readonly trustDomains: readonly string[];
+  readonly http: HttpChain;
+}
+
+export interface InboundListener {
+  readonly name: string;
+  readonly chains: readonly InboundChain[];
+}
+
+/** One immutable state of the configuration. */
+export interface Snapshot {
+  /** Counts up with every change. */
+  readonly sequence: number;
+  /** An API listener by name; undefined = not known (yet), null = the control plane says that it does not exist. */
+  outbound(name: string): HttpChain | undefined | null;
+  inbound(name: string): InboundListener | undefined;
+  clusters(): Iterable<ClusterPart>;
+}
+
+export interface ResourceChange {
+  readonly typeUrl: string;
+  readonly name: string;
+  readonly version: string;
+  /** Encoded message; undefined = the resource does not exist (any more). */
+  readonly bytes: Uint8Array | undefined;
+}
+
+export interface Rejection {
+  readonly name: string;
+  /** For the NACK's error_detail: says which field and why. */
+  readonly message: string;
+}
+
+/** Takes xDS resources, keeps the last good one of each name, and compiles them into snapshots. */
+export interface SnapshotSource {
+  readonly current: Snapshot;
+  /**
+   * Applies one xDS response. What cannot be compiled is rejected by name and its last good version stays; the rest
+   * of the response is applied. `current` shows the result on return.
+   */
+  apply(changes: readonly ResourceChange[]): readonly Rejection[];
+  /**
+   * Names of each type that `rootListeners` need now, found by walking references: what to subscribe to. Grows as
+   * resources arrive (a route names its clusters, a cluster its endpoints).
+   */
+  wanted(rootListeners: Iterable<string>): ReadonlyMap<string, ReadonlySet<string>>;
+  /** The resources as applied, for the configuration kept on disk and for /config_dump. */
+  resources(): Iterable<ResourceChange>;
+}
+
+/** Everything that a decision may depend on besides the request. */
+export interface DecisionView {
+  readonly snapshot: Snapshot;
+  readonly load: LoadTable;
+  /** Milliseconds, monotonic. */
+  readonly now: number;
+  /** 32 unsigned bits of the request id's hash: the same request decides the same way when replayed. */
+  readonly entropy: number;
+}
+
+/** What one request has tried so far. One object per exchange, reused over its attempts. */
+export interface AttemptState {
+  /** Tries made, the first included. */
+  attempts: number;
+  /** Endpoint slots tried, newest last. */
+  readonly triedSlots: number[];
+}
+
+export type Outcome =
+  /** The TCP or TLS connection could not be made: no byte of the request was sent. */
+  | { readonly kind: "connect-failure" }
+  /** The connection broke. `responseStarted` = a response head had come; `requestSent` = any byte had left. */
+  | {
+      readonly kind: "reset";
+      readonly requestSent: boolean;
+      readonly responseStarted: boolean;
+      readonly reusedConnection: boolean;
+    }
+  | { readonly kind: "per-try-timeout" }
+  | { readonly kind: "response"; readonly status: number; readonly grpcStatus: number };
+
+/** Picking failed. `flag` is Envoy's response flag. */
+export interface PickFailure {
+  readonly kind: "fail";
+  readonly flag: "UH" | "UO";
+}
+
+/**
+ * Shared counters behind balancing and circuit breaking: a slot per endpoint and per cluster in typed arrays. Written
+ * only through `begin`, `end` and `observe`. Slots survive configuration updates as long as their identity lives.
+ */
+export interface LoadTable {
+  /** A request (attempt) starts on an endpoint. */
+  begin(clusterSlot: number, endpointSlot: number): void;
+  /** It ended, however. Exactly once per `begin`. */
+  end(clusterSlot: number, endpointSlot: number): void;
+  /** What an attempt told about an endpoint. */
+  observe(endpointSlot: number, latencyMs: number, failed: boolean): void;
+  inFlight(endpointSlot: number): number;
+  clusterInFlight(clusterSlot: number): number;
+}
+
+/**
+ * The decision functions (`decide.ts`), all pure over their arguments but for the load table's round-robin cursor:
+ *
+ * - `route(view, chain, request): Routed`: virtual host, route, weighted cluster.
+ * - `admit(view, chain, plan, facts): Admission`: the steps (authorization, rate limits, faults) once later work fills them.
+ * - `pick(view, plan, attempt): EndpointPart | PickFailure`: endpoint by health and balancer; circuit-breaker overflow.
+ * - `next(view, plan, request, attempt, outcome): number`: milliseconds until the retry, or -1 to give up.
+ */
+export const GIVE_UP = -1;

@@ -1,0 +1,89 @@
+import type { Catalog, MeshObject } from "@tulle/api";
+import type { EncodedResource } from "@tulle/xds";
+
+/** Mesh-wide settings that translation needs; names and defaults are Istio's `meshConfig` where it has them. */
+export interface MeshSettings {
+  /** `cluster.local` */
+  readonly trustDomain: string;
+  /** Suffix of service host names, `cluster.local`: `<service>.<namespace>.svc.<domain>`. */
+  readonly domainSuffix: string;
+  /** Namespace whose policies hold for the whole mesh: `istio-system`. */
+  readonly rootNamespace: string;
+}
+
+/** The client languages that translation speaks, chosen by `node.user_agent_name`. */
+export type Dialect = "tulle" | "grpc";
+
+/** A port of the workload that a sidecar fronts. */
+export interface InboundPort {
+  readonly service: string;
+  readonly namespace: string;
+  /** The port that callers name. */
+  readonly servicePort: number;
+  /** Where the application listens on the workload's loopback. */
+  readonly appPort: number;
+}
+
+/**
+ * What of a client its configuration depends on, and nothing else: clients with an equal view get the same bytes.
+ */
+export interface ClientView {
+  readonly dialect: Dialect;
+  /** Namespace against which short names are resolved and policies are selected. */
+  readonly namespace: string;
+  /** Whether the client can speak mutual TLS with SVIDs of this mesh. */
+  readonly mtls: boolean;
+  /** Labels of the workload: policies' selectors match on them. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** Empty for clients without inbound listeners. */
+  readonly inbound: readonly InboundPort[];
+}
+
+/**
+ * Read access to everything that translation may depend on. Every read goes through here, so the caller can record
+ * what a resource was made from (see `Dependency`) and redo it only when one of these changes.
+ */
+export interface MeshReader {
+  readonly settings: MeshSettings;
+  readonly catalog: Catalog;
+  /** All objects of a kind, in a stable order (namespace, then name). */
+  objects(group: string, kind: string): readonly MeshObject[];
+}
+
+/**
+ * What a resource was made from. `service:<namespace>/<name>` = shape of a registered service (ports, protocols,
+ * accounts, whether it exists); `endpoints:<namespace>/<name>` = its instances and their health;
+ * `objects:<group>/<kind>` = all objects of a kind.
+ */
+export type Dependency = string;
+
+export interface Translated {
+  readonly resource: EncodedResource;
+  readonly dependencies: readonly Dependency[];
+  /** `<kind>/<namespace>/<name>` of the objects that shaped it, for status and provenance. */
+  readonly owners: readonly string[];
+  /** What a user should know: a route dropped for this dialect, a subset that nothing declares. */
+  readonly warnings: readonly string[];
+}
+
+/** The name means nothing in this view. What it depends on still matters: it may come to mean something. */
+export interface Untranslated {
+  readonly resource: undefined;
+  readonly dependencies: readonly Dependency[];
+}
+
+/**
+ * The whole of translation: one resource of one type for one view. Pure: equal inputs give equal bytes.
+ *
+ * Names (tulle and grpc dialects alike, cluster names are Istio's):
+ * - Listener `<authority>` as a client writes it (`reviews:9080`, `reviews.default`, `reviews.default.svc.cluster.local:9080`):
+ *   an API listener whose route is `<host>:<port>` in full; `virtualInbound`: the workload's inbound listener.
+ * - RouteConfiguration `<full host>:<port>`.
+ * - Cluster and ClusterLoadAssignment `outbound|<port>|<subset>|<full host>`; Cluster `inbound|<service port>||<full host>` (static).
+ */
+export type Translate = (
+  reader: MeshReader,
+  view: ClientView,
+  typeUrl: string,
+  name: string,
+) => Translated | Untranslated;

@@ -1,0 +1,29 @@
+/** Type URLs of the xDS resources that Tulle serves and consumes. */
+export const LISTENER_TYPE = "type.googleapis.com/envoy.config.listener.v3.Listener";
+export const ROUTE_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+export const CLUSTER_TYPE = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+export const ENDPOINT_TYPE = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
+export const SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+
+/**
+ * Make-before-break order in which changes of several types are sent:
+ * https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#eventual-consistency-considerations
+ * THE ORDER MATTERS. Removals go the other way round.
+ */
+export const SEND_ORDER: readonly string[] = [
+  SECRET_TYPE,
+  CLUSTER_TYPE,
+  ENDPOINT_TYPE,
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+];
+
+/** One resource, encoded once: the same bytes go to every client that subscribes to it. */
+export interface EncodedResource {
+  readonly typeUrl: string;
+  readonly name: string;
+  /** Hash of `bytes`: equal content is an equal version. */
+  readonly version: string;
+  /** The encoded message, as it goes into an Any's value. Must not be altered. */
+  readonly bytes: Uint8Array;
+}
