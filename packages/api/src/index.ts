@@ -1,3 +1,12 @@
 export * from "./catalog.js";
+export * from "./destination-rule/type.js";
+export * from "./event/type.js";
 export * from "./kind.js";
+export * from "./namespace/type.js";
+export * from "./peer-authentication/type.js";
+export type { StringMatch } from "./schema/match.js";
+export * from "./secret/type.js";
+export * from "./service-entry/type.js";
 export * from "./status.js";
+export * from "./virtual-service/type.js";
+export * from "./workload-entry/type.js";

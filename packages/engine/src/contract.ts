@@ -11,10 +11,16 @@ export interface EngineRequest {
   readonly headers: HeaderList;
 }
 
-/** A set, add or remove of one header field, as data. Names are lower-case. */
+/**
+ * A set, add or remove of one header field, as data. Names are lower-case. `applyHeaders` carries them out:
+ * `set` replaces every field of that name; `append` adds one more; `add-if-absent` and `set-if-present` do what they
+ * say (Envoy's ADD_IF_ABSENT and OVERWRITE_IF_EXISTS).
+ */
 export type HeaderMutation =
   | { readonly op: "set"; readonly name: string; readonly value: string }
   | { readonly op: "append"; readonly name: string; readonly value: string }
+  | { readonly op: "add-if-absent"; readonly name: string; readonly value: string }
+  | { readonly op: "set-if-present"; readonly name: string; readonly value: string }
   | { readonly op: "remove"; readonly name: string };
 
 /** Object, rule and index that a part of the configuration came from (Istio's `filter_metadata.istio.config`). */
@@ -132,6 +138,8 @@ export interface ClusterPart {
   readonly endpoints: readonly EndpointPart[];
   /** Whether EDS (or a static assignment) has answered. Before, requests wait. */
   readonly warm: boolean;
+  /** Type ORIGINAL_DST: it has no endpoints, the connection goes to where the caller's connection was going. */
+  readonly originalDestination: boolean;
   readonly provenance: Provenance;
 }
 
@@ -171,6 +179,8 @@ export interface Snapshot {
   outbound(name: string): HttpChain | undefined | null;
   inbound(name: string): InboundListener | undefined;
   clusters(): Iterable<ClusterPart>;
+  /** A cluster by name; undefined = not known, or removed. */
+  cluster(name: string): ClusterPart | undefined;
 }
 
 export interface ResourceChange {
@@ -200,6 +210,11 @@ export interface SnapshotSource {
    * resources arrive (a route names its clusters, a cluster its endpoints).
    */
   wanted(rootListeners: Iterable<string>): ReadonlyMap<string, ReadonlySet<string>>;
+  /**
+   * Drops what is known of resources that are no longer subscribed to, "does not exist" included: as if they had
+   * never arrived. Without this, a name that is asked for again would answer from what it was before.
+   */
+  forget(typeUrl: string, names: Iterable<string>): void;
   /** The resources as applied, for the configuration kept on disk and for /config_dump. */
   resources(): Iterable<ResourceChange>;
 }
@@ -246,15 +261,38 @@ export interface PickFailure {
  * only through `begin`, `end` and `observe`. Slots survive configuration updates as long as their identity lives.
  */
 export interface LoadTable {
-  /** A request (attempt) starts on an endpoint. */
-  begin(clusterSlot: number, endpointSlot: number): void;
-  /** It ended, however. Exactly once per `begin`. */
-  end(clusterSlot: number, endpointSlot: number): void;
+  /** A request (attempt) starts on an endpoint. `retry`: it is not the first try; counts against the retry budget. */
+  begin(clusterSlot: number, endpointSlot: number, retry?: boolean): void;
+  /** It ended, however. Exactly once per `begin`, with the same arguments. */
+  end(clusterSlot: number, endpointSlot: number, retry?: boolean): void;
   /** What an attempt told about an endpoint. */
   observe(endpointSlot: number, latencyMs: number, failed: boolean): void;
   inFlight(endpointSlot: number): number;
   clusterInFlight(clusterSlot: number): number;
+  /** Retries under way in a cluster. */
+  retriesInFlight(clusterSlot: number): number;
+  /** Next value of a cluster's round-robin cursor, unsigned 32 bits. */
+  turn(clusterSlot: number): number;
 }
+
+/** What only the outside knows of a request, as far as it is known. */
+export interface Facts {
+  readonly request: EngineRequest;
+  /** SPIFFE id of the verified peer, or undefined on plaintext. */
+  readonly principal: string | undefined;
+}
+
+/** What the steps before the cluster say to a request. */
+export type Admission =
+  | { readonly kind: "continue" }
+  | {
+      readonly kind: "reply";
+      readonly status: number;
+      readonly body: string;
+      readonly headers: HeaderList;
+      /** Envoy's response flag, e.g. `RL`, `UAEX`, or "". */
+      readonly flag: string;
+    };
 
 /**
  * The decision functions (`decide.ts`), all pure over their arguments but for the load table's round-robin cursor:

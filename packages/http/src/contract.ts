@@ -57,6 +57,10 @@ export interface Http1Error {
 }
 
 export interface Http1Handler<Head> {
+  /**
+   * A head arrived. For an interim response (1xx but 101) nothing else follows: the next event is the next `onHead`.
+   * For every other message `onEnd` follows, without body bytes when `framing` is "none".
+   */
   onHead(head: Head): void;
   /** `chunk.subarray(start, end)` are body bytes. **Borrowed**: copy or write them before returning. */
   onBody(chunk: Buffer, start: number, end: number): void;
@@ -68,7 +72,9 @@ export interface Http1Handler<Head> {
 export interface Http1Parser {
   /**
    * Feeds bytes. Returns how many were consumed: all, unless `pause()` was called from a handler or the message
-   * refused. What was not consumed must be fed again. Keeps no reference to `chunk`.
+   * refused. What was not consumed must be fed again. Keeps no reference to `chunk`. To go on after `pause()`, call
+   * it again, even without new bytes (`start === end`): the end of a message may be what was held back. Must not be
+   * called from a handler.
    */
   execute(chunk: Buffer, start: number, end: number): number;
   /** From a handler: stop after this event (used between pipelined messages). */
@@ -77,19 +83,25 @@ export interface Http1Parser {
   finish(): void;
   /** Set once a message was refused; the parser then takes nothing more. */
   readonly error: Http1Error | undefined;
-  /** Whether no message is under way: no byte of one has arrived. */
+  /** Whether no message is under way: no byte of one has arrived, and the last one was delivered in full. */
   readonly idle: boolean;
 }
 
-/** A response parser must know what each response answers: HEAD and CONNECT change the framing. */
+/**
+ * A response parser must know what each response answers: HEAD and CONNECT change the framing. Bytes that answer no
+ * request are refused (`HTTP_UNEXPECTED_RESPONSE`). After 101, or 2xx to CONNECT, it consumes nothing more: what
+ * follows the head is no longer HTTP.
+ */
 export interface Http1ResponseParser extends Http1Parser {
-  /** Call before the response to a request is fed: `method` of the request. */
+  /** Call before the response to a request is fed: `method` of the request. Throws when one is still awaited. */
   expect(method: string): void;
 }
 
 /** Where encoders write: one growing buffer per connection, flushed by its owner once per event-loop turn. */
 export interface ByteSink {
-  /** ASCII or Latin-1 text. */
+  /** ASCII or Latin-1 text, written as it is. */
   writeLatin1(text: string): void;
+  /** Text for inside a start line or field: a control character or one above U+00FF is written as a space. */
+  writeFieldText(text: string): void;
   writeBytes(chunk: Buffer, start: number, end: number): void;
 }

@@ -1,1 +1,11 @@
 export type * from "./contract.js";
+export { type Authority, canonicalAuthority, parseAuthority } from "./authority.js";
+export { writeChunk, writeChunkEnd, writeChunkStart, writeLastChunk, writeRequestHead, writeResponseHead } from "./encode.js";
+export { lowerName } from "./field-names.js";
+export { GrowingBuffer, type GrowingBufferOptions } from "./growing-buffer.js";
+export { getHeader, hasHeader, hasToken, joinHeader, listHasToken, splitList, trimSpace } from "./headers.js";
+export { connectionOptions, isForbiddenInTrailers, isHopByHop } from "./hop-by-hop.js";
+export { DEFAULT_HTTP1_LIMITS } from "./limits.js";
+export { createRequestParser } from "./request-parser.js";
+export { parseRequestTarget, type RequestTarget } from "./request-target.js";
+export { createResponseParser } from "./response-parser.js";

@@ -1,1 +1,2 @@
-export {};
+export type * from "./options.js";
+export { runSidecar } from "./main.js";

@@ -18,6 +18,22 @@ export const SEND_ORDER: readonly string[] = [
   ROUTE_TYPE,
 ];
 
+/**
+ * Order of removals: what refers goes before what it refers to, so that nothing is left pointing at what is gone.
+ */
+export const REMOVAL_ORDER: readonly string[] = [
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+  ENDPOINT_TYPE,
+  CLUSTER_TYPE,
+  SECRET_TYPE,
+];
+
+/** Whether a first request without names means "everything"; of Tulle's types that holds for Listeners and Clusters. */
+export function allowsLegacyWildcard(typeUrl: string): boolean {
+  return typeUrl === LISTENER_TYPE || typeUrl === CLUSTER_TYPE;
+}
+
 /** One resource, encoded once: the same bytes go to every client that subscribes to it. */
 export interface EncodedResource {
   readonly typeUrl: string;

@@ -1,0 +1,3 @@
+export interface NamespaceSpec {
+  readonly finalizers?: readonly string[];
+}

@@ -1,0 +1,40 @@
+import { z } from "zod";
+import { mapOf } from "./labels.js";
+import { struct } from "./struct.js";
+import { stringThat } from "./strings.js";
+
+// RFC 9110 section 5.6.2.
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/;
+
+/** Whether `value` is an RFC 9110 token, the form of header names and methods. */
+export function isToken(value: string): boolean {
+  return TOKEN.test(value);
+}
+
+export const headerName = stringThat(isToken, 'a header name such as "x-user"');
+
+const HEADER_VALUE = stringThat(
+  // oxlint-disable-next-line no-control-regex
+  (value) => value.length <= 16_384 && !/[\u0000-\u0008\u000a-\u001f\u007f]/.test(value),
+  "a header value: at most 16384 characters without line breaks or control characters",
+);
+
+const values = (isName: (name: string) => boolean) => mapOf(HEADER_VALUE, isName, 'a header name such as "x-user"');
+const isOrdinary = (name: string) => isToken(name) && name.toLowerCase() !== "host";
+const isOrdinaryOrAuthority = (name: string) => isToken(name) || name === ":authority";
+const removable = stringThat(isOrdinary, 'the name of a header other than "host"');
+
+const request = struct({
+  set: values(isOrdinaryOrAuthority).exactOptional(),
+  add: values(isOrdinaryOrAuthority).exactOptional(),
+  remove: z.array(removable).exactOptional(),
+});
+
+const response = struct({
+  set: values(isOrdinary).exactOptional(),
+  add: values(isOrdinary).exactOptional(),
+  remove: z.array(removable).exactOptional(),
+});
+
+/** Istio's `headers` of routes and destinations. Only a request's authority may be set besides ordinary headers. */
+export const headerManipulation = struct({ request: request.exactOptional(), response: response.exactOptional() });

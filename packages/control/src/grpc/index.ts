@@ -1,0 +1,4 @@
+export * from "./peer-identity.js";
+export * from "./server-credentials.js";
+export * from "./server.js";
+export * from "./status.js";

@@ -1,0 +1,108 @@
+import { MeshError } from "@tulle/base";
+import { FIELD } from "./characters.js";
+import type { ByteSink } from "./contract.js";
+
+/** Sizes of a `GrowingBuffer`, in bytes. */
+export interface GrowingBufferOptions {
+  /** Allocated at first use; default 4 KiB. */
+  readonly initialBytes?: number;
+  /** A write beyond it throws `HTTP_BUFFER_FULL`; default 1 MiB. Owners apply back-pressure long before. */
+  readonly maxBytes?: number;
+}
+
+/**
+ * One output buffer of a connection. Encoders write into it, the owner flushes it once per event-loop turn:
+ *
+ * - a write that the kernel takes at once: `view()`, then `reset()`, and the same memory serves again;
+ * - a write that stays pending: `take()`, and the memory belongs to the socket; `recycle()` it when written.
+ */
+export class GrowingBuffer implements ByteSink {
+  readonly #initialBytes: number;
+  readonly #maxBytes: number;
+  #bytes: Buffer = EMPTY;
+  #length = 0;
+
+  constructor(options: GrowingBufferOptions = {}) {
+    this.#initialBytes = options.initialBytes ?? 4096;
+    this.#maxBytes = options.maxBytes ?? 1_048_576;
+  }
+
+  /** Bytes written and not yet taken. */
+  get length(): number {
+    return this.#length;
+  }
+
+  writeLatin1(text: string): void {
+    const length = text.length;
+    if (this.#length + length > this.#bytes.length) this.#grow(length);
+    const bytes = this.#bytes;
+    let at = this.#length;
+    // Below some 24 characters a loop beats the call into the runtime (measured on Node 20).
+    if (length > 24) bytes.latin1Write(text, at, length);
+    else for (let i = 0; i < length; i++) bytes[at++] = text.charCodeAt(i);
+    this.#length += length;
+  }
+
+  writeFieldText(text: string): void {
+    const length = text.length;
+    if (this.#length + length > this.#bytes.length) this.#grow(length);
+    const bytes = this.#bytes;
+    let at = this.#length;
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i);
+      // U+010A would become LF by truncation: the check is on the code, not on the byte. Out of range loads undefined.
+      bytes[at++] = FIELD[code] === 1 ? code : 0x20;
+    }
+    this.#length = at;
+  }
+
+  writeBytes(chunk: Buffer, start: number, end: number): void {
+    const length = end - start;
+    if (this.#length + length > this.#bytes.length) this.#grow(length);
+    chunk.copy(this.#bytes, this.#length, start, end);
+    this.#length += length;
+  }
+
+  /** What was written. **Borrowed** until the next write or `reset()`. */
+  view(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Forgets what was written and keeps the memory. */
+  reset(): void {
+    this.#length = 0;
+  }
+
+  /** What was written; the memory goes with it and the next write allocates anew. */
+  take(): Buffer {
+    const taken = this.view();
+    this.#bytes = EMPTY;
+    this.#length = 0;
+    return taken;
+  }
+
+  /** Gives memory got from `take()` back for reuse. Ignored when it is not needed or when it had grown. */
+  recycle(taken: Buffer): void {
+    if (this.#bytes.length > 0 || taken.byteOffset !== 0) return;
+    if (taken.buffer.byteLength !== this.#initialBytes) return;
+    this.#bytes = Buffer.from(taken.buffer, 0, this.#initialBytes);
+  }
+
+  #grow(more: number): void {
+    const needed = this.#length + more;
+    if (needed > this.#maxBytes) {
+      throw new MeshError(
+        "exhausted",
+        "HTTP_BUFFER_FULL",
+        `output buffer would exceed ${this.#maxBytes} bytes; stop reading the other side when length passes the high watermark`,
+      );
+    }
+    let size = Math.max(this.#bytes.length, this.#initialBytes);
+    while (size < needed) size *= 2;
+    const grown = Buffer.allocUnsafeSlow(Math.min(size, Math.max(this.#maxBytes, needed)));
+    this.#bytes.copy(grown, 0, 0, this.#length);
+    this.#bytes = grown;
+  }
+}
+
+const EMPTY: Buffer = Buffer.alloc(0);

@@ -1,0 +1,112 @@
+import type { Clock, Logger } from "@tulle/base";
+
+/** One port of the workload that the mesh may call. */
+export interface InboundPort {
+  /** Service name, e.g. `reviews`. */
+  readonly service: string;
+  readonly namespace: string;
+  /** Port that callers name. */
+  readonly servicePort: number;
+  /** Port on 127.0.0.1 that the application listens on. */
+  readonly appPort: number;
+}
+
+/** One service that the application calls through a loopback listener of its own. */
+export interface UpstreamListenerOptions {
+  /** As the application would write it: `ratings:9080`, `ratings.default:9080`, `ratings`. Resolved by the control plane. */
+  readonly authority: string;
+  /** Loopback port; 0 (default) picks a free one. */
+  readonly localPort?: number;
+}
+
+/** Ports of a sidecar; 0 picks a free one. Defaults are Istio's. */
+export interface SidecarPorts {
+  /** Default 15001. */
+  readonly outbound?: number;
+  /** Default 15006. */
+  readonly inbound?: number;
+  /** Default 15000. */
+  readonly admin?: number;
+  /** Default 15020. */
+  readonly metrics?: number;
+  /** Default 15021. */
+  readonly readiness?: number;
+}
+
+/** Where access log lines go: the process' stdout, a file that is appended to, or nowhere. */
+export type AccessLogSink = "stdout" | "off" | { readonly file: string };
+
+/** Everything that {@link runSidecar} needs; the command line maps onto it one to one. */
+export interface SidecarOptions {
+  /** Service that the workload belongs to; names the workload where nothing better is known. */
+  readonly service: string;
+  /** Default `default`. */
+  readonly namespace?: string;
+  /** Default: the service's name. */
+  readonly serviceAccount?: string;
+  /** Name in metrics, e.g. `reviews-v1`. Default: the service, with `-<version>` when a version is given. */
+  readonly workloadName?: string;
+  /** Unique among the instances of the mesh: part of the xDS node id. */
+  readonly instanceId: string;
+  /** Labels of the workload; `version` is its canonical revision. */
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly inbound: readonly InboundPort[];
+  readonly upstreams: readonly UpstreamListenerOptions[];
+  readonly ports?: SidecarPorts;
+  /** Address of the local listeners (outbound, upstreams, admin, metrics, readiness). Default 127.0.0.1. */
+  readonly listenAddress?: string;
+  /** Address that the inbound listener binds. Default 127.0.0.1. */
+  readonly inboundAddress?: string;
+  /** Address that other sidecars reach the inbound listener at. Default: the inbound address. */
+  readonly meshAddress?: string;
+  readonly controlPlane: {
+    /** `host:port` of xDS and certificate service. */
+    readonly xds: string;
+    readonly rootCertificatePem: string;
+    /** Default `cluster.local`. */
+    readonly trustDomain?: string;
+  };
+  /** One-time token for the first certificate; not needed while the state directory holds a valid one. */
+  readonly joinToken?: string;
+  /** Holds the key, the certificate and the last good configuration (0700). Created when missing. */
+  readonly stateDirectory: string;
+  /** How long exchanges under way may take after `drain()`, milliseconds. Default 5,000. */
+  readonly drainMs?: number;
+  /** Default `stdout`. */
+  readonly accessLog?: AccessLogSink;
+  /** Default: JSON lines on stderr, level `info`. */
+  readonly logger?: Logger;
+  /** Default: the system's clock. */
+  readonly clock?: Clock;
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A running sidecar. */
+export interface Sidecar {
+  /** Resolves once there is an identity and every configured listener can serve. Rejects when closed before. */
+  readonly ready: Promise<void>;
+  readonly addresses: {
+    readonly outbound: ListenAddress;
+    readonly inbound: ListenAddress;
+    readonly admin: ListenAddress;
+    readonly metrics: ListenAddress;
+    readonly readiness: ListenAddress;
+    /** In the order of the options. `name` is the upstream's authority. */
+    readonly upstreams: readonly { readonly name: string; readonly host: string; readonly port: number }[];
+  };
+  /** Variables for the application: `REVIEWS_URL`, `REVIEWS_SERVICE_HOST`, `REVIEWS_SERVICE_PORT` of each upstream. */
+  environment(): Record<string, string>;
+  /**
+   * Stops taking inbound connections and finishes what is under way, `drainMs` at most. Deregister the service before.
+   * The outbound listeners go on serving the application until `close()`. Never rejects; calling it again waits for the first.
+   */
+  drain(): Promise<void>;
+  /** Ends every connection and listener, at once. Idempotent. */
+  close(): Promise<void>;
+  /** Resolves when somebody asked through `POST /quitquitquit` that the process end. The caller drains and closes. */
+  readonly quitRequested: Promise<void>;
+}

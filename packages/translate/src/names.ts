@@ -1,0 +1,59 @@
+import { isPortNumber } from "./ports.js";
+
+/** What a cluster's name says, in Istio's form `<direction>|<port>|<subset>|<host>`. */
+export interface ClusterName {
+  readonly direction: "outbound" | "inbound";
+  /** Port that callers name. */
+  readonly port: number;
+  /** Empty when the cluster is not for a subset. */
+  readonly subset: string;
+  readonly host: string;
+}
+
+/** Name of the cluster, and of its endpoints, for calls to `host`. */
+export function outboundClusterName(host: string, port: number, subset = ""): string {
+  return `outbound|${port}|${subset}|${host}`;
+}
+
+/** Name of the cluster that leads to the workload's own application. */
+export function inboundClusterName(host: string, port: number): string {
+  return `inbound|${port}||${host}`;
+}
+
+/** Reads a cluster's name; undefined when it is not in Istio's form. */
+export function parseClusterName(name: string): ClusterName | undefined {
+  const [direction, portText, subset, host, ...rest] = name.split("|");
+  if (direction !== "outbound" && direction !== "inbound") return undefined;
+  if (portText === undefined || subset === undefined || host === undefined || rest.length > 0) return undefined;
+  if (!/^[1-9]\d{0,4}$/.test(portText) || host === "" || host.length > 255) return undefined;
+  const port = Number(portText);
+  return isPortNumber(port) ? { direction, port, subset, host } : undefined;
+}
+
+/** Name of the RouteConfiguration for calls to `host:port`. */
+export function routeConfigurationName(host: string, port: number): string {
+  return `${bracketed(host)}:${port}`;
+}
+
+/** An address as it stands before `:port`: IPv6 literals in brackets. */
+export function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/**
+ * Server name between sidecars. It names service and port and never a subset: subsets are made of the same endpoints
+ * as the whole service, so clusters of all subsets can share connections.
+ */
+export function serverName(host: string, port: number): string {
+  return `outbound_.${port}_._.${host}`;
+}
+
+/** Server name pattern that every port of a service matches (Envoy's wildcard: any labels before the suffix). */
+export function anyPortServerName(host: string): string {
+  return `*.${host}`;
+}
+
+/** SPIFFE id of a service account. */
+export function spiffeId(trustDomain: string, namespace: string, serviceAccount: string): string {
+  return `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
+}
