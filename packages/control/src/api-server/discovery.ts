@@ -9,12 +9,18 @@ export function coreVersions(): object {
 
 /** `GET /apis`: every group with its versions, the preferred one marked. */
 export function groupList(kinds: readonly Kind[]): object {
-  return { kind: "APIGroupList", apiVersion: "v1", groups: groupNames(kinds).map((name) => group(kinds, name)) };
+  return {
+    kind: "APIGroupList",
+    apiVersion: "v1",
+    groups: groupNames(kinds).map((name) => group(kinds, name)),
+  };
 }
 
 /** `GET /apis/<group>`, or undefined. */
 export function groupDocument(kinds: readonly Kind[], name: string): object | undefined {
-  return groupNames(kinds).includes(name) ? { kind: "APIGroup", apiVersion: "v1", ...group(kinds, name) } : undefined;
+  return groupNames(kinds).includes(name)
+    ? { kind: "APIGroup", apiVersion: "v1", ...group(kinds, name) }
+    : undefined;
 }
 
 /** `GET /api/v1` and `GET /apis/<group>/<version>`: the kinds of one version, or undefined when there is none. */

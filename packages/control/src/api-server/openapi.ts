@@ -18,7 +18,8 @@ export function openApiDocument(kinds: readonly Kind[]): Uint8Array {
   const document = new BinaryWriter();
   text(document, 1, "2.0");
   message(document, 8, (paths) => {
-    for (const kind of kinds) for (const version of kind.versions) message(paths, 2, (item) => path(item, kind, version));
+    for (const kind of kinds)
+      for (const version of kind.versions) message(paths, 2, (item) => path(item, kind, version));
   });
   return document.finish();
 }

@@ -75,7 +75,7 @@ export function jsonPatch(target: Json, patch: Json): Json {
   if (!Array.isArray(patch) || patch.length > MAX_OPERATIONS) {
     throw badPatch(`expected a list of at most ${MAX_OPERATIONS} operations`);
   }
-  let document = structuredClone(target) as Json;
+  let document = structuredClone<Json>(target);
   for (const [index, raw] of patch.entries()) {
     document = applyOperation(document, readOperation(raw as Json, index), index);
   }
@@ -128,7 +128,7 @@ function applyOperation(document: Json, operation: JsonPatchOperation, index: nu
       );
     }
     case "copy": {
-      const copied = structuredClone(lookup(document, from(), at)) as Json;
+      const copied = structuredClone<Json>(lookup(document, from(), at));
       return edit(
         document,
         path,

@@ -1,5 +1,6 @@
 import { MeshError } from "@tulle/base";
 
+import { KUBERNETES_PROTOBUF, readCoreProtobuf } from "./core-protobuf.js";
 import { isObject, type Json, type JsonObject } from "./patch.js";
 
 /** As Kubernetes' own server. */
@@ -7,11 +8,13 @@ const MAX_BODY_BYTES = 3 * 1024 * 1024;
 const MAX_DEPTH = 64;
 
 /**
- * Reads a JSON body. Errors: `exhausted` API_BODY_SIZE over 3 MiB, `invalid` API_BODY for what is no JSON or nested
+ * Reads a JSON body (or a core object as protobuf). Errors: `exhausted` API_BODY_SIZE over 3 MiB, `invalid` API_BODY for what is no JSON or nested
  * over 64 deep.
  */
 export async function readJson(request: Request): Promise<Json> {
-  const text = await readText(request);
+  const bytes = await readBytes(request);
+  if (request.headers.get("content-type") === KUBERNETES_PROTOBUF) return readCoreProtobuf(bytes);
+  const text = bytes.toString("utf8");
   let value: Json;
   try {
     value = JSON.parse(text) as Json;
@@ -19,7 +22,8 @@ export async function readJson(request: Request): Promise<Json> {
     const why = thrown instanceof Error ? thrown.message : "";
     throw new MeshError("invalid", "API_BODY", `the body is no JSON: ${why}`);
   }
-  if (tooDeep(value)) throw new MeshError("invalid", "API_BODY", `the body is nested over ${MAX_DEPTH} levels deep`);
+  if (tooDeep(value))
+    throw new MeshError("invalid", "API_BODY", `the body is nested over ${MAX_DEPTH} levels deep`);
   return value;
 }
 
@@ -30,10 +34,10 @@ export async function readObject(request: Request): Promise<JsonObject> {
   return value;
 }
 
-async function readText(request: Request): Promise<string> {
+async function readBytes(request: Request): Promise<Buffer> {
   const declared = Number(request.headers.get("content-length") ?? 0);
   if (declared > MAX_BODY_BYTES) throw tooLarge();
-  if (request.body === null) return "";
+  if (request.body === null) return Buffer.alloc(0);
   const chunks: Uint8Array[] = [];
   let size = 0;
   // Counted while reading: a chunked body declares no length.
@@ -42,7 +46,7 @@ async function readText(request: Request): Promise<string> {
     if (size > MAX_BODY_BYTES) throw tooLarge();
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks);
 }
 
 function tooLarge(): MeshError {
@@ -55,7 +59,7 @@ function tooDeep(value: Json): boolean {
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > MAX_DEPTH) return true;
     level = level.flatMap((item): Json[] =>
-      typeof item === "object" && item !== null ? (Object.values(item) as Json[]) : [],
+      typeof item === "object" && item !== null ? Object.values<Json>(item as readonly Json[]) : [],
     );
   }
   return false;

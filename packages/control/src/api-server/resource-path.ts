@@ -1,4 +1,4 @@
-import type { Kind } from "@tulle/api";
+import { findKindByPlural, type Kind } from "@tulle/api";
 
 /** What a path below `/api` or `/apis` names. */
 export interface ResourcePath {
@@ -25,7 +25,8 @@ export function parseResourcePath(path: string, kinds: readonly Kind[]): Resourc
   const rest = parts.slice(root === "api" ? 2 : 3);
   if (version === undefined || rest.length === 0 || rest.some((part) => part === "")) return undefined;
 
-  const inNamespace = rest[0] === "namespaces" && rest.length >= 3 && find(kinds, group, version, rest[2]) !== undefined;
+  const inNamespace =
+    rest[0] === "namespaces" && rest.length >= 3 && find(kinds, group, version, rest[2]) !== undefined;
   const namespace = inNamespace ? rest[1] : undefined;
   const [plural, name, subresource, ...beyond] = inNamespace ? rest.slice(2) : rest;
   const kind = find(kinds, group, version, plural);
@@ -35,8 +36,8 @@ export function parseResourcePath(path: string, kinds: readonly Kind[]): Resourc
   return { kind, version, namespace, name, subresource };
 }
 
-function find(kinds: readonly Kind[], group: string, version: string, plural: string | undefined): Kind | undefined {
-  return kinds.find((kind) => kind.group === group && kind.plural === plural && kind.versions.includes(version));
+function find(kinds: readonly Kind[], group: string, version: string, plural = ""): Kind | undefined {
+  return findKindByPlural(group, version, plural, kinds);
 }
 
 function decode(part: string): string {

@@ -30,7 +30,13 @@ export function tableOf(
 ): JsonObject {
   const columns = [
     { name: "Name", type: "string", format: "name", description: "Name of the object", priority: 0 },
-    ...kind.columns.map(({ name, type, description, priority }) => ({ name, type, format: "", description, priority })),
+    ...kind.columns.map(({ name, type, description, priority }) => ({
+      name,
+      type,
+      format: "",
+      description,
+      priority,
+    })),
   ];
   return {
     kind: "Table",

@@ -48,7 +48,10 @@ export function watchStream(options: WatchStreamOptions): ReadableStream<Uint8Ar
         };
         options.signal.addEventListener("abort", end);
         owned.push(options.start(send));
-        const timeoutMs = Math.min((options.timeoutSeconds ?? 0) * 1000 || DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS);
+        const timeoutMs = Math.min(
+          (options.timeoutSeconds ?? 0) * 1000 || DEFAULT_TIMEOUT_MS,
+          MAX_TIMEOUT_MS,
+        );
         owned.push(options.clock.setTimeout(end, timeoutMs, { keepAlive: false }));
         const { bookmark } = options;
         if (bookmark !== undefined) {
