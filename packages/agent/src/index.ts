@@ -1,1 +1,12 @@
 export type * from "./contract.js";
+export * from "./certificate-files.js";
+export * from "./control-plane.js";
+export * from "./csr.js";
+export * from "./grpc-bootstrap.js";
+export * from "./identity.js";
+export * from "./leaf.js";
+export type { WorkloadNode } from "./node-identity.js";
+export * from "./relay.js";
+export * from "./spiffe-id.js";
+export * from "./svid.js";
+export * from "./tls.js";

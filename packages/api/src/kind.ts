@@ -75,6 +75,13 @@ export interface Kind<Spec = unknown> {
    * warns of deprecated fields, which it rewrites to their successors in the returned spec.
    */
   readonly check: (raw: Readonly<Record<string, unknown>>) => Checked<Spec>;
+  /**
+   * Core kinds that keep nothing under `spec`: their wire form has no such field, only the object's `extra`. Default
+   * false.
+   */
+  readonly specless?: boolean;
+  /** The status that an object is read with when nothing else is known of it. Default: none. */
+  readonly defaultStatus?: Readonly<Record<string, unknown>>;
 }
 
 /** Names one object, whatever its version. */

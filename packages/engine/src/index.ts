@@ -1,1 +1,8 @@
 export * from "./contract.js";
+export * from "./decide.js";
+export { createLoadTable } from "./load/load-table.js";
+export type { LoadTableOptions, SlotTable } from "./load/load-table.js";
+export { applyHeaders } from "./route/header-mutations.js";
+export * from "./route/retry-on.js";
+export { createSnapshotSource } from "./snapshot/snapshot-source.js";
+export type { SnapshotSourceOptions } from "./snapshot/snapshot-source.js";

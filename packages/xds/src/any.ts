@@ -1,6 +1,5 @@
-import { fromBinary, toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { AnySchema, type Any } from "@bufbuild/protobuf/wkt";
-import { create } from "@bufbuild/protobuf";
 import { MeshError } from "@tulle/base";
 
 const PREFIX = "type.googleapis.com/";
@@ -20,7 +19,7 @@ export function packAny<Desc extends DescMessage>(schema: Desc, message: Message
 
 /** Wraps a message that is encoded already. The bytes are shared, not copied. */
 export function packBytes(typeUrl: string, bytes: Uint8Array): Any {
-  return create(AnySchema, { typeUrl, value: bytes as Uint8Array<ArrayBuffer> });
+  return create(AnySchema, { typeUrl, value: bytes });
 }
 
 /** Whether an Any holds this message, whatever stands before the last slash of its type URL. */

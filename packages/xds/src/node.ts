@@ -177,7 +177,7 @@ class MetadataReader {
       const at = `${path}[${index}]`;
       const port = this.record(each, at);
       return {
-        service: this.name(port["service"], `${at}.service`, DNS_SUBDOMAIN, true),
+        service: this.text(port["service"], `${at}.service`, true),
         namespace: this.name(port["namespace"], `${at}.namespace`, DNS_LABEL, true),
         servicePort: this.port(port["servicePort"], `${at}.servicePort`),
         appPort: this.port(port["appPort"], `${at}.appPort`),

@@ -31,7 +31,9 @@ export interface PortTrafficPolicy {
 
 export interface TrafficPolicy extends PortTrafficPolicy {
   /** Replace (not merge with) the settings above for calls to these ports. */
-  readonly portLevelSettings?: readonly (PortTrafficPolicy & { readonly port: { readonly number: number } })[];
+  readonly portLevelSettings?: readonly (PortTrafficPolicy & {
+    readonly port: { readonly number: number };
+  })[];
   readonly tunnel?: {
     /** Default CONNECT. */
     readonly protocol?: "CONNECT" | "POST";

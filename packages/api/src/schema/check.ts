@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Checked, Kind, Violation } from "../kind.js";
 import { copyJson } from "./copy.js";
 import { typeName } from "./describe.js";
+import { formatPath } from "./path.js";
 import { Rewrites, type Mutable } from "./rewrite.js";
 import { isFields } from "./struct.js";
 import { bounded, unknownField, violationsOf } from "./violations.js";
@@ -10,6 +11,8 @@ export interface SpecRules<Spec> {
   readonly schema: z.ZodType<Spec>;
   /** Rewrites deprecated fields in place, before the schema sees them. Must expect any JSON. */
   readonly rewrite?: (spec: Mutable, rewrites: Rewrites) => void;
+  /** An absent spec is an empty one. Default: it is a violation. */
+  readonly specOptional?: boolean;
   /** Warnings about a valid spec. */
   readonly warn?: (spec: Spec) => readonly string[];
 }
@@ -20,14 +23,16 @@ const TOP_LEVEL: readonly string[] = ["apiVersion", "kind", "metadata", "spec", 
 export function checkSpec<Spec>(rules: SpecRules<Spec>): Kind<Spec>["check"] {
   return (raw): Checked<Spec> => {
     const foreign = unknownFields(raw, TOP_LEVEL);
-    if (!Object.hasOwn(raw, "spec") || !isFields(raw["spec"])) {
-      const got = Object.hasOwn(raw, "spec") ? `, got ${typeName(raw["spec"])}` : "";
+    const given = Object.hasOwn(raw, "spec") ? raw["spec"] : undefined;
+    const wanted = given ?? (rules.specOptional === true ? {} : given);
+    if (!isFields(wanted)) {
+      const got = wanted === undefined ? "" : `, got ${typeName(wanted)}`;
       return refused([...foreign, { path: "spec", message: `is required: expected an object${got}` }], []);
     }
-    const copied = copyJson(raw["spec"], "spec");
+    const copied = copyJson(wanted, ["spec"]);
     const rewrites = new Rewrites();
     rules.rewrite?.(copied.value as Mutable, rewrites);
-    const parsed = violationsOf(rules.schema, copied.value, "spec");
+    const parsed = violationsOf(rules.schema, copied.value, ["spec"]);
     const violations = [...foreign, ...copied.violations, ...parsed.violations].map(({ path, message }) => ({
       path: rewrites.original(path),
       message,
@@ -39,14 +44,20 @@ export function checkSpec<Spec>(rules: SpecRules<Spec>): Kind<Spec>["check"] {
 }
 
 /** Fields of `raw` that are not among `known`, as violations. */
-export function unknownFields(raw: Readonly<Record<string, unknown>>, known: readonly string[]): readonly Violation[] {
+export function unknownFields(
+  raw: Readonly<Record<string, unknown>>,
+  known: readonly string[],
+): readonly Violation[] {
   return Object.keys(raw)
     .filter((key) => !known.includes(key))
     .slice(0, 1000)
-    .map((key) => ({ path: key, message: unknownField(key, known) }));
+    .map((key) => ({ path: formatPath([key]), message: unknownField(key, known) }));
 }
 
+/** The bad half of {@link Checked}. */
+export type Refused = Extract<Checked<never>, { readonly ok: false }>;
+
 /** A refusal with a bounded list of violations. */
-export function refused(violations: readonly Violation[], warnings: readonly string[]): Checked<never> {
+export function refused(violations: readonly Violation[], warnings: readonly string[]): Refused {
   return { ok: false, violations: bounded(violations, "spec"), warnings };
 }

@@ -19,9 +19,9 @@ export interface Copied {
  * that later changes of the original cannot reach a stored object. Own keys `__proto__` are refused: they are harmless
  * in parsed JSON and not in code that copies field by field.
  */
-export function copyJson(value: unknown, root: string): Copied {
+export function copyJson(value: unknown, root: readonly string[]): Copied {
   const copier = new Copier();
-  return { value: copier.copy(value, [root]), violations: copier.violations };
+  return { value: copier.copy(value, [...root]), violations: copier.violations };
 }
 
 class Copier {
@@ -30,7 +30,8 @@ class Copier {
 
   copy(value: unknown, path: (string | number)[]): unknown {
     if (++this.#values > MAX_VALUES) {
-      if (this.#values === MAX_VALUES + 1) this.#refuse(path.slice(0, 1), `has more than ${MAX_VALUES} values`);
+      if (this.#values === MAX_VALUES + 1)
+        this.#refuse(path.slice(0, 1), `has more than ${MAX_VALUES} values`);
       return null;
     }
     if (value === null || typeof value === "string" || typeof value === "boolean") return value;
@@ -43,7 +44,8 @@ class Copier {
   }
 
   #list(list: readonly unknown[], path: (string | number)[]): unknown {
-    if (list.length > MAX_ITEMS) return this.#refuse(path, `has ${list.length} items; at most ${MAX_ITEMS} are allowed`);
+    if (list.length > MAX_ITEMS)
+      return this.#refuse(path, `has ${list.length} items; at most ${MAX_ITEMS} are allowed`);
     return list.map((item, index) => this.copy(item, [...path, index]));
   }
 

@@ -2,7 +2,8 @@ const MAX_SHOWN = 40;
 
 /** A value as messages show it: strings quoted, long ones cut, containers by their type only. */
 export function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length > MAX_SHOWN ? `${value.slice(0, MAX_SHOWN)}…` : value);
+  if (typeof value === "string")
+    return JSON.stringify(value.length > MAX_SHOWN ? `${value.slice(0, MAX_SHOWN)}…` : value);
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   return typeName(value);
 }

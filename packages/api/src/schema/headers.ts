@@ -19,7 +19,8 @@ const HEADER_VALUE = stringThat(
   "a header value: at most 16384 characters without line breaks or control characters",
 );
 
-const values = (isName: (name: string) => boolean) => mapOf(HEADER_VALUE, isName, 'a header name such as "x-user"');
+const values = (isName: (name: string) => boolean) =>
+  mapOf(HEADER_VALUE, isName, 'a header name such as "x-user"');
 const isOrdinary = (name: string) => isToken(name) && name.toLowerCase() !== "host";
 const isOrdinaryOrAuthority = (name: string) => isToken(name) || name === ":authority";
 const removable = stringThat(isOrdinary, 'the name of a header other than "host"');
@@ -37,4 +38,7 @@ const response = struct({
 });
 
 /** Istio's `headers` of routes and destinations. Only a request's authority may be set besides ordinary headers. */
-export const headerManipulation = struct({ request: request.exactOptional(), response: response.exactOptional() });
+export const headerManipulation = struct({
+  request: request.exactOptional(),
+  response: response.exactOptional(),
+});

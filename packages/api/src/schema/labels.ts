@@ -21,7 +21,8 @@ export function isLabelValue(value: string): boolean {
 
 /** What labels' keys and values must be, for messages. */
 export const LABEL_KEY = 'a label key such as "app" or "example.com/team"';
-export const LABEL_VALUE = "a label value: at most 63 letters, digits, '-', '_', '.', beginning and ending with a letter or digit";
+export const LABEL_VALUE =
+  "a label value: at most 63 letters, digits, '-', '_', '.', beginning and ending with a letter or digit";
 
 /** A map whose keys are checked too: a bad key is reported at the key. */
 export function mapOf<Value>(
@@ -34,7 +35,11 @@ export function mapOf<Value>(
       if (typeof map !== "object" || map === null) return;
       for (const key of Object.keys(map)) {
         if (!isKey(key)) {
-          context.addIssue({ code: "custom", path: [key], message: `expected ${expectedKey} as key, got ${show(key)}` });
+          context.addIssue({
+            code: "custom",
+            path: [key],
+            message: `expected ${expectedKey} as key, got ${show(key)}`,
+          });
         }
       }
     },

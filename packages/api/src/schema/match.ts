@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 import { atMostOne, exactlyOne, struct } from "./struct.js";
 import { nonEmpty, stringThat, text } from "./strings.js";
 
@@ -17,7 +17,10 @@ export type StringMatch =
 export const MAX_REGEX = 1024;
 
 /** Syntax is checked where it is compiled. */
-export const regex = stringThat((value) => value.length > 0 && value.length <= MAX_REGEX, `1 to ${MAX_REGEX} characters`);
+export const regex = stringThat(
+  (value) => value.length > 0 && value.length <= MAX_REGEX,
+  `1 to ${MAX_REGEX} characters`,
+);
 
 const shape = {
   exact: text.exactOptional(),
@@ -26,7 +29,13 @@ const shape = {
 };
 
 /** A comparison of something that is always there. */
-export const stringMatch = struct(shape, exactlyOne("exact", "prefix", "regex")) as unknown as z.ZodType<StringMatch>;
+export const stringMatch = struct(
+  shape,
+  exactlyOne("exact", "prefix", "regex"),
+) as unknown as z.ZodType<StringMatch>;
 
 /** A comparison of something that may be absent: `{}` = is present. */
-export const presenceMatch = struct(shape, atMostOne("exact", "prefix", "regex")) as unknown as z.ZodType<StringMatch>;
+export const presenceMatch = struct(
+  shape,
+  atMostOne("exact", "prefix", "regex"),
+) as unknown as z.ZodType<StringMatch>;

@@ -18,15 +18,18 @@ export const namespaceName = stringThat(isDnsLabel, 'a namespace such as "defaul
 
 /** `.`, `*`, `~` (nobody) or namespaces. */
 export const exportTo = z.array(
-  stringThat((value) => value === "." || value === "*" || value === "~" || isDnsLabel(value), '".", "*" or a namespace'),
+  stringThat(
+    (value) => value === "." || value === "*" || value === "~" || isDnsLabel(value),
+    '".", "*" or a namespace',
+  ),
 );
 
 /** `*` says everything: it stands alone. Namespaces come once. */
 export const exportToRule: Rule = (fields, report) => {
   const values = listOf(fields["exportTo"]);
-  if (values.includes("*") && values.length > 1) report(["exportTo"], 'must hold nothing else when it holds "*"');
+  if (values.includes("*") && values.length > 1)
+    report(["exportTo"], 'must hold nothing else when it holds "*"');
   values.forEach((value, index) => {
     if (values.indexOf(value) < index) report(["exportTo", index], `repeats ${JSON.stringify(value)}`);
   });
 };
-

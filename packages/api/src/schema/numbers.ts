@@ -11,13 +11,17 @@ export function integer(minimum: number, maximum: number, what = "a whole number
 
 /** A number, fractions allowed, from `minimum` to `maximum`. */
 export function decimal(minimum: number, maximum: number, what = "a number"): z.ZodType<number> {
-  const range = Number.isFinite(maximum) ? `${what} from ${minimum} to ${maximum}` : `${what} of at least ${minimum}`;
+  const range = Number.isFinite(maximum)
+    ? `${what} from ${minimum} to ${maximum}`
+    : `${what} of at least ${minimum}`;
   return numberThat((value) => value >= minimum && value <= maximum, range);
 }
 
 function numberThat(holds: (value: number) => boolean, expected: string): z.ZodType<number> {
   const error = (issue: { readonly input?: unknown }) =>
-    issue.input === undefined ? `is required: expected ${expected}` : `expected ${expected}, got ${typeName(issue.input)}`;
+    issue.input === undefined
+      ? `is required: expected ${expected}`
+      : `expected ${expected}, got ${typeof issue.input === "number" ? issue.input : typeName(issue.input)}`;
   return z.number({ error }).refine(holds, { error });
 }
 

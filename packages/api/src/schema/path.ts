@@ -18,3 +18,24 @@ export function formatPath(path: Path): string {
   }
   return text;
 }
+
+/** The keys and indexes of a path that {@link formatPath} wrote; what follows something unreadable is left out. */
+export function parsePath(text: string): readonly (string | number)[] {
+  const step = /\.?([A-Za-z_][A-Za-z0-9_-]*)|\[(\d{1,9})\]|\[("(?:[^"\\]|\\.)*")\]/y;
+  const path: (string | number)[] = [];
+  for (let match = step.exec(text); match !== null; match = step.exec(text)) {
+    const [, key, index, quoted] = match;
+    if (key !== undefined) path.push(key);
+    else if (index !== undefined) path.push(Number(index));
+    else if (quoted !== undefined) path.push(unquote(quoted));
+  }
+  return path;
+}
+
+function unquote(quoted: string): string {
+  try {
+    return String(JSON.parse(quoted));
+  } catch {
+    return quoted;
+  }
+}

@@ -1,12 +1,18 @@
 import { z } from "zod";
-import { show } from "./describe.js";
+import { show, typeName } from "./describe.js";
 
 /** Longest string that any field takes unless it says otherwise. */
 export const MAX_STRING = 65_536;
 
 /** A string for which `holds`; `expected` completes "expected …" in the message. */
 export function stringThat(holds: (text: string) => boolean, expected: string): z.ZodType<string> {
-  return z.string().refine(holds, { error: (issue) => `expected ${expected}, got ${show(issue.input)}` });
+  const error = ({ input }: { readonly input?: unknown }) => {
+    if (input === undefined) return `is required: expected ${expected}`;
+    return typeof input === "string"
+      ? `expected ${expected}, got ${show(input)}`
+      : `expected a string (${expected}), got ${typeName(input)}`;
+  };
+  return z.string({ error }).refine(holds, { error });
 }
 
 export const text = stringThat((value) => value.length <= MAX_STRING, `at most ${MAX_STRING} characters`);

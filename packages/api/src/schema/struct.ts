@@ -19,7 +19,8 @@ export function struct<Shape extends z.ZodRawShape>(
   ...rules: readonly Rule[]
 ): z.ZodObject<Shape, z.core.$strict> {
   let schema = z.strictObject(shape);
-  for (const rule of rules) schema = schema.superRefine(asRefinement(rule), { when: ({ value }) => isFields(value) });
+  for (const rule of rules)
+    schema = schema.superRefine(asRefinement(rule), { when: ({ value }) => isFields(value) });
   return schema;
 }
 

@@ -1,17 +1,24 @@
 import type { z } from "zod";
 import type { Violation } from "../kind.js";
 import { show, typeName } from "./describe.js";
-import { formatPath } from "./path.js";
+import { formatPath, type Path } from "./path.js";
 
 /** Most violations that one answer lists; one more line says how many are left out. */
 export const MAX_VIOLATIONS = 100;
 
 /** The violations of a value by a schema, in plain words, below `root`. */
-export function violationsOf(schema: z.ZodType, value: unknown, root: string): z.ZodSafeParseResult<unknown> & {
+export function violationsOf(
+  schema: z.ZodType,
+  value: unknown,
+  root: Path,
+): z.ZodSafeParseResult<unknown> & {
   readonly violations: readonly Violation[];
 } {
   const result = schema.safeParse(value, { error: messageOf });
-  return { ...result, violations: result.success ? [] : result.error.issues.flatMap((issue) => fromIssue(issue, root)) };
+  return {
+    ...result,
+    violations: result.success ? [] : result.error.issues.flatMap((issue) => fromIssue(issue, root)),
+  };
 }
 
 /** At most {@link MAX_VIOLATIONS}, each path and message once, then one that counts the rest. */
@@ -23,11 +30,14 @@ export function bounded(violations: readonly Violation[], root: string): readonl
   });
   if (distinct.length <= MAX_VIOLATIONS) return distinct;
   const rest = distinct.length - MAX_VIOLATIONS;
-  return [...distinct.slice(0, MAX_VIOLATIONS), { path: root, message: `has ${rest} more violations, not listed` }];
+  return [
+    ...distinct.slice(0, MAX_VIOLATIONS),
+    { path: root, message: `has ${rest} more violations, not listed` },
+  ];
 }
 
-function fromIssue(issue: z.core.$ZodIssue, root: string): Violation[] {
-  const path = [root, ...issue.path];
+function fromIssue(issue: z.core.$ZodIssue, root: Path): Violation[] {
+  const path = [...root, ...issue.path];
   if (issue.code !== "unrecognized_keys") return [{ path: formatPath(path), message: issue.message }];
   const messages = issue.message.split("\n");
   return issue.keys.map((key, index) => ({
@@ -85,16 +95,24 @@ function isSlip(typed: string, name: string): boolean {
   return Math.abs(a.length - b.length) <= 2 && editDistance(a, b) <= (b.length > 4 ? 2 : 1);
 }
 
-/** Levenshtein's distance of two short strings. */
+/** How many letters to insert, delete, replace or swap with their neighbour (optimal string alignment) make b of a. */
 function editDistance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
-      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substitution));
+      const substitution = at(row, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swap = swapped ? at(before, j - 2) + 1 : Number.POSITIVE_INFINITY;
+      next.push(Math.min(at(row, j) + 1, at(next, j - 1) + 1, substitution, swap));
     }
+    before = row;
     row = next;
   }
-  return row[b.length] ?? 0;
+  return at(row, b.length);
+}
+
+function at(row: readonly number[], index: number): number {
+  return row[index] ?? Number.POSITIVE_INFINITY;
 }

@@ -16,7 +16,8 @@ export const weightsSum: Rule = (fields, report) => {
   const destinations = structsOf(fields["route"]);
   if (destinations.length < 2) return;
   const weights = destinations.map(([, item]) => item["weight"] ?? 0);
-  if (weights.every((value) => value === 0)) report(["route"], "must have weights whose sum is greater than 0");
+  if (weights.every((value) => value === 0))
+    report(["route"], "must have weights whose sum is greater than 0");
 };
 
 /** Whether a route has a list of at least one destination. */

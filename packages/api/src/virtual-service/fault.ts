@@ -36,17 +36,17 @@ function unsupported(field: string, instead: string): Rule {
 const percentage = struct({ value: percent }).exactOptional();
 
 const delay = struct(
-  { fixedDelay: positiveDuration.exactOptional(), exponentialDelay: z.unknown().optional(), percentage },
+  { fixedDelay: positiveDuration, exponentialDelay: z.unknown().optional(), percentage },
   unsupported("exponentialDelay", "fixedDelay"),
-  (fields, report) => {
-    if (fields["fixedDelay"] === undefined) report(["fixedDelay"], 'is required: expected a duration such as "5s"');
-  },
 );
 
 const abort = struct(
   {
     httpStatus: statusCode.exactOptional(),
-    grpcStatus: stringThat(isGrpcStatus, 'the name of a gRPC status such as "UNAVAILABLE", or its number').exactOptional(),
+    grpcStatus: stringThat(
+      isGrpcStatus,
+      'the name of a gRPC status such as "UNAVAILABLE", or its number',
+    ).exactOptional(),
     http2Error: z.unknown().optional(),
     percentage,
   },
@@ -54,4 +54,7 @@ const abort = struct(
   unsupported("http2Error", "httpStatus or grpcStatus"),
 );
 
-export const fault = struct({ delay: delay.exactOptional(), abort: abort.exactOptional() }, atLeastOne("delay", "abort"));
+export const fault = struct(
+  { delay: delay.exactOptional(), abort: abort.exactOptional() },
+  atLeastOne("delay", "abort"),
+);

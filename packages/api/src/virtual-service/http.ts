@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { base64Size, isBase64 } from "../schema/base64.js";
 import { headerManipulation, headerName, isToken } from "../schema/headers.js";
 import { durationOf } from "../schema/durations.js";
 import { labels, mapOf } from "../schema/labels.js";
@@ -11,6 +12,7 @@ import { parseDuration } from "@tulle/base";
 import { destination, hasDestinations, weightsSum } from "./destination.js";
 import { fault } from "./fault.js";
 import { retries } from "./retries.js";
+import type { HttpDirectResponse } from "./type.js";
 
 const isParameter = (name: string) => name.length > 0 && name.length <= 256;
 const headerMatches = mapOf(presenceMatch, isToken, 'a header name such as "x-user"');
@@ -47,18 +49,21 @@ const redirect = struct(
   atMostOne("uri", "prefixRewrite"),
 );
 
+type Body = NonNullable<HttpDirectResponse["body"]>;
 const MAX_BODY = 1_048_576;
-const isBase64 = (value: string) => /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(value);
 
 const directResponse = struct({
   status: statusCode,
   body: struct(
     {
       string: stringThat((value) => value.length <= MAX_BODY, "at most 1 MiB").exactOptional(),
-      bytes: stringThat((value) => value.length <= 1.4 * MAX_BODY && isBase64(value), "base64 of at most 1 MiB").exactOptional(),
+      bytes: stringThat(
+        (value) => isBase64(value) && base64Size(value) <= MAX_BODY,
+        "base64 of at most 1 MiB",
+      ).exactOptional(),
     },
     exactlyOne("string", "bytes"),
-  ).exactOptional(),
+  ).exactOptional() as unknown as z.ZodExactOptional<z.ZodType<Body>>,
 });
 
 const rewrite = struct(
@@ -75,7 +80,9 @@ const percentage = struct({ value: percent });
 
 const corsPolicy = struct({
   allowOrigins: z.array(stringMatch).exactOptional(),
-  allowMethods: z.array(stringThat((value) => value === "*" || isToken(value), "an HTTP method or *")).exactOptional(),
+  allowMethods: z
+    .array(stringThat((value) => value === "*" || isToken(value), "an HTTP method or *"))
+    .exactOptional(),
   allowHeaders: z.array(headerName).exactOptional(),
   exposeHeaders: z.array(headerName).exactOptional(),
   maxAge: stringThat((value) => {

@@ -16,7 +16,8 @@ export const meshHosts: Rule = (fields, report) => {
   const gateways = listOf(fields["gateways"]);
   if (gateways.length > 0 && !gateways.includes("mesh")) return;
   const index = listOf(fields["hosts"]).indexOf("*");
-  if (index !== -1) report(["hosts", index], 'cannot be "*" for sidecars (gateway "mesh"); name hosts or a gateway');
+  if (index !== -1)
+    report(["hosts", index], 'cannot be "*" for sidecars (gateway "mesh"); name hosts or a gateway');
 };
 
 /** A delegate is an object without hosts: http rules only, no gateways, and it delegates no further. */
@@ -26,7 +27,8 @@ export const delegates: Rule = (fields, report) => {
   if (listOf(fields["gateways"]).length > 0) report(["gateways"], why);
   for (const name of ["tls", "tcp"]) if (fields[name] !== undefined) report([name], why);
   for (const [index, route] of structsOf(fields["http"])) {
-    if (route["delegate"] !== undefined) report(["http", index, "delegate"], "cannot be in a delegate: they do not nest");
+    if (route["delegate"] !== undefined)
+      report(["http", index, "delegate"], "cannot be in a delegate: they do not nest");
   }
 };
 
@@ -38,7 +40,10 @@ export const sniWithinHosts: Rule = (fields, report) => {
     for (const [matchIndex, match] of structsOf(route["match"])) {
       listOf(match["sniHosts"]).forEach((sni, sniIndex) => {
         if (typeof sni !== "string" || hosts.some((host) => covers(host, sni))) return;
-        report(["tls", index, "match", matchIndex, "sniHosts", sniIndex], "is not covered by any of spec.hosts");
+        report(
+          ["tls", index, "match", matchIndex, "sniHosts", sniIndex],
+          "is not covered by any of spec.hosts",
+        );
       });
     }
   }

@@ -5,7 +5,13 @@ import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "n
 import { create } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { Emitter, systemClock } from "@tulle/base";
-import { createTestAuthority, eventually, type TestAuthority, type TestCertificate } from "@tulle/testkit";
+import {
+  createTestAuthority,
+  eventually,
+  FakeClock,
+  type TestAuthority,
+  type TestCertificate,
+} from "@tulle/testkit";
 import { grpcServiceDefinition } from "@tulle/xds";
 import {
   IstioCertificateRequestSchema,
@@ -147,22 +153,40 @@ test("startGrpcServer says which port is taken", async () => {
   });
 });
 
-test("GrpcServer close cuts a call that does not end", async () => {
-  const socket = await handshake({});
+test("GrpcServer close lets calls finish for a while, then cuts them", async () => {
+  const clock = new FakeClock();
+  let called = 0;
+  const patient = await startGrpcServer({
+    address: "127.0.0.1",
+    port: 0,
+    certificates: provider,
+    services: [{ definition, implementation: { createCertificate: () => called++ } }],
+    clock,
+  });
+  let failure: unknown;
+  const asked = ask(undefined, patient.port).catch((thrown: unknown) => {
+    failure = thrown;
+  });
+  await eventually(() => called === 1);
+  const closed = patient.close(500);
+  await clock.advance(499);
+  expect(failure).toBeUndefined();
+  await clock.advance(1);
+  await closed;
+  await asked;
+  expect(failure).toMatchObject({ code: expect.any(Number) });
   await server.close(0);
-  await eventually(() => socket.destroyed || socket.readableEnded);
   expect(rotated.hasListeners).toBe(false);
-  socket.destroy();
 });
 
 /** Calls the service with a certificate; answers what it says about the caller. */
-async function ask(own: TestCertificate | undefined): Promise<string> {
+async function ask(own: TestCertificate | undefined, port = server.port): Promise<string> {
   const credentials = grpc.credentials.createSsl(
     Buffer.from(authority.rootCertificatePem),
     own === undefined ? null : Buffer.from(own.privateKeyPem),
     own === undefined ? null : Buffer.from(own.certificateChainPem),
   );
-  const client = new grpc.Client(`localhost:${server.port}`, credentials, {
+  const client = new grpc.Client(`localhost:${port}`, credentials, {
     "grpc.use_local_subchannel_pool": 1,
   });
   const method = definition.createCertificate;

@@ -103,7 +103,8 @@ class TypedArrayLoadTable implements SlotTable {
 
   observe(endpointSlot: number, latencyMs: number, failed: boolean): void {
     const before = this.#latencyMs[endpointSlot]!;
-    this.#latencyMs[endpointSlot] = before === 0 ? latencyMs : before + (latencyMs - before) * OBSERVATION_WEIGHT;
+    this.#latencyMs[endpointSlot] =
+      before === 0 ? latencyMs : before + (latencyMs - before) * OBSERVATION_WEIGHT;
     const failures = this.#failures[endpointSlot]!;
     this.#failures[endpointSlot] = failures + ((failed ? 1 : 0) - failures) * OBSERVATION_WEIGHT;
   }

@@ -14,14 +14,23 @@ export function typeName(any: Any): string {
 }
 
 /** The message in an Any, which must be of this type. */
-export function unpack<Desc extends DescMessage>(field: string, any: Any | undefined, schema: Desc): MessageShape<Desc> {
+export function unpack<Desc extends DescMessage>(
+  field: string,
+  any: Any | undefined,
+  schema: Desc,
+): MessageShape<Desc> {
   if (any === undefined) throw invalid(field, `must be set, to a ${schema.typeName}`);
-  if (!holds(any, schema)) throw invalid(field, `is a ${typeName(any) || "message without type"}, not a ${schema.typeName}`);
+  if (!holds(any, schema))
+    throw invalid(field, `is a ${typeName(any) || "message without type"}, not a ${schema.typeName}`);
   return decode(field, schema, any.value);
 }
 
 /** Decodes bytes, with the field's name in the error. */
-export function decode<Desc extends DescMessage>(field: string, schema: Desc, bytes: Uint8Array): MessageShape<Desc> {
+export function decode<Desc extends DescMessage>(
+  field: string,
+  schema: Desc,
+  bytes: Uint8Array,
+): MessageShape<Desc> {
   try {
     return fromBinary(schema, bytes);
   } catch (thrown) {

@@ -1,0 +1,81 @@
+import { create } from "@bufbuild/protobuf";
+import { Metadata } from "@grpc/grpc-js";
+import { MeshError, type Clock } from "@tulle/base";
+import { grpcServiceDefinition } from "@tulle/xds";
+import {
+  IstioCertificateRequestSchema,
+  IstioCertificateService,
+  type IstioCertificateResponse,
+} from "@tulle/xds/gen/istio/v1/auth/ca_pb.js";
+
+import type { Svid } from "./contract.js";
+import { connectControlPlane, controlPlaneError, type ControlPlaneAddress } from "./control-plane.js";
+import { createSigningRequest } from "./csr.js";
+import { formatSpiffeId, type SpiffeIdParts } from "./spiffe-id.js";
+import { joinPem, parseSvid } from "./svid.js";
+
+/** How a workload proves who it is: once by a token, from then on by what it has. */
+export type Proof = { readonly joinToken: string } | { readonly svid: Svid };
+
+export interface CertificateRequest {
+  readonly controlPlane: ControlPlaneAddress;
+  readonly id: SpiffeIdParts;
+  readonly proof: Proof;
+  /** The call is given up after this long, milliseconds. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+}
+
+const method = grpcServiceDefinition(IstioCertificateService).createCertificate;
+
+/**
+ * Makes a new key and gets a certificate for it. Errors: AGENT_CONTROL_PLANE of the kind that the control plane
+ * answered, `unavailable` or `timeout` when it cannot be reached, AGENT_BAD_SVID when the answer is unusable.
+ */
+export async function requestSvid(request: CertificateRequest): Promise<Svid> {
+  const { controlPlane, id, proof } = request;
+  const { csrPem, privateKeyPem } = createSigningRequest(formatSpiffeId(id));
+  const metadata = new Metadata();
+  if ("joinToken" in proof) metadata.set("authorization", `Bearer ${proof.joinToken}`);
+  const client = connectControlPlane(controlPlane, "svid" in proof ? proof.svid : undefined);
+  try {
+    const response = await new Promise<IstioCertificateResponse | undefined>((resolve, reject) => {
+      const call = client.makeUnaryRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        create(IstioCertificateRequestSchema, {
+          csr: csrPem,
+          metadata: { Namespace: id.namespace, ServiceAccount: id.serviceAccount },
+        }),
+        metadata,
+        (error, value) => {
+          deadline[Symbol.dispose]();
+          if (error === null) resolve(value);
+          else reject(controlPlaneError(controlPlane, error));
+        },
+      );
+      const deadline = request.clock.setTimeout(() => {
+        reject(
+          new MeshError(
+            "timeout",
+            "AGENT_CONTROL_PLANE",
+            `the control plane at ${controlPlane.address} did not answer within ${Math.round(request.timeoutMs)} ms`,
+            { source: "control" },
+          ),
+        );
+        call.cancel();
+      }, request.timeoutMs);
+    });
+    const chain = response?.certChain ?? [];
+    // The last one is the root. The one that the control plane was verified against stays trusted beside it.
+    const [root] = chain.slice(-1);
+    return parseSvid({
+      certificateChainPem: chain.slice(0, -1).join(""),
+      privateKeyPem,
+      trustBundlePem: joinPem([root ?? "", controlPlane.rootCertificatePem]),
+    });
+  } finally {
+    client.close();
+  }
+}

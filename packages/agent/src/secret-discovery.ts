@@ -1,0 +1,93 @@
+import { create, fromJson, toBinary } from "@bufbuild/protobuf";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
+import { SECRET_TYPE } from "@tulle/xds";
+import {
+  SecretSchema,
+  type Secret,
+} from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
+import {
+  DiscoveryResponseSchema,
+  type DiscoveryRequest,
+  type DiscoveryResponse,
+} from "@tulle/xds/gen/envoy/service/discovery/v3/discovery_pb.js";
+
+import type { Svid } from "./contract.js";
+
+/** Name of the secret with the workload's own chain and key. Istio's. */
+export const WORKLOAD_SECRET = "default";
+/** Name of the secret with the roots that peers are verified against. Istio's. */
+export const ROOT_SECRET = "ROOTCA";
+
+/** Secrets that a client may subscribe to at once. */
+const MAX_NAMES = 64;
+
+/** The SDS answer for `names`; those that are not secrets of a workload are left out. */
+export function secretResponse(svid: Svid, names: readonly string[], nonce: string): DiscoveryResponse {
+  const resources = [...new Set(names)].flatMap((name) => {
+    const secret = secretOf(svid, name);
+    return secret === undefined
+      ? []
+      : [create(AnySchema, { typeUrl: SECRET_TYPE, value: toBinary(SecretSchema, secret) })];
+  });
+  return create(DiscoveryResponseSchema, {
+    typeUrl: SECRET_TYPE,
+    // A new certificate is a new version; the bundle changes only along with it.
+    versionInfo: svid.serialNumber,
+    nonce,
+    resources,
+  });
+}
+
+function secretOf(svid: Svid, name: string): Secret | undefined {
+  switch (name) {
+    case WORKLOAD_SECRET:
+      return fromJson(SecretSchema, {
+        name,
+        tlsCertificate: {
+          certificateChain: { inlineBytes: base64(svid.certificateChainPem) },
+          privateKey: { inlineBytes: base64(svid.privateKeyPem) },
+        },
+      });
+    case ROOT_SECRET:
+      return fromJson(SecretSchema, {
+        name,
+        validationContext: { trustedCa: { inlineBytes: base64(svid.trustBundlePem) } },
+      });
+    default:
+      return undefined;
+  }
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString("base64");
+}
+
+/**
+ * One client's SDS subscription (state of the world): what to answer to each request and after each rotation. Answers
+ * undefined when there is nothing to say.
+ */
+export class SecretSubscription {
+  #names: readonly string[] = [];
+  #sent = 0;
+
+  /** `svid` undefined: there is none yet, the answer follows by {@link rotated}. */
+  request(request: DiscoveryRequest, svid: Svid | undefined): DiscoveryResponse | undefined {
+    const names = request.resourceNames.slice(0, MAX_NAMES).sort();
+    const changed = names.length !== this.#names.length || names.some((name, i) => name !== this.#names[i]);
+    const stale = request.responseNonce !== "" && request.responseNonce !== String(this.#sent);
+    // An answer to what was sent (accepted or refused) asks for nothing by itself; sending again would loop.
+    if (stale || (!changed && this.#sent > 0)) return undefined;
+    this.#names = names;
+    return this.#answer(svid);
+  }
+
+  rotated(svid: Svid): DiscoveryResponse | undefined {
+    return this.#answer(svid);
+  }
+
+  #answer(svid: Svid | undefined): DiscoveryResponse | undefined {
+    if (svid === undefined || this.#names.length === 0) return undefined;
+    this.#sent++;
+    return secretResponse(svid, this.#names, String(this.#sent));
+  }
+}

@@ -1,0 +1,59 @@
+import { chmod, mkdir, mkdtemp, rename, rmdir } from "node:fs/promises";
+import { connect } from "node:net";
+import { dirname, join } from "node:path";
+
+import { ServerCredentials, type Server } from "@grpc/grpc-js";
+import { MeshError, systemErrorCode } from "@tulle/base";
+
+/** Longer paths do not fit a socket address while it is being set up beside its final place. */
+const MAX_SOCKET_PATH_BYTES = 90;
+
+/**
+ * Binds inside a directory that only we may enter, then moves the socket to its place: nobody else can connect before
+ * its permissions are set, and a left-over of a crash is replaced.
+ */
+export async function listenOnUnixSocket(server: Server, socketPath: string): Promise<void> {
+  if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES) {
+    throw new MeshError(
+      "invalid",
+      "AGENT_SOCKET_PATH",
+      `${socketPath} is longer than ${MAX_SOCKET_PATH_BYTES} bytes; choose a shorter path for the socket`,
+    );
+  }
+  if (await isInUse(socketPath)) {
+    throw new MeshError(
+      "already-exists",
+      "AGENT_SOCKET_IN_USE",
+      `another agent listens on ${socketPath}; stop it first`,
+    );
+  }
+  await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
+  const directory = await mkdtemp(`${socketPath}.`);
+  try {
+    const temporary = join(directory, "s");
+    await new Promise<void>((resolve, reject) => {
+      server.bindAsync(`unix:${temporary}`, ServerCredentials.createInsecure(), (error) => {
+        if (error === null) resolve();
+        else
+          reject(
+            new MeshError("unavailable", "AGENT_SOCKET", `cannot listen on ${socketPath}: ${error.message}`),
+          );
+      });
+    });
+    await chmod(temporary, 0o600);
+    await rename(temporary, socketPath);
+  } finally {
+    await rmdir(directory).catch(() => undefined);
+  }
+}
+
+function isInUse(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(socketPath);
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once("error", (error) => resolve(systemErrorCode(error) === "EACCES"));
+  });
+}

@@ -1,0 +1,77 @@
+import { destinationRuleKind } from "./destination-rule/kind.js";
+import { eventKind } from "./event/kind.js";
+import type { Kind } from "./kind.js";
+import { namespaceKind } from "./namespace/kind.js";
+import { peerAuthenticationKind } from "./peer-authentication/kind.js";
+import { secretKind } from "./secret/kind.js";
+import { serviceEntryKind } from "./service-entry/kind.js";
+import { virtualServiceKind } from "./virtual-service/kind.js";
+import { workloadEntryKind } from "./workload-entry/kind.js";
+
+/** Every kind that users can write. A new kind is a folder and a line here. */
+export const KINDS: readonly Kind[] = [
+  namespaceKind,
+  secretKind,
+  eventKind,
+  virtualServiceKind,
+  destinationRuleKind,
+  serviceEntryKind,
+  workloadEntryKind,
+  peerAuthenticationKind,
+];
+
+/** `networking.istio.io/v1`; the core group has the version alone. */
+export function apiVersionOf(group: string, version: string): string {
+  return group === "" ? version : `${group}/${version}`;
+}
+
+/** Group and version of an `apiVersion`, or undefined when it has another form. */
+export function parseApiVersion(
+  apiVersion: string,
+): { readonly group: string; readonly version: string } | undefined {
+  const parts = apiVersion.split("/");
+  if (parts.length > 2 || parts.some((part) => part === "")) return undefined;
+  const [first = "", second] = parts;
+  return second === undefined ? { group: "", version: first } : { group: first, version: second };
+}
+
+/** The kind under a URL's group, version and plural, when it is served at that version. */
+export function findKindByPlural(
+  group: string,
+  version: string,
+  plural: string,
+  kinds: readonly Kind[] = KINDS,
+): Kind | undefined {
+  return kinds.find(
+    (kind) => kind.group === group && kind.plural === plural && kind.versions.includes(version),
+  );
+}
+
+/** The kind of that name in a group, whatever the version. */
+export function findKind(group: string, name: string, kinds: readonly Kind[] = KINDS): Kind | undefined {
+  return kinds.find((kind) => kind.group === group && kind.kind === name);
+}
+
+/** The kind of an object as written: its `apiVersion` must be one that the kind is served at. */
+export function findKindByApiVersion(
+  apiVersion: string,
+  name: string,
+  kinds: readonly Kind[] = KINDS,
+): Kind | undefined {
+  const parsed = parseApiVersion(apiVersion);
+  if (parsed === undefined) return undefined;
+  const kind = findKind(parsed.group, name, kinds);
+  return kind?.versions.includes(parsed.version) === true ? kind : undefined;
+}
+
+/**
+ * The kind that a user names on a command line: plural, singular, kind or short name, in any case, optionally followed
+ * by `.group`.
+ */
+export function resolveKindName(name: string, kinds: readonly Kind[] = KINDS): Kind | undefined {
+  const wanted = name.toLowerCase();
+  return kinds.find((kind) => {
+    const names = [kind.plural, kind.singular, kind.kind.toLowerCase(), ...kind.shortNames];
+    return names.some((own) => wanted === own || (kind.group !== "" && wanted === `${own}.${kind.group}`));
+  });
+}

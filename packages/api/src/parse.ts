@@ -1,0 +1,96 @@
+import type { Kind } from "./kind.js";
+import { apiVersionOf, findKind, KINDS, parseApiVersion } from "./kinds.js";
+import { show } from "./schema/describe.js";
+import { parsePath } from "./schema/path.js";
+import { isFields, type Fields } from "./schema/struct.js";
+import { unknownField } from "./schema/violations.js";
+import type { SourcePosition, SourceProblem } from "./source/position.js";
+import { readYaml, type YamlDocument } from "./source/yaml.js";
+
+/** One object that a user wrote: its kind is known, its content is not checked yet. */
+export interface SourceObject extends SourcePosition {
+  readonly object: Fields;
+  readonly kind: Kind;
+  /** The version that it is written in. */
+  readonly version: string;
+  /** Where a violation's path (`spec.http[0].timeout`) stands, or the nearest part around it that is there. */
+  at(path: string): SourcePosition;
+}
+
+export interface SourceObjects {
+  readonly objects: readonly SourceObject[];
+  /** With any of these, nothing of the text should be applied. */
+  readonly problems: readonly SourceProblem[];
+}
+
+/**
+ * The objects of a YAML or JSON text of one or more documents, in order. Lists (`kind: List` or `VirtualServiceList`)
+ * stand for their items. Never throws.
+ */
+export function parseObjects(text: string, source: string, kinds: readonly Kind[] = KINDS): SourceObjects {
+  const { documents, problems } = readYaml(text, source);
+  const found: SourceObject[] = [];
+  const wrong: SourceProblem[] = [...problems];
+  for (const document of documents) {
+    for (const { value, path, defaults } of expandList(document.value)) {
+      const result = recognise(value, defaults, kinds);
+      if (typeof result === "string") wrong.push({ ...document.at(path), message: result });
+      else found.push({ ...result, ...document.at(path), at: locator(document, path) });
+    }
+  }
+  return { objects: found, problems: wrong };
+}
+
+interface Candidate {
+  readonly value: unknown;
+  readonly path: readonly (string | number)[];
+  /** What a typed list says of its items. */
+  readonly defaults: Fields;
+}
+
+function expandList(value: unknown): readonly Candidate[] {
+  const plain = [{ value, path: [], defaults: {} }];
+  if (!isFields(value) || !Array.isArray(value["items"]) || typeof value["kind"] !== "string") return plain;
+  const { kind, apiVersion } = value;
+  if (!kind.endsWith("List")) return plain;
+  const itemKind = kind.slice(0, -"List".length);
+  const defaults =
+    itemKind === "" ? {} : { kind: itemKind, ...(apiVersion === undefined ? {} : { apiVersion }) };
+  return value["items"].map((item: unknown, index) => ({ value: item, path: ["items", index], defaults }));
+}
+
+function recognise(
+  value: unknown,
+  defaults: Fields,
+  kinds: readonly Kind[],
+): Pick<SourceObject, "object" | "kind" | "version"> | string {
+  if (!isFields(value)) return "is not an object: expected apiVersion, kind, metadata and spec";
+  const object: Fields = { ...defaults, ...value };
+  const { apiVersion, kind: name } = object;
+  if (typeof apiVersion !== "string")
+    return 'has no apiVersion: expected one such as "networking.istio.io/v1"';
+  if (typeof name !== "string") return 'has no kind: expected one such as "VirtualService"';
+  const parsed = parseApiVersion(apiVersion);
+  if (parsed === undefined) return `has the apiVersion ${show(apiVersion)}: expected group/version`;
+  const kind = findKind(parsed.group, name, kinds);
+  if (kind === undefined) return unknownKind(parsed.group, name, kinds);
+  if (!kind.versions.includes(parsed.version)) {
+    const known = kind.versions.map((version) => apiVersionOf(kind.group, version)).join(", ");
+    return `has the apiVersion ${show(apiVersion)}: a ${name} can be written in ${known}`;
+  }
+  return { object, kind, version: parsed.version };
+}
+
+function unknownKind(group: string, name: string, kinds: readonly Kind[]): string {
+  const elsewhere = kinds.find((kind) => kind.kind === name);
+  if (elsewhere !== undefined) {
+    return `has the wrong group: a ${name} has apiVersion ${apiVersionOf(elsewhere.group, elsewhere.storageVersion)}`;
+  }
+  const names = kinds.filter((kind) => kind.group === group).map((kind) => kind.kind);
+  const what = `kind ${show(name)} of ${group === "" ? "the core group" : show(group)}`;
+  return `${what} ${unknownField(name, names).replace("a known field", "known here")}`;
+}
+
+function locator(document: YamlDocument, root: readonly (string | number)[]): SourceObject["at"] {
+  return (path) => document.at([...root, ...parsePath(path)]);
+}

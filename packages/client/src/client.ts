@@ -1,0 +1,78 @@
+import type { MeshInfo, MeshStatus } from "@tulle/api";
+import { MeshError, systemClock, type Clock } from "@tulle/base";
+import { RegistrationClient } from "./registration.js";
+import { ResourceClient } from "./resources.js";
+import { isObject } from "./three-way-merge.js";
+import { Transport, type Fetch } from "./transport.js";
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+export interface ClientOptions {
+  /** `http://127.0.0.1:8500`, or `host:port`. */
+  readonly server: string;
+  /** Default: the host's. */
+  readonly fetch?: Fetch;
+  readonly clock?: Clock;
+  /** Of every call; default 10 s. */
+  readonly timeoutMs?: number;
+}
+
+export interface JoinTokenRequest {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  /** Default 10 minutes. */
+  readonly ttlSeconds?: number;
+}
+
+export interface JoinToken {
+  /** Good for one workload of that account, once. */
+  readonly token: string;
+  /** RFC 3339. */
+  readonly expiresAt: string;
+}
+
+/** Everything that the control plane's HTTP API offers. */
+export interface Client {
+  /** Base URL without a slash at its end. */
+  readonly server: string;
+  /** The kinds that users write. */
+  readonly resources: ResourceClient;
+  /** Services and their instances. */
+  readonly registry: RegistrationClient;
+  info(): Promise<MeshInfo>;
+  status(): Promise<MeshStatus>;
+  joinToken(request: JoinTokenRequest): Promise<JoinToken>;
+}
+
+/**
+ * A client of the control plane at `server`. Holds no connection of its own: nothing needs closing. Calls reject with
+ * MeshError only: the server's own refusals (an InvalidObjectError lists all violations), `unavailable`
+ * CLIENT_UNREACHABLE, `timeout` CLIENT_TIMEOUT.
+ */
+export function createClient(options: ClientOptions): Client {
+  const transport = new Transport({
+    server: options.server,
+    fetch: options.fetch ?? globalThis.fetch,
+    clock: options.clock ?? systemClock,
+    timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+  });
+  return {
+    server: transport.server,
+    resources: new ResourceClient(transport),
+    registry: new RegistrationClient(transport),
+    info: async () =>
+      expectObject(await transport.call({ method: "GET", path: "/tulle/v1/info" })) as MeshInfo,
+    status: async () =>
+      expectObject(await transport.call({ method: "GET", path: "/tulle/v1/status" })) as MeshStatus,
+    joinToken: async (request) =>
+      expectObject(
+        await transport.call({ method: "POST", path: "/tulle/v1/join-tokens", body: request }),
+      ) as JoinToken,
+  };
+}
+
+function expectObject({ body }: { readonly body: unknown }): unknown {
+  if (isObject(body)) return body;
+  const message = "the answer is not one of a Tulle control plane; check the server's address";
+  throw new MeshError("internal", "CLIENT_UNEXPECTED_ANSWER", message, { source: "control" });
+}

@@ -1,0 +1,166 @@
+import { X509Certificate } from "node:crypto";
+
+import { create } from "@bufbuild/protobuf";
+import type { handleUnaryCall, Metadata, ServerUnaryCall } from "@grpc/grpc-js";
+import { MeshError, type Clock, type Logger } from "@tulle/base";
+import { grpcServiceDefinition } from "@tulle/xds";
+import {
+  IstioCertificateResponseSchema,
+  IstioCertificateService,
+  type IstioCertificateRequest,
+  type IstioCertificateResponse,
+} from "@tulle/xds/gen/istio/v1/auth/ca_pb.js";
+
+import type { PeerIdentityOf } from "../grpc/peer-identity.js";
+import type { GrpcService } from "../grpc/server.js";
+import { grpcStatusOf } from "../grpc/status.js";
+import type { CertificateAuthority, Issued } from "./certificate-authority.js";
+import type { JoinTokens } from "./join-tokens.js";
+import { readSigningRequest } from "./certificate-signing-request.js";
+import { TokenBucket } from "./token-bucket.js";
+import {
+  CONTROL_PLANE_ACCOUNT,
+  CONTROL_PLANE_NAMESPACE,
+  workloadSpiffeId,
+  type WorkloadAccount,
+} from "./workload-id.js";
+
+export interface CertificateServiceOptions {
+  readonly authority: CertificateAuthority;
+  readonly joinTokens: JoinTokens;
+  readonly peerIdentity: PeerIdentityOf;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Requests per second that are worked on, and how many at once; default 50 and 500. */
+  readonly ratePerSecond?: number;
+  readonly burst?: number;
+}
+
+type Call = ServerUnaryCall<IstioCertificateRequest, IstioCertificateResponse>;
+
+/** How a caller proved its account. */
+interface Proof {
+  readonly account: WorkloadAccount;
+  /** Set for a join token, which is used up when a certificate is issued. */
+  readonly token: string | undefined;
+  /** Serial number of the certificate that the caller holds. */
+  readonly serialNumber: string | undefined;
+}
+
+/**
+ * `istio.v1.auth.IstioCertificateService`: exchanges a CSR for a certificate. The caller proves its account with a
+ * join token (`authorization: Bearer …`, which wins when it has both) or with its current certificate; the certificate
+ * is for that account whatever the request says. Address and host name of the caller prove nothing.
+ */
+export function createCertificateService(options: CertificateServiceOptions): GrpcService {
+  const { authority, logger } = options;
+  const bucket = new TokenBucket(options.ratePerSecond ?? 50, options.burst ?? 500, options.clock);
+
+  const createCertificate: handleUnaryCall<IstioCertificateRequest, IstioCertificateResponse> = (
+    call,
+    callback,
+  ) => {
+    void answer(call).then(
+      (issued) => {
+        callback(
+          null,
+          create(IstioCertificateResponseSchema, {
+            certChain: [...issued.certificateChainPem, authority.rootCertificatePem],
+          }),
+        );
+      },
+      (thrown: unknown) => {
+        const error = MeshError.from(thrown);
+        logger.warn("refused a certificate", { peer: call.getPeer(), code: error.code, error });
+        callback(grpcStatusOf(error));
+      },
+    );
+  };
+
+  const answer = async (call: Call): Promise<Issued> => {
+    if (!bucket.take()) {
+      throw new MeshError(
+        "exhausted",
+        "CA_BUSY",
+        "too many certificate requests at once; try again in a second",
+      );
+    }
+    const proof = await prove(call, options);
+    checkHints(call.request, proof.account);
+    const request = {
+      csrPem: call.request.csr,
+      spiffeId: workloadSpiffeId(authority.trustDomain, proof.account),
+      ...(call.request.validityDuration > 0n && { ttlMs: Number(call.request.validityDuration) * 1000 }),
+      ...(proof.serialNumber !== undefined && { replaces: proof.serialNumber }),
+    };
+    if (proof.token !== undefined) {
+      // A bad request must not cost the caller its token, so the request is checked first.
+      await readSigningRequest(request.csrPem, request.spiffeId);
+      if ((await options.joinTokens.redeem(proof.token)) === undefined) throw badToken();
+    }
+    return authority.issue(request);
+  };
+
+  return {
+    definition: grpcServiceDefinition(IstioCertificateService),
+    implementation: { createCertificate },
+  };
+}
+
+async function prove(call: Call, options: CertificateServiceOptions): Promise<Proof> {
+  const authorization = call.metadata.get("authorization");
+  if (authorization.length > 0) {
+    const token = bearerToken(call.metadata);
+    const account = token === undefined ? undefined : await options.joinTokens.peek(token);
+    if (account === undefined) throw badToken();
+    return { account, token, serialNumber: undefined };
+  }
+  const peer = options.peerIdentity(call);
+  if (peer === undefined) {
+    throw new MeshError(
+      "unauthenticated",
+      "CA_NO_PROOF",
+      "send a join token (authorization: Bearer …) or connect with a certificate of this mesh that has not expired",
+    );
+  }
+  const { namespace, serviceAccount } = peer;
+  if (namespace === CONTROL_PLANE_NAMESPACE && serviceAccount === CONTROL_PLANE_ACCOUNT) {
+    throw new MeshError("denied", "CA_RESERVED", "the control plane's own identity is not issued on request");
+  }
+  return {
+    account: { namespace, serviceAccount },
+    token: undefined,
+    serialNumber: new X509Certificate(peer.certificateDer).serialNumber,
+  };
+}
+
+function bearerToken(metadata: Metadata): string | undefined {
+  const values = metadata.get("authorization");
+  const [value] = values;
+  if (values.length !== 1 || typeof value !== "string") return undefined;
+  return /^Bearer ([^\s]{1,4096})$/i.exec(value)?.[1];
+}
+
+/** A caller may say who it thinks it is; a disagreement is a mistake or an attack, never a wish to be granted. */
+function checkHints(request: IstioCertificateRequest, account: WorkloadAccount): void {
+  checkHint(request, "Namespace", account.namespace);
+  checkHint(request, "ServiceAccount", account.serviceAccount);
+}
+
+function checkHint(request: IstioCertificateRequest, name: string, proved: string): void {
+  const { metadata } = request;
+  if (metadata === undefined || !Object.hasOwn(metadata, name) || metadata[name] === proved) return;
+  throw new MeshError(
+    "denied",
+    "CA_OTHER_IDENTITY",
+    `metadata ${name} asks for another identity than the caller's, whose is "${proved}"; get a join token for that account`,
+  );
+}
+
+function badToken(): MeshError {
+  return new MeshError(
+    "unauthenticated",
+    "CA_JOIN_TOKEN",
+    "the join token is unknown, used already or expired; get a new one (POST /tulle/v1/join-tokens)",
+  );
+}

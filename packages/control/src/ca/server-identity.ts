@@ -1,0 +1,64 @@
+import {
+  Backoff,
+  Emitter,
+  MutableDisposable,
+  type Clock,
+  type Disposable,
+  type Logger,
+  type Timer,
+} from "@tulle/base";
+
+import type { ServerCertificateProvider } from "../grpc/server-credentials.js";
+import type { CertificateAuthority, OwnCertificate } from "./certificate-authority.js";
+
+export interface ServerIdentityOptions {
+  readonly authority: CertificateAuthority;
+  /** Names that clients may call the control plane by. */
+  readonly dnsNames: readonly string[];
+  readonly ipAddresses: readonly string[];
+  readonly clock: Clock;
+  /** Numbers in [0, 1), for jitter. */
+  readonly random: () => number;
+  readonly logger: Logger;
+}
+
+/** The control plane's own certificate for its TLS ports, renewed at half of its life until disposed. */
+export async function createServerIdentity(
+  options: ServerIdentityOptions,
+): Promise<ServerCertificateProvider & Disposable> {
+  const { authority, clock, logger } = options;
+  const make = (): Promise<OwnCertificate> =>
+    authority.serverCertificate(options.dnsNames, options.ipAddresses);
+  const rotated = new Emitter<OwnCertificate>();
+  const timer = new MutableDisposable<Timer>();
+  const backoff = new Backoff({ baseMs: 1000, maxMs: 60_000 }, options.random);
+  let current = await make();
+  let disposed = false;
+
+  const renew = async (): Promise<void> => {
+    try {
+      current = await make();
+      if (disposed) return;
+      backoff.reset();
+      rotated.emit(current);
+      schedule((current.notAfter - clock.now()) / 2);
+    } catch (thrown) {
+      const delayMs = backoff.next();
+      logger.error("could not renew the control plane's certificate", { error: thrown, retryInMs: delayMs });
+      schedule(delayMs);
+    }
+  };
+  const schedule = (delayMs: number): void => {
+    timer.value = clock.setTimeout(() => void renew(), delayMs, { keepAlive: false });
+  };
+  schedule((current.notAfter - clock.now()) / 2);
+
+  return {
+    current: () => current,
+    onRotated: rotated.event,
+    [Symbol.dispose]() {
+      disposed = true;
+      timer[Symbol.dispose]();
+    },
+  };
+}

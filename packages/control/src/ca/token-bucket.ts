@@ -1,0 +1,29 @@
+import type { Clock } from "@tulle/base";
+
+/** Lets `ratePerSecond` calls through on average and up to `burst` at once. */
+export class TokenBucket {
+  readonly #ratePerSecond: number;
+  readonly #burst: number;
+  readonly #clock: Clock;
+  #tokens: number;
+  #filledAt: number;
+
+  constructor(ratePerSecond: number, burst: number, clock: Clock) {
+    this.#ratePerSecond = ratePerSecond;
+    this.#burst = burst;
+    this.#clock = clock;
+    this.#tokens = burst;
+    this.#filledAt = clock.monotonic();
+  }
+
+  /** Takes one token; false when there is none. */
+  take(): boolean {
+    const now = this.#clock.monotonic();
+    const gained = ((now - this.#filledAt) / 1000) * this.#ratePerSecond;
+    this.#tokens = Math.min(this.#burst, this.#tokens + gained);
+    this.#filledAt = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+}

@@ -1,0 +1,15 @@
+import type { Catalog } from "@tulle/api";
+import type { MeshReader, MeshSettings } from "@tulle/translate";
+
+import type { ConfigIndex } from "./config-index.js";
+
+export interface MeshReaderSources {
+  readonly settings: MeshSettings;
+  readonly catalog: Catalog;
+  readonly index: Pick<ConfigIndex, "objects">;
+}
+
+/** What translation reads: settings, catalog and configuration as they are at the time of each read. */
+export function createMeshReader({ settings, catalog, index }: MeshReaderSources): MeshReader {
+  return { settings, catalog, objects: (group, kind) => index.objects(group, kind) };
+}

@@ -1,0 +1,64 @@
+import { errorStatus, type MeshInfo, type MeshStatus } from "@tulle/api";
+import { MeshError, type Logger } from "@tulle/base";
+import { Hono, type Context } from "hono";
+import { bodyLimit } from "hono/body-limit";
+
+import type { JoinTokenRequest, JoinTokens } from "../ca/join-tokens.js";
+
+export interface TulleApiOptions {
+  readonly info: () => MeshInfo;
+  readonly status: () => MeshStatus;
+  readonly joinTokens: JoinTokens;
+  readonly logger: Logger;
+}
+
+/**
+ * Tulle's own HTTP API, below `/tulle/v1`: what a workload needs to find its way and to join, and what `tulle status`
+ * shows. On loopback anybody may mint a join token: local users are trusted in development mode.
+ */
+export function createTulleApi({ info, status, joinTokens, logger }: TulleApiOptions): Hono {
+  const app = new Hono();
+  app.use(bodyLimit({ maxSize: 64 * 1024, onError: (c) => refuse(c, tooLarge()) }));
+  app.get("/tulle/v1/info", (c) => c.json(info()));
+  app.get("/tulle/v1/status", (c) => c.json(status()));
+  app.post("/tulle/v1/join-tokens", async (c) => {
+    const token = await joinTokens.mint(readJoinTokenRequest(await readJson(c)));
+    return c.json(token, 201);
+  });
+  app.onError((thrown, c) => {
+    const error = MeshError.from(thrown);
+    if (error.kind === "internal") logger.error("the control plane's API failed", { error });
+    return refuse(c, thrown);
+  });
+  return app;
+}
+
+async function readJson(c: Context): Promise<unknown> {
+  try {
+    return await c.req.json();
+  } catch (cause) {
+    throw new MeshError("invalid", "CONTROL_BODY", "the body is no JSON", { cause });
+  }
+}
+
+function readJoinTokenRequest(body: unknown): JoinTokenRequest {
+  const { namespace, serviceAccount, ttlSeconds } = (body ?? {}) as Partial<Record<string, unknown>>;
+  const wrongTtl = ttlSeconds !== undefined && typeof ttlSeconds !== "number";
+  if (typeof namespace !== "string" || typeof serviceAccount !== "string" || wrongTtl) {
+    throw new MeshError(
+      "invalid",
+      "CONTROL_BODY",
+      'expected {"namespace": string, "serviceAccount": string, "ttlSeconds"?: number}',
+    );
+  }
+  return { namespace, serviceAccount, ...(typeof ttlSeconds === "number" ? { ttlSeconds } : {}) };
+}
+
+function refuse(c: Context, thrown: unknown): Response {
+  const status = errorStatus(thrown);
+  return c.json(status, status.code as 400);
+}
+
+function tooLarge(): MeshError {
+  return new MeshError("invalid", "CONTROL_BODY_SIZE", "the body is over 64 KiB");
+}

@@ -1,0 +1,279 @@
+import { randomUUID } from "node:crypto";
+
+import { isServing, KINDS, type MeshInfo, type MeshStatus } from "@tulle/api";
+import { MeshError, systemClock, type Clock, type Logger } from "@tulle/base";
+import { createDnsAnswerer } from "@tulle/dns";
+import { createConsulApi, createDnsDirectory, createRegistry, type Registry } from "@tulle/registry";
+import { translate, type MeshSettings } from "@tulle/translate";
+import { Hono } from "hono";
+
+import { createResourceApi } from "./api-server/resource-api.js";
+import {
+  createCertificateAuthority,
+  createCertificateService,
+  createJoinTokens,
+  createServerIdentity,
+  type CertificateAuthority,
+} from "./ca/index.js";
+import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
+import { startDnsServer } from "./dns/server.js";
+import { createPeerIdentity, startGrpcServer } from "./grpc/index.js";
+import { isLoopback } from "./http/host-check.js";
+import { startHttpServer } from "./http/server.js";
+import { createTulleApi } from "./http/tulle-api.js";
+import { AdsServer } from "./push/index.js";
+import { createRegistryPersistence } from "./registry-persistence.js";
+import { createMemoryStores, openLmdbStores, type Stores } from "./stores/open.js";
+import { controlMetrics } from "./telemetry/control-metrics.js";
+import { METRICS_CONTENT_TYPE, metricsText } from "./telemetry/metrics-text.js";
+import { VERSION } from "./version.js";
+
+export interface ControlPlaneOptions {
+  /** Where everything is kept; undefined: in memory, gone with the process. */
+  readonly dataDirectory?: string;
+  /** Address of all listeners; default 127.0.0.1. Beyond loopback only xDS (TLS) and DNS are served. */
+  readonly listenAddress?: string;
+  /** Ports; 0 picks a free one. Defaults: 8500, 8600, 15012. */
+  readonly httpPort?: number;
+  readonly dnsPort?: number;
+  readonly xdsPort?: number;
+  /** Plaintext xDS for proxyless gRPC clients in development, loopback only; undefined: none. */
+  readonly plaintextXdsPort?: number;
+  readonly trustDomain?: string;
+  /** Lifetime of workload certificates, milliseconds; default 24 h, at least 5 s. */
+  readonly certificateTtlMs?: number;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  /** Numbers in [0, 1), for jitter and the order of DNS answers. */
+  readonly random: () => number;
+}
+
+/** A running control plane. */
+export interface ControlPlane {
+  readonly info: MeshInfo;
+  status(): MeshStatus;
+  /** Stops listening, ends the streams (proxies go on with what they have) and closes the stores. */
+  close(): Promise<void>;
+}
+
+const DEFAULTS = {
+  listenAddress: "127.0.0.1",
+  httpPort: 8500,
+  dnsPort: 8600,
+  xdsPort: 15012,
+  trustDomain: "cluster.local",
+};
+const SETTINGS: Omit<MeshSettings, "trustDomain"> = {
+  domainSuffix: "cluster.local",
+  rootNamespace: "istio-system",
+};
+
+/** Starts a control plane. What was started before a failure is closed again. */
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const closers: (() => Promise<void> | void)[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    return await build(options, closers, close);
+  } catch (thrown) {
+    await close();
+    throw thrown;
+  }
+}
+
+/**
+ * The house of the control plane on one screen: stores → registry and configuration → translation → push, with the
+ * certificate authority beside it. Everything that must end registers its closer when it is made.
+ */
+async function build(
+  options: ControlPlaneOptions,
+  closers: (() => Promise<void> | void)[],
+  close: () => Promise<void>,
+): Promise<ControlPlane> {
+  const clock = options.clock ?? systemClock;
+  const { logger, random } = options;
+  const address = options.listenAddress ?? DEFAULTS.listenAddress;
+  const trustDomain = options.trustDomain ?? DEFAULTS.trustDomain;
+  const startedAt = clock.now();
+  if (!isLoopback(address)) throw refuseAddress(address);
+
+  const stores = openStores(options, clock);
+  closers.push(() => stores.close());
+  const registry = createRegistry({
+    clock,
+    random,
+    logger,
+    persistence: createRegistryPersistence(stores.coordination),
+  });
+  closers.push(() => registry[Symbol.dispose]());
+  await registry.start();
+  const config = createConfigIndex(stores.resources, { clock, logger, random });
+  closers.push(() => config[Symbol.dispose]());
+
+  const authority = await createCertificateAuthority({
+    coordination: stores.coordination,
+    clock,
+    trustDomain,
+    logger,
+    ...(options.certificateTtlMs === undefined ? {} : { certificateTtlMs: options.certificateTtlMs }),
+  });
+  const joinTokens = createJoinTokens({ coordination: stores.coordination, clock });
+  const peerIdentity = createPeerIdentity({
+    trustBundlePem: () => authority.rootCertificatePem,
+    trustDomain,
+    clock,
+  });
+  const ads = new AdsServer({
+    reader: createMeshReader({
+      settings: { ...SETTINGS, trustDomain },
+      catalog: registry.catalog,
+      index: config,
+    }),
+    translate,
+    identify: peerIdentity,
+    warm: () => config.ready,
+    catalogChanges: registry.catalog.onChanged,
+    configChanges: config.onChange,
+    clock,
+    logger,
+  });
+  const resourceApi = await createResourceApi({
+    kinds: KINDS,
+    store: stores.resources,
+    clock,
+    version: VERSION,
+    newUid: randomUUID,
+    statusOf: (key) => (key.group === "" ? undefined : ads.ledger.statusOf(key)),
+    logger,
+  });
+  await config.ready;
+
+  const serverIdentity = await createServerIdentity({
+    authority,
+    dnsNames: ["localhost", "istiod.istio-system.svc"],
+    ipAddresses: ["127.0.0.1", "::1"],
+    clock,
+    random,
+    logger,
+  });
+  closers.push(() => serverIdentity[Symbol.dispose]());
+  const certificateService = createCertificateService({ authority, joinTokens, peerIdentity, clock, logger });
+  const xds = await startGrpcServer({
+    address,
+    port: options.xdsPort ?? DEFAULTS.xdsPort,
+    certificates: serverIdentity,
+    services: [ads.service({ anonymous: false }), certificateService],
+    clock,
+  });
+  closers.push(() => xds.close());
+  const plaintext =
+    options.plaintextXdsPort === undefined
+      ? undefined
+      : await startGrpcServer({
+          address,
+          port: options.plaintextXdsPort,
+          certificates: undefined,
+          services: [ads.service({ anonymous: true })],
+          clock,
+        });
+  if (plaintext !== undefined) closers.push(() => plaintext.close());
+  // Before its servers, so that their graceful close finds no stream open.
+  closers.push(() => ads[Symbol.dispose]());
+
+  const answer = createDnsAnswerer(createDnsDirectory(registry.catalog), {
+    clusterDomain: SETTINGS.domainSuffix,
+    random,
+  });
+  const dns = await startDnsServer({ address, port: options.dnsPort ?? DEFAULTS.dnsPort, answer, logger });
+  closers.push(() => dns.close());
+
+  const status = (): MeshStatus =>
+    meshStatus({ stores, registry, config, authority, ads, startedAt, now: clock.now(), trustDomain });
+  // Filled in once the HTTP port is known; nothing asks before.
+  let info: MeshInfo | undefined;
+  const app = new Hono();
+  app.route("/", createConsulApi(registry, { logger, version: VERSION }));
+  app.route("/", createTulleApi({ info: () => info!, status, joinTokens, logger }));
+  app.get("/metrics", (c) => {
+    const { services, instances } = status().controlPlane;
+    const text = metricsText(
+      controlMetrics({
+        version: VERSION,
+        startedAt,
+        now: clock.now(),
+        push: ads.metrics,
+        config,
+        authority,
+        services,
+        instances,
+      }),
+    );
+    return c.body(text, 200, { "content-type": METRICS_CONTENT_TYPE });
+  });
+  app.mount("/", resourceApi.app.fetch);
+  const http = await startHttpServer({ address, port: options.httpPort ?? DEFAULTS.httpPort, app, logger });
+  closers.push(() => http.close());
+
+  info = {
+    version: VERSION,
+    trustDomain,
+    domainSuffix: SETTINGS.domainSuffix,
+    addresses: {
+      http: `${address}:${http.port}`,
+      dns: `${address}:${dns.port}`,
+      xds: `${address}:${xds.port}`,
+      ...(plaintext === undefined ? {} : { xdsPlaintext: `${address}:${plaintext.port}` }),
+    },
+    rootCertificatePem: authority.rootCertificatePem,
+  };
+  return { info, status, close };
+}
+
+function openStores({ dataDirectory }: ControlPlaneOptions, clock: Clock): Stores {
+  return dataDirectory === undefined
+    ? createMemoryStores({ clock })
+    : openLmdbStores({ directory: dataDirectory, clock });
+}
+
+function meshStatus(sources: {
+  readonly stores: Stores;
+  readonly registry: Registry;
+  readonly config: ConfigIndex;
+  readonly authority: CertificateAuthority;
+  readonly ads: AdsServer;
+  readonly startedAt: number;
+  readonly now: number;
+  readonly trustDomain: string;
+}): MeshStatus {
+  const { stores, registry, config, authority, ads, startedAt, now, trustDomain } = sources;
+  const services = [...registry.catalog.services()];
+  const instances = services.flatMap((service) => service.instances);
+  return {
+    controlPlane: {
+      version: VERSION,
+      startedAt,
+      now,
+      store: stores.kind,
+      services: services.length,
+      instances: instances.length,
+      healthyInstances: instances.filter((instance) => isServing(instance.health)).length,
+      objects: config.size,
+    },
+    authority: {
+      trustDomain,
+      rootNotAfter: authority.rootNotAfter,
+      certificateTtlMs: authority.certificateTtlMs,
+    },
+    proxies: ads.ledger.proxies(),
+    certificates: authority.issued(),
+  };
+}
+
+function refuseAddress(address: string): MeshError {
+  return new MeshError(
+    "invalid",
+    "CONTROL_LISTEN_ADDRESS",
+    `refusing to listen on ${address}: this version serves its HTTP API without authentication, on loopback only (127.0.0.1)`,
+  );
+}

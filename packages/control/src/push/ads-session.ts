@@ -1,0 +1,176 @@
+import { status as GrpcStatus, type ServerDuplexStream } from "@grpc/grpc-js";
+import { MeshError, type Clock, type Disposable, type Logger, type Timer } from "@tulle/base";
+
+import { grpcStatusOf } from "../grpc/status.js";
+import { admitClient, type AdsClient, type AdsIdentity } from "./ads-client.js";
+import type { AdsStream } from "./ads-stream.js";
+import { resetCall } from "./reset-call.js";
+import type { AnyDiscoveryRequest } from "./wire.js";
+
+/** A client that opens a stream must say something within this time. */
+const FIRST_REQUEST_TIMEOUT_MS = 15_000;
+
+export interface AdsSessionOptions<Request> {
+  readonly call: ServerDuplexStream<Request, Uint8Array>;
+  readonly identity: AdsIdentity | undefined;
+  readonly anonymous: boolean;
+  readonly writeTimeoutMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Whether configuration is loaded: nothing is answered before. */
+  readonly isWarm: () => boolean;
+  /** Makes the stream's state once its first request has told who the client is. */
+  readonly open: (client: AdsClient, write: (response: Uint8Array) => void) => AdsStream<Request>;
+  readonly onWriteTimeout: () => void;
+  /** Called once, when the call is over for whatever reason. */
+  readonly onClosed: (stream: AdsStream<Request> | undefined) => void;
+}
+
+/** One gRPC call of an aggregated stream: admission, deadlines, back-pressure and the end. */
+export class AdsSession<Request extends AnyDiscoveryRequest> implements Disposable {
+  readonly #options: AdsSessionOptions<Request>;
+  #stream: AdsStream<Request> | undefined;
+  #nodeId = "";
+  /** First request, then the expiry of the client's certificate. */
+  #deadline: Timer | undefined;
+  #unwritten = 0;
+  #writeTimer: Timer | undefined;
+  #closed = false;
+
+  constructor(options: AdsSessionOptions<Request>) {
+    this.#options = options;
+    const { call, clock } = options;
+    this.#deadline = clock.setTimeout(() => {
+      this.fail(new MeshError("timeout", "XDS_SILENT", "no request came; send one with the node to start"));
+    }, FIRST_REQUEST_TIMEOUT_MS);
+    call.on("data", (request: Request) => this.#onRequest(request));
+    call.on("end", () => {
+      call.end();
+      this.#close();
+    });
+    // The client went away; grpc-js has no more to tell. 'error' is also how `fail` ends the call.
+    for (const event of ["cancelled", "close", "error"]) call.on(event, () => this.#close());
+  }
+
+  /** Sends what may be sent now. A failure ends this call, nobody else's. */
+  flush(): void {
+    if (this.#closed || !this.#options.isWarm()) return;
+    try {
+      this.#stream?.flush();
+    } catch (thrown) {
+      this.#refuse(thrown);
+    }
+  }
+
+  /** Ends the call with the status that fits the failure. */
+  fail(thrown: unknown): void {
+    if (this.#closed) return;
+    this.#close();
+    // grpc-js takes the status of a stream's end from an 'error' event.
+    this.#options.call.emit("error", grpcStatusOf(thrown));
+  }
+
+  [Symbol.dispose](): void {
+    this.fail(new MeshError("unavailable", "XDS_SHUTDOWN", "the control plane is stopping; connect again"));
+  }
+
+  #onRequest(request: Request): void {
+    if (this.#closed) return;
+    try {
+      const stream = this.#admitted(request);
+      stream.request(request.typeUrl, request);
+    } catch (thrown) {
+      this.#refuse(thrown);
+      return;
+    }
+    this.flush();
+  }
+
+  #refuse(thrown: unknown): void {
+    const error = MeshError.from(thrown);
+    const { logger, call } = this.#options;
+    const fields = { proxy: this.#nodeId, peer: call.getPeer(), code: error.code, error };
+    if (error.kind === "internal") logger.error("an xDS stream failed", fields);
+    else logger.warn("an xDS stream was refused", fields);
+    this.fail(error);
+  }
+
+  #admitted(request: Request): AdsStream<Request> {
+    const id = request.node?.id ?? "";
+    if (this.#stream !== undefined) {
+      // Later requests may leave the node out, or repeat it.
+      if (id === "" || id === this.#nodeId) return this.#stream;
+      throw new MeshError("invalid", "XDS_NODE_CHANGED", "the node may not change within a stream");
+    }
+    const { identity, anonymous, open } = this.#options;
+    const client = admitClient(request.node, identity, anonymous);
+    this.#nodeId = client.id;
+    this.#deadline?.[Symbol.dispose]();
+    this.#deadline = undefined;
+    if (identity !== undefined) this.#endWhenExpired(identity.notAfter);
+    this.#stream = open(client, (response) => this.#write(response));
+    return this.#stream;
+  }
+
+  #endWhenExpired(notAfterMs: number): void {
+    const { clock } = this.#options;
+    const leftMs = notAfterMs - clock.now();
+    if (leftMs <= 0) {
+      throw new MeshError(
+        "unavailable",
+        "XDS_CERTIFICATE_EXPIRED",
+        "the certificate of this connection has expired; connect again with a new one",
+      );
+    }
+    // The wall clock may be set, and very long timers fire early: look again then.
+    this.#deadline = clock.setTimeout(
+      () => {
+        try {
+          this.#endWhenExpired(notAfterMs);
+        } catch (thrown) {
+          this.fail(thrown);
+        }
+      },
+      Math.min(leftMs, 3_600_000),
+    );
+  }
+
+  #write(response: Uint8Array): void {
+    if (this.#closed) return;
+    if (this.#unwritten++ === 0) this.#watchWrites();
+    this.#options.call.write(response, () => {
+      this.#unwritten--;
+      if (this.#closed) return;
+      this.#watchWrites();
+    });
+  }
+
+  /** Restarted by every write that gets through. */
+  #watchWrites(): void {
+    this.#writeTimer?.[Symbol.dispose]();
+    this.#writeTimer = undefined;
+    if (this.#unwritten === 0) return;
+    const { clock, writeTimeoutMs } = this.#options;
+    this.#writeTimer = clock.setTimeout(() => this.#dropSlowReader(), writeTimeoutMs);
+  }
+
+  #dropSlowReader(): void {
+    const { logger, call, onWriteTimeout } = this.#options;
+    logger.warn("a proxy reads too slowly; its stream is cut", { proxy: this.#nodeId, peer: call.getPeer() });
+    onWriteTimeout();
+    this.#close();
+    // An orderly end would wait behind the data that the client does not read.
+    if (!resetCall(call)) {
+      call.emit("error", { code: GrpcStatus.RESOURCE_EXHAUSTED, details: "the client reads too slowly" });
+    }
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#deadline?.[Symbol.dispose]();
+    this.#writeTimer?.[Symbol.dispose]();
+    this.#stream?.[Symbol.dispose]();
+    this.#options.onClosed(this.#stream);
+  }
+}

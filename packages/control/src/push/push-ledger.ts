@@ -1,0 +1,111 @@
+import type { ObjectKey, ProxyStatus } from "@tulle/api";
+import type { ResourceState } from "@tulle/xds";
+
+import type { StreamRecord } from "./ads-stream.js";
+import type { ResourceCache } from "./resource-cache.js";
+import { TypeChannel } from "./type-channel.js";
+
+/** A condition as Kubernetes' and Istio's `status.conditions` have it. */
+export interface ObjectCondition {
+  readonly type: string;
+  readonly status: "True" | "False" | "Unknown";
+  /** CamelCase, for machines. */
+  readonly reason: string;
+  /** For people. */
+  readonly message: string;
+}
+
+/** The computed status of an object: never stored, always as of now. */
+export interface ObjectStatus {
+  readonly conditions: readonly ObjectCondition[];
+}
+
+/** Refusals and warnings that one status message quotes. */
+const MAX_QUOTED = 5;
+
+/** Knows which proxy has what: asked by `tulle status` and for objects' status; costs nothing until asked. */
+export class PushLedger {
+  readonly #streams: ReadonlySet<StreamRecord>;
+  readonly #cache: ResourceCache;
+
+  constructor(streams: ReadonlySet<StreamRecord>, cache: ResourceCache) {
+    this.#streams = streams;
+    this.#cache = cache;
+  }
+
+  /** Every open stream's proxy, by id. */
+  proxies(): readonly ProxyStatus[] {
+    return [...this.#streams]
+      .map(({ client, connectedAt, channels }) => ({
+        id: client.id,
+        dialect: client.dialect,
+        identity: client.identity,
+        connectedAt,
+        admin: client.admin,
+        types: [...channels].map((channel) => channel.status()),
+      }))
+      .sort((a, b) => (a.id === b.id ? a.connectedAt - b.connectedAt : a.id < b.id ? -1 : 1));
+  }
+
+  /**
+   * How far an object has come: condition `Reconciled` (how many of the proxies that it concerns run it, and which
+   * refused it, in their words), and `Warning` when translation had something to say.
+   */
+  statusOf(key: ObjectKey): ObjectStatus {
+    const proxies = new Map<object, ResourceState>();
+    const refusals = new Set<string>();
+    const warnings = new Set<string>();
+    for (const resource of this.#cache.ownedBy(`${key.kind}/${key.namespace}/${key.name}`)) {
+      for (const warning of this.#cache.warningsOf(resource)) warnings.add(warning);
+      for (const subscriber of resource.subscribers) {
+        if (!(subscriber instanceof TypeChannel)) continue;
+        const state = subscriber.stateOf(resource.name);
+        proxies.set(subscriber.client, worse(proxies.get(subscriber.client), state));
+        if (state === "nack") {
+          refusals.add(`${subscriber.client.id}: ${subscriber.refusalOf(resource.name) ?? ""}`);
+        }
+      }
+    }
+    const conditions = [reconciled([...proxies.values()], [...refusals])];
+    if (warnings.size > 0) {
+      conditions.push({
+        type: "Warning",
+        status: "True",
+        reason: "TranslatedWithWarnings",
+        message: quoteSome([...warnings]),
+      });
+    }
+    return { conditions };
+  }
+}
+
+function reconciled(states: readonly ResourceState[], refusals: readonly string[]): ObjectCondition {
+  const type = "Reconciled";
+  const total = states.length;
+  if (total === 0) {
+    return { type, status: "Unknown", reason: "NoProxies", message: "no connected proxy uses it" };
+  }
+  const synced = states.filter((state) => state === "synced").length;
+  const refused = states.filter((state) => state === "nack").length;
+  const progress = `${synced}/${total} proxies up to date`;
+  if (refused > 0) {
+    return {
+      type,
+      status: "False",
+      reason: "Refused",
+      message: `${progress}; refused by ${quoteSome(refusals)}`,
+    };
+  }
+  if (synced < total) return { type, status: "False", reason: "InProgress", message: progress };
+  return { type, status: "True", reason: "Synced", message: progress };
+}
+
+function worse(a: ResourceState | undefined, b: ResourceState): ResourceState {
+  if (a === "nack" || b === "nack") return "nack";
+  return a === undefined || a === "synced" ? b : a;
+}
+
+function quoteSome(texts: readonly string[]): string {
+  const shown = texts.slice(0, MAX_QUOTED).join("; ");
+  return texts.length > MAX_QUOTED ? `${shown}; and ${texts.length - MAX_QUOTED} more` : shown;
+}

@@ -1,0 +1,4 @@
+export { admit } from "./admit/admit.js";
+export { isRepeatable, next } from "./next/next.js";
+export { pick } from "./pick/pick.js";
+export { route } from "./route/route.js";

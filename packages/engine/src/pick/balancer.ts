@@ -1,0 +1,27 @@
+import type { EndpointPart, LoadTable } from "../contract.js";
+
+/** The endpoints that requests go to at the moment: of one priority, usable, with their effective weights. */
+export interface Candidates {
+  /** Never empty. */
+  readonly endpoints: readonly EndpointPart[];
+  /** Running sums of the weights; undefined when all weigh the same. */
+  readonly upTo: readonly number[] | undefined;
+  readonly weights: readonly number[];
+}
+
+/** What a balancer may look at. */
+export interface Draw {
+  readonly load: LoadTable;
+  readonly clusterSlot: number;
+  /** 32 random bits of this request and attempt. */
+  readonly bits: number;
+}
+
+/** A balancing policy, compiled for one set of candidates. */
+export interface Balancer {
+  /** An endpoint; equal draws on equal load give the same one. */
+  choose(draw: Draw): EndpointPart;
+}
+
+/** Makes the balancer for a set of candidates; called when the set changes, never per request. */
+export type Policy = (candidates: Candidates) => Balancer;

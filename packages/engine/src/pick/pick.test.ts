@@ -1,0 +1,207 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Cluster_LbPolicy as LbPolicy } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { ClusterSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import type { AttemptState, DecisionView, EndpointPart, HttpChain, PickFailure, Plan } from "../contract.js";
+import { createLoadTable } from "../load/load-table.js";
+import { route } from "../route/route.js";
+import { createSnapshotSource } from "../snapshot/snapshot-source.js";
+import { apiListener, edsCluster, endpoints, request, routes, routeTo } from "../testing/resources.js";
+import type { EndpointInit } from "../testing/resources.js";
+import { pick } from "./pick.js";
+import { smoothSchedule } from "./smooth-schedule.js";
+
+const RETRY_ELSEWHERE = {
+  retryOn: "connect-failure",
+  retryHostPredicate: [{ name: "envoy.retry_host_predicates.previous_hosts" }],
+  hostSelectionRetryMaxAttempts: 5n,
+};
+
+/** One cluster `c` behind one route; `pick(entropy)` picks from it. */
+function balanced(
+  list: readonly EndpointInit[],
+  cluster: MessageInitShape<typeof ClusterSchema> = {},
+  retryPolicy = {},
+) {
+  const load = createLoadTable();
+  const source = createSnapshotSource({ load });
+  const to = {
+    match: routeTo("c").match!,
+    action: { case: "route", value: { clusterSpecifier: { case: "cluster", value: "c" }, retryPolicy } },
+  } as const;
+  const rejections = source.apply([
+    apiListener("l", "r"),
+    routes("r", [to]),
+    edsCluster("c", cluster),
+    endpoints("c", list),
+  ]);
+  expect(rejections).toEqual([]);
+  const view = (entropy: number): DecisionView => ({ snapshot: source.current, load, now: 0, entropy });
+  const plan = route(view(0), source.current.outbound("l") as HttpChain, request()) as Plan;
+  return {
+    load,
+    source,
+    plan,
+    slotOf: (address: string) => plan.cluster.endpoints.find((one) => one.host === address)!.slot,
+    pick: (entropy: number, attempt: Partial<AttemptState> = {}): EndpointPart | PickFailure =>
+      pick(view(entropy), plan, { attempts: 0, triedSlots: [], ...attempt }),
+  };
+}
+
+function hosts(picks: number, choose: (entropy: number) => EndpointPart | PickFailure): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (let entropy = 0; entropy < picks; entropy++) {
+    const picked = choose(entropy);
+    const name = "kind" in picked ? picked.flag : picked.host;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return counts;
+}
+
+const THREE = [{ address: "a" }, { address: "b" }, { address: "c" }];
+
+test("pick gives the same endpoint for the same view", () => {
+  const mesh = balanced(THREE);
+  for (let entropy = 0; entropy < 50; entropy++) expect(mesh.pick(entropy)).toBe(mesh.pick(entropy));
+});
+
+test("pick never chooses the busiest of two endpoints with least request", () => {
+  fc.assert(
+    fc.property(
+      fc.nat(20),
+      fc.nat(20),
+      fc.integer({ min: 0, max: 0xffff_ffff }),
+      (first, second, entropy) => {
+        fc.pre(first !== second);
+        const mesh = balanced([{ address: "a" }, { address: "b" }]);
+        for (let count = 0; count < first; count++) mesh.load.begin(0, mesh.slotOf("a"));
+        for (let count = 0; count < second; count++) mesh.load.begin(0, mesh.slotOf("b"));
+        expect((mesh.pick(entropy) as EndpointPart).host).toBe(first < second ? "a" : "b");
+      },
+    ),
+    { numRuns: 40 },
+  );
+});
+
+test("pick shares requests by weight among idle endpoints with least request", () => {
+  const mesh = balanced([
+    { address: "a", weight: 1 },
+    { address: "b", weight: 3 },
+  ]);
+  const counts = hosts(8000, (entropy) => mesh.pick(entropy));
+  expect(Math.abs(counts.get("b")! - 6000)).toBeLessThan(200);
+});
+
+test("pick goes round in turn, by weight when weights differ", () => {
+  const even = balanced(THREE, { lbPolicy: LbPolicy.ROUND_ROBIN });
+  expect([0, 1, 2, 3].map((entropy) => (even.pick(entropy) as EndpointPart).host).join("")).toBe("abca");
+  const weighted = balanced([{ address: "a", weight: 5 }, { address: "b" }, { address: "c" }], {
+    lbPolicy: LbPolicy.ROUND_ROBIN,
+  });
+  expect(Array.from({ length: 7 }, () => (weighted.pick(0) as EndpointPart).host).join("")).toBe("aabacaa");
+});
+
+test("smoothSchedule gives every index its share and fits any weights into one cycle", () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 20 }), (weights) => {
+      const schedule = smoothSchedule(weights);
+      const total = weights.reduce((sum, weight) => sum + weight, 0);
+      weights.forEach((weight, index) => {
+        expect(schedule.filter((one) => one === index).length / schedule.length).toBeCloseTo(
+          weight / total,
+          10,
+        );
+      });
+    }),
+  );
+  expect(smoothSchedule([4_000_000_000, 1, 0.5]).length).toBeLessThanOrEqual(4096);
+});
+
+test("pick draws at random with RANDOM", () => {
+  const counts = hosts(6000, (entropy) => balancedRandom.pick(entropy));
+  for (const name of ["a", "b", "c"]) expect(Math.abs(counts.get(name)! - 2000)).toBeLessThan(200);
+});
+const balancedRandom = balanced(THREE, { lbPolicy: LbPolicy.RANDOM });
+
+test("pick takes healthy endpoints only, degraded ones when none is healthy, and fails with UH when neither is", () => {
+  const { HEALTHY, DEGRADED, UNHEALTHY, DRAINING } = HealthStatus;
+  const names = (...health: HealthStatus[]) => {
+    const mesh = balanced(health.map((one, index) => ({ address: `h${index}`, health: one })));
+    return [...hosts(60, (entropy) => mesh.pick(entropy)).keys()].sort();
+  };
+  expect(names(HEALTHY, UNHEALTHY, DEGRADED, HEALTHY)).toEqual(["h0", "h3"]);
+  expect(names(UNHEALTHY, DEGRADED)).toEqual(["h1"]);
+  expect(names(UNHEALTHY, DRAINING)).toEqual(["UH"]);
+  expect(names()).toEqual(["UH"]);
+});
+
+test("pick stays with the first priority that has a healthy endpoint", () => {
+  const list = (health: HealthStatus) => [
+    { address: "far", priority: 1 },
+    { address: "near", health },
+  ];
+  expect([...hosts(20, (entropy) => balanced(list(HealthStatus.HEALTHY)).pick(entropy)).keys()]).toEqual([
+    "near",
+  ]);
+  expect([...hosts(20, (entropy) => balanced(list(HealthStatus.UNHEALTHY)).pick(entropy)).keys()]).toEqual([
+    "far",
+  ]);
+});
+
+test("pick uses all endpoints when fewer are healthy than the panic threshold asks for", () => {
+  const list = [
+    { address: "a" },
+    { address: "b", health: HealthStatus.UNHEALTHY },
+    { address: "c", health: HealthStatus.UNHEALTHY },
+  ];
+  const panicking = balanced(list, { commonLbConfig: { healthyPanicThreshold: { value: 50 } } });
+  expect(hosts(60, (entropy) => panicking.pick(entropy)).size).toBe(3);
+  const calm = balanced(list, { commonLbConfig: { healthyPanicThreshold: { value: 30 } } });
+  expect(hosts(60, (entropy) => calm.pick(entropy)).size).toBe(1);
+});
+
+test("pick weighs localities before endpoints when the cluster says so", () => {
+  const list = [
+    { address: "a", localityWeight: 1, weight: 10 },
+    { address: "b", localityWeight: 3 },
+    { address: "c", localityWeight: 0 },
+  ];
+  const mesh = balanced(list, {
+    commonLbConfig: { localityConfigSpecifier: { case: "localityWeightedLbConfig", value: {} } },
+  });
+  const counts = hosts(8000, (entropy) => mesh.pick(entropy));
+  expect(counts.get("c")).toBeUndefined();
+  expect(Math.abs(counts.get("b")! - 6000)).toBeLessThan(200);
+});
+
+test("pick avoids endpoints that were tried when the retry policy asks for it, until all were", () => {
+  const mesh = balanced(THREE, {}, RETRY_ELSEWHERE);
+  const tried = [mesh.slotOf("a"), mesh.slotOf("b")];
+  expect([...hosts(200, (entropy) => mesh.pick(entropy, { attempts: 2, triedSlots: tried })).keys()]).toEqual(
+    ["c"],
+  );
+  const all = [...tried, mesh.slotOf("c")];
+  expect(hosts(200, (entropy) => mesh.pick(entropy, { attempts: 3, triedSlots: all })).has("UH")).toBe(false);
+  const anywhere = balanced(THREE);
+  expect(
+    hosts(200, (entropy) => anywhere.pick(entropy, { attempts: 1, triedSlots: [anywhere.slotOf("a")] })).has(
+      "a",
+    ),
+  ).toBe(true);
+});
+
+test("pick fails with UO when the cluster has as many requests as it may have", () => {
+  const mesh = balanced(THREE, { circuitBreakers: { thresholds: [{ maxRequests: 1 }] } });
+  mesh.load.begin(mesh.plan.cluster.slot, mesh.slotOf("a"));
+  expect(mesh.pick(0)).toEqual({ kind: "fail", flag: "UO" });
+  mesh.load.end(mesh.plan.cluster.slot, mesh.slotOf("a"));
+  expect("host" in mesh.pick(0)).toBe(true);
+});
+
+test("pick sees endpoints that came after the request was routed", () => {
+  const mesh = balanced([{ address: "a" }]);
+  mesh.source.apply([endpoints("c", [{ address: "b" }], "2")]);
+  expect((mesh.pick(0) as EndpointPart).host).toBe("b");
+});

@@ -1,0 +1,173 @@
+import type {
+  RouteAction,
+  WeightedCluster,
+  WeightedCluster_ClusterWeight,
+} from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { Provenance } from "../contract.js";
+import { at, invalid } from "../snapshot/invalid.js";
+import { durationMs } from "../snapshot/duration.js";
+import { compileMutations, orderMutations } from "./header-mutations.js";
+import type { Mutations } from "./header-mutations.js";
+import { prefixRewrite, regexRewrite } from "./path-rewrite.js";
+import type { PathRewrite } from "./path-rewrite.js";
+import { compileSubstitution } from "./regex.js";
+import { compileRetryPolicy } from "./retry-policy.js";
+import type { RouteContext, RouteEntry } from "./route-entry.js";
+import { Split } from "./split.js";
+import { Way } from "./way.js";
+import type { WaySettings } from "./way.js";
+
+/** What compileRoute knows of the route around the action. */
+export interface ActionContext {
+  readonly routeName: string;
+  readonly provenance: Provenance;
+  /** Mutations from the route upwards. */
+  readonly levels: readonly Mutations[];
+  readonly prefixLength: number | undefined;
+  readonly salt: number;
+}
+
+/** Envoy's default of `route.timeout`; Istio sends 0 for none. */
+const DEFAULT_TIMEOUT_MS = 15_000;
+
+/**
+ * Compiles a forwarding action into one way per cluster. Mirroring, hedging, hash policies, upgrades and per-route
+ * filter configuration are no business of routing and are left to who reads them.
+ */
+export function compileForward(
+  field: string,
+  action: RouteAction,
+  context: RouteContext,
+  route: ActionContext,
+): Pick<RouteEntry, "target" | "clusters"> {
+  const shared = compileShared(field, action, context, route);
+  const way = (clusterName: string, own: readonly Mutations[], host: string | undefined): Way => {
+    const { request, response } = orderMutations([...own, ...route.levels], context.specificWins);
+    return new Way({
+      ...shared,
+      clusterName,
+      rewriteAuthority: host ?? shared.rewriteAuthority,
+      requestHeaders: request,
+      responseHeaders: response,
+    });
+  };
+  const specifier = action.clusterSpecifier;
+  switch (specifier.case) {
+    case "cluster":
+      if (specifier.value === "") throw invalid(at(field, "cluster"), "must not be empty");
+      return { target: way(specifier.value, [], undefined), clusters: [specifier.value] };
+    case "weightedClusters":
+      return compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route.salt);
+    case "clusterHeader":
+      throw invalid(at(field, "cluster_header"), "is not supported: use cluster or weighted_clusters");
+    case "clusterSpecifierPlugin":
+    case "inlineClusterSpecifierPlugin":
+      throw invalid(
+        at(field, "cluster_specifier_plugin"),
+        "is not supported: use cluster or weighted_clusters",
+      );
+    case undefined:
+      throw invalid(field, "must set one of cluster, weighted_clusters");
+  }
+}
+
+function compileWeighted(
+  field: string,
+  weighted: WeightedCluster,
+  way: (name: string, own: readonly Mutations[], host: string | undefined) => Way,
+  salt: number,
+): Pick<RouteEntry, "target" | "clusters"> {
+  if (weighted.clusters.length === 0) throw invalid(at(field, "clusters"), "must not be empty");
+  if (weighted.randomValueSpecifier.case !== undefined)
+    throw invalid(at(field, "header_name"), "is not supported");
+  const ways = weighted.clusters.map((one, index) =>
+    compileWeight(at(field, `clusters[${index}]`), one, way),
+  );
+  const weights = weighted.clusters.map((one) => one.weight ?? 0);
+  return {
+    target: new Split(field, ways, weights, salt),
+    clusters: [...new Set(weighted.clusters.map((one) => one.name))],
+  };
+}
+
+function compileWeight(
+  field: string,
+  one: WeightedCluster_ClusterWeight,
+  way: (name: string, own: readonly Mutations[], host: string | undefined) => Way,
+): Way {
+  if (one.clusterHeader !== "") throw invalid(at(field, "cluster_header"), "is not supported: set name");
+  if (one.name === "") throw invalid(at(field, "name"), "must not be empty");
+  const host = one.hostRewriteSpecifier.case === undefined ? undefined : one.hostRewriteSpecifier.value;
+  return way(one.name, [compileMutations(field, one)], host);
+}
+
+type Shared = Omit<WaySettings, "clusterName" | "requestHeaders" | "responseHeaders">;
+
+function compileShared(
+  field: string,
+  action: RouteAction,
+  context: RouteContext,
+  route: ActionContext,
+): Shared {
+  const own = action.retryPolicy;
+  return {
+    routeName: route.routeName,
+    provenance: route.provenance,
+    timeoutMs: compileTimeout(field, action),
+    idleTimeoutMs: durationMs(at(field, "idle_timeout"), action.idleTimeout) ?? context.defaultIdleTimeoutMs,
+    retry: compileRetryPolicy(at(field, "retry_policy"), own ?? context.virtualHost.retryPolicy),
+    rewritePath: compilePathRewrite(field, action, route.prefixLength),
+    rewriteAuthority: compileHostRewrite(field, action),
+  };
+}
+
+/** The tighter of `timeout` and `max_stream_duration`; zero stands for none in both. */
+function compileTimeout(field: string, action: RouteAction): number {
+  const timeout = durationMs(at(field, "timeout"), action.timeout) ?? DEFAULT_TIMEOUT_MS;
+  const stream =
+    durationMs(at(field, "max_stream_duration"), action.maxStreamDuration?.maxStreamDuration) ?? 0;
+  if (timeout === 0 || stream === 0) return Math.max(timeout, stream);
+  return Math.min(timeout, stream);
+}
+
+function compilePathRewrite(
+  field: string,
+  action: RouteAction,
+  prefixLength: number | undefined,
+): PathRewrite | undefined {
+  if (action.pathRewritePolicy !== undefined)
+    throw invalid(at(field, "path_rewrite_policy"), "is not supported");
+  if (action.prefixRewrite !== "" && action.regexRewrite !== undefined) {
+    throw invalid(field, "prefix_rewrite and regex_rewrite must not both be set");
+  }
+  if (action.prefixRewrite !== "") {
+    if (/[\0-\x20\x7f]/.test(action.prefixRewrite)) {
+      throw invalid(at(field, "prefix_rewrite"), "must not hold spaces or control characters");
+    }
+    return prefixRewrite(action.prefixRewrite, prefixLength);
+  }
+  if (action.regexRewrite === undefined) return undefined;
+  return regexRewrite(compileSubstitution(at(field, "regex_rewrite"), action.regexRewrite));
+}
+
+function compileHostRewrite(field: string, action: RouteAction): string | undefined {
+  const specifier = action.hostRewriteSpecifier;
+  switch (specifier.case) {
+    case undefined:
+      return undefined;
+    case "hostRewriteLiteral":
+      if (/[\0-\x20\x7f]/.test(specifier.value)) {
+        throw invalid(at(field, "host_rewrite_literal"), "must not hold spaces or control characters");
+      }
+      return specifier.value === "" ? undefined : specifier.value;
+    case "autoHostRewrite":
+      if (!specifier.value.value) return undefined;
+      throw invalid(at(field, "auto_host_rewrite"), "is not supported: use host_rewrite_literal");
+    case "hostRewriteHeader":
+    case "hostRewritePathRegex":
+      throw invalid(
+        field,
+        "host_rewrite_header and host_rewrite_path_regex are not supported: use host_rewrite_literal",
+      );
+  }
+}

@@ -1,0 +1,329 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { ROUTE_TYPE } from "@tulle/xds";
+import { HeaderValueOption_HeaderAppendAction as AppendAction } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { RedirectAction_RedirectResponseCode as RedirectCode } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { RouteSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { expect, test } from "vitest";
+import type { EngineRequest, HttpChain, Plan, ReplyPlan, Routed } from "../contract.js";
+import { createLoadTable } from "../load/load-table.js";
+import { createSnapshotSource } from "../snapshot/snapshot-source.js";
+import {
+  apiListener,
+  change,
+  edsCluster,
+  endpoints,
+  request,
+  routes,
+  routeTo,
+} from "../testing/resources.js";
+import type { ResourceChange } from "../contract.js";
+import { route } from "./route.js";
+
+type RouteInit = MessageInitShape<typeof RouteSchema>;
+
+/** Routes requests over one listener `l` with the table `r` and the clusters `a` and `b`. */
+function router(table: ResourceChange) {
+  const load = createLoadTable();
+  const source = createSnapshotSource({ load });
+  const clusters = ["a", "b"].flatMap((name) => [
+    edsCluster(name),
+    endpoints(name, [{ address: "10.0.0.1" }]),
+  ]);
+  const rejections = source.apply([apiListener("l", "r"), table, ...clusters]);
+  return {
+    source,
+    rejections,
+    route: (init: Partial<EngineRequest> = {}, entropy = 0): Routed => {
+      const chain = source.current.outbound("l") as HttpChain;
+      return route({ snapshot: source.current, load, now: 0, entropy }, chain, request(init));
+    },
+  };
+}
+
+function forward(init: RouteInit, requestInit: Partial<EngineRequest> = {}): Plan {
+  const { rejections, route: decide } = router(routes("r", [init]));
+  expect(rejections).toEqual([]);
+  return decide(requestInit) as Plan;
+}
+
+function reply(init: RouteInit, requestInit: Partial<EngineRequest> = {}): [number, string[]] {
+  const { rejections, route: decide } = router(routes("r", [init]));
+  expect(rejections).toEqual([]);
+  const plan = decide(requestInit) as ReplyPlan;
+  return [plan.status, plan.headers(request(requestInit))];
+}
+
+const ANY = { pathSpecifier: { case: "prefix", value: "/" } } as const;
+
+function weighted(...clusters: [name: string, weight: number][]) {
+  const value = { clusters: clusters.map(([name, weight]) => ({ name, weight })) };
+  return {
+    name: "split",
+    match: ANY,
+    action: {
+      case: "route" as const,
+      value: { clusterSpecifier: { case: "weightedClusters" as const, value } },
+    },
+  } satisfies RouteInit;
+}
+
+test("route takes the first route whose conditions all hold", () => {
+  const canary: RouteInit = {
+    ...routeTo("b"),
+    match: {
+      ...ANY,
+      headers: [{ name: "version", headerMatchSpecifier: { case: "exactMatch", value: "v2" } }],
+    },
+  };
+  const { route: decide } = router(routes("r", [canary, routeTo("a")]));
+  expect((decide({ headers: ["Version", "v2"] }) as Plan).cluster.name).toBe("b");
+  expect((decide({ headers: ["version", "v1"] }) as Plan).cluster.name).toBe("a");
+});
+
+test("route says no-route when no virtual host or no route matches", () => {
+  const table = change(ROUTE_TYPE, "r", RouteConfigurationSchema, {
+    name: "r",
+    virtualHosts: [
+      {
+        name: "x",
+        domains: ["x:80"],
+        routes: [{ ...routeTo("a"), match: { pathSpecifier: { case: "path", value: "/only" } } }],
+      },
+    ],
+  });
+  const { route: decide } = router(table);
+  expect(decide({ authority: "y:80" }).kind).toBe("no-route");
+  expect(decide({ authority: "x:80", path: "/other" }).kind).toBe("no-route");
+  expect(decide({ authority: "x:80", path: "/only?q" }).kind).toBe("forward");
+});
+
+test("route splits by weight, and decides the same for the same entropy", () => {
+  const { route: decide } = router(routes("r", [weighted(["a", 90], ["b", 10])]));
+  let canary = 0;
+  for (let entropy = 0; entropy < 20_000; entropy++) {
+    const plan = decide({}, entropy) as Plan;
+    expect(decide({}, entropy)).toBe(plan);
+    if (plan.cluster.name === "b") canary++;
+  }
+  // 2,000 expected; four standard deviations are 170.
+  expect(Math.abs(canary - 2000)).toBeLessThan(170);
+});
+
+test("route never takes a cluster of weight 0", () => {
+  const { route: decide } = router(routes("r", [weighted(["a", 0], ["b", 1])]));
+  for (let entropy = 0; entropy < 500; entropy++)
+    expect((decide({}, entropy) as Plan).cluster.name).toBe("b");
+});
+
+test("route draws the fraction of a match independently of the split behind it", () => {
+  const some: RouteInit = {
+    ...weighted(["a", 50], ["b", 50]),
+    match: { ...ANY, runtimeFraction: { defaultValue: { numerator: 50 } } },
+  };
+  const { route: decide } = router(
+    routes("r", [some, { match: ANY, action: { case: "directResponse", value: { status: 404 } } }]),
+  );
+  const counts = { a: 0, b: 0, none: 0 };
+  for (let entropy = 0; entropy < 20_000; entropy++) {
+    const routed = decide({}, entropy);
+    counts[routed.kind === "forward" ? (routed.cluster.name as "a" | "b") : "none"]++;
+  }
+  expect(Math.abs(counts.none - 10_000)).toBeLessThan(300);
+  expect(Math.abs(counts.a - 5000)).toBeLessThan(300);
+  expect(Math.abs(counts.b - 5000)).toBeLessThan(300);
+});
+
+test("route gives Envoy's defaults: 15 s, 5 min idle, no retries", () => {
+  expect(forward(routeTo("a"))).toMatchObject({
+    timeoutMs: 15_000,
+    idleTimeoutMs: 300_000,
+    retry: undefined,
+    rewritePath: undefined,
+  });
+});
+
+test("route takes the tighter of timeout and max_stream_duration, and none for zero", () => {
+  const timeouts = (timeout: bigint, stream?: bigint) =>
+    forward({
+      match: ANY,
+      action: {
+        case: "route",
+        value: {
+          clusterSpecifier: { case: "cluster", value: "a" },
+          timeout: { seconds: timeout },
+          idleTimeout: { seconds: 0n },
+          ...(stream === undefined ? {} : { maxStreamDuration: { maxStreamDuration: { seconds: stream } } }),
+        },
+      },
+    });
+  expect(timeouts(0n)).toMatchObject({ timeoutMs: 0, idleTimeoutMs: 0 });
+  expect(timeouts(0n, 3n).timeoutMs).toBe(3000);
+  expect(timeouts(5n, 3n).timeoutMs).toBe(3000);
+  expect(timeouts(2n, 3n).timeoutMs).toBe(2000);
+});
+
+test("route rewrites prefix, exact path, regex and host", () => {
+  const rewrite = (match: RouteInit["match"], value: object, path: string) => {
+    const action = {
+      case: "route",
+      value: { clusterSpecifier: { case: "cluster", value: "a" }, ...value },
+    } as RouteInit["action"];
+    return forward({ match: match!, action: action! }, { path }).rewritePath!(path);
+  };
+  expect(
+    rewrite({ pathSpecifier: { case: "prefix", value: "/api" } }, { prefixRewrite: "/v1" }, "/api/x?y=/api"),
+  ).toBe("/v1/x?y=/api");
+  expect(
+    rewrite({ pathSpecifier: { case: "path", value: "/api" } }, { prefixRewrite: "/v1/x" }, "/api?y"),
+  ).toBe("/v1/x?y");
+  const regexRewrite = { pattern: { regex: "^/(\\w+)" }, substitution: "/x-\\1" };
+  expect(rewrite(ANY, { regexRewrite }, "/api/b?c=/d")).toBe("/x-api/b?c=/d");
+  const host = {
+    clusterSpecifier: { case: "cluster", value: "a" },
+    hostRewriteSpecifier: { case: "hostRewriteLiteral", value: "h:1" },
+  } as const;
+  expect(forward({ match: ANY, action: { case: "route", value: host } }).rewriteAuthority).toBe("h:1");
+});
+
+test("route collects header mutations from the cluster outwards, removals first, and turned round when the specific wins", () => {
+  const add = (key: string, value: string, appendAction = AppendAction.OVERWRITE_IF_EXISTS_OR_ADD) => ({
+    header: { key, value },
+    appendAction,
+  });
+  const plan = (specific: boolean) => {
+    const cluster = { name: "a", weight: 1, requestHeadersToAdd: [add("X", "cluster")] };
+    const init: RouteInit = {
+      match: ANY,
+      requestHeadersToAdd: [add("x", "route", AppendAction.APPEND_IF_EXISTS_OR_ADD)],
+      requestHeadersToRemove: ["Y"],
+      responseHeadersToAdd: [add("z", "100%%", AppendAction.ADD_IF_ABSENT)],
+      action: {
+        case: "route",
+        value: { clusterSpecifier: { case: "weightedClusters", value: { clusters: [cluster] } } },
+      },
+    };
+    const virtualHosts = [
+      {
+        name: "v",
+        domains: ["*"],
+        routes: [init],
+        requestHeadersToAdd: [add("x", "host", AppendAction.OVERWRITE_IF_EXISTS)],
+      },
+    ];
+    const config = { name: "r", virtualHosts, mostSpecificHeaderMutationsWins: specific };
+    return router(change(ROUTE_TYPE, "r", RouteConfigurationSchema, config)).route() as Plan;
+  };
+  const clusterLevel = [{ op: "set", name: "x", value: "cluster" }];
+  const routeLevel = [
+    { op: "remove", name: "y" },
+    { op: "append", name: "x", value: "route" },
+  ];
+  const hostLevel = [{ op: "set-if-present", name: "x", value: "host" }];
+  expect(plan(false).requestHeaders).toEqual([...clusterLevel, ...routeLevel, ...hostLevel]);
+  expect(plan(true).requestHeaders).toEqual([...hostLevel, ...routeLevel, ...clusterLevel]);
+  expect(plan(false).responseHeaders).toEqual([{ op: "add-if-absent", name: "z", value: "100%" }]);
+});
+
+test("route names the object and rule that a route came from", () => {
+  const metadata = { filterMetadata: { istio: { config: "/apis/x" }, "tulle.dev": { rule: "http[0]" } } };
+  expect(forward({ ...routeTo("a"), name: "n", metadata })).toMatchObject({
+    routeName: "n",
+    provenance: { config: "/apis/x", rule: "http[0]" },
+  });
+});
+
+test("route redirects with parts of the request replaced", () => {
+  const redirect = (value: object, requestInit: Partial<EngineRequest> = {}) =>
+    reply(
+      { match: { pathSpecifier: { case: "prefix", value: "/a" } }, action: { case: "redirect", value } },
+      { path: "/a/b?c", authority: "h:80", ...requestInit },
+    );
+  expect(redirect({ schemeRewriteSpecifier: { case: "httpsRedirect", value: true } })).toEqual([
+    301,
+    ["location", "https://h/a/b?c"],
+  ]);
+  expect(redirect({ hostRedirect: "x", responseCode: RedirectCode.TEMPORARY_REDIRECT })).toEqual([
+    307,
+    ["location", "http://x/a/b?c"],
+  ]);
+  expect(redirect({ portRedirect: 8080, stripQuery: true })).toEqual([
+    301,
+    ["location", "http://h:8080/a/b"],
+  ]);
+  expect(redirect({ pathRewriteSpecifier: { case: "pathRedirect", value: "/z" } })).toEqual([
+    301,
+    ["location", "http://h:80/z?c"],
+  ]);
+  expect(redirect({ pathRewriteSpecifier: { case: "pathRedirect", value: "/z?q" } })).toEqual([
+    301,
+    ["location", "http://h:80/z?q"],
+  ]);
+  expect(redirect({ pathRewriteSpecifier: { case: "prefixRewrite", value: "/z" } })).toEqual([
+    301,
+    ["location", "http://h:80/z/b?c"],
+  ]);
+});
+
+test("route answers plaintext requests to a host of TLS only with a redirect", () => {
+  const config = {
+    name: "r",
+    virtualHosts: [{ name: "v", domains: ["*"], routes: [routeTo("a")], requireTls: 2 }],
+  };
+  const { route: decide } = router(change(ROUTE_TYPE, "r", RouteConfigurationSchema, config));
+  expect(decide({ scheme: "https" }).kind).toBe("forward");
+  expect((decide() as ReplyPlan).headers(request({ path: "/x" }))).toEqual(["location", "https://reviews/x"]);
+});
+
+test("route gives a fixed response", () => {
+  const plan = router(
+    routes("r", [
+      {
+        match: ANY,
+        action: {
+          case: "directResponse",
+          value: { status: 418, body: { specifier: { case: "inlineString", value: "tea" } } },
+        },
+      },
+    ]),
+  ).route() as ReplyPlan;
+  expect([plan.status, plan.body, plan.headers(request())]).toEqual([418, "tea", []]);
+});
+
+const HERE = "virtual_hosts[0].routes[0]";
+test.each([
+  [
+    weighted(["a", 0], ["b", 0]),
+    `${HERE}.route.weighted_clusters.clusters: the sum of the weights must be greater than zero`,
+  ],
+  [weighted(), `${HERE}.route.weighted_clusters.clusters: must not be empty`],
+  [
+    { match: ANY, action: { case: "route", value: {} } },
+    `${HERE}.route: must set one of cluster, weighted_clusters`,
+  ],
+  [{ match: ANY }, `${HERE}: must set one of route, redirect, direct_response`],
+  [{ action: routeTo("a").action }, `${HERE}.match: must be set`],
+  [
+    { ...routeTo("a"), match: { ...ANY, dynamicMetadata: [{ filter: "x" }] } },
+    `${HERE}.match.dynamic_metadata: is not supported`,
+  ],
+  [
+    { match: ANY, action: { case: "directResponse", value: { status: 99 } } },
+    `${HERE}.direct_response.status: must be between 200 and 599`,
+  ],
+  [
+    { ...routeTo("a"), requestHeadersToRemove: ["a b"] },
+    `${HERE}.request_headers_to_remove[0]: "a b" is not a header name`,
+  ],
+  [
+    { ...routeTo("a"), requestHeadersToAdd: [{ header: { key: "a", value: "b\r\nc: d" } }] },
+    `${HERE}.request_headers_to_add[0].header.value: must not hold NUL, CR or LF`,
+  ],
+  [
+    { ...routeTo("a"), requestHeadersToAdd: [{ header: { key: "a", value: "%REQ(x)%" } }] },
+    `${HERE}.request_headers_to_add[0].header.value: "%REQ(x)%": command operators`,
+  ],
+] as [RouteInit, string][])("apply refuses a route that cannot be carried out (#%#)", (init, message) => {
+  const { rejections } = router(routes("r", [init]));
+  expect(rejections).toEqual([{ name: "r", message: expect.stringContaining(message) as string }]);
+});

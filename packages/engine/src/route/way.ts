@@ -1,0 +1,92 @@
+import type { ClusterPart, HeaderMutation, Plan, Provenance, Snapshot } from "../contract.js";
+import { NO_SLOT } from "../load/load-table.js";
+import type { PathRewrite } from "./path-rewrite.js";
+import type { CompiledRetry } from "./retry-policy.js";
+
+/** Everything of a plan but its cluster: what the route table alone decides. */
+export interface WaySettings {
+  readonly routeName: string;
+  readonly clusterName: string;
+  readonly timeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly retry: CompiledRetry | undefined;
+  readonly rewritePath: PathRewrite | undefined;
+  readonly rewriteAuthority: string | undefined;
+  readonly requestHeaders: readonly HeaderMutation[];
+  readonly responseHeaders: readonly HeaderMutation[];
+  readonly provenance: Provenance;
+}
+
+/**
+ * A route with one of its clusters, compiled once with its table. Its plan is made when it is first needed and again
+ * when the cluster has changed; in between, every request gets the same object.
+ */
+export class Way {
+  readonly settings: WaySettings;
+  #plan: ForwardPlan;
+
+  constructor(settings: WaySettings) {
+    this.settings = settings;
+    this.#plan = new ForwardPlan(settings, new UnknownCluster(settings.clusterName));
+  }
+
+  /** The plan with the cluster as `snapshot` has it. */
+  plan(snapshot: Snapshot): Plan {
+    const cluster = snapshot.cluster(this.settings.clusterName);
+    const plan = this.#plan;
+    if (plan.cluster === cluster || (cluster === undefined && plan.cluster instanceof UnknownCluster))
+      return plan;
+    this.#plan = new ForwardPlan(this.settings, cluster ?? new UnknownCluster(this.settings.clusterName));
+    return this.#plan;
+  }
+}
+
+class ForwardPlan implements Plan {
+  readonly kind = "forward";
+  readonly routeName: string;
+  readonly cluster: ClusterPart;
+  readonly timeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly retry: CompiledRetry | undefined;
+  readonly rewritePath: PathRewrite | undefined;
+  readonly rewriteAuthority: string | undefined;
+  readonly requestHeaders: readonly HeaderMutation[];
+  readonly responseHeaders: readonly HeaderMutation[];
+  readonly provenance: Provenance;
+
+  constructor(settings: WaySettings, cluster: ClusterPart) {
+    this.routeName = settings.routeName;
+    this.cluster = cluster;
+    this.timeoutMs = settings.timeoutMs;
+    this.idleTimeoutMs = settings.idleTimeoutMs;
+    this.retry = settings.retry;
+    this.rewritePath = settings.rewritePath;
+    this.rewriteAuthority = settings.rewriteAuthority;
+    this.requestHeaders = settings.requestHeaders;
+    this.responseHeaders = settings.responseHeaders;
+    this.provenance = settings.provenance;
+  }
+}
+
+/** Stands in a plan for a cluster that the snapshot does not have: nothing can be picked from it. */
+class UnknownCluster implements ClusterPart {
+  readonly name: string;
+  readonly serviceHost = "";
+  readonly servicePort = 0;
+  readonly subset = "";
+  readonly slot = NO_SLOT;
+  readonly connectTimeoutMs = 0;
+  readonly maxConnections = 0;
+  readonly maxPendingRequests = 0;
+  readonly maxRequests = 0;
+  readonly maxRetries = 0;
+  readonly maxRequestsPerConnection = 0;
+  readonly endpoints = [];
+  readonly warm = false;
+  readonly originalDestination = false;
+  readonly provenance: Provenance = { config: "", rule: "" };
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}

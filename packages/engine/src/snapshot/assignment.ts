@@ -1,0 +1,98 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
+import type { ClusterLoadAssignment } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import type { LbEndpoint } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
+import type { WorkloadLabels } from "../contract.js";
+import { at, invalid } from "./invalid.js";
+import { filterMetadata, workloadOf } from "./metadata.js";
+
+/** An endpoint as its assignment describes it, before a cluster says how to reach it. */
+export interface AssignedEndpoint {
+  readonly key: string;
+  readonly host: string;
+  readonly port: number;
+  readonly weight: number;
+  /** Degraded endpoints take requests when no healthy one is left. */
+  readonly health: "healthy" | "degraded" | "unhealthy";
+  readonly priority: number;
+  /** Position of its locality group in the assignment. */
+  readonly locality: number;
+  /** `filter_metadata["envoy.transport_socket_match"]` */
+  readonly transportMatch: JsonObject | undefined;
+  readonly workload: WorkloadLabels | undefined;
+}
+
+/** A compiled ClusterLoadAssignment. */
+export interface Assignment {
+  readonly endpoints: readonly AssignedEndpoint[];
+  /** Weight of each locality group; used by locality-weighted balancing only. */
+  readonly localityWeights: readonly number[];
+}
+
+/** Of a cluster whose endpoints are not known, or do not exist. */
+export const NO_ENDPOINTS: Assignment = { endpoints: [], localityWeights: [] };
+
+const TRANSPORT_MATCH = "envoy.transport_socket_match";
+/** Priorities above are refused, as in Envoy. */
+const MAX_PRIORITY = 128;
+
+/**
+ * Compiles a ClusterLoadAssignment. An address that occurs twice counts once, its first occurrence. Drop policies and
+ * over-provisioning factors are not evaluated.
+ */
+export function compileAssignment(field: string, message: ClusterLoadAssignment): Assignment {
+  const endpoints: AssignedEndpoint[] = [];
+  const seen = new Set<string>();
+  message.endpoints.forEach((group, locality) => {
+    const here = at(field, `endpoints[${locality}]`);
+    if (group.lbConfig.case === "ledsClusterLocalityConfig") {
+      throw invalid(at(here, "leds_cluster_locality_config"), "is not supported: send lb_endpoints");
+    }
+    if (group.priority > MAX_PRIORITY) throw invalid(at(here, "priority"), `must be at most ${MAX_PRIORITY}`);
+    const members =
+      group.lbConfig.case === "loadBalancerEndpoints" ? group.lbConfig.value.lbEndpoints : group.lbEndpoints;
+    members.forEach((member, index) => {
+      const endpoint = compileEndpoint(at(here, `lb_endpoints[${index}]`), member, group.priority, locality);
+      if (seen.has(endpoint.key)) return;
+      seen.add(endpoint.key);
+      endpoints.push(endpoint);
+    });
+  });
+  return { endpoints, localityWeights: message.endpoints.map((group) => group.loadBalancingWeight ?? 0) };
+}
+
+function compileEndpoint(
+  field: string,
+  member: LbEndpoint,
+  priority: number,
+  locality: number,
+): AssignedEndpoint {
+  if (member.hostIdentifier.case !== "endpoint") throw invalid(at(field, "endpoint"), "must be set");
+  const here = at(field, "endpoint.address");
+  const address = member.hostIdentifier.value.address?.address;
+  if (address?.case !== "socketAddress") throw invalid(here, "must be a socket_address");
+  const { address: host, portSpecifier } = address.value;
+  if (host === "" || /[\0-\x20\x7f/]/.test(host))
+    throw invalid(at(here, "socket_address.address"), `${JSON.stringify(host)} is not an address`);
+  const port = portSpecifier.case === "portValue" ? portSpecifier.value : 0;
+  if (port < 1 || port > 65_535)
+    throw invalid(at(here, "socket_address.port_value"), "must be between 1 and 65535");
+  const weight = member.loadBalancingWeight ?? 1;
+  if (weight < 1) throw invalid(at(field, "load_balancing_weight"), "must be at least 1");
+  return {
+    key: host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`,
+    host,
+    port,
+    weight,
+    health: healthOf(member.healthStatus),
+    priority,
+    locality,
+    transportMatch: filterMetadata(member.metadata, TRANSPORT_MATCH),
+    workload: workloadOf(member.metadata),
+  };
+}
+
+function healthOf(status: HealthStatus): AssignedEndpoint["health"] {
+  if (status === HealthStatus.UNKNOWN || status === HealthStatus.HEALTHY) return "healthy";
+  return status === HealthStatus.DEGRADED ? "degraded" : "unhealthy";
+}

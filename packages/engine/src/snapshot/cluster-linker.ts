@@ -1,0 +1,89 @@
+import type { EndpointPart, UpstreamTls, WorkloadLabels } from "../contract.js";
+import type { SlotTable } from "../load/load-table.js";
+import type { AssignedEndpoint, Assignment } from "./assignment.js";
+import type { ClusterSettings } from "./cluster-settings.js";
+import { invalid } from "./invalid.js";
+import { LinkedCluster } from "./linked-cluster.js";
+
+/** Joins clusters with their endpoints and holds their slots in the load table. */
+export class ClusterLinker {
+  readonly #load: SlotTable;
+
+  constructor(load: SlotTable) {
+    this.#load = load;
+  }
+
+  /**
+   * A cluster over an assignment. Endpoints that are as they were in `previous` stay the same objects. Throws, and
+   * holds nothing, when the load table is full.
+   */
+  link(
+    settings: ClusterSettings,
+    assignment: Assignment,
+    warm: boolean,
+    previous: LinkedCluster | undefined,
+  ): LinkedCluster {
+    const before = new Map(previous?.endpoints.map((endpoint) => [endpoint.key, endpoint]));
+    const taken: number[] = [];
+    try {
+      const slot = this.#acquire(`cluster:${settings.name}`, taken);
+      const endpoints = assignment.endpoints.map((assigned) =>
+        endpointPart(
+          assigned,
+          this.#acquire(assigned.key, taken),
+          settings.transport(assigned.transportMatch),
+          before.get(assigned.key),
+        ),
+      );
+      return new LinkedCluster(settings, slot, assignment, endpoints, warm);
+    } catch (thrown) {
+      for (const slot of taken) this.#load.release(slot);
+      throw thrown;
+    }
+  }
+
+  /** Gives the slots of a cluster back. */
+  unlink(cluster: LinkedCluster): void {
+    this.#load.release(cluster.slot);
+    for (const endpoint of cluster.endpoints) this.#load.release(endpoint.slot);
+  }
+
+  #acquire(identity: string, taken: number[]): number {
+    const slot = this.#load.acquire(identity);
+    if (slot < 0)
+      throw invalid("endpoints", "the load table is full: raise maxSlots or subscribe to fewer clusters");
+    taken.push(slot);
+    return slot;
+  }
+}
+
+function endpointPart(
+  assigned: AssignedEndpoint,
+  slot: number,
+  tls: UpstreamTls | undefined,
+  before: EndpointPart | undefined,
+): EndpointPart {
+  const healthy = assigned.health === "healthy";
+  if (
+    before !== undefined &&
+    before.slot === slot &&
+    before.tls?.key === tls?.key &&
+    before.weight === assigned.weight &&
+    before.healthy === healthy &&
+    equalLabels(before.workload, assigned.workload)
+  ) {
+    return before;
+  }
+  const { key, host, port, weight, workload } = assigned;
+  return { key, host, port, tls, slot, weight, healthy, workload };
+}
+
+function equalLabels(left: WorkloadLabels | undefined, right: WorkloadLabels | undefined): boolean {
+  if (left === undefined || right === undefined) return left === right;
+  return (
+    left.workload === right.workload &&
+    left.namespace === right.namespace &&
+    left.canonicalName === right.canonicalName &&
+    left.canonicalRevision === right.canonicalRevision
+  );
+}

@@ -1,0 +1,170 @@
+import type { Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { Cluster_DiscoveryType as DiscoveryType } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { RoutingPriority } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import { HttpProtocolOptionsSchema } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
+import type { Provenance } from "../contract.js";
+import { compilePolicy } from "../pick/compile-policy.js";
+import type { CompiledPolicy } from "../pick/compile-policy.js";
+import { holds, unpack } from "./any.js";
+import { compileAssignment, NO_ENDPOINTS } from "./assignment.js";
+import type { Assignment } from "./assignment.js";
+import { durationMs } from "./duration.js";
+import { at, invalid } from "./invalid.js";
+import { provenanceOf } from "./metadata.js";
+import { compileTransport } from "./upstream-tls.js";
+import type { TransportChoice } from "./upstream-tls.js";
+
+/** A compiled Cluster, without its endpoints. */
+export interface ClusterSettings {
+  readonly name: string;
+  readonly serviceHost: string;
+  readonly servicePort: number;
+  readonly subset: string;
+  readonly connectTimeoutMs: number;
+  readonly maxConnections: number;
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
+  readonly maxRetries: number;
+  readonly retryBudget: RetryBudget | undefined;
+  readonly maxRequestsPerConnection: number;
+  readonly originalDestination: boolean;
+  readonly provenance: Provenance;
+  readonly balancing: CompiledPolicy;
+  /** Share of usable endpoints, percent, below which all are used; 0 = never. */
+  readonly panicPercent: number;
+  readonly transport: TransportChoice;
+  /** Name of the ClusterLoadAssignment to ask for, or the endpoints themselves. */
+  readonly endpoints: { readonly eds: string } | { readonly fixed: Assignment };
+}
+
+/** Retries may be this share of the requests under way, and always `minConcurrency`. Replaces `maxRetries`. */
+export interface RetryBudget {
+  readonly percent: number;
+  readonly minConcurrency: number;
+}
+
+/** Envoy's defaults. */
+const CONNECT_TIMEOUT_MS = 5000;
+const MAX_CONNECTIONS = 1024;
+const MAX_PENDING_REQUESTS = 1024;
+const MAX_REQUESTS = 1024;
+const MAX_RETRIES = 3;
+const BUDGET_PERCENT = 20;
+const BUDGET_MIN_CONCURRENCY = 3;
+
+/**
+ * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %). Active health checks,
+ * outlier detection and slow start are read by others or not yet.
+ */
+export function compileCluster(cluster: Cluster): ClusterSettings {
+  if (cluster.lbSubsetConfig !== undefined && cluster.lbSubsetConfig.subsetSelectors.length > 0) {
+    throw invalid("lb_subset_config", "is not supported: use one cluster per subset");
+  }
+  const type = cluster.clusterDiscoveryType;
+  if (type.case === "clusterType")
+    throw invalid("cluster_type", `${JSON.stringify(type.value.name)} is not supported`);
+  const discovery = type.value ?? DiscoveryType.STATIC;
+  return {
+    name: cluster.name,
+    ...serviceOf(cluster.name),
+    connectTimeoutMs: durationMs("connect_timeout", cluster.connectTimeout) ?? CONNECT_TIMEOUT_MS,
+    ...compileBreakers(cluster),
+    maxRequestsPerConnection: requestsPerConnection(cluster),
+    originalDestination: discovery === DiscoveryType.ORIGINAL_DST,
+    provenance: provenanceOf(cluster.metadata),
+    balancing: compilePolicy(cluster),
+    panicPercent: compilePanic(cluster),
+    transport: compileTransport(cluster),
+    endpoints: compileDiscovery(cluster, discovery),
+  };
+}
+
+function compileDiscovery(cluster: Cluster, discovery: DiscoveryType): ClusterSettings["endpoints"] {
+  switch (discovery) {
+    case DiscoveryType.EDS: {
+      const config = cluster.edsClusterConfig;
+      if (config === undefined) throw invalid("eds_cluster_config", "must be set for type EDS");
+      return { eds: config.serviceName === "" ? cluster.name : config.serviceName };
+    }
+    case DiscoveryType.STATIC:
+    case DiscoveryType.STRICT_DNS:
+    case DiscoveryType.LOGICAL_DNS:
+      if (cluster.loadAssignment === undefined)
+        throw invalid("load_assignment", `must be set for type ${DiscoveryType[discovery]}`);
+      return { fixed: compileAssignment("load_assignment", cluster.loadAssignment) };
+    case DiscoveryType.ORIGINAL_DST:
+      return { fixed: NO_ENDPOINTS };
+    default:
+      throw invalid("type", `${String(discovery)} is not a known discovery type`);
+  }
+}
+
+type Breakers = Pick<
+  ClusterSettings,
+  "maxConnections" | "maxPendingRequests" | "maxRequests" | "maxRetries" | "retryBudget"
+>;
+
+function compileBreakers(cluster: Cluster): Breakers {
+  const thresholds = cluster.circuitBreakers?.thresholds.find(
+    (one) => one.priority === RoutingPriority.DEFAULT,
+  );
+  const budget = thresholds?.retryBudget;
+  return {
+    maxConnections: thresholds?.maxConnections ?? MAX_CONNECTIONS,
+    maxPendingRequests: thresholds?.maxPendingRequests ?? MAX_PENDING_REQUESTS,
+    maxRequests: thresholds?.maxRequests ?? MAX_REQUESTS,
+    maxRetries: thresholds?.maxRetries ?? MAX_RETRIES,
+    retryBudget:
+      budget === undefined
+        ? undefined
+        : {
+            percent: percent(
+              "circuit_breakers.thresholds.retry_budget.budget_percent",
+              budget.budgetPercent?.value,
+              BUDGET_PERCENT,
+            ),
+            minConcurrency: budget.minRetryConcurrency ?? BUDGET_MIN_CONCURRENCY,
+          },
+  };
+}
+
+function compilePanic(cluster: Cluster): number {
+  return percent(
+    "common_lb_config.healthy_panic_threshold",
+    cluster.commonLbConfig?.healthyPanicThreshold?.value,
+    0,
+  );
+}
+
+function percent(field: string, value: number | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (!(value >= 0 && value <= 100)) throw invalid(field, "must be between 0 and 100");
+  return value;
+}
+
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+function requestsPerConnection(cluster: Cluster): number {
+  const options = Object.hasOwn(cluster.typedExtensionProtocolOptions, HTTP_OPTIONS)
+    ? cluster.typedExtensionProtocolOptions[HTTP_OPTIONS]
+    : undefined;
+  const field = at("typed_extension_protocol_options", HTTP_OPTIONS);
+  const common =
+    options !== undefined && holds(options, HttpProtocolOptionsSchema)
+      ? unpack(field, options, HttpProtocolOptionsSchema).commonHttpProtocolOptions
+      : cluster.commonHttpProtocolOptions;
+  return common?.maxRequestsPerConnection ?? cluster.maxRequestsPerConnection ?? 0;
+}
+
+/** Service, port and subset of Istio's cluster names: `outbound|9080|v1|reviews.default.svc.cluster.local`. */
+function serviceOf(name: string): Pick<ClusterSettings, "serviceHost" | "servicePort" | "subset"> {
+  const [direction, port, subset, host] = name.split("|");
+  if (
+    host === undefined ||
+    (direction !== "outbound" && direction !== "inbound") ||
+    !/^\d{1,5}$/.test(port ?? "")
+  ) {
+    return { serviceHost: "", servicePort: 0, subset: "" };
+  }
+  return { serviceHost: host, servicePort: Number(port), subset: subset ?? "" };
+}

@@ -1,0 +1,103 @@
+import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import type { Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
+import { FilterChainMatch_ConnectionSourceType as SourceType } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
+import type {
+  FilterChain,
+  FilterChainMatch,
+} from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
+import { compileDownstream } from "./downstream-tls.js";
+import type { DownstreamTransport } from "./downstream-tls.js";
+import { compileHttp } from "./http-settings.js";
+import type { HttpSettings } from "./http-settings.js";
+import { at, invalid } from "./invalid.js";
+
+/** A filter chain of a listener that accepts connections. */
+export interface FilterChainSettings extends DownstreamTransport {
+  readonly name: string;
+  readonly serverNames: readonly string[];
+  readonly http: HttpSettings;
+}
+
+/** A compiled Listener: an API listener (names an authority, binds nothing) or one with filter chains. */
+export type ListenerSettings =
+  | { readonly kind: "api"; readonly name: string; readonly http: HttpSettings }
+  | { readonly kind: "chains"; readonly name: string; readonly chains: readonly FilterChainSettings[] };
+
+/** Compiles a Listener. Listener filters only sniff what the proxy finds out itself, so they are not looked at, but for the PROXY protocol. */
+export function compileListener(listener: Listener): ListenerSettings {
+  const { name } = listener;
+  if (listener.apiListener !== undefined) {
+    const direction = listener.trafficDirection === TrafficDirection.INBOUND ? "inbound" : "outbound";
+    return {
+      kind: "api",
+      name,
+      http: compileHttp("api_listener.api_listener", listener.apiListener.apiListener, name, direction),
+    };
+  }
+  if (listener.filterChainMatcher !== undefined)
+    throw invalid("filter_chain_matcher", "is not supported: use filter_chain_match");
+  listener.listenerFilters.forEach((filter, index) => {
+    if (filter.name.endsWith("proxy_protocol"))
+      throw invalid(`listener_filters[${index}]`, "the PROXY protocol is not supported");
+  });
+  const direction = listener.trafficDirection === TrafficDirection.OUTBOUND ? "outbound" : "inbound";
+  const chains = listener.filterChains.map((chain, index) =>
+    compileChain(`filter_chains[${index}]`, chain, name, direction),
+  );
+  if (listener.defaultFilterChain !== undefined) {
+    chains.push(compileChain("default_filter_chain", listener.defaultFilterChain, name, direction));
+  }
+  if (chains.length === 0) throw invalid("filter_chains", "must not be empty, or api_listener be set");
+  return { kind: "chains", name, chains };
+}
+
+function compileChain(
+  field: string,
+  chain: FilterChain,
+  listenerName: string,
+  direction: "inbound" | "outbound",
+): FilterChainSettings {
+  const serverNames = compileMatch(at(field, "filter_chain_match"), chain.filterChainMatch);
+  const transport = compileDownstream(at(field, "transport_socket"), chain.transportSocket);
+  const wanted = chain.filterChainMatch?.transportProtocol ?? "";
+  const matching = transport.transport === "mtls" ? "tls" : "raw_buffer";
+  if (wanted !== "" && wanted !== matching) {
+    throw invalid(
+      at(field, "filter_chain_match.transport_protocol"),
+      `is ${JSON.stringify(wanted)}, but the transport socket makes it ${matching}`,
+    );
+  }
+  const filter = chain.filters[0];
+  if (filter === undefined || chain.filters.length > 1) {
+    throw invalid(
+      at(field, "filters"),
+      "must be one filter, an HttpConnectionManager: other network filters are not supported",
+    );
+  }
+  const config = filter.configType.case === "typedConfig" ? filter.configType.value : undefined;
+  return {
+    ...transport,
+    name: chain.name === "" ? field : chain.name,
+    serverNames,
+    http: compileHttp(at(field, "filters[0].typed_config"), config, listenerName, direction),
+  };
+}
+
+/** The server names of a match; conditions that connections here are not told apart by are refused. */
+function compileMatch(field: string, match: FilterChainMatch | undefined): readonly string[] {
+  if (match === undefined) return [];
+  const others: readonly (readonly [string, boolean])[] = [
+    ["destination_port", match.destinationPort !== undefined],
+    ["prefix_ranges", match.prefixRanges.length > 0],
+    ["address_suffix", match.addressSuffix !== ""],
+    ["suffix_len", match.suffixLen !== undefined],
+    ["direct_source_prefix_ranges", match.directSourcePrefixRanges.length > 0],
+    ["source_type", match.sourceType !== SourceType.ANY],
+    ["source_prefix_ranges", match.sourcePrefixRanges.length > 0],
+    ["source_ports", match.sourcePorts.length > 0],
+    ["application_protocols", match.applicationProtocols.length > 0],
+  ];
+  for (const [name, set] of others)
+    if (set) throw invalid(at(field, name), "is not supported: use server_names and transport_protocol");
+  return match.serverNames.map((name) => name.toLowerCase());
+}

@@ -1,0 +1,141 @@
+import { LISTENER_TYPE } from "@tulle/xds";
+import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
+import type { InboundListener } from "../contract.js";
+import type { RouteTable } from "../route/route-table.js";
+import { decode } from "./any.js";
+import { Chain } from "./chain.js";
+import type { Clusters } from "./clusters.js";
+import type { HttpSettings } from "./http-settings.js";
+import { invalid } from "./invalid.js";
+import { compileListener } from "./listener-settings.js";
+import type { ListenerSettings } from "./listener-settings.js";
+import { ResourceParts } from "./resource-parts.js";
+import type { Routes } from "./routes.js";
+
+/** A listener's HTTP behaviour with the tables it uses, and whether all that these name has been answered. */
+interface Resolved {
+  readonly http: HttpSettings;
+  readonly table: RouteTable | undefined;
+  readonly warm: boolean;
+}
+
+/** What a listener serves at present. */
+export interface ActiveListener {
+  readonly settings: ListenerSettings;
+  readonly resolved: readonly Resolved[];
+  readonly warm: boolean;
+  readonly value: Chain | InboundListener;
+}
+
+/**
+ * Listeners joined with their route tables. A change becomes active when every cluster that it leads to has been
+ * answered; until then the listener serves what it served, so that a new route never sends requests into a cluster
+ * that is still on its way. A listener that serves nothing yet becomes visible at once, as not warm.
+ */
+export class Listeners {
+  readonly parts = new ResourceParts<ListenerSettings>(LISTENER_TYPE);
+  readonly #routes: Routes;
+  readonly #clusters: Clusters;
+  #active: ReadonlyMap<string, ActiveListener> = new Map();
+
+  constructor(routes: Routes, clusters: Clusters) {
+    this.#routes = routes;
+    this.#clusters = clusters;
+  }
+
+  /** What each listener serves; another map after every change, the same one without. */
+  get active(): ReadonlyMap<string, ActiveListener> {
+    return this.#active;
+  }
+
+  apply(name: string, version: string, bytes: Uint8Array): void {
+    let settings = this.parts.unchanged(name, bytes);
+    if (settings === undefined) {
+      const message = decode("listener", ListenerSchema, bytes);
+      if (message.name !== name)
+        throw invalid("name", `is ${JSON.stringify(message.name)} in the resource ${JSON.stringify(name)}`);
+      settings = compileListener(message);
+    }
+    this.parts.set(name, version, bytes, settings);
+  }
+
+  /** Activates what can be activated. Call after every change of listeners, routes or clusters. */
+  refresh(): void {
+    const changed = new Map<string, ActiveListener | undefined>();
+    for (const name of this.#active.keys())
+      if (this.parts.get(name) === undefined) changed.set(name, undefined);
+    for (const name of this.parts.names()) {
+      const before = this.#active.get(name);
+      const after = this.#activate(this.parts.get(name)!, before);
+      if (after !== before) changed.set(name, after);
+    }
+    if (changed.size === 0) return;
+    const active = new Map(this.#active);
+    for (const [name, listener] of changed) {
+      if (listener === undefined) active.delete(name);
+      else active.set(name, listener);
+    }
+    this.#active = active;
+  }
+
+  /** Names of the route tables and clusters that a listener needs: for what it serves and for what is to come. */
+  references(name: string): { readonly routes: Set<string>; readonly clusters: Set<string> } {
+    const routes = new Set<string>();
+    const clusters = new Set<string>();
+    const add = (http: HttpSettings, table: RouteTable | undefined): void => {
+      if ("rds" in http.routes) routes.add(http.routes.rds);
+      for (const cluster of table?.clusters ?? []) clusters.add(cluster);
+    };
+    const settings = this.parts.get(name);
+    if (settings !== undefined) for (const http of httpOf(settings)) add(http, this.#table(http));
+    for (const { http, table } of this.#active.get(name)?.resolved ?? []) add(http, table);
+    return { routes, clusters };
+  }
+
+  #activate(settings: ListenerSettings, before: ActiveListener | undefined): ActiveListener {
+    const https = httpOf(settings);
+    const tables = https.map((http) => this.#table(http));
+    const same =
+      before?.settings === settings && before.resolved.every(({ table }, index) => table === tables[index]);
+    if (same && before.warm) return before;
+    const resolved = https.map((http, index) => ({
+      http,
+      table: tables[index],
+      warm: this.#isWarm(http, tables[index]),
+    }));
+    const warm = resolved.every((one) => one.warm);
+    if (before !== undefined) {
+      if (before.warm && !warm) return before;
+      if (same && resolved.every((one, index) => one.warm === before.resolved[index]!.warm)) return before;
+    }
+    return { settings, resolved, warm, value: createValue(settings, resolved) };
+  }
+
+  #table(http: HttpSettings): RouteTable | undefined {
+    return "rds" in http.routes ? this.#routes.table(http.routes.rds, http.idleTimeoutMs) : http.routes.table;
+  }
+
+  #isWarm(http: HttpSettings, table: RouteTable | undefined): boolean {
+    if (table === undefined) return "rds" in http.routes && this.#routes.parts.isAnswered(http.routes.rds);
+    return table.clusters.every((name) => this.#clusters.isAnswered(name));
+  }
+}
+
+function httpOf(settings: ListenerSettings): readonly HttpSettings[] {
+  return settings.kind === "api" ? [settings.http] : settings.chains.map((chain) => chain.http);
+}
+
+function createValue(settings: ListenerSettings, resolved: readonly Resolved[]): Chain | InboundListener {
+  const chains = resolved.map(({ http, table, warm }) => new Chain(http.chain, table, warm));
+  if (settings.kind === "api") return chains[0]!;
+  return {
+    name: settings.name,
+    chains: settings.chains.map(({ name, serverNames, transport, trustDomains }, index) => ({
+      name,
+      serverNames,
+      transport,
+      trustDomains,
+      http: chains[index]!,
+    })),
+  };
+}

@@ -1,0 +1,161 @@
+import { MeshError } from "@tulle/base";
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
+import type { Rejection, ResourceChange, Snapshot, SnapshotSource } from "../contract.js";
+import type { SlotTable } from "../load/load-table.js";
+import { Clusters } from "./clusters.js";
+import { Listeners } from "./listeners.js";
+import { Routes } from "./routes.js";
+import { CompiledSnapshot } from "./snapshot.js";
+
+export interface SnapshotSourceOptions {
+  /** Where endpoints and clusters get their slots; the same table goes into every DecisionView. */
+  readonly load: SlotTable;
+}
+
+/** Makes a source without any resources. */
+export function createSnapshotSource(options: SnapshotSourceOptions): SnapshotSource {
+  return new CompilingSource(options.load);
+}
+
+/** How one type of resource is taken in. */
+interface Intake {
+  apply(name: string, version: string, bytes: Uint8Array): void;
+  remove(name: string): void;
+  refuse(name: string): void;
+  forget(name: string): void;
+}
+
+class CompilingSource implements SnapshotSource {
+  readonly #clusters: Clusters;
+  readonly #routes = new Routes();
+  readonly #listeners: Listeners;
+  readonly #intakes: ReadonlyMap<string, Intake>;
+  #current: CompiledSnapshot;
+
+  constructor(load: SlotTable) {
+    this.#clusters = new Clusters(load);
+    this.#listeners = new Listeners(this.#routes, this.#clusters);
+    this.#current = new CompiledSnapshot(0, this.#listeners.active, new Set(), this.#clusters.linked);
+    const clusters = this.#clusters;
+    const routes = this.#routes;
+    const listeners = this.#listeners;
+    this.#intakes = new Map<string, Intake>([
+      [
+        CLUSTER_TYPE,
+        {
+          apply: (name, version, bytes) => clusters.applyCluster(name, version, bytes),
+          remove: (name) => clusters.removeCluster(name),
+          refuse: (name) => clusters.refuseCluster(name),
+          forget: (name) => clusters.forgetCluster(name),
+        },
+      ],
+      [
+        ENDPOINT_TYPE,
+        {
+          apply: (name, version, bytes) => clusters.applyAssignment(name, version, bytes),
+          remove: (name) => clusters.removeAssignment(name),
+          refuse: (name) => clusters.refuseAssignment(name),
+          forget: (name) => clusters.forgetAssignment(name),
+        },
+      ],
+      [
+        ROUTE_TYPE,
+        {
+          apply: (name, version, bytes) => routes.apply(name, version, bytes),
+          remove: (name) => routes.parts.remove(name),
+          refuse: (name) => routes.parts.refuse(name),
+          forget: (name) => routes.parts.forget(name),
+        },
+      ],
+      [
+        LISTENER_TYPE,
+        {
+          apply: (name, version, bytes) => listeners.apply(name, version, bytes),
+          remove: (name) => listeners.parts.remove(name),
+          refuse: (name) => listeners.parts.refuse(name),
+          forget: (name) => listeners.parts.forget(name),
+        },
+      ],
+    ]);
+  }
+
+  get current(): Snapshot {
+    return this.#current;
+  }
+
+  apply(changes: readonly ResourceChange[]): readonly Rejection[] {
+    const rejections: Rejection[] = [];
+    for (const change of changes) {
+      const { typeUrl, name } = change;
+      const intake = this.#intakes.get(typeUrl);
+      if (intake === undefined) {
+        rejections.push({ name, message: `resources of type ${typeUrl} are not supported` });
+        continue;
+      }
+      try {
+        if (change.bytes === undefined) intake.remove(name);
+        else intake.apply(name, change.version, change.bytes);
+      } catch (thrown) {
+        intake.refuse(name);
+        rejections.push({ name, message: MeshError.from(thrown).message });
+      }
+    }
+    this.#refresh();
+    return rejections;
+  }
+
+  forget(typeUrl: string, names: Iterable<string>): void {
+    const intake = this.#intakes.get(typeUrl);
+    if (intake === undefined) return;
+    for (const name of names) intake.forget(name);
+    this.#refresh();
+  }
+
+  wanted(rootListeners: Iterable<string>): ReadonlyMap<string, ReadonlySet<string>> {
+    const listeners = new Set(rootListeners);
+    const routes = new Set<string>();
+    const clusters = new Set<string>();
+    const assignments = new Set<string>();
+    for (const name of listeners) {
+      const references = this.#listeners.references(name);
+      for (const route of references.routes) routes.add(route);
+      for (const cluster of references.clusters) clusters.add(cluster);
+    }
+    for (const name of clusters) {
+      const endpoints = this.#clusters.settings.get(name)?.endpoints;
+      if (endpoints !== undefined && "eds" in endpoints) assignments.add(endpoints.eds);
+    }
+    return new Map([
+      [LISTENER_TYPE, listeners],
+      [ROUTE_TYPE, routes],
+      [CLUSTER_TYPE, clusters],
+      [ENDPOINT_TYPE, assignments],
+    ]);
+  }
+
+  *resources(): Iterable<ResourceChange> {
+    yield* this.#clusters.settings.resources();
+    yield* this.#clusters.assignments.resources();
+    yield* this.#listeners.parts.resources();
+    yield* this.#routes.parts.resources();
+  }
+
+  /** Makes the next snapshot, if anything that can be seen of it has changed. */
+  #refresh(): void {
+    this.#listeners.refresh();
+    const absent = sameOrNew(this.#current.absentListeners, this.#listeners.parts.absentNames());
+    const { active } = this.#listeners;
+    const { linked } = this.#clusters;
+    const before = this.#current;
+    if (active === before.listeners && linked === before.linkedClusters && absent === before.absentListeners)
+      return;
+    this.#current = new CompiledSnapshot(before.sequence + 1, active, absent, linked);
+  }
+}
+
+function sameOrNew(before: ReadonlySet<string>, now: Iterable<string>): ReadonlySet<string> {
+  const after = new Set(now);
+  if (after.size !== before.size) return after;
+  for (const name of after) if (!before.has(name)) return after;
+  return before;
+}

@@ -1,0 +1,43 @@
+import type { ClusterPart, HttpChain, InboundListener, Snapshot } from "../contract.js";
+import { Chain } from "./chain.js";
+import type { LinkedCluster } from "./linked-cluster.js";
+import type { ActiveListener } from "./listeners.js";
+
+/** An immutable state: maps that later states share as far as nothing in them has changed. */
+export class CompiledSnapshot implements Snapshot {
+  readonly sequence: number;
+  readonly listeners: ReadonlyMap<string, ActiveListener>;
+  readonly absentListeners: ReadonlySet<string>;
+  readonly linkedClusters: ReadonlyMap<string, LinkedCluster>;
+
+  constructor(
+    sequence: number,
+    listeners: ReadonlyMap<string, ActiveListener>,
+    absentListeners: ReadonlySet<string>,
+    linkedClusters: ReadonlyMap<string, LinkedCluster>,
+  ) {
+    this.sequence = sequence;
+    this.listeners = listeners;
+    this.absentListeners = absentListeners;
+    this.linkedClusters = linkedClusters;
+  }
+
+  outbound(name: string): HttpChain | undefined | null {
+    const value = this.listeners.get(name)?.value;
+    if (value instanceof Chain) return value;
+    return value !== undefined || this.absentListeners.has(name) ? null : undefined;
+  }
+
+  inbound(name: string): InboundListener | undefined {
+    const value = this.listeners.get(name)?.value;
+    return value instanceof Chain ? undefined : value;
+  }
+
+  clusters(): Iterable<ClusterPart> {
+    return this.linkedClusters.values();
+  }
+
+  cluster(name: string): ClusterPart | undefined {
+    return this.linkedClusters.get(name);
+  }
+}

@@ -1,0 +1,88 @@
+import type { TransportSocket } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import type { Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { RawBufferSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
+import type { CertificateValidationContext } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import { SubjectAltNameMatcher_SanType as SanType } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import type { CommonTlsContext } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import { UpstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { UpstreamTls } from "../contract.js";
+import { holds, typeName, unpack } from "./any.js";
+import { at, invalid } from "./invalid.js";
+import { includes } from "./metadata.js";
+
+/** Chooses how to reach an endpoint from its `envoy.transport_socket_match` metadata. */
+export type TransportChoice = (match: JsonObject | undefined) => UpstreamTls | undefined;
+
+/** Compiles a cluster's transport sockets: the first match whose criteria the endpoint has, else the cluster's own. */
+export function compileTransport(cluster: Cluster): TransportChoice {
+  const own = compileSocket("transport_socket", cluster.transportSocket);
+  const matches = cluster.transportSocketMatches.map((one, index) => {
+    const field = `transport_socket_matches[${index}]`;
+    return {
+      criteria: one.match ?? {},
+      tls: compileSocket(at(field, "transport_socket"), one.transportSocket),
+    };
+  });
+  if (matches.length === 0) return () => own;
+  return (metadata) => {
+    for (const { criteria, tls } of matches) if (includes(metadata, criteria)) return tls;
+    return own;
+  };
+}
+
+/** Plaintext for no socket or a raw buffer; the peer's identity and SNI for a TLS context. */
+function compileSocket(field: string, socket: TransportSocket | undefined): UpstreamTls | undefined {
+  if (socket === undefined) return undefined;
+  const config = socket.configType.value;
+  if (config === undefined) {
+    if (socket.name === "envoy.transport_sockets.raw_buffer") return undefined;
+    throw invalid(at(field, "typed_config"), "must be set");
+  }
+  const here = at(field, "typed_config");
+  if (holds(config, RawBufferSchema)) return undefined;
+  if (!holds(config, UpstreamTlsContextSchema))
+    throw invalid(here, `transport socket ${typeName(config)} is not supported`);
+  const context = unpack(here, config, UpstreamTlsContextSchema);
+  const common = context.commonTlsContext;
+  const ids = common === undefined ? [] : exactIds(at(here, "common_tls_context"), validationContext(common));
+  if (ids.length === 0) {
+    throw invalid(
+      here,
+      "the validation context must name the peer's SPIFFE ids in match_typed_subject_alt_names (san_type URI, exact): TLS to peers without one is not supported",
+    );
+  }
+  const alpn = common?.alpnProtocols ?? [];
+  const sorted = [...new Set(ids)].sort();
+  return {
+    key: JSON.stringify([context.sni, alpn, sorted]),
+    sni: context.sni,
+    alpn,
+    spiffeIds: new Set(sorted),
+  };
+}
+
+/** The part of a TLS context that says which peers are let in, wherever it stands. */
+export function validationContext(common: CommonTlsContext): CertificateValidationContext | undefined {
+  const type = common.validationContextType;
+  if (type.case === "validationContext") return type.value;
+  if (type.case === "combinedValidationContext") return type.value.defaultValidationContext;
+  return undefined;
+}
+
+function exactIds(field: string, context: CertificateValidationContext | undefined): string[] {
+  if (context === undefined) return [];
+  const ids: string[] = [];
+  context.matchTypedSubjectAltNames.forEach(({ sanType, matcher }, index) => {
+    const here = at(field, `match_typed_subject_alt_names[${index}]`);
+    if (sanType !== SanType.URI) throw invalid(at(here, "san_type"), "must be URI");
+    if (matcher?.matchPattern.case !== "exact") throw invalid(at(here, "matcher"), "must be exact");
+    ids.push(matcher.matchPattern.value);
+  });
+  context.matchSubjectAltNames.forEach((matcher, index) => {
+    if (matcher.matchPattern.case !== "exact")
+      throw invalid(at(field, `match_subject_alt_names[${index}]`), "must be exact");
+    ids.push(matcher.matchPattern.value);
+  });
+  return ids;
+}
