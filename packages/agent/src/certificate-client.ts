@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { Metadata } from "@grpc/grpc-js";
-import { MeshError, type Clock } from "@tulle/base";
+import { MeshError, type Clock, formatSpiffeId, type SpiffeIdParts } from "@tulle/base";
 import { grpcServiceDefinition } from "@tulle/xds";
 import {
   IstioCertificateRequestSchema,
@@ -11,7 +11,6 @@ import {
 import type { Svid } from "./contract.js";
 import { connectControlPlane, controlPlaneError, type ControlPlaneAddress } from "./control-plane.js";
 import { createSigningRequest } from "./csr.js";
-import { formatSpiffeId, type SpiffeIdParts } from "./spiffe-id.js";
 import { joinPem, parseSvid } from "./svid.js";
 
 /** How a workload proves who it is: once by a token, from then on by what it has. */

@@ -1,11 +1,10 @@
 import type { PeerCertificate } from "node:tls";
 
 import { Client, credentials, status, type ChannelOptions, type ServiceError } from "@grpc/grpc-js";
-import { MeshError, type ErrorKind } from "@tulle/base";
+import { MeshError, type ErrorKind, controlPlaneSpiffeId } from "@tulle/base";
 
 import type { Svid } from "./contract.js";
 import { readLeaf } from "./leaf.js";
-import { controlPlaneSpiffeId } from "./spiffe-id.js";
 
 /** Where the control plane is, and whom to take for it. */
 export interface ControlPlaneAddress {

@@ -7,13 +7,14 @@ import {
   type Event,
   type Logger,
   type Timer,
+  formatSpiffeId,
+  type SpiffeIdParts,
 } from "@tulle/base";
 
 import { requestSvid, type Proof } from "./certificate-client.js";
 import type { Svid, WorkloadIdentity } from "./contract.js";
 import type { ControlPlaneAddress } from "./control-plane.js";
 import { IdentityFile, type KeptSvid } from "./identity-file.js";
-import { formatSpiffeId, type SpiffeIdParts } from "./spiffe-id.js";
 import { isTrustedBy, joinPem } from "./svid.js";
 
 export interface WorkloadIdentityOptions {

@@ -7,6 +7,5 @@ export * from "./identity.js";
 export * from "./leaf.js";
 export type { WorkloadNode } from "./node-identity.js";
 export * from "./relay.js";
-export * from "./spiffe-id.js";
 export * from "./svid.js";
 export * from "./tls.js";

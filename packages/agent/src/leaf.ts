@@ -1,5 +1,5 @@
+import { parseSpiffeId, type SpiffeId } from "@tulle/base";
 import { DerError, DerReader, Tag, type DerValue } from "./der.js";
-import { parseSpiffeId, type SpiffeId } from "./spiffe-id.js";
 
 /** What identity checks need of an end-entity certificate. */
 export interface Leaf extends SpiffeId {

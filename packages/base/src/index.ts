@@ -5,3 +5,4 @@ export * from "./duration.js";
 export * from "./emitter.js";
 export * from "./errors.js";
 export * from "./logger.js";
+export * from "./spiffe-id.js";

@@ -193,7 +193,8 @@ async function build(
   // Filled in once the HTTP port is known; nothing asks before.
   let info: MeshInfo | undefined;
   const app = new Hono();
-  app.route("/", createConsulApi(registry, { logger, version: VERSION }));
+  const consul = createConsulApi(registry, { logger, version: VERSION });
+  app.all("/v1/*", (c) => consul.fetch(c.req.raw, c.env));
   app.route("/", createTulleApi({ info: () => info!, status, joinTokens, logger }));
   app.get("/metrics", (c) => {
     const { services, instances } = status().controlPlane;
@@ -211,7 +212,7 @@ async function build(
     );
     return c.body(text, 200, { "content-type": METRICS_CONTENT_TYPE });
   });
-  app.mount("/", resourceApi.app.fetch);
+  app.all("/*", (c) => resourceApi.app.fetch(c.req.raw, c.env));
   const http = await startHttpServer({ address, port: options.httpPort ?? DEFAULTS.httpPort, app, logger });
   closers.push(() => http.close());
 

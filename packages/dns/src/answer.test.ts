@@ -1,5 +1,5 @@
 import packet from "dns-packet";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { createDnsAnswerer, type DnsOptions } from "./answer.js";
 import type { DnsDirectory, DnsInstance } from "./directory.js";
@@ -59,7 +59,7 @@ test("answerer gives the A records of a service, authoritatively and with TTL 0"
     flag_aa: true,
     flag_rd: true,
   });
-  expect(data(answer.answers).toSorted()).toEqual(["10.0.0.1", "10.0.0.2"]);
+  expect(new Set(data(answer.answers))).toEqual(new Set(["10.0.0.1", "10.0.0.2"]));
   expect(answer.answers[0]?.ttl).toBe(0);
 });
 

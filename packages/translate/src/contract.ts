@@ -9,6 +9,8 @@ export interface MeshSettings {
   readonly domainSuffix: string;
   /** Namespace whose policies hold for the whole mesh: `istio-system`. */
   readonly rootNamespace: string;
+  /** Whether proxies write access logs, in Istio's default text format. Default true. */
+  readonly accessLog?: boolean;
 }
 
 /** The client languages that translation speaks, chosen by `node.user_agent_name`. */

@@ -15,7 +15,11 @@ export function durationOf(ms: number): Duration {
 export function durationOfText(text: string): Duration {
   const ms = parseDuration(text);
   if (ms === undefined) {
-    throw new MeshError("invalid", "TRANSLATE_DURATION", `"${text}" is not a duration; write it like 1.5s or 250ms`);
+    throw new MeshError(
+      "invalid",
+      "TRANSLATE_DURATION",
+      `"${text}" is not a duration; write it like 1.5s or 250ms`,
+    );
   }
   return durationOf(ms);
 }

@@ -15,6 +15,9 @@ export interface ServiceId {
 
 const MAX_HOST_LENGTH = 255;
 
+/** What {@link hostMatch} gives for an exact match: above every wildcard. */
+export const EXACT_HOST = MAX_HOST_LENGTH + 1;
+
 /**
  * Reads `host`, `host:port`, `[v6]` or `[v6]:port` (RFC 3986 section 3.2, no userinfo). Case and a trailing dot do not
  * matter. Undefined when it is none of these; wildcards are not hosts.
@@ -25,7 +28,8 @@ export function parseAuthority(text: string): Authority | undefined {
   if (parts === null) return undefined;
   const host = parts[1] ?? (parts[2] ?? "").replace(/\.$/, "");
   if (parts[1] !== undefined && !host.includes(":")) return undefined;
-  if (host === "" || host.length > MAX_HOST_LENGTH || host.startsWith(".") || host.includes("..")) return undefined;
+  if (host === "" || host.length > MAX_HOST_LENGTH || host.startsWith(".") || host.includes(".."))
+    return undefined;
   const port = parts[3] === undefined ? undefined : Number(parts[3]);
   if (port !== undefined && !isPortNumber(port)) return undefined;
   return { host, port };
@@ -68,10 +72,9 @@ export function hostMatch(pattern: string, namespace: string, host: string, doma
   if (written.startsWith("*")) {
     return host.length >= written.length - 1 && host.endsWith(written.slice(1)) ? written.length : 0;
   }
-  const exact = MAX_HOST_LENGTH + 1;
-  if (expandHost(written, namespace, domain) === host) return exact;
+  if (expandHost(written, namespace, domain) === host) return EXACT_HOST;
   // `reviews.default` means the service where it is one; its literal meaning was tried above.
-  return /^[^.]+\.[^.]+$/.test(written) && `${written}.svc.${domain}` === host ? exact : 0;
+  return /^[^.]+\.[^.]+$/.test(written) && `${written}.svc.${domain}` === host ? EXACT_HOST : 0;
 }
 
 /**

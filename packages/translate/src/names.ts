@@ -24,7 +24,8 @@ export function inboundClusterName(host: string, port: number): string {
 export function parseClusterName(name: string): ClusterName | undefined {
   const [direction, portText, subset, host, ...rest] = name.split("|");
   if (direction !== "outbound" && direction !== "inbound") return undefined;
-  if (portText === undefined || subset === undefined || host === undefined || rest.length > 0) return undefined;
+  if (portText === undefined || subset === undefined || host === undefined || rest.length > 0)
+    return undefined;
   if (!/^[1-9]\d{0,4}$/.test(portText) || host === "" || host.length > 255) return undefined;
   const port = Number(portText);
   return isPortNumber(port) ? { direction, port, subset, host } : undefined;

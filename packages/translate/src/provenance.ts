@@ -16,7 +16,10 @@ export function configPath(object: MeshObject): string {
 }
 
 /** Metadata that says which object, and which of its rules, something came from. */
-export function provenance(object: MeshObject, rule?: string): { filterMetadata: Record<string, JsonObject> } {
+export function provenance(
+  object: MeshObject,
+  rule?: string,
+): { filterMetadata: Record<string, JsonObject> } {
   const filterMetadata: Record<string, JsonObject> = { [ISTIO_METADATA]: { config: configPath(object) } };
   if (rule !== undefined) filterMetadata[TULLE_METADATA] = { rule };
   return { filterMetadata };

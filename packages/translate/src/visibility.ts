@@ -9,7 +9,8 @@ export function isExported(
 ): boolean {
   if (exportTo === undefined || exportTo.length === 0) return true;
   return exportTo.some(
-    (target) => target === "*" || (target === "." ? namespace === clientNamespace : target === clientNamespace),
+    (target) =>
+      target === "*" || (target === "." ? namespace === clientNamespace : target === clientNamespace),
   );
 }
 
@@ -18,7 +19,9 @@ export function selects(
   selector: Readonly<Record<string, string>> | undefined,
   labels: Readonly<Record<string, string>>,
 ): boolean {
-  return Object.entries(selector ?? {}).every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value);
+  return Object.entries(selector ?? {}).every(
+    ([key, value]) => Object.hasOwn(labels, key) && labels[key] === value,
+  );
 }
 
 /** Order in which objects win over each other: the oldest first, then by namespace and name. */

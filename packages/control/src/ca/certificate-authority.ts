@@ -3,14 +3,13 @@ import { randomBytes as hostRandomBytes, webcrypto } from "node:crypto";
 
 import * as x509 from "@peculiar/x509";
 import type { IssuedCertificate } from "@tulle/api";
-import { MeshError, type Clock, type Logger } from "@tulle/base";
+import { MeshError, type Clock, type Logger, controlPlaneSpiffeId } from "@tulle/base";
 
 import type { Coordination } from "../stores/coordination.js";
 import { readSigningRequest, type RequestedKey } from "./certificate-signing-request.js";
 import { IssuedLedger } from "./issued-ledger.js";
 import { BACKDATE_MS, openRoot, SIGNING_ALGORITHM, type Root } from "./root.js";
 import { serialNumber, type RandomBytes } from "./serial-number.js";
-import { CONTROL_PLANE_ACCOUNT, CONTROL_PLANE_NAMESPACE, workloadSpiffeId } from "./workload-id.js";
 
 /** The shortest life that the authority gives a certificate, milliseconds. */
 export const MIN_CERTIFICATE_TTL_MS = 5000;
@@ -91,10 +90,7 @@ export async function createCertificateAuthority(
     rootTtlMs: options.rootTtlMs ?? 3650 * DAY_MS,
   });
   const ledger = new IssuedLedger(MAX_LEDGER_ENTRIES);
-  const controlPlaneId = workloadSpiffeId(trustDomain, {
-    namespace: CONTROL_PLANE_NAMESPACE,
-    serviceAccount: CONTROL_PLANE_ACCOUNT,
-  });
+  const controlPlaneId = controlPlaneSpiffeId(trustDomain);
 
   const sign = (
     key: RequestedKey,

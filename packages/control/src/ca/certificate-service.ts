@@ -2,7 +2,14 @@ import { X509Certificate } from "node:crypto";
 
 import { create } from "@bufbuild/protobuf";
 import type { handleUnaryCall, Metadata, ServerUnaryCall } from "@grpc/grpc-js";
-import { MeshError, type Clock, type Logger } from "@tulle/base";
+import {
+  MeshError,
+  type Clock,
+  type Logger,
+  CONTROL_PLANE_ACCOUNT,
+  CONTROL_PLANE_NAMESPACE,
+  formatSpiffeId,
+} from "@tulle/base";
 import { grpcServiceDefinition } from "@tulle/xds";
 import {
   IstioCertificateResponseSchema,
@@ -18,12 +25,7 @@ import type { CertificateAuthority, Issued } from "./certificate-authority.js";
 import type { JoinTokens } from "./join-tokens.js";
 import { readSigningRequest } from "./certificate-signing-request.js";
 import { TokenBucket } from "./token-bucket.js";
-import {
-  CONTROL_PLANE_ACCOUNT,
-  CONTROL_PLANE_NAMESPACE,
-  workloadSpiffeId,
-  type WorkloadAccount,
-} from "./workload-id.js";
+import { type WorkloadAccount } from "./workload-id.js";
 
 export interface CertificateServiceOptions {
   readonly authority: CertificateAuthority;
@@ -89,7 +91,7 @@ export function createCertificateService(options: CertificateServiceOptions): Gr
     checkHints(call.request, proof.account);
     const request = {
       csrPem: call.request.csr,
-      spiffeId: workloadSpiffeId(authority.trustDomain, proof.account),
+      spiffeId: formatSpiffeId({ trustDomain: authority.trustDomain, ...proof.account }),
       ...(call.request.validityDuration > 0n && { ttlMs: Number(call.request.validityDuration) * 1000 }),
       ...(proof.serialNumber !== undefined && { replaces: proof.serialNumber }),
     };

@@ -1,15 +1,10 @@
 import { createHash, randomBytes as hostRandomBytes } from "node:crypto";
 
-import { MeshError, type Clock } from "@tulle/base";
+import { MeshError, type Clock, CONTROL_PLANE_ACCOUNT, CONTROL_PLANE_NAMESPACE } from "@tulle/base";
 
 import type { Coordination, KeyValue } from "../stores/coordination.js";
 import type { RandomBytes } from "./serial-number.js";
-import {
-  CONTROL_PLANE_ACCOUNT,
-  CONTROL_PLANE_NAMESPACE,
-  isWorkloadAccount,
-  type WorkloadAccount,
-} from "./workload-id.js";
+import { isWorkloadAccount, type WorkloadAccount } from "./workload-id.js";
 
 const PREFIX = "ca/join-tokens/";
 const TOKEN = /^[A-Za-z0-9_-]{43}$/;

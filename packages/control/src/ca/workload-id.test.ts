@@ -1,11 +1,14 @@
+import { formatSpiffeId } from "@tulle/base";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { isWorkloadAccount, parseWorkloadSpiffeId, workloadSpiffeId } from "./workload-id.js";
+import { isWorkloadAccount, parseWorkloadSpiffeId } from "./workload-id.js";
 
-test("parseWorkloadSpiffeId reads what workloadSpiffeId writes", () => {
+test("parseWorkloadSpiffeId reads what formatSpiffeId writes", () => {
   const account = { namespace: "default", serviceAccount: "reviews.v1-a" };
-  expect(parseWorkloadSpiffeId(workloadSpiffeId("cluster.local", account), "cluster.local")).toEqual(account);
+  expect(
+    parseWorkloadSpiffeId(formatSpiffeId({ trustDomain: "cluster.local", ...account }), "cluster.local"),
+  ).toEqual(account);
 });
 
 test("parseWorkloadSpiffeId refuses every other form", () => {
@@ -44,7 +47,7 @@ test("parseWorkloadSpiffeId accepts only what it would write the same way", () =
       const account = parseWorkloadSpiffeId(text, "cluster.local");
       if (account === undefined) return;
       expect(isWorkloadAccount(account)).toBe(true);
-      expect(workloadSpiffeId("cluster.local", account)).toBe(text);
+      expect(formatSpiffeId({ trustDomain: "cluster.local", ...account })).toBe(text);
     }),
   );
 });

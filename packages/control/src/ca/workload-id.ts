@@ -1,3 +1,5 @@
+import { parseSpiffeId } from "@tulle/base";
+
 /** The namespaced service account that a workload runs as. */
 export interface WorkloadAccount {
   readonly namespace: string;
@@ -9,31 +11,20 @@ const DNS_LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 /** A service account's name: a DNS subdomain. */
 const DNS_SUBDOMAIN = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 
-/** Namespace of the control plane itself. */
-export const CONTROL_PLANE_NAMESPACE = "istio-system";
-/** Service account of the control plane itself; workloads expect it of whom they ask for configuration. */
-export const CONTROL_PLANE_ACCOUNT = "istiod";
-
 /** Whether the names can stand in a SPIFFE id of this mesh: namespace a DNS label, account a DNS subdomain. */
 export function isWorkloadAccount(account: WorkloadAccount): boolean {
   return DNS_LABEL.test(account.namespace) && DNS_SUBDOMAIN.test(account.serviceAccount);
 }
 
-/** `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`. Check the names first ({@link isWorkloadAccount}). */
-export function workloadSpiffeId(trustDomain: string, account: WorkloadAccount): string {
-  return `spiffe://${trustDomain}/ns/${account.namespace}/sa/${account.serviceAccount}`;
-}
-
 /**
  * The account that a SPIFFE id of `trustDomain` names, or undefined when it is not of that trust domain or not
- * exactly of the form above: no other case, no escapes, no port, query or further segment.
+ * exactly of the form `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`: no other case, no escapes, no port, query or further segment.
  */
 export function parseWorkloadSpiffeId(text: string, trustDomain: string): WorkloadAccount | undefined {
-  const prefix = `spiffe://${trustDomain}/ns/`;
-  if (text.length > 2048 || !text.startsWith(prefix)) return undefined;
-  const [namespace, sa, serviceAccount, ...rest] = text.slice(prefix.length).split("/");
-  if (namespace === undefined || sa !== "sa" || serviceAccount === undefined || rest.length > 0)
-    return undefined;
+  const id = parseSpiffeId(text);
+  if (id?.trustDomain !== trustDomain) return undefined;
+  const [, ns, namespace = "", sa, serviceAccount = "", ...rest] = id.path.split("/");
+  if (ns !== "ns" || sa !== "sa" || rest.length > 0) return undefined;
   const account = { namespace, serviceAccount };
   return isWorkloadAccount(account) ? account : undefined;
 }

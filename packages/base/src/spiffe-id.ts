@@ -38,7 +38,16 @@ export function formatSpiffeId(parts: SpiffeIdParts): string {
   return `spiffe://${parts.trustDomain}/ns/${parts.namespace}/sa/${parts.serviceAccount}`;
 }
 
+/** Namespace of the control plane itself. */
+export const CONTROL_PLANE_NAMESPACE = "istio-system";
+/** Service account of the control plane itself. */
+export const CONTROL_PLANE_ACCOUNT = "istiod";
+
 /** The control plane's own id in a trust domain: what a workload expects of whom it asks for configuration. */
 export function controlPlaneSpiffeId(trustDomain: string): string {
-  return formatSpiffeId({ trustDomain, namespace: "istio-system", serviceAccount: "istiod" });
+  return formatSpiffeId({
+    trustDomain,
+    namespace: CONTROL_PLANE_NAMESPACE,
+    serviceAccount: CONTROL_PLANE_ACCOUNT,
+  });
 }

@@ -1,0 +1,135 @@
+import { createServer, type RequestListener } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import { createServer as createTcpServer, type AddressInfo, type Server } from "node:net";
+import { createTestAuthority } from "@tulle/testkit";
+import { afterEach, expect, test } from "vitest";
+import type { ProbeDefinition } from "../definition.js";
+import { probeOverNetwork } from "./probe.js";
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+});
+
+async function listen(server: Server): Promise<number> {
+  servers.push(server);
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+async function probeHttp(
+  listener: RequestListener,
+  extra: Partial<Extract<ProbeDefinition, { kind: "http" }>> = {},
+  signal = new AbortController().signal,
+) {
+  const port = await listen(createServer(listener));
+  const definition = {
+    kind: "http",
+    url: `http://127.0.0.1:${port}/health?x=1`,
+    method: "GET",
+    headers: {},
+    body: "",
+    tlsSkipVerify: false,
+    tlsServerName: "",
+    ...extra,
+  } as const;
+  return await probeOverNetwork(definition, 4096, signal);
+}
+
+test.each([
+  [200, "passing"],
+  [204, "passing"],
+  [299, "passing"],
+  [302, "critical"],
+  [404, "critical"],
+  [429, "warning"],
+  [503, "critical"],
+])("an HTTP probe takes %i as %s", async (code, status) => {
+  const result = await probeHttp((_, response) => response.writeHead(code, { location: "/else" }).end());
+  expect(result.status).toBe(status);
+  expect(result.output).toContain(` ${code} `);
+});
+
+test("an HTTP probe sends the method, headers and body of its definition", async () => {
+  let seen: unknown;
+  const result = await probeHttp(
+    (request, response) => {
+      let body = "";
+      request.on("data", (piece: Buffer) => (body += piece.toString()));
+      request.on("end", () => {
+        const { host, "x-twice": twice } = request.headers;
+        seen = [request.method, request.url, host, twice, body];
+        response.end("ok");
+      });
+    },
+    { method: "POST", headers: { Host: ["app.test"], "X-Twice": ["a", "b"] }, body: "ping" },
+  );
+  expect(seen).toEqual(["POST", "/health?x=1", "app.test", "a, b", "ping"]);
+  expect(result.output).toMatch(/^HTTP POST http:.*: 200 OK Output: ok$/);
+});
+
+test("an HTTP probe reads no more than it keeps of an endless answer", async () => {
+  const result = await probeHttp((_, response) => {
+    const more = (): void => {
+      if (!response.destroyed) response.write("x".repeat(10_000), more);
+    };
+    more();
+  });
+  expect(result.status).toBe("passing");
+  expect(result.output.length).toBeLessThan(4300);
+});
+
+test("an HTTP probe is critical when refused, cut, aborted, or impossible to send", async () => {
+  const cut = await probeHttp((_, response) => {
+    response.write("half");
+    setImmediate(() => response.destroy());
+  });
+  expect(cut.status).toBe("critical");
+  const abort = new AbortController();
+  const aborted = probeHttp(() => abort.abort(), {}, abort.signal);
+  expect((await aborted).status).toBe("critical");
+  const injected = await probeHttp((_, response) => response.end(), { headers: { "x-a": ["b\r\nc: d"] } });
+  expect(injected.status).toBe("critical");
+  const refused = await probeHttp((_, response) => response.end(), { url: "http://127.0.0.1:1/" });
+  expect(refused.output).toMatch(/ECONNREFUSED/);
+});
+
+test("an HTTPS probe verifies the certificate unless told not to", async () => {
+  const authority = await createTestAuthority();
+  const { certificateChainPem, privateKeyPem } = await authority.issue({ dnsNames: ["app.test"] });
+  let serverName: unknown;
+  const server = createTlsServer({ cert: certificateChainPem, key: privateKeyPem }, (request, response) => {
+    serverName = "servername" in request.socket ? request.socket.servername : undefined;
+    response.end("ok");
+  });
+  server.on("tlsClientError", () => undefined);
+  const url = `https://127.0.0.1:${await listen(server)}/`;
+  const base = {
+    kind: "http",
+    url,
+    method: "GET",
+    headers: {},
+    body: "",
+    tlsServerName: "app.test",
+  } as const;
+  const signal = new AbortController().signal;
+  const strict = await probeOverNetwork({ ...base, tlsSkipVerify: false }, 4096, signal);
+  expect(strict.status).toBe("critical");
+  const lax = await probeOverNetwork({ ...base, tlsSkipVerify: true }, 4096, signal);
+  expect([lax.status, serverName]).toEqual(["passing", "app.test"]);
+});
+
+test("a TCP probe passes when it can connect, and is critical when refused or aborted", async () => {
+  const port = await listen(createTcpServer((socket) => socket.on("error", () => undefined)));
+  const signal = new AbortController().signal;
+  expect(await probeOverNetwork({ kind: "tcp", host: "127.0.0.1", port }, 4096, signal)).toEqual({
+    status: "passing",
+    output: `TCP connect 127.0.0.1:${port}: Success`,
+  });
+  const refused = await probeOverNetwork({ kind: "tcp", host: "127.0.0.1", port: 1 }, 4096, signal);
+  expect(refused).toMatchObject({ status: "critical", output: expect.stringContaining("ECONNREFUSED") });
+  const aborted = probeOverNetwork({ kind: "tcp", host: "127.0.0.1", port }, 4096, AbortSignal.abort());
+  expect((await aborted).status).toBe("critical");
+});

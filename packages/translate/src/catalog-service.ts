@@ -1,0 +1,55 @@
+import { isServing, type CatalogService, type Instance } from "@tulle/api";
+import { fullHost } from "./hosts.js";
+import type { MeshEndpoint, MeshService } from "./mesh-service.js";
+import { spiffeId } from "./names.js";
+import type { Translation } from "./translation.js";
+
+/** A registered service as translation sees it. */
+export function catalogService(t: Translation, service: CatalogService): MeshService {
+  const meshed = service.instances.filter((instance) => instance.meshAddress !== undefined).length;
+  // The accounts of all instances, unhealthy and unmeshed ones too: what depends on a service's shape must not change
+  // when one of them recovers, and a server may speak mesh TLS without a sidecar.
+  const identities = new Set(
+    service.instances.map(({ namespace, serviceAccount }) =>
+      spiffeId(t.settings.trustDomain, namespace, serviceAccount),
+    ),
+  );
+  return {
+    host: fullHost(service, t.settings.domainSuffix),
+    name: service.name.toLowerCase(),
+    namespace: service.namespace,
+    ports: service.ports,
+    portless: service.portless,
+    discovery: "EDS",
+    identities: [...identities].sort(),
+    meshed: meshed === 0 ? "none" : meshed === service.instances.length ? "all" : "some",
+    endpoints: (port) =>
+      t
+        .instances(service)
+        .filter(
+          (instance) =>
+            isServing(instance.health) && (service.portless || servedPort(instance) === port.number),
+        )
+        .map(endpointOf),
+  };
+}
+
+/** The service port that an instance serves: the application's own unless it declared another. */
+function servedPort(instance: Instance): number {
+  return instance.servicePort ?? instance.address.port;
+}
+
+function endpointOf(instance: Instance): MeshEndpoint {
+  const mesh = instance.meshAddress;
+  return {
+    id: instance.id,
+    address: instance.address.host,
+    port: instance.address.port,
+    mesh: mesh === undefined ? undefined : { address: mesh.host, port: mesh.port },
+    labels: instance.labels,
+    weight: instance.weight,
+    locality: instance.locality,
+    service: instance.service,
+    namespace: instance.namespace,
+  };
+}

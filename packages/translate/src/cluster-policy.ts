@@ -1,0 +1,238 @@
+import { create } from "@bufbuild/protobuf";
+import type { ConnectionPoolSettings, LoadBalancerSettings, OutlierDetection } from "@tulle/api";
+import {
+  Cluster_LbPolicy,
+  Cluster_RingHashLbConfigSchema,
+  Cluster_SlowStartConfigSchema,
+  ClusterSchema,
+  type Cluster,
+} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import {
+  HttpProtocolOptionsSchema,
+  type HttpProtocolOptions,
+} from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
+import type { EffectivePolicy } from "./destination-rules.js";
+import { durationOf, durationOfText } from "./duration.js";
+import { packed } from "./messages.js";
+import type { Translation } from "./translation.js";
+
+/** Istio's limits where a DestinationRule sets none: as good as none. */
+const NO_LIMIT = 4_294_967_295;
+/** Istio's connect timeout. */
+const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
+/** Entries of a hash ring: Istio's default, and Envoy's and gRPC's limit. */
+const DEFAULT_RING_SIZE = 1024;
+const MAX_RING_SIZE = 8_388_608;
+/** Key under which Envoy looks for HTTP options of a cluster. */
+const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/** Everything of a policy that ends up in the cluster besides TLS. `http2`: whether the service needs HTTP/2. */
+export function applyPolicy(t: Translation, cluster: Cluster, policy: EffectivePolicy, http2: boolean): void {
+  const { connectionPool, loadBalancer, outlierDetection } = policy;
+  const connectTimeout = connectionPool?.tcp?.connectTimeout;
+  cluster.connectTimeout =
+    connectTimeout === undefined ? durationOf(DEFAULT_CONNECT_TIMEOUT_MS) : durationOfText(connectTimeout);
+  applyLimits(cluster, policy);
+  applyKeepalive(cluster, connectionPool);
+  applyHttpOptions(cluster, connectionPool, http2);
+  applyLoadBalancer(t, cluster, loadBalancer);
+  if (outlierDetection !== undefined) applyOutlierDetection(t, cluster, outlierDetection);
+}
+
+function applyLimits(cluster: Cluster, { connectionPool, retryBudget }: EffectivePolicy): void {
+  const { tcp, http } = connectionPool ?? {};
+  cluster.circuitBreakers = create(ClusterSchema, {
+    circuitBreakers: {
+      thresholds: [
+        {
+          maxConnections: tcp?.maxConnections ?? NO_LIMIT,
+          maxPendingRequests: http?.http1MaxPendingRequests ?? NO_LIMIT,
+          maxRequests: http?.http2MaxRequests ?? NO_LIMIT,
+          maxRetries: http?.maxRetries ?? NO_LIMIT,
+          trackRemaining: true,
+          ...(retryBudget && {
+            retryBudget: {
+              budgetPercent: { value: retryBudget.percent ?? 20 },
+              minRetryConcurrency: retryBudget.minRetryConcurrency ?? 3,
+            },
+          }),
+        },
+      ],
+    },
+  }).circuitBreakers;
+}
+
+function applyKeepalive(cluster: Cluster, pool: ConnectionPoolSettings | undefined): void {
+  const keepalive = pool?.tcp?.tcpKeepalive;
+  if (keepalive === undefined) return;
+  cluster.upstreamConnectionOptions = create(ClusterSchema, {
+    upstreamConnectionOptions: {
+      tcpKeepalive: {
+        keepaliveProbes: keepalive.probes,
+        keepaliveTime:
+          keepalive.time === undefined ? undefined : Number(durationOfText(keepalive.time).seconds),
+        keepaliveInterval:
+          keepalive.interval === undefined ? undefined : Number(durationOfText(keepalive.interval).seconds),
+      },
+    },
+  }).upstreamConnectionOptions;
+}
+
+function applyHttpOptions(cluster: Cluster, pool: ConnectionPoolSettings | undefined, http2: boolean): void {
+  const { http, tcp } = pool ?? {};
+  const options = create(HttpProtocolOptionsSchema);
+  const common = {
+    ...(http?.maxRequestsPerConnection && { maxRequestsPerConnection: http.maxRequestsPerConnection }),
+    ...(http?.idleTimeout !== undefined && { idleTimeout: durationOfText(http.idleTimeout) }),
+    ...(tcp?.maxConnectionDuration !== undefined && {
+      maxConnectionDuration: durationOfText(tcp.maxConnectionDuration),
+    }),
+  };
+  const upgraded = http2 || http?.h2UpgradePolicy === "UPGRADE";
+  const hasCommon = Object.keys(common).length > 0;
+  // HTTP/1.1 without settings is what a cluster without options means.
+  if (!hasCommon && !upgraded && http?.useClientProtocol !== true) return;
+  if (hasCommon) {
+    options.commonHttpProtocolOptions = create(HttpProtocolOptionsSchema, {
+      commonHttpProtocolOptions: common,
+    }).commonHttpProtocolOptions;
+  }
+  options.upstreamProtocolOptions = protocolOptions(http, upgraded);
+  cluster.typedExtensionProtocolOptions[HTTP_PROTOCOL_OPTIONS] = packed(HttpProtocolOptionsSchema, options);
+}
+
+function protocolOptions(
+  http: ConnectionPoolSettings["http"],
+  http2: boolean,
+): HttpProtocolOptions["upstreamProtocolOptions"] {
+  const http2ProtocolOptions = {
+    ...(http?.maxConcurrentStreams && { maxConcurrentStreams: http.maxConcurrentStreams }),
+    ...(http?.http2KeepAlive?.interval !== undefined && {
+      connectionKeepalive: {
+        interval: durationOfText(http.http2KeepAlive.interval),
+        timeout: durationOfText(http.http2KeepAlive.timeout ?? "20s"),
+      },
+    }),
+  };
+  const { upstreamProtocolOptions } = create(HttpProtocolOptionsSchema, {
+    upstreamProtocolOptions:
+      http?.useClientProtocol === true
+        ? { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions } }
+        : {
+            case: "explicitHttpConfig",
+            value: {
+              protocolConfig: http2
+                ? { case: "http2ProtocolOptions", value: http2ProtocolOptions }
+                : { case: "httpProtocolOptions", value: {} },
+            },
+          },
+  });
+  return upstreamProtocolOptions;
+}
+
+/** Least request unless told otherwise, and no panic mode: unhealthy endpoints get no traffic, ever (Istio's defaults). */
+function applyLoadBalancer(
+  t: Translation,
+  cluster: Cluster,
+  settings: LoadBalancerSettings | undefined,
+): void {
+  cluster.commonLbConfig = create(ClusterSchema, {
+    commonLbConfig: { healthyPanicThreshold: { value: 0 } },
+  }).commonLbConfig;
+  if (settings?.localityLbSetting !== undefined || settings?.zoneAwareLbSetting !== undefined) {
+    t.warn(
+      `${cluster.name}: balancing by locality is not supported; endpoints of all localities are used alike`,
+    );
+  }
+  const hash = settings?.consistentHash;
+  if (hash?.maglev !== undefined) {
+    cluster.lbPolicy = Cluster_LbPolicy.MAGLEV;
+    const tableSize = hash.maglev.tableSize;
+    cluster.lbConfig = create(ClusterSchema, {
+      lbConfig: {
+        case: "maglevLbConfig",
+        value: tableSize === undefined ? {} : { tableSize: BigInt(tableSize) },
+      },
+    }).lbConfig;
+  } else if (hash !== undefined) {
+    cluster.lbPolicy = Cluster_LbPolicy.RING_HASH;
+    cluster.lbConfig = {
+      case: "ringHashLbConfig",
+      value: create(Cluster_RingHashLbConfigSchema, {
+        minimumRingSize: BigInt(Math.min(hash.ringHash?.minimumRingSize ?? DEFAULT_RING_SIZE, MAX_RING_SIZE)),
+      }),
+    };
+  } else {
+    applySimple(cluster, settings);
+  }
+}
+
+function applySimple(cluster: Cluster, settings: LoadBalancerSettings | undefined): void {
+  const warmup = settings?.warmup;
+  const slowStartConfig =
+    warmup === undefined
+      ? undefined
+      : create(Cluster_SlowStartConfigSchema, {
+          slowStartWindow: durationOfText(warmup.duration),
+          minWeightPercent: { value: warmup.minimumPercent ?? 10 },
+          aggression: { defaultValue: warmup.aggression ?? 1, runtimeKey: "" },
+        });
+  switch (settings?.simple ?? "UNSPECIFIED") {
+    case "ROUND_ROBIN":
+      cluster.lbPolicy = Cluster_LbPolicy.ROUND_ROBIN;
+      if (slowStartConfig !== undefined) {
+        cluster.lbConfig = create(ClusterSchema, {
+          lbConfig: { case: "roundRobinLbConfig", value: { slowStartConfig } },
+        }).lbConfig;
+      }
+      return;
+    case "RANDOM":
+      cluster.lbPolicy = Cluster_LbPolicy.RANDOM;
+      return;
+    case "PASSTHROUGH":
+      cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
+      return;
+    case "UNSPECIFIED":
+    case "LEAST_REQUEST":
+      cluster.lbPolicy = Cluster_LbPolicy.LEAST_REQUEST;
+      if (slowStartConfig !== undefined) {
+        cluster.lbConfig = create(ClusterSchema, {
+          lbConfig: { case: "leastRequestLbConfig", value: { slowStartConfig } },
+        }).lbConfig;
+      }
+  }
+}
+
+function applyOutlierDetection(t: Translation, cluster: Cluster, settings: OutlierDetection): void {
+  const consecutive5xx = settings.consecutive5xxErrors ?? 5;
+  const gateway = settings.consecutiveGatewayErrors ?? 0;
+  cluster.outlierDetection = create(ClusterSchema, {
+    outlierDetection: {
+      consecutive5xx,
+      enforcingConsecutive5xx: consecutive5xx > 0 ? 100 : 0,
+      enforcingSuccessRate: 0,
+      ...(gateway > 0 && { consecutiveGatewayFailure: gateway, enforcingConsecutiveGatewayFailure: 100 }),
+      ...(settings.interval !== undefined && { interval: durationOfText(settings.interval) }),
+      ...(settings.baseEjectionTime !== undefined && {
+        baseEjectionTime: durationOfText(settings.baseEjectionTime),
+      }),
+      ...(settings.maxEjectionPercent !== undefined && { maxEjectionPercent: settings.maxEjectionPercent }),
+      ...(settings.splitExternalLocalOriginErrors === true && {
+        splitExternalLocalOriginErrors: true,
+        ...(settings.consecutiveLocalOriginFailures !== undefined && {
+          consecutiveLocalOriginFailure: settings.consecutiveLocalOriginFailures,
+          enforcingConsecutiveLocalOriginFailure: 100,
+        }),
+        enforcingLocalOriginSuccessRate: 0,
+      }),
+    },
+  }).outlierDetection;
+  if ((settings.outlierDetectionHttpErrorCodes?.length ?? 0) > 0) {
+    t.warn(`${cluster.name}: outlierDetectionHttpErrorCodes is not supported; all 5xx responses count`);
+  }
+  if (settings.minHealthPercent !== undefined && cluster.commonLbConfig !== undefined) {
+    cluster.commonLbConfig = create(ClusterSchema, {
+      commonLbConfig: { healthyPanicThreshold: { value: settings.minHealthPercent } },
+    }).commonLbConfig;
+  }
+}

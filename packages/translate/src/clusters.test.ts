@@ -1,0 +1,186 @@
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { CLUSTER_TYPE, ENDPOINT_TYPE } from "@tulle/xds";
+import {
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+  type Cluster,
+} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import {
+  UpstreamTlsContextSchema,
+  type UpstreamTlsContext,
+} from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import { expect, test } from "vitest";
+import {
+  addresses,
+  CLIENT,
+  cluster,
+  instance,
+  made,
+  mesh,
+  plainInstance,
+  type TestMesh,
+} from "../testdata/mesh.js";
+import { translate } from "./translate.js";
+
+const HOST = "reviews.default.svc.cluster.local";
+const NAME = `outbound|9080||${HOST}`;
+const MESHED = instance({ service: "reviews", servicePort: 9080, address: { host: "10.9.0.1", port: 8080 } });
+const PLAIN = plainInstance({
+  service: "reviews",
+  servicePort: 9080,
+  address: { host: "10.9.0.2", port: 8080 },
+});
+const PLAINTEXT = { ...CLIENT, mtls: false };
+
+function rule(policy: string): string {
+  return `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec: {host: reviews, trafficPolicy: {${policy}}}
+`;
+}
+
+function tlsOf(at: Cluster): UpstreamTlsContext | undefined {
+  const config = at.transportSocket?.configType.value;
+  return config && anyUnpack(config, UpstreamTlsContextSchema);
+}
+
+test("outboundCluster uses mutual TLS with those endpoints that take it", () => {
+  const at = mesh([MESHED, PLAIN]);
+  expect(cluster(at, CLIENT, NAME).transportSocketMatches.map(({ match }) => match)).toEqual([
+    { tlsMode: "istio" },
+    {},
+  ]);
+  expect(addresses(at, CLIENT, NAME)).toEqual(["10.9.0.1:15006", "10.9.0.2:8080"]);
+});
+
+test("outboundCluster is plaintext when either side cannot do mutual TLS", () => {
+  for (const [at, view] of [
+    [mesh([PLAIN]), CLIENT],
+    [mesh([MESHED]), PLAINTEXT],
+  ] as const) {
+    const made = cluster(at, view, NAME);
+    expect([made.transportSocketMatches, made.transportSocket]).toEqual([[], undefined]);
+    expect(addresses(at, view, NAME)[0]).toMatch(/:8080$/);
+  }
+});
+
+test("outboundCluster does what the DestinationRule's TLS mode says", () => {
+  const modes: Record<string, (at: TestMesh) => void> = {
+    "mode: DISABLE": (at) => {
+      expect(cluster(at, CLIENT, NAME).transportSocketMatches).toEqual([]);
+      expect(addresses(at, CLIENT, NAME)).toEqual(["10.9.0.1:15006"]);
+    },
+    "mode: ISTIO_MUTUAL": (at) => {
+      expect(tlsOf(cluster(at, CLIENT, NAME))?.sni).toBe(`outbound_.9080_._.${HOST}`);
+      expect(addresses(at, CLIENT, NAME)).toEqual(["10.9.0.1:15006"]);
+    },
+    "mode: SIMPLE, sni: a.example, caCertificates: /ca.pem": (at) => {
+      const context = tlsOf(cluster(at, CLIENT, NAME));
+      expect(context?.sni).toBe("a.example");
+      expect(context?.commonTlsContext?.validationContextType.value).toMatchObject({
+        trustedCa: { specifier: { value: "/ca.pem" } },
+      });
+      expect(addresses(at, CLIENT, NAME)).toEqual(["10.9.0.1:8080"]);
+    },
+    "mode: MUTUAL, clientCertificate: /c.pem, privateKey: /k.pem": (at) => {
+      const context = tlsOf(cluster(at, CLIENT, NAME))?.commonTlsContext;
+      expect(context?.tlsCertificates).toHaveLength(1);
+      expect(context?.validationContextType.value).toMatchObject({ systemRootCerts: {} });
+    },
+  };
+  expect.assertions(9);
+  for (const [tls, check] of Object.entries(modes)) check(mesh([MESHED], rule(`tls: {${tls}}`)));
+});
+
+test("outboundCluster trusts nobody when ISTIO_MUTUAL is asked for and no identity is known", () => {
+  const yaml = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: a}
+spec:
+  hosts: [a.example]
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  endpoints: [{address: 192.0.2.1}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a}
+spec: {host: a.example, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}
+`;
+  const context = tlsOf(cluster(mesh([], yaml), CLIENT, "outbound|80||a.example"));
+  expect(context?.commonTlsContext?.validationContextType.value).toMatchObject({
+    defaultValidationContext: {
+      matchTypedSubjectAltNames: [
+        { matcher: { matchPattern: { value: "spiffe://cluster.local/ns/default/sa/" } } },
+      ],
+    },
+  });
+});
+
+test("outboundCluster names the accounts of all instances, whatever their health", () => {
+  const other = instance({
+    service: "reviews",
+    servicePort: 9080,
+    serviceAccount: "second",
+    health: "critical",
+  });
+  const [match] = cluster(mesh([MESHED, other]), CLIENT, NAME).transportSocketMatches;
+  const config = match?.transportSocket?.configType.value;
+  const context = config && anyUnpack(config, UpstreamTlsContextSchema);
+  expect(JSON.stringify(context?.commonTlsContext?.validationContextType.value)).toMatch(
+    /sa\/reviews.*sa\/second/,
+  );
+});
+
+test("outboundCluster does not depend on endpoints", () => {
+  const at = mesh([MESHED, PLAIN]);
+  const before = made(at, CLIENT, CLUSTER_TYPE, NAME);
+  expect(before.dependencies.filter((one) => one.startsWith("endpoints:"))).toEqual([]);
+  const after = made(mesh([{ ...MESHED, health: "critical" }, PLAIN]), CLIENT, CLUSTER_TYPE, NAME);
+  expect(after.resource.version).toBe(before.resource.version);
+});
+
+test.each([`outbound|1||${HOST}`, "outbound|80||nowhere.default.svc.cluster.local"])(
+  "outboundCluster is a cluster without endpoints for %s, which does not exist",
+  (name) => {
+    const at = mesh([MESHED]);
+    expect(cluster(at, CLIENT, name).clusterDiscoveryType.value).toBe(Cluster_DiscoveryType.EDS);
+    expect(addresses(at, CLIENT, name)).toEqual([]);
+    expect(made(at, CLIENT, CLUSTER_TYPE, name).dependencies).toContain(
+      name.includes("nowhere") ? "service:default/nowhere" : "service:default/reviews",
+    );
+  },
+);
+
+test.each(["", "x", "outbound|80|", "inbound|9080||reviews.default.svc.cluster.local"])(
+  "translate makes no cluster of %j",
+  (name) => {
+    expect(translate(mesh([MESHED]).reader, CLIENT, CLUSTER_TYPE, name).resource).toBeUndefined();
+    expect(translate(mesh([MESHED]).reader, CLIENT, ENDPOINT_TYPE, name).resource).toBeUndefined();
+  },
+);
+
+test("outboundCluster asks for HTTP/2 towards gRPC services", () => {
+  const at = mesh([{ ...MESHED, protocol: "grpc" as const }]);
+  const made = cluster(at, CLIENT, NAME);
+  expect(Object.keys(made.typedExtensionProtocolOptions)).toHaveLength(1);
+  const config = made.transportSocketMatches[0]?.transportSocket?.configType.value;
+  expect(config && anyUnpack(config, UpstreamTlsContextSchema)?.commonTlsContext?.alpnProtocols).toEqual([
+    "h2",
+  ]);
+});
+
+test("tulleDialect gives hash policies as a list that ends in one that every proxy knows", () => {
+  const at = mesh(
+    [MESHED],
+    rule("loadBalancer: {consistentHash: {httpHeaderName: x, maglev: {tableSize: 1021}}}"),
+  );
+  const made = cluster(at, CLIENT, NAME);
+  expect(made.lbPolicy).toBe(Cluster_LbPolicy.LOAD_BALANCING_POLICY_CONFIG);
+  expect(
+    made.loadBalancingPolicy?.policies.map(({ typedExtensionConfig }) => typedExtensionConfig?.name),
+  ).toEqual(["envoy.load_balancing_policies.maglev", "envoy.load_balancing_policies.least_request"]);
+});

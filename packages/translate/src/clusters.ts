@@ -1,0 +1,148 @@
+import { create, type JsonObject } from "@bufbuild/protobuf";
+import {
+  Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
+  Cluster_LbPolicy,
+  ClusterSchema,
+  type Cluster,
+} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { applyPolicy } from "./cluster-policy.js";
+import { destinationRuleFor, effectivePolicy, type MergedRule } from "./destination-rules.js";
+import { durationOf } from "./duration.js";
+import { loadAssignment } from "./endpoints.js";
+import { fromAds } from "./messages.js";
+import { needsHttp2, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
+import { serverName, spiffeId, type ClusterName } from "./names.js";
+import { configPath, ISTIO_METADATA } from "./provenance.js";
+import { resolveHost } from "./services.js";
+import { subsetLabels } from "./subset-defaults.js";
+import { alpnFor, meshTls, originatedTls, rawBuffer } from "./tls.js";
+import { transportTo, type Transport } from "./transport.js";
+import type { Translation } from "./translation.js";
+
+/** How often names are looked up when their records do not say (Istio's default). */
+const DNS_REFRESH_MS = 60_000;
+
+/**
+ * The cluster for calls to a port of a service. For a service or port that does not exist it is a cluster without
+ * endpoints, so that a route to it fails with 503 instead of waiting.
+ */
+export function outboundCluster(t: Translation, name: string, parsed: ClusterName): Cluster {
+  const { service } = resolveHost(t, parsed.host, t.view.namespace);
+  const port = service && portNamed(service, parsed.port);
+  if (service === undefined || port === undefined) return emptyCluster(t, name);
+  const rule = destinationRuleFor(t, service);
+  subsetLabels(t, rule, service.host, parsed.subset);
+  const policy = effectivePolicy(rule, parsed.subset, port.number);
+  const cluster = create(ClusterSchema, {
+    name,
+    metadata: { filterMetadata: metadata(rule, service, parsed) },
+  });
+  if (rule?.trafficPolicy?.tunnel !== undefined || rule?.trafficPolicy?.proxyProtocol !== undefined) {
+    t.warn(
+      `${name}: trafficPolicy.tunnel and trafficPolicy.proxyProtocol are not supported and have no effect`,
+    );
+  }
+  discover(t, cluster, service, port, parsed);
+  applyPolicy(t, cluster, policy, needsHttp2(port.protocol));
+  if (cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) {
+    cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
+    cluster.lbConfig = { case: undefined };
+  }
+  secure(t, cluster, service, port, transportTo(t, service, policy));
+  return cluster;
+}
+
+function emptyCluster(t: Translation, name: string): Cluster {
+  const cluster = create(ClusterSchema, { name });
+  useEds(cluster);
+  applyPolicy(t, cluster, {}, false);
+  return cluster;
+}
+
+function useEds(cluster: Cluster): void {
+  cluster.clusterDiscoveryType = { case: "type", value: Cluster_DiscoveryType.EDS };
+  cluster.edsClusterConfig = create(ClusterSchema, {
+    edsClusterConfig: { edsConfig: fromAds() },
+  }).edsClusterConfig;
+}
+
+function discover(
+  t: Translation,
+  cluster: Cluster,
+  service: MeshService,
+  port: MeshPort,
+  parsed: ClusterName,
+): void {
+  switch (service.discovery) {
+    case "EDS":
+      useEds(cluster);
+      return;
+    case "STRICT_DNS":
+    case "LOGICAL_DNS":
+      cluster.clusterDiscoveryType = { case: "type", value: Cluster_DiscoveryType[service.discovery] };
+      cluster.dnsLookupFamily = Cluster_DnsLookupFamily.V4_PREFERRED;
+      cluster.dnsRefreshRate = durationOf(DNS_REFRESH_MS);
+      cluster.respectDnsTtl = true;
+      cluster.loadAssignment = loadAssignment(t, cluster.name, service, port, parsed.subset);
+      return;
+    case "ORIGINAL_DST":
+      cluster.clusterDiscoveryType = { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST };
+  }
+}
+
+function secure(
+  t: Translation,
+  cluster: Cluster,
+  service: MeshService,
+  port: MeshPort,
+  transport: Transport,
+): void {
+  const alpn = alpnFor(needsHttp2(port.protocol));
+  switch (transport.kind) {
+    case "plaintext":
+    case "mesh-plaintext":
+      return;
+    case "originated":
+      cluster.transportSocket = originatedTls(transport.settings, service.host, alpn);
+      return;
+    case "mesh": {
+      // An identity that nobody can have: with none known, no peer is trusted.
+      const nobody = spiffeId(t.settings.trustDomain, service.namespace, "");
+      const identities = transport.identities.length > 0 ? transport.identities : [nobody];
+      const name = transport.serverName ?? serverName(service.host, port.number);
+      cluster.transportSocket = meshTls({ serverName: name, identities, alpn });
+      return;
+    }
+    case "auto": {
+      const socket = meshTls({
+        serverName: serverName(service.host, port.number),
+        identities: service.identities,
+        alpn,
+      });
+      cluster.transportSocketMatches = create(ClusterSchema, {
+        transportSocketMatches: [
+          { name: "tlsMode-istio", match: { tlsMode: "istio" }, transportSocket: socket },
+          { name: "tlsMode-disabled", match: {}, transportSocket: rawBuffer() },
+        ],
+      }).transportSocketMatches;
+    }
+  }
+}
+
+/** Istio's cluster metadata: which service this is, and which DestinationRule shaped it. */
+function metadata(
+  rule: MergedRule | undefined,
+  service: MeshService,
+  parsed: ClusterName,
+): Record<string, JsonObject> {
+  const [owner] = rule?.objects ?? [];
+  return {
+    [ISTIO_METADATA]: {
+      ...(owner !== undefined && { config: configPath(owner) }),
+      default_original_port: parsed.port,
+      services: [{ host: service.host, name: service.name, namespace: service.namespace }],
+      ...(parsed.subset !== "" && { subset: parsed.subset }),
+    },
+  };
+}

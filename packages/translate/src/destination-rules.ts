@@ -1,0 +1,116 @@
+import type { DestinationRuleSpec, MeshObject, PortTrafficPolicy, Subset, TrafficPolicy } from "@tulle/api";
+import { EXACT_HOST, hostMatch } from "./hosts.js";
+import { DESTINATION_RULE } from "./kinds.js";
+import type { MeshService } from "./mesh-service.js";
+import type { Translation } from "./translation.js";
+import { byAge, isExported, selects } from "./visibility.js";
+
+type DestinationRule = MeshObject<DestinationRuleSpec>;
+
+/** The DestinationRules that hold for a host as one: the settings of the first, the subsets of all. */
+export interface MergedRule {
+  /** In order of precedence; never empty. */
+  readonly objects: readonly DestinationRule[];
+  readonly trafficPolicy: TrafficPolicy | undefined;
+  readonly subsets: ReadonlyMap<string, Subset>;
+}
+
+/** What holds for calls to one port of a subset. */
+export interface EffectivePolicy extends PortTrafficPolicy {
+  readonly retryBudget?: TrafficPolicy["retryBudget"];
+}
+
+/**
+ * The rules for a service as a client sees them: those of the client's namespace, else those of the service's, else
+ * those of the root namespace. Within one namespace the best host match counts; rules for the same host are merged,
+ * the oldest first.
+ */
+export function destinationRuleFor(
+  t: Translation,
+  service: Pick<MeshService, "host" | "namespace">,
+): MergedRule | undefined {
+  const { view, settings } = t;
+  const rules = t.objects<DestinationRuleSpec>(DESTINATION_RULE);
+  for (const namespace of new Set([view.namespace, service.namespace, settings.rootNamespace])) {
+    const found = bestOf(
+      rules.filter(
+        (rule) =>
+          rule.metadata.namespace === namespace &&
+          (namespace === view.namespace || isExported(rule.spec.exportTo, namespace, view.namespace)) &&
+          isForClient(rule, t),
+      ),
+      service.host,
+      settings.domainSuffix,
+    );
+    if (found.length === 0) continue;
+    for (const rule of found) t.own(rule);
+    return merge(found);
+  }
+  return undefined;
+}
+
+/**
+ * The settings for one port. A subset's settings replace those of the rule one by one; settings for a port replace all
+ * of them, and what they leave out is the mesh's default (Istio's rule).
+ */
+export function effectivePolicy(rule: MergedRule | undefined, subset: string, port: number): EffectivePolicy {
+  const policy = forPort(rule?.trafficPolicy, {}, port);
+  return subset === "" ? policy : forPort(rule?.subsets.get(subset)?.trafficPolicy, policy, port);
+}
+
+function forPort(
+  policy: TrafficPolicy | undefined,
+  inherited: EffectivePolicy,
+  port: number,
+): EffectivePolicy {
+  if (policy === undefined) return inherited;
+  const retryBudget = policy.retryBudget ?? inherited.retryBudget;
+  const own = policy.portLevelSettings?.find((settings) => settings.port.number === port) ?? {
+    connectionPool: policy.connectionPool ?? inherited.connectionPool,
+    loadBalancer: policy.loadBalancer ?? inherited.loadBalancer,
+    outlierDetection: policy.outlierDetection ?? inherited.outlierDetection,
+    tls: policy.tls ?? inherited.tls,
+  };
+  return {
+    ...(own.connectionPool && { connectionPool: own.connectionPool }),
+    ...(own.loadBalancer && { loadBalancer: own.loadBalancer }),
+    ...(own.outlierDetection && { outlierDetection: own.outlierDetection }),
+    ...(own.tls && { tls: own.tls }),
+    ...(retryBudget && { retryBudget }),
+  };
+}
+
+/** Rules with a workload selector hold for the client's own namespace only. */
+function isForClient(rule: DestinationRule, t: Translation): boolean {
+  const selector = rule.spec.workloadSelector?.matchLabels;
+  if (selector === undefined) return true;
+  return rule.metadata.namespace === t.view.namespace && selects(selector, t.view.labels);
+}
+
+function bestOf(rules: readonly DestinationRule[], host: string, domain: string): DestinationRule[] {
+  let best: DestinationRule[] = [];
+  let bestRank = 0;
+  for (const rule of rules) {
+    const pattern = rule.spec.host.toLowerCase();
+    // A rule for a wildcard service names it by the same pattern.
+    const score = pattern === host ? EXACT_HOST : hostMatch(pattern, rule.metadata.namespace, host, domain);
+    const rank = score === 0 ? 0 : score * 2 + (rule.spec.workloadSelector === undefined ? 0 : 1);
+    if (rank === 0 || rank < bestRank) continue;
+    if (rank > bestRank) best = [];
+    bestRank = rank;
+    best.push(rule);
+  }
+  return best.sort(byAge);
+}
+
+function merge(objects: readonly DestinationRule[]): MergedRule {
+  const subsets = new Map<string, Subset>();
+  for (const { spec } of objects) {
+    for (const subset of spec.subsets ?? []) if (!subsets.has(subset.name)) subsets.set(subset.name, subset);
+  }
+  return {
+    objects,
+    trafficPolicy: objects.find(({ spec }) => spec.trafficPolicy !== undefined)?.spec.trafficPolicy,
+    subsets,
+  };
+}

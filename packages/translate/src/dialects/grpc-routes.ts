@@ -1,0 +1,114 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  RetryPolicySchema,
+  RouteActionSchema,
+  RouteSchema,
+  type RetryPolicy,
+  type Route,
+  type RouteAction,
+} from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { Translation } from "../translation.js";
+
+/** The conditions that gRPC retries on (gRFC A44). */
+const RETRY_ON: ReadonlySet<string> = new Set([
+  "cancelled",
+  "deadline-exceeded",
+  "internal",
+  "resource-exhausted",
+  "unavailable",
+]);
+
+/** Path conditions that gRPC reads (gRFC A28). */
+const PATHS: ReadonlySet<string | undefined> = new Set(["prefix", "path", "safeRegex"]);
+
+/**
+ * Makes a route fit for proxyless gRPC, in place. False when it must be left out: the client would refuse the whole
+ * resource, or would not see a condition and send all traffic this way.
+ */
+export function grpcRoute(t: Translation, route: Route): boolean {
+  const refused = refusal(route);
+  if (refused !== undefined) {
+    t.warn(`route ${route.name} is left out for proxyless gRPC clients: they do not know ${refused}`);
+    return false;
+  }
+  const ignored = ignoredParts(route);
+  if (ignored.length > 0) {
+    t.warn(`route ${route.name}: proxyless gRPC clients ignore ${ignored.join(", ")}`);
+  }
+  const bare = create(RouteSchema, { name: route.name, match: route.match, metadata: route.metadata });
+  if (route.action.case === "route") bare.action = { case: "route", value: bareAction(route.action.value) };
+  Object.assign(route, {
+    action: bare.action,
+    typedPerFilterConfig: {},
+    requestHeadersToAdd: [],
+    requestHeadersToRemove: [],
+    responseHeadersToAdd: [],
+    responseHeadersToRemove: [],
+  });
+  return true;
+}
+
+function refusal(route: Route): string | undefined {
+  if (route.action.case !== "route") return "redirects and direct responses";
+  if ((route.match?.queryParameters.length ?? 0) > 0) return "conditions on query parameters";
+  if (!PATHS.has(route.match?.pathSpecifier.case)) return "its path condition";
+  return undefined;
+}
+
+function ignoredParts(route: Route): string[] {
+  const action = route.action.case === "route" ? route.action.value : create(RouteActionSchema);
+  const clusters =
+    action.clusterSpecifier.case === "weightedClusters" ? action.clusterSpecifier.value.clusters : [];
+  const headers = [route, ...clusters].some(
+    (part) =>
+      part.requestHeadersToAdd.length +
+        part.requestHeadersToRemove.length +
+        part.responseHeadersToAdd.length +
+        part.responseHeadersToRemove.length >
+      0,
+  );
+  const parts: readonly (readonly [string, boolean])[] = [
+    ["fault injection and CORS", Object.keys(route.typedPerFilterConfig).length > 0],
+    ["header operations", headers],
+    ["path rewriting", action.prefixRewrite !== "" || action.regexRewrite !== undefined],
+    ["host rewriting", action.hostRewriteSpecifier.case !== undefined],
+    ["mirroring", action.requestMirrorPolicies.length > 0],
+  ];
+  return parts.filter(([, present]) => present).map(([name]) => name);
+}
+
+/** Destination, timeout, retries and hash: all that gRPC reads of an action. */
+function bareAction(action: RouteAction): RouteAction {
+  const bare = create(RouteActionSchema, { hashPolicy: action.hashPolicy });
+  if (action.clusterSpecifier.case === "weightedClusters") {
+    bare.clusterSpecifier = create(RouteActionSchema, {
+      clusterSpecifier: {
+        case: "weightedClusters",
+        value: {
+          clusters: action.clusterSpecifier.value.clusters.map(({ name, weight }) => ({ name, weight })),
+        },
+      },
+    }).clusterSpecifier;
+  } else {
+    bare.clusterSpecifier = action.clusterSpecifier;
+  }
+  bare.retryPolicy = bareRetries(action.retryPolicy);
+  const { timeout } = action;
+  // gRPC reads its timeout from here and never from `timeout` (gRFC A31).
+  if (timeout !== undefined && (timeout.seconds > 0n || timeout.nanos > 0)) {
+    bare.maxStreamDuration = create(RouteActionSchema, {
+      maxStreamDuration: { maxStreamDuration: timeout },
+    }).maxStreamDuration;
+  }
+  return bare;
+}
+
+function bareRetries(policy: RetryPolicy | undefined): RetryPolicy | undefined {
+  const conditions = (policy?.retryOn ?? "").split(",").filter((condition) => RETRY_ON.has(condition));
+  if (policy === undefined || conditions.length === 0) return undefined;
+  return create(RetryPolicySchema, {
+    retryOn: conditions.join(","),
+    numRetries: Math.max(1, policy.numRetries ?? 1),
+    retryBackOff: policy.retryBackOff,
+  });
+}

@@ -1,0 +1,129 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  Cluster_LbPolicy,
+  LoadBalancingPolicySchema,
+  type Cluster,
+} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { ClusterLoadAssignment } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { RouteConfiguration } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { LeastRequestSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js";
+import { MaglevSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js";
+import {
+  RingHash_HashFunction,
+  RingHashSchema,
+} from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js";
+import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
+import { UpstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import { packed } from "../messages.js";
+import { CORS_FILTER } from "../routes/cors.js";
+import { FAULT_FILTER } from "../routes/fault.js";
+import type { Translation } from "../translation.js";
+import type { DialectRules } from "./dialect.js";
+
+/**
+ * Tulle's own proxy. It gets everything that translation makes; what it does not carry out yet is said as a warning, so
+ * that nobody trusts in it.
+ */
+export const tulleDialect: DialectRules = {
+  listener: (_t, listener) => listener,
+  routes,
+  cluster,
+  endpoints,
+};
+
+function routes(t: Translation, full: RouteConfiguration): RouteConfiguration {
+  for (const host of full.virtualHosts) {
+    for (const route of host.routes) {
+      const missing = notCarriedOut(route);
+      if (missing.length > 0)
+        t.warn(`route ${route.name}: Tulle's proxy does not carry out ${missing.join(", ")} yet`);
+    }
+  }
+  return full;
+}
+
+function notCarriedOut({ typedPerFilterConfig, action }: Route): string[] {
+  const mirrors = action.case === "route" ? action.value.requestMirrorPolicies.length : 0;
+  const parts: readonly (readonly [string, boolean])[] = [
+    ["fault injection", Object.hasOwn(typedPerFilterConfig, FAULT_FILTER)],
+    ["CORS", Object.hasOwn(typedPerFilterConfig, CORS_FILTER)],
+    ["mirroring", mirrors > 0],
+  ];
+  return parts.filter(([, present]) => present).map(([name]) => name);
+}
+
+/** Hash policies go as a list, so that a proxy takes the first one that it knows instead of refusing the cluster. */
+function cluster(t: Translation, full: Cluster): Cluster {
+  if (full.loadAssignment !== undefined) endpoints(t, full.loadAssignment);
+  if (originatesTls(full)) {
+    // Sent all the same: the proxy refuses the cluster, so that nothing goes out in the clear.
+    t.warn(`${full.name}: Tulle's proxy cannot originate TLS with other certificates than the mesh's yet`);
+  }
+  const hash = hashPolicy(full);
+  if (hash === undefined) return full;
+  t.warn(`${full.name}: Tulle's proxy does not balance by consistent hash yet; it chooses by least requests`);
+  full.lbPolicy = Cluster_LbPolicy.LOAD_BALANCING_POLICY_CONFIG;
+  full.lbConfig = { case: undefined };
+  full.loadBalancingPolicy = create(LoadBalancingPolicySchema, {
+    policies: [
+      { typedExtensionConfig: hash },
+      {
+        typedExtensionConfig: {
+          name: "envoy.load_balancing_policies.least_request",
+          typedConfig: packed(LeastRequestSchema),
+        },
+      },
+    ],
+  });
+  return full;
+}
+
+/** TCP endpoints only. */
+function endpoints(t: Translation, full: ClusterLoadAssignment): ClusterLoadAssignment {
+  for (const locality of full.endpoints) {
+    const usable = locality.lbEndpoints.filter(({ hostIdentifier }) => {
+      const address = hostIdentifier.case === "endpoint" ? hostIdentifier.value.address?.address : undefined;
+      return address?.case === "socketAddress";
+    });
+    if (usable.length < locality.lbEndpoints.length) {
+      t.warn(
+        `${full.clusterName}: Tulle's proxy does not connect to Unix sockets yet; such endpoints are left out`,
+      );
+    }
+    locality.lbEndpoints = usable;
+  }
+  full.endpoints = full.endpoints.filter((locality) => locality.lbEndpoints.length > 0);
+  return full;
+}
+
+/** Whether a cluster's TLS is not the mesh's own. */
+function originatesTls({ transportSocket }: Cluster): boolean {
+  const config = transportSocket?.configType.value;
+  const context = config && anyUnpack(config, UpstreamTlsContextSchema);
+  return (
+    context !== undefined &&
+    context.commonTlsContext?.validationContextType.case !== "combinedValidationContext"
+  );
+}
+
+function hashPolicy({ lbPolicy, lbConfig }: Cluster): { name: string; typedConfig: Any } | undefined {
+  if (lbPolicy === Cluster_LbPolicy.RING_HASH) {
+    return {
+      name: "envoy.load_balancing_policies.ring_hash",
+      typedConfig: packed(RingHashSchema, {
+        hashFunction: RingHash_HashFunction.XX_HASH,
+        minimumRingSize: lbConfig.case === "ringHashLbConfig" ? lbConfig.value.minimumRingSize : undefined,
+      }),
+    };
+  }
+  if (lbPolicy === Cluster_LbPolicy.MAGLEV) {
+    return {
+      name: "envoy.load_balancing_policies.maglev",
+      typedConfig: packed(MaglevSchema, {
+        tableSize: lbConfig.case === "maglevLbConfig" ? lbConfig.value.tableSize : undefined,
+      }),
+    };
+  }
+  return undefined;
+}

@@ -1,0 +1,152 @@
+import type {
+  AppProtocol,
+  Locality,
+  MeshObject,
+  ServiceEntryPort,
+  ServiceEntrySpec,
+  WorkloadEntrySpec,
+} from "@tulle/api";
+import { WORKLOAD_ENTRY } from "./kinds.js";
+import type { Discovery, MeshEndpoint, MeshPort, MeshService } from "./mesh-service.js";
+import { spiffeId } from "./names.js";
+import type { Translation } from "./translation.js";
+import { selects } from "./visibility.js";
+
+/** Label that says that a workload takes mutual TLS at its address (Istio's). */
+const TLS_MODE_LABEL = "security.istio.io/tlsMode";
+
+type ServiceEntry = MeshObject<ServiceEntrySpec>;
+
+/** One host of a ServiceEntry as translation sees it. */
+export function entryService(t: Translation, entry: ServiceEntry, host: string): MeshService {
+  t.own(entry);
+  const { spec, metadata } = entry;
+  const workloads = workloadsOf(t, entry, host);
+  const meshed = workloads.filter(({ spec: workload }) => isMeshed(workload)).length;
+  const identities = new Set(spec.subjectAltNames);
+  for (const { spec: workload } of workloads) {
+    // Who names no account is not in the mesh, unless its label says so.
+    const account = workload.serviceAccount ?? (isMeshed(workload) ? "default" : undefined);
+    if (account !== undefined) {
+      identities.add(spiffeId(t.settings.trustDomain, metadata.namespace, account));
+    }
+  }
+  return {
+    host,
+    name: metadata.name,
+    namespace: metadata.namespace,
+    ports: (spec.ports ?? []).map(meshPort),
+    portless: false,
+    discovery: discoveryOf(t, entry, host),
+    identities: [...identities].sort(),
+    meshed: meshed === 0 ? "none" : meshed === workloads.length ? "all" : "some",
+    endpoints: (port) => {
+      const declared = spec.ports?.find((candidate) => candidate.number === port.number);
+      return declared === undefined ? [] : workloads.map((workload) => endpointOf(entry, workload, declared));
+    },
+  };
+}
+
+interface Workload {
+  readonly id: string;
+  readonly spec: WorkloadEntrySpec;
+}
+
+/** The entry's own endpoints, or the WorkloadEntries that it selects, or (for names) the host itself. */
+function workloadsOf(t: Translation, entry: ServiceEntry, host: string): readonly Workload[] {
+  const { spec, metadata } = entry;
+  if (spec.workloadSelector !== undefined) {
+    const labels = spec.workloadSelector.labels;
+    const selected: Workload[] = [];
+    for (const workload of t.objects<WorkloadEntrySpec>(WORKLOAD_ENTRY)) {
+      if (workload.metadata.namespace !== metadata.namespace) continue;
+      if (!selects(labels, workload.spec.labels ?? {})) continue;
+      t.own(workload);
+      selected.push({ id: workload.metadata.name, spec: workload.spec });
+    }
+    return selected.filter(hasAddress);
+  }
+  const listed = (spec.endpoints ?? []).map((endpoint, index) => ({
+    id: String(index).padStart(6, "0"),
+    spec: endpoint,
+  }));
+  if (listed.length > 0) return listed.filter(hasAddress);
+  const byName = spec.resolution === "DNS" || spec.resolution === "DNS_ROUND_ROBIN";
+  return byName && !host.includes("*") ? [{ id: host, spec: { address: host } }] : [];
+}
+
+function hasAddress({ spec }: Workload): boolean {
+  return spec.address !== undefined && spec.address !== "";
+}
+
+function discoveryOf(t: Translation, entry: ServiceEntry, host: string): Discovery {
+  const where = `ServiceEntry ${entry.metadata.namespace}/${entry.metadata.name}`;
+  switch (entry.spec.resolution ?? "NONE") {
+    case "STATIC":
+      return "EDS";
+    case "DNS":
+      return "STRICT_DNS";
+    case "DNS_ROUND_ROBIN":
+      return "LOGICAL_DNS";
+    case "DYNAMIC_DNS":
+      t.warn(`${where}: resolution DYNAMIC_DNS is not supported; ${host} is treated like NONE`);
+      return "ORIGINAL_DST";
+    case "NONE":
+      return "ORIGINAL_DST";
+  }
+}
+
+function isMeshed(workload: WorkloadEntrySpec): boolean {
+  return workload.labels?.[TLS_MODE_LABEL] === "istio";
+}
+
+function endpointOf(entry: ServiceEntry, { id, spec }: Workload, port: ServiceEntryPort): MeshEndpoint {
+  const written = spec.address ?? "";
+  const socket = /^unix:\/\/(\/.+)$/.exec(written)?.[1];
+  const address = socket ?? written;
+  const number = socket === undefined ? (ownPort(spec, port.name) ?? port.targetPort ?? port.number) : 0;
+  return {
+    id,
+    address,
+    port: number,
+    mesh: isMeshed(spec) ? { address, port: number } : undefined,
+    labels: spec.labels ?? {},
+    weight: spec.weight ?? 1,
+    locality: localityOf(spec.locality),
+    service: entry.metadata.name,
+    namespace: entry.metadata.namespace,
+  };
+}
+
+/** Port names are the user's: only own properties count. */
+function ownPort({ ports }: WorkloadEntrySpec, name: string): number | undefined {
+  return ports !== undefined && Object.hasOwn(ports, name) ? ports[name] : undefined;
+}
+
+function localityOf(text: string | undefined): Locality | undefined {
+  if (text === undefined || text === "") return undefined;
+  const [region = "", zone = "", subzone = ""] = text.split("/");
+  return { region, zone, subzone };
+}
+
+function meshPort(port: ServiceEntryPort): MeshPort {
+  return { number: port.number, name: port.name, protocol: protocolOf(port.protocol) };
+}
+
+function protocolOf(protocol = "TCP"): AppProtocol {
+  switch (protocol) {
+    case "HTTP":
+      return "http";
+    case "HTTP2":
+      return "http2";
+    case "GRPC":
+    case "GRPC-WEB":
+      return "grpc";
+    case "HTTPS":
+      return "https";
+    case "TLS":
+      return "tls";
+    default:
+      return "tcp";
+  }
+}

@@ -1,0 +1,60 @@
+import { create, type DescMessage } from "@bufbuild/protobuf";
+import { CorsSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
+import { HTTPFaultSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
+import { RouterSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
+import {
+  HttpConnectionManagerSchema,
+  HttpFilterSchema,
+  type HttpConnectionManager,
+  type HttpFilter,
+} from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { accessLog } from "./access-log.js";
+import { durationOf } from "./duration.js";
+import { packed } from "./messages.js";
+import { CORS_FILTER } from "./routes/cors.js";
+import { FAULT_FILTER } from "./routes/fault.js";
+import type { Translation } from "./translation.js";
+
+/** What every HTTP connection manager of the mesh has in common. The caller adds its routes and filters. */
+export function connectionManager(
+  t: Translation,
+  statPrefix: string,
+  filters: HttpFilter[],
+): HttpConnectionManager {
+  return create(HttpConnectionManagerSchema, {
+    statPrefix,
+    httpFilters: filters,
+    accessLog: t.settings.accessLog === false ? [] : [accessLog()],
+    useRemoteAddress: false,
+    normalizePath: true,
+    // Long polls and event streams are the application's business, as in Istio.
+    streamIdleTimeout: durationOf(0),
+    upgradeConfigs: [{ upgradeType: "websocket" }],
+  });
+}
+
+/**
+ * The filters of outbound chains: what routes may configure, then the router. Without such configuration they do nothing,
+ * so a client that does not know one may go without.
+ */
+export function outboundFilters(): HttpFilter[] {
+  return [optional(CORS_FILTER, CorsSchema), optional(FAULT_FILTER, HTTPFaultSchema), routerFilter()];
+}
+
+/** The terminal filter. */
+export function routerFilter(): HttpFilter {
+  return filter("envoy.filters.http.router", RouterSchema);
+}
+
+function optional(name: string, schema: DescMessage): HttpFilter {
+  const made = filter(name, schema);
+  made.isOptional = true;
+  return made;
+}
+
+function filter(name: string, schema: DescMessage): HttpFilter {
+  return create(HttpFilterSchema, {
+    name,
+    configType: { case: "typedConfig", value: packed(schema) },
+  });
+}

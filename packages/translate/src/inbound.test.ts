@@ -1,0 +1,130 @@
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { LISTENER_TYPE } from "@tulle/xds";
+import type { FilterChain } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
+import {
+  HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
+  HttpConnectionManagerSchema,
+} from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { expect, test } from "vitest";
+import {
+  addresses,
+  CLIENT,
+  cluster,
+  instance,
+  listener,
+  made,
+  mesh,
+  type TestMesh,
+} from "../testdata/mesh.js";
+import type { ClientView } from "./contract.js";
+import { translate } from "./translate.js";
+
+const HOST = "reviews.default.svc.cluster.local";
+const REVIEWS = mesh([instance({ service: "reviews", servicePort: 9080 })]);
+
+function view(...ports: readonly (readonly [servicePort: number, appPort: number])[]): ClientView {
+  return {
+    ...CLIENT,
+    inbound: ports.map(([servicePort, appPort]) => ({
+      service: "reviews",
+      namespace: "default",
+      servicePort,
+      appPort,
+    })),
+  };
+}
+
+function chains(at: TestMesh, client: ClientView): FilterChain[] {
+  return listener(at, client, "virtualInbound").filterChains;
+}
+
+function managerOf(chain: FilterChain | undefined) {
+  const config = chain?.filters[0]?.configType;
+  const manager =
+    config?.case === "typedConfig" ? anyUnpack(config.value, HttpConnectionManagerSchema) : undefined;
+  if (manager?.routeSpecifier.case !== "routeConfig") throw new Error("the chain has no routes of its own");
+  return { manager, hosts: manager.routeSpecifier.value.virtualHosts };
+}
+
+function policy(mode: string): string {
+  return `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default}
+spec: {mtls: {mode: ${mode}}}
+`;
+}
+
+test("inboundListener has a chain of mutual TLS for each port and one of plaintext", () => {
+  const made = chains(REVIEWS, view([9080, 8080], [9090, 8081]));
+  expect(
+    made.map(({ filterChainMatch }) => [filterChainMatch?.transportProtocol, filterChainMatch?.serverNames]),
+  ).toEqual([
+    ["tls", [`outbound_.9080_._.${HOST}`]],
+    ["tls", [`outbound_.9090_._.${HOST}`]],
+    ["raw_buffer", []],
+  ]);
+});
+
+test("inboundListener chooses the port of plaintext requests by Host, the first by default", () => {
+  const { hosts, manager } = managerOf(chains(REVIEWS, view([9080, 8080], [9090, 8081])).at(-1));
+  const clusterFor = (domain: string) => {
+    const action = hosts.find(({ domains }) => domains.includes(domain))?.routes[0]?.action;
+    return action?.case === "route" ? action.value.clusterSpecifier.value : undefined;
+  };
+  expect(clusterFor("reviews:9090")).toBe(`inbound|9090||${HOST}`);
+  expect(clusterFor(`${HOST}:9080`)).toBe(`inbound|9080||${HOST}`);
+  expect(clusterFor("*")).toBe(`inbound|9080||${HOST}`);
+  const domains = hosts.flatMap((host) => host.domains);
+  expect(new Set(domains).size).toBe(domains.length);
+  expect(manager.forwardClientCertDetails).toBe(ForwardClientCert.SANITIZE);
+});
+
+test("inboundListener retries only what never reached the application", () => {
+  const { hosts, manager } = managerOf(chains(REVIEWS, view([9080, 8080]))[0]);
+  expect(hosts[0]?.routes[0]?.action.value).toMatchObject({
+    retryPolicy: { retryOn: "reset-before-request", numRetries: 2 },
+  });
+  expect(manager.setCurrentClientCertDetails?.uri).toBe(true);
+});
+
+test.each([
+  ["STRICT", ["tls"]],
+  ["PERMISSIVE", ["tls", "raw_buffer"]],
+  ["DISABLE", ["raw_buffer"]],
+])("inboundListener under %s takes %j", (mode, expected) => {
+  const at = mesh(REVIEWS.reader.catalog.service("default", "reviews")?.instances ?? [], policy(mode));
+  expect(
+    chains(at, view([9080, 8080])).map(({ filterChainMatch }) => filterChainMatch?.transportProtocol),
+  ).toEqual(expected);
+  expect(made(at, view([9080, 8080]), LISTENER_TYPE, "virtualInbound").owners).toEqual([
+    "PeerAuthentication/default/default",
+  ]);
+});
+
+test("inboundListener takes every port's server name for a portless service", () => {
+  const [chain] = chains(mesh([instance({ service: "reviews" })]), view([9001, 9001]));
+  expect(chain?.filterChainMatch?.serverNames).toEqual([
+    `outbound_.9001_._.${HOST}`,
+    `outbound_.8080_._.${HOST}`,
+    `*.${HOST}`,
+  ]);
+});
+
+test("inboundListener works before its service is registered", () => {
+  expect(chains(mesh([]), view([9080, 8080]))).toHaveLength(2);
+});
+
+test("inboundListener is nothing for clients that cannot serve", () => {
+  expect(translate(REVIEWS.reader, CLIENT, LISTENER_TYPE, "virtualInbound").resource).toBeUndefined();
+  const strict = mesh([], policy("STRICT"));
+  const plaintext = { ...view([9080, 8080]), mtls: false };
+  expect(translate(strict.reader, plaintext, LISTENER_TYPE, "virtualInbound").resource).toBeUndefined();
+});
+
+test("inboundCluster leads to the application", () => {
+  const made = cluster(REVIEWS, view([9080, 8080]), `inbound|9080||${HOST}`);
+  const endpoint = made.loadAssignment?.endpoints[0]?.lbEndpoints[0]?.hostIdentifier.value;
+  expect(endpoint).toMatchObject({ address: { address: { value: { address: "127.0.0.1" } } } });
+  expect(addresses(REVIEWS, CLIENT, `outbound|9080||${HOST}`)).toHaveLength(1);
+});

@@ -1,0 +1,58 @@
+import type { Destination } from "@tulle/api";
+import { destinationRuleFor, effectivePolicy, type EffectivePolicy } from "../destination-rules.js";
+import { defaultPort, portNamed, type MeshPort, type MeshService } from "../mesh-service.js";
+import { outboundClusterName } from "../names.js";
+import { resolveHost } from "../services.js";
+import { subsetLabels } from "../subset-defaults.js";
+import type { Translation } from "../translation.js";
+
+/** Where a rule sends requests. */
+export interface Target {
+  readonly cluster: string;
+  readonly policy: EffectivePolicy;
+}
+
+/**
+ * The cluster of a destination that was written in `namespace`, on a route for `listenerPort`. A service or port that does
+ * not exist becomes a cluster without endpoints (503), with a warning.
+ */
+export function targetOf(
+  t: Translation,
+  destination: Destination,
+  namespace: string,
+  listenerPort: number,
+): Target {
+  const written = destination.host.toLowerCase().replace(/\.$/, "");
+  const { host, service } = resolveHost(t, written, namespace);
+  const subset = destination.subset ?? "";
+  if (service === undefined) {
+    t.warn(`destination ${host} does not exist: requests to it fail with 503`);
+    return {
+      cluster: outboundClusterName(host, destination.port?.number ?? listenerPort, subset),
+      policy: {},
+    };
+  }
+  const port = destinationPort(service, destination, listenerPort);
+  if (port === undefined) {
+    const number = destination.port?.number ?? listenerPort;
+    t.warn(`destination ${service.host} has no port ${number}: requests to it fail with 503`);
+    return { cluster: outboundClusterName(service.host, number, subset), policy: {} };
+  }
+  const rule = destinationRuleFor(t, service);
+  // For its warning: the labels themselves matter where endpoints are chosen.
+  subsetLabels(t, rule, service.host, subset);
+  return {
+    cluster: outboundClusterName(service.host, port.number, subset),
+    policy: effectivePolicy(rule, subset, port.number),
+  };
+}
+
+/** The port as written; else a service's only port; else the one that the caller named. */
+function destinationPort(
+  service: MeshService,
+  destination: Destination,
+  listenerPort: number,
+): MeshPort | undefined {
+  if (destination.port !== undefined) return portNamed(service, destination.port.number);
+  return service.ports.length === 1 ? defaultPort(service) : portNamed(service, listenerPort);
+}

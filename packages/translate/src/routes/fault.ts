@@ -1,0 +1,64 @@
+import type { Any } from "@bufbuild/protobuf/wkt";
+import type { HttpFaultInjection } from "@tulle/api";
+import { FaultDelaySchema } from "@tulle/xds/gen/envoy/extensions/filters/common/fault/v3/fault_pb.js";
+import {
+  FaultAbortSchema,
+  HTTPFaultSchema,
+} from "@tulle/xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
+import { create } from "@bufbuild/protobuf";
+import { durationOfText } from "../duration.js";
+import { fraction, packed } from "../messages.js";
+
+/** Name of the filter that route-level faults configure. */
+export const FAULT_FILTER = "envoy.filters.http.fault";
+
+/** gRPC's status codes by name: https://grpc.io/docs/guides/status-codes/ */
+const GRPC_STATUS: ReadonlyMap<string, number> = new Map(
+  [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+  ].map((name, code) => [name, code] as const),
+);
+
+/** Delays and aborts of a rule, as configuration of the fault filter on its routes. */
+export function faultConfig(fault: HttpFaultInjection): Any {
+  const message = create(HTTPFaultSchema);
+  if (fault.delay !== undefined) {
+    message.delay = create(FaultDelaySchema, {
+      faultDelaySecifier: { case: "fixedDelay", value: durationOfText(fault.delay.fixedDelay) },
+      percentage: fraction(fault.delay.percentage?.value),
+    });
+  }
+  if (fault.abort !== undefined) {
+    const { httpStatus, grpcStatus, percentage } = fault.abort;
+    message.abort = create(FaultAbortSchema, {
+      errorType:
+        grpcStatus === undefined
+          ? { case: "httpStatus", value: httpStatus ?? 503 }
+          : { case: "grpcStatus", value: grpcCode(grpcStatus) },
+      percentage: fraction(percentage?.value),
+    });
+  }
+  return packed(HTTPFaultSchema, message);
+}
+
+/** A status by name or number; what is neither is UNKNOWN. */
+function grpcCode(status: string): number {
+  if (/^\d{1,2}$/.test(status)) return Number(status);
+  return GRPC_STATUS.get(status.toUpperCase().replace("CANCELED", "CANCELLED")) ?? 2;
+}

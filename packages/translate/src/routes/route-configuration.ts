@@ -1,0 +1,78 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  RouteSchema,
+  VirtualHostSchema,
+  type Route,
+} from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import {
+  RouteConfigurationSchema,
+  type RouteConfiguration,
+} from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { parseAuthority, writtenForms } from "../hosts.js";
+import { portNamed } from "../mesh-service.js";
+import { bracketed, outboundClusterName, routeConfigurationName } from "../names.js";
+import { destinationRuleFor, effectivePolicy } from "../destination-rules.js";
+import { resolveHost, type ResolvedHost } from "../services.js";
+import type { Translation } from "../translation.js";
+import { virtualServiceFor } from "../virtual-services.js";
+import { rulesOf } from "./delegates.js";
+import { defaultAction } from "./forward.js";
+import { matchAll } from "./match.js";
+import { ruleRoutes } from "./rule-routes.js";
+
+/** Name of the route that every request takes where no VirtualService says otherwise (Istio's). */
+export const DEFAULT_ROUTE = "default";
+
+/**
+ * Routes for calls to `<full host>:<port>`: the rules of its VirtualService, else one route to the service. Undefined when
+ * the name means neither.
+ */
+export function routeConfiguration(t: Translation, name: string): RouteConfiguration | undefined {
+  const authority = parseAuthority(name);
+  if (authority?.port === undefined) return undefined;
+  const target = resolveHost(t, authority.host, t.view.namespace);
+  const full = routeConfigurationName(target.host, authority.port);
+  if (full !== name) return undefined;
+  const routes = routesFor(t, target, authority.port);
+  if (routes === undefined) return undefined;
+  const forms = writtenForms(target.host, t.view.namespace, t.settings.domainSuffix).map(bracketed);
+  return create(RouteConfigurationSchema, {
+    name,
+    virtualHosts: [
+      create(VirtualHostSchema, {
+        name,
+        domains: forms.flatMap((form) => [form, `${form}:${authority.port}`]),
+        routes,
+        includeRequestAttemptCount: true,
+      }),
+    ],
+    validateClusters: false,
+  });
+}
+
+function routesFor(
+  t: Translation,
+  { host, service }: ResolvedHost,
+  listenerPort: number,
+): Route[] | undefined {
+  const port = service && portNamed(service, listenerPort);
+  if (service !== undefined && port === undefined) return undefined;
+  const virtualService = virtualServiceFor(t, host);
+  if (virtualService?.spec.tcp !== undefined || virtualService?.spec.tls !== undefined) {
+    const { namespace, name } = virtualService.metadata;
+    t.warn(`VirtualService ${namespace}/${name}: tcp and tls rules are not supported and have no effect`);
+  }
+  if (virtualService?.spec.http !== undefined && virtualService.spec.http.length > 0) {
+    return rulesOf(t, virtualService).flatMap((rule) => ruleRoutes(t, rule, listenerPort));
+  }
+  if (service === undefined || port === undefined) return undefined;
+  const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
+  const cluster = outboundClusterName(service.host, port.number);
+  return [
+    create(RouteSchema, {
+      name: DEFAULT_ROUTE,
+      match: matchAll(),
+      action: { case: "route", value: defaultAction({ cluster, policy }) },
+    }),
+  ];
+}

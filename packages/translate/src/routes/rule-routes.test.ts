@@ -1,0 +1,218 @@
+import { ROUTE_TYPE } from "@tulle/xds";
+import type { Route, RouteAction } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { expect, test } from "vitest";
+import { CLIENT, clustersOf, instance, made, mesh, routesOf } from "../../testdata/mesh.js";
+import { DEFAULT_RETRY_ON } from "./retry.js";
+
+const HOST = "reviews.default.svc.cluster.local";
+const NAME = `${HOST}:9080`;
+const SHOP = [
+  instance({ service: "reviews", servicePort: 9080, version: "v1" }),
+  instance({ service: "ratings", servicePort: 8000 }),
+  instance({ service: "ratings", servicePort: 9080 }),
+];
+const TO_REVIEWS = "route: [{destination: {host: reviews}}]";
+
+function at(http: string, more = "") {
+  return mesh(
+    SHOP,
+    `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec: {hosts: [reviews], http: ${http}}
+${more}`,
+  );
+}
+
+function routes(http: string, view = CLIENT, more = ""): Route[] {
+  return routesOf(at(http, more), view, NAME);
+}
+
+function warnings(http: string): readonly string[] {
+  return made(at(http), CLIENT, ROUTE_TYPE, NAME).warnings;
+}
+
+function action(http: string): RouteAction {
+  const [route] = routes(http);
+  if (route?.action.case !== "route") throw new Error("the first route does not forward");
+  return route.action.value;
+}
+
+test("routeConfiguration retries safely and has no timeout where no VirtualService says otherwise", () => {
+  const [route] = routesOf(mesh(SHOP), CLIENT, NAME);
+  expect(route?.name).toBe("default");
+  expect(route?.action.value).toMatchObject({
+    clusterSpecifier: { value: `outbound|9080||${HOST}` },
+    timeout: { seconds: 0n, nanos: 0 },
+    retryPolicy: {
+      retryOn: DEFAULT_RETRY_ON,
+      numRetries: 2,
+      hostSelectionRetryMaxAttempts: 5n,
+      retryHostPredicate: [{ name: "envoy.retry_host_predicates.previous_hosts" }],
+    },
+  });
+});
+
+test("ruleRoutes names routes after the rule, or after the object and the rule's place", () => {
+  const named = routes(
+    `[{name: mine, match: [{name: one, uri: {prefix: /a}}, {uri: {prefix: /b}}], ${TO_REVIEWS}}, {${TO_REVIEWS}}]`,
+  );
+  expect(named.map(({ name }) => name)).toEqual(["mine.one", "mine", "reviews/http[1]"]);
+});
+
+test("ruleRoutes says which object and rule a route came from", () => {
+  const [, route] = routes(`[{match: [{uri: {exact: /}}], ${TO_REVIEWS}}, {${TO_REVIEWS}}]`);
+  expect(route?.metadata?.filterMetadata).toEqual({
+    istio: { config: "/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews" },
+    "tulle.dev": { rule: "http[1]" },
+  });
+});
+
+test.each([
+  ["port: 9080", 1],
+  ["port: 80", 0],
+  ["gateways: [mesh]", 1],
+  ["gateways: [shop/front]", 0],
+  ["sourceNamespace: default", 1],
+  ["sourceNamespace: other", 0],
+  ["sourceLabels: {app: web}", 1],
+  ["sourceLabels: {app: batch}", 0],
+])("ruleRoutes with the condition %s makes %i routes for this client", (condition, count) => {
+  const view = { ...CLIENT, labels: { app: "web" } };
+  expect(routes(`[{match: [{${condition}}], ${TO_REVIEWS}}]`, view)).toHaveLength(count);
+});
+
+test("ruleRoutes leaves out matches whose regular expression cannot run in linear time", () => {
+  const http = `[{match: [{uri: {regex: "(a)\\\\1"}}, {headers: {x: {regex: "(?=a)"}}}], ${TO_REVIEWS}}, {${TO_REVIEWS}}]`;
+  expect(routes(http).map(({ name }) => name)).toEqual(["reviews/http[1]"]);
+  expect(warnings(http)).toEqual([
+    expect.stringMatching(/http\[0\]\.match\[0\].*back-reference/),
+    expect.stringMatching(/http\[0\]\.match\[1\].*looks ahead/),
+  ]);
+});
+
+test("routeMatch asks for presence by an empty match and compares the host as a pseudo header", () => {
+  const [route] = routes(
+    `[{match: [{headers: {x-a: {}, Host: {exact: b}}, queryParams: {q: {}}, authority: {prefix: r}}], ${TO_REVIEWS}}]`,
+  );
+  expect(
+    route?.match?.headers.map(({ name, headerMatchSpecifier }) => [name, headerMatchSpecifier.case]),
+  ).toEqual([
+    [":authority", "stringMatch"],
+    [":authority", "stringMatch"],
+    ["x-a", "presentMatch"],
+  ]);
+  expect(route?.match?.queryParameters[0]?.queryParameterMatchSpecifier.case).toBe("presentMatch");
+});
+
+test("targetOf takes a service's only port, the one that was named, or the listener's", () => {
+  const cluster = (destination: string) =>
+    clustersOf(routes(`[{route: [{destination: {${destination}}}]}]`))[0];
+  expect(cluster("host: reviews")).toBe(`outbound|9080||${HOST}`);
+  expect(cluster("host: ratings")).toBe("outbound|9080||ratings.default.svc.cluster.local");
+  expect(cluster("host: ratings, port: {number: 8000}")).toBe(
+    "outbound|8000||ratings.default.svc.cluster.local",
+  );
+});
+
+test.each([
+  ["host: nowhere", "nowhere.default.svc.cluster.local does not exist"],
+  ["host: reviews, port: {number: 1}", "has no port 1"],
+])("targetOf warns of the destination %s", (destination, warning) => {
+  expect(warnings(`[{route: [{destination: {${destination}}}]}]`)).toEqual([
+    expect.stringContaining(warning),
+  ]);
+});
+
+test("forwardAction leaves out destinations of weight 0", () => {
+  const { clusterSpecifier } = action(
+    "[{route: [{destination: {host: reviews}, weight: 0}, {destination: {host: ratings}, weight: 5}]}]",
+  );
+  expect(clusterSpecifier.value).toMatchObject({
+    clusters: [{ name: "outbound|9080||ratings.default.svc.cluster.local", weight: 5 }],
+  });
+});
+
+test("forwardAction keeps headers of each weighted destination apart", () => {
+  const { clusterSpecifier } = action(`[{route: [
+    {destination: {host: reviews}, weight: 1, headers: {request: {set: {x-to: reviews, host: a.example}}}},
+    {destination: {host: ratings}, weight: 1, headers: {response: {remove: [server]}}}]}]`);
+  expect(clusterSpecifier.value).toMatchObject({
+    clusters: [
+      {
+        requestHeadersToAdd: [{ header: { key: "x-to", value: "reviews" } }],
+        hostRewriteSpecifier: { value: "a.example" },
+      },
+      { responseHeadersToRemove: ["server"] },
+    ],
+  });
+});
+
+test("retryPolicy is absent for no attempts and takes status codes from among the conditions", () => {
+  expect(action(`[{retries: {attempts: 0}, ${TO_REVIEWS}}]`).retryPolicy).toBeUndefined();
+  expect(
+    action(
+      `[{retries: {attempts: 1, retryOn: "gateway-error,503", retryIgnorePreviousHosts: false}, ${TO_REVIEWS}}]`,
+    ).retryPolicy,
+  ).toMatchObject({
+    retryOn: "gateway-error,retriable-status-codes",
+    retriableStatusCodes: [503],
+    numRetries: 1,
+    retryHostPredicate: [],
+  });
+});
+
+test("redirectAction keeps what the redirect does not name", () => {
+  const [plain, rest] = routes(
+    `[{match: [{uri: {prefix: /a}}], redirect: {authority: b.example}}, {redirect: {prefixRewrite: /b, scheme: https, port: 8443, redirectCode: 307}}]`,
+  );
+  expect(plain?.action.value).toMatchObject({
+    hostRedirect: "b.example",
+    pathRewriteSpecifier: { case: undefined },
+  });
+  expect(rest?.action.value).toMatchObject({
+    schemeRewriteSpecifier: { value: "https" },
+    portRedirect: 8443,
+    pathRewriteSpecifier: { case: "prefixRewrite", value: "/b" },
+    responseCode: 3,
+  });
+});
+
+test("rulesOf puts a delegate's rules in place of the rule that delegates", () => {
+  const delegate = `---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: parts}
+spec:
+  http:
+  - match: [{uri: {prefix: /shop/cart}}]
+    directResponse: {status: 201}
+  - match: [{uri: {prefix: /other}}]
+    directResponse: {status: 202}
+  - directResponse: {status: 203}
+`;
+  const http = `[{match: [{uri: {prefix: /shop}, headers: {x: {exact: y}}}], delegate: {name: parts}}, {${TO_REVIEWS}}]`;
+  const found = routes(http, CLIENT, delegate);
+  expect(
+    found.map(({ name, match, action: { value } }) => [
+      name,
+      match?.pathSpecifier.value,
+      match?.headers.length,
+      Object(value).status,
+    ]),
+  ).toEqual([
+    ["parts/http[0]", "/shop/cart", 1, 201],
+    ["parts/http[2]", "/shop", 1, 203],
+    ["reviews/http[1]", "/", 0, undefined],
+  ]);
+  const { owners, warnings: said } = made(at(http, delegate), CLIENT, ROUTE_TYPE, NAME);
+  expect(owners).toContain("VirtualService/default/parts");
+  expect(said).toEqual([expect.stringContaining("http[1]: its matches contradict")]);
+});
+
+test("rulesOf warns of a delegate that does not exist", () => {
+  expect(warnings(`[{delegate: {name: parts}}, {${TO_REVIEWS}}]`)).toEqual([
+    expect.stringContaining("the delegate default/parts does not exist"),
+  ]);
+});

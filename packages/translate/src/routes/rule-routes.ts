@@ -1,0 +1,79 @@
+import { create } from "@bufbuild/protobuf";
+import type { HttpMatchRequest } from "@tulle/api";
+import { RouteSchema, type Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { provenance } from "../provenance.js";
+import { isUntranslatable } from "../string-match.js";
+import type { Translation } from "../translation.js";
+import { isForMesh } from "../virtual-services.js";
+import { isSource } from "../visibility.js";
+import { CORS_FILTER, corsConfig } from "./cors.js";
+import type { OwnedRule } from "./delegates.js";
+import { FAULT_FILTER, faultConfig } from "./fault.js";
+import { forwardAction, hasWeight, ruleHeaders, type RuleContext } from "./forward.js";
+import { headerMutations } from "./headers.js";
+import { matchAll, routeMatch } from "./match.js";
+import { directResponseAction, redirectAction } from "./reply.js";
+
+/** The routes of one rule: one for each of its matches that can hold for this client. */
+export function ruleRoutes(t: Translation, owned: OwnedRule, listenerPort: number): Route[] {
+  const { rule, object, index } = owned;
+  const { namespace, name } = object.metadata;
+  const where = `VirtualService ${namespace}/${name} http[${index}]`;
+  const matches: readonly (HttpMatchRequest | undefined)[] = rule.match?.length ? rule.match : [undefined];
+  const routes: Route[] = [];
+  matches.forEach((match, matchIndex) => {
+    if (match !== undefined && !canHold(t, match, listenerPort)) return;
+    const conditions = match === undefined ? matchAll() : routeMatch(match);
+    if (isUntranslatable(conditions)) {
+      t.warn(`${where}.match[${matchIndex}]: ${conditions.problem}; the match is left out`);
+      return;
+    }
+    const ruleName = rule.name ?? `${name}/http[${index}]`;
+    const route = create(RouteSchema, {
+      name: match?.name === undefined ? ruleName : `${ruleName}.${match.name}`,
+      match: conditions,
+      metadata: provenance(object, `http[${index}]`),
+      statPrefix: match?.statPrefix ?? "",
+    });
+    act(t, owned, match, { namespace, listenerPort, where }, route);
+    routes.push(route);
+  });
+  return routes;
+}
+
+/** Conditions that do not depend on the request. */
+function canHold(t: Translation, match: HttpMatchRequest, listenerPort: number): boolean {
+  if (match.port !== undefined && match.port !== listenerPort) return false;
+  return isForMesh(match.gateways) && isSource(match, t.view);
+}
+
+function act(
+  t: Translation,
+  { rule }: OwnedRule,
+  match: HttpMatchRequest | undefined,
+  context: RuleContext,
+  route: Route,
+): void {
+  if (rule.redirect !== undefined) {
+    route.action = { case: "redirect", value: redirectAction(rule.redirect, match) };
+    Object.assign(route, responseHeaders(rule.headers));
+  } else if (rule.directResponse !== undefined) {
+    route.action = { case: "directResponse", value: directResponseAction(rule.directResponse) };
+    Object.assign(route, responseHeaders(rule.headers));
+  } else if (hasWeight(rule.route ?? [])) {
+    route.action = { case: "route", value: forwardAction(t, rule, context) };
+    Object.assign(route, ruleHeaders(rule));
+  } else {
+    t.warn(`${context.where}: no destination has a weight: requests fail with 503`);
+    const body = { string: "no destination of this route has a weight" };
+    route.action = { case: "directResponse", value: directResponseAction({ status: 503, body }) };
+  }
+  if (rule.corsPolicy !== undefined) route.typedPerFilterConfig[CORS_FILTER] = corsConfig(t, rule.corsPolicy);
+  if (rule.fault !== undefined) route.typedPerFilterConfig[FAULT_FILTER] = faultConfig(rule.fault);
+}
+
+/** A request that is answered at once goes nowhere: its headers do not matter. */
+function responseHeaders(headers: OwnedRule["rule"]["headers"]) {
+  const { responseHeadersToAdd, responseHeadersToRemove } = headerMutations(headers);
+  return { responseHeadersToAdd, responseHeadersToRemove };
+}

@@ -1,0 +1,24 @@
+import type { MergedRule } from "./destination-rules.js";
+import type { Translation } from "./translation.js";
+
+/** Label that an undeclared subset selects by. */
+export const VERSION_LABEL = "version";
+
+/**
+ * Labels of a subset's instances. A subset that no DestinationRule declares means the instances whose `version` label
+ * is its name, so that a canary needs no DestinationRule; that is said as a warning.
+ */
+export function subsetLabels(
+  t: Translation,
+  rule: MergedRule | undefined,
+  host: string,
+  subset: string,
+): Readonly<Record<string, string>> {
+  if (subset === "") return {};
+  const declared = rule?.subsets.get(subset);
+  if (declared !== undefined) return declared.labels ?? {};
+  t.warn(
+    `no DestinationRule declares subset "${subset}" of ${host}: it selects instances labelled ${VERSION_LABEL}=${subset}`,
+  );
+  return { [VERSION_LABEL]: subset };
+}

@@ -1,0 +1,191 @@
+import { create } from "@bufbuild/protobuf";
+import type { ClientTlsSettings } from "@tulle/api";
+import { TransportSocketSchema, type TransportSocket } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import {
+  ApiConfigSource_ApiType,
+  ApiVersion,
+  ConfigSourceSchema,
+} from "@tulle/xds/gen/envoy/config/core/v3/config_source_pb.js";
+import { RawBufferSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
+import {
+  CertificateValidationContextSchema,
+  SubjectAltNameMatcher_SanType,
+  SubjectAltNameMatcherSchema,
+  TlsParameters_TlsProtocol,
+  type SubjectAltNameMatcher,
+} from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import {
+  SdsSecretConfigSchema,
+  type SdsSecretConfig,
+} from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
+import {
+  CommonTlsContextSchema,
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+  type CommonTlsContext,
+} from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import { packed } from "./messages.js";
+
+/** SDS secret with the workload's own certificate and key. */
+export const IDENTITY_SECRET = "default";
+/** SDS secret with the roots that peers are verified against. */
+export const ROOT_SECRET = "ROOTCA";
+/** Cluster by which a proxy reaches its agent's SDS (Istio's bootstrap has it). */
+const SDS_CLUSTER = "sds-grpc";
+
+/** ALPN protocols of a hop: gRPC and HTTP/2 need HTTP/2, everything else is HTTP/1.1. */
+export function alpnFor(http2: boolean): string[] {
+  return [http2 ? "h2" : "http/1.1"];
+}
+
+/** Plaintext. */
+export function rawBuffer(): TransportSocket {
+  return create(TransportSocketSchema, {
+    name: "envoy.transport_sockets.raw_buffer",
+    configType: { case: "typedConfig", value: packed(RawBufferSchema) },
+  });
+}
+
+export interface MeshTlsOptions {
+  readonly serverName: string;
+  /** SPIFFE ids that the peer may present; never empty. */
+  readonly identities: readonly string[];
+  readonly alpn: readonly string[];
+}
+
+/** Mutual TLS 1.3 with the workload's SVID, towards one of `identities`. */
+export function meshTls(options: MeshTlsOptions): TransportSocket {
+  return tlsSocket(
+    packed(UpstreamTlsContextSchema, {
+      sni: options.serverName,
+      commonTlsContext: meshContext(options.identities.map(exactly), options.alpn),
+    }),
+  );
+}
+
+/** The inbound side of {@link meshTls}: takes every SVID of the trust domain; who may do what is authorization's business. */
+export function meshTlsServer(trustDomain: string, alpn: readonly string[]): TransportSocket {
+  const anyone = create(SubjectAltNameMatcherSchema, {
+    sanType: SubjectAltNameMatcher_SanType.URI,
+    matcher: { matchPattern: { case: "prefix", value: `spiffe://${trustDomain}/` } },
+  });
+  return tlsSocket(
+    packed(DownstreamTlsContextSchema, {
+      commonTlsContext: meshContext([anyone], alpn),
+      requireClientCertificate: true,
+      // A resumed session would outlive the certificate that it was made with.
+      sessionTicketKeysType: { case: "disableStatelessSessionResumption", value: true },
+      disableStatefulSessionResumption: true,
+    }),
+  );
+}
+
+/** TLS to a server outside the mesh, as a DestinationRule describes it (modes SIMPLE and MUTUAL). */
+export function originatedTls(
+  settings: ClientTlsSettings,
+  host: string,
+  alpn: readonly string[],
+): TransportSocket {
+  const context = create(CommonTlsContextSchema, { alpnProtocols: [...alpn] });
+  if (settings.mode === "MUTUAL") {
+    if (settings.credentialName !== undefined) {
+      context.tlsCertificateSdsSecretConfigs.push(secret(settings.credentialName));
+    } else {
+      context.tlsCertificates = create(CommonTlsContextSchema, {
+        tlsCertificates: [
+          { certificateChain: file(settings.clientCertificate), privateKey: file(settings.privateKey) },
+        ],
+      }).tlsCertificates;
+    }
+  }
+  const validation = create(CertificateValidationContextSchema, {
+    matchTypedSubjectAltNames: (settings.subjectAltNames ?? []).flatMap(nameOrUri),
+  });
+  if (settings.caCertificates !== undefined) {
+    validation.trustedCa = create(CertificateValidationContextSchema, {
+      trustedCa: file(settings.caCertificates),
+    }).trustedCa;
+  } else {
+    validation.systemRootCerts = create(CertificateValidationContextSchema, {
+      systemRootCerts: {},
+    }).systemRootCerts;
+  }
+  if (settings.caCrl !== undefined) {
+    validation.crl = create(CertificateValidationContextSchema, { crl: file(settings.caCrl) }).crl;
+  }
+  if (settings.insecureSkipVerify !== true) {
+    context.validationContextType = { case: "validationContext", value: validation };
+  }
+  return tlsSocket(
+    packed(UpstreamTlsContextSchema, {
+      sni: settings.sni ?? (host.includes("*") ? "" : host),
+      commonTlsContext: context,
+    }),
+  );
+}
+
+function meshContext(names: SubjectAltNameMatcher[], alpn: readonly string[]): CommonTlsContext {
+  return create(CommonTlsContextSchema, {
+    tlsParams: {
+      tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+      tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+    },
+    alpnProtocols: [...alpn],
+    tlsCertificateSdsSecretConfigs: [secret(IDENTITY_SECRET)],
+    validationContextType: {
+      case: "combinedValidationContext",
+      value: {
+        defaultValidationContext: { matchTypedSubjectAltNames: names },
+        validationContextSdsSecretConfig: secret(ROOT_SECRET),
+      },
+    },
+  });
+}
+
+function exactly(identity: string): SubjectAltNameMatcher {
+  return create(SubjectAltNameMatcherSchema, {
+    sanType: SubjectAltNameMatcher_SanType.URI,
+    matcher: { matchPattern: { case: "exact", value: identity } },
+  });
+}
+
+/** Istio's `subjectAltNames` say no type: a URI has a scheme, anything else is a DNS name. */
+function nameOrUri(name: string): SubjectAltNameMatcher[] {
+  const sanType = name.includes("://")
+    ? SubjectAltNameMatcher_SanType.URI
+    : SubjectAltNameMatcher_SanType.DNS;
+  return [
+    create(SubjectAltNameMatcherSchema, {
+      sanType,
+      matcher: { matchPattern: { case: "exact", value: name } },
+    }),
+  ];
+}
+
+function secret(name: string): SdsSecretConfig {
+  return create(SdsSecretConfigSchema, {
+    name,
+    sdsConfig: create(ConfigSourceSchema, {
+      resourceApiVersion: ApiVersion.V3,
+      configSourceSpecifier: {
+        case: "apiConfigSource",
+        value: {
+          apiType: ApiConfigSource_ApiType.GRPC,
+          transportApiVersion: ApiVersion.V3,
+          grpcServices: [{ targetSpecifier: { case: "envoyGrpc", value: { clusterName: SDS_CLUSTER } } }],
+        },
+      },
+    }),
+  });
+}
+
+function file(path: string | undefined) {
+  return { specifier: { case: "filename", value: path ?? "" } } as const;
+}
+
+function tlsSocket(typedConfig: ReturnType<typeof packed>): TransportSocket {
+  return create(TransportSocketSchema, {
+    name: "envoy.transport_sockets.tls",
+    configType: { case: "typedConfig", value: typedConfig },
+  });
+}
