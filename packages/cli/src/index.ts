@@ -1,1 +1,2 @@
-export {};
+export { main, runCli } from "./main.js";
+export type { CliContext } from "./context.js";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { edgesOf, quantile, since } from "./edges.js";
+import { edgesOf, mergeEdges, quantile, since } from "./edges.js";
 import { parsePrometheus } from "./prometheus.js";
 
 const TEXT = `# TYPE istio_requests_total counter
@@ -34,6 +34,14 @@ test("quantile interpolates within a bucket", () => {
   expect(quantile(buckets, 0.7)).toBeCloseTo(3);
   expect(quantile(buckets, 0.99)).toBe(5);
   expect(quantile(new Map(), 0.5)).toBeUndefined();
+});
+
+test("mergeEdges adds up what several instances of a caller saw", () => {
+  const edge = edgesOf(TEXT)[0]!;
+  const [merged, ...others] = mergeEdges([edge, { ...edge, mutualTls: false }, { ...edge, version: "v2" }]);
+  expect(others.map(({ version }) => version)).toEqual(["v2"]);
+  expect(merged).toMatchObject({ requests: 20, failures: 4, mutualTls: false });
+  expect(merged?.buckets.get(5)).toBe(18);
 });
 
 test("since takes the difference, and the whole when a counter began again", () => {

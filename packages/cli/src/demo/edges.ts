@@ -32,7 +32,7 @@ export function edgesOf(text: string): readonly Edge[] {
     const source = label("source_canonical_service") || label("source_workload");
     const destination = label("destination_service_name") || label("destination_canonical_service");
     const version = label("destination_version") || label("destination_canonical_revision");
-    const key = `${source}\n${destination}\n${version}`;
+    const key = keyOf({ source, destination, version });
     const growing = edges.get(key) ?? begin(source, destination, version);
     edges.set(key, growing);
     if (name === "istio_requests_total") {
@@ -50,6 +50,37 @@ export function edgesOf(text: string): readonly Edge[] {
     }
   }
   return [...edges.values()].map(finish).filter((edge) => edge.requests > 0);
+}
+
+/** What makes two edges one. */
+export function keyOf({
+  source,
+  destination,
+  version,
+}: Pick<Edge, "source" | "destination" | "version">): string {
+  return `${source}\n${destination}\n${version}`;
+}
+
+/** Edges of the same ends added up. */
+export function mergeEdges(edges: readonly Edge[]): Edge[] {
+  const merged = new Map<string, Edge>();
+  for (const edge of edges) {
+    const other = merged.get(keyOf(edge));
+    merged.set(keyOf(edge), other === undefined ? edge : add(other, edge));
+  }
+  return [...merged.values()];
+}
+
+function add(a: Edge, b: Edge): Edge {
+  const buckets = new Map(a.buckets);
+  for (const [bound, count] of b.buckets) buckets.set(bound, (buckets.get(bound) ?? 0) + count);
+  return {
+    ...a,
+    requests: a.requests + b.requests,
+    failures: a.failures + b.failures,
+    mutualTls: a.mutualTls && b.mutualTls,
+    buckets,
+  };
 }
 
 /**

@@ -1,0 +1,63 @@
+import type { Command } from "commander";
+
+import type { CliContext } from "../context.js";
+import { addWorkloadOptions, FREE_PORTS, type WorkloadOptions } from "../launcher/workload-options.js";
+import { announceReady } from "../ready.js";
+import { endingSignal } from "../signals.js";
+
+/** The application has this long to end after SIGTERM. */
+const APP_GRACE_MS = 10_000;
+
+const EXAMPLES = `
+Examples:
+  $ tulle run --service ratings --port 9081 -- python3 ratings.py
+  $ tulle run --service reviews --version v2 --port 9080 --upstream ratings:9081 -- node reviews.js
+  $ tulle run --service web --port 0 --service-port 8080 --upstream message-service=15001 -- ./web
+
+The application finds its upstreams as RATINGS_URL, RATINGS_SERVICE_HOST and RATINGS_SERVICE_PORT.`;
+
+/** `tulle run`: an application with its sidecar. */
+export function registerRun(program: Command, context: CliContext, exit: (code: number) => void): void {
+  const command = program
+    .command("run")
+    .description(
+      "run an application with a sidecar beside it: joins the mesh, starts it, registers it, ends with it",
+    )
+    .argument("<command...>", "the application, after --")
+    .passThroughOptions();
+  addWorkloadOptions(command, context, FREE_PORTS).addHelpText("after", EXAMPLES);
+  command.action(async (words: [string, ...string[]], options: WorkloadOptions) => {
+    exit(await run(words, options, context));
+  });
+}
+
+async function run(
+  words: [string, ...string[]],
+  options: WorkloadOptions,
+  context: CliContext,
+): Promise<number> {
+  const { Workload } = await import("../launcher/workload.js");
+  const { AppProcess } = await import("../launcher/app-process.js");
+  const { waitUntilListening } = await import("../launcher/free-port.js");
+  const ending = endingSignal();
+  const workload = await Workload.start(options, context);
+  try {
+    const environment = { ...context.environment, ...workload.environment() };
+    const app = await AppProcess.start({ command: words, environment, clock: context.clock });
+    const ended = Promise.race([app.exited, ending]);
+    const { appPort } = workload;
+    if (appPort === undefined || (await waitUntilListening(appPort, context.clock, ended))) {
+      // Not awaited: with the control plane away it may take long, and the application may end meanwhile.
+      const registered = workload.register();
+      registered.catch((error: unknown) => workload.logger.error("could not register", { error }));
+      await Promise.race([registered.catch(() => undefined), ended]);
+      announceReady(options, { ...workload.describe(), appPid: app.pid });
+    }
+    const first = await ended;
+    await workload.leave();
+    return typeof first === "number" ? first : await app.stop(APP_GRACE_MS);
+  } finally {
+    await workload.sidecar.close();
+    ending[Symbol.dispose]();
+  }
+}

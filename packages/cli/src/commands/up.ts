@@ -1,0 +1,97 @@
+import { parseDuration } from "@tulle/base";
+import { InvalidArgumentError, Option, type Command } from "commander";
+
+import { cliLogger, type CliContext } from "../context.js";
+import { parsePort } from "../options.js";
+import { readyOptions } from "../command.js";
+import { announceReady, type ReadyTarget } from "../ready.js";
+import { endingSignal } from "../signals.js";
+import { stateDirectory } from "../state-directory.js";
+
+interface UpOptions extends ReadyTarget {
+  readonly dataDir?: string;
+  readonly inMemory?: boolean;
+  readonly listen: string;
+  readonly httpPort: number;
+  readonly dnsPort: number;
+  readonly xdsPort: number;
+  readonly plaintextXdsPort?: number;
+  readonly trustDomain: string;
+  readonly certificateTtl?: number;
+  readonly logLevel: "debug" | "info" | "warn" | "error";
+}
+
+const EXAMPLES = `
+Examples:
+  $ tulle up
+  $ tulle up --data-dir ./mesh
+  $ tulle up --in-memory --http-port 0 --dns-port 0 --xds-port 0     # free ports, for tests
+  $ kubectl --server http://127.0.0.1:8500 get virtualservices -A`;
+
+/** `tulle up`: a control plane. */
+export function registerUp(program: Command, context: CliContext): void {
+  const command = program
+    .command("up")
+    .description("start a control plane: registry, configuration, certificates, xDS and DNS")
+    .option("--data-dir <dir>", "where everything is kept (default: $XDG_STATE_HOME/tulle/control-plane)")
+    .option("--in-memory", "keep nothing after the end")
+    .option("--listen <address>", "address to listen on", "127.0.0.1")
+    .addOption(
+      new Option("--http-port <port>", "HTTP APIs; 0 picks a free port").argParser(parsePort).default(8500),
+    )
+    .addOption(new Option("--dns-port <port>", "DNS, UDP and TCP").argParser(parsePort).default(8600))
+    .addOption(
+      new Option("--xds-port <port>", "xDS and certificates over TLS").argParser(parsePort).default(15012),
+    )
+    .addOption(
+      new Option(
+        "--plaintext-xds-port <port>",
+        "xDS without TLS for proxyless gRPC clients in development, on loopback (default: none)",
+      ).argParser(parsePort),
+    )
+    .option("--trust-domain <name>", "of the SPIFFE identities", "cluster.local")
+    .addOption(
+      new Option(
+        "--certificate-ttl <duration>",
+        "lifetime of workload certificates, at least 5s (default: 24h)",
+      ).argParser(parseTtl),
+    )
+    .addOption(new Option("--log-level <level>").choices(["debug", "info", "warn", "error"]).default("info"))
+    .addHelpText("after", EXAMPLES);
+  for (const option of readyOptions()) command.addOption(option);
+  command.action((options: UpOptions) => up(options, context));
+}
+
+async function up(options: UpOptions, context: CliContext): Promise<void> {
+  const { startControlPlane } = await import("@tulle/control");
+  const ending = endingSignal();
+  const dataDirectory = options.dataDir ?? stateDirectory(context.environment, "control-plane");
+  const control = await startControlPlane({
+    ...(options.inMemory === true ? {} : { dataDirectory }),
+    listenAddress: options.listen,
+    httpPort: options.httpPort,
+    dnsPort: options.dnsPort,
+    xdsPort: options.xdsPort,
+    trustDomain: options.trustDomain,
+    ...(options.plaintextXdsPort === undefined ? {} : { plaintextXdsPort: options.plaintextXdsPort }),
+    ...(options.certificateTtl === undefined ? {} : { certificateTtlMs: options.certificateTtl }),
+    logger: cliLogger(context, options.logLevel),
+    random: context.random,
+  });
+  const { http, dns, xds, xdsPlaintext } = control.info.addresses;
+  const plaintext = xdsPlaintext === undefined ? "" : ` xds-plaintext=${xdsPlaintext}`;
+  const data = options.inMemory === true ? "memory" : dataDirectory;
+  context.out(
+    `tulle ${control.info.version} is up: http=http://${http} dns=${dns} xds=${xds}${plaintext} data=${data}\n`,
+  );
+  announceReady(options, { pid: process.pid, addresses: control.info.addresses });
+  const signal = await ending;
+  context.err(`tulle: ${signal}, stopping; proxies go on with what they have\n`);
+  await control.close();
+}
+
+function parseTtl(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new InvalidArgumentError('expected a duration such as "24h" or "30s".');
+  return ms;
+}

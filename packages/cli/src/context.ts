@@ -1,0 +1,52 @@
+import { createLogger, systemClock, type Clock, type Logger, type LogLevel } from "@tulle/base";
+
+/** What commands know of the world: tests give their own. */
+export interface CliContext {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Writes to stdout: what the command is asked for. */
+  readonly out: (text: string) => void;
+  /** Writes to stderr: everything else. */
+  readonly err: (text: string) => void;
+  readonly stdin: () => Promise<string>;
+  /** Whether stdout is a terminal that shows colours. */
+  readonly colors: boolean;
+  readonly clock: Clock;
+  /** Numbers in [0, 1). */
+  readonly random: () => number;
+}
+
+/** The context of a real process. */
+export function processContext(): CliContext {
+  return {
+    environment: process.env,
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    stdin: readStdin,
+    colors: process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "",
+    clock: systemClock,
+    random: Math.random,
+  };
+}
+
+/** Log lines for people on stderr. */
+export function cliLogger(context: CliContext, level: LogLevel): Logger {
+  return createLogger({
+    level,
+    format: "text",
+    write: (line) => context.err(`${line}\n`),
+    now: () => context.clock.now(),
+  });
+}
+
+const MAX_STDIN_BYTES = 32 * 1024 * 1024;
+
+async function readStdin(): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_STDIN_BYTES) throw new Error(`stdin has over ${MAX_STDIN_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}

@@ -1,0 +1,118 @@
+import { InvalidArgumentError, Option, type Command } from "commander";
+
+import type { CliContext } from "../context.js";
+import { collect, parseLabel, parsePort, parseUpstream, type UpstreamArgument } from "../options.js";
+import { readyOptions, serverOption } from "../command.js";
+import type { ReadyTarget } from "../ready.js";
+
+const PROTOCOLS = ["http", "http2", "grpc", "tcp"] as const;
+
+/** What `tulle run` and `tulle sidecar` have in common. */
+export interface WorkloadOptions extends ReadyTarget {
+  readonly server: string;
+  readonly service: string;
+  /** Where the application listens; 0: a free port, told to it as $PORT. Undefined: a client only. */
+  readonly port?: number;
+  readonly servicePort?: number;
+  readonly version?: string;
+  readonly namespace: string;
+  readonly serviceAccount?: string;
+  readonly instanceId?: string;
+  readonly upstream?: readonly UpstreamArgument[];
+  readonly label?: readonly (readonly [string, string])[];
+  readonly protocol: (typeof PROTOCOLS)[number];
+  readonly healthPath?: string;
+  readonly healthInterval: string;
+  readonly stateDir?: string;
+  readonly outboundPort: number;
+  readonly inboundPort: number;
+  readonly adminPort: number;
+  readonly metricsPort: number;
+  readonly readinessPort: number;
+  readonly accessLog: string;
+  readonly drain: string;
+  readonly logLevel: "debug" | "info" | "warn" | "error";
+}
+
+/** The sidecar's ports when nothing is said: Istio's, or free ones where several workloads share a machine. */
+export const ISTIO_PORTS = {
+  outbound: 15001,
+  inbound: 15006,
+  admin: 15000,
+  metrics: 15020,
+  readiness: 15021,
+};
+export const FREE_PORTS = { outbound: 0, inbound: 0, admin: 0, metrics: 0, readiness: 0 };
+
+/** Adds the options of a workload to a command. */
+export function addWorkloadOptions(
+  command: Command,
+  context: CliContext,
+  ports: typeof ISTIO_PORTS,
+): Command {
+  const port = (flags: string, description: string, value: number): Option =>
+    new Option(flags, description)
+      .argParser(parsePort)
+      .default(value, value === 0 ? "a free one" : String(value));
+  command
+    .requiredOption("--service <name>", "service that this workload is an instance of")
+    .addOption(
+      new Option("--port <port>", "port the application listens on; 0 picks one and sets $PORT").argParser(
+        parsePort,
+      ),
+    )
+    .addOption(
+      new Option("--service-port <port>", "port that callers name (default: the application's)").argParser(
+        parsePort,
+      ),
+    )
+    .option("--version <version>", "version of the workload, for subsets and metrics")
+    .option("-n, --namespace <namespace>", "namespace of the service", "default")
+    .option("--service-account <name>", "identity of the workload (default: the service's name)")
+    .option("--instance-id <id>", "unique name of this instance (default: service, version and port)")
+    .addOption(
+      new Option(
+        "--upstream <service[:port][=localport]>",
+        "service that the application calls; repeat for more. Told to it as <SERVICE>_URL",
+      ).argParser(collect(parseUpstream)),
+    )
+    .addOption(
+      new Option("--label <name=value>", "label of the workload; repeat for more").argParser(
+        collect(parseLabel),
+      ),
+    )
+    .addOption(
+      new Option("--protocol <protocol>", "what the service speaks").choices(PROTOCOLS).default("http"),
+    )
+    .option("--health-path <path>", "check health by GET of this path (default: by connecting)")
+    .option("--health-interval <duration>", "time between health checks", "1s")
+    .option(
+      "--state-dir <dir>",
+      "where identity and last configuration are kept (default: $XDG_STATE_HOME/tulle/…)",
+    )
+    .addOption(
+      port("--outbound-port <port>", "outbound proxy (service by Host, or HTTP_PROXY)", ports.outbound),
+    )
+    .addOption(port("--inbound-port <port>", "inbound listener, mutual TLS", ports.inbound))
+    .addOption(port("--admin-port <port>", "admin endpoints", ports.admin))
+    .addOption(port("--metrics-port <port>", "Prometheus metrics", ports.metrics))
+    .addOption(port("--readiness-port <port>", "/healthz/ready", ports.readiness))
+    .option("--access-log <sink>", '"stdout", "off" or a file', "off")
+    .option("--drain <duration>", "how long requests under way may take at the end", "5s")
+    .addOption(new Option("--log-level <level>").choices(["debug", "info", "warn", "error"]).default("warn"))
+    .addOption(serverOption(context));
+  for (const option of readyOptions()) command.addOption(option);
+  return command;
+}
+
+/** Refuses what cannot be: checked once all options are known. */
+export function checkWorkloadOptions(options: WorkloadOptions): void {
+  if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(options.service)) {
+    throw new InvalidArgumentError(
+      `--service ${JSON.stringify(options.service)}: expected up to 63 lower-case letters, digits and "-".`,
+    );
+  }
+  if (options.servicePort !== undefined && options.port === undefined) {
+    throw new InvalidArgumentError("--service-port needs --port: say where the application listens.");
+  }
+}

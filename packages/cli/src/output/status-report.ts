@@ -1,0 +1,124 @@
+import { formatAge, type MeshStatus, type ProxyStatus } from "@tulle/api";
+import pc from "picocolors";
+
+import { certificateLives, type CertificateLife } from "../resources/certificates.js";
+import { proxyName, refusals, xdsState, XDS_TYPES, type Refusal } from "../resources/proxies.js";
+import { statePainter } from "./listings.js";
+import { renderTable } from "./table.js";
+
+export interface StatusReportOptions {
+  /** URL of the control plane. */
+  readonly server: string;
+  readonly colors: boolean;
+}
+
+/** What `GET /tulle/v1/status` answered, for people. Ages are by the control plane's clock. */
+export function statusReport(status: MeshStatus, options: StatusReportOptions): string {
+  const sections = [
+    overview(status, options.server),
+    proxyTable(status, options.colors),
+    refusalTable(refusals(status)),
+    certificateTable(certificateLives(status), options.colors),
+  ];
+  return `${sections.filter((section) => section !== "").join("\n\n")}\n`;
+}
+
+/** Certificates of running workloads that should have been renewed long ago. */
+export function expiryWarnings(status: MeshStatus): readonly string[] {
+  return certificateLives(status)
+    .filter(({ expiring, inUse }) => expiring && inUse)
+    .map(
+      ({ spiffeId, leftMs, leftShare }) =>
+        `the certificate of ${spiffeId} has ${formatAge(leftMs)} (${percent(leftShare)} of its life) left and was not renewed: look at its sidecar's log`,
+    );
+}
+
+function overview({ controlPlane, authority }: MeshStatus, server: string): string {
+  const { version, startedAt, now, store, services, instances, healthyInstances, objects } = controlPlane;
+  const lines: readonly (readonly [string, string])[] = [
+    ["Control plane", `${server}, version ${version}, up ${formatAge(now - startedAt)}, store ${store}`],
+    [
+      "Registry",
+      `${count(services, "service")}, ${healthyInstances} of ${count(instances, "instance")} healthy`,
+    ],
+    ["Configuration", count(objects, "object")],
+    [
+      "Authority",
+      `${authority.trustDomain}, root good for ${formatAge(authority.rootNotAfter - now)}, certificates for ${formatAge(authority.certificateTtlMs)}`,
+    ],
+  ];
+  return renderTable(
+    [
+      { header: "MESH", cell: ([label]: readonly [string, string]) => label },
+      { header: "", cell: ([, text]) => text },
+    ],
+    lines,
+  );
+}
+
+function proxyTable({ proxies, controlPlane: { now } }: MeshStatus, colors: boolean): string {
+  if (proxies.length === 0) return "No proxies are connected.";
+  const paint = statePainter(colors);
+  return renderTable<ProxyStatus>(
+    [
+      { header: "PROXY", cell: ({ id }) => proxyName(id) },
+      { header: "DIALECT", cell: ({ dialect }) => dialect },
+      ...XDS_TYPES.map((type) => ({
+        header: type,
+        cell: (proxy: ProxyStatus) => xdsState(proxy, type),
+        paint,
+      })),
+      { header: "CONNECTED", cell: ({ connectedAt }) => formatAge(now - connectedAt) },
+    ],
+    proxies,
+  );
+}
+
+function refusalTable(refused: readonly Refusal[]): string {
+  if (refused.length === 0) return "";
+  return renderTable<Refusal>(
+    [
+      { header: "REFUSED BY", cell: ({ proxy }) => proxy },
+      { header: "TYPE", cell: ({ type }) => type },
+      { header: "IN ITS WORDS", cell: ({ error }) => error ?? "" },
+    ],
+    refused,
+  );
+}
+
+function certificateTable(lives: readonly CertificateLife[], colors: boolean): string {
+  if (lives.length === 0) return "";
+  const { yellow, dim } = pc.createColors(colors);
+  return renderTable<CertificateLife>(
+    [
+      { header: "CERTIFICATE OF", cell: ({ spiffeId }) => spiffeId },
+      { header: "SERIAL", cell: ({ serialNumber }) => shorten(serialNumber) },
+      { header: "LEFT", cell: ({ leftMs }) => formatAge(leftMs) },
+      {
+        header: "OF LIFE",
+        cell: ({ leftShare }) => percent(leftShare),
+        align: "right",
+        paint: (text, { expiring, inUse }) => (!inUse ? dim(text) : expiring ? yellow(text) : text),
+      },
+      {
+        header: "NOTE",
+        cell: ({ expiring, inUse }) => (!inUse ? "no proxy connected" : expiring ? "renewal overdue" : ""),
+      },
+    ],
+    lives,
+  );
+}
+
+const SERIAL_LENGTH = 16;
+
+function shorten(serial: string): string {
+  return serial.length <= SERIAL_LENGTH ? serial : `${serial.slice(0, SERIAL_LENGTH)}…`;
+}
+
+function percent(share: number): string {
+  return `${Math.floor(share * 100)} %`;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
