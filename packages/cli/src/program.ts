@@ -1,13 +1,32 @@
 import { Command } from "commander";
 
+import { registerApply } from "./commands/apply.js";
+import { registerCompletion } from "./commands/completion.js";
+import { registerDelete } from "./commands/delete.js";
 import { registerDemo } from "./commands/demo.js";
+import { registerDescribe } from "./commands/describe.js";
+import { registerGet } from "./commands/get.js";
 import { registerRun } from "./commands/run.js";
 import { registerSidecar } from "./commands/sidecar.js";
+import { registerStatus } from "./commands/status.js";
 import { registerUp } from "./commands/up.js";
+import { registerVersion } from "./commands/version.js";
 import type { RegisterCommand } from "./command.js";
 import type { CliContext } from "./context.js";
 
-const COMMANDS: readonly RegisterCommand[] = [registerUp, registerRun, registerSidecar, registerDemo];
+const COMMANDS: readonly RegisterCommand[] = [
+  registerUp,
+  registerRun,
+  registerSidecar,
+  registerDemo,
+  registerApply,
+  registerDelete,
+  registerGet,
+  registerDescribe,
+  registerStatus,
+  registerCompletion,
+  registerVersion,
+];
 
 const FOOTER = `
 Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no control plane; 4 not found; 5 conflict; 6 denied;

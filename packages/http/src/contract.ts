@@ -16,9 +16,9 @@ export interface RequestHead {
   readonly minorVersion: 0 | 1;
   readonly headers: HeaderList;
   readonly framing: Framing;
-  /** Bytes of the body; -1 when not known before it ends. */
+  /** Bytes of the body; 0 with framing "none", -1 when not known before it ends. */
   readonly contentLength: number;
-  /** Whether the sender lets the connection live after this exchange. */
+  /** Whether the sender lets the connection live after this exchange. False for CONNECT. */
   readonly keepAlive: boolean;
   /** `Expect: 100-continue` was sent. */
   readonly expectContinue: boolean;
@@ -68,7 +68,12 @@ export interface Http1Handler<Head> {
   onEnd(trailers: HeaderList): void;
 }
 
-/** Bytes in, events out. One per connection and direction; reused for every message on it. */
+/**
+ * Bytes in, events out. One per connection and direction; reused for every message on it.
+ *
+ * A request parser consumes nothing after a CONNECT request: such a connection becomes a tunnel or is closed. With
+ * `head.upgrade` set, pause in `onEnd`: what follows is HTTP only when the answer is not 101.
+ */
 export interface Http1Parser {
   /**
    * Feeds bytes. Returns how many were consumed: all, unless `pause()` was called from a handler or the message
@@ -101,7 +106,9 @@ export interface Http1ResponseParser extends Http1Parser {
 export interface ByteSink {
   /** ASCII or Latin-1 text, written as it is. */
   writeLatin1(text: string): void;
-  /** Text for inside a start line or field: a control character or one above U+00FF is written as a space. */
+  /** A method, target or field name: every character but visible ASCII is written as `_`. */
+  writeWord(text: string): void;
+  /** A field value or reason: every control character, and one above U+00FF, is written as a space. */
   writeFieldText(text: string): void;
   writeBytes(chunk: Buffer, start: number, end: number): void;
 }

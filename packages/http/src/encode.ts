@@ -1,13 +1,14 @@
 import type { ByteSink, HeaderList } from "./contract.js";
 
 /**
- * Writes a request head and the empty line after it. `headers` must hold the framing fields and Host; their names and
- * values are written as they are, save control characters, which become spaces (`ByteSink.writeFieldText`).
+ * Writes a request head and the empty line after it. `headers` must hold the framing fields and Host; all is
+ * written as it is, save characters that would end the line or the word: those are replaced, so that no value however
+ * it came here can split a message (`ByteSink.writeWord`, `writeFieldText`).
  */
 export function writeRequestHead(sink: ByteSink, method: string, target: string, headers: HeaderList): void {
-  sink.writeFieldText(method);
+  sink.writeWord(method);
   sink.writeLatin1(" ");
-  sink.writeFieldText(target);
+  sink.writeWord(target);
   sink.writeLatin1(" HTTP/1.1\r\n");
   writeFields(sink, headers);
 }
@@ -52,7 +53,7 @@ export function writeLastChunk(sink: ByteSink, trailers: HeaderList): void {
 
 function writeFields(sink: ByteSink, headers: HeaderList): void {
   for (let i = 0; i < headers.length; i += 2) {
-    sink.writeFieldText(headers[i]!);
+    sink.writeWord(headers[i]!);
     sink.writeLatin1(": ");
     sink.writeFieldText(headers[i + 1]!);
     sink.writeLatin1("\r\n");

@@ -1,3 +1,5 @@
+import { copyOf, latin1Slice } from "./latin1.js";
+
 /** What the codec itself acts on. Every other field name is `OTHER`. */
 export const FieldKind = {
   OTHER: 0,
@@ -7,6 +9,8 @@ export const FieldKind = {
   HOST: 4,
   EXPECT: 5,
   UPGRADE: 6,
+  /** Spelt with `_` for `-`: a server behind us may take it for a framing field. Refused. */
+  LOOKALIKE: 7,
 } as const;
 
 const KINDS = new Map<string, number>([
@@ -16,6 +20,8 @@ const KINDS = new Map<string, number>([
   ["host", FieldKind.HOST],
   ["expect", FieldKind.EXPECT],
   ["upgrade", FieldKind.UPGRADE],
+  ["content_length", FieldKind.LOOKALIKE],
+  ["transfer_encoding", FieldKind.LOOKALIKE],
 ]);
 
 const MAX_INTERNED_LENGTH = 64;
@@ -35,9 +41,9 @@ export function lowerName(raw: string): string {
   if (raw.length > MAX_INTERNED_LENGTH) return lower;
   if (lowered.size >= MAX_LOWERED) lowered.clear();
   // A name cut from a head keeps the whole head alive; what stays in a table must be a copy.
-  const own = Buffer.from(lower, "utf8").toString("utf8");
+  const own = copyOf(lower);
   lowered.set(own, own);
-  if (raw !== own) lowered.set(Buffer.from(raw, "utf8").toString("utf8"), own);
+  if (raw !== own) lowered.set(copyOf(raw), own);
   return own;
 }
 
@@ -60,7 +66,7 @@ export function internName(bytes: Buffer, start: number, end: number, hash: numb
   const other = slot ^ 1;
   if (isSame(bytes, start, end, names[other]!)) return other;
   if (end - start > MAX_INTERNED_LENGTH) return -1;
-  const name = bytes.latin1Slice(start, end);
+  const name = latin1Slice(bytes, start, end);
   names[other] = names[slot]!;
   kinds[other] = kinds[slot]!;
   names[slot] = name;

@@ -1,6 +1,7 @@
 import { MeshError } from "@tulle/base";
 import { FIELD } from "./characters.js";
 import type { ByteSink } from "./contract.js";
+import { latin1Write } from "./latin1.js";
 
 /** Sizes of a `GrowingBuffer`, in bytes. */
 export interface GrowingBufferOptions {
@@ -38,9 +39,21 @@ export class GrowingBuffer implements ByteSink {
     const bytes = this.#bytes;
     let at = this.#length;
     // Below some 24 characters a loop beats the call into the runtime (measured on Node 20).
-    if (length > 24) bytes.latin1Write(text, at, length);
+    if (length > 24) latin1Write(bytes, text, at);
     else for (let i = 0; i < length; i++) bytes[at++] = text.charCodeAt(i);
     this.#length += length;
+  }
+
+  writeWord(text: string): void {
+    const length = text.length;
+    if (this.#length + length > this.#bytes.length) this.#grow(length);
+    const bytes = this.#bytes;
+    let at = this.#length;
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i);
+      bytes[at++] = code > 0x20 && code < 0x7f ? code : 0x5f;
+    }
+    this.#length = at;
   }
 
   writeFieldText(text: string): void {
@@ -48,9 +61,14 @@ export class GrowingBuffer implements ByteSink {
     if (this.#length + length > this.#bytes.length) this.#grow(length);
     const bytes = this.#bytes;
     let at = this.#length;
+    if (length > LONG_TEXT && !NOT_FIELD_TEXT.test(text)) {
+      latin1Write(bytes, text, at);
+      this.#length += length;
+      return;
+    }
     for (let i = 0; i < length; i++) {
       const code = text.charCodeAt(i);
-      // U+010A would become LF by truncation: the check is on the code, not on the byte. Out of range loads undefined.
+      // U+010A would become LF by truncation: the check is on the code, not on the byte.
       bytes[at++] = FIELD[code] === 1 ? code : 0x20;
     }
     this.#length = at;
@@ -105,4 +123,10 @@ export class GrowingBuffer implements ByteSink {
   }
 }
 
+/**
+ * From here on, one test and one copy in the runtime beat the loop: 76 ns against 126 for 60 characters cut from a
+ * head, 51 against 32 for 16 (Node 20).
+ */
+const LONG_TEXT = 32;
+const NOT_FIELD_TEXT = /[^\t\x20-\x7e\x80-\xff]/;
 const EMPTY: Buffer = Buffer.alloc(0);

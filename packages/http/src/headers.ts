@@ -17,7 +17,8 @@ export function hasHeader(headers: HeaderList, name: string): boolean {
 export function joinHeader(headers: HeaderList, name: string): string | undefined {
   let joined: string | undefined;
   for (let i = 0; i < headers.length; i += 2) {
-    if (isName(headers[i]!, name)) joined = joined === undefined ? headers[i + 1]! : `${joined}, ${headers[i + 1]!}`;
+    if (isName(headers[i]!, name))
+      joined = joined === undefined ? headers[i + 1]! : `${joined}, ${headers[i + 1]!}`;
   }
   return joined;
 }

@@ -1,3 +1,4 @@
+import { equalsIgnoringCase } from "./characters.js";
 import type { HeaderList } from "./contract.js";
 import { lowerName } from "./field-names.js";
 import { splitList } from "./headers.js";
@@ -91,7 +92,10 @@ export function connectionOptions(headers: HeaderList): readonly string[] {
   let options: string[] | undefined;
   for (let i = 0; i < headers.length; i += 2) {
     if (lowerName(headers[i]!) !== "connection") continue;
-    for (const member of splitList(headers[i + 1]!)) {
+    const list = headers[i + 1]!;
+    // Nearly always the one or the other: no list to take apart.
+    if (equalsIgnoringCase(list, "keep-alive") || equalsIgnoringCase(list, "close")) continue;
+    for (const member of splitList(list)) {
       const name = lowerName(member);
       if (name === "close" || HOP_BY_HOP.has(name) || isProtected(name)) continue;
       options ??= [];

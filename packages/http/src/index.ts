@@ -1,6 +1,13 @@
 export type * from "./contract.js";
 export { type Authority, canonicalAuthority, parseAuthority } from "./authority.js";
-export { writeChunk, writeChunkEnd, writeChunkStart, writeLastChunk, writeRequestHead, writeResponseHead } from "./encode.js";
+export {
+  writeChunk,
+  writeChunkEnd,
+  writeChunkStart,
+  writeLastChunk,
+  writeRequestHead,
+  writeResponseHead,
+} from "./encode.js";
 export { lowerName } from "./field-names.js";
 export { GrowingBuffer, type GrowingBufferOptions } from "./growing-buffer.js";
 export { getHeader, hasHeader, hasToken, joinHeader, listHasToken, splitList, trimSpace } from "./headers.js";

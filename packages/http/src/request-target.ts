@@ -39,7 +39,11 @@ function parseAbsoluteTarget(target: string): RequestTarget | undefined {
   const colon = target.indexOf("://");
   if (colon < 0) return undefined;
   const schemeText = target.slice(0, colon);
-  const scheme = equalsIgnoringCase(schemeText, "http") ? "http" : equalsIgnoringCase(schemeText, "https") ? "https" : "";
+  const scheme = equalsIgnoringCase(schemeText, "http")
+    ? "http"
+    : equalsIgnoringCase(schemeText, "https")
+      ? "https"
+      : "";
   if (scheme === "") return undefined;
   const start = colon + 3;
   let end = start;

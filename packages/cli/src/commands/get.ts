@@ -1,12 +1,12 @@
+import type { Kind } from "@tulle/api";
 import type { Client } from "@tulle/client";
 import type { Command } from "commander";
 
 import type { CliContext } from "../context.js";
-import { EXIT } from "../exit-code.js";
-import { outputOption } from "../output/format.js";
+import { GET_FORMATS, outputOption, type GetFormat } from "../output/format.js";
 import { serverOption } from "../command.js";
 import { connect, type ServerOptions } from "../resources/connection.js";
-import { GET_FORMATS, type Asked, type GetFormat } from "../resources/get-objects.js";
+import type { Asked } from "../resources/get-objects.js";
 import { endingSignal } from "../signals.js";
 
 interface GetOptions extends ServerOptions {
@@ -56,7 +56,7 @@ export function registerGet(program: Command, context: CliContext, exit: (code: 
 
 interface Target extends Asked {
   /** Undefined for what is no object. */
-  readonly kind: import("@tulle/api").Kind | undefined;
+  readonly kind: Kind | undefined;
 }
 
 async function readTargets(

@@ -13,6 +13,7 @@ Examples:
   $ tulle run --service ratings --port 9081 -- python3 ratings.py
   $ tulle run --service reviews --version v2 --port 9080 --upstream ratings:9081 -- node reviews.js
   $ tulle run --service web --port 0 --service-port 8080 --upstream message-service=15001 -- ./web
+  $ tulle run --service chat --protocol grpc --port 9000 --proxyless -- node chat.js   # dials xds:///reviews:9080
 
 The application finds its upstreams as RATINGS_URL, RATINGS_SERVICE_HOST and RATINGS_SERVICE_PORT.`;
 
@@ -24,6 +25,7 @@ export function registerRun(program: Command, context: CliContext, exit: (code: 
       "run an application with a sidecar beside it: joins the mesh, starts it, registers it, ends with it",
     )
     .argument("<command...>", "the application, after --")
+    .option("--proxyless", "no sidecar: for a gRPC application that speaks xDS; it finds GRPC_XDS_BOOTSTRAP")
     .passThroughOptions();
   addWorkloadOptions(command, context, FREE_PORTS).addHelpText("after", EXAMPLES);
   command.action(async (words: [string, ...string[]], options: WorkloadOptions) => {
@@ -57,7 +59,7 @@ async function run(
     await workload.leave();
     return typeof first === "number" ? first : await app.stop(APP_GRACE_MS);
   } finally {
-    await workload.sidecar.close();
+    await workload.companion.close();
     ending[Symbol.dispose]();
   }
 }

@@ -1,9 +1,12 @@
+import type { ListenAddress, Sidecar } from "@tulle/proxy";
 import type { Command } from "commander";
 
 import type { CliContext } from "../context.js";
 import { addWorkloadOptions, ISTIO_PORTS, type WorkloadOptions } from "../launcher/workload-options.js";
 import { announceReady } from "../ready.js";
 import { endingSignal } from "../signals.js";
+
+type SidecarAddresses = Sidecar["addresses"];
 
 const EXAMPLES = `
 Examples:
@@ -25,12 +28,10 @@ async function sidecar(options: WorkloadOptions, context: CliContext): Promise<v
   const { waitUntilListening } = await import("../launcher/free-port.js");
   const ending = endingSignal();
   const workload = await Workload.start(options, context);
-  const { outbound, inbound, admin, metrics, upstreams } = workload.sidecar.addresses;
-  const listeners = upstreams.map(({ name, host, port }) => ` ${name}=http://${host}:${port}`).join("");
   context.err(
-    `tulle: sidecar of ${options.service} is ready: outbound=${outbound.host}:${outbound.port} inbound=${inbound.host}:${inbound.port} admin=${admin.host}:${admin.port} metrics=${metrics.host}:${metrics.port}${listeners}\n`,
+    `tulle: sidecar of ${options.service} is ready: ${listeners(workload.companion.addresses as SidecarAddresses)}\n`,
   );
-  const ended = Promise.race([ending, workload.sidecar.quitRequested]);
+  const ended = Promise.race([ending, workload.companion.quitRequested]);
   // Announced before the application is there: the sidecar of a client has none, and others may start it only now.
   announceReady(options, workload.describe());
   if (workload.appPort !== undefined && (await waitUntilListening(workload.appPort, context.clock, ended))) {
@@ -38,6 +39,16 @@ async function sidecar(options: WorkloadOptions, context: CliContext): Promise<v
   }
   await ended;
   await workload.leave();
-  await workload.sidecar.close();
+  await workload.companion.close();
   ending[Symbol.dispose]();
+}
+
+/** `outbound=127.0.0.1:15001 … reviews:9080=127.0.0.1:9080` */
+function listeners(addresses: SidecarAddresses): string {
+  const { upstreams, ...own } = addresses;
+  const named = [
+    ...Object.entries(own),
+    ...upstreams.map((upstream): [string, ListenAddress] => [upstream.name, upstream]),
+  ];
+  return named.map(([name, { host, port }]) => `${name}=${host}:${port}`).join(" ");
 }

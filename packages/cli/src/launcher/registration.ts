@@ -1,7 +1,7 @@
 import type { Client, ServiceRegistration } from "@tulle/client";
 import { disposable, MeshError, type Clock, type Disposable, type Logger } from "@tulle/base";
-import type { Sidecar } from "@tulle/proxy";
 
+import type { Companion } from "./companion.js";
 import type { WorkloadOptions } from "./workload-options.js";
 
 /** How often it is made sure that the control plane still knows the instance: one that lost its data learns it again. */
@@ -13,7 +13,7 @@ export function registrationOf(
   options: WorkloadOptions,
   instanceId: string,
   appPort: number,
-  mesh: Sidecar["addresses"]["inbound"],
+  mesh: Companion["meshAddress"],
 ): ServiceRegistration {
   const { service, namespace, version, servicePort, serviceAccount = service, protocol } = options;
   const check =
@@ -34,7 +34,7 @@ export function registrationOf(
       "tulle-protocol": protocol,
       ...(servicePort === undefined ? {} : { "tulle-service-port": String(servicePort) }),
     },
-    TaggedAddresses: { mesh: { Address: mesh.host, Port: mesh.port } },
+    ...(mesh === undefined ? {} : { TaggedAddresses: { mesh: { Address: mesh.host, Port: mesh.port } } }),
     Check: {
       CheckID: `service:${instanceId}`,
       Name: `${service} answers`,

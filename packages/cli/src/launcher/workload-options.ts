@@ -29,6 +29,8 @@ export interface WorkloadOptions extends ReadyTarget {
   readonly adminPort: number;
   readonly metricsPort: number;
   readonly readinessPort: number;
+  /** No sidecar: the application's gRPC library speaks xDS itself. */
+  readonly proxyless?: boolean;
   readonly accessLog: string;
   readonly drain: string;
   readonly logLevel: "debug" | "info" | "warn" | "error";

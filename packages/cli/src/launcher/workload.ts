@@ -1,14 +1,13 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync } from "node:fs";
 
-import type { MeshInfo } from "@tulle/api";
-import { delay, MeshError, parseDuration, type Disposable, type Logger } from "@tulle/base";
+import { delay, MeshError, type Disposable, type Logger } from "@tulle/base";
 import { createClient, type Client, type ServiceRegistration } from "@tulle/client";
-import { runSidecar, type AccessLogSink, type Sidecar } from "@tulle/proxy";
 
 import { cliLogger, type CliContext } from "../context.js";
 import { stateDirectory } from "../state-directory.js";
+import type { Companion } from "./companion.js";
 import { freePort } from "./free-port.js";
+import { joinMesh } from "./join-mesh.js";
 import { deregister, keepRegistered, registrationOf } from "./registration.js";
 import { checkWorkloadOptions, type WorkloadOptions } from "./workload-options.js";
 
@@ -18,16 +17,9 @@ import { checkWorkloadOptions, type WorkloadOptions } from "./workload-options.j
  */
 const PROPAGATION_MS = 250;
 
-/** What a sidecar must know of the control plane to start while that is away. */
-interface KnownControlPlane {
-  readonly xds: string;
-  readonly trustDomain: string;
-  readonly rootCertificatePem: string;
-}
-
-/** A sidecar with its registration: what `tulle run` and `tulle sidecar` start. */
+/** A member of the mesh: its companion with its registration. What `tulle run` and `tulle sidecar` start. */
 export class Workload {
-  readonly sidecar: Sidecar;
+  readonly companion: Companion;
   readonly instanceId: string;
   /** Where the application listens, or is to listen; undefined for a client only. */
   readonly appPort: number | undefined;
@@ -42,7 +34,7 @@ export class Workload {
     options: WorkloadOptions,
     context: CliContext,
     client: Client,
-    sidecar: Sidecar,
+    companion: Companion,
     instanceId: string,
     appPort: number | undefined,
     logger: Logger,
@@ -50,13 +42,13 @@ export class Workload {
     this.#options = options;
     this.#context = context;
     this.#client = client;
-    this.sidecar = sidecar;
+    this.companion = companion;
     this.instanceId = instanceId;
     this.appPort = appPort;
     this.logger = logger;
   }
 
-  /** Joins the mesh and starts the sidecar; resolves when it can serve. */
+  /** Joins the mesh and starts the companion; resolves when it can serve. */
   static async start(options: WorkloadOptions, context: CliContext): Promise<Workload> {
     checkWorkloadOptions(options);
     const logger = cliLogger(context, options.logLevel);
@@ -66,48 +58,31 @@ export class Workload {
     const directory =
       options.stateDir ?? stateDirectory(context.environment, "sidecars", options.namespace, instanceId);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const { service, namespace, serviceAccount = service, version } = options;
-    const { controlPlane, joinToken } = await joinMesh(
-      client,
-      { namespace, serviceAccount },
-      directory,
-      logger,
-    );
-    const sidecar = await runSidecar({
-      service,
-      namespace,
-      serviceAccount,
+    const { service, namespace, serviceAccount = service } = options;
+    const joined = await joinMesh(client, { namespace, serviceAccount }, directory, logger);
+    const start =
+      options.proxyless === true
+        ? (await import("./proxyless-companion.js")).startProxylessCompanion
+        : (await import("./sidecar-companion.js")).startSidecarCompanion;
+    const { clock, random } = context;
+    const companion = await start({
+      workload: options,
       instanceId,
-      labels: { ...Object.fromEntries(options.label ?? []), ...(version === undefined ? {} : { version }) },
-      inbound:
-        appPort === undefined
-          ? []
-          : [{ service, namespace, servicePort: options.servicePort ?? appPort, appPort }],
-      upstreams: options.upstream ?? [],
-      ports: {
-        outbound: options.outboundPort,
-        inbound: options.inboundPort,
-        admin: options.adminPort,
-        metrics: options.metricsPort,
-        readiness: options.readinessPort,
-      },
-      controlPlane,
-      ...(joinToken === undefined ? {} : { joinToken }),
-      stateDirectory: directory,
-      drainMs: parseDuration(options.drain) ?? 5000,
-      accessLog: accessLogSink(options.accessLog),
+      appPort,
+      directory,
+      ...joined,
+      clock,
+      random,
       logger,
-      clock: context.clock,
     });
-    await sidecar.ready;
-    return new Workload(options, context, client, sidecar, instanceId, appPort, logger);
+    return new Workload(options, context, client, companion, instanceId, appPort, logger);
   }
 
   /** What the application finds in its environment. */
   environment(): Record<string, string> {
     const { service, namespace, version } = this.#options;
     return {
-      ...this.sidecar.environment(),
+      ...this.companion.environment(),
       SERVICE_NAME: service,
       SERVICE_NAMESPACE: namespace,
       INSTANCE_ID: this.instanceId,
@@ -119,7 +94,7 @@ export class Workload {
   /** What `--ready-fd` tells. */
   describe(): object {
     const { service, namespace, version = "" } = this.#options;
-    const { addresses } = this.sidecar;
+    const { addresses } = this.companion;
     return {
       service,
       namespace,
@@ -134,12 +109,7 @@ export class Workload {
   /** Gives the instance traffic. While the control plane is away it is tried again, the sidecar serves meanwhile. */
   async register(): Promise<void> {
     if (this.appPort === undefined || this.#ending !== undefined) return;
-    const value = registrationOf(
-      this.#options,
-      this.instanceId,
-      this.appPort,
-      this.sidecar.addresses.inbound,
-    );
+    const value = registrationOf(this.#options, this.instanceId, this.appPort, this.companion.meshAddress);
     this.#registration = { value, keeper: undefined };
     for (;;) {
       try {
@@ -170,43 +140,7 @@ export class Workload {
       await deregister(this.#client, registration.value, this.logger);
       await delay(this.#context.clock, PROPAGATION_MS);
     }
-    await this.sidecar.drain();
-  }
-}
-
-/** Where the control plane is and a token to join with; from the last start when it is away now. */
-async function joinMesh(
-  client: Client,
-  account: { readonly namespace: string; readonly serviceAccount: string },
-  directory: string,
-  logger: Logger,
-): Promise<{ readonly controlPlane: KnownControlPlane; readonly joinToken?: string }> {
-  const file = join(directory, "control-plane.json");
-  try {
-    const controlPlane = known(await client.info());
-    writeFileSync(`${file}.tmp`, JSON.stringify(controlPlane), { mode: 0o600 });
-    renameSync(`${file}.tmp`, file);
-    const { token } = await client.joinToken(account);
-    return { controlPlane, joinToken: token };
-  } catch (thrown) {
-    const error = MeshError.from(thrown);
-    if (error.kind !== "unavailable" && error.kind !== "timeout") throw error;
-    const controlPlane = readKnown(file);
-    if (controlPlane === undefined) throw error;
-    logger.warn("the control plane is away: starting with the last known configuration", { error });
-    return { controlPlane };
-  }
-}
-
-function known({ addresses, trustDomain, rootCertificatePem }: MeshInfo): KnownControlPlane {
-  return { xds: addresses.xds, trustDomain, rootCertificatePem };
-}
-
-function readKnown(file: string): KnownControlPlane | undefined {
-  try {
-    return JSON.parse(readFileSync(file, "utf8")) as KnownControlPlane;
-  } catch {
-    return undefined;
+    await this.companion.drain();
   }
 }
 
@@ -219,8 +153,4 @@ function defaultInstanceId({ service, version, port = 0 }: WorkloadOptions, cont
           .padStart(6, "0")
       : String(port);
   return [service, ...(version === undefined ? [] : [version]), last].join("-");
-}
-
-function accessLogSink(text: string): AccessLogSink {
-  return text === "stdout" || text === "off" ? text : { file: text };
 }

@@ -1,5 +1,10 @@
 import { Option } from "commander";
 
+/** What `tulle get` prints in; `wide` has all columns, `name` is kind and name alone. */
+export const GET_FORMATS = ["table", "wide", "json", "yaml", "name"] as const;
+
+export type GetFormat = (typeof GET_FORMATS)[number];
+
 export type StructuredFormat = "json" | "yaml";
 
 /** `-o`, with the formats that a command has; the first is the default. */

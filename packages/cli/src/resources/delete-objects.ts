@@ -1,5 +1,5 @@
 import type { Kind } from "@tulle/api";
-import { MeshError } from "@tulle/base";
+import type { MeshError } from "@tulle/base";
 import type { Client } from "@tulle/client";
 
 import type { CliContext } from "../context.js";

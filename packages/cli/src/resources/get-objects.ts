@@ -2,14 +2,10 @@ import type { Client } from "@tulle/client";
 
 import type { CliContext } from "../context.js";
 import { EXIT } from "../exit-code.js";
-import { isStructured, renderStructured } from "../output/format.js";
+import { isStructured, renderStructured, type GetFormat } from "../output/format.js";
 import { renderListing } from "../output/listings.js";
 import { terminalText } from "../output/terminal-text.js";
 import type { Listing, ListingQuery } from "./listing.js";
-
-export const GET_FORMATS = ["table", "wide", "json", "yaml", "name"] as const;
-
-export type GetFormat = (typeof GET_FORMATS)[number];
 
 /** One kind that is asked for. */
 export interface Asked {

@@ -3,11 +3,10 @@ import { delay, MeshError } from "@tulle/base";
 import type { Client, WatchEvent } from "@tulle/client";
 
 import type { CliContext } from "../context.js";
-import { isStructured, renderStructured } from "../output/format.js";
+import { isStructured, renderStructured, type GetFormat } from "../output/format.js";
 import { tableColumns } from "../output/listings.js";
 import { GrowingTable, type TableColumn } from "../output/table.js";
 import { terminalText } from "../output/terminal-text.js";
-import type { GetFormat } from "./get-objects.js";
 import type { ListedRow } from "./listing.js";
 import { columnsOf, rowOf } from "./object-listing.js";
 

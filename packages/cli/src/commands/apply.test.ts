@@ -1,0 +1,169 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+import { startHarness, type CliHarness } from "./testdata/harness.js";
+
+const SHOP = fileURLToPath(new URL("./testdata/shop.yaml", import.meta.url));
+const WRONG = fileURLToPath(new URL("./testdata/wrong.yaml", import.meta.url));
+
+let mesh: CliHarness;
+let directory: string;
+
+beforeEach(async () => {
+  mesh = await startHarness();
+  directory = await mkdtemp(join(tmpdir(), "tulle-apply-"));
+});
+
+afterEach(async () => {
+  await mesh.close();
+  await rm(directory, { recursive: true });
+});
+
+const service = (name: string, extra = ""): string =>
+  `apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: ${name}${extra}}\nspec: {hosts: [${name}], http: [{route: [{destination: {host: ${name}}}]}]}\n`;
+
+test("tulle apply creates, then changes nothing, then configures what differs", async () => {
+  const first = await mesh.tulle(["apply", "-f", SHOP]);
+  expect(first.out).toBe(
+    "virtualservice.networking.istio.io/reviews created\ndestinationrule.networking.istio.io/reviews created\n",
+  );
+  expect(first.code).toBe(0);
+  // A deprecated field is said once, where it stands.
+  expect(first.err.trim().split("\n")).toEqual([
+    expect.stringMatching(/^\S*shop\.yaml:2\d:\d+: warning: .*consecutiveErrors/),
+  ]);
+  const again = await mesh.tulle(["apply", "-f", SHOP]);
+  expect(again.out.match(/ unchanged$/gm)).toHaveLength(2);
+  const file = join(directory, "a.yaml");
+  await writeFile(file, service("a"));
+  await mesh.tulle(["apply", "-f", file]);
+  await writeFile(file, service("a").replace("hosts: [a]", "hosts: [a, b]"));
+  expect((await mesh.tulle(["apply", "-f", file])).out).toBe(
+    "virtualservice.networking.istio.io/a configured\n",
+  );
+});
+
+test("tulle apply lists all violations of a refused object where they stand, applies the others and exits 1", async () => {
+  const { code, out, err } = await mesh.tulle(["apply", "-f", WRONG]);
+  expect(code).toBe(1);
+  expect(out).toBe("virtualservice.networking.istio.io/right created\n");
+  expect(err.split("\n")).toEqual([
+    "virtualservice.networking.istio.io/wrong refused:",
+    expect.stringMatching(/^  \S*wrong\.yaml:8:7: spec\.http\[0\]\.timeout: /),
+    expect.stringMatching(/^  \S*wrong\.yaml:11:11: spec\.http\[0\]\.route\[0\]\.weight: /),
+    "tulle: 1 refused, 1 applied",
+    "",
+  ]);
+});
+
+test("tulle apply reads stdin and directories, and those below only with -R", async () => {
+  await mkdir(join(directory, "below"));
+  await writeFile(
+    join(directory, "b.json"),
+    JSON.stringify({ apiVersion: "v1", kind: "Namespace", metadata: { name: "shop" } }),
+  );
+  await writeFile(join(directory, "a.yml"), service("a"));
+  await writeFile(join(directory, "notes.txt"), "not: [yaml");
+  await writeFile(join(directory, "below", "c.yaml"), service("c"));
+  const flat = await mesh.tulle(["apply", "-f", directory]);
+  expect([flat.out, flat.err]).toEqual([
+    "virtualservice.networking.istio.io/a created\nnamespace/shop created\n",
+    "",
+  ]);
+  const deep = await mesh.tulle(["apply", "-R", "-f", directory, "-f", "-"], { stdin: service("piped") });
+  expect(deep.out.trim().split("\n")).toEqual([
+    "virtualservice.networking.istio.io/a unchanged",
+    "namespace/shop unchanged",
+    "virtualservice.networking.istio.io/c created",
+    "virtualservice.networking.istio.io/piped created",
+  ]);
+});
+
+test("tulle apply leaves a file out whole when it cannot be read, and goes on with the next", async () => {
+  const stdin = `${service("fine")}---\nkind: [broken\n`;
+  const file = join(directory, "next.yaml");
+  await writeFile(file, service("next"));
+  const { code, out, err } = await mesh.tulle(["apply", "-f", "-", "-f", file], { stdin });
+  expect(code).toBe(1);
+  expect(out).toBe("virtualservice.networking.istio.io/next created\n");
+  expect(err).toMatch(/^stdin:\d+:\d+: /);
+  expect(err).toContain("stdin: left out whole until this is right");
+});
+
+test("tulle apply --dry-run checks and stores nothing", async () => {
+  const dry = await mesh.tulle(["apply", "--dry-run", "-f", WRONG]);
+  expect([dry.code, dry.out]).toEqual([1, "virtualservice.networking.istio.io/right created (dry run)\n"]);
+  expect(dry.err).toContain("tulle: 1 refused, 1 accepted");
+  expect((await mesh.tulle(["get", "vs", "right"])).code).toBe(4);
+});
+
+test("tulle apply -n puts objects into the namespace, and refuses those that name another", async () => {
+  const stdin = `${service("a")}---\n${service("b", ", namespace: bank")}`;
+  const { code, err } = await mesh.tulle(["apply", "-n", "shop", "-f", "-"], { stdin });
+  expect(code).toBe(1);
+  expect(err).toMatch(
+    /^stdin:7:21: virtualservice\.networking\.istio\.io\/b is in the namespace bank, but --namespace says shop/,
+  );
+  expect((await mesh.tulle(["get", "vs", "-A", "-o", "name"])).out).toBe(
+    "virtualservice.networking.istio.io/a\n",
+  );
+  expect((await mesh.tulle(["get", "vs", "a", "-n", "shop"])).code).toBe(0);
+});
+
+test.each([
+  [["apply"], 2, "required option '-f, --filename <path>'"],
+  [["apply", "-f", "missing.yaml"], 4, "there is no file or directory missing.yaml"],
+  [["apply", "-f", "https://example.com/a.yaml"], 1, "is a URL"],
+  [["apply", "-f", "-"], 1, "nothing is written in -"],
+  [["apply", "-f", "-", "-f", "-"], 1, "stdin (-) can be read once only"],
+])("tulle %j exits %i", async (argv, code, message) => {
+  const run = await mesh.tulle(argv);
+  expect(run.err).toContain(message);
+  expect(run.code).toBe(code);
+});
+
+test("tulle apply exits 3 when there is no control plane, whatever else is left to apply", async () => {
+  const run = await mesh.tulle(["apply", "-f", SHOP, "--server", "http://127.0.0.1:1"]);
+  expect(run.code).toBe(3);
+  expect(run.err).toMatch(/^tulle: no control plane at http:\/\/127\.0\.0\.1:1/);
+});
+
+test("tulle delete deletes what files or words name, and says what is not there", async () => {
+  await mesh.tulle(["apply", "-f", SHOP]);
+  const byName = await mesh.tulle(["delete", "vs/reviews", "dr/missing"]);
+  expect(byName).toEqual({
+    code: 4,
+    out: "virtualservice.networking.istio.io/reviews deleted\n",
+    err: 'tulle: destinationrules.networking.istio.io "missing" not found\n',
+  });
+  const byFile = await mesh.tulle(["delete", "-f", SHOP]);
+  expect([byFile.code, byFile.out]).toEqual([4, "destinationrule.networking.istio.io/reviews deleted\n"]);
+  expect(await mesh.tulle(["delete", "--ignore-not-found", "-f", SHOP])).toEqual({
+    code: 0,
+    out: "",
+    err: "",
+  });
+});
+
+test("tulle delete --dry-run deletes nothing", async () => {
+  await mesh.tulle(["apply", "-f", SHOP]);
+  const dry = await mesh.tulle(["delete", "--dry-run", "virtualservice", "reviews"]);
+  expect(dry.out).toBe("virtualservice.networking.istio.io/reviews deleted (dry run)\n");
+  expect((await mesh.tulle(["get", "vs", "reviews"])).code).toBe(0);
+});
+
+test.each([
+  [["delete"], "say KIND NAME, or -f FILE"],
+  [["delete", "vs", "a", "-f", "x"], "say KIND NAME, or -f FILE"],
+  [["delete", "vs"], "say which virtualservices to delete"],
+  [["delete", "nonsense", "a"], "unknown kind nonsense"],
+  [["delete", "vs/a", "b"], '"b" is not KIND/NAME'],
+])("tulle %j is wrong usage", async (argv, message) => {
+  const run = await mesh.tulle(argv);
+  expect(run.err).toContain(message);
+  expect(run.code).toBe(2);
+});

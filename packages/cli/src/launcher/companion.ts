@@ -1,0 +1,39 @@
+import type { Clock, Logger } from "@tulle/base";
+
+import type { WorkloadOptions } from "./workload-options.js";
+
+/** What a sidecar must know of the control plane to start while that is away. */
+export interface KnownControlPlane {
+  readonly xds: string;
+  readonly trustDomain: string;
+  readonly rootCertificatePem: string;
+}
+
+export interface CompanionOptions {
+  readonly workload: WorkloadOptions;
+  readonly instanceId: string;
+  readonly appPort: number | undefined;
+  readonly directory: string;
+  readonly controlPlane: KnownControlPlane;
+  /** Undefined while the control plane is away: the identity of the last start must do. */
+  readonly joinToken: string | undefined;
+  readonly clock: Clock;
+  /** Numbers in [0, 1). */
+  readonly random: () => number;
+  readonly logger: Logger;
+}
+
+/** What stands between an application and the mesh: a sidecar, or for proxyless gRPC an xDS relay. */
+export interface Companion {
+  /** Listeners by name, for people and scripts. */
+  readonly addresses: object;
+  /** Where other sidecars reach this workload; undefined: at the application itself. */
+  readonly meshAddress: { readonly host: string; readonly port: number } | undefined;
+  /** Resolves when somebody asked it to end. */
+  readonly quitRequested: Promise<void>;
+  /** Variables for the application. */
+  environment(): Record<string, string>;
+  /** Finishes what is under way. */
+  drain(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,54 @@
+import { parseDuration } from "@tulle/base";
+import { runSidecar, type AccessLogSink } from "@tulle/proxy";
+
+import type { Companion, CompanionOptions } from "./companion.js";
+
+/** Starts a sidecar; resolves when it can serve. */
+export async function startSidecarCompanion(options: CompanionOptions): Promise<Companion> {
+  const { workload, instanceId, appPort, directory, controlPlane, joinToken, clock, logger } = options;
+  const { service, namespace, serviceAccount = service, version, servicePort } = workload;
+  const inbound =
+    appPort === undefined ? [] : [{ service, namespace, servicePort: servicePort ?? appPort, appPort }];
+  const sidecar = await runSidecar({
+    service,
+    namespace,
+    serviceAccount,
+    instanceId,
+    labels: { ...Object.fromEntries(workload.label ?? []), ...(version === undefined ? {} : { version }) },
+    inbound,
+    upstreams: workload.upstream ?? [],
+    ports: {
+      outbound: workload.outboundPort,
+      inbound: workload.inboundPort,
+      admin: workload.adminPort,
+      metrics: workload.metricsPort,
+      readiness: workload.readinessPort,
+    },
+    controlPlane,
+    ...(joinToken === undefined ? {} : { joinToken }),
+    stateDirectory: directory,
+    drainMs: parseDuration(workload.drain) ?? 5000,
+    accessLog: accessLogSink(workload.accessLog),
+    logger,
+    clock,
+  });
+  try {
+    await sidecar.ready;
+  } catch (thrown) {
+    await sidecar.close();
+    throw thrown;
+  }
+  const { addresses, quitRequested } = sidecar;
+  return {
+    addresses,
+    meshAddress: addresses.inbound,
+    quitRequested,
+    environment: () => sidecar.environment(),
+    drain: () => sidecar.drain(),
+    close: () => sidecar.close(),
+  };
+}
+
+function accessLogSink(text: string): AccessLogSink {
+  return text === "stdout" || text === "off" ? text : { file: text };
+}

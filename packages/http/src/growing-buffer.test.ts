@@ -1,0 +1,69 @@
+import { expect, test } from "vitest";
+import { GrowingBuffer } from "./growing-buffer.js";
+
+test("GrowingBuffer keeps what was written in order while it grows", () => {
+  const sink = new GrowingBuffer({ initialBytes: 8 });
+  sink.writeLatin1("short\xe9");
+  sink.writeLatin1("a text of more than twenty-four characters \xff");
+  sink.writeBytes(Buffer.from("[body]"), 1, 5);
+  const expected = "short\xe9a text of more than twenty-four characters \xffbody";
+  expect(sink.view().toString("latin1")).toBe(expected);
+  expect(sink.length).toBe(expected.length);
+});
+
+test("GrowingBuffer writes no character that could end a line or a word", () => {
+  const sink = new GrowingBuffer();
+  sink.writeFieldText("a\r\nb\0c\u010ad\u{1f600}\t\x7f\xe9");
+  sink.writeWord("a b\r\n\u010a\xe9:");
+  expect(sink.view().toString("latin1")).toBe("a  b c d  \t \xe9a_b____:");
+  for (const bad of ["\r", "\n", "\0", "\u010a", "\x7f"]) {
+    sink.reset();
+    sink.writeFieldText(`${"x".repeat(40)}${bad}é`);
+    expect(sink.view().toString("latin1")).toBe(`${"x".repeat(40)} é`);
+  }
+});
+
+test("GrowingBuffer throws when a write passes its bound and keeps what it held", () => {
+  const sink = new GrowingBuffer({ initialBytes: 4, maxBytes: 10 });
+  sink.writeLatin1("0123456789");
+  expect(() => sink.writeLatin1("x")).toThrow(
+    expect.objectContaining({ code: "HTTP_BUFFER_FULL", kind: "exhausted" }),
+  );
+  expect(sink.view().toString()).toBe("0123456789");
+});
+
+test("GrowingBuffer gives its memory away with take and reuses it after recycle", () => {
+  const sink = new GrowingBuffer({ initialBytes: 16 });
+  sink.writeLatin1("one");
+  const taken = sink.take();
+  expect([taken.toString(), sink.length]).toEqual(["one", 0]);
+  sink.writeLatin1("two");
+  expect(taken.toString()).toBe("one");
+  sink.recycle(taken);
+  expect(sink.view().toString()).toBe("two");
+  sink.take();
+  sink.recycle(taken);
+  sink.writeLatin1("three");
+  expect(sink.view().buffer).toBe(taken.buffer);
+});
+
+test("GrowingBuffer does not take back memory that had grown, or memory that is not its own", () => {
+  const sink = new GrowingBuffer({ initialBytes: 16 });
+  sink.writeLatin1("x".repeat(100));
+  const grown = sink.take();
+  sink.recycle(grown);
+  sink.recycle(Buffer.alloc(64).subarray(16, 32));
+  sink.writeLatin1("next");
+  expect(sink.view().buffer.byteLength).toBe(16);
+  expect(grown.toString()).toBe("x".repeat(100));
+});
+
+test("GrowingBuffer keeps its memory over reset", () => {
+  const sink = new GrowingBuffer();
+  sink.writeLatin1("one");
+  const { buffer } = sink.view();
+  sink.reset();
+  sink.writeLatin1("two");
+  expect(sink.view().toString()).toBe("two");
+  expect(sink.view().buffer).toBe(buffer);
+});

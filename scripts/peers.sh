@@ -1,0 +1,15 @@
+#!/bin/sh
+# Installs the Debian packages that the benchmarks and some tests compare Tulle with or drive it by.
+# They are optional: what needs one and does not find it says so and is skipped.
+set -eu
+sudo=""
+[ "$(id -u)" -eq 0 ] || sudo="sudo"
+$sudo apt-get update
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+  wrk nginx haproxy openssl bind9-dnsutils kubernetes-client nghttp2-client
+# Debian starts these as services; the benchmarks start their own.
+for service in nginx haproxy; do
+  if command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]; then
+    $sudo systemctl disable --now "$service" || true
+  fi
+done
