@@ -22,7 +22,7 @@ export function processContext(): CliContext {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     stdin: readStdin,
-    colors: process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "",
+    colors: process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "",
     clock: systemClock,
     random: Math.random,
   };

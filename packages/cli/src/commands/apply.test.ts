@@ -71,13 +71,13 @@ test("tulle apply reads stdin and directories, and those below only with -R", as
   await writeFile(join(directory, "below", "c.yaml"), service("c"));
   const flat = await mesh.tulle(["apply", "-f", directory]);
   expect([flat.out, flat.err]).toEqual([
-    "virtualservice.networking.istio.io/a created\nnamespace/shop created\n",
+    "namespace/shop created\nvirtualservice.networking.istio.io/a created\n",
     "",
   ]);
   const deep = await mesh.tulle(["apply", "-R", "-f", directory, "-f", "-"], { stdin: service("piped") });
   expect(deep.out.trim().split("\n")).toEqual([
-    "virtualservice.networking.istio.io/a unchanged",
     "namespace/shop unchanged",
+    "virtualservice.networking.istio.io/a unchanged",
     "virtualservice.networking.istio.io/c created",
     "virtualservice.networking.istio.io/piped created",
   ]);
@@ -102,11 +102,12 @@ test("tulle apply --dry-run checks and stores nothing", async () => {
 });
 
 test("tulle apply -n puts objects into the namespace, and refuses those that name another", async () => {
-  const stdin = `${service("a")}---\n${service("b", ", namespace: bank")}`;
+  const shop = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n";
+  const stdin = `${service("a")}---\n${service("b", ", namespace: bank")}---\n${shop}`;
   const { code, err } = await mesh.tulle(["apply", "-n", "shop", "-f", "-"], { stdin });
   expect(code).toBe(1);
   expect(err).toMatch(
-    /^stdin:7:21: virtualservice\.networking\.istio\.io\/b is in the namespace bank, but --namespace says shop/,
+    /^stdin:8:21: virtualservice\.networking\.istio\.io\/b is in the namespace bank, but --namespace says shop/,
   );
   expect((await mesh.tulle(["get", "vs", "-A", "-o", "name"])).out).toBe(
     "virtualservice.networking.istio.io/a\n",

@@ -28,15 +28,22 @@ export async function renderYaml(value: unknown): Promise<string> {
   const document = new Document(JSON.parse(JSON.stringify(value)), { aliasDuplicateObjects: false });
   visit(document, {
     Scalar: (_, scalar) => {
-      if (typeof scalar.value === "string" && CONTROL.test(scalar.value)) scalar.type = "QUOTE_DOUBLE";
+      const text = scalar.value;
+      if (typeof text !== "string") return;
+      if (CONTROL.test(text) || BLANK_LINE.test(text)) scalar.type = "QUOTE_DOUBLE";
     },
   });
-  return escapeC1(document.toString({ lineWidth: 0 }));
+  return escapeC1(
+    document.toString({ lineWidth: 0, doubleQuotedMinMultiLineLength: Number.MAX_SAFE_INTEGER }),
+  );
 }
 
 // Line breaks and tabs are fine in a block of text.
 // oxlint-disable-next-line no-control-regex -- control characters are what this finds
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/;
+
+/** Lines of spaces in a text of several lines: as a block, the library writes some that read back as others. */
+const BLANK_LINE = /^[ \t]+\n|\n[ \t]+(?:\n|$)/;
 
 /** JSON leaves DEL and C1 as they are; both notations read them as `\u00xx`. */
 function escapeC1(text: string): string {

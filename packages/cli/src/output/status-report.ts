@@ -5,6 +5,9 @@ import { certificateLives, type CertificateLife } from "../resources/certificate
 import { proxyName, refusals, xdsState, XDS_TYPES, type Refusal } from "../resources/proxies.js";
 import { statePainter } from "./listings.js";
 import { renderTable } from "./table.js";
+import { terminalText } from "./terminal-text.js";
+
+const LABEL_WIDTH = 16;
 
 export interface StatusReportOptions {
   /** URL of the control plane. */
@@ -47,13 +50,7 @@ function overview({ controlPlane, authority }: MeshStatus, server: string): stri
       `${authority.trustDomain}, root good for ${formatAge(authority.rootNotAfter - now)}, certificates for ${formatAge(authority.certificateTtlMs)}`,
     ],
   ];
-  return renderTable(
-    [
-      { header: "MESH", cell: ([label]: readonly [string, string]) => label },
-      { header: "", cell: ([, text]) => text },
-    ],
-    lines,
-  );
+  return lines.map(([label, text]) => `${`${label}:`.padEnd(LABEL_WIDTH)}${terminalText(text)}`).join("\n");
 }
 
 function proxyTable({ proxies, controlPlane: { now } }: MeshStatus, colors: boolean): string {

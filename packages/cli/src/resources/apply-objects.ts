@@ -4,7 +4,7 @@ import type { Client } from "@tulle/client";
 
 import type { CliContext } from "../context.js";
 import {
-  writtenObjects,
+  readWrittenObjects,
   Complaints,
   type WrittenObject,
   type WrittenObjectsOptions,
@@ -15,7 +15,7 @@ export interface ApplyObjectsOptions extends WrittenObjectsOptions {
 }
 
 /**
- * Applies all objects behind `-f`, one after the other, and says what became of each. An object that is refused does
+ * Applies all objects behind `-f`, one after the other, Namespaces first, and says what became of each. An object that is refused does
  * not keep the others; a control plane that is away does, and rejects. Gives the number of refusals.
  */
 export async function applyObjects(
@@ -25,7 +25,7 @@ export async function applyObjects(
 ): Promise<number> {
   const complaints = new Complaints(context);
   let applied = 0;
-  for await (const written of writtenObjects(options, complaints)) {
+  for (const written of await readWrittenObjects(options, complaints)) {
     const { source, resource, namespace } = written;
     try {
       const { dryRun } = options;
@@ -63,10 +63,10 @@ export function toRefusal(thrown: unknown): MeshError {
 /** One line for each violation, at its place in the file, in the form that editors link. */
 function refusal({ source, resource }: WrittenObject, error: MeshError): readonly string[] {
   if (error instanceof InvalidObjectError) {
-    const lines = error.violations.map(({ path, message }) =>
-      formatProblem({ ...source.at(path), message: `${path}: ${message}` }),
-    );
-    return [`${resource} refused:`, ...lines.map((line) => `  ${line}`)];
+    const problems = error.violations
+      .map(({ path, message }) => ({ ...source.at(path), message: `${path}: ${message}` }))
+      .sort((a, b) => a.line - b.line || a.column - b.column);
+    return [`${resource} refused:`, ...problems.map((problem) => `  ${formatProblem(problem)}`)];
   }
   const line = formatProblem({ ...positionOf(source, error.message), message: error.message });
   return [`${resource} refused:`, `  ${line}`];

@@ -60,7 +60,7 @@ export async function completeWords(
 /** The commands as the completion library sees them. It adds commands of its own, so it gets a program of its own. */
 async function commandsOf(program: Command): Promise<RootCommand> {
   const { default: tab } = await import("@bomb.sh/tab/commander");
-  const mirror = program.createCommand(program.name());
+  const mirror = program.createCommand(program.name()).enablePositionalOptions();
   for (const command of program.commands) {
     if (command.name() !== "completion" && command.name() !== "complete") mirror.addCommand(command);
   }

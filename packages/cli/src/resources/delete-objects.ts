@@ -6,7 +6,7 @@ import type { CliContext } from "../context.js";
 import { EXIT } from "../exit-code.js";
 import { toRefusal } from "./apply-objects.js";
 import { resourceName } from "./resource-name.js";
-import { Complaints, writtenObjects, type WrittenObjectsOptions } from "./written-objects.js";
+import { Complaints, readWrittenObjects, type WrittenObjectsOptions } from "./written-objects.js";
 
 export interface DeleteOptions {
   readonly dryRun: boolean;
@@ -32,7 +32,7 @@ export async function deleteNamed(
   return deletion.exitCode;
 }
 
-/** Deletes all objects behind `-f`; gives the exit code. */
+/** Deletes all objects behind `-f`, the last first; gives the exit code. */
 export async function deleteWritten(
   client: Client,
   options: DeleteOptions & WrittenObjectsOptions,
@@ -40,7 +40,9 @@ export async function deleteWritten(
 ): Promise<number> {
   const complaints = new Complaints(context);
   const deletion = new Deletion(client, options, complaints, context);
-  for await (const { source, name, namespace } of writtenObjects(options, complaints)) {
+  const written = await readWrittenObjects(options, complaints);
+  // Namespaces, which were read first, go last.
+  for (const { source, name, namespace } of written.toReversed()) {
     if (name === "") complaints.add([`${source.source}:${source.line}: metadata.name is required`]);
     else await deletion.delete({ kind: source.kind, name, namespace });
   }

@@ -204,12 +204,15 @@ const SEVERITY: readonly string[] = ["passing", "warning", "critical", "maintena
 function worst(checks: ServiceHealth["Checks"]): Pick<RegisteredInstance, "health" | "output"> {
   let health: InstanceHealth = "passing";
   let output = "";
-  for (const { CheckID, Status, Output } of checks) {
+  for (const check of checks) {
+    const { CheckID, Status, Output } = check;
     const isMaintenance = CheckID === "_node_maintenance" || CheckID.startsWith("_service_maintenance:");
     const state = isMaintenance ? "maintenance" : Status;
     if (SEVERITY.indexOf(state) > SEVERITY.indexOf(health)) {
       health = state as InstanceHealth;
-      output = Output;
+      // Why somebody took it out of traffic is a note.
+      const { Notes = "" } = check as { readonly Notes?: string };
+      output = Output === "" ? Notes : Output;
     }
   }
   return { health, output };

@@ -19,6 +19,8 @@ const EXTENSIONS = [".yaml", ".yml", ".json"];
 const MAX_FILES = 10_000;
 const MAX_DEPTH = 64;
 const MAX_BYTES = 32 * 1024 * 1024;
+/** Of all texts together, in UTF-16 units: callers hold them all. */
+const MAX_TOTAL = 128 * 1024 * 1024;
 
 /**
  * The texts behind `-f`: files, directories (their .yaml, .yml and .json files in order of name) and `-` for stdin,
@@ -30,9 +32,15 @@ export async function* readSources(
 ): AsyncGenerator<SourceText, void, undefined> {
   if (names.filter((name) => name === "-").length > 1) throw wrong("stdin (-) can be read once only");
   let files = 0;
+  let total = 0;
+  const counted = (source: string, text: string): SourceText => {
+    total += text.length;
+    if (total > MAX_TOTAL) throw wrong("the files are too large together: apply them in parts");
+    return { source, text };
+  };
   for (const name of names) {
     if (name === "-") {
-      yield { source: "stdin", text: await options.stdin() };
+      yield counted("stdin", await options.stdin());
       continue;
     }
     if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name)) {
@@ -41,7 +49,7 @@ export async function* readSources(
     const before = files;
     for await (const file of filesOf(name, options.recursive)) {
       if (++files > MAX_FILES) throw wrong(`there are more than ${MAX_FILES} files: apply them in parts`);
-      yield { source: file, text: await readText(file) };
+      yield counted(file, await readText(file));
     }
     if (files === before) {
       throw wrong(

@@ -13,6 +13,9 @@ import { columnsOf, rowOf } from "./object-listing.js";
 /** Between the end of one watch and the next: servers end them now and then. */
 const PAUSE_MS = 200;
 
+/** Codes that errors have whose HTTP status is 410. */
+const REVISION_GONE: ReadonlySet<string> = new Set(["API_EXPIRED", "API_GONE", "API_HTTP_410"]);
+
 export interface WatchObjectsOptions {
   readonly kind: Kind;
   /** Undefined: all namespaces. */
@@ -53,7 +56,7 @@ export async function watchObjects(
     } catch (thrown) {
       if (signal.aborted) return;
       // Too long ago: what happened meanwhile is lost, so all is shown anew.
-      if (!(thrown instanceof MeshError) || thrown.kind !== "exhausted") throw thrown;
+      if (!(thrown instanceof MeshError) || !REVISION_GONE.has(thrown.code)) throw thrown;
       from = undefined;
     }
     if (!signal.aborted) await delay(context.clock, PAUSE_MS);

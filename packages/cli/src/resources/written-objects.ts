@@ -49,14 +49,15 @@ export class Complaints {
 }
 
 /**
- * The objects behind `-f`, file after file. Of a text with problems none: they are reported, and the next file is read.
- * `invalid` CLI_NO_OBJECTS when nothing at all is written there.
+ * The objects behind `-f`, in their order, but Namespaces first: others are in them. Of a text with problems none: they
+ * are reported. `invalid` CLI_NO_OBJECTS when nothing at all is written there.
  */
-export async function* writtenObjects(
+export async function readWrittenObjects(
   options: WrittenObjectsOptions,
   complaints: Complaints,
-): AsyncGenerator<WrittenObject, void, undefined> {
+): Promise<readonly WrittenObject[]> {
   let found = 0;
+  const all: WrittenObject[] = [];
   for await (const { source, text } of readSources(options.filenames, options)) {
     const { objects, problems } = parseObjects(text, source);
     found += objects.length + problems.length;
@@ -71,13 +72,18 @@ export async function* writtenObjects(
       if (object.kind.scope === "Namespaced" && own !== "" && own !== written.namespace) {
         const message = `${written.resource} is in the namespace ${own}, but --namespace says ${written.namespace}`;
         complaints.add([formatProblem({ ...object.at("metadata.namespace"), message })]);
-      } else yield written;
+      } else all.push(written);
     }
   }
   if (found === 0) {
     const message = `nothing is written in ${options.filenames.join(", ")}`;
     throw new MeshError("invalid", "CLI_NO_OBJECTS", message);
   }
+  return [...all.filter(isNamespace), ...all.filter((written) => !isNamespace(written))];
+}
+
+function isNamespace({ source: { kind } }: WrittenObject): boolean {
+  return kind.group === "" && kind.kind === "Namespace";
 }
 
 function describe(source: SourceObject, namespace: string | undefined): WrittenObject {

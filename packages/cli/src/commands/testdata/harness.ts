@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
-import { silentLogger, systemClock, type Clock } from "@tulle/base";
+import { silentLogger, systemClock, type Clock, type Timer } from "@tulle/base";
 import { startControlPlane, type ControlPlane } from "@tulle/control";
 
 import { runCli } from "../../main.js";
@@ -21,9 +21,17 @@ export class StandingClock implements Clock {
     this.#now += ms;
   }
 
-  readonly monotonic = systemClock.monotonic;
-  readonly setTimeout = systemClock.setTimeout;
-  readonly setInterval = systemClock.setInterval;
+  monotonic(): number {
+    return systemClock.monotonic();
+  }
+
+  setTimeout(...timer: Parameters<Clock["setTimeout"]>): Timer {
+    return systemClock.setTimeout(...timer);
+  }
+
+  setInterval(...timer: Parameters<Clock["setInterval"]>): Timer {
+    return systemClock.setInterval(...timer);
+  }
 }
 
 export interface CliRun {
