@@ -1,5 +1,5 @@
 import type { Kind, MeshObject, ObjectMeta } from "./kind.js";
-import { apiVersionOf } from "./kinds.js";
+import { apiVersionOf } from "./api-version.js";
 
 /** An object as JSON over HTTP and in files. */
 export interface WireObject {

@@ -1,4 +1,5 @@
 export * from "./age.js";
+export * from "./api-version.js";
 export * from "./catalog.js";
 export * from "./convert.js";
 export * from "./destination-rule/type.js";

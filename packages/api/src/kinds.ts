@@ -1,3 +1,4 @@
+import { parseApiVersion } from "./api-version.js";
 import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
 import type { Kind } from "./kind.js";
@@ -19,21 +20,6 @@ export const KINDS: readonly Kind[] = [
   workloadEntryKind,
   peerAuthenticationKind,
 ];
-
-/** `networking.istio.io/v1`; the core group has the version alone. */
-export function apiVersionOf(group: string, version: string): string {
-  return group === "" ? version : `${group}/${version}`;
-}
-
-/** Group and version of an `apiVersion`, or undefined when it has another form. */
-export function parseApiVersion(
-  apiVersion: string,
-): { readonly group: string; readonly version: string } | undefined {
-  const parts = apiVersion.split("/");
-  if (parts.length > 2 || parts.some((part) => part === "")) return undefined;
-  const [first = "", second] = parts;
-  return second === undefined ? { group: "", version: first } : { group: first, version: second };
-}
 
 /** The kind under a URL's group, version and plural, when it is served at that version. */
 export function findKindByPlural(

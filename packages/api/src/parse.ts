@@ -1,5 +1,6 @@
 import type { Kind } from "./kind.js";
-import { apiVersionOf, findKind, KINDS, parseApiVersion } from "./kinds.js";
+import { apiVersionOf, parseApiVersion } from "./api-version.js";
+import { findKind, KINDS } from "./kinds.js";
 import { show } from "./schema/describe.js";
 import { parsePath } from "./schema/path.js";
 import { isFields, type Fields } from "./schema/struct.js";

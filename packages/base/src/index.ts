@@ -6,3 +6,4 @@ export * from "./emitter.js";
 export * from "./errors.js";
 export * from "./logger.js";
 export * from "./spiffe-id.js";
+export * from "./version.js";

@@ -1,9 +1,31 @@
-import { MeshError } from "@tulle/base";
-import { CommanderError } from "commander";
-
+import { registerApply } from "./commands/apply.js";
+import { registerCompletion } from "./commands/completion.js";
+import { registerDelete } from "./commands/delete.js";
+import { registerDemo } from "./commands/demo.js";
+import { registerDescribe } from "./commands/describe.js";
+import { registerGet } from "./commands/get.js";
+import { registerRun } from "./commands/run.js";
+import { registerSidecar } from "./commands/sidecar.js";
+import { registerStatus } from "./commands/status.js";
+import { registerUp } from "./commands/up.js";
+import { registerVersion } from "./commands/version.js";
+import type { RegisterCommand } from "./command.js";
 import { processContext, type CliContext } from "./context.js";
-import { EXIT, exitCodeOf } from "./exit-code.js";
-import { createProgram } from "./program.js";
+import { runCommand } from "./run-cli.js";
+
+const COMMANDS: readonly RegisterCommand[] = [
+  registerUp,
+  registerRun,
+  registerSidecar,
+  registerDemo,
+  registerApply,
+  registerDelete,
+  registerGet,
+  registerDescribe,
+  registerStatus,
+  registerCompletion,
+  registerVersion,
+];
 
 /** Runs `tulle` with the process' own context and sets its exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -11,22 +33,6 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 /** Runs one command; gives the code to exit with. Never rejects. */
-export async function runCli(argv: readonly string[], context: CliContext): Promise<number> {
-  let code: number = EXIT.ok;
-  const program = createProgram(context, (exitCode) => (code = exitCode));
-  try {
-    await program.parseAsync([...argv], { from: "user" });
-    return code;
-  } catch (thrown) {
-    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    const error = MeshError.from(thrown);
-    context.err(`tulle: ${error.message}\n`);
-    if (error.kind === "internal") context.err(`${stackOf(thrown)}\n`);
-    return exitCodeOf(error.kind);
-  }
-}
-
-function stackOf(thrown: unknown): string {
-  const deepest = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
-  return deepest instanceof Error ? (deepest.stack ?? deepest.message) : String(deepest);
+export function runCli(argv: readonly string[], context: CliContext): Promise<number> {
+  return runCommand(COMMANDS, argv, context);
 }

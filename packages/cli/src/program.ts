@@ -1,32 +1,7 @@
 import { Command } from "commander";
 
-import { registerApply } from "./commands/apply.js";
-import { registerCompletion } from "./commands/completion.js";
-import { registerDelete } from "./commands/delete.js";
-import { registerDemo } from "./commands/demo.js";
-import { registerDescribe } from "./commands/describe.js";
-import { registerGet } from "./commands/get.js";
-import { registerRun } from "./commands/run.js";
-import { registerSidecar } from "./commands/sidecar.js";
-import { registerStatus } from "./commands/status.js";
-import { registerUp } from "./commands/up.js";
-import { registerVersion } from "./commands/version.js";
 import type { RegisterCommand } from "./command.js";
 import type { CliContext } from "./context.js";
-
-const COMMANDS: readonly RegisterCommand[] = [
-  registerUp,
-  registerRun,
-  registerSidecar,
-  registerDemo,
-  registerApply,
-  registerDelete,
-  registerGet,
-  registerDescribe,
-  registerStatus,
-  registerCompletion,
-  registerVersion,
-];
 
 const FOOTER = `
 Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no control plane; 4 not found; 5 conflict; 6 denied;
@@ -37,8 +12,12 @@ Start with:
   $ tulle up                          a control plane on 127.0.0.1:8500
   $ tulle run --service web --port 8080 --upstream api:9080 -- node web.js`;
 
-/** `tulle` with all its commands. `exit` takes the exit code of a command that ran. */
-export function createProgram(context: CliContext, exit: (code: number) => void): Command {
+/** `tulle` with these commands. `exit` takes the exit code of a command that ran. */
+export function createProgram(
+  commands: readonly RegisterCommand[],
+  context: CliContext,
+  exit: (code: number) => void,
+): Command {
   const program = new Command("tulle")
     .description("A service mesh: discovery, routing, mutual TLS and metrics for services in any language")
     .showHelpAfterError("(add --help for more)")
@@ -47,6 +26,6 @@ export function createProgram(context: CliContext, exit: (code: number) => void)
     .exitOverride()
     .configureOutput({ writeOut: context.out, writeErr: context.err })
     .addHelpText("after", FOOTER);
-  for (const register of COMMANDS) register(program, context, exit);
+  for (const register of commands) register(program, context, exit);
   return program;
 }

@@ -6,7 +6,25 @@ const MAX_BODY_BYTES = 256 * 1024 * 1024;
 /** Longest text that an error repeats from an answer that is no Status. */
 const MAX_MESSAGE = 2048;
 
-export type Fetch = typeof globalThis.fetch;
+/** What of `fetch` is used: programs that must stay small give one over `node:http`. */
+export type Fetch = (
+  url: URL,
+  init: {
+    readonly method: string;
+    readonly headers: Record<string, string>;
+    readonly signal: AbortSignal;
+    /** Always `manual`: the control plane redirects nobody. */
+    readonly redirect: "manual";
+    readonly body?: string;
+  },
+) => Promise<FetchAnswer>;
+
+export interface FetchAnswer {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  readonly body: AsyncIterable<Uint8Array> | null;
+}
 
 export interface TransportOptions {
   /** Base URL, `http://127.0.0.1:8500`. */
@@ -89,7 +107,7 @@ export class Transport {
     }
   }
 
-  async #begin(call: Call, controller: AbortController): Promise<Response["body"]> {
+  async #begin(call: Call, controller: AbortController): Promise<FetchAnswer["body"]> {
     let timedOut = false;
     const { clock, timeoutMs } = this.#options;
     const timer = clock.setTimeout(() => {
@@ -107,7 +125,7 @@ export class Transport {
     }
   }
 
-  async #send(call: Call, signal: AbortSignal): Promise<Response> {
+  async #send(call: Call, signal: AbortSignal): Promise<FetchAnswer> {
     const url = new URL(this.server + call.path);
     for (const [name, value] of Object.entries(call.query ?? {})) {
       if (value !== undefined) url.searchParams.set(name, value);
@@ -158,7 +176,7 @@ function serverUrl(server: string): string {
   throw new MeshError("invalid", "CLIENT_BAD_SERVER", message);
 }
 
-async function readText(response: Response): Promise<string> {
+async function readText(response: FetchAnswer): Promise<string> {
   if (response.body === null) return "";
   const decoder = new TextDecoder();
   let text = "";

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 
 import { isServing, KINDS, type MeshInfo, type MeshStatus } from "@tulle/api";
-import { MeshError, systemClock, type Clock, type Logger } from "@tulle/base";
+import { MeshError, systemClock, VERSION, type Clock, type Logger } from "@tulle/base";
 import { createDnsAnswerer } from "@tulle/dns";
 import { createConsulApi, createDnsDirectory, createRegistry, type Registry } from "@tulle/registry";
 import { translate, type MeshSettings } from "@tulle/translate";
@@ -26,7 +26,6 @@ import { createRegistryPersistence } from "./registry-persistence.js";
 import { createMemoryStores, openLmdbStores, type Stores } from "./stores/open.js";
 import { controlMetrics } from "./telemetry/control-metrics.js";
 import { METRICS_CONTENT_TYPE, metricsText } from "./telemetry/metrics-text.js";
-import { VERSION } from "./version.js";
 
 export interface ControlPlaneOptions {
   /** Where everything is kept; undefined: in memory, gone with the process. */

@@ -81,6 +81,20 @@ export class GrowingBuffer implements ByteSink {
     this.#length += length;
   }
 
+  /**
+   * Room for `count` more bytes. Returns the memory: write at `length` and on, then `advance`. **Borrowed** until the next
+   * write; what lies before `length` may be altered too.
+   */
+  reserve(count: number): Buffer {
+    if (this.#length + count > this.#bytes.length) this.#grow(count);
+    return this.#bytes;
+  }
+
+  /** Counts `count` bytes, written into what `reserve` gave, as written. */
+  advance(count: number): void {
+    this.#length += count;
+  }
+
   /** What was written. **Borrowed** until the next write or `reset()`. */
   view(): Buffer {
     return this.#bytes.subarray(0, this.#length);

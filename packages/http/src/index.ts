@@ -16,3 +16,7 @@ export { DEFAULT_HTTP1_LIMITS } from "./limits.js";
 export { createRequestParser } from "./request-parser.js";
 export { parseRequestTarget, type RequestTarget } from "./request-target.js";
 export { createResponseParser } from "./response-parser.js";
+export type * from "./http2/contract.js";
+export { Http2ErrorCode, http2ErrorName } from "./http2/error-codes.js";
+export { DEFAULT_HTTP2_LIMITS } from "./http2/limits.js";
+export { createClientSession, createServerSession } from "./http2/session.js";

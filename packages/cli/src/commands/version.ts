@@ -1,4 +1,4 @@
-import { MeshError } from "@tulle/base";
+import { MeshError, VERSION } from "@tulle/base";
 import type { Command } from "commander";
 
 import type { CliContext } from "../context.js";
@@ -29,8 +29,7 @@ export function registerVersion(program: Command, context: CliContext): void {
 }
 
 async function version(options: VersionOptions, context: CliContext): Promise<void> {
-  const { ownVersion } = await import("../resources/own-version.js");
-  const own = ownVersion();
+  const own = VERSION;
   const server = options.client === true ? undefined : await serverVersion(options, context);
   if (isStructured(options.output)) {
     const versions = {

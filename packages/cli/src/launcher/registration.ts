@@ -20,6 +20,13 @@ export function registrationOf(
     options.healthPath === undefined
       ? { TCP: `127.0.0.1:${appPort}` }
       : { HTTP: `http://127.0.0.1:${appPort}${options.healthPath}` };
+  const common = {
+    Interval: options.healthInterval,
+    Timeout: "2s",
+    // Both were seen listening: the instance gets traffic at once, not after the first check.
+    Status: "passing",
+    DeregisterCriticalServiceAfter: DEREGISTER_AFTER,
+  } as const;
   return {
     ID: instanceId,
     Name: service,
@@ -35,16 +42,20 @@ export function registrationOf(
       ...(servicePort === undefined ? {} : { "tulle-service-port": String(servicePort) }),
     },
     ...(mesh === undefined ? {} : { TaggedAddresses: { mesh: { Address: mesh.host, Port: mesh.port } } }),
-    Check: {
-      CheckID: `service:${instanceId}`,
-      Name: `${service} answers`,
-      ...check,
-      Interval: options.healthInterval,
-      Timeout: "2s",
-      // The application was seen listening: it gets traffic at once, not after the first check.
-      Status: "passing",
-      DeregisterCriticalServiceAfter: DEREGISTER_AFTER,
-    },
+    Checks: [
+      { ...common, CheckID: `service:${instanceId}`, Name: `${service} answers`, ...check },
+      // Callers reach the application through its sidecar only: without that it is as good as gone.
+      ...(mesh === undefined
+        ? []
+        : [
+            {
+              ...common,
+              CheckID: `sidecar:${instanceId}`,
+              Name: `the sidecar of ${service} takes connections`,
+              TCP: mesh.host.includes(":") ? `[${mesh.host}]:${mesh.port}` : `${mesh.host}:${mesh.port}`,
+            },
+          ]),
+    ],
   };
 }
 

@@ -1,3 +1,4 @@
+import { parseDuration } from "@tulle/base";
 import { InvalidArgumentError, Option, type Command } from "commander";
 
 import type { CliContext } from "../context.js";
@@ -57,7 +58,11 @@ export function addWorkloadOptions(
       .argParser(parsePort)
       .default(value, value === 0 ? "a free one" : String(value));
   command
-    .requiredOption("--service <name>", "service that this workload is an instance of")
+    .addOption(
+      new Option("--service <name>", "service that this workload is an instance of")
+        .argParser(parseServiceName)
+        .makeOptionMandatory(),
+    )
     .addOption(
       new Option("--port <port>", "port the application listens on; 0 picks one and sets $PORT").argParser(
         parsePort,
@@ -87,7 +92,11 @@ export function addWorkloadOptions(
       new Option("--protocol <protocol>", "what the service speaks").choices(PROTOCOLS).default("http"),
     )
     .option("--health-path <path>", "check health by GET of this path (default: by connecting)")
-    .option("--health-interval <duration>", "time between health checks", "1s")
+    .addOption(
+      new Option("--health-interval <duration>", "time between health checks")
+        .argParser(checkDuration)
+        .default("1s"),
+    )
     .option(
       "--state-dir <dir>",
       "where identity and last configuration are kept (default: $XDG_STATE_HOME/tulle/…)",
@@ -100,21 +109,31 @@ export function addWorkloadOptions(
     .addOption(port("--metrics-port <port>", "Prometheus metrics", ports.metrics))
     .addOption(port("--readiness-port <port>", "/healthz/ready", ports.readiness))
     .option("--access-log <sink>", '"stdout", "off" or a file', "off")
-    .option("--drain <duration>", "how long requests under way may take at the end", "5s")
+    .addOption(
+      new Option("--drain <duration>", "how long requests under way may take at the end")
+        .argParser(checkDuration)
+        .default("5s"),
+    )
     .addOption(new Option("--log-level <level>").choices(["debug", "info", "warn", "error"]).default("warn"))
     .addOption(serverOption(context));
   for (const option of readyOptions()) command.addOption(option);
+  // What only several options together show. Said here, as commander says what it finds itself.
+  command.hook("preAction", (_program, action) => {
+    const { port: appPort, servicePort } = action.opts<WorkloadOptions>();
+    if (servicePort !== undefined && appPort === undefined) {
+      action.error("error: --service-port needs --port: say where the application listens");
+    }
+  });
   return command;
 }
 
-/** Refuses what cannot be: checked once all options are known. */
-export function checkWorkloadOptions(options: WorkloadOptions): void {
-  if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(options.service)) {
-    throw new InvalidArgumentError(
-      `--service ${JSON.stringify(options.service)}: expected up to 63 lower-case letters, digits and "-".`,
-    );
-  }
-  if (options.servicePort !== undefined && options.port === undefined) {
-    throw new InvalidArgumentError("--service-port needs --port: say where the application listens.");
-  }
+function parseServiceName(text: string): string {
+  if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
+  throw new InvalidArgumentError('expected up to 63 lower-case letters, digits and "-".');
+}
+
+/** Durations stay text: the registry reads them itself. */
+function checkDuration(text: string): string {
+  if (parseDuration(text) !== undefined) return text;
+  throw new InvalidArgumentError('expected a duration such as "5s" or "500ms".');
 }

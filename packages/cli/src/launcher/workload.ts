@@ -8,8 +8,9 @@ import { stateDirectory } from "../state-directory.js";
 import type { Companion } from "./companion.js";
 import { freePort } from "./free-port.js";
 import { joinMesh } from "./join-mesh.js";
+import { nodeFetch } from "./node-fetch.js";
 import { deregister, keepRegistered, registrationOf } from "./registration.js";
-import { checkWorkloadOptions, type WorkloadOptions } from "./workload-options.js";
+import type { WorkloadOptions } from "./workload-options.js";
 
 /**
  * Between deregistering and draining: the removal has reached every proxy long before (a push takes milliseconds),
@@ -50,9 +51,8 @@ export class Workload {
 
   /** Joins the mesh and starts the companion; resolves when it can serve. */
   static async start(options: WorkloadOptions, context: CliContext): Promise<Workload> {
-    checkWorkloadOptions(options);
     const logger = cliLogger(context, options.logLevel);
-    const client = createClient({ server: options.server });
+    const client = createClient({ server: options.server, fetch: nodeFetch });
     const appPort = options.port === 0 ? await freePort() : options.port;
     const instanceId = options.instanceId ?? defaultInstanceId(options, context);
     const directory =

@@ -1,10 +1,6 @@
 import { expect, test } from "vitest";
 
-import {
-  compileAccessLogFormat,
-  ISTIO_ACCESS_LOG_FORMAT,
-  type AccessLogEntry,
-} from "./access-log-format.js";
+import { compileAccessLogFormat, ISTIO_ACCESS_LOG_FORMAT, type AccessLogEntry } from "./access-log-format.js";
 
 const entry: AccessLogEntry = {
   startTimeMs: Date.UTC(2026, 0, 2, 3, 4, 5, 678),
@@ -44,7 +40,9 @@ test("compileAccessLogFormat prints Istio's default line", () => {
 });
 
 test("compileAccessLogFormat takes the alternative header, cuts lengths and prints - for what it does not know", () => {
-  const line = compileAccessLogFormat("%REQ(A?USER-AGENT)% %REQ(:PATH):4% %REQ_WITHOUT_QUERY(:PATH)% %NEW_THING(x)% 100%");
+  const line = compileAccessLogFormat(
+    "%REQ(A?USER-AGENT)% %REQ(:PATH):4% %REQ_WITHOUT_QUERY(:PATH)% %NEW_THING(x)% 100%",
+  );
   expect(line(entry)).toBe("curl/8 /rev /reviews - 100%");
 });
 

@@ -86,6 +86,8 @@ const PSEUDO: ReadonlyMap<string, (entry: AccessLogEntry) => string> = new Map<
   [":path", (e) => e.path],
   [":authority", (e) => e.authority],
   [":scheme", (e) => e.scheme],
+  // The proxy may have made it: then it is not among the fields received.
+  ["x-request-id", (e) => e.requestId],
 ]);
 
 /**

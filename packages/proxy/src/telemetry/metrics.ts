@@ -150,11 +150,16 @@ export class MetricsRegistry {
     }
   }
 
-  #family<T extends Instrument>(name: string, help: string, type: Described["type"], create: () => T): Family<T> {
+  #family<T extends Instrument>(
+    name: string,
+    help: string,
+    type: Described["type"],
+    create: () => T,
+  ): Family<T> {
     const known = this.#metrics.get(name);
     if (known !== undefined) return known.family as unknown as Family<T>;
     const family = new InstrumentFamily(create, this.#maxSeries, () => this.#overflows.inc());
-    this.#metrics.set(name, { name, help, type, family: family as unknown as InstrumentFamily<Instrument> });
+    this.#metrics.set(name, { name, help, type, family });
     return family;
   }
 }

@@ -1,0 +1,152 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { Clock, Logger, LogLevel } from "@tulle/base";
+import type { LoadTable, SnapshotSource } from "@tulle/engine";
+
+import type { ListenAddress } from "../options.js";
+import type { MetricsRegistry } from "../telemetry/metrics.js";
+import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "../telemetry/prometheus-text.js";
+import type { WorkloadTls } from "../tls/workload-tls.js";
+import type { AdsStatus } from "../xds/ads-client.js";
+import { certs } from "./certs.js";
+import { clustersJson, clustersText } from "./clusters.js";
+import { configDump } from "./config-dump.js";
+import { json, text, type Endpoint, type Reply } from "./http-endpoints.js";
+import { statsJson, statsText } from "./stats.js";
+
+/** Envoy's server states. */
+export type ServerState = "PRE_INITIALIZING" | "LIVE" | "DRAINING";
+
+/** What the admin interface shows and may do. */
+export interface AdminContext {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
+  readonly configuration: SnapshotSource;
+  readonly load: LoadTable;
+  readonly tls: WorkloadTls;
+  readonly version: string;
+  readonly startedAtMs: number;
+  node(): JsonObject;
+  state(): ServerState;
+  ads(): AdsStatus;
+  listeners(): readonly {
+    readonly name: string;
+    readonly address: ListenAddress;
+    readonly connections: number;
+  }[];
+  drain(): void;
+  quit(): void;
+}
+
+const LEVELS: ReadonlySet<string> = new Set(["debug", "info", "warn", "error"]);
+
+/** Envoy's admin endpoints, as far as they make sense here. */
+export function adminEndpoints(context: AdminContext): readonly Endpoint[] {
+  const { configuration, load, metrics } = context;
+  const endpoints: Endpoint[] = [
+    get("/ready", "200 when this sidecar serves", () => ready(context)),
+    get("/server_info", "version, state and node", () => json(serverInfo(context))),
+    get("/clusters", "clusters and their endpoints; ?format=json", (query) =>
+      isJson(query)
+        ? json(clustersJson(configuration.current, load))
+        : text(clustersText(configuration.current, load)),
+    ),
+    get("/listeners", "listening addresses; ?format=json", (query) => listeners(context, isJson(query))),
+    get(
+      "/config_dump",
+      "configuration in force; ?include_eds, ?resource=dynamic_active_clusters",
+      async (query) =>
+        json(
+          await configDump(context.node(), configuration.resources(), {
+            includeEndpoints: query.has("include_eds"),
+            resource: query.get("resource") ?? "",
+          }),
+        ),
+    ),
+    get("/certs", "the workload's certificate", () => json(certs(context.tls.svid, context.clock.now()))),
+    get("/stats", "metrics; ?filter=substring, ?format=json|prometheus", (query) => stats(metrics, query)),
+    get("/memory", "memory of this process, bytes", () => json(process.memoryUsage())),
+    metricsEndpoint("/stats/prometheus", metrics),
+    post("/logging", "?level=debug|info|warn|error", (query) =>
+      setLevel(context.logger, query.get("level") ?? ""),
+    ),
+    post("/drain_listeners", "finish what is under way and take no more inbound connections", () => {
+      context.drain();
+      return text("OK\n");
+    }),
+    post("/quitquitquit", "end this sidecar", () => {
+      context.quit();
+      return text("OK\n");
+    }),
+  ];
+  const help = endpoints
+    .map((each) => `${each.path}${each.method === "POST" ? " (POST)" : ""}: ${each.help}\n`)
+    .join("");
+  return [...endpoints, get("/help", "this list", () => text(help)), get("/", "this list", () => text(help))];
+}
+
+/** Metrics in Prometheus' text format under `path`. */
+export function metricsEndpoint(path: string, metrics: MetricsRegistry): Endpoint {
+  return get(path, "metrics in Prometheus' text format", () => prometheus(metrics));
+}
+
+function get(path: string, help: string, handle: Endpoint["handle"]): Endpoint {
+  return { path, method: "GET", help, handle };
+}
+
+function post(path: string, help: string, handle: Endpoint["handle"]): Endpoint {
+  return { path, method: "POST", help, handle };
+}
+
+function isJson(query: URLSearchParams): boolean {
+  return query.get("format") === "json";
+}
+
+function prometheus(metrics: MetricsRegistry): Reply {
+  return { status: 200, contentType: PROMETHEUS_CONTENT_TYPE, body: prometheusText(metrics) };
+}
+
+function ready(context: AdminContext): Reply {
+  const state = context.state();
+  return text(`${state}\n`, state === "LIVE" ? 200 : 503);
+}
+
+function stats(metrics: MetricsRegistry, query: URLSearchParams): Reply {
+  const filter = query.get("filter") ?? "";
+  const format = query.get("format");
+  if (format === "prometheus") return prometheus(metrics);
+  return format === "json" ? json(statsJson(metrics, filter)) : text(statsText(metrics, filter));
+}
+
+function serverInfo(context: AdminContext): unknown {
+  const uptimeSeconds = Math.floor((context.clock.now() - context.startedAtMs) / 1000);
+  const { connected, lastError, types } = context.ads();
+  return {
+    version: `tulle/${context.version}`,
+    state: context.state(),
+    uptime_current_epoch: `${uptimeSeconds}s`,
+    uptime_all_epochs: `${uptimeSeconds}s`,
+    node: context.node(),
+    control_plane: { connected, last_error: lastError, types: Object.fromEntries(types) },
+  };
+}
+
+function listeners(context: AdminContext, asJson: boolean): Reply {
+  const all = context.listeners();
+  if (!asJson)
+    return text(all.map(({ name, address }) => `${name}::${address.host}:${address.port}\n`).join(""));
+  return json({
+    listener_statuses: all.map(({ name, address, connections }) => ({
+      name,
+      local_address: { socket_address: { address: address.host, port_value: address.port } },
+      connections,
+    })),
+  });
+}
+
+function setLevel(logger: Logger, level: string): Reply {
+  if (level === "") return text(`level: ${logger.level}\n`);
+  if (!LEVELS.has(level)) return text(`unknown level; one of ${[...LEVELS].join(", ")}\n`, 400);
+  logger.setLevel(level as LogLevel);
+  return text(`level: ${logger.level}\n`);
+}

@@ -1,0 +1,135 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { isIP } from "node:net";
+
+import { MeshError, systemErrorCode, type Logger } from "@tulle/base";
+
+import type { ListenAddress } from "../options.js";
+
+export interface Reply {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** One path of a local HTTP server. */
+export interface Endpoint {
+  readonly path: string;
+  /** POST for everything that changes something. */
+  readonly method: "GET" | "POST";
+  /** One line for `/help`. */
+  readonly help: string;
+  handle(query: URLSearchParams): Reply | Promise<Reply>;
+}
+
+export interface HttpEndpointsOptions {
+  /** For messages: `admin`. */
+  readonly name: string;
+  readonly host: string;
+  /** 0 = a free one. */
+  readonly port: number;
+  readonly endpoints: readonly Endpoint[];
+  readonly logger: Logger;
+}
+
+export interface LocalHttpServer {
+  readonly address: ListenAddress;
+  close(): void;
+}
+
+const MAX_CONNECTIONS = 128;
+
+export function text(body: string, status = 200): Reply {
+  return { status, contentType: "text/plain; charset=utf-8", body };
+}
+
+export function json(value: unknown, status = 200): Reply {
+  return { status, contentType: "application/json", body: `${JSON.stringify(value, null, 2)}\n` };
+}
+
+/**
+ * A small HTTP server for people and scrapers on this machine. Bound to loopback it answers only requests whose Host is
+ * this machine: a web page that rebinds a name to 127.0.0.1 gets 403 (RELIABILITY ADM-01), and so does any POST that
+ * comes from a web page.
+ */
+export function serveEndpoints(options: HttpEndpointsOptions): Promise<LocalHttpServer> {
+  const { name, host, port, logger } = options;
+  const endpoints = new Map(options.endpoints.map((endpoint) => [endpoint.path, endpoint]));
+  const server = createServer((request, response) => {
+    answer(request, response).catch((thrown: unknown) => {
+      logger.error("admin request failed", { path: request.url, error: thrown });
+      send(response, text("unexpected failure; see the sidecar's log\n", 500));
+    });
+  });
+  server.maxConnections = MAX_CONNECTIONS;
+  const checksHost = isLoopback(host);
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // Nothing here reads a body; what comes is discarded.
+    request.resume();
+    if (checksHost && !namesThisMachine(request.headers.host ?? "")) {
+      send(response, text("this server answers requests to this machine's own name only\n", 403));
+      return;
+    }
+    const url = new URL(request.url ?? "/", "http://localhost");
+    const endpoint = endpoints.get(url.pathname);
+    if (endpoint === undefined) {
+      send(response, text("no such path; see /help\n", 404));
+      return;
+    }
+    const method = request.method === "HEAD" ? "GET" : request.method;
+    if (method !== endpoint.method) {
+      response.setHeader("allow", endpoint.method);
+      send(
+        response,
+        text(`use ${endpoint.method}, as in: curl -X ${endpoint.method} …${endpoint.path}\n`, 405),
+      );
+      return;
+    }
+    if (method === "POST" && request.headers.origin !== undefined) {
+      send(response, text("requests of web pages may not change anything here\n", 403));
+      return;
+    }
+    send(response, await endpoint.handle(url.searchParams));
+  }
+
+  return new Promise((resolve, reject) => {
+    const onError = (error: Error): void => {
+      const message = `the ${name} server cannot listen on ${host}:${port} (${systemErrorCode(error) ?? error.message}); choose another port or stop what uses it`;
+      reject(new MeshError("unavailable", "PROXY_LISTEN_FAILED", message, { cause: error }));
+    };
+    server.once("error", onError);
+    server.listen({ host, port }, () => {
+      server.removeListener("error", onError);
+      server.on("error", (error) => logger.warn(`${name} server`, { error }));
+      const address = server.address();
+      const bound = typeof address === "object" && address !== null ? address : { address: host, port };
+      resolve({
+        address: { host: bound.address, port: bound.port },
+        close: () => {
+          server.close();
+          server.closeAllConnections();
+        },
+      });
+    });
+  });
+}
+
+function send(response: ServerResponse, reply: Reply): void {
+  if (response.headersSent) return;
+  response.writeHead(reply.status, {
+    "content-type": reply.contentType,
+    "cache-control": "no-cache, max-age=0",
+    "x-content-type-options": "nosniff",
+  });
+  response.end(reply.body);
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
+}
+
+/** Whether a Host header is `localhost` or an IP address: names are what a DNS rebinding attack needs. */
+function namesThisMachine(host: string): boolean {
+  const name = host.startsWith("[") ? host.slice(1, host.indexOf("]")) : host.replace(/:\d+$/, "");
+  return name === "localhost" || isIP(name) !== 0;
+}

@@ -1,0 +1,139 @@
+import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+
+import { eventually, FakeClock } from "@tulle/testkit";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
+import { FlushQueue } from "./flush-queue.js";
+import { HEADER_TIMEOUT_MS, Http1ServerConnection, IDLE_TIMEOUT_MS } from "./http1-server-connection.js";
+import { TimerWheel } from "./timer-wheel.js";
+
+const source: RequestSource = {
+  direction: "outbound",
+  fixedAuthority: "",
+  localAddress: "",
+  remoteAddress: "",
+  isOwnAddress: () => false,
+  peerSpiffeId: "",
+  forwardedClientCert: "",
+  serverName: "",
+  peerOf: () => undefined,
+  chain: () => undefined,
+  closing: false,
+};
+
+let clock: FakeClock;
+let server: Server;
+let client: Socket;
+let received: string;
+let ended: boolean;
+let connection: Http1ServerConnection | undefined;
+let downstream: DownstreamStream | undefined;
+let events: string[];
+
+beforeEach(async () => {
+  clock = new FakeClock();
+  received = "";
+  ended = false;
+  events = [];
+  const handler: RequestHandler = {
+    onRequestHead: (head) => void events.push(`head ${head.target}`),
+    onRequestBody: (_chunk, start, end) => void events.push(`body ${end - start}`),
+    onRequestEnd: () => void events.push("end"),
+    onDownstreamDrain: () => undefined,
+    onDownstreamClose: () => void events.push("close"),
+    onDownstreamError: (error) => void events.push(`error ${error.code}`),
+  };
+  server = createServer({ allowHalfOpen: true }, (socket) => {
+    connection = new Http1ServerConnection(socket, source, {
+      queue: new FlushQueue(),
+      coarseWheel: new TimerWheel(clock, 500),
+      createExchange: (given) => {
+        downstream = given;
+        return handler;
+      },
+      onCodecError: ({ message }) => message,
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  client = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  client.on("data", (chunk: Buffer) => {
+    received += chunk.toString();
+  });
+  client.on("end", () => {
+    ended = true;
+  });
+  client.on("error", () => undefined);
+  await eventually(() => connection);
+});
+
+afterEach(() => {
+  client.destroy();
+  server.close();
+  connection = undefined;
+});
+
+test("a head that does not arrive in time is answered with 408, whatever trickles in meanwhile", async () => {
+  client.write("GET / HTTP/1.1\r\n");
+  await eventually(() => connection?.busy);
+  await clock.advance(HEADER_TIMEOUT_MS - 1000);
+  client.write("X: y\r\n");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(received).toBe("");
+  await clock.advance(2000);
+  await eventually(() => ended);
+  expect(received).toMatch(/^HTTP\/1\.1 408/);
+  expect(events).toEqual([]);
+});
+
+test("an idle connection is closed after an hour", async () => {
+  await clock.advance(IDLE_TIMEOUT_MS - 1000);
+  expect(ended).toBe(false);
+  await clock.advance(2000);
+  await eventually(() => ended);
+  expect(received).toBe("");
+});
+
+test("an exchange may take as long as it likes", async () => {
+  client.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+  await eventually(() => events.includes("end"));
+  await clock.advance(2 * IDLE_TIMEOUT_MS);
+  expect(ended).toBe(false);
+  downstream?.writeHead(204, "No Content", [], false, 0);
+  downstream?.writeEnd([]);
+  await eventually(() => received.startsWith("HTTP/1.1 204"));
+});
+
+test("a pipelined request waits until the one before is answered", async () => {
+  client.write("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+  await eventually(() => events.includes("end"));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(events).toEqual(["head /1", "end"]);
+  downstream?.writeHead(200, "OK", ["content-length", "0"], true, 0);
+  downstream?.writeEnd([]);
+  await eventually(() => events.includes("head /2"));
+});
+
+test("a draining connection closes after its exchange and says so", async () => {
+  client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  await eventually(() => events.includes("end"));
+  connection?.drain(1000);
+  downstream?.writeHead(200, "OK", ["content-length", "0"], true, 0);
+  downstream?.writeEnd([]);
+  await eventually(() => ended);
+  expect(received).toContain("connection: close");
+});
+
+test("a client that ends its side in mid-exchange counts as gone", async () => {
+  client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  await eventually(() => events.includes("end"));
+  client.end();
+  await eventually(() => events.includes("close"));
+});
+
+test("a malformed body is reported once and the connection ends", async () => {
+  client.write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nZ\r\n");
+  await eventually(() => events.includes("error HTTP_BAD_CHUNK_SIZE"));
+  await eventually(() => ended);
+  expect(events.filter((event) => event.startsWith("error"))).toHaveLength(1);
+});

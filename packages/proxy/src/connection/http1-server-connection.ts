@@ -1,0 +1,321 @@
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+
+import {
+  createRequestParser,
+  writeLastChunk,
+  writeResponseHead,
+  type HeaderList,
+  type Http1Error,
+  type Http1Handler,
+  type Http1Parser,
+  type RequestHead,
+} from "@tulle/http";
+
+import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
+import type { FlushQueue } from "./flush-queue.js";
+import { SocketWriter } from "./socket-writer.js";
+import type { TimerWheel, WheelTimer } from "./timer-wheel.js";
+
+/** A request head must be complete so long after its first byte. */
+export const HEADER_TIMEOUT_MS = 10_000;
+/** A connection without a request is closed after. */
+export const IDLE_TIMEOUT_MS = 3_600_000;
+/** How long a closing connection still reads and discards, so that the peer sees our last response. */
+const LINGER_MS = 1000;
+/** Pipelined requests answered in one turn before others get theirs. */
+const MAX_EXCHANGES_PER_TURN = 16;
+
+/** What a server connection needs of its proxy. */
+export interface ServerConnectionContext {
+  readonly queue: FlushQueue;
+  readonly coarseWheel: TimerWheel;
+  /** Makes the exchange that serves this connection's requests, one after the other. */
+  createExchange(downstream: DownstreamStream, source: RequestSource): RequestHandler;
+  /** A message was refused by the codec; for counters and logs. Returns the body of the answer. */
+  onCodecError(error: Http1Error, source: RequestSource): string;
+}
+
+const enum Phase {
+  /** Between two requests. */
+  IDLE,
+  /** Bytes of a request's head have arrived. */
+  HEAD,
+  EXCHANGE,
+  /** The last response is out; what arrives is discarded. */
+  LINGER,
+  CLOSED,
+}
+
+/**
+ * An HTTP/1 connection from a client: one exchange at a time, pipelined requests wait in the socket. Responses of a
+ * turn leave in one write.
+ */
+export class Http1ServerConnection implements DownstreamStream, Http1Handler<RequestHead> {
+  readonly #socket: Socket;
+  readonly #source: RequestSource;
+  readonly #context: ServerConnectionContext;
+  readonly #writer: SocketWriter;
+  readonly #parser: Http1Parser;
+  readonly #exchange: RequestHandler;
+  readonly #timer: WheelTimer;
+  #phase: Phase = Phase.IDLE;
+  #head: RequestHead | undefined;
+  #requestDone = false;
+  #responseDone = false;
+  #chunked = false;
+  #closeAfter = false;
+  #bodyPaused = false;
+  /** While draining: how long the connection may be idle before it closes; -1 = not draining. */
+  #drainIdleMs = -1;
+  #executing = false;
+  /** Pipelined bytes that came before their turn. The socket stands still while there are any. */
+  #rest: Buffer | undefined;
+
+  constructor(socket: Socket, source: RequestSource, context: ServerConnectionContext) {
+    this.#socket = socket;
+    this.#source = source;
+    this.#context = context;
+    this.#writer = new SocketWriter(socket, context.queue);
+    this.#parser = createRequestParser(this);
+    this.#exchange = context.createExchange(this, source);
+    this.#timer = context.coarseWheel.timer(() => this.#onTimer());
+    this.#timer.arm(IDLE_TIMEOUT_MS);
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("drain", () => {
+      if (this.#phase === Phase.EXCHANGE) this.#exchange.onDownstreamDrain();
+    });
+    socket.on("end", () => this.#onEndOfStream());
+    // The reason is of no use to anybody: 'close' follows and ends the exchange.
+    socket.on("error", () => undefined);
+    socket.on("close", () => this.#onClose());
+  }
+
+  /** Whether an exchange is under way. */
+  get busy(): boolean {
+    return this.#phase === Phase.HEAD || this.#phase === Phase.EXCHANGE;
+  }
+
+  /** Closes after the exchange under way, or, without one, when `idleMs` have passed without a request. */
+  drain(idleMs: number): void {
+    this.#drainIdleMs = idleMs;
+    if (this.#phase === Phase.IDLE) this.#timer.arm(idleMs);
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  // DownstreamStream
+
+  writeInterim(status: number, reason: string, headers: HeaderList): void {
+    if (this.#head?.minorVersion !== 1) return;
+    writeResponseHead(this.#writer.sink, status, reason, headers);
+    this.#writer.commit();
+  }
+
+  writeHead(
+    status: number,
+    reason: string,
+    headers: HeaderList,
+    hasBody: boolean,
+    contentLength: number,
+  ): void {
+    const minorVersion = this.#head?.minorVersion ?? 1;
+    if (this.#head?.keepAlive !== true || this.#source.closing || this.#drainIdleMs >= 0)
+      this.#closeAfter = true;
+    this.#chunked = false;
+    if (hasBody && contentLength < 0) {
+      if (minorVersion === 1) {
+        this.#chunked = true;
+        headers.push("transfer-encoding", "chunked");
+      } else {
+        this.#closeAfter = true;
+      }
+    }
+    if (this.#closeAfter) headers.push("connection", "close");
+    else if (minorVersion === 0) headers.push("connection", "keep-alive");
+    writeResponseHead(this.#writer.sink, status, reason, headers);
+    this.#writer.commit();
+  }
+
+  writeBody(chunk: Buffer, start: number, end: number): boolean {
+    return this.#writer.writeBody(chunk, start, end, this.#chunked);
+  }
+
+  writeEnd(trailers: HeaderList): void {
+    if (this.#chunked) {
+      writeLastChunk(this.#writer.sink, trailers);
+      this.#writer.commit();
+    }
+    this.#responseDone = true;
+    // An answer before the end of the request: what is still coming cannot be told from a next request.
+    if (!this.#requestDone && !this.#executing) this.#linger();
+    else if (this.#requestDone) this.#endExchange();
+  }
+
+  reset(): void {
+    // With TCP's reset even a client that reads until the connection closes sees that the response is cut.
+    if (this.#socket instanceof TLSSocket) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
+  }
+
+  pauseRequest(): void {
+    if (this.#requestDone) return;
+    this.#bodyPaused = true;
+    this.#socket.pause();
+  }
+
+  resumeRequest(): void {
+    if (!this.#bodyPaused) return;
+    this.#bodyPaused = false;
+    if (this.#rest === undefined) this.#socket.resume();
+  }
+
+  // Http1Handler
+
+  onHead(head: RequestHead): void {
+    this.#phase = Phase.EXCHANGE;
+    this.#timer.disarm();
+    this.#head = head;
+    this.#requestDone = false;
+    this.#responseDone = false;
+    this.#closeAfter = false;
+    this.#exchange.onRequestHead(head);
+  }
+
+  onBody(chunk: Buffer, start: number, end: number): void {
+    if (!this.#responseDone) this.#exchange.onRequestBody(chunk, start, end);
+  }
+
+  onEnd(trailers: HeaderList): void {
+    this.#requestDone = true;
+    if (this.#responseDone) this.#endExchange();
+    else {
+      this.#exchange.onRequestEnd(trailers);
+    }
+    // Most often the response is still to come, and what is pipelined behind must wait for it; #feed decides.
+    this.#parser.pause();
+  }
+
+  // Socket
+
+  #onData(chunk: Buffer): void {
+    if (this.#phase === Phase.LINGER || this.#phase === Phase.CLOSED) return;
+    if (this.#phase === Phase.EXCHANGE && this.#requestDone) {
+      this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
+      this.#socket.pause();
+      return;
+    }
+    this.#feed(chunk);
+  }
+
+  #feed(chunk: Buffer): void {
+    let at = 0;
+    this.#executing = true;
+    for (let exchanges = 0; ; exchanges++) {
+      at += this.#parser.execute(chunk, at, chunk.length);
+      if (this.#parser.error !== undefined || at >= chunk.length) break;
+      if (this.#phase !== Phase.IDLE && this.#phase !== Phase.HEAD) break;
+      if (exchanges >= MAX_EXCHANGES_PER_TURN) {
+        setImmediate(() => this.#feedRest());
+        break;
+      }
+    }
+    this.#executing = false;
+    if (this.#phase === Phase.LINGER || this.#phase === Phase.CLOSED) return;
+    if (this.#parser.error !== undefined) {
+      this.#onCodecError(this.#parser.error);
+      return;
+    }
+    if (at < chunk.length) {
+      this.#rest = chunk.subarray(at);
+      this.#socket.pause();
+    } else if (this.#phase === Phase.IDLE && !this.#parser.idle) {
+      this.#phase = Phase.HEAD;
+      this.#timer.arm(HEADER_TIMEOUT_MS);
+    } else if (this.#responseDone && !this.#requestDone && this.#phase === Phase.EXCHANGE) {
+      this.#linger();
+    }
+  }
+
+  #feedRest(): void {
+    const rest = this.#rest;
+    if (rest === undefined || this.#phase !== Phase.IDLE) return;
+    this.#rest = undefined;
+    this.#feed(rest);
+    if (this.#rest === undefined && !this.#bodyPaused) this.#socket.resume();
+  }
+
+  /** Request and response are complete. */
+  #endExchange(): void {
+    if (this.#closeAfter) {
+      this.#linger();
+      return;
+    }
+    this.#phase = Phase.IDLE;
+    this.#head = undefined;
+    this.#bodyPaused = false;
+    if (this.#rest === undefined)
+      this.#timer.arm(this.#drainIdleMs >= 0 ? this.#drainIdleMs : IDLE_TIMEOUT_MS);
+    // Inside the parser the loop of #feed goes on by itself.
+    else if (!this.#executing) setImmediate(() => this.#feedRest());
+    if (!this.#executing && this.#rest === undefined && this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  #onCodecError(error: Http1Error): void {
+    const body = this.#context.onCodecError(error, this.#source);
+    if (this.#phase === Phase.EXCHANGE) {
+      this.#closeAfter = true;
+      this.#exchange.onDownstreamError(error);
+      if (this.#phase === Phase.EXCHANGE) this.#linger();
+      return;
+    }
+    this.#head = undefined;
+    this.#writeAndLinger(error.status, body);
+  }
+
+  #writeAndLinger(status: number, body: string): void {
+    const bytes = Buffer.from(body, "latin1");
+    this.writeHead(
+      status,
+      "",
+      ["content-length", String(bytes.length), "content-type", "text/plain"],
+      true,
+      bytes.length,
+    );
+    this.#writer.writeBody(bytes, 0, bytes.length, false);
+    this.#linger();
+  }
+
+  /** Ends our side and reads on for a moment: closing with unread bytes would reset what we just sent. */
+  #linger(): void {
+    if (this.#phase === Phase.LINGER || this.#phase === Phase.CLOSED) return;
+    this.#phase = Phase.LINGER;
+    this.#rest = undefined;
+    this.#writer.flush();
+    this.#socket.end();
+    this.#socket.resume();
+    this.#timer.arm(LINGER_MS);
+  }
+
+  #onTimer(): void {
+    if (this.#phase === Phase.HEAD) this.#writeAndLinger(408, "the request's head did not arrive in time\n");
+    else if (this.#phase === Phase.IDLE) this.#linger();
+    else this.#socket.destroy();
+  }
+
+  #onEndOfStream(): void {
+    // A client that ends its side in mid-exchange has gone, as with Envoy and nginx.
+    if (this.#phase === Phase.EXCHANGE || this.#phase === Phase.LINGER) this.#socket.destroy();
+    else this.#linger();
+  }
+
+  #onClose(): void {
+    const inExchange = this.#phase === Phase.EXCHANGE && !this.#responseDone;
+    this.#phase = Phase.CLOSED;
+    this.#timer.disarm();
+    this.#rest = undefined;
+    if (inExchange) this.#exchange.onDownstreamClose();
+  }
+}

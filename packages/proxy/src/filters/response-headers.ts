@@ -1,0 +1,49 @@
+import type { HeaderMutation } from "@tulle/engine";
+import { connectionOptions, lowerName, type HeaderList } from "@tulle/http";
+
+import { Disposition, dispositionOf } from "./header-disposition.js";
+import { applyHeaderMutations } from "./header-mutations.js";
+
+/**
+ * The fields of the response that goes downstream: spelling and order as received. `serviceTimeMs` < 0 leaves
+ * `x-envoy-upstream-service-time` as it is (interim responses).
+ */
+export function downstreamResponseHeaders(
+  received: HeaderList,
+  serviceTimeMs: number,
+  mutations: readonly HeaderMutation[],
+): HeaderList {
+  const out: HeaderList = [];
+  let named: readonly string[] | undefined;
+  for (let i = 0; i < received.length; i += 2) {
+    const field = received[i] as string;
+    const name = lowerName(field);
+    switch (dispositionOf(name)) {
+      case Disposition.DROP:
+        if (name === "connection") named ??= connectionOptions(received);
+        continue;
+      case Disposition.PEER_METADATA:
+        continue;
+      case Disposition.SERVICE_TIME:
+        if (serviceTimeMs >= 0) continue;
+        break;
+      default:
+    }
+    out.push(field, received[i + 1] as string);
+  }
+  if (named !== undefined && named.length > 0) dropNamed(out, named);
+  if (serviceTimeMs >= 0) out.push("x-envoy-upstream-service-time", String(serviceTimeMs));
+  if (mutations.length > 0) applyHeaderMutations(out, mutations);
+  return out;
+}
+
+function dropNamed(headers: HeaderList, named: readonly string[]): void {
+  let to = 0;
+  for (let from = 0; from < headers.length; from += 2) {
+    if (named.includes(lowerName(headers[from] as string))) continue;
+    headers[to] = headers[from] as string;
+    headers[to + 1] = headers[from + 1] as string;
+    to += 2;
+  }
+  headers.length = to;
+}

@@ -1,0 +1,36 @@
+import type { Outcome } from "@tulle/engine";
+import { getHeader, type HeaderList } from "@tulle/http";
+
+import type { Failure } from "../rescue.js";
+
+/**
+ * Field of a 503 by which the sidecar of an instance tells the caller's sidecar that its application did not answer,
+ * and whether the application can have seen the request: `unsent` or `sent`. The caller's sidecar then decides as if
+ * it had called the application itself. Only between sidecars over mutual TLS: neither side takes it from, or gives it
+ * to, an application.
+ */
+export const UPSTREAM_FAILURE_HEADER = "x-tulle-upstream-failure";
+
+const TOLD: Partial<Record<Failure, "unsent" | "sent">> = {
+  "connect-failure": "unsent",
+  "connect-timeout": "unsent",
+  "no-healthy-upstream": "unsent",
+  overflow: "unsent",
+  "upstream-reset": "sent",
+};
+
+const UNSENT: Outcome = { kind: "connect-failure" };
+const SENT: Outcome = { kind: "reset", requestSent: true, responseStarted: false, reusedConnection: false };
+
+/** Adds what the other sidecar should know of `failure`. */
+export function tellUpstreamFailure(headers: HeaderList, failure: Failure): void {
+  const told = TOLD[failure];
+  if (told !== undefined) headers.push(UPSTREAM_FAILURE_HEADER, told);
+}
+
+/** What a sidecar told with its response; undefined when the response is an application's. */
+export function toldUpstreamFailure(headers: HeaderList): Outcome | undefined {
+  const told = getHeader(headers, UPSTREAM_FAILURE_HEADER);
+  if (told === "unsent") return UNSENT;
+  return told === "sent" ? SENT : undefined;
+}

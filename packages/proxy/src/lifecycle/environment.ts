@@ -1,0 +1,30 @@
+/** A listener that stands for an upstream. */
+export interface UpstreamAddress {
+  /** `reviews:9080`, `reviews.prod` */
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * Variables by which an application finds its upstreams: `REVIEWS_URL` and Kubernetes' `REVIEWS_SERVICE_HOST` and
+ * `REVIEWS_SERVICE_PORT`. Two services of the same name in two namespaces: the second is called by all of its host,
+ * `REVIEWS_PROD_URL`.
+ */
+export function upstreamEnvironment(upstreams: readonly UpstreamAddress[]): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const { name, host, port } of upstreams) {
+    const full = name.replace(/:\d+$/, "");
+    const short = variableName(full.split(".")[0] ?? full);
+    const prefix = `${short}_URL` in variables ? variableName(full) : short;
+    const shownHost = host.includes(":") ? `[${host}]` : host;
+    variables[`${prefix}_URL`] = `http://${shownHost}:${port}`;
+    variables[`${prefix}_SERVICE_HOST`] = host;
+    variables[`${prefix}_SERVICE_PORT`] = String(port);
+  }
+  return variables;
+}
+
+function variableName(text: string): string {
+  return text.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_");
+}

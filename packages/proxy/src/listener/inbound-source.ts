@@ -1,0 +1,85 @@
+import type { HttpChain, InboundChain, Snapshot, SnapshotSource, WorkloadLabels } from "@tulle/engine";
+
+import type { ConnectionSet } from "../connection/connection-set.js";
+import type { PeerMetadataCache } from "../filters/peer-metadata.js";
+import type { RequestSource } from "../stream/contract.js";
+
+/** Name of the inbound listener's xDS resource. */
+export const INBOUND_LISTENER = "virtualInbound";
+
+export interface InboundSourceOptions {
+  readonly transport: InboundChain["transport"];
+  readonly serverName: string;
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+  readonly peerSpiffeId: string;
+  readonly forwardedClientCert: string;
+  readonly configuration: SnapshotSource;
+  readonly connections: ConnectionSet;
+  readonly peers: PeerMetadataCache;
+}
+
+/** Requests from other workloads. One object per connection. */
+export class InboundSource implements RequestSource {
+  readonly direction = "inbound";
+  readonly fixedAuthority = "";
+  readonly serverName: string;
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+  readonly peerSpiffeId: string;
+  readonly forwardedClientCert: string;
+  readonly #options: InboundSourceOptions;
+  #snapshot: Snapshot | undefined;
+  #chain: HttpChain | undefined | null;
+
+  constructor(options: InboundSourceOptions) {
+    this.#options = options;
+    this.serverName = options.serverName;
+    this.localAddress = options.localAddress;
+    this.remoteAddress = options.remoteAddress;
+    this.peerSpiffeId = options.peerSpiffeId;
+    this.forwardedClientCert = options.forwardedClientCert;
+  }
+
+  /** Draining, or the chain that let this connection in has gone (plaintext, after a change to strict). */
+  get closing(): boolean {
+    return this.#options.connections.draining || this.chain() === null;
+  }
+
+  isOwnAddress(): boolean {
+    return false;
+  }
+
+  peerOf(value: string): WorkloadLabels | undefined {
+    return this.#options.peers.decode(value, this.peerSpiffeId);
+  }
+
+  chain(): HttpChain | undefined | null {
+    const snapshot = this.#options.configuration.current;
+    if (snapshot !== this.#snapshot) {
+      this.#snapshot = snapshot;
+      const { transport, serverName } = this.#options;
+      this.#chain = selectChain(snapshot, transport, serverName)?.http ?? missing(snapshot);
+    }
+    return this.#chain;
+  }
+}
+
+function missing(snapshot: Snapshot): undefined | null {
+  return snapshot.inbound(INBOUND_LISTENER) === undefined ? undefined : null;
+}
+
+/** The filter chain for a connection: the one that names its SNI, else one that takes any; as Envoy matches. */
+export function selectChain(
+  snapshot: Snapshot,
+  transport: InboundChain["transport"],
+  serverName: string,
+): InboundChain | undefined {
+  let any: InboundChain | undefined;
+  for (const chain of snapshot.inbound(INBOUND_LISTENER)?.chains ?? []) {
+    if (chain.transport !== transport) continue;
+    if (chain.serverNames.length === 0) any ??= chain;
+    else if (chain.serverNames.includes(serverName)) return chain;
+  }
+  return any;
+}

@@ -1,0 +1,59 @@
+import type { SnapshotSource } from "@tulle/engine";
+
+import { ConnectionSet } from "../connection/connection-set.js";
+import {
+  Http1ServerConnection,
+  type ServerConnectionContext,
+} from "../connection/http1-server-connection.js";
+import type { Counter } from "../telemetry/metrics.js";
+import { OutboundSource, ownAddresses } from "./outbound-source.js";
+import { formatAddress, listenTcp, type TcpListener } from "./tcp-listener.js";
+
+export interface OutboundListenerOptions {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  /** Authority that this listener stands for; "" = each request names its service in Host or its target. */
+  readonly authority: string;
+  readonly configuration: SnapshotSource;
+  readonly connection: ServerConnectionContext;
+  readonly dropped: Counter;
+  /** A request named this authority (listeners without one of their own). */
+  readonly onUse: (authority: string) => void;
+}
+
+export interface HttpListener {
+  readonly name: string;
+  readonly tcp: TcpListener;
+  readonly connections: ConnectionSet;
+  /** Takes no more connections. Those with a request stay. */
+  stopAccepting(): void;
+}
+
+/** A loopback listener for the application's calls. */
+export async function listenOutbound(options: OutboundListenerOptions): Promise<HttpListener> {
+  const connections = new ConnectionSet();
+  let own: ReadonlySet<string> = new Set();
+  const tcp = await listenTcp({
+    name: options.name,
+    host: options.host,
+    port: options.port,
+    onDrop: () => options.dropped.inc(),
+    onConnection: (socket) => {
+      const source = new OutboundSource(
+        options.authority,
+        formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
+        formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0),
+        own,
+        options.configuration,
+        connections,
+        options.onUse,
+      );
+      const connection = new Http1ServerConnection(socket, source, options.connection);
+      connections.add(connection);
+      socket.on("close", () => connections.remove(connection));
+    },
+  });
+  own = ownAddresses(tcp.address.host, tcp.address.port);
+  return { name: options.name, tcp, connections, stopAccepting: () => tcp.stopAccepting() };
+}

@@ -1,0 +1,78 @@
+import type { HttpChain, Snapshot, SnapshotSource, WorkloadLabels } from "@tulle/engine";
+
+import type { ConnectionSet } from "../connection/connection-set.js";
+import type { RequestSource } from "../stream/contract.js";
+
+/** Requests of the application, from a loopback listener. One object per connection. */
+export class OutboundSource implements RequestSource {
+  readonly direction = "outbound";
+  readonly fixedAuthority: string;
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+  readonly peerSpiffeId = "";
+  readonly forwardedClientCert = "";
+  readonly serverName = "";
+  readonly #configuration: SnapshotSource;
+  readonly #connections: ConnectionSet;
+  readonly #ownAddresses: ReadonlySet<string>;
+  readonly #onUse: (authority: string) => void;
+  #snapshot: Snapshot | undefined;
+  #authority = "";
+  #chain: HttpChain | undefined | null;
+
+  /** `fixedAuthority` "" = each request names its service, and `onUse` is told which. */
+  constructor(
+    fixedAuthority: string,
+    localAddress: string,
+    remoteAddress: string,
+    ownAddresses: ReadonlySet<string>,
+    configuration: SnapshotSource,
+    connections: ConnectionSet,
+    onUse: (authority: string) => void,
+  ) {
+    this.fixedAuthority = fixedAuthority;
+    this.localAddress = localAddress;
+    this.remoteAddress = remoteAddress;
+    this.#ownAddresses = ownAddresses;
+    this.#configuration = configuration;
+    this.#connections = connections;
+    this.#onUse = onUse;
+  }
+
+  get closing(): boolean {
+    return this.#connections.draining;
+  }
+
+  isOwnAddress(authority: string): boolean {
+    return this.#ownAddresses.has(authority);
+  }
+
+  peerOf(): WorkloadLabels | undefined {
+    return undefined;
+  }
+
+  chain(authority: string): HttpChain | undefined | null {
+    if (authority === "") return null;
+    if (this.fixedAuthority === "") this.#onUse(authority);
+    const snapshot = this.#configuration.current;
+    if (snapshot !== this.#snapshot || authority !== this.#authority) {
+      this.#snapshot = snapshot;
+      this.#authority = authority;
+      this.#chain = snapshot.outbound(authority);
+    }
+    return this.#chain;
+  }
+}
+
+/** The spellings of Host by which a client means a listener on `host:port` itself. */
+export function ownAddresses(host: string, port: number): ReadonlySet<string> {
+  const names = [
+    "127.0.0.1",
+    "localhost",
+    "[::1]",
+    "0.0.0.0",
+    "[::]",
+    host.includes(":") ? `[${host}]` : host,
+  ];
+  return new Set(names.map((name) => `${name}:${port}`));
+}

@@ -1,0 +1,192 @@
+import type { HeaderList } from "@tulle/http";
+
+/** Every way in which the proxy itself ends an exchange. */
+export type Failure =
+  | "no-route"
+  | "unknown-service"
+  | "not-ready"
+  | "too-many-waiting"
+  | "no-healthy-upstream"
+  | "overflow"
+  | "connect-failure"
+  | "connect-timeout"
+  | "upstream-reset"
+  | "upstream-protocol-error"
+  | "request-timeout"
+  | "per-try-timeout"
+  | "idle-timeout"
+  | "denied"
+  | "unsupported"
+  | "loop"
+  | "internal";
+
+/** What is known of the exchange that failed. */
+export interface FailureFacts {
+  /** Service as the caller named it. */
+  readonly authority: string;
+  /** "" before a route was chosen. */
+  readonly cluster: string;
+  /** `host:port`, "" before an endpoint was chosen. */
+  readonly endpoint: string;
+  /** System error code or TLS reason, "" when there is none. */
+  readonly reason: string;
+  /** Tries made. */
+  readonly attempts: number;
+  readonly timeoutMs: number;
+}
+
+/** A response that the proxy makes itself. */
+export interface Rescue {
+  readonly status: number;
+  /** Envoy's response flag. */
+  readonly flag: string;
+  /** Envoy's RESPONSE_CODE_DETAILS. */
+  readonly details: string;
+  /** Plain text: what happened and what to do about it. */
+  readonly body: string;
+}
+
+interface Row {
+  readonly status: number;
+  readonly flag: string;
+  readonly details: (facts: FailureFacts) => string;
+  readonly body: (facts: FailureFacts) => string;
+}
+
+const ROWS: Readonly<Record<Failure, Row>> = {
+  "no-route": {
+    status: 404,
+    flag: "NR",
+    details: () => "route_not_found",
+    body: (f) =>
+      `no route of ${f.authority} matches this request; see its VirtualService (tulle get virtualservices)`,
+  },
+  "unknown-service": {
+    status: 404,
+    flag: "NR",
+    details: () => "route_not_found",
+    body: (f) =>
+      `the mesh knows no service ${f.authority}; check the name, and that it is registered (curl http://127.0.0.1:8500/v1/catalog/services)`,
+  },
+  "not-ready": {
+    status: 503,
+    flag: "NC",
+    details: () => "cluster_not_found{configuration_timeout}",
+    body: (f) =>
+      `the control plane has not sent the configuration of ${f.authority} in time; check that it runs (tulle status)`,
+  },
+  "too-many-waiting": {
+    status: 503,
+    flag: "UO",
+    details: () => "overflow{waiting_for_configuration}",
+    body: (f) => `too many requests wait for the configuration of ${f.authority}; retry later`,
+  },
+  "no-healthy-upstream": {
+    status: 503,
+    flag: "UH",
+    details: () => "no_healthy_upstream",
+    body: (f) =>
+      `no healthy instance of ${f.cluster || f.authority}; register one, or see why its health checks fail (tulle status, or /clusters on the sidecar's admin port)`,
+  },
+  overflow: {
+    status: 503,
+    flag: "UO",
+    details: () => "upstream_reset_before_response_started{overflow}",
+    body: (f) =>
+      `circuit breaker of ${f.cluster} is open: too many requests or connections at once; retry later or raise its connectionPool limits`,
+  },
+  "connect-failure": {
+    status: 503,
+    flag: "UF",
+    details: (f) => `upstream_reset_before_response_started{${reason("remote_connection_failure", f)}}`,
+    body: (f) =>
+      `cannot connect to ${f.endpoint} of ${f.cluster}${because(f)} after ${tries(f)}; check that it listens there`,
+  },
+  "connect-timeout": {
+    status: 503,
+    flag: "UF",
+    details: () => "upstream_reset_before_response_started{connection_timeout}",
+    body: (f) =>
+      `connecting to ${f.endpoint} of ${f.cluster} timed out after ${tries(f)}; check the network between here and there`,
+  },
+  "upstream-reset": {
+    status: 503,
+    flag: "UC",
+    details: () => "upstream_reset_before_response_started{connection_termination}",
+    body: (f) =>
+      `${f.endpoint} of ${f.cluster} closed the connection before it answered${because(f)}; see that instance's own log`,
+  },
+  "upstream-protocol-error": {
+    status: 502,
+    flag: "UPE",
+    details: () => "upstream_reset_before_response_started{protocol_error}",
+    body: (f) =>
+      `${f.endpoint} of ${f.cluster} sent an invalid HTTP response${because(f)}; does another protocol live on that port?`,
+  },
+  "request-timeout": {
+    status: 504,
+    flag: "UT",
+    details: () => "response_timeout",
+    body: (f) => `no complete answer from ${f.cluster} within the route's timeout of ${f.timeoutMs} ms`,
+  },
+  "per-try-timeout": {
+    status: 504,
+    flag: "UT",
+    details: () => "upstream_per_try_timeout",
+    body: (f) => `no answer from ${f.cluster} within the per-try timeout of ${f.timeoutMs} ms in ${tries(f)}`,
+  },
+  "idle-timeout": {
+    status: 504,
+    flag: "SI",
+    details: () => "stream_idle_timeout",
+    body: (f) => `nothing moved on this request for ${f.timeoutMs} ms`,
+  },
+  denied: {
+    status: 403,
+    flag: "UAEX",
+    details: () => "rbac_access_denied",
+    body: () => "access denied by the mesh's policy",
+  },
+  unsupported: {
+    status: 501,
+    flag: "-",
+    details: () => "unsupported_by_proxy",
+    body: (f) => `this sidecar does not carry ${f.reason}`,
+  },
+  loop: {
+    status: 508,
+    flag: "NR",
+    details: () => "loop_detected",
+    body: (f) => `${f.authority} is this sidecar itself; name the service in Host, e.g. Host: reviews:9080`,
+  },
+  internal: {
+    status: 500,
+    flag: "-",
+    details: () => "internal_error",
+    body: () => "unexpected failure in the sidecar; see its log",
+  },
+};
+
+/** The one table from failures to responses. Nothing else in the proxy makes an error response. */
+export function rescue(failure: Failure, facts: FailureFacts): Rescue {
+  const row = ROWS[failure];
+  return { status: row.status, flag: row.flag, details: row.details(facts), body: `${row.body(facts)}\n` };
+}
+
+/** Headers of a rescue's response; its body is sent as Latin-1 bytes of `length`. */
+export function rescueHeaders(length: number): HeaderList {
+  return ["content-length", String(length), "content-type", "text/plain"];
+}
+
+function because(facts: FailureFacts): string {
+  return facts.reason === "" ? "" : ` (${facts.reason})`;
+}
+
+function reason(text: string, facts: FailureFacts): string {
+  // Braces, blanks and quotes would break tools that split log lines; Envoy replaces them by underscores too.
+  return facts.reason === "" ? text : `${text}|${facts.reason.replaceAll(/[^\w.:-]+/g, "_")}`;
+}
+
+function tries(facts: FailureFacts): string {
+  return facts.attempts === 1 ? "1 try" : `${facts.attempts} tries`;
+}

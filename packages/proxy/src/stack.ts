@@ -1,0 +1,101 @@
+import { DisposableStack, type Clock, type Disposable, type Logger } from "@tulle/base";
+import type { LoadTable, SnapshotSource } from "@tulle/engine";
+
+import { FlushQueue } from "./connection/flush-queue.js";
+import type { ServerConnectionContext } from "./connection/http1-server-connection.js";
+import { TimerWheel } from "./connection/timer-wheel.js";
+import { encodePeerMetadata } from "./filters/peer-metadata.js";
+import type { WorkloadTls } from "./tls/workload-tls.js";
+import { AuthorityCache } from "./stream/authority-cache.js";
+import { Exchange, type ExchangeContext } from "./stream/exchange.js";
+import { ParkingLot } from "./stream/parking.js";
+import { ExchangeTelemetry } from "./telemetry/exchange-telemetry.js";
+import { IstioMetrics, type OwnWorkload } from "./telemetry/istio-metrics.js";
+import type { LineWriter } from "./telemetry/line-writer.js";
+import type { MetricsRegistry } from "./telemetry/metrics.js";
+import { UpstreamMetrics } from "./telemetry/upstream-metrics.js";
+import { Connector } from "./upstream/connector.js";
+import { UpstreamPools } from "./upstream/upstream-pools.js";
+
+/** Ticks of the two shared timer wheels, milliseconds. */
+const FINE_TICK_MS = 10;
+const COARSE_TICK_MS = 500;
+
+/** What a proxy is made of. */
+export interface StackOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly configuration: SnapshotSource;
+  readonly load: LoadTable;
+  readonly tls: WorkloadTls;
+  readonly workload: OwnWorkload;
+  readonly metrics: MetricsRegistry;
+  readonly accessLog: LineWriter | undefined;
+  readonly newRequestId: () => string;
+  /** A request asked for an authority that is not subscribed to. */
+  readonly onDemand: (authority: string) => void;
+}
+
+/** The request path, put together; listeners feed it. */
+export interface ProxyStack extends Disposable {
+  readonly connection: ServerConnectionContext;
+  readonly pools: UpstreamPools;
+  /** Call after every change of the configuration. */
+  onConfigurationChanged(): void;
+}
+
+/** Composes the request path from the client's connection (top) to the endpoint's (bottom). */
+export function buildStack(options: StackOptions): ProxyStack {
+  const { clock, metrics, tls, logger } = options;
+  const owned = new DisposableStack();
+  const fineWheel = owned.use(new TimerWheel(clock, FINE_TICK_MS));
+  const coarseWheel = owned.use(new TimerWheel(clock, COARSE_TICK_MS));
+  const queue = new FlushQueue();
+
+  const upstreamMetrics = new UpstreamMetrics(metrics);
+  const connector = new Connector(fineWheel, tls);
+  const pools = owned.use(new UpstreamPools({ connector, queue, coarseWheel, metrics: upstreamMetrics }));
+  owned.use(tls.onChanged(() => pools.renewMutualTls()));
+
+  const parking = new ParkingLot();
+  metrics.onCollect(() =>
+    metrics.gauge("tulle_parked_requests", "Requests waiting for configuration.").with([]).set(parking.size),
+  );
+  const telemetry = new ExchangeTelemetry(new IstioMetrics(metrics, options.workload), options.accessLog);
+  const exchange: ExchangeContext = {
+    clock,
+    configuration: options.configuration,
+    load: options.load,
+    pools,
+    upstreamMetrics,
+    fineWheel,
+    coarseWheel,
+    parking,
+    authorities: new AuthorityCache(),
+    peerMetadata: encodePeerMetadata(options.workload),
+    newRequestId: options.newRequestId,
+    onDemand: options.onDemand,
+    onExchangeDone: (done) => telemetry.record(done),
+  };
+
+  const codecErrors = metrics.counter(
+    "envoy_http1_codec_errors_total",
+    "Requests refused by the HTTP/1 codec.",
+  );
+  const connection: ServerConnectionContext = {
+    queue,
+    coarseWheel,
+    createExchange: (downstream, source) => new Exchange(exchange, downstream, source),
+    onCodecError: (error, source) => {
+      codecErrors.with(["code", error.code]).inc();
+      logger.debug("request refused", { code: error.code, remote: source.remoteAddress });
+      return `${error.message}\n`;
+    },
+  };
+  return {
+    connection,
+    pools,
+    onConfigurationChanged: () => parking.wake(),
+    [Symbol.dispose]: () => owned[Symbol.dispose](),
+  };
+}

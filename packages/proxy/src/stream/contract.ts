@@ -1,0 +1,117 @@
+import type { HttpChain, WorkloadLabels } from "@tulle/engine";
+import type { HeaderList, Http1Error, RequestHead, ResponseHead } from "@tulle/http";
+
+/**
+ * The client's side of one exchange, whatever protocol it speaks. Calls are in this order:
+ * `writeInterim* writeHead writeBody* writeEnd`, or `reset` instead of the rest.
+ */
+export interface DownstreamStream {
+  writeInterim(status: number, reason: string, headers: HeaderList): void;
+  /**
+   * `headers` are end-to-end fields, a Content-Length included when `contentLength` is known. `contentLength` -1 =
+   * unknown; `hasBody` false = the head is all (HEAD, 204, 304), whatever the fields say.
+   */
+  writeHead(
+    status: number,
+    reason: string,
+    headers: HeaderList,
+    hasBody: boolean,
+    contentLength: number,
+  ): void;
+  /** Borrowed bytes. Returns false when the writer must stop until `Exchange.onDownstreamDrain`. */
+  writeBody(chunk: Buffer, start: number, end: number): boolean;
+  /** Completes the response. The exchange is over for this side. */
+  writeEnd(trailers: HeaderList): void;
+  /** The response cannot be completed: the client must notice that it is cut. */
+  reset(): void;
+  /** Stops and restarts the flow of the request's body. */
+  pauseRequest(): void;
+  resumeRequest(): void;
+}
+
+/** The server's side of one try. Calls are in this order: `writeBody* writeEnd`, or `cancel` instead of the rest. */
+export interface UpstreamStream {
+  /** Whether this connection served another exchange before. */
+  readonly reused: boolean;
+  /** Local `host:port` of the connection, for logs. */
+  readonly localAddress: string;
+  /** Whether any byte of this try has left for the network. */
+  readonly requestSent: boolean;
+  /** Sends the head. `contentLength` -1 = chunked; 0 with `hasBody` false = no body. */
+  writeHead(
+    method: string,
+    target: string,
+    headers: HeaderList,
+    hasBody: boolean,
+    contentLength: number,
+  ): void;
+  /** Borrowed bytes. Returns false when the writer must stop until `onUpstreamDrain`. */
+  writeBody(chunk: Buffer, start: number, end: number): boolean;
+  writeEnd(trailers: HeaderList): void;
+  /** Forgets the handler; what the server still does is wasted. */
+  cancel(): void;
+  pauseResponse(): void;
+  resumeResponse(): void;
+}
+
+/** Why a try ended without a complete response. */
+export type ResetReason = "closed" | "protocol-error";
+
+/** Takes what an upstream stream gives. */
+export interface UpstreamHandler {
+  onUpstreamInterim(head: ResponseHead): void;
+  onUpstreamHead(head: ResponseHead): void;
+  /** Borrowed bytes. */
+  onUpstreamBody(chunk: Buffer, start: number, end: number): void;
+  onUpstreamEnd(trailers: HeaderList): void;
+  onUpstreamDrain(): void;
+  /** `detail`: system error code, TLS reason or codec message; "" when the peer just closed. */
+  onUpstreamReset(reason: ResetReason, detail: string): void;
+}
+
+/** Why no connection could be had. */
+export type AcquireFailure = "connect-failure" | "connect-timeout" | "overflow";
+
+/** Waits for an upstream stream. Exactly one of the two is called, perhaps at once, unless it is withdrawn. */
+export interface UpstreamWaiter extends UpstreamHandler {
+  onUpstreamReady(stream: UpstreamStream): void;
+  onUpstreamUnavailable(failure: AcquireFailure, detail: string): void;
+}
+
+/** What a connection's listener tells about every request on it. One object per connection. */
+export interface RequestSource {
+  readonly direction: "inbound" | "outbound";
+  /** Authority that the listener stands for (upstream listeners), "" when the request names it. */
+  readonly fixedAuthority: string;
+  /** `host:port` of the listener and of the client. */
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+  /** Host header values that mean this listener and not a service: `127.0.0.1:34567`, `localhost:34567`. */
+  isOwnAddress(authority: string): boolean;
+  /** The client's SPIFFE id, verified by mutual TLS; "" without. */
+  readonly peerSpiffeId: string;
+  /** `x-forwarded-client-cert` to give to the application; "" without mutual TLS. */
+  readonly forwardedClientCert: string;
+  /** SNI of the connection, "" without. */
+  readonly serverName: string;
+  /** Verified peer metadata of a request, from its header. */
+  peerOf(value: string): WorkloadLabels | undefined;
+  /** The chain for a request to `authority`; undefined = not known yet, null = no such service. */
+  chain(authority: string): HttpChain | undefined | null;
+  /** Whether responses must end their connection (draining). */
+  readonly closing: boolean;
+}
+
+/** The server side of an exchange as its connection drives it. */
+export interface RequestHandler {
+  onRequestHead(head: RequestHead): void;
+  /** Borrowed bytes. */
+  onRequestBody(chunk: Buffer, start: number, end: number): void;
+  onRequestEnd(trailers: HeaderList): void;
+  /** The client took what was written and `writeBody` may go on. */
+  onDownstreamDrain(): void;
+  /** The client is gone. */
+  onDownstreamClose(): void;
+  /** The client's message turned out malformed after its head. */
+  onDownstreamError(error: Http1Error): void;
+}

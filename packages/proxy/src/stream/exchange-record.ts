@@ -1,0 +1,115 @@
+import type { AttemptState, ClusterPart, EndpointPart, HttpChain, Plan, WorkloadLabels } from "@tulle/engine";
+import type { HeaderList, RequestHead } from "@tulle/http";
+
+import type { AccessLogEntry } from "../telemetry/access-log-format.js";
+import { CanonicalRequest } from "./canonical-request.js";
+import type { RequestSource } from "./contract.js";
+
+const NO_HEADERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
+
+/** What is known of an exchange: what telemetry reads when it is over. Filled anew for every request. */
+export abstract class ExchangeRecord implements AccessLogEntry {
+  readonly source: RequestSource;
+  readonly request = new CanonicalRequest();
+  readonly attempt: AttemptState = { attempts: 0, triedSlots: [] };
+  protocol = "";
+  chain: HttpChain | undefined;
+  plan: Plan | undefined;
+  /** The cluster that was routed to, as it was at the last try. */
+  cluster: ClusterPart | undefined;
+  /** The endpoint of the last try. */
+  endpoint: EndpointPart | undefined;
+  /** Other side: the endpoint's workload (outbound) or the client's (inbound). */
+  peer: WorkloadLabels | undefined;
+  startTimeMs = 0;
+  durationMs = 0;
+  responseCode = 0;
+  responseFlags = "";
+  responseCodeDetails = "";
+  connectionTerminationDetails = "";
+  upstreamTransportFailureReason = "";
+  bytesReceived = 0;
+  bytesSent = 0;
+  requestId = "";
+  routeName = "";
+  upstreamHost = "";
+  upstreamCluster = "";
+  upstreamLocalAddress = "";
+  responseHeaders: HeaderList = NO_HEADERS;
+
+  constructor(source: RequestSource) {
+    this.source = source;
+  }
+
+  get method(): string {
+    return this.request.method;
+  }
+
+  get path(): string {
+    return this.request.path;
+  }
+
+  get authority(): string {
+    return this.request.authority;
+  }
+
+  get scheme(): string {
+    return this.request.scheme;
+  }
+
+  get requestHeaders(): HeaderList {
+    return this.request.headers;
+  }
+
+  get attemptCount(): number {
+    return this.attempt.attempts;
+  }
+
+  get downstreamLocalAddress(): string {
+    return this.source.localAddress;
+  }
+
+  get downstreamRemoteAddress(): string {
+    return this.source.remoteAddress;
+  }
+
+  get downstreamPeerUriSan(): string {
+    return this.source.peerSpiffeId;
+  }
+
+  get requestedServerName(): string {
+    return this.source.serverName;
+  }
+
+  /** Adds one of Envoy's response flags; "" and "-" are none. */
+  addFlag(flag: string): void {
+    if (flag === "" || flag === "-") return;
+    this.responseFlags = this.responseFlags === "" ? flag : `${this.responseFlags},${flag}`;
+  }
+
+  /** `startTimeMs`: wall clock. */
+  protected clear(head: RequestHead, startTimeMs: number): void {
+    this.attempt.attempts = 0;
+    this.attempt.triedSlots.length = 0;
+    this.protocol = head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
+    this.chain = undefined;
+    this.plan = undefined;
+    this.cluster = undefined;
+    this.endpoint = undefined;
+    this.peer = undefined;
+    this.startTimeMs = startTimeMs;
+    this.durationMs = 0;
+    this.responseCode = 0;
+    this.responseFlags = "";
+    this.responseCodeDetails = "";
+    this.connectionTerminationDetails = "";
+    this.upstreamTransportFailureReason = "";
+    this.bytesReceived = 0;
+    this.bytesSent = 0;
+    this.routeName = "";
+    this.upstreamHost = "";
+    this.upstreamCluster = "";
+    this.upstreamLocalAddress = "";
+    this.responseHeaders = NO_HEADERS;
+  }
+}

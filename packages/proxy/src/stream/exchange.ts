@@ -1,0 +1,398 @@
+import { STATUS_CODES } from "node:http";
+
+import {
+  admit,
+  route,
+  type DecisionView,
+  type Facts,
+  type HeaderMutation,
+  type HttpChain,
+  type Plan,
+  type ReplyPlan,
+} from "@tulle/engine";
+import type { HeaderList, Http1Error, RequestHead, ResponseHead } from "@tulle/http";
+
+import type { TimerWheel, WheelTimer } from "../connection/timer-wheel.js";
+import { applyHeaderMutations } from "../filters/header-mutations.js";
+import { RequestFields } from "../filters/request-headers.js";
+import { downstreamResponseHeaders } from "../filters/response-headers.js";
+import { tellUpstreamFailure } from "../filters/upstream-failure.js";
+import { rescue, rescueHeaders, type Failure } from "../rescue.js";
+import type { AuthorityCache } from "./authority-cache.js";
+import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
+import { hashRequestId } from "./decision.js";
+import { ExchangeRecord } from "./exchange-record.js";
+import { PARK_TIMEOUT_MS, type Parked, type ParkingLot } from "./parking.js";
+import { Tries, type TriesContext, type TriesOwner } from "./tries.js";
+
+/** What exchanges share. */
+export interface ExchangeContext extends TriesContext {
+  /** For timeouts of minutes. */
+  readonly coarseWheel: TimerWheel;
+  readonly parking: ParkingLot;
+  readonly authorities: AuthorityCache;
+  newRequestId(): string;
+  /** Somebody asked for an authority whose listener is not known: subscribe to it. */
+  onDemand(authority: string): void;
+  /** An exchange is over; its fields are valid until this returns. */
+  onExchangeDone(exchange: Exchange): void;
+}
+
+const enum State {
+  IDLE,
+  /** Waits for configuration. */
+  PARKED,
+  /** Its tries are under way. */
+  FORWARDED,
+  /** The response is complete, or the client has gone. */
+  DONE,
+}
+
+const NO_HEADERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
+const NO_MUTATIONS: readonly HeaderMutation[] = [];
+
+/**
+ * One request and its response. A connection's requests come one after the other, so it has one of these and fills it
+ * anew each time: no allocation, closure or promise per request.
+ *
+ * ```
+ *  head ─► decide ─► PARKED ⟲           (configuration not here yet)
+ *             ├────► reply ──► DONE      (redirect, fixed response, failure)
+ *             └────► FORWARDED ─► DONE   (see Tries)
+ * ```
+ */
+export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwner, Parked {
+  readonly #context: ExchangeContext;
+  readonly #downstream: DownstreamStream;
+  readonly #fields = new RequestFields();
+  readonly #view: { -readonly [Key in keyof DecisionView]: DecisionView[Key] };
+  readonly #facts: Facts;
+  readonly #tries: Tries;
+  /** The route's timeout, or the time that a request may be parked. */
+  readonly #deadline: WheelTimer;
+  readonly #idle: WheelTimer;
+  #state: State = State.IDLE;
+  #requestDone = false;
+  #responseStarted = false;
+  /** A 100 (Continue) was passed on; a second try's is not. */
+  #continued = false;
+  #lastActivityMs = 0;
+  #startMs = 0;
+
+  constructor(context: ExchangeContext, downstream: DownstreamStream, source: RequestSource) {
+    super(source);
+    this.#context = context;
+    this.#downstream = downstream;
+    this.#view = { snapshot: context.configuration.current, load: context.load, now: 0, entropy: 0 };
+    this.#facts = {
+      request: this.request,
+      principal: source.peerSpiffeId === "" ? undefined : source.peerSpiffeId,
+    };
+    this.#tries = new Tries(context, this, this.#fields, this.#view, this);
+    this.#deadline = context.fineWheel.timer(() => this.#onDeadline());
+    this.#idle = context.coarseWheel.timer(() => this.#onIdleTimer());
+  }
+
+  // The client's side
+
+  onRequestHead(head: RequestHead): void {
+    const { clock, authorities } = this.#context;
+    this.clear(head, clock.now());
+    this.#startMs = clock.monotonic();
+    this.#lastActivityMs = this.#startMs;
+    this.#state = State.IDLE;
+    this.#requestDone = false;
+    this.#responseStarted = false;
+    this.#continued = false;
+    this.#tries.clear(head);
+    this.request.fill(head, this.source, authorities);
+    this.#fields.scan(head.headers);
+    this.requestId = this.#fields.requestId === "" ? this.#context.newRequestId() : this.#fields.requestId;
+    this.#view.entropy = hashRequestId(this.requestId);
+    if (this.source.peerSpiffeId !== "" && this.#fields.peerMetadata !== "") {
+      this.peer = this.source.peerOf(this.#fields.peerMetadata);
+    }
+    if (head.method === "CONNECT") this.#fail("unsupported", "CONNECT");
+    else if (head.upgrade !== "") this.#fail("unsupported", `an upgrade to ${head.upgrade}`);
+    else this.#decide();
+  }
+
+  onRequestBody(chunk: Buffer, start: number, end: number): void {
+    this.bytesReceived += end - start;
+    this.#touch();
+    if (this.#state !== State.DONE) this.#tries.onRequestBody(chunk, start, end);
+  }
+
+  onRequestEnd(trailers: HeaderList): void {
+    this.#requestDone = true;
+    if (this.#state === State.DONE) return;
+    if (this.#state === State.FORWARDED) this.#armDeadline();
+    this.#tries.onRequestEnd(trailers);
+  }
+
+  onDownstreamDrain(): void {
+    this.#tries.resumeResponse();
+  }
+
+  onDownstreamClose(): void {
+    if (this.#state === State.DONE || this.#state === State.IDLE) return;
+    this.addFlag("DC");
+    this.responseCodeDetails = "downstream_remote_disconnect";
+    this.#abandon();
+    this.#finish();
+  }
+
+  onDownstreamError(error: Http1Error): void {
+    if (this.#state === State.DONE || this.#state === State.IDLE) return;
+    this.addFlag("DPE");
+    this.responseCodeDetails = `http1.${error.code.toLowerCase()}`;
+    this.#abandon();
+    if (this.#responseStarted) this.#cut();
+    else this.#reply(error.status, `${error.message}\n`, rescueHeaders(Buffer.byteLength(error.message) + 1));
+  }
+
+  // Deciding
+
+  onConfigurationChanged(): void {
+    if (this.#state === State.PARKED) this.#decide();
+  }
+
+  #decide(): void {
+    const view = this.#view;
+    view.snapshot = this.#context.configuration.current;
+    view.now = this.#context.clock.monotonic();
+    const { authority } = this.request;
+    if (this.source.fixedAuthority === "" && this.source.isOwnAddress(authority)) {
+      this.#fail("loop", "");
+      return;
+    }
+    const chain = this.source.chain(authority);
+    if (chain === null) {
+      this.#fail("unknown-service", "");
+      return;
+    }
+    if (chain === undefined || !chain.warm) {
+      if (chain === undefined) this.#context.onDemand(authority);
+      this.#park();
+      return;
+    }
+    this.#unpark();
+    this.chain = chain;
+    const routed = route(view, chain, this.request);
+    switch (routed.kind) {
+      case "no-route":
+        this.#fail("no-route", "");
+        break;
+      case "reply":
+        this.#replyAsRouted(routed);
+        break;
+      case "forward":
+        this.#forward(chain, routed);
+        break;
+    }
+  }
+
+  #park(): void {
+    if (!this.#context.parking.add(this)) {
+      this.#fail("too-many-waiting", "");
+      return;
+    }
+    if (this.#state === State.PARKED) return;
+    this.#state = State.PARKED;
+    this.#deadline.arm(PARK_TIMEOUT_MS);
+  }
+
+  #unpark(): void {
+    if (this.#state !== State.PARKED) return;
+    this.#deadline.disarm();
+    this.#context.parking.remove(this);
+  }
+
+  #forward(chain: HttpChain, plan: Plan): void {
+    this.plan = plan;
+    this.routeName = plan.routeName;
+    this.cluster = plan.cluster;
+    this.upstreamCluster = plan.cluster.name;
+    const admission = admit(this.#view, chain, plan, this.#facts);
+    if (admission.kind === "reply") {
+      this.addFlag(admission.flag);
+      this.responseCodeDetails = "admission_denied";
+      this.#replyWith(admission.status, admission.body, admission.headers, plan.responseHeaders);
+      return;
+    }
+    this.#state = State.FORWARDED;
+    if (plan.idleTimeoutMs > 0) this.#idle.arm(plan.idleTimeoutMs);
+    if (this.#requestDone) this.#armDeadline();
+    this.#tries.start(plan);
+  }
+
+  #replyAsRouted(routed: ReplyPlan): void {
+    this.routeName = routed.routeName;
+    this.responseCodeDetails = "direct_response";
+    this.#replyWith(routed.status, routed.body, routed.headers(this.request), routed.responseHeaders);
+  }
+
+  // The server's side
+
+  onResponseInterim(head: ResponseHead): void {
+    if (head.status === 100) {
+      if (this.#continued) return;
+      this.#continued = true;
+    }
+    const headers = downstreamResponseHeaders(head.headers, -1, NO_MUTATIONS);
+    this.#downstream.writeInterim(head.status, head.reason, headers);
+  }
+
+  onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
+    this.#touch();
+    this.#responseStarted = true;
+    this.responseCode = head.status;
+    this.responseCodeDetails = "via_upstream";
+    const mutations = this.plan?.responseHeaders ?? NO_MUTATIONS;
+    const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, mutations);
+    this.responseHeaders = headers;
+    this.#downstream.writeHead(
+      head.status,
+      head.reason,
+      headers,
+      head.framing !== "none",
+      head.contentLength,
+    );
+  }
+
+  onResponseBody(chunk: Buffer, start: number, end: number): boolean {
+    this.bytesSent += end - start;
+    this.#touch();
+    return this.#downstream.writeBody(chunk, start, end);
+  }
+
+  onResponseEnd(trailers: HeaderList): void {
+    this.#finish();
+    this.#downstream.writeEnd(trailers);
+  }
+
+  onResponseCut(reason: ResetReason): void {
+    this.addFlag(reason === "closed" ? "UC" : "UPE");
+    const detail = reason === "closed" ? "connection_termination" : "protocol_error";
+    this.responseCodeDetails = `upstream_reset_after_response_started{${detail}}`;
+    this.#cut();
+  }
+
+  onTriesFailed(failure: Failure, detail: string): void {
+    this.#fail(failure, detail);
+  }
+
+  pauseRequest(): void {
+    this.#downstream.pauseRequest();
+  }
+
+  resumeRequest(): void {
+    this.#downstream.resumeRequest();
+  }
+
+  // Time
+
+  /** The route's timeout runs from the end of the request, as Envoy's. */
+  #armDeadline(): void {
+    const timeoutMs = this.plan?.timeoutMs ?? 0;
+    if (timeoutMs > 0) this.#deadline.arm(timeoutMs);
+  }
+
+  #onDeadline(): void {
+    if (this.#state === State.PARKED) {
+      this.#unpark();
+      this.#fail("not-ready", "");
+    } else if (this.#state === State.FORWARDED) {
+      if (this.cluster !== undefined) this.#context.upstreamMetrics.of(this.cluster).timeouts.inc();
+      this.#abandon();
+      this.#fail("request-timeout", "");
+    }
+  }
+
+  #touch(): void {
+    if (this.#idle.armed) this.#lastActivityMs = this.#context.clock.monotonic();
+  }
+
+  #onIdleTimer(): void {
+    if (this.#state !== State.FORWARDED) return;
+    const idleMs = this.plan?.idleTimeoutMs ?? 0;
+    const restMs = this.#lastActivityMs + idleMs - this.#context.clock.monotonic();
+    if (restMs > 0) {
+      this.#idle.arm(restMs);
+      return;
+    }
+    this.#abandon();
+    this.#fail("idle-timeout", "");
+  }
+
+  // Ending
+
+  #abandon(): void {
+    this.#unpark();
+    this.#tries.abandon();
+  }
+
+  #fail(failure: Failure, reason: string): void {
+    this.#unpark();
+    const made = rescue(failure, {
+      authority: this.request.authority,
+      cluster: this.upstreamCluster,
+      endpoint: this.upstreamHost,
+      reason,
+      attempts: this.attempt.attempts,
+      timeoutMs: this.#timeoutOf(failure),
+    });
+    this.addFlag(made.flag);
+    this.responseCodeDetails = made.details;
+    if (this.#responseStarted) {
+      this.#cut();
+      return;
+    }
+    const headers = rescueHeaders(Buffer.byteLength(made.body));
+    if (this.source.peerSpiffeId !== "") tellUpstreamFailure(headers, failure);
+    this.#reply(made.status, made.body, headers);
+  }
+
+  #timeoutOf(failure: Failure): number {
+    if (failure === "per-try-timeout") return this.plan?.retry?.perTryTimeoutMs ?? 0;
+    return (failure === "idle-timeout" ? this.plan?.idleTimeoutMs : this.plan?.timeoutMs) ?? 0;
+  }
+
+  #replyWith(status: number, body: string, headers: HeaderList, mutations: readonly HeaderMutation[]): void {
+    const out = [...headers];
+    applyHeaderMutations(out, mutations);
+    if (status !== 204 && status !== 304) out.push("content-length", String(Buffer.byteLength(body)));
+    this.#reply(status, body, out);
+  }
+
+  /** Answers by itself. The telemetry's fields are set before. */
+  #reply(status: number, body: string, headers: HeaderList): void {
+    const bytes = Buffer.from(body);
+    const hasBody = this.request.method !== "HEAD" && status !== 204 && status !== 304;
+    this.responseCode = status;
+    this.responseHeaders = headers;
+    this.#responseStarted = true;
+    this.#downstream.writeHead(status, STATUS_CODES[status] ?? "", headers, hasBody, bytes.length);
+    if (hasBody && bytes.length > 0) {
+      this.bytesSent = bytes.length;
+      this.#downstream.writeBody(bytes, 0, bytes.length);
+    }
+    this.#finish();
+    this.#downstream.writeEnd(NO_HEADERS);
+  }
+
+  /** The client must notice that its response is not complete. */
+  #cut(): void {
+    this.#finish();
+    this.#downstream.reset();
+  }
+
+  /** Tells telemetry. Comes before the last call downstream, which may start the next request on this object. */
+  #finish(): void {
+    this.#state = State.DONE;
+    this.#deadline.disarm();
+    this.#idle.disarm();
+    this.durationMs = this.#context.clock.monotonic() - this.#startMs;
+    this.#context.onExchangeDone(this);
+  }
+}

@@ -1,0 +1,90 @@
+import type { ClusterPart } from "@tulle/engine";
+
+import type { Counter, Family, Gauge, MetricsRegistry } from "./metrics.js";
+
+/** Live figures of one cluster. Kept for as long as the cluster's name is used. */
+export class ClusterTraffic {
+  /** Connections open or being made. */
+  connections = 0;
+  /** Requests that wait for a connection. */
+  pending = 0;
+  readonly connectionsTotal: Counter;
+  readonly connectFailures: Counter;
+  readonly connectionOverflow: Counter;
+  readonly pendingOverflow: Counter;
+  readonly requests: Counter;
+  readonly retries: Counter;
+  readonly timeouts: Counter;
+
+  constructor(name: string, families: Families) {
+    const labels = ["cluster_name", name];
+    this.connectionsTotal = families.connectionsTotal.with(labels);
+    this.connectFailures = families.connectFailures.with(labels);
+    this.connectionOverflow = families.connectionOverflow.with(labels);
+    this.pendingOverflow = families.pendingOverflow.with(labels);
+    this.requests = families.requests.with(labels);
+    this.retries = families.retries.with(labels);
+    this.timeouts = families.timeouts.with(labels);
+  }
+}
+
+interface Families {
+  readonly connectionsTotal: Family<Counter>;
+  readonly connectFailures: Family<Counter>;
+  readonly connectionOverflow: Family<Counter>;
+  readonly pendingOverflow: Family<Counter>;
+  readonly requests: Family<Counter>;
+  readonly retries: Family<Counter>;
+  readonly timeouts: Family<Counter>;
+}
+
+/** More clusters than this share one record: the control plane decides how many there are, not a client. */
+const MAX_CLUSTERS = 20_000;
+
+/** Envoy's cluster statistics (`envoy_cluster_upstream_*`). */
+export class UpstreamMetrics {
+  readonly #families: Families;
+  readonly #active: Family<Gauge>;
+  readonly #pending: Family<Gauge>;
+  readonly #byName = new Map<string, ClusterTraffic>();
+  readonly #byPart = new WeakMap<ClusterPart, ClusterTraffic>();
+
+  constructor(registry: MetricsRegistry) {
+    const counter = (name: string, help: string): Family<Counter> =>
+      registry.counter(`envoy_cluster_upstream_${name}`, help);
+    this.#families = {
+      connectionsTotal: counter("cx_total", "Connections made."),
+      connectFailures: counter("cx_connect_fail", "Connections that could not be made."),
+      connectionOverflow: counter("cx_overflow", "Times the connection circuit breaker was open."),
+      pendingOverflow: counter("rq_pending_overflow", "Requests refused by the pending circuit breaker."),
+      requests: counter("rq_total", "Tries sent to an endpoint."),
+      retries: counter("rq_retry", "Retries."),
+      timeouts: counter("rq_timeout", "Requests that ran into the route's timeout."),
+    };
+    this.#active = registry.gauge("envoy_cluster_upstream_cx_active", "Connections open.");
+    this.#pending = registry.gauge(
+      "envoy_cluster_upstream_rq_pending_active",
+      "Requests waiting for a connection.",
+    );
+    registry.onCollect(() => {
+      for (const [name, traffic] of this.#byName) {
+        const labels = ["cluster_name", name];
+        this.#active.with(labels).set(traffic.connections);
+        this.#pending.with(labels).set(traffic.pending);
+      }
+    });
+  }
+
+  of(cluster: ClusterPart): ClusterTraffic {
+    const cached = this.#byPart.get(cluster);
+    if (cached !== undefined) return cached;
+    const name = this.#byName.size < MAX_CLUSTERS ? cluster.name : "overflow";
+    let traffic = this.#byName.get(name);
+    if (traffic === undefined) {
+      traffic = new ClusterTraffic(name, this.#families);
+      this.#byName.set(name, traffic);
+    }
+    this.#byPart.set(cluster, traffic);
+    return traffic;
+  }
+}

@@ -1,0 +1,82 @@
+import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
+
+import {
+  secureContextOptions,
+  verifyLeaf,
+  type PeerVerdict,
+  type Svid,
+  type WorkloadIdentity,
+} from "@tulle/agent";
+import { DisposableStack, Emitter, type Clock, type Disposable } from "@tulle/base";
+
+/**
+ * A workload's identity as TLS needs it: one shared context for all connections that it makes, options for those that
+ * it takes, renewed with the certificate. A context per connection would cost 100 KB and a parse of the key each.
+ */
+export class WorkloadTls implements Disposable {
+  readonly #identity: WorkloadIdentity;
+  readonly #clock: Clock;
+  readonly #owned = new DisposableStack();
+  readonly #changed = new Emitter<Svid>();
+  #svid: Svid | undefined;
+  #client: SecureContext | undefined;
+
+  constructor(identity: WorkloadIdentity, clock: Clock) {
+    this.#identity = identity;
+    this.#clock = clock;
+    this.#svid = currentOrUndefined(identity);
+    this.#owned.use(
+      identity.onRotated((svid) => {
+        this.#svid = svid;
+        this.#client = undefined;
+        this.#changed.emit(svid);
+      }),
+    );
+  }
+
+  /** Fires when contexts got before are out of date. */
+  readonly onChanged = this.#changed.event;
+
+  /** The current SVID; undefined before the first one. */
+  get svid(): Svid | undefined {
+    this.#svid ??= currentOrUndefined(this.#identity);
+    return this.#svid;
+  }
+
+  /** Context for connections to other sidecars; undefined while there is no certificate. */
+  clientContext(): SecureContext | undefined {
+    const { svid } = this;
+    if (svid === undefined) return undefined;
+    this.#client ??= createSecureContext(secureContextOptions(svid));
+    return this.#client;
+  }
+
+  /** Options for `tls.createServer` and `setSecureContext`; undefined while there is no certificate. */
+  serverOptions(): SecureContextOptions | undefined {
+    const { svid } = this;
+    return svid === undefined ? undefined : secureContextOptions(svid);
+  }
+
+  /** Judges a certificate (DER) whose chain the handshake has verified. `spiffeIds` undefined = anybody of the domains. */
+  judge(der: Buffer, trustDomains: ReadonlySet<string>, spiffeIds?: ReadonlySet<string>): PeerVerdict {
+    return verifyLeaf(der, { nowMs: this.#clock.now(), trustDomains, spiffeIds });
+  }
+
+  [Symbol.dispose](): void {
+    this.#owned[Symbol.dispose]();
+  }
+}
+
+function currentOrUndefined(identity: WorkloadIdentity): Svid | undefined {
+  try {
+    return identity.current();
+  } catch {
+    // Before the first certificate `current` throws; whoever needs one asks again.
+    return undefined;
+  }
+}
+
+/** `cluster.local` of `spiffe://cluster.local/ns/…`. */
+export function trustDomainOf(spiffeId: string): string {
+  return spiffeId.slice("spiffe://".length).split("/", 1)[0] ?? "";
+}

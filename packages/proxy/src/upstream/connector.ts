@@ -1,0 +1,107 @@
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+
+import { systemErrorCode, type Disposable } from "@tulle/base";
+import type { EndpointPart, UpstreamTls } from "@tulle/engine";
+
+import type { TimerWheel } from "../connection/timer-wheel.js";
+import { trustDomainOf, type WorkloadTls } from "../tls/workload-tls.js";
+import type { AcquireFailure } from "../stream/contract.js";
+
+/** Bytes that a socket takes or gives before it reports pressure. */
+export const SOCKET_HIGH_WATER_BYTES = 64 * 1024;
+
+/** Exactly one is called, later, unless the attempt is disposed. */
+export interface ConnectListener {
+  /** The connection is usable: TCP connected, and with TLS the peer verified. */
+  onConnected(socket: Socket): void;
+  onConnectFailed(failure: AcquireFailure, detail: string): void;
+}
+
+/** Makes connections to endpoints: plain TCP, or mutual TLS with the peer's SPIFFE id checked. */
+export class Connector {
+  readonly #wheel: TimerWheel;
+  readonly #tls: WorkloadTls;
+
+  constructor(wheel: TimerWheel, tls: WorkloadTls) {
+    this.#wheel = wheel;
+    this.#tls = tls;
+  }
+
+  /** Dispose the result to give up. Listeners are never called before this returns. */
+  connect(endpoint: EndpointPart, timeoutMs: number, listener: ConnectListener): Disposable {
+    const socket = this.#open(endpoint);
+    if (typeof socket === "string") {
+      setImmediate(() => listener.onConnectFailed("connect-failure", socket));
+      return { [Symbol.dispose]: () => undefined };
+    }
+    let pending = true;
+    const finish = (): boolean => {
+      if (!pending) return false;
+      pending = false;
+      timer.disarm();
+      return true;
+    };
+    const timer = this.#wheel.timer(() => {
+      if (!finish()) return;
+      socket.destroy();
+      listener.onConnectFailed("connect-timeout", "");
+    });
+    timer.arm(timeoutMs);
+    socket.once(endpoint.tls === undefined ? "connect" : "secureConnect", () => {
+      if (!finish()) return;
+      socket.removeListener("error", onError);
+      socket.removeListener("close", onClose);
+      listener.onConnected(socket);
+    });
+    const onError = (error: Error): void => {
+      if (finish()) listener.onConnectFailed("connect-failure", systemErrorCode(error) ?? error.message);
+    };
+    const onClose = (): void => {
+      if (finish()) listener.onConnectFailed("connect-failure", "closed during the handshake");
+    };
+    socket.on("error", onError);
+    socket.on("close", onClose);
+    return {
+      [Symbol.dispose]: () => {
+        finish();
+        socket.destroy();
+      },
+    };
+  }
+
+  /** A socket under way, or why there is none. */
+  #open(endpoint: EndpointPart): Socket | string {
+    const { host, port, tls } = endpoint;
+    const options = { host, port, noDelay: true, highWaterMark: SOCKET_HIGH_WATER_BYTES };
+    if (tls === undefined) return connectTcp(options);
+    const secureContext = this.#tls.clientContext();
+    if (secureContext === undefined) return "this sidecar has no certificate yet";
+    return connectTls({
+      ...options,
+      secureContext,
+      // An IP literal is not a legal SNI; without a name from the configuration none is sent.
+      servername: isIP(tls.sni) === 0 ? tls.sni : "",
+      ALPNProtocols: ["http/1.1"],
+      rejectUnauthorized: true,
+      checkServerIdentity: (_name, certificate) => this.#checkPeer(certificate.raw, tls),
+    });
+  }
+
+  #checkPeer(der: Buffer, tls: UpstreamTls): Error | undefined {
+    const verdict = this.#tls.judge(der, domainsOf(tls), tls.spiffeIds);
+    return verdict.ok ? undefined : new Error(verdict.reason);
+  }
+}
+
+const domains = new WeakMap<UpstreamTls, ReadonlySet<string>>();
+
+/** Trust domains of the identities expected: who is not among the identities is refused anyway. */
+function domainsOf(tls: UpstreamTls): ReadonlySet<string> {
+  let known = domains.get(tls);
+  if (known === undefined) {
+    known = new Set([...tls.spiffeIds].map(trustDomainOf));
+    domains.set(tls, known);
+  }
+  return known;
+}

@@ -1,0 +1,241 @@
+import type { Socket } from "node:net";
+
+import { systemErrorCode } from "@tulle/base";
+import {
+  createResponseParser,
+  writeLastChunk,
+  writeRequestHead,
+  type HeaderList,
+  type Http1Handler,
+  type Http1ResponseParser,
+  type ResponseHead,
+} from "@tulle/http";
+
+import type { FlushQueue } from "../connection/flush-queue.js";
+import { SocketWriter } from "../connection/socket-writer.js";
+import type { TimerWheel, WheelTimer } from "../connection/timer-wheel.js";
+import type { ResetReason, UpstreamHandler, UpstreamStream } from "../stream/contract.js";
+
+/** Who a connection belongs to. */
+export interface ClientConnectionOwner {
+  /** The exchange is complete and the connection can take another one. */
+  onConnectionIdle(connection: Http1ClientConnection): void;
+  /** The connection is gone. Called exactly once. */
+  onConnectionClosed(connection: Http1ClientConnection): void;
+}
+
+const NO_TRAILERS: HeaderList = [];
+
+/**
+ * An HTTP/1.1 connection to an endpoint, serving one exchange after the other. Idle ones wait in their pool; whatever
+ * arrives on an idle one ends it, for it answers no request (RELIABILITY H1-27).
+ */
+export class Http1ClientConnection implements UpstreamStream, Http1Handler<ResponseHead> {
+  readonly localAddress: string;
+  readonly #socket: Socket;
+  readonly #owner: ClientConnectionOwner;
+  readonly #writer: SocketWriter;
+  readonly #parser: Http1ResponseParser;
+  readonly #idleTimer: WheelTimer;
+  readonly #idleTimeoutMs: number;
+  #handler: UpstreamHandler | undefined;
+  #exchanges = 0;
+  #sentMark = 0;
+  #chunked = false;
+  #requestDone = false;
+  #responseDone = false;
+  #keepAlive = true;
+  #keepAliveHintMs = Number.POSITIVE_INFINITY;
+  #trailers: HeaderList = NO_TRAILERS;
+  #retired = false;
+  #errorCode = "";
+
+  /** `socket` is connected, and its TLS handshake done. */
+  constructor(
+    socket: Socket,
+    owner: ClientConnectionOwner,
+    queue: FlushQueue,
+    wheel: TimerWheel,
+    idleTimeoutMs: number,
+  ) {
+    this.#socket = socket;
+    this.#owner = owner;
+    this.#writer = new SocketWriter(socket, queue);
+    this.#parser = createResponseParser(this);
+    this.#idleTimeoutMs = idleTimeoutMs;
+    this.#idleTimer = wheel.timer(() => this.#socket.destroy());
+    this.localAddress = `${socket.localAddress ?? ""}:${socket.localPort ?? 0}`;
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("drain", () => this.#handler?.onUpstreamDrain());
+    socket.on("end", () => this.#onEndOfStream());
+    socket.on("error", (error) => {
+      this.#errorCode = systemErrorCode(error) ?? error.message;
+    });
+    socket.on("close", () => this.#onClose());
+  }
+
+  get reused(): boolean {
+    return this.#exchanges > 1;
+  }
+
+  get exchanges(): number {
+    return this.#exchanges;
+  }
+
+  get requestSent(): boolean {
+    return this.#writer.handedOver > this.#sentMark;
+  }
+
+  /** Whether an idle connection still looks alive. */
+  get usable(): boolean {
+    return !this.#retired && !this.#socket.destroyed && this.#socket.readable && this.#socket.writable;
+  }
+
+  /** Binds the next exchange. */
+  start(handler: UpstreamHandler): void {
+    this.#idleTimer.disarm();
+    this.#handler = handler;
+    this.#exchanges++;
+    this.#sentMark = this.#writer.handedOver;
+    this.#requestDone = false;
+    this.#responseDone = false;
+    this.#trailers = NO_TRAILERS;
+  }
+
+  /** Waits in the pool; ends itself before the peer is likely to. */
+  park(): void {
+    this.#idleTimer.arm(Math.min(this.#idleTimeoutMs, this.#keepAliveHintMs));
+  }
+
+  /** Takes no further exchange: closes now when idle, else after the one under way. */
+  retire(): void {
+    this.#retired = true;
+    if (this.#handler === undefined) this.#socket.destroy();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  writeHead(
+    method: string,
+    target: string,
+    headers: HeaderList,
+    hasBody: boolean,
+    contentLength: number,
+  ): void {
+    this.#parser.expect(method);
+    this.#chunked = hasBody && contentLength < 0;
+    if (this.#chunked) headers.push("transfer-encoding", "chunked");
+    writeRequestHead(this.#writer.sink, method, target, headers);
+    this.#writer.commit();
+  }
+
+  writeBody(chunk: Buffer, start: number, end: number): boolean {
+    return this.#writer.writeBody(chunk, start, end, this.#chunked);
+  }
+
+  writeEnd(trailers: HeaderList): void {
+    if (this.#chunked) {
+      writeLastChunk(this.#writer.sink, trailers);
+      this.#writer.commit();
+    }
+    this.#requestDone = true;
+  }
+
+  cancel(): void {
+    this.#handler = undefined;
+    this.#socket.destroy();
+  }
+
+  pauseResponse(): void {
+    this.#socket.pause();
+  }
+
+  resumeResponse(): void {
+    this.#socket.resume();
+  }
+
+  /** From the parser. */
+  onHead(head: ResponseHead): void {
+    if (head.status < 200 && head.status !== 101) {
+      this.#handler?.onUpstreamInterim(head);
+      return;
+    }
+    this.#keepAlive = head.keepAlive;
+    this.#readKeepAliveHint(head.headers);
+    this.#handler?.onUpstreamHead(head);
+  }
+
+  /** From the parser. */
+  onBody(chunk: Buffer, start: number, end: number): void {
+    this.#handler?.onUpstreamBody(chunk, start, end);
+  }
+
+  /** From the parser. */
+  onEnd(trailers: HeaderList): void {
+    this.#responseDone = true;
+    this.#trailers = trailers;
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#handler === undefined) {
+      this.#socket.destroy();
+      return;
+    }
+    const consumed = this.#parser.execute(chunk, 0, chunk.length);
+    if (this.#parser.error !== undefined) this.#fail("protocol-error", this.#parser.error.message);
+    else if (this.#responseDone) this.#complete(consumed < chunk.length);
+  }
+
+  #onEndOfStream(): void {
+    if (this.#handler === undefined) {
+      this.#socket.destroy();
+      return;
+    }
+    this.#keepAlive = false;
+    this.#parser.finish();
+    if (this.#responseDone) this.#complete(false);
+    else this.#fail("closed", "");
+  }
+
+  #complete(extraBytes: boolean): void {
+    const handler = this.#handler;
+    if (handler === undefined) return;
+    const trailers = this.#trailers;
+    this.#handler = undefined;
+    this.#responseDone = false;
+    // A request that is not wholly sent would run into the next one (RELIABILITY H1-07).
+    if (this.#requestDone && this.#keepAlive && !extraBytes && this.usable) {
+      this.#socket.resume();
+      this.#owner.onConnectionIdle(this);
+    } else {
+      this.#socket.destroy();
+    }
+    handler.onUpstreamEnd(trailers);
+  }
+
+  #fail(reason: ResetReason, detail: string): void {
+    const handler = this.#handler;
+    this.#handler = undefined;
+    this.#socket.destroy();
+    handler?.onUpstreamReset(reason, detail);
+  }
+
+  #onClose(): void {
+    this.#idleTimer.disarm();
+    this.#owner.onConnectionClosed(this);
+    this.#fail("closed", this.#errorCode);
+  }
+
+  /** `Keep-Alive: timeout=5`: how long the server will wait; we leave a second earlier. */
+  #readKeepAliveHint(headers: HeaderList): void {
+    for (let i = 0; i < headers.length; i += 2) {
+      const name = headers[i] as string;
+      if (name.length !== 10 || name.toLowerCase() !== "keep-alive") continue;
+      const match = /(?:^|[,\s])timeout=(\d{1,6})/i.exec(headers[i + 1] as string);
+      if (match !== null) this.#keepAliveHintMs = Math.max(Number(match[1]) * 1000 - 1000, 0);
+      return;
+    }
+  }
+}

@@ -1,0 +1,226 @@
+import type { Socket } from "node:net";
+
+import type { Disposable } from "@tulle/base";
+import type { ClusterPart, EndpointPart } from "@tulle/engine";
+
+import type { FlushQueue } from "../connection/flush-queue.js";
+import type { TimerWheel } from "../connection/timer-wheel.js";
+import type { AcquireFailure, UpstreamWaiter } from "../stream/contract.js";
+import type { ClusterTraffic, UpstreamMetrics } from "../telemetry/upstream-metrics.js";
+import type { Connector } from "./connector.js";
+import { Http1ClientConnection, type ClientConnectionOwner } from "./http1-client-connection.js";
+
+/** Idle connections between sidecars live shorter than the other side's hour. */
+const MESH_IDLE_MS = 60_000;
+/** Idle connections to applications: Node.js and uvicorn close theirs after 5 s, and a race costs a request. */
+const PLAIN_IDLE_MS = 4000;
+
+/** What pools need of their proxy. */
+export interface PoolContext {
+  readonly connector: Connector;
+  readonly queue: FlushQueue;
+  readonly coarseWheel: TimerWheel;
+  readonly metrics: UpstreamMetrics;
+}
+
+interface Waiting {
+  readonly cluster: ClusterPart;
+  readonly traffic: ClusterTraffic;
+}
+
+/** Connections to one address with one TLS configuration. Shared by all clusters that name it. */
+export class UpstreamPool implements ClientConnectionOwner {
+  /** Set when the pool left its registry: look it up again. */
+  retired = false;
+  readonly #context: PoolContext;
+  readonly #endpoint: EndpointPart;
+  readonly #onEmpty: (pool: UpstreamPool) => void;
+  readonly #idle: Http1ClientConnection[] = [];
+  readonly #connections = new Map<Http1ClientConnection, Waiting>();
+  readonly #connecting = new Set<Disposable>();
+  readonly #waiters = new Map<UpstreamWaiter, Waiting>();
+
+  constructor(context: PoolContext, endpoint: EndpointPart, onEmpty: (pool: UpstreamPool) => void) {
+    this.#context = context;
+    this.#endpoint = endpoint;
+    this.#onEmpty = onEmpty;
+  }
+
+  get mutualTls(): boolean {
+    return this.#endpoint.tls !== undefined;
+  }
+
+  /** Gives `waiter` a stream, now or later. Returns whether it waits, in which case it may be withdrawn. */
+  acquire(cluster: ClusterPart, waiter: UpstreamWaiter): boolean {
+    for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
+      if (connection.usable) {
+        this.#hand(connection, waiter);
+        return false;
+      }
+      connection.destroy();
+    }
+    const traffic = this.#context.metrics.of(cluster);
+    if (traffic.pending >= cluster.maxPendingRequests) {
+      traffic.pendingOverflow.inc();
+      waiter.onUpstreamUnavailable("overflow", "");
+      return false;
+    }
+    traffic.pending++;
+    const waiting = { cluster, traffic };
+    this.#waiters.set(waiter, waiting);
+    this.#connectFor(waiting);
+    return this.#waiters.has(waiter);
+  }
+
+  /** Takes back an `acquire` that was not answered yet. */
+  withdraw(waiter: UpstreamWaiter): void {
+    this.#forget(waiter);
+    this.#checkEmpty();
+  }
+
+  /** New connections from now on; those under way serve their exchange to its end. */
+  renew(): void {
+    this.#idle.length = 0;
+    for (const connection of this.#connections.keys()) connection.retire();
+  }
+
+  destroy(): void {
+    for (const attempt of this.#connecting) attempt[Symbol.dispose]();
+    this.#connecting.clear();
+    for (const connection of this.#connections.keys()) connection.destroy();
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  onConnectionIdle(connection: Http1ClientConnection): void {
+    const cluster = this.#connections.get(connection)?.cluster;
+    const limit = cluster?.maxRequestsPerConnection ?? 0;
+    if (this.retired || (limit > 0 && connection.exchanges >= limit)) {
+      connection.retire();
+      return;
+    }
+    const next = this.#waiters.keys().next();
+    if (next.done === true) {
+      this.#idle.push(connection);
+      connection.park();
+    } else {
+      this.#forget(next.value);
+      this.#hand(connection, next.value);
+    }
+  }
+
+  onConnectionClosed(connection: Http1ClientConnection): void {
+    const waiting = this.#connections.get(connection);
+    if (waiting !== undefined) waiting.traffic.connections--;
+    this.#connections.delete(connection);
+    const at = this.#idle.indexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+    // Somebody may wait for a connection that the limit did not allow before.
+    const next = this.#waiters.values().next();
+    if (next.done !== true) this.#connectFor(next.value);
+    this.#checkEmpty();
+  }
+
+  #hand(connection: Http1ClientConnection, waiter: UpstreamWaiter): void {
+    connection.start(waiter);
+    waiter.onUpstreamReady(connection);
+  }
+
+  #forget(waiter: UpstreamWaiter): void {
+    const waiting = this.#waiters.get(waiter);
+    if (waiting === undefined) return;
+    this.#waiters.delete(waiter);
+    waiting.traffic.pending--;
+  }
+
+  #connectFor(waiting: Waiting): void {
+    const { cluster, traffic } = waiting;
+    if (this.#connecting.size >= this.#waiters.size) return;
+    // Every address may have one connection, as with Envoy: otherwise a full cluster would starve a new endpoint.
+    const first = this.#connections.size + this.#connecting.size === 0;
+    if (traffic.connections >= cluster.maxConnections && !first) {
+      traffic.connectionOverflow.inc();
+      return;
+    }
+    traffic.connections++;
+    traffic.connectionsTotal.inc();
+    const attempt: Disposable = this.#context.connector.connect(this.#endpoint, cluster.connectTimeoutMs, {
+      onConnected: (socket) => {
+        this.#connecting.delete(attempt);
+        this.#onConnected(socket, waiting);
+      },
+      onConnectFailed: (failure, detail) => {
+        this.#connecting.delete(attempt);
+        traffic.connections--;
+        traffic.connectFailures.inc();
+        this.#onConnectFailed(failure, detail);
+      },
+    });
+    this.#connecting.add(attempt);
+  }
+
+  #onConnected(socket: Socket, waiting: Waiting): void {
+    const idleMs = this.mutualTls ? MESH_IDLE_MS : PLAIN_IDLE_MS;
+    const { queue, coarseWheel } = this.#context;
+    const connection = new Http1ClientConnection(socket, this, queue, coarseWheel, idleMs);
+    this.#connections.set(connection, waiting);
+    this.onConnectionIdle(connection);
+  }
+
+  #onConnectFailed(failure: AcquireFailure, detail: string): void {
+    // Those that a running attempt or a connection can serve go on waiting; one fails per failed attempt.
+    const next = this.#waiters.keys().next();
+    if (next.done !== true) {
+      this.#forget(next.value);
+      next.value.onUpstreamUnavailable(failure, detail);
+    }
+    const rest = this.#waiters.values().next();
+    if (rest.done !== true) this.#connectFor(rest.value);
+    this.#checkEmpty();
+  }
+
+  #checkEmpty(): void {
+    if (this.#connections.size + this.#connecting.size + this.#waiters.size > 0 || this.retired) return;
+    this.retired = true;
+    this.#onEmpty(this);
+  }
+}
+
+/** All pools of a proxy, keyed by TLS configuration and address. Empty pools leave: endpoints come and go. */
+export class UpstreamPools implements Disposable {
+  readonly #context: PoolContext;
+  readonly #byKey = new Map<string, UpstreamPool>();
+  /** Saves building the key for every request; endpoints are replaced by updates and then looked up again. */
+  readonly #byEndpoint = new WeakMap<EndpointPart, UpstreamPool>();
+
+  constructor(context: PoolContext) {
+    this.#context = context;
+  }
+
+  /** The pool for `endpoint`; use it at once, it may leave when it is empty. */
+  for(endpoint: EndpointPart): UpstreamPool {
+    const cached = this.#byEndpoint.get(endpoint);
+    if (cached !== undefined && !cached.retired) return cached;
+    const key = `${endpoint.tls?.key ?? ""}|${endpoint.key}`;
+    let pool = this.#byKey.get(key);
+    if (pool === undefined) {
+      pool = new UpstreamPool(this.#context, endpoint, (empty) => {
+        if (this.#byKey.get(key) === empty) this.#byKey.delete(key);
+      });
+      this.#byKey.set(key, pool);
+    }
+    this.#byEndpoint.set(endpoint, pool);
+    return pool;
+  }
+
+  /** After the workload's certificate changed: mutual-TLS connections are made anew, without cutting an exchange. */
+  renewMutualTls(): void {
+    for (const pool of this.#byKey.values()) if (pool.mutualTls) pool.renew();
+  }
+
+  [Symbol.dispose](): void {
+    for (const pool of this.#byKey.values()) pool.destroy();
+  }
+}

@@ -1,0 +1,29 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+
+import { formatAddress } from "../listener/tcp-listener.js";
+import type { ListenAddress, SidecarOptions } from "../options.js";
+
+/** `sidecar~<ip>~<instance id>.<namespace>~<namespace>.svc.cluster.local`, Istio's form of a node id. */
+export function nodeId(options: SidecarOptions): string {
+  const namespace = options.namespace ?? "default";
+  const address = options.meshAddress ?? options.inboundAddress ?? "127.0.0.1";
+  return `sidecar~${address}~${options.instanceId}.${namespace}~${namespace}.svc.cluster.local`;
+}
+
+/** What the control plane is told about the workload; docs/architecture.md "xDS node". */
+export function nodeMetadata(options: SidecarOptions, admin: ListenAddress): JsonObject {
+  return {
+    NAMESPACE: options.namespace ?? "default",
+    SERVICE_ACCOUNT: options.serviceAccount ?? options.service,
+    WORKLOAD_NAME: workloadName(options),
+    LABELS: { ...options.labels },
+    INBOUND: options.inbound.map((port) => ({ ...port })),
+    ADMIN: formatAddress(admin.host, admin.port),
+  };
+}
+
+/** The workload's name in metrics: as given, else `<service>-<version>`, else the service's. */
+export function workloadName(options: SidecarOptions): string {
+  const version = options.labels?.["version"];
+  return options.workloadName ?? (version === undefined ? options.service : `${options.service}-${version}`);
+}

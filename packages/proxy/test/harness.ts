@@ -1,0 +1,272 @@
+// Proxies and backends in one process, over real sockets on free ports.
+import {
+  createServer as createHttpServer,
+  request,
+  type IncomingHttpHeaders,
+  type RequestListener,
+  type RequestOptions,
+  type Server,
+} from "node:http";
+import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
+import { Writable } from "node:stream";
+
+import type { Svid, WorkloadIdentity } from "@tulle/agent";
+import { Emitter, MeshError, silentLogger, systemClock } from "@tulle/base";
+import { createLoadTable, createSnapshotSource, type ResourceChange } from "@tulle/engine";
+
+import { listenInbound } from "../src/listener/inbound-listener.js";
+import { listenOutbound, type HttpListener } from "../src/listener/outbound-listener.js";
+import { WorkloadTls } from "../src/tls/workload-tls.js";
+import { buildStack, type ProxyStack } from "../src/stack.js";
+import { LineWriter } from "../src/telemetry/line-writer.js";
+import { Counter, MetricsRegistry } from "../src/telemetry/metrics.js";
+import { prometheusText } from "../src/telemetry/prometheus-text.js";
+
+const cleanups: (() => void | Promise<void>)[] = [];
+
+/** Ends everything that the tests of a file opened. For `afterEach`. */
+export async function closeAll(): Promise<void> {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+}
+
+/** An identity whose certificate the test changes at will. */
+export class TestIdentity implements WorkloadIdentity {
+  #svid: Svid | undefined;
+  readonly #rotated = new Emitter<Svid>();
+  readonly onRotated = this.#rotated.event;
+
+  constructor(svid?: Svid) {
+    this.#svid = svid;
+  }
+
+  current(): Svid {
+    if (this.#svid === undefined) throw new MeshError("unavailable", "AGENT_NO_IDENTITY", "no identity yet");
+    return this.#svid;
+  }
+
+  rotate(svid: Svid): void {
+    this.#svid = svid;
+    this.#rotated.emit(svid);
+  }
+
+  [Symbol.dispose](): void {}
+}
+
+export interface TestProxy {
+  readonly stack: ProxyStack;
+  readonly metrics: MetricsRegistry;
+  readonly load: ReturnType<typeof createLoadTable>;
+  readonly demanded: string[];
+  apply(...resources: ResourceChange[]): void;
+  /** Port of a loopback listener for `authority`; "" = by Host. */
+  listen(authority: string): Promise<number>;
+  listener(authority: string): Promise<HttpListener>;
+  inbound(): Promise<HttpListener>;
+  /** Access log lines so far. */
+  log(): string[];
+  metricsText(): string;
+}
+
+export interface TestProxyOptions {
+  readonly svid?: Svid;
+  readonly identity?: TestIdentity;
+  readonly name?: string;
+}
+
+export function createProxy(options: TestProxyOptions = {}): TestProxy {
+  const load = createLoadTable({ maxSlots: 1024 });
+  const configuration = createSnapshotSource({ load });
+  const metrics = new MetricsRegistry();
+  const identity = options.identity ?? new TestIdentity(options.svid);
+  const tls = new WorkloadTls(identity, systemClock);
+  let logged = "";
+  const sink = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      logged += chunk.toString();
+      done();
+    },
+  });
+  const writer = new LineWriter(sink, systemClock, new Counter());
+  const demanded: string[] = [];
+  const name = options.name ?? "test";
+  let ids = 0;
+  const stack = buildStack({
+    clock: systemClock,
+    logger: silentLogger,
+    configuration,
+    load,
+    tls,
+    metrics,
+    accessLog: writer,
+    workload: {
+      workload: `${name}-v1`,
+      namespace: "default",
+      canonicalName: name,
+      canonicalRevision: "v1",
+      principal: () => tls.svid?.spiffeId ?? "",
+    },
+    newRequestId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, "0")}`,
+    onDemand: (authority) => demanded.push(authority),
+  });
+  const listeners: HttpListener[] = [];
+  cleanups.push(() => {
+    for (const listener of listeners) {
+      listener.stopAccepting();
+      listener.connections.destroy();
+    }
+    stack[Symbol.dispose]();
+    tls[Symbol.dispose]();
+  });
+  const dropped = new Counter();
+  const refused = metrics.counter("refused", "refused");
+  const proxy: TestProxy = {
+    stack,
+    metrics,
+    load,
+    demanded,
+    apply(...resources) {
+      const rejections = configuration.apply(resources);
+      if (rejections.length > 0) throw new Error(JSON.stringify(rejections));
+      stack.onConfigurationChanged();
+    },
+    async listener(authority) {
+      const listener = await listenOutbound({
+        name: authority,
+        host: "127.0.0.1",
+        port: 0,
+        authority,
+        configuration,
+        connection: stack.connection,
+        dropped,
+        onUse: () => undefined,
+      });
+      listeners.push(listener);
+      return listener;
+    },
+    async listen(authority) {
+      return (await proxy.listener(authority)).tcp.address.port;
+    },
+    async inbound() {
+      const listener = await listenInbound({
+        host: "127.0.0.1",
+        port: 0,
+        configuration,
+        tls,
+        connection: stack.connection,
+        logger: silentLogger,
+        dropped,
+        refused,
+      });
+      listeners.push(listener);
+      cleanups.push(() => listener[Symbol.dispose]());
+      return listener;
+    },
+    log() {
+      writer.flush();
+      return logged.split("\n").filter((line) => line !== "");
+    },
+    metricsText: () => prometheusText(metrics),
+  };
+  return proxy;
+}
+
+/** An HTTP server of Node.js' own. */
+export async function backend(listener: RequestListener): Promise<{ port: number; server: Server }> {
+  const server = createHttpServer({ keepAliveTimeout: 60_000 }, listener);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  cleanups.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, server };
+}
+
+/** A TCP server that the test scripts byte by byte. */
+export async function rawBackend(
+  onConnection: (socket: Socket, index: number) => void,
+): Promise<{ port: number; connections: () => number; stop: () => void }> {
+  let count = 0;
+  const sockets = new Set<Socket>();
+  const server = createTcpServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => undefined);
+    onConnection(socket, count++);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const stop = (): void => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  };
+  cleanups.push(stop);
+  return { port: (server.address() as AddressInfo).port, connections: () => count, stop };
+}
+
+/** A port on which nothing listens. */
+export async function closedPort(): Promise<number> {
+  const server = createTcpServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly rawHeaders: string[];
+  readonly body: string;
+  readonly trailers: NodeJS.Dict<string>;
+}
+
+export interface CallOptions extends RequestOptions {
+  readonly body?: string | Buffer | readonly Buffer[];
+}
+
+/** One request with node:http. */
+export function call(port: number, path = "/", options: CallOptions = {}): Promise<Answer> {
+  const { body, ...rest } = options;
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ host: "127.0.0.1", port, path, agent: false, ...rest }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("end", () => {
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          rawHeaders: response.rawHeaders,
+          body: Buffer.concat(chunks).toString(),
+          trailers: response.trailers,
+        });
+      });
+    });
+    outgoing.on("error", reject);
+    if (Array.isArray(body)) for (const chunk of body as readonly Buffer[]) outgoing.write(chunk);
+    outgoing.end(Array.isArray(body) ? undefined : (body as string | Buffer | undefined));
+  });
+}
+
+/** Writes raw bytes and gives everything that comes back until `until` holds or the connection ends. */
+export function exchangeBytes(
+  port: number,
+  bytes: string | readonly string[],
+  until: (received: string) => boolean = () => false,
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1");
+    let received = "";
+    cleanups.push(() => {
+      socket.destroy();
+    });
+    socket.on("data", (chunk: Buffer) => {
+      received += chunk.toString("latin1");
+      if (until(received)) {
+        resolve(received);
+        socket.destroy();
+      }
+    });
+    socket.on("end", () => resolve(received));
+    socket.on("error", (error) => (received === "" ? reject(error) : resolve(received)));
+    for (const part of typeof bytes === "string" ? [bytes] : bytes) socket.write(part);
+  });
+}

@@ -1,0 +1,288 @@
+// xDS resources for the proxy's tests, in the shape that the control plane gives them.
+import {
+  create,
+  toBinary,
+  type DescMessage,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
+import { anyPack, DurationSchema, type Any, type Duration } from "@bufbuild/protobuf/wkt";
+import type { ResourceChange } from "@tulle/engine";
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
+import { ClusterSchema, Cluster_DiscoveryType } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
+import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import type { RouteSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { FileAccessLogSchema } from "@tulle/xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js";
+import { RouterSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
+import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { SubjectAltNameMatcher_SanType } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import {
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+} from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+
+import { ISTIO_ACCESS_LOG_FORMAT } from "../src/telemetry/access-log-format.js";
+
+export type RouteInit = MessageInitShape<typeof RouteSchema>;
+
+let version = 0;
+
+function resource<Desc extends DescMessage>(
+  typeUrl: string,
+  name: string,
+  schema: Desc,
+  message: MessageShape<Desc>,
+): ResourceChange {
+  return { typeUrl, name, version: String(++version), bytes: toBinary(schema, message) };
+}
+
+function pack<Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): Any {
+  return anyPack(schema, create(schema, init));
+}
+
+export function ms(value: number): Duration {
+  return create(DurationSchema, { seconds: BigInt(Math.floor(value / 1000)), nanos: (value % 1000) * 1e6 });
+}
+
+function accessLog() {
+  return {
+    name: "envoy.access_loggers.file",
+    configType: {
+      case: "typedConfig" as const,
+      value: pack(FileAccessLogSchema, {
+        path: "/dev/stdout",
+        accessLogFormat: {
+          case: "logFormat",
+          value: { format: { case: "textFormat", value: `${ISTIO_ACCESS_LOG_FORMAT}\n` } },
+        },
+      }),
+    },
+  };
+}
+
+const ROUTER = {
+  name: "envoy.filters.http.router",
+  configType: { case: "typedConfig" as const, value: pack(RouterSchema, {}) },
+};
+const ADS = { configSourceSpecifier: { case: "ads" as const, value: {} } };
+
+/** An API listener whose routes come by RDS under `routes`. */
+export function apiListener(name: string, routes: string): ResourceChange {
+  const manager = pack(HttpConnectionManagerSchema, {
+    statPrefix: "outbound",
+    routeSpecifier: { case: "rds", value: { routeConfigName: routes, configSource: ADS } },
+    httpFilters: [ROUTER],
+    accessLog: [accessLog()],
+  });
+  return resource(
+    LISTENER_TYPE,
+    name,
+    ListenerSchema,
+    create(ListenerSchema, { name, apiListener: { apiListener: manager } }),
+  );
+}
+
+/** What Istio gives every route unless told otherwise. */
+export const DEFAULT_RETRIES = {
+  retryOn: "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes,reset-before-request",
+  numRetries: 2,
+  hostSelectionRetryMaxAttempts: 5n,
+  retryHostPredicate: [{ name: "envoy.retry_host_predicates.previous_hosts" }],
+};
+
+/** A route of everything to one cluster. */
+export function routeTo(cluster: string, action: Record<string, unknown> = {}) {
+  return {
+    name: "default",
+    match: { pathSpecifier: { case: "prefix" as const, value: "/" } },
+    action: {
+      case: "route" as const,
+      value: {
+        clusterSpecifier: { case: "cluster" as const, value: cluster },
+        timeout: ms(0),
+        retryPolicy: DEFAULT_RETRIES,
+        ...action,
+      },
+    },
+  };
+}
+
+export function routes(
+  name: string,
+  list: readonly RouteInit[],
+  domains: readonly string[] = ["*"],
+): ResourceChange {
+  const message = create(RouteConfigurationSchema, {
+    name,
+    virtualHosts: [{ name: "vh", domains: [...domains], routes: [...list] }],
+  });
+  return resource(ROUTE_TYPE, name, RouteConfigurationSchema, message);
+}
+
+export interface ClusterOptions {
+  readonly connectTimeoutMs?: number;
+  /** Endpoints with `tlsMode: istio` are called with this SNI and must be this identity. */
+  readonly tls?: { readonly sni: string; readonly spiffeId: string };
+  readonly thresholds?: {
+    readonly maxConnections?: number;
+    readonly maxPendingRequests?: number;
+    readonly maxRequests?: number;
+  };
+}
+
+/** An EDS cluster. */
+export function cluster(name: string, options: ClusterOptions = {}): ResourceChange {
+  const message = create(ClusterSchema, {
+    name,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
+    edsClusterConfig: { edsConfig: ADS },
+    connectTimeout: ms(options.connectTimeoutMs ?? 1000),
+    // Istio lifts the limit of retries at once; Envoy alone has 3.
+    circuitBreakers: { thresholds: [{ maxRetries: 4_294_967_295, ...options.thresholds }] },
+    transportSocketMatches: options.tls === undefined ? [] : tlsMatches(options.tls),
+  });
+  return resource(CLUSTER_TYPE, name, ClusterSchema, message);
+}
+
+function tlsMatches(tls: { sni: string; spiffeId: string }) {
+  const context = pack(UpstreamTlsContextSchema, {
+    sni: tls.sni,
+    commonTlsContext: {
+      validationContextType: {
+        case: "combinedValidationContext",
+        value: {
+          defaultValidationContext: {
+            matchTypedSubjectAltNames: [
+              {
+                sanType: SubjectAltNameMatcher_SanType.URI,
+                matcher: { matchPattern: { case: "exact", value: tls.spiffeId } },
+              },
+            ],
+          },
+        },
+      },
+    },
+  });
+  return [
+    {
+      name: "istio",
+      match: { tlsMode: "istio" },
+      transportSocket: { name: "tls", configType: { case: "typedConfig" as const, value: context } },
+    },
+  ];
+}
+
+export interface EndpointInit {
+  readonly port: number;
+  readonly mtls?: boolean;
+  /** `workload;namespace;canonical;revision;cluster` */
+  readonly workload?: string;
+}
+
+export function endpoints(clusterName: string, list: readonly EndpointInit[]): ResourceChange {
+  const message = create(ClusterLoadAssignmentSchema, {
+    clusterName,
+    endpoints: [
+      {
+        locality: {},
+        lbEndpoints: list.map(({ port, mtls, workload }) => ({
+          hostIdentifier: { case: "endpoint" as const, value: { address: socketAddress(port) } },
+          metadata: {
+            filterMetadata: {
+              ...(mtls === true ? { "envoy.transport_socket_match": { tlsMode: "istio" } } : {}),
+              ...(workload === undefined ? {} : { istio: { workload } }),
+            },
+          },
+        })),
+      },
+    ],
+  });
+  return resource(ENDPOINT_TYPE, clusterName, ClusterLoadAssignmentSchema, message);
+}
+
+function socketAddress(port: number) {
+  return {
+    address: {
+      case: "socketAddress" as const,
+      value: { address: "127.0.0.1", portSpecifier: { case: "portValue" as const, value: port } },
+    },
+  };
+}
+
+/** A static cluster of one port on this machine. */
+export function staticCluster(name: string, port: number): ResourceChange {
+  const message = create(ClusterSchema, {
+    name,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
+    connectTimeout: ms(1000),
+    loadAssignment: {
+      clusterName: name,
+      endpoints: [
+        { lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: { address: socketAddress(port) } } }] },
+      ],
+    },
+  });
+  return resource(CLUSTER_TYPE, name, ClusterSchema, message);
+}
+
+/** The inbound listener: one mutual-TLS chain for `sni`, and a plaintext one when permissive. */
+export function inboundListener(options: {
+  sni: string;
+  cluster: string;
+  permissive?: boolean;
+}): ResourceChange {
+  const manager = pack(HttpConnectionManagerSchema, {
+    statPrefix: "inbound",
+    routeSpecifier: {
+      case: "routeConfig",
+      value: {
+        name: "inbound",
+        virtualHosts: [{ name: "inbound", domains: ["*"], routes: [routeTo(options.cluster)] }],
+      },
+    },
+    httpFilters: [ROUTER],
+    accessLog: [accessLog()],
+  });
+  const filters = [{ name: "http", configType: { case: "typedConfig" as const, value: manager } }];
+  const tls = pack(DownstreamTlsContextSchema, { requireClientCertificate: true, commonTlsContext: {} });
+  const chains: MessageInitShape<typeof ListenerSchema>["filterChains"] = [
+    {
+      name: "mtls",
+      filterChainMatch: { transportProtocol: "tls", serverNames: [options.sni] },
+      transportSocket: { name: "tls", configType: { case: "typedConfig", value: tls } },
+      filters,
+    },
+  ];
+  if (options.permissive === true) {
+    chains.push({ name: "plaintext", filterChainMatch: { transportProtocol: "raw_buffer" }, filters });
+  }
+  const name = "virtualInbound";
+  const message = create(ListenerSchema, {
+    name,
+    trafficDirection: TrafficDirection.INBOUND,
+    filterChains: chains,
+  });
+  return resource(LISTENER_TYPE, name, ListenerSchema, message);
+}
+
+/** A listener, a route, a cluster and its endpoints: everything for `authority` to reach `ports`. */
+export function serviceAt(
+  authority: string,
+  ports: readonly number[],
+  action: Record<string, unknown> = {},
+): ResourceChange[] {
+  const host = `${authority.split(":")[0]}.default.svc.cluster.local`;
+  const name = `outbound|9080||${host}`;
+  return [
+    cluster(name),
+    endpoints(
+      name,
+      ports.map((port) => ({ port })),
+    ),
+    apiListener(authority, `${host}:9080`),
+    routes(`${host}:9080`, [routeTo(name, action)]),
+  ];
+}
