@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Bundles `tulle run` and `tulle sidecar` into packages/cli/dist/bundle/workload.mjs: one file instead of several
 // hundred modules saves some 40 MB of memory and half of the start-up time of every sidecar. What is needed rarely
-// (messages for /config_dump) becomes chunks of its own, loaded on demand. Names and sources stay readable.
+// (messages for /config_dump) becomes chunks of its own, loaded on demand. Names stay readable.
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { FieldOptionsSchema, FileDescriptorProtoSchema, MessageOptionsSchema } from "@bufbuild/protobuf/wkt";
 import { build } from "esbuild";
@@ -34,6 +34,7 @@ await build({
   target: "node20",
   treeShaking: true,
   keepNames: false,
+  minifyWhitespace: true,
   legalComments: "linked",
   logLevel: "warning",
   // CommonJS dependencies (grpc-js) call require() for Node.js' builtins, which ES modules do not have.

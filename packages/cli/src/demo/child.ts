@@ -40,7 +40,7 @@ export async function startChild<Ready>(options: ChildOptions): Promise<Child<Re
   const separator = options.args.indexOf("--");
   const at = separator === -1 ? options.args.length : separator;
   const args = [...options.args.slice(0, at), "--ready-fd", "3", ...options.args.slice(at)];
-  const child = spawn(process.execPath, [...process.execArgv, TULLE, ...args], {
+  const child = spawn(process.execPath, [TULLE, ...args], {
     stdio: ["ignore", log, log, "pipe"],
     env: options.environment,
     // A group of its own: the terminal's Ctrl-C reaches the demo alone, which then ends its children in order.

@@ -10,6 +10,7 @@ import { freePort } from "./free-port.js";
 import { joinMesh } from "./join-mesh.js";
 import { nodeFetch } from "./node-fetch.js";
 import { deregister, keepRegistered, registrationOf } from "./registration.js";
+import { letYoungGenerationGrow } from "./young-generation.js";
 import type { WorkloadOptions } from "./workload-options.js";
 
 /**
@@ -75,6 +76,7 @@ export class Workload {
       random,
       logger,
     });
+    letYoungGenerationGrow();
     return new Workload(options, context, client, companion, instanceId, appPort, logger);
   }
 
