@@ -69,17 +69,35 @@ function missing(snapshot: Snapshot): undefined | null {
   return snapshot.inbound(INBOUND_LISTENER) === undefined ? undefined : null;
 }
 
-/** The filter chain for a connection: the one that names its SNI, else one that takes any; as Envoy matches. */
+/**
+ * The filter chain for a connection, as Envoy matches SNI: the exact name, else the longest `*.suffix`, else one that
+ * takes any.
+ */
 export function selectChain(
   snapshot: Snapshot,
   transport: InboundChain["transport"],
   serverName: string,
 ): InboundChain | undefined {
-  let any: InboundChain | undefined;
+  let best: InboundChain | undefined;
+  let bestRank = -1;
   for (const chain of snapshot.inbound(INBOUND_LISTENER)?.chains ?? []) {
     if (chain.transport !== transport) continue;
-    if (chain.serverNames.length === 0) any ??= chain;
-    else if (chain.serverNames.includes(serverName)) return chain;
+    const rank = matchRank(chain.serverNames, serverName);
+    if (rank > bestRank) {
+      best = chain;
+      bestRank = rank;
+    }
   }
-  return any;
+  return best;
+}
+
+/** How well one of `names` fits: its length, more for an exact one; 0 when any will do, -1 for not at all. */
+function matchRank(names: readonly string[], serverName: string): number {
+  if (names.length === 0) return 0;
+  let rank = -1;
+  for (const name of names) {
+    if (name === serverName) return Number.MAX_SAFE_INTEGER;
+    if (name.startsWith("*.") && serverName.endsWith(name.slice(1))) rank = Math.max(rank, name.length);
+  }
+  return rank;
 }
