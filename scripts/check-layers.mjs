@@ -53,7 +53,8 @@ const FORBIDDEN_FOLDERS = [
   { package: "proxy", from: "telemetry", to: ["listener", "upstream", "admin", "xds"] },
 ];
 
-const IMPORT = /(?:^|\n)\s*(?:import|export)\b[^;"']*?\bfrom\s*["']([^"']+)["']|(?:^|\n)\s*import\s*["']([^"']+)["']|\bimport\s*\(\s*["']([^"']+)["']\s*\)|\brequire\s*\(\s*["']([^"']+)["']\s*\)/g;
+const IMPORT =
+  /(?:^|\n)\s*(?:import|export)\b[^;"']*?\bfrom\s*["']([^"']+)["']|(?:^|\n)\s*import\s*["']([^"']+)["']|\bimport\s*\(\s*["']([^"']+)["']\s*\)|\brequire\s*\(\s*["']([^"']+)["']\s*\)/g;
 
 const problems = [];
 let modules = 0;
@@ -87,14 +88,17 @@ function* sources(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) {
-      if (entry.name !== "gen" && entry.name !== "testdata" && entry.name !== "contract") yield* sources(path);
+      if (entry.name !== "gen" && entry.name !== "testdata" && entry.name !== "contract")
+        yield* sources(path);
     } else if (path.endsWith(".ts") && !path.endsWith(".test.ts")) yield path;
   }
 }
 
 function importsOf(file) {
   // Comments may quote imports; code in them is not code.
-  const text = readFileSync(file, "utf8").replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+  const text = readFileSync(file, "utf8")
+    .replace(/\/\*[\s\S]*?\*\//g, "")
+    .replace(/^\s*\/\/.*$/gm, "");
   return [...text.matchAll(IMPORT)].map((match) => match[1] ?? match[2] ?? match[3] ?? match[4]);
 }
 

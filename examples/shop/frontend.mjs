@@ -7,7 +7,9 @@ const PASSED_ON = ["version", "x-request-id", "traceparent", "tracestate"];
 
 createServer((incoming, response) => {
   if (incoming.url === "/health") return void response.end("ok\n");
-  const headers = Object.fromEntries(PASSED_ON.filter((name) => incoming.headers[name]).map((name) => [name, incoming.headers[name]]));
+  const headers = Object.fromEntries(
+    PASSED_ON.filter((name) => incoming.headers[name]).map((name) => [name, incoming.headers[name]]),
+  );
   const call = request(`${reviews}/reviews`, { headers }, (answer) => {
     response.writeHead(answer.statusCode, {
       "content-type": answer.headers["content-type"] ?? "text/plain",

@@ -19,7 +19,9 @@ createServer((incoming, response) => {
   response.setHeader("x-version", version);
   response.setHeader("x-instance", instance);
   if (fault > 0) return void response.writeHead(fault).end("broken on purpose\n");
-  const headers = incoming.headers["x-request-id"] ? { "x-request-id": incoming.headers["x-request-id"] } : {};
+  const headers = incoming.headers["x-request-id"]
+    ? { "x-request-id": incoming.headers["x-request-id"] }
+    : {};
   const call = request(`${ratings}/ratings`, { headers }, (answer) => {
     const chunks = [];
     answer.on("data", (chunk) => chunks.push(chunk));
@@ -28,7 +30,9 @@ createServer((incoming, response) => {
       if (answer.statusCode !== 200) return failed(response, `ratings answered ${answer.statusCode}`);
       const stars = JSON.parse(Buffer.concat(chunks).toString()).stars;
       const reviews = texts.map((text, i) => (version === "v1" ? { text } : { text, stars: stars[i] }));
-      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ version, instance, reviews }));
+      response
+        .writeHead(200, { "content-type": "application/json" })
+        .end(JSON.stringify({ version, instance, reviews }));
     });
   });
   call.on("error", (error) => failed(response, `ratings cannot be reached: ${error.message}`));

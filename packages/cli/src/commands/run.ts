@@ -49,10 +49,7 @@ async function run(
     const ended = Promise.race([app.exited, ending]);
     const { appPort } = workload;
     if (appPort === undefined || (await waitUntilListening(appPort, context.clock, ended))) {
-      // Not awaited: with the control plane away it may take long, and the application may end meanwhile.
-      const registered = workload.register();
-      registered.catch((error: unknown) => workload.logger.error("could not register", { error }));
-      await Promise.race([registered.catch(() => undefined), ended]);
+      await Promise.race([workload.register(), ended]);
       announceReady(options, { ...workload.describe(), appPid: app.pid });
     }
     const first = await ended;

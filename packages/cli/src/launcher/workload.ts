@@ -18,6 +18,7 @@ import type { WorkloadOptions } from "./workload-options.js";
  * and requests that were on their way when it did have arrived.
  */
 const PROPAGATION_MS = 250;
+const REGISTER_EVERY_MS = 1000;
 
 /** A member of the mesh: its companion with its registration. What `tulle run` and `tulle sidecar` start. */
 export class Workload {
@@ -108,24 +109,38 @@ export class Workload {
     };
   }
 
-  /** Gives the instance traffic. While the control plane is away it is tried again, the sidecar serves meanwhile. */
+  /**
+   * Gives the instance traffic. Resolves after the first try: with the control plane away it is tried again until it
+   * is back, the workload serves meanwhile.
+   */
   async register(): Promise<void> {
     if (this.appPort === undefined || this.#ending !== undefined) return;
     const value = registrationOf(this.#options, this.instanceId, this.appPort, this.companion.meshAddress);
     this.#registration = { value, keeper: undefined };
-    for (;;) {
-      try {
-        const keeper = await keepRegistered(this.#client, value, this.#context.clock, this.logger);
-        if (this.#ending === undefined) this.#registration = { value, keeper };
-        else keeper[Symbol.dispose]();
-        return;
-      } catch (thrown) {
-        const error = MeshError.from(thrown);
-        if (error.kind !== "unavailable" && error.kind !== "timeout") throw error;
-        this.logger.warn("cannot register yet; trying again", { error });
-        await delay(this.#context.clock, 1000);
-        if (this.#ending !== undefined) return;
-      }
+    if (!(await this.#tryRegister(value))) void this.#registerLater(value);
+  }
+
+  /** False when the control plane cannot be reached; what it refuses is an error. */
+  async #tryRegister(value: ServiceRegistration): Promise<boolean> {
+    try {
+      const keeper = await keepRegistered(this.#client, value, this.#context.clock, this.logger);
+      if (this.#ending === undefined) this.#registration = { value, keeper };
+      else keeper[Symbol.dispose]();
+      return true;
+    } catch (thrown) {
+      const error = MeshError.from(thrown);
+      if (error.kind !== "unavailable" && error.kind !== "timeout") throw error;
+      this.logger.warn("cannot register yet; trying again", { error });
+      return false;
+    }
+  }
+
+  async #registerLater(value: ServiceRegistration): Promise<void> {
+    try {
+      do await delay(this.#context.clock, REGISTER_EVERY_MS);
+      while (this.#ending === undefined && !(await this.#tryRegister(value)));
+    } catch (error) {
+      this.logger.error("could not register", { error });
     }
   }
 

@@ -1,0 +1,41 @@
+import { readFileSync } from "node:fs";
+
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { pause, report } from "./support/load.js";
+import { Mesh } from "./support/mesh.js";
+import { clusterOf, type Workload } from "./support/workload.js";
+
+const SETTLING_MS = 10_000;
+const LIMIT_MB = 75;
+
+let mesh: Mesh;
+let idle: Workload;
+
+beforeAll(async () => {
+  mesh = await Mesh.start();
+  await mesh.run({ service: "web" });
+  // In a mesh as it is used: with an upstream, its certificate and its configuration.
+  idle = await mesh.sidecar({ service: "caller", args: ["--upstream", "web:8080"] });
+  await idle.knows(clusterOf("web"), 1);
+}, 60_000);
+
+afterAll(() => mesh.end());
+
+/** Resident memory of a process, in millions of bytes. */
+function residentMb(pid: number): number {
+  const [, kib = ""] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return (Number.parseInt(kib, 10) * 1024) / 1e6;
+}
+
+test(`an idle sidecar takes ${LIMIT_MB} MB at most`, async () => {
+  const begin = residentMb(idle.process.pid);
+  await pause(SETTLING_MS);
+  const settled = residentMb(idle.process.pid);
+  report(
+    "idle-memory",
+    `${begin.toFixed(1)} MB at first, ${settled.toFixed(1)} MB after ${SETTLING_MS / 1000} s`,
+  );
+  expect(settled).toBeGreaterThan(10);
+  expect(settled).toBeLessThanOrEqual(LIMIT_MB);
+}, 60_000);

@@ -1,0 +1,187 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { parseObjects } from "@tulle/api";
+import { createClient, type Client } from "@tulle/client";
+
+import { forget, reapAtEnd } from "./reaper.js";
+import { TulleProcess, type TulleOptions } from "./tulle-process.js";
+import { Workload, type WorkloadReady } from "./workload.js";
+
+/** The application `web.mjs`, as a command. */
+export const WEB: readonly string[] = [
+  process.execPath,
+  fileURLToPath(new URL("apps/web.mjs", import.meta.url)),
+];
+
+export interface WorkloadOptions {
+  readonly service: string;
+  /** Unique in the mesh; names the log file and the state directory. Default: the service. */
+  readonly name?: string;
+  /** More options of the command. */
+  readonly args?: readonly string[];
+  readonly environment?: NodeJS.ProcessEnv;
+}
+
+export interface RunOptions extends WorkloadOptions {
+  /** Default: {@link WEB}. */
+  readonly command?: readonly string[];
+}
+
+interface ControlReady {
+  readonly pid: number;
+  readonly addresses: { readonly http: string; readonly dns: string; readonly xds: string };
+}
+
+/** A process and what it announced. */
+interface Started<Ready> {
+  readonly process: TulleProcess;
+  readonly ready: Ready;
+}
+
+/** A control plane and workloads as real processes, with everything that they write in one temporary directory. */
+export class Mesh {
+  readonly directory: string;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly #processes: TulleProcess[] = [];
+  readonly #upArgs: readonly string[];
+  #control: Started<ControlReady> | undefined;
+
+  private constructor(directory: string, upArgs: readonly string[]) {
+    this.directory = directory;
+    reapAtEnd(`directory ${directory}`);
+    this.#upArgs = upArgs;
+    // Nothing is read from or written to the user's own directories.
+    const home = { HOME: directory, XDG_STATE_HOME: directory };
+    this.environment = { ...process.env, ...home };
+  }
+
+  /** Starts a control plane on free ports; `upArgs` are more options of `tulle up`. */
+  static async start(upArgs: readonly string[] = []): Promise<Mesh> {
+    const mesh = new Mesh(mkdtempSync(join(tmpdir(), "tulle-e2e-")), upArgs);
+    try {
+      await mesh.startControlPlane();
+    } catch (thrown) {
+      await mesh.end();
+      throw thrown;
+    }
+    return mesh;
+  }
+
+  get control(): TulleProcess {
+    return this.#started().process;
+  }
+
+  get addresses(): ControlReady["addresses"] {
+    return this.#started().ready.addresses;
+  }
+
+  get server(): string {
+    return `http://${this.addresses.http}`;
+  }
+
+  get client(): Client {
+    return createClient({ server: this.server });
+  }
+
+  /** Starts the control plane, on its former data and ports when it has run before. */
+  async startControlPlane(): Promise<void> {
+    const before = this.#control?.ready.addresses;
+    const port = (address: string | undefined): string => address?.split(":").at(-1) ?? "0";
+    const ports = ["--http-port", port(before?.http), "--dns-port", port(before?.dns)];
+    const data = ["--data-dir", join(this.directory, "data"), "--xds-port", port(before?.xds)];
+    const args = ["up", ...data, ...ports, ...this.#upArgs];
+    this.#control = await this.#start<ControlReady>("control-plane", args);
+  }
+
+  /** Starts `tulle run` of a service that callers know at port 8080; resolves when it is registered. */
+  run(options: RunOptions): Promise<Workload> {
+    return this.#workload(options, this.#runArgs(options));
+  }
+
+  /** As `run`, for one that does not get ready as long as the test is about. */
+  launch(options: RunOptions): TulleProcess {
+    const { service, name = service, environment } = options;
+    const process = new TulleProcess(this.#command(name, this.#runArgs(options), environment), {
+      announces: false,
+    });
+    this.#processes.push(process);
+    return process;
+  }
+
+  /** Starts `tulle sidecar` on free ports. */
+  sidecar(options: WorkloadOptions): Promise<Workload> {
+    const ports = ["outbound", "inbound", "admin", "metrics", "readiness"].flatMap((name) => [
+      `--${name}-port`,
+      "0",
+    ]);
+    return this.#workload(options, [
+      ...this.#workloadArgs("sidecar", options),
+      ...ports,
+      ...(options.args ?? []),
+    ]);
+  }
+
+  /** Applies objects as users write them. */
+  async apply(yaml: string): Promise<void> {
+    const { objects, problems } = parseObjects(yaml, "test");
+    const [problem] = problems;
+    if (problem !== undefined) throw new Error(problem.message);
+    for (const { kind, object } of objects) await this.client.resources.apply(kind, object);
+  }
+
+  /** Ends every process, callers first, and removes what they wrote. Never leaves one behind. */
+  async end(): Promise<void> {
+    const [control, ...workloads] = this.#processes;
+    await Promise.all(workloads.map((process) => process.stop()));
+    await control?.stop();
+    await this.#control?.process.stop();
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 3 });
+    forget(`directory ${this.directory}`);
+  }
+
+  #runArgs(options: RunOptions): readonly string[] {
+    const { args = [], command = WEB } = options;
+    const port = ["--port", "0", "--service-port", "8080", "--health-path", "/health"];
+    return [...this.#workloadArgs("run", options), ...port, ...args, "--", ...command];
+  }
+
+  #workloadArgs(command: "run" | "sidecar", { service, name = service }: WorkloadOptions): readonly string[] {
+    const stateDirectory = join(this.directory, "state", name);
+    return [command, "--service", service, "--instance-id", name, "--state-dir", stateDirectory];
+  }
+
+  async #workload(
+    { service, name = service, environment }: WorkloadOptions,
+    args: readonly string[],
+  ): Promise<Workload> {
+    const { process, ready } = await this.#start<WorkloadReady>(name, args, environment);
+    return new Workload(name, process, ready);
+  }
+
+  async #start<Ready>(
+    name: string,
+    args: readonly string[],
+    environment?: NodeJS.ProcessEnv,
+  ): Promise<Started<Ready>> {
+    const process = new TulleProcess(this.#command(name, args, environment), { announces: true });
+    this.#processes.push(process);
+    return { process, ready: (await process.ready()) as Ready };
+  }
+
+  #command(name: string, args: readonly string[], more: NodeJS.ProcessEnv = {}): TulleOptions {
+    const server = this.#control === undefined ? {} : { TULLE_SERVER: this.server };
+    return {
+      args,
+      environment: { ...this.environment, ...server, ...more },
+      logFile: join(this.directory, `${name}.log`),
+    };
+  }
+
+  #started(): Started<ControlReady> {
+    if (this.#control === undefined) throw new Error("the control plane was not started");
+    return this.#control;
+  }
+}
