@@ -12,7 +12,7 @@ const EXAMPLES = `
 Examples:
   $ tulle sidecar --service reviews --port 9080                     # beside an application that runs already
   $ tulle sidecar --service shell --upstream reviews:9080=9080      # a client: curl http://127.0.0.1:9080/
-  $ HTTP_PROXY=http://127.0.0.1:15001 curl http://reviews:9080/`;
+  $ http_proxy=http://127.0.0.1:15001 curl http://reviews:9080/`;
 
 /** `tulle sidecar`: a sidecar for an application that somebody else runs, or for none. */
 export function registerSidecar(program: Command, context: CliContext): void {
