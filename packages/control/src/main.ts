@@ -41,6 +41,8 @@ export interface ControlPlaneOptions {
   readonly trustDomain?: string;
   /** Lifetime of workload certificates, milliseconds; default 24 h, at least 5 s. */
   readonly certificateTtlMs?: number;
+  /** How proxies bring paths into one form; default `BASE`. */
+  readonly pathNormalization?: NonNullable<MeshSettings["pathNormalization"]>;
   readonly logger: Logger;
   readonly clock?: Clock;
   /** Numbers in [0, 1), for jitter and the order of DNS answers. */
@@ -125,7 +127,7 @@ async function build(
   });
   const ads = new AdsServer({
     reader: createMeshReader({
-      settings: { ...SETTINGS, trustDomain },
+      settings: { ...SETTINGS, trustDomain, pathNormalization: options.pathNormalization ?? "BASE" },
       catalog: registry.catalog,
       index: config,
     }),

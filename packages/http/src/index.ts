@@ -14,6 +14,7 @@ export { getHeader, hasHeader, hasToken, joinHeader, listHasToken, splitList, tr
 export { connectionOptions, isForbiddenInTrailers, isHopByHop } from "./hop-by-hop.js";
 export { DEFAULT_HTTP1_LIMITS } from "./limits.js";
 export { createRequestParser } from "./request-parser.js";
+export { normalizePath, type PathNormalization } from "./path-normalization.js";
 export { parseRequestTarget, type RequestTarget } from "./request-target.js";
 export { createResponseParser } from "./response-parser.js";
 export type * from "./http2/contract.js";

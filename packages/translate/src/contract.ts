@@ -11,6 +11,8 @@ export interface MeshSettings {
   readonly rootNamespace: string;
   /** Whether proxies write access logs, in Istio's default text format. Default true. */
   readonly accessLog?: boolean;
+  /** How proxies bring paths into one form before they match (Istio's `pathNormalization`). Default `BASE`. */
+  readonly pathNormalization?: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
 }
 
 /** The client languages that translation speaks, chosen by `node.user_agent_name`. */

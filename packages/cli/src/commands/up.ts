@@ -18,8 +18,11 @@ interface UpOptions extends ReadyTarget {
   readonly plaintextXdsPort?: number;
   readonly trustDomain: string;
   readonly certificateTtl?: number;
+  readonly pathNormalization: (typeof PATH_NORMALIZATIONS)[number];
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
+
+const PATH_NORMALIZATIONS = ["NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"] as const;
 
 const EXAMPLES = `
 Examples:
@@ -56,6 +59,11 @@ export function registerUp(program: Command, context: CliContext): void {
         "lifetime of workload certificates, at least 5s (default: 24h)",
       ).argParser(parseTtl),
     )
+    .addOption(
+      new Option("--path-normalization <mode>", "how paths are brought into one form before rules match them")
+        .choices(PATH_NORMALIZATIONS)
+        .default("BASE"),
+    )
     .addOption(new Option("--log-level <level>").choices(["debug", "info", "warn", "error"]).default("info"))
     .addHelpText("after", EXAMPLES);
   for (const option of readyOptions()) command.addOption(option);
@@ -73,6 +81,7 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
     dnsPort: options.dnsPort,
     xdsPort: options.xdsPort,
     trustDomain: options.trustDomain,
+    pathNormalization: options.pathNormalization,
     ...(options.plaintextXdsPort === undefined ? {} : { plaintextXdsPort: options.plaintextXdsPort }),
     ...(options.certificateTtl === undefined ? {} : { certificateTtlMs: options.certificateTtl }),
     logger: cliLogger(context, options.logLevel),
