@@ -25,9 +25,10 @@ export function registerSidecar(program: Command, context: CliContext): void {
 
 async function sidecar(options: WorkloadOptions, context: CliContext): Promise<void> {
   const { Workload } = await import("../launcher/workload.js");
+  const { startUnlessEnded } = await import("../launcher/start-unless-ended.js");
   const { waitUntilListening } = await import("../launcher/free-port.js");
-  const ending = endingSignal();
-  const workload = await Workload.start(options, context);
+  const ending = endingSignal(options.endWithFd);
+  const workload = await startUnlessEnded(Workload.start(options, context), ending);
   context.err(
     `tulle: sidecar of ${options.service} is ready: ${listeners(workload.companion.addresses as SidecarAddresses)}\n`,
   );

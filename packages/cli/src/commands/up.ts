@@ -72,7 +72,7 @@ export function registerUp(program: Command, context: CliContext): void {
 
 async function up(options: UpOptions, context: CliContext): Promise<void> {
   const { startControlPlane } = await import("@tulle/control");
-  const ending = endingSignal();
+  const ending = endingSignal(options.endWithFd);
   const dataDirectory = options.dataDir ?? stateDirectory(context.environment, "control-plane");
   const control = await startControlPlane({
     ...(options.inMemory === true ? {} : { dataDirectory }),
