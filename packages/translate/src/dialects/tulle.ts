@@ -50,7 +50,7 @@ function notCarriedOut({ typedPerFilterConfig, action }: Route): string[] {
     ["CORS", Object.hasOwn(typedPerFilterConfig, CORS_FILTER)],
     ["mirroring", mirrors > 0],
   ];
-  return parts.filter(([, present]) => present).map(([name]) => name);
+  return named(parts);
 }
 
 /** Hash policies go as a list, so that a proxy takes the first one that it knows instead of refusing the cluster. */
@@ -60,6 +60,8 @@ function cluster(t: Translation, full: Cluster): Cluster {
     // Sent all the same: the proxy refuses the cluster, so that nothing goes out in the clear.
     t.warn(`${full.name}: Tulle's proxy cannot originate TLS with other certificates than the mesh's yet`);
   }
+  const missing = notCarriedOutBy(full);
+  if (missing.length > 0) t.warn(`${full.name}: Tulle's proxy does not carry out ${missing.join(", ")} yet`);
   const hash = hashPolicy(full);
   if (hash === undefined) return full;
   t.warn(`${full.name}: Tulle's proxy does not balance by consistent hash yet; it chooses by least requests`);
@@ -77,6 +79,22 @@ function cluster(t: Translation, full: Cluster): Cluster {
     ],
   });
   return full;
+}
+
+function notCarriedOutBy({ outlierDetection, lbConfig, upstreamConnectionOptions }: Cluster): string[] {
+  const slowStart =
+    (lbConfig.case === "leastRequestLbConfig" || lbConfig.case === "roundRobinLbConfig") &&
+    lbConfig.value.slowStartConfig !== undefined;
+  const parts: readonly (readonly [string, boolean])[] = [
+    ["outlier detection", outlierDetection !== undefined],
+    ["warm-up", slowStart],
+    ["TCP keep-alive", upstreamConnectionOptions?.tcpKeepalive !== undefined],
+  ];
+  return named(parts);
+}
+
+function named(parts: readonly (readonly [string, boolean])[]): string[] {
+  return parts.filter(([, present]) => present).map(([name]) => name);
 }
 
 /** TCP endpoints only. */
