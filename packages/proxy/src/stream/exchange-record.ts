@@ -88,10 +88,10 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   }
 
   /** `startTimeMs`: wall clock. */
-  protected clear(head: RequestHead, startTimeMs: number): void {
+  protected clear(head: RequestHead, startTimeMs: number, http2: boolean): void {
     this.attempt.attempts = 0;
     this.attempt.triedSlots.length = 0;
-    this.protocol = head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
+    this.protocol = http2 ? "HTTP/2" : head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
     this.chain = undefined;
     this.plan = undefined;
     this.cluster = undefined;

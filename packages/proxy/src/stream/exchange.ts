@@ -97,7 +97,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
 
   onRequestHead(head: RequestHead): void {
     const { clock, authorities } = this.#context;
-    this.clear(head, clock.now());
+    this.clear(head, clock.now(), this.#downstream.http2);
     this.#startMs = clock.monotonic();
     this.#lastActivityMs = this.#startMs;
     this.#state = State.IDLE;
@@ -240,7 +240,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
       this.#continued = true;
     }
     const headers = downstreamResponseHeaders(head.headers, -1, NO_MUTATIONS);
-    this.#downstream.writeInterim(head.status, head.reason, headers);
+    this.#downstream.writeInterim(head.status, head.reason || (STATUS_CODES[head.status] ?? ""), headers);
   }
 
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
@@ -253,7 +253,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     this.responseHeaders = headers;
     this.#downstream.writeHead(
       head.status,
-      head.reason,
+      head.reason === "" ? (STATUS_CODES[head.status] ?? "") : head.reason,
       headers,
       head.framing !== "none",
       head.contentLength,
