@@ -148,8 +148,11 @@ test("a client that reads nothing stops the application, through both sidecars, 
     app: (_request, response) => {
       const chunk = Buffer.alloc(65_536, 1);
       const more = (): void => {
-        while (!closed && response.write(chunk)) written += chunk.length;
-        written += chunk.length;
+        let room = true;
+        while (room) {
+          room = response.write(chunk);
+          written += chunk.length;
+        }
       };
       response.on("drain", more);
       response.on("close", () => {

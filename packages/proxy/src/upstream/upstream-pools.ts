@@ -96,7 +96,7 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   /** New connections from now on; those under way serve their exchange to its end. */
   renew(): void {
     this.#idle.length = 0;
-    for (const connection of [...this.#connections.keys()]) connection.retire();
+    for (const connection of this.#connections.keys()) connection.retire();
   }
 
   destroy(): void {
@@ -239,7 +239,9 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     // Those that a running attempt or a connection can serve go on waiting. With HTTP/1.1 one fails per failed attempt;
     // with HTTP/2 all waited for this one.
     const all = this.#http2 && this.#multiplexed.length === 0;
-    for (const waiter of [...this.#waiters.keys()]) {
+    // Those who ask again at once wait for the next attempt.
+    const waiters = [...this.#waiters.keys()];
+    for (const waiter of waiters) {
       this.#forget(waiter);
       waiter.onUpstreamUnavailable(failure, detail);
       if (!all) break;
