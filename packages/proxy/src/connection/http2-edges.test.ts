@@ -317,3 +317,15 @@ test("an HTTP/2 connection that breaks the rules ends alone and is counted", asy
   expect(proxy.metricsText()).toMatch(/envoy_http2_codec_errors_total\{code="HTTP2_[A-Z_]+"\} 1\n/);
   expect((await ask(dial(port), { ":path": "/" })).headers[":status"]).toBe(200);
 });
+
+test("plaintext on the inbound listener may be HTTP/2 too", async () => {
+  const app = await http2App(echo);
+  const { inboundPort, server } = await startPair(authority, {
+    appPort: app.port,
+    http2: true,
+    permissive: true,
+  });
+  const answer = await ask(dial(inboundPort), { ":method": "POST", ":path": "/" }, "from outside");
+  expect(answer.body).toBe("from outside");
+  expect(server.metricsText()).toContain('connection_security_policy="none"');
+});

@@ -283,3 +283,46 @@ test("an answer before the end of an upload reaches the client and stops the upl
   expect((await call(made.port, "/")).status).toBe(413);
   expect(connectionsMade(made)).toBe(1);
 });
+
+test("the largest head that HTTP/1.1 lets in passes, in many fields and in one", async () => {
+  const app = await rawBackend((socket) => {
+    let head = "";
+    socket.on("data", (chunk: Buffer) => {
+      head += chunk.toString();
+      if (!head.endsWith("\r\n\r\n")) return;
+      const body = String(head.split("~").length - 1);
+      head = "";
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    });
+  });
+  const { port } = await pair({ appPort: app.port });
+  const many = Object.fromEntries(Array.from({ length: 96 }, (_, i) => [`x-${i}`, "~".repeat(620)]));
+  expect(await call(port, "/", { headers: many })).toMatchObject({ status: 200, body: String(96 * 620) });
+  const one = { "x-one": "~".repeat(60_000) };
+  expect(await call(port, "/", { headers: one })).toMatchObject({ status: 200, body: "60000" });
+});
+
+test("callers that all give up at once do not end the connection", async () => {
+  const arrived: (() => void)[] = [];
+  let closedByCaller = 0;
+  const made = await pair({
+    app: (_request, response) => {
+      arrived.push(() => response.end("late"));
+      response.on("close", () => {
+        if (!response.writableFinished) closedByCaller++;
+      });
+    },
+  });
+  const last = call(made.port, "/patient");
+  await eventually(() => arrived.length === 1);
+  const leaving = Array.from({ length: 300 }, () =>
+    httpRequest({ host: "127.0.0.1", port: made.port, agent: false }).on("error", () => undefined),
+  );
+  for (const request of leaving) request.end();
+  await eventually(() => arrived.length === 301);
+  for (const request of leaving) request.destroy();
+  await eventually(() => closedByCaller === 300);
+  arrived[0]?.();
+  expect((await last).body).toBe("late");
+  expect(connectionsMade(made)).toBe(1);
+});

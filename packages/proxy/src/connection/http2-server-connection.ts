@@ -1,16 +1,10 @@
 import type { Socket } from "node:net";
 
-import {
-  Http2ErrorCode,
-  type HeaderList,
-  type Http2Head,
-  type Http2Limits,
-  type Http2Options,
-  type Http2Refusal,
-} from "@tulle/http";
+import { Http2ErrorCode, type HeaderList, type Http2Head, type Http2Refusal } from "@tulle/http";
 
 import type { RequestSource } from "../stream/contract.js";
 import { IDLE_TIMEOUT_MS, type ServerConnectionContext } from "./http1-server-connection.js";
+import { TRUSTED_CLIENT, UNKNOWN_CLIENT } from "./http2-options.js";
 import { Http2ServerStream, type Http2ServerStreamOwner } from "./http2-server-stream.js";
 import { Http2Transport, type Http2TransportOwner } from "./http2-transport.js";
 import type { ServerConnection } from "./server-connection.js";
@@ -18,16 +12,6 @@ import type { WheelTimer } from "./timer-wheel.js";
 
 /** Streams kept for reuse with their exchanges. */
 const MAX_SPARE_STREAMS = 256;
-
-/** One connection of a sidecar carries what many connections would: requests of one read and of one turn. */
-const MESH_LIMITS: Partial<Http2Limits> = { requestsPerTurn: 64 };
-const MESH_OPTIONS: Http2Options = {
-  limits: MESH_LIMITS,
-  streamWindowBytes: 262_144,
-  connectionWindowBytes: 4_194_304,
-  enableConnectProtocol: false,
-};
-const LOCAL_OPTIONS: Http2Options = { streamWindowBytes: 262_144, enableConnectProtocol: false };
 
 /** An HTTP/2 connection from a client: an exchange for each of its streams. Responses of a turn leave in one write. */
 export class Http2ServerConnection implements ServerConnection, Http2TransportOwner, Http2ServerStreamOwner {
@@ -44,7 +28,8 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
   constructor(socket: Socket, source: RequestSource, context: ServerConnectionContext) {
     this.#source = source;
     this.#context = context;
-    const options = source.peerSpiffeId === "" ? LOCAL_OPTIONS : MESH_OPTIONS;
+    const trusted = source.direction === "outbound" || source.peerSpiffeId !== "";
+    const options = trusted ? TRUSTED_CLIENT : UNKNOWN_CLIENT;
     const { queue, coarseWheel } = context;
     this.#transport = new Http2Transport("server", socket, this, queue, coarseWheel, options);
     this.#lastUsedMs = this.#transport.nowMs;

@@ -1,14 +1,9 @@
 import type { Socket } from "node:net";
 
-import {
-  Http2ErrorCode,
-  type HeaderList,
-  type Http2Head,
-  type Http2Options,
-  type Http2Refusal,
-} from "@tulle/http";
+import { Http2ErrorCode, type HeaderList, type Http2Head, type Http2Refusal } from "@tulle/http";
 
 import type { FlushQueue } from "../connection/flush-queue.js";
+import { TO_SERVER } from "../connection/http2-options.js";
 import { Http2Transport, type Http2TransportOwner } from "../connection/http2-transport.js";
 import type { TimerWheel } from "../connection/timer-wheel.js";
 import type { UpstreamWaiter } from "../stream/contract.js";
@@ -20,8 +15,6 @@ const MAX_SPARE_STREAMS = 256;
 const PING_AFTER_MS = 30_000;
 /** And it must answer within. */
 const PING_TIMEOUT_MS = 20_000;
-
-const OPTIONS: Http2Options = { streamWindowBytes: 262_144, connectionWindowBytes: 4_194_304 };
 
 /** Who a connection belongs to. */
 export interface Http2ConnectionOwner {
@@ -65,7 +58,7 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
     this.#maxRequests = options.maxRequests;
     this.localAddress = `${socket.localAddress ?? ""}:${socket.localPort ?? 0}`;
     this.#idleSinceMs = wheel.nowMs;
-    this.#transport = new Http2Transport("client", socket, this, queue, wheel, OPTIONS);
+    this.#transport = new Http2Transport("client", socket, this, queue, wheel, TO_SERVER);
   }
 
   /** Whether another try can start now. */

@@ -85,7 +85,12 @@ export class Http2ClientStream implements UpstreamStream {
       this.#body.ended = true;
       this.#unprocessed = true;
       // The writer is in the middle of sending: it learns of it in the next turn.
-      setImmediate(() => this.#fail("closed", "no more streams on this connection"));
+      const handler = this.#handler;
+      setImmediate(() => {
+        if (this.#handler === handler && this.#streamId === 0) {
+          this.#fail("closed", "no more streams on this connection");
+        }
+      });
       return;
     }
     this.#owner.onStreamOpened(this, streamId);

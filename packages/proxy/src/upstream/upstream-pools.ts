@@ -133,6 +133,7 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   }
 
   onStreamsAvailable(connection: Http2ClientConnection): void {
+    if (this.#waiters.size === 0) return;
     for (const waiter of this.#waiters.keys()) {
       if (!connection.available) return;
       this.#forget(waiter);
