@@ -1,10 +1,8 @@
 import type { SnapshotSource } from "@tulle/engine";
 
 import { ConnectionSet } from "../connection/connection-set.js";
-import {
-  Http1ServerConnection,
-  type ServerConnectionContext,
-} from "../connection/http1-server-connection.js";
+import type { ServerConnectionContext } from "../connection/http1-server-connection.js";
+import { SniffedConnection } from "../connection/sniffed-connection.js";
 import type { Counter } from "../telemetry/metrics.js";
 import { OutboundSource, ownAddresses } from "./outbound-source.js";
 import { formatAddress, listenTcp, type TcpListener } from "./tcp-listener.js";
@@ -49,7 +47,7 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
         connections,
         options.onUse,
       );
-      const connection = new Http1ServerConnection(socket, source, options.connection);
+      const connection = new SniffedConnection(socket, source, options.connection);
       connections.add(connection);
       socket.on("close", () => connections.remove(connection));
     },
