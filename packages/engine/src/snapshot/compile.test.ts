@@ -273,6 +273,7 @@ test("an inbound listener has a chain per filter chain, with its SNI, transport 
         transport: "mtls",
         trustDomains: ["cluster.local"],
         http: expect.objectContaining({ direction: "inbound", name: "virtualInbound" }) as HttpChain,
+        tcp: undefined,
       },
       {
         name: "filter_chains[1]",
@@ -280,6 +281,7 @@ test("an inbound listener has a chain per filter chain, with its SNI, transport 
         transport: "plaintext",
         trustDomains: [],
         http: expect.objectContaining({ warm: false }) as HttpChain,
+        tcp: undefined,
       },
     ],
   };
@@ -346,7 +348,7 @@ test("a listener says the format of its file access log", () => {
         }),
       },
     } as const;
-    return listener([chain({}, manager({ ...INLINE, accessLog: [log] }))]).inbound!.chains[0]!.http
+    return listener([chain({}, manager({ ...INLINE, accessLog: [log] }))]).inbound!.chains[0]!.http!
       .accessLogFormat;
   };
   expect(format(undefined)).toContain("%RESPONSE_FLAGS%");
@@ -354,5 +356,5 @@ test("a listener says the format of its file access log", () => {
     format({ case: "logFormat", value: { format: { case: "textFormat", value: "%DURATION%\n" } } }),
   ).toBe("%DURATION%\n");
   expect(format({ case: "jsonFormat", value: { took: "%DURATION%" } })).toBe('{"took":"%DURATION%"}\n');
-  expect(listener([chain()]).inbound!.chains[0]!.http.accessLogFormat).toBeUndefined();
+  expect(listener([chain()]).inbound!.chains[0]!.http!.accessLogFormat).toBeUndefined();
 });
