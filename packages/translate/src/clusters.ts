@@ -11,7 +11,7 @@ import { destinationRuleFor, effectivePolicy, type MergedRule } from "./destinat
 import { durationOf } from "./duration.js";
 import { loadAssignment } from "./endpoints.js";
 import { fromAds } from "./messages.js";
-import { needsHttp2, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
+import { carriesBytes, needsHttp2, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
 import { serverName, spiffeId, type ClusterName } from "./names.js";
 import { configPath, ISTIO_METADATA } from "./provenance.js";
 import { resolveHost } from "./services.js";
@@ -98,7 +98,8 @@ function secure(
   port: MeshPort,
   transport: Transport,
 ): void {
-  const alpn = alpnFor(needsHttp2(port.protocol));
+  // Bytes that pass as they are have no protocol to name.
+  const alpn = carriesBytes(t, port) ? [] : alpnFor(needsHttp2(port.protocol));
   switch (transport.kind) {
     case "plaintext":
     case "mesh-plaintext":
