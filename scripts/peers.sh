@@ -6,9 +6,9 @@ sudo=""
 [ "$(id -u)" -eq 0 ] || sudo="sudo"
 $sudo apt-get update
 $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-  wrk nginx haproxy openssl bind9-dnsutils kubernetes-client nghttp2-client
-# Debian starts these as services; the benchmarks start their own.
-for service in nginx haproxy; do
+  wrk nginx haproxy openssl bind9-dnsutils kubernetes-client nghttp2-client redis-server
+# Debian starts these as services; the benchmarks and tests start their own.
+for service in nginx haproxy redis-server; do
   if command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]; then
     $sudo systemctl disable --now "$service" || true
   fi

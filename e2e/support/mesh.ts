@@ -26,6 +26,8 @@ export interface WorkloadOptions {
 }
 
 export interface RunOptions extends WorkloadOptions {
+  /** False: health is whether it can be connected to. Default true: `/health` must answer. */
+  readonly healthPath?: boolean;
   /** Default: {@link WEB}. */
   readonly command?: readonly string[];
 }
@@ -143,8 +145,9 @@ export class Mesh {
   }
 
   #runArgs(options: RunOptions): readonly string[] {
-    const { args = [], command = WEB } = options;
-    const port = ["--port", "0", "--service-port", "8080", "--health-path", "/health"];
+    const { args = [], command = WEB, healthPath = true } = options;
+    const health = healthPath ? ["--health-path", "/health"] : [];
+    const port = ["--port", "0", "--service-port", "8080", ...health];
     return [...this.#workloadArgs("run", options), ...port, ...args, "--", ...command];
   }
 
