@@ -1,4 +1,4 @@
-import { DisposableStack, type Clock, type Disposable, type Logger } from "@tulle/base";
+import { DisposableStack, Emitter, type Clock, type Disposable, type Logger } from "@tulle/base";
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
 
 import { FlushQueue } from "./connection/flush-queue.js";
@@ -102,6 +102,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       return `${error.message}\n`;
     },
   };
+  const configurationChanged = new Emitter<void>();
   const tcp: TcpContext = {
     clock,
     configuration: options.configuration,
@@ -110,6 +111,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     upstreamMetrics,
     coarseWheel,
     parking,
+    onConfigurationChanged: configurationChanged.event,
     telemetry: new TcpTelemetry(metrics, options.workload, accessLog),
     newEntropy: () => hashRequestId(options.newRequestId()),
   };
@@ -117,7 +119,10 @@ export function buildStack(options: StackOptions): ProxyStack {
     connection,
     tcp,
     pools,
-    onConfigurationChanged: () => parking.wake(),
+    onConfigurationChanged: () => {
+      configurationChanged.emit();
+      parking.wake();
+    },
     [Symbol.dispose]: () => owned[Symbol.dispose](),
   };
 }

@@ -79,10 +79,12 @@ class InboundAcceptor implements Disposable {
   readonly #silent = new Set<Socket>();
   /** Sockets below a TLS handshake, by the address of their client. */
   readonly #handshaking = new Map<string, Socket>();
+  readonly #sessions = new Map<TcpSession, InboundTcpSource>();
   #server: TlsServer | undefined;
 
   constructor(options: InboundListenerOptions) {
     this.#options = options;
+    this.#owned.use(options.tcp.onConfigurationChanged(() => this.#dropUnadmitted()));
     this.#owned.use(
       options.tls.onChanged(() => {
         const context = options.tls.serverOptions();
@@ -136,6 +138,11 @@ class InboundAcceptor implements Disposable {
   [Symbol.dispose](): void {
     this.#owned[Symbol.dispose]();
     this.dropSilent();
+  }
+
+  /** A session has no next request that could be refused: it ends when its chain does. */
+  #dropUnadmitted(): void {
+    for (const [session, source] of this.#sessions) if (!source.admitted) session.destroy();
   }
 
   #startPlaintext(socket: Socket): void {
@@ -251,7 +258,11 @@ class InboundAcceptor implements Disposable {
       peerSpiffeId,
       configuration,
     });
-    const session = new TcpSession(client, source, tcp, () => this.connections.remove(session));
+    const session = new TcpSession(client, source, tcp, () => {
+      this.#sessions.delete(session);
+      this.connections.remove(session);
+    });
+    this.#sessions.set(session, source);
     this.connections.add(session);
     session.start();
   }

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-import type { SnapshotSource, TcpChain, WorkloadLabels } from "@tulle/engine";
+import type { InboundChain, SnapshotSource, TcpChain, WorkloadLabels } from "@tulle/engine";
 
 import type { TcpSource } from "../tcp/contract.js";
 import { INBOUND_LISTENER, selectChain } from "./inbound-source.js";
@@ -59,10 +59,21 @@ export class InboundTcpSource implements TcpSource {
   }
 
   chain(): TcpChain | undefined | null {
+    const chain = this.#select();
+    return chain === undefined ? undefined : (chain?.tcp ?? null);
+  }
+
+  /** Whether such a connection would still be let in, whatever it carries: false after a change to strict, for plaintext. */
+  get admitted(): boolean {
+    return this.#select() !== null;
+  }
+
+  /** Undefined before there is configuration, null when no chain takes it. */
+  #select(): InboundChain | undefined | null {
     const { configuration, transport, serverName } = this.#options;
     const snapshot = configuration.current;
     if (snapshot.inbound(INBOUND_LISTENER) === undefined) return undefined;
-    return selectChain(snapshot, transport, serverName)?.tcp ?? null;
+    return selectChain(snapshot, transport, serverName) ?? null;
   }
 }
 

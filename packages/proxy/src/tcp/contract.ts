@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-import type { Clock } from "@tulle/base";
+import type { Clock, Event } from "@tulle/base";
 import type {
   ClusterPart,
   EndpointPart,
@@ -48,6 +48,7 @@ export interface TcpContext {
   readonly upstreamMetrics: UpstreamMetrics;
   readonly coarseWheel: TimerWheel;
   readonly parking: ParkingLot;
+  readonly onConfigurationChanged: Event<void>;
   readonly telemetry: TcpObserver;
   /** 32 unsigned random bits, for the decisions about one connection. */
   newEntropy(): number;

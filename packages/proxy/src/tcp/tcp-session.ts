@@ -93,6 +93,10 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
 
   /** Looks for an endpoint; call once. */
   start(): void {
+    if (this.#client.socket.destroyed) {
+      this.#onClientGone();
+      return;
+    }
     this.#client.socket.on("close", this.#onClientGone);
     this.#timer.arm(PARK_TIMEOUT_MS);
     this.#decide();

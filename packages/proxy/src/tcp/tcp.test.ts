@@ -417,7 +417,7 @@ test("a session without a byte ends after its idle timeout", async () => {
   await eventually(() => expect(proxy.log()[0]).toContain(" 0 - - idle_timeout "));
 });
 
-test("plaintext is taken in permissive mode alone, from servers that speak first too", async () => {
+test("plaintext is taken in permissive mode alone and no longer, from servers that speak first too", async () => {
   const permissive = await pair((socket) => socket.write("first"), { permissive: true });
   const caller = dial(permissive.inboundPort);
   await eventually(() => expect(caller.text()).toBe("first"));
@@ -425,6 +425,8 @@ test("plaintext is taken in permissive mode alone, from servers that speak first
     metric(permissive.server, "istio_tcp_connections_opened_total", 'connection_security_policy="none"'),
   ).toBe(1);
   expect(permissive.inbound.protocol()).toBe("tcp");
+  permissive.server.apply(inboundTcpListener({ sni: SNI, cluster: LOCAL }));
+  await eventually(() => expect(caller.outcome()).toBe("ECONNRESET"));
   const strict = await pair(echo);
   const refused = dial(strict.inboundPort);
   refused.socket.write("hello");
