@@ -54,6 +54,7 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
     const connection = new Http1ServerConnection(socket, source, options.connection);
     connections.add(connection);
     socket.on("close", () => connections.remove(connection));
+    socket.resume();
   };
   const acceptor =
     options.authority === ""

@@ -404,6 +404,25 @@ test("a service that has gone refuses connections instead of speaking HTTP to th
   await eventually(() => expect(open.text()).toBe("ab"));
 });
 
+test("a service that never was refuses what is not HTTP, and tells HTTP so", async () => {
+  const proxy = createProxy();
+  const listener = tcpListener("db:5432", CLUSTER);
+  proxy.apply({ ...listener, bytes: undefined });
+  const port = await proxy.listen("db:5432");
+  expect((await call(port)).status).toBe(404);
+  const talking = dial(port);
+  talking.socket.write("*1\r\n$4\r\nPING\r\n");
+  await eventually(() => expect(talking.outcome()).toBe("ECONNRESET"));
+  const silent = dial(port);
+  await eventually(() => expect(silent.outcome()).toBe("ECONNRESET"));
+  expect(talking.text() + silent.text()).toBe("");
+  const app = await rawBackend((socket) => socket.end("here"));
+  proxy.apply(cluster(CLUSTER), endpoints(CLUSTER, [{ port: app.port }]), listener);
+  const late = dial(port);
+  await eventually(() => expect(late.outcome()).toBe("end"));
+  expect(late.text()).toBe("here");
+});
+
 test("a session without a byte ends after its idle timeout", async () => {
   const app = await rawBackend(echo, true);
   const proxy = createProxy();
