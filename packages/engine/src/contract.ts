@@ -147,6 +147,7 @@ export interface ClusterPart {
 
 /** HTTP behaviour of a listener or of one of its filter chains. */
 export interface HttpChain {
+  readonly protocol: "http";
   /** Listener name, for metrics and logs. */
   readonly name: string;
   /** False until every resource that it refers to (routes, clusters, endpoints) has arrived: requests are parked. */
@@ -158,6 +159,18 @@ export interface HttpChain {
   readonly pathNormalization: PathNormalization;
 }
 
+/** A listener, or one of its filter chains, that carries bytes as they are (a tcp_proxy). */
+export interface TcpChain {
+  readonly protocol: "tcp";
+  /** Listener name, for metrics and logs. */
+  readonly name: string;
+  /** False until every cluster that it refers to has been answered: connections wait. */
+  readonly warm: boolean;
+  readonly direction: "inbound" | "outbound";
+  /** As with {@link HttpChain}; the operators that are about requests are empty. */
+  readonly accessLogFormat: string | undefined;
+}
+
 /** One filter chain of the inbound listener. */
 export interface InboundChain {
   readonly name: string;
@@ -167,7 +180,9 @@ export interface InboundChain {
   readonly transport: "mtls" | "plaintext";
   /** Trust domains whose SPIFFE ids are let in; empty = the workload's own. */
   readonly trustDomains: readonly string[];
-  readonly http: HttpChain;
+  /** Exactly one of the two is set. */
+  readonly http: HttpChain | undefined;
+  readonly tcp: TcpChain | undefined;
 }
 
 export interface InboundListener {
@@ -179,8 +194,11 @@ export interface InboundListener {
 export interface Snapshot {
   /** Counts up with every change. */
   readonly sequence: number;
-  /** An API listener by name; undefined = not known (yet), null = the control plane says that it does not exist. */
-  outbound(name: string): HttpChain | undefined | null;
+  /**
+   * What carries calls to an authority: an API listener, or one whose only chain is a tcp_proxy. Undefined = not known
+   * (yet), null = the control plane says that it does not exist.
+   */
+  outbound(name: string): HttpChain | TcpChain | undefined | null;
   inbound(name: string): InboundListener | undefined;
   clusters(): Iterable<ClusterPart>;
   /** A cluster by name; undefined = not known, or removed. */
@@ -302,6 +320,8 @@ export type Admission =
  * The decision functions (`decide.ts`), all pure over their arguments but for the load table's round-robin cursor:
  *
  * - `route(view, chain, request): Routed`: virtual host, route, weighted cluster.
+ * - `routeConnection(view, chain): Plan`: weighted cluster of a TCP connection. Of the plan only its cluster, its idle
+ *   timeout and the number of its retries (tries to connect beside the first) mean anything.
  * - `admit(view, chain, plan, facts): Admission`: the steps (authorization, rate limits, faults) once later work fills them.
  * - `pick(view, plan, attempt): EndpointPart | PickFailure`: endpoint by health and balancer; circuit-breaker overflow.
  * - `next(view, plan, request, attempt, outcome): number`: milliseconds until the retry, or -1 to give up.

@@ -2,3 +2,4 @@ export { admit } from "./admit/admit.js";
 export { isRepeatable, next } from "./next/next.js";
 export { pick } from "./pick/pick.js";
 export { route } from "./route/route.js";
+export { routeConnection } from "./route/route-connection.js";

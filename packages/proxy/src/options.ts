@@ -9,6 +9,8 @@ export interface InboundPort {
   readonly servicePort: number;
   /** Port on 127.0.0.1 that the application listens on. */
   readonly appPort: number;
+  /** What the application speaks there: `tcp` for anything but HTTP. What is registered counts more. Default `http`. */
+  readonly protocol?: "http" | "http2" | "grpc" | "tcp";
 }
 
 /** One service that the application calls through a loopback listener of its own. */

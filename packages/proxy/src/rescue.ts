@@ -73,7 +73,7 @@ const ROWS: Readonly<Record<Failure, Row>> = {
     flag: "NR",
     details: () => "route_not_found",
     body: (f) =>
-      `the mesh knows no service ${f.authority}; check the name, and that it is registered (curl http://127.0.0.1:8500/v1/catalog/services)`,
+      `the mesh knows no HTTP service ${f.authority}; check the name, that it is registered (curl http://127.0.0.1:8500/v1/catalog/services), and that it speaks HTTP (one of protocol tcp needs an --upstream of its own)`,
   },
   "not-ready": {
     status: 503,

@@ -1,18 +1,23 @@
-import { DisposableStack, type Clock, type Disposable, type Logger } from "@tulle/base";
+import { DisposableStack, Emitter, type Clock, type Disposable, type Logger } from "@tulle/base";
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
 
 import { FlushQueue } from "./connection/flush-queue.js";
 import type { ServerConnectionContext } from "./connection/http1-server-connection.js";
 import { TimerWheel } from "./connection/timer-wheel.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
+import type { TcpContext } from "./tcp/contract.js";
 import type { WorkloadTls } from "./tls/workload-tls.js";
 import { AuthorityCache } from "./stream/authority-cache.js";
+import { hashRequestId } from "./stream/decision.js";
 import { Exchange, type ExchangeContext } from "./stream/exchange.js";
 import { ParkingLot } from "./stream/parking.js";
 import { ExchangeTelemetry } from "./telemetry/exchange-telemetry.js";
-import { IstioMetrics, type OwnWorkload } from "./telemetry/istio-metrics.js";
+import { AccessLog } from "./telemetry/access-log.js";
+import { IstioMetrics } from "./telemetry/istio-metrics.js";
 import type { LineWriter } from "./telemetry/line-writer.js";
 import type { MetricsRegistry } from "./telemetry/metrics.js";
+import { TcpTelemetry } from "./telemetry/tcp-telemetry.js";
+import type { OwnWorkload } from "./telemetry/traffic-labels.js";
 import { UpstreamMetrics } from "./telemetry/upstream-metrics.js";
 import { Connector } from "./upstream/connector.js";
 import { UpstreamPools } from "./upstream/upstream-pools.js";
@@ -39,6 +44,7 @@ export interface StackOptions {
 /** The request path, put together; listeners feed it. */
 export interface ProxyStack extends Disposable {
   readonly connection: ServerConnectionContext;
+  readonly tcp: TcpContext;
   readonly pools: UpstreamPools;
   /** Call after every change of the configuration. */
   onConfigurationChanged(): void;
@@ -59,9 +65,13 @@ export function buildStack(options: StackOptions): ProxyStack {
 
   const parking = new ParkingLot();
   metrics.onCollect(() =>
-    metrics.gauge("tulle_parked_requests", "Requests waiting for configuration.").with([]).set(parking.size),
+    metrics
+      .gauge("tulle_parked_requests", "Requests and connections waiting for configuration.")
+      .with([])
+      .set(parking.size),
   );
-  const telemetry = new ExchangeTelemetry(new IstioMetrics(metrics, options.workload), options.accessLog);
+  const accessLog = new AccessLog(options.accessLog);
+  const telemetry = new ExchangeTelemetry(new IstioMetrics(metrics, options.workload), accessLog);
   const exchange: ExchangeContext = {
     clock,
     configuration: options.configuration,
@@ -100,10 +110,27 @@ export function buildStack(options: StackOptions): ProxyStack {
       logger.debug("HTTP/2 refused", { code: refusal.code, remote: source.remoteAddress });
     },
   };
+  const configurationChanged = new Emitter<void>();
+  const tcp: TcpContext = {
+    clock,
+    configuration: options.configuration,
+    load: options.load,
+    connector,
+    upstreamMetrics,
+    coarseWheel,
+    parking,
+    onConfigurationChanged: configurationChanged.event,
+    telemetry: new TcpTelemetry(metrics, options.workload, accessLog),
+    newEntropy: () => hashRequestId(options.newRequestId()),
+  };
   return {
     connection,
+    tcp,
     pools,
-    onConfigurationChanged: () => parking.wake(),
+    onConfigurationChanged: () => {
+      configurationChanged.emit();
+      parking.wake();
+    },
     [Symbol.dispose]: () => owned[Symbol.dispose](),
   };
 }

@@ -137,6 +137,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
         authority,
         configuration,
         connection: stack.connection,
+        tcp: stack.tcp,
         dropped,
         onUse: () => undefined,
       });
@@ -153,6 +154,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
         configuration,
         tls,
         connection: stack.connection,
+        tcp: stack.tcp,
         logger: silentLogger,
         dropped,
         refused,
@@ -184,11 +186,15 @@ export async function backend(listener: RequestListener): Promise<{ port: number
 /** A TCP server that the test scripts byte by byte. */
 export async function rawBackend(
   onConnection: (socket: Socket, index: number) => void,
+  halfOpen = false,
 ): Promise<{ port: number; connections: () => number; stop: () => void }> {
   let count = 0;
   const sockets = new Set<Socket>();
-  const server = createTcpServer((socket) => {
+  const server = createTcpServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
+    socket.once("end", () => {
+      if (!halfOpen) socket.end();
+    });
     socket.on("error", () => undefined);
     onConnection(socket, count++);
   });

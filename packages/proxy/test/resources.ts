@@ -18,6 +18,7 @@ import type { RouteSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_com
 import { FileAccessLogSchema } from "@tulle/xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js";
 import { RouterSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { SubjectAltNameMatcher_SanType } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import {
   DownstreamTlsContextSchema,
@@ -269,6 +270,57 @@ export function inboundListener(options: {
     accessLog: [accessLog()],
   });
   const filters = [{ name: "http", configType: { case: "typedConfig" as const, value: manager } }];
+  const tls = pack(DownstreamTlsContextSchema, { requireClientCertificate: true, commonTlsContext: {} });
+  const chains: MessageInitShape<typeof ListenerSchema>["filterChains"] = [
+    {
+      name: "mtls",
+      filterChainMatch: { transportProtocol: "tls", serverNames: [options.sni] },
+      transportSocket: { name: "tls", configType: { case: "typedConfig", value: tls } },
+      filters,
+    },
+  ];
+  if (options.permissive === true) {
+    chains.push({ name: "plaintext", filterChainMatch: { transportProtocol: "raw_buffer" }, filters });
+  }
+  const name = "virtualInbound";
+  const message = create(ListenerSchema, {
+    name,
+    trafficDirection: TrafficDirection.INBOUND,
+    filterChains: chains,
+  });
+  return resource(LISTENER_TYPE, name, ListenerSchema, message);
+}
+
+function tcpFilter(cluster: string, init: object = {}) {
+  const proxy = pack(TcpProxySchema, {
+    clusterSpecifier: { case: "cluster", value: cluster },
+    accessLog: [accessLog()],
+    ...init,
+  });
+  return { name: "tcp", configType: { case: "typedConfig" as const, value: proxy } };
+}
+
+/** The listener of an authority whose bytes go to `cluster`. */
+export function tcpListener(
+  name: string,
+  cluster: string,
+  init: { readonly maxConnectAttempts?: number; readonly idleTimeout?: Duration } = {},
+): ResourceChange {
+  const message = create(ListenerSchema, {
+    name,
+    trafficDirection: TrafficDirection.OUTBOUND,
+    filterChains: [{ filters: [tcpFilter(cluster, init)] }],
+  });
+  return resource(LISTENER_TYPE, name, ListenerSchema, message);
+}
+
+/** The inbound listener that hands bytes to `cluster`. */
+export function inboundTcpListener(options: {
+  sni: string;
+  cluster: string;
+  permissive?: boolean;
+}): ResourceChange {
+  const filters = [tcpFilter(options.cluster)];
   const tls = pack(DownstreamTlsContextSchema, { requireClientCertificate: true, commonTlsContext: {} });
   const chains: MessageInitShape<typeof ListenerSchema>["filterChains"] = [
     {

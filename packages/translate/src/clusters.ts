@@ -11,7 +11,7 @@ import { destinationRuleFor, effectivePolicy, type MergedRule } from "./destinat
 import { durationOf } from "./duration.js";
 import { loadAssignment } from "./endpoints.js";
 import { fromAds } from "./messages.js";
-import { needsHttp2, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
+import { carriesBytes, needsHttp2, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
 import { serverName, spiffeId, type ClusterName } from "./names.js";
 import { configPath, ISTIO_METADATA } from "./provenance.js";
 import { resolveHost } from "./services.js";
@@ -98,6 +98,9 @@ function secure(
   port: MeshPort,
   transport: Transport,
 ): void {
+  const opaque = carriesBytes(t, port);
+  // Bytes that pass as they are have no protocol to name.
+  const meshAlpn = opaque ? [] : MESH_ALPN;
   switch (transport.kind) {
     case "plaintext":
     case "mesh-plaintext":
@@ -106,7 +109,7 @@ function secure(
       cluster.transportSocket = originatedTls(
         transport.settings,
         service.host,
-        alpnFor(needsHttp2(port.protocol)),
+        opaque ? [] : alpnFor(needsHttp2(port.protocol)),
       );
       return;
     case "mesh": {
@@ -114,14 +117,14 @@ function secure(
       const nobody = spiffeId(t.settings.trustDomain, service.namespace, "");
       const identities = transport.identities.length > 0 ? transport.identities : [nobody];
       const name = transport.serverName ?? serverName(service.host, port.number);
-      cluster.transportSocket = meshTls({ serverName: name, identities, alpn: MESH_ALPN });
+      cluster.transportSocket = meshTls({ serverName: name, identities, alpn: meshAlpn });
       return;
     }
     case "auto": {
       const socket = meshTls({
         serverName: serverName(service.host, port.number),
         identities: service.identities,
-        alpn: MESH_ALPN,
+        alpn: meshAlpn,
       });
       cluster.transportSocketMatches = create(ClusterSchema, {
         transportSocketMatches: [

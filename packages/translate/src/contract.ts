@@ -1,4 +1,4 @@
-import type { Catalog, MeshObject } from "@tulle/api";
+import type { AppProtocol, Catalog, MeshObject } from "@tulle/api";
 import type { EncodedResource } from "@tulle/xds";
 
 /** Mesh-wide settings that translation needs; names and defaults are Istio's `meshConfig` where it has them. */
@@ -26,6 +26,8 @@ export interface InboundPort {
   readonly servicePort: number;
   /** Where the application listens on the workload's loopback. */
   readonly appPort: number;
+  /** What the workload says that the port speaks; what is registered counts more. Default `http`. */
+  readonly protocol?: AppProtocol;
 }
 
 /**
@@ -81,7 +83,8 @@ export interface Untranslated {
  *
  * Names (tulle and grpc dialects alike, cluster names are Istio's):
  * - Listener `<authority>` as a client writes it (`reviews:9080`, `reviews.default`, `reviews.default.svc.cluster.local:9080`):
- *   an API listener whose route is `<host>:<port>` in full; `virtualInbound`: the workload's inbound listener.
+ *   an API listener whose route is `<host>:<port>` in full, or for a port that does not carry HTTP one without address
+ *   and with one filter chain of a tcp_proxy; `virtualInbound`: the workload's inbound listener.
  * - RouteConfiguration `<full host>:<port>`.
  * - Cluster and ClusterLoadAssignment `outbound|<port>|<subset>|<full host>`; Cluster `inbound|<service port>||<full host>` (static).
  */

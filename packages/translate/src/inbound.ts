@@ -23,6 +23,10 @@ import {
   HttpConnectionManagerSchema,
   type HttpConnectionManager,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import {
+  TcpProxySchema,
+  type TcpProxy,
+} from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { acceptedTls, type AcceptedTls } from "./authentication.js";
 import { catalogService } from "./catalog-service.js";
 import { applyPolicy } from "./cluster-policy.js";
@@ -31,11 +35,12 @@ import { durationOf } from "./duration.js";
 import { fullHost, writtenForms } from "./hosts.js";
 import { connectionManager, routerFilter } from "./http-connection-manager.js";
 import { addressOf, packed } from "./messages.js";
-import { isHttp, needsHttp2, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
+import { carriesBytes, needsHttp2, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
 import { anyPortServerName, inboundClusterName, serverName, type ClusterName } from "./names.js";
 import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
 import { matchAll } from "./routes/match.js";
 import { inboundRetryPolicy } from "./routes/retry.js";
+import { tcpChain } from "./tcp-proxy.js";
 import { MESH_ALPN, meshTlsServer } from "./tls.js";
 import type { Translation } from "./translation.js";
 
@@ -50,6 +55,8 @@ interface Inbound {
   readonly host: string;
   readonly cluster: string;
   readonly accepted: AcceptedTls;
+  /** Its bytes pass as they are. */
+  readonly opaque: boolean;
   /** Server names that mean this port. */
   readonly serverNames: readonly string[];
 }
@@ -67,8 +74,8 @@ export function inboundListener(t: Translation): Listener | undefined {
     ? ports.filter(({ accepted, serverNames }) => accepted !== "DISABLE" && serverNames.length > 0)
     : [];
   const filterChains = chains.map((port) => mtlsChain(t, port));
-  const plaintext = ports.filter(({ accepted }) => accepted !== "STRICT");
-  if (plaintext.length > 0) filterChains.push(plaintextChain(t, plaintext));
+  const plaintext = plaintextChainOf(t, ports);
+  if (plaintext !== undefined) filterChains.push(plaintext);
   if (filterChains.length === 0) return undefined;
   return create(ListenerSchema, {
     name: INBOUND_LISTENER,
@@ -127,9 +134,6 @@ function inboundOf(t: Translation, port: InboundPort, seen: Set<string>): Inboun
   if (seen.has(cluster)) return undefined;
   seen.add(cluster);
   const declared = portOf(t, port);
-  if (declared !== undefined && !isHttp(declared.port.protocol) && declared.port.protocol !== "tcp") {
-    t.warn(`${host}:${port.servicePort} is declared as ${declared.port.protocol}; it is carried as HTTP`);
-  }
   const names = [serverName(host, port.servicePort)];
   // Callers of a portless service name the port that stands for the whole service, usually another instance's; which
   // one that is changes as instances come and go.
@@ -143,6 +147,7 @@ function inboundOf(t: Translation, port: InboundPort, seen: Set<string>): Inboun
     host,
     cluster,
     accepted: acceptedTls(t, port.appPort),
+    opaque: carriesBytes(t, { protocol: declared?.port.protocol ?? port.protocol ?? "http" }),
     serverNames,
   };
 }
@@ -161,6 +166,13 @@ function portOf(t: Translation, inbound: InboundPort): { service: MeshService; p
 
 function mtlsChain(t: Translation, inbound: Inbound): FilterChain {
   const { cluster, port } = inbound;
+  if (inbound.opaque) {
+    return tcpChain(t, toApplication(cluster), {
+      name: cluster,
+      filterChainMatch: { transportProtocol: "tls", serverNames: [...inbound.serverNames] },
+      transportSocket: meshTlsServer(t.settings.trustDomain, []),
+    });
+  }
   const manager = inboundManager(t, cluster, [everything(cluster, port)]);
   // What the peer says about callers before it stands only as a claim of the peer; its own identity is verified.
   manager.forwardClientCertDetails = ForwardClientCert.APPEND_FORWARD;
@@ -172,6 +184,34 @@ function mtlsChain(t: Translation, inbound: Inbound): FilterChain {
     filterChainMatch: { transportProtocol: "tls", serverNames: [...inbound.serverNames] },
     transportSocket: meshTlsServer(t.settings.trustDomain, MESH_ALPN),
     filters: [httpFilter(manager)],
+  });
+}
+
+/** The chain for plaintext: HTTP names its port by Host; bytes name nothing, so their port must be the only one. */
+function plaintextChainOf(t: Translation, ports: readonly Inbound[]): FilterChain | undefined {
+  const taken = ports.filter(({ accepted }) => accepted !== "STRICT");
+  const [only] = taken;
+  if (ports.length === 1 && only?.opaque === true) {
+    return tcpChain(t, toApplication(only.cluster), {
+      name: `${INBOUND_LISTENER}-plaintext`,
+      filterChainMatch: { transportProtocol: "raw_buffer" },
+    });
+  }
+  for (const { opaque, host, port } of taken) {
+    if (!opaque) continue;
+    t.warn(
+      `${host}:${port.servicePort} takes mutual TLS only: plaintext TCP cannot name one of several ports`,
+    );
+  }
+  const http = taken.filter(({ opaque }) => !opaque);
+  return http.length > 0 ? plaintextChain(t, http) : undefined;
+}
+
+/** One try: the application is at one place, and whether it answers there is for the caller to know soon. */
+function toApplication(cluster: string): TcpProxy {
+  return create(TcpProxySchema, {
+    statPrefix: cluster,
+    clusterSpecifier: { case: "cluster", value: cluster },
   });
 }
 

@@ -1,4 +1,5 @@
 import type { AppProtocol, Locality } from "@tulle/api";
+import type { Dialect } from "./contract.js";
 
 /** A port that callers may name. */
 export interface MeshPort {
@@ -71,4 +72,12 @@ export function isHttp(protocol: AppProtocol): boolean {
 /** Whether a protocol needs HTTP/2 on every hop. */
 export function needsHttp2(protocol: AppProtocol): boolean {
   return protocol === "http2" || protocol === "grpc";
+}
+
+/** Whether a client's proxy carries a port's bytes as they are. Clients of other dialects speak HTTP only. */
+export function carriesBytes(
+  { view }: { readonly view: { readonly dialect: Dialect } },
+  port: Pick<MeshPort, "protocol">,
+): boolean {
+  return view.dialect === "tulle" && !isHttp(port.protocol);
 }

@@ -14,6 +14,10 @@ import {
 } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import {
+  TcpProxySchema,
+  type TcpProxy,
+} from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import {
   HttpConnectionManagerSchema,
   type HttpConnectionManager,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
@@ -157,6 +161,22 @@ export function apiManager(at: TestMesh, view: ClientView, name: string): HttpCo
   const manager = any && anyUnpack(any, HttpConnectionManagerSchema);
   if (manager === undefined) throw new Error(`${name} is not an API listener`);
   return manager;
+}
+
+/** The tcp_proxy of a listener without address; undefined for an API listener. */
+export function tcpProxy(at: TestMesh, view: ClientView, name: string): TcpProxy | undefined {
+  const { filterChains, address } = listener(at, view, name);
+  const config = filterChains[0]?.filters[0]?.configType;
+  if (address !== undefined || filterChains.length !== 1 || config?.case !== "typedConfig") return undefined;
+  return anyUnpack(config.value, TcpProxySchema);
+}
+
+/** Names of the clusters that a tcp_proxy leads to. */
+export function tcpClustersOf({ clusterSpecifier }: TcpProxy): string[] {
+  if (clusterSpecifier.case === "cluster") return [clusterSpecifier.value];
+  return clusterSpecifier.case === "weightedClusters"
+    ? clusterSpecifier.value.clusters.map(({ name }) => name)
+    : [];
 }
 
 export function routeConfig(at: TestMesh, view: ClientView, name: string): RouteConfiguration {

@@ -32,6 +32,18 @@ test("parseNode reads all that a sidecar says", () => {
   });
 });
 
+test("parseNode reads the protocol of an inbound port, and refuses one that nobody knows", () => {
+  const speaking = (protocol: string): ReturnType<typeof parseNode> => {
+    const port = { service: "db", namespace: "shop", servicePort: 5432, appPort: 3000, protocol };
+    return parseNode({ ...sidecar, metadata: { ...(sidecar.metadata as object), INBOUND: [port] } });
+  };
+  expect(speaking("tcp")).toMatchObject({ ok: true, node: { inbound: [{ protocol: "tcp" }] } });
+  expect(speaking("smoke")).toMatchObject({
+    ok: false,
+    violations: [{ path: "metadata.INBOUND[0].protocol" }],
+  });
+});
+
 test("parseNode asks of a gRPC client only an id", () => {
   const parsed = parseNode({ id: "my-client", userAgentName: "gRPC Node Pure JS" });
   expect(parsed).toMatchObject({ ok: true, node: { dialect: "grpc", namespace: "", inbound: [] } });

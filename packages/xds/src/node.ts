@@ -11,7 +11,14 @@ export interface NodeInboundPort {
   readonly servicePort: number;
   /** Where the application listens on the workload's loopback. */
   readonly appPort: number;
+  /** What the workload says that the port speaks, in the registry's words; absent when it does not say. */
+  readonly protocol?: NodeProtocol;
 }
+
+/** Application protocols, as the registry knows them. */
+export type NodeProtocol = (typeof PROTOCOLS)[number];
+
+const PROTOCOLS = ["http", "http2", "grpc", "https", "tls", "tcp"] as const;
 
 /** An xDS client as it describes itself; nothing in it is proved. */
 export interface XdsNode {
@@ -176,13 +183,22 @@ class MetadataReader {
     return value.slice(0, MAX_INBOUND_PORTS).map((each: unknown, index) => {
       const at = `${path}[${index}]`;
       const port = this.record(each, at);
+      const protocol = this.protocol(port["protocol"], `${at}.protocol`);
       return {
         service: this.text(port["service"], `${at}.service`, true),
         namespace: this.name(port["namespace"], `${at}.namespace`, DNS_LABEL, true),
         servicePort: this.port(port["servicePort"], `${at}.servicePort`),
         appPort: this.port(port["appPort"], `${at}.appPort`),
+        ...(protocol === undefined ? {} : { protocol }),
       };
     });
+  }
+
+  protocol(value: unknown, path: string): NodeProtocol | undefined {
+    if (value === undefined || value === null || value === "") return undefined;
+    const known = PROTOCOLS.find((protocol) => protocol === value);
+    if (known === undefined) this.refuse(path, `must be one of ${PROTOCOLS.join(", ")}`);
+    return known;
   }
 }
 

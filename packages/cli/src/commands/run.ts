@@ -13,9 +13,10 @@ Examples:
   $ tulle run --service ratings --port 9081 -- python3 ratings.py
   $ tulle run --service reviews --version v2 --port 9080 --upstream ratings:9081 -- node reviews.js
   $ tulle run --service web --port 0 --service-port 8080 --upstream message-service=15001 -- ./web
+  $ tulle run --service db --protocol tcp --port 5432 -- postgres -D data
   $ tulle run --service chat --protocol grpc --port 9000 --proxyless -- node chat.js   # dials xds:///reviews:9080
 
-The application finds its upstreams as RATINGS_URL, RATINGS_SERVICE_HOST and RATINGS_SERVICE_PORT.`;
+The application finds its upstreams as RATINGS_URL (http://… or tcp://…), RATINGS_SERVICE_HOST and RATINGS_SERVICE_PORT.`;
 
 /** `tulle run`: an application with its sidecar. */
 export function registerRun(program: Command, context: CliContext, exit: (code: number) => void): void {

@@ -6,9 +6,11 @@ import type { Companion, CompanionOptions } from "./companion.js";
 /** Starts a sidecar; resolves when it can serve. */
 export async function startSidecarCompanion(options: CompanionOptions): Promise<Companion> {
   const { workload, instanceId, appPort, directory, controlPlane, joinToken, clock, logger } = options;
-  const { service, namespace, serviceAccount = service, version, servicePort } = workload;
+  const { service, namespace, serviceAccount = service, version, servicePort, protocol } = workload;
   const inbound =
-    appPort === undefined ? [] : [{ service, namespace, servicePort: servicePort ?? appPort, appPort }];
+    appPort === undefined
+      ? []
+      : [{ service, namespace, servicePort: servicePort ?? appPort, appPort, protocol }];
   const sidecar = await runSidecar({
     service,
     namespace,

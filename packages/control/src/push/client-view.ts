@@ -8,7 +8,9 @@ export function viewKey(view: ClientView): string {
     view.mtls,
     Object.entries(view.labels).sort(([a], [b]) => (a < b ? -1 : 1)),
     view.inbound
-      .map((port) => JSON.stringify([port.namespace, port.service, port.servicePort, port.appPort]))
+      .map((port) =>
+        JSON.stringify([port.namespace, port.service, port.servicePort, port.appPort, port.protocol]),
+      )
       .sort(),
   ]);
 }

@@ -17,6 +17,7 @@ export interface ChainSettings {
 
 /** HTTP behaviour with its routes resolved. One object for as long as neither changes. */
 export class Chain implements HttpChain {
+  readonly protocol = "http";
   readonly name: string;
   readonly warm: boolean;
   readonly direction: "inbound" | "outbound";

@@ -301,6 +301,7 @@ test("an inbound listener has a chain per filter chain, with its SNI, transport 
         transport: "mtls",
         trustDomains: ["cluster.local"],
         http: expect.objectContaining({ direction: "inbound", name: "virtualInbound" }) as HttpChain,
+        tcp: undefined,
       },
       {
         name: "filter_chains[1]",
@@ -308,6 +309,7 @@ test("an inbound listener has a chain per filter chain, with its SNI, transport 
         transport: "plaintext",
         trustDomains: [],
         http: expect.objectContaining({ warm: false }) as HttpChain,
+        tcp: undefined,
       },
     ],
   };
@@ -374,7 +376,7 @@ test("a listener says the format of its file access log", () => {
         }),
       },
     } as const;
-    return listener([chain({}, manager({ ...INLINE, accessLog: [log] }))]).inbound!.chains[0]!.http
+    return listener([chain({}, manager({ ...INLINE, accessLog: [log] }))]).inbound!.chains[0]!.http!
       .accessLogFormat;
   };
   expect(format(undefined)).toContain("%RESPONSE_FLAGS%");
@@ -382,13 +384,13 @@ test("a listener says the format of its file access log", () => {
     format({ case: "logFormat", value: { format: { case: "textFormat", value: "%DURATION%\n" } } }),
   ).toBe("%DURATION%\n");
   expect(format({ case: "jsonFormat", value: { took: "%DURATION%" } })).toBe('{"took":"%DURATION%"}\n');
-  expect(listener([chain()]).inbound!.chains[0]!.http.accessLogFormat).toBeUndefined();
+  expect(listener([chain()]).inbound!.chains[0]!.http!.accessLogFormat).toBeUndefined();
 });
 
 test("compile reads Envoy's path settings as one of Istio's modes, or refuses them", () => {
   const mode = (init: MessageInitShape<typeof HttpConnectionManagerSchema>): string => {
     const { message, inbound } = listener([chain({}, manager({ ...INLINE, ...init }))]);
-    return message ?? inbound!.chains[0]!.http.pathNormalization;
+    return message ?? inbound!.chains[0]!.http!.pathNormalization;
   };
   expect(mode({})).toBe("NONE");
   expect(mode({ normalizePath: true })).toBe("BASE");

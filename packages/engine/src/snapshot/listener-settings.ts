@@ -10,17 +10,25 @@ import type { DownstreamTransport } from "./downstream-tls.js";
 import { compileHttp } from "./http-settings.js";
 import type { HttpSettings } from "./http-settings.js";
 import { at, invalid } from "./invalid.js";
+import { compileTcp, isTcpProxy } from "./tcp-settings.js";
+import type { TcpSettings } from "./tcp-settings.js";
 
 /** A filter chain of a listener that accepts connections. */
 export interface FilterChainSettings extends DownstreamTransport {
   readonly name: string;
   readonly serverNames: readonly string[];
-  readonly http: HttpSettings;
+  readonly behaviour: Behaviour;
 }
 
-/** A compiled Listener: an API listener (names an authority, binds nothing) or one with filter chains. */
+/** What a filter chain does with its connections. */
+export type Behaviour = { readonly http: HttpSettings } | { readonly tcp: TcpSettings };
+
+/**
+ * A compiled Listener: one that names an authority and binds nothing (an API listener, or an outbound one whose only
+ * chain is a tcp_proxy), or one with filter chains.
+ */
 export type ListenerSettings =
-  | { readonly kind: "api"; readonly name: string; readonly http: HttpSettings }
+  | { readonly kind: "authority"; readonly name: string; readonly behaviour: Behaviour }
   | { readonly kind: "chains"; readonly name: string; readonly chains: readonly FilterChainSettings[] };
 
 /** Compiles a Listener. Listener filters only sniff what the proxy finds out itself, so they are not looked at, but for the PROXY protocol. */
@@ -29,9 +37,11 @@ export function compileListener(listener: Listener): ListenerSettings {
   if (listener.apiListener !== undefined) {
     const direction = listener.trafficDirection === TrafficDirection.INBOUND ? "inbound" : "outbound";
     return {
-      kind: "api",
+      kind: "authority",
       name,
-      http: compileHttp("api_listener.api_listener", listener.apiListener.apiListener, name, direction),
+      behaviour: {
+        http: compileHttp("api_listener.api_listener", listener.apiListener.apiListener, name, direction),
+      },
     };
   }
   if (listener.filterChainMatcher !== undefined)
@@ -47,7 +57,14 @@ export function compileListener(listener: Listener): ListenerSettings {
   if (listener.defaultFilterChain !== undefined) {
     chains.push(compileChain("default_filter_chain", listener.defaultFilterChain, name, direction));
   }
-  if (chains.length === 0) throw invalid("filter_chains", "must not be empty, or api_listener be set");
+  const [first] = chains;
+  if (first === undefined) throw invalid("filter_chains", "must not be empty, or api_listener be set");
+  if (direction === "outbound" && "tcp" in first.behaviour) {
+    if (chains.length > 1 || first.transport !== "plaintext" || first.serverNames.length > 0) {
+      throw invalid("filter_chains", "an outbound listener with a tcp_proxy must have it as its only chain");
+    }
+    return { kind: "authority", name, behaviour: first.behaviour };
+  }
   return { kind: "chains", name, chains };
 }
 
@@ -71,15 +88,18 @@ function compileChain(
   if (filter === undefined || chain.filters.length > 1) {
     throw invalid(
       at(field, "filters"),
-      "must be one filter, an HttpConnectionManager: other network filters are not supported",
+      "must be one filter, an HttpConnectionManager or a TcpProxy: other network filters are not supported",
     );
   }
   const config = filter.configType.case === "typedConfig" ? filter.configType.value : undefined;
+  const here = at(field, "filters[0].typed_config");
   return {
     ...transport,
     name: chain.name === "" ? field : chain.name,
     serverNames,
-    http: compileHttp(at(field, "filters[0].typed_config"), config, listenerName, direction),
+    behaviour: isTcpProxy(config)
+      ? { tcp: compileTcp(here, config, listenerName, direction) }
+      : { http: compileHttp(here, config, listenerName, direction) },
   };
 }
 

@@ -5,16 +5,16 @@ import type { RouteTable } from "../route/route-table.js";
 import { decode } from "./any.js";
 import { Chain } from "./chain.js";
 import type { Clusters } from "./clusters.js";
-import type { HttpSettings } from "./http-settings.js";
 import { invalid } from "./invalid.js";
 import { compileListener } from "./listener-settings.js";
-import type { ListenerSettings } from "./listener-settings.js";
+import type { Behaviour, ListenerSettings } from "./listener-settings.js";
 import { ResourceParts } from "./resource-parts.js";
 import type { Routes } from "./routes.js";
+import { BytesChain } from "./tcp-settings.js";
 
-/** A listener's HTTP behaviour with the tables it uses, and whether all that these name has been answered. */
+/** A listener's behaviour with the tables it uses, and whether all that these name has been answered. */
 interface Resolved {
-  readonly http: HttpSettings;
+  readonly behaviour: Behaviour;
   readonly table: RouteTable | undefined;
   readonly warm: boolean;
 }
@@ -24,7 +24,7 @@ export interface ActiveListener {
   readonly settings: ListenerSettings;
   readonly resolved: readonly Resolved[];
   readonly warm: boolean;
-  readonly value: Chain | InboundListener;
+  readonly value: Chain | BytesChain | InboundListener;
 }
 
 /**
@@ -82,26 +82,26 @@ export class Listeners {
   references(name: string): { readonly routes: Set<string>; readonly clusters: Set<string> } {
     const routes = new Set<string>();
     const clusters = new Set<string>();
-    const add = (http: HttpSettings, table: RouteTable | undefined): void => {
-      if ("rds" in http.routes) routes.add(http.routes.rds);
-      for (const cluster of table?.clusters ?? []) clusters.add(cluster);
+    const add = (behaviour: Behaviour, table: RouteTable | undefined): void => {
+      if ("http" in behaviour && "rds" in behaviour.http.routes) routes.add(behaviour.http.routes.rds);
+      for (const cluster of clustersOf(behaviour, table)) clusters.add(cluster);
     };
     const settings = this.parts.get(name);
-    if (settings !== undefined) for (const http of httpOf(settings)) add(http, this.#table(http));
-    for (const { http, table } of this.#active.get(name)?.resolved ?? []) add(http, table);
+    if (settings !== undefined) for (const each of behavioursOf(settings)) add(each, this.#table(each));
+    for (const { behaviour, table } of this.#active.get(name)?.resolved ?? []) add(behaviour, table);
     return { routes, clusters };
   }
 
   #activate(settings: ListenerSettings, before: ActiveListener | undefined): ActiveListener {
-    const https = httpOf(settings);
-    const tables = https.map((http) => this.#table(http));
+    const behaviours = behavioursOf(settings);
+    const tables = behaviours.map((behaviour) => this.#table(behaviour));
     const same =
       before?.settings === settings && before.resolved.every(({ table }, index) => table === tables[index]);
     if (same && before.warm) return before;
-    const resolved = https.map((http, index) => ({
-      http,
+    const resolved = behaviours.map((behaviour, index) => ({
+      behaviour,
       table: tables[index],
-      warm: this.#isWarm(http, tables[index]),
+      warm: this.#isWarm(behaviour, tables[index]),
     }));
     const warm = resolved.every((one) => one.warm);
     if (before !== undefined) {
@@ -111,31 +111,52 @@ export class Listeners {
     return { settings, resolved, warm, value: createValue(settings, resolved) };
   }
 
-  #table(http: HttpSettings): RouteTable | undefined {
-    return "rds" in http.routes ? this.#routes.table(http.routes.rds, http.idleTimeoutMs) : http.routes.table;
+  #table(behaviour: Behaviour): RouteTable | undefined {
+    if ("tcp" in behaviour) return undefined;
+    const { routes, idleTimeoutMs } = behaviour.http;
+    return "rds" in routes ? this.#routes.table(routes.rds, idleTimeoutMs) : routes.table;
   }
 
-  #isWarm(http: HttpSettings, table: RouteTable | undefined): boolean {
-    if (table === undefined) return "rds" in http.routes && this.#routes.parts.isAnswered(http.routes.rds);
-    return table.clusters.every((name) => this.#clusters.isAnswered(name));
+  #isWarm(behaviour: Behaviour, table: RouteTable | undefined): boolean {
+    if ("http" in behaviour && table === undefined) {
+      const { routes } = behaviour.http;
+      return "rds" in routes && this.#routes.parts.isAnswered(routes.rds);
+    }
+    return clustersOf(behaviour, table).every((name) => this.#clusters.isAnswered(name));
   }
 }
 
-function httpOf(settings: ListenerSettings): readonly HttpSettings[] {
-  return settings.kind === "api" ? [settings.http] : settings.chains.map((chain) => chain.http);
+function behavioursOf(settings: ListenerSettings): readonly Behaviour[] {
+  return settings.kind === "authority"
+    ? [settings.behaviour]
+    : settings.chains.map(({ behaviour }) => behaviour);
 }
 
-function createValue(settings: ListenerSettings, resolved: readonly Resolved[]): Chain | InboundListener {
-  const chains = resolved.map(({ http, table, warm }) => new Chain(http.chain, table, warm));
-  if (settings.kind === "api") return chains[0]!;
+function clustersOf(behaviour: Behaviour, table: RouteTable | undefined): readonly string[] {
+  return "tcp" in behaviour ? behaviour.tcp.clusters : (table?.clusters ?? []);
+}
+
+function createChain({ behaviour, table, warm }: Resolved): Chain | BytesChain {
+  return "tcp" in behaviour
+    ? new BytesChain(behaviour.tcp, warm)
+    : new Chain(behaviour.http.chain, table, warm);
+}
+
+function createValue(settings: ListenerSettings, resolved: readonly Resolved[]): ActiveListener["value"] {
+  const chains = resolved.map(createChain);
+  if (settings.kind === "authority") return chains[0]!;
   return {
     name: settings.name,
-    chains: settings.chains.map(({ name, serverNames, transport, trustDomains }, index) => ({
-      name,
-      serverNames,
-      transport,
-      trustDomains,
-      http: chains[index]!,
-    })),
+    chains: settings.chains.map(({ name, serverNames, transport, trustDomains }, index) => {
+      const chain = chains[index]!;
+      return {
+        name,
+        serverNames,
+        transport,
+        trustDomains,
+        http: chain.protocol === "http" ? chain : undefined,
+        tcp: chain.protocol === "tcp" ? chain : undefined,
+      };
+    }),
   };
 }

@@ -1,7 +1,8 @@
-import type { ClusterPart, HttpChain, InboundListener, Snapshot } from "../contract.js";
+import type { ClusterPart, HttpChain, InboundListener, Snapshot, TcpChain } from "../contract.js";
 import { Chain } from "./chain.js";
 import type { LinkedCluster } from "./linked-cluster.js";
 import type { ActiveListener } from "./listeners.js";
+import { BytesChain } from "./tcp-settings.js";
 
 /** An immutable state: maps that later states share as far as nothing in them has changed. */
 export class CompiledSnapshot implements Snapshot {
@@ -22,15 +23,15 @@ export class CompiledSnapshot implements Snapshot {
     this.linkedClusters = linkedClusters;
   }
 
-  outbound(name: string): HttpChain | undefined | null {
+  outbound(name: string): HttpChain | TcpChain | undefined | null {
     const value = this.listeners.get(name)?.value;
-    if (value instanceof Chain) return value;
+    if (value instanceof Chain || value instanceof BytesChain) return value;
     return value !== undefined || this.absentListeners.has(name) ? null : undefined;
   }
 
   inbound(name: string): InboundListener | undefined {
     const value = this.listeners.get(name)?.value;
-    return value instanceof Chain ? undefined : value;
+    return value instanceof Chain || value instanceof BytesChain ? undefined : value;
   }
 
   clusters(): Iterable<ClusterPart> {

@@ -33,6 +33,8 @@ export interface AdminContext {
     readonly name: string;
     readonly address: ListenAddress;
     readonly connections: number;
+    /** What it carries: `http`, `tcp`, both, or `unknown` before configuration. */
+    readonly protocol: string;
   }[];
   drain(): void;
   quit(): void;
@@ -134,10 +136,15 @@ function serverInfo(context: AdminContext): unknown {
 function listeners(context: AdminContext, asJson: boolean): Reply {
   const all = context.listeners();
   if (!asJson)
-    return text(all.map(({ name, address }) => `${name}::${address.host}:${address.port}\n`).join(""));
+    return text(
+      all
+        .map(({ name, address, protocol }) => `${name}::${address.host}:${address.port} ${protocol}\n`)
+        .join(""),
+    );
   return json({
-    listener_statuses: all.map(({ name, address, connections }) => ({
+    listener_statuses: all.map(({ name, address, connections, protocol }) => ({
       name,
+      protocol,
       local_address: { socket_address: { address: address.host, port_value: address.port } },
       connections,
     })),

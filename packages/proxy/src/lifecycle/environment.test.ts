@@ -2,6 +2,11 @@ import { expect, test } from "vitest";
 
 import { upstreamEnvironment } from "./environment.js";
 
+test("upstreamEnvironment says that an upstream does not speak HTTP", () => {
+  const environment = upstreamEnvironment([{ name: "db:5432", host: "127.0.0.1", port: 1, scheme: "tcp" }]);
+  expect(environment).toMatchObject({ DB_URL: "tcp://127.0.0.1:1", DB_SERVICE_PORT: "1" });
+});
+
 test("upstreamEnvironment names each upstream the way Kubernetes does, and tells namesakes apart", () => {
   const environment = upstreamEnvironment([
     { name: "message-service:9080", host: "127.0.0.1", port: 1 },

@@ -4,6 +4,8 @@ export interface UpstreamAddress {
   readonly name: string;
   readonly host: string;
   readonly port: number;
+  /** Of its URL. Default `http`. */
+  readonly scheme?: "http" | "tcp";
 }
 
 /**
@@ -13,12 +15,12 @@ export interface UpstreamAddress {
  */
 export function upstreamEnvironment(upstreams: readonly UpstreamAddress[]): Record<string, string> {
   const variables: Record<string, string> = {};
-  for (const { name, host, port } of upstreams) {
+  for (const { name, host, port, scheme = "http" } of upstreams) {
     const full = name.replace(/:\d+$/, "");
     const short = variableName(full.split(".")[0] ?? full);
     const prefix = `${short}_URL` in variables ? variableName(full) : short;
     const shownHost = host.includes(":") ? `[${host}]` : host;
-    variables[`${prefix}_URL`] = `http://${shownHost}:${port}`;
+    variables[`${prefix}_URL`] = `${scheme}://${shownHost}:${port}`;
     variables[`${prefix}_SERVICE_HOST`] = host;
     variables[`${prefix}_SERVICE_PORT`] = String(port);
   }

@@ -111,7 +111,13 @@ export class RunningSidecar implements Sidecar {
   }
 
   environment(): Record<string, string> {
-    return upstreamEnvironment(this.addresses.upstreams);
+    const { upstreams } = this.#mustListen();
+    return upstreamEnvironment(
+      this.addresses.upstreams.map((address, index) => ({
+        ...address,
+        scheme: upstreams[index]?.protocol() === "tcp" ? "tcp" : "http",
+      })),
+    );
   }
 
   drain(): Promise<void> {
@@ -268,10 +274,11 @@ export class RunningSidecar implements Sidecar {
       ads: () => this.#ads?.status() ?? { connected: false, lastError: "", types: new Map() },
       listeners: () => {
         const { upstreams, outbound, inbound } = this.#mustListen();
-        return [inbound, outbound, ...upstreams].map(({ name, tcp, connections }) => ({
-          name,
-          address: tcp.address,
-          connections: connections.size,
+        return [inbound, outbound, ...upstreams].map((listener) => ({
+          name: listener.name,
+          address: listener.tcp.address,
+          connections: listener.connections.size,
+          protocol: listener.protocol(),
         }));
       },
       drain: () => void this.drain(),

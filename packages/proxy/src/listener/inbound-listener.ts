@@ -13,16 +13,24 @@ import {
 import { Http2ServerConnection } from "../connection/http2-server-connection.js";
 import { SniffedConnection } from "../connection/sniffed-connection.js";
 import { PeerMetadataCache } from "../filters/peer-metadata.js";
+import type { TcpContext, TcpEnd } from "../tcp/contract.js";
+import { TcpSession } from "../tcp/tcp-session.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
-import { InboundSource, selectChain } from "./inbound-source.js";
+import { INBOUND_LISTENER, InboundSource, selectChain } from "./inbound-source.js";
 import type { HttpListener } from "./outbound-listener.js";
 import { formatAddress, listenTcp } from "./tcp-listener.js";
+import { InboundTcpSource } from "./tcp-sources.js";
 import { trustDomainOf, type WorkloadTls } from "../tls/workload-tls.js";
 
 /** First byte of a TLS connection: a handshake record. No HTTP method begins with it. */
 const TLS_HANDSHAKE = 0x16;
 /** A connection must have sent its first byte, and finished its handshake, within. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+/**
+ * Where plaintext TCP is taken, a client that has said nothing for so long waits for the server to speak first. A TLS
+ * client speaks at once; one that a busy machine holds up so long connects again.
+ */
+const SILENT_PLAINTEXT_MS = 1000;
 
 export interface InboundListenerOptions {
   readonly host: string;
@@ -30,6 +38,7 @@ export interface InboundListenerOptions {
   readonly configuration: SnapshotSource;
   readonly tls: WorkloadTls;
   readonly connection: ServerConnectionContext;
+  readonly tcp: TcpContext;
   readonly logger: Logger;
   readonly dropped: Counter;
   /** Connections refused, by `reason`. */
@@ -54,6 +63,7 @@ export async function listenInbound(options: InboundListenerOptions): Promise<Ht
     name: "inbound",
     tcp,
     connections: acceptor.connections,
+    protocol: () => protocolsOf(options.configuration),
     stopAccepting: () => {
       tcp.stopAccepting();
       acceptor.dropSilent();
@@ -69,10 +79,14 @@ class InboundAcceptor implements Disposable {
   readonly #owned = new DisposableStack();
   /** Sockets before their first byte. */
   readonly #silent = new Set<Socket>();
+  /** Sockets below a TLS handshake, by the address of their client. */
+  readonly #handshaking = new Map<string, Socket>();
+  readonly #sessions = new Map<TcpSession, InboundTcpSource>();
   #server: TlsServer | undefined;
 
   constructor(options: InboundListenerOptions) {
     this.#options = options;
+    this.#owned.use(options.tcp.onConfigurationChanged(() => this.#dropUnadmitted()));
     this.#owned.use(
       options.tls.onChanged(() => {
         const context = options.tls.serverOptions();
@@ -83,10 +97,19 @@ class InboundAcceptor implements Disposable {
   }
 
   accept(socket: Socket): void {
+    const mayWait = selectChain(this.#options.configuration.current, "plaintext", "")?.tcp !== undefined;
     const timer = this.#options.connection.coarseWheel.timer(() => {
-      this.#refuse(socket, "timeout");
+      if (!mayWait) {
+        this.#refuse(socket, "timeout");
+        return;
+      }
+      this.#silent.delete(socket);
+      socket.removeListener("end", onEnd);
+      socket.removeListener("data", onFirst);
+      socket.pause();
+      this.#startPlaintext(socket);
     });
-    timer.arm(HANDSHAKE_TIMEOUT_MS);
+    timer.arm(mayWait ? SILENT_PLAINTEXT_MS : HANDSHAKE_TIMEOUT_MS);
     this.#silent.add(socket);
     socket.once("close", () => {
       timer.disarm();
@@ -97,7 +120,7 @@ class InboundAcceptor implements Disposable {
       socket.destroy();
     };
     socket.once("end", onEnd);
-    socket.once("data", (first: Buffer) => {
+    const onFirst = (first: Buffer): void => {
       socket.removeListener("end", onEnd);
       timer.disarm();
       this.#silent.delete(socket);
@@ -105,7 +128,8 @@ class InboundAcceptor implements Disposable {
       socket.unshift(first);
       if (first[0] === TLS_HANDSHAKE) this.#startTls(socket);
       else this.#startPlaintext(socket);
-    });
+    };
+    socket.once("data", onFirst);
   }
 
   /** Closes connections that have not said anything yet. */
@@ -118,9 +142,19 @@ class InboundAcceptor implements Disposable {
     this.dropSilent();
   }
 
+  /** A session has no next request that could be refused: it ends when its chain does. */
+  #dropUnadmitted(): void {
+    for (const [session, source] of this.#sessions) if (!source.admitted) session.destroy();
+  }
+
   #startPlaintext(socket: Socket): void {
-    if (selectChain(this.#options.configuration.current, "plaintext", "") === undefined) {
+    const chain = selectChain(this.#options.configuration.current, "plaintext", "");
+    if (chain === undefined) {
       this.#refuse(socket, "plaintext");
+      return;
+    }
+    if (chain.tcp !== undefined) {
+      this.#serveTcp({ socket, transport: socket }, "plaintext", "", "");
       return;
     }
     this.#serve(socket, "plaintext", "", "", "");
@@ -131,7 +165,14 @@ class InboundAcceptor implements Disposable {
     this.#server ??= this.#createServer();
     if (this.#server === undefined) this.#refuse(socket, "no_certificate");
     // Documented: a tls.Server takes connections by this event; bytes put back above are read first.
-    else this.#server.emit("connection", socket);
+    else {
+      const client = clientOf(socket);
+      this.#handshaking.set(client, socket);
+      socket.once("close", () => {
+        if (this.#handshaking.get(client) === socket) this.#handshaking.delete(client);
+      });
+      this.#server.emit("connection", socket);
+    }
   }
 
   #createServer(): TlsServer | undefined {
@@ -174,6 +215,13 @@ class InboundAcceptor implements Disposable {
       this.#refuse(socket, "identity");
       return;
     }
+    if (chain.tcp !== undefined) {
+      const client = clientOf(socket);
+      const transport = this.#handshaking.get(client) ?? socket;
+      this.#handshaking.delete(client);
+      this.#serveTcp({ socket, transport }, "mtls", serverName, verdict.spiffeId);
+      return;
+    }
     const hash = createHash("sha256").update(der).digest("hex");
     const clientCert = `By=${own};Hash=${hash};Subject="";URI=${verdict.spiffeId}`;
     this.#serve(socket, "mtls", serverName, verdict.spiffeId, clientCert);
@@ -204,6 +252,24 @@ class InboundAcceptor implements Disposable {
     socket.on("close", () => this.connections.remove(connection));
   }
 
+  #serveTcp(client: TcpEnd, transport: "mtls" | "plaintext", serverName: string, peerSpiffeId: string): void {
+    const { configuration, tcp } = this.#options;
+    const source = new InboundTcpSource({
+      socket: client.socket,
+      transport,
+      serverName,
+      peerSpiffeId,
+      configuration,
+    });
+    const session = new TcpSession(client, source, tcp, () => {
+      this.#sessions.delete(session);
+      this.connections.remove(session);
+    });
+    this.#sessions.set(session, source);
+    this.connections.add(session);
+    session.start();
+  }
+
   #refuse(socket: Socket, reason: string): void {
     this.#options.refused.with(["reason", reason]).inc();
     socket.destroy();
@@ -214,4 +280,17 @@ class InboundAcceptor implements Disposable {
 function connectionOf(socket: Socket) {
   if (!(socket instanceof TLSSocket)) return SniffedConnection;
   return socket.alpnProtocol === "h2" ? Http2ServerConnection : Http1ServerConnection;
+}
+
+/** Names a client's connection; every one that is open has another. */
+function clientOf({ remoteAddress = "", remotePort = 0 }: Socket): string {
+  return formatAddress(remoteAddress, remotePort);
+}
+
+function protocolsOf(configuration: SnapshotSource): string {
+  const chains = configuration.current.inbound(INBOUND_LISTENER)?.chains ?? [];
+  const protocols = (["http", "tcp"] as const).filter((protocol) =>
+    chains.some((chain) => chain[protocol] !== undefined),
+  );
+  return protocols.join(",") || "unknown";
 }

@@ -1,11 +1,15 @@
+import type { Socket } from "node:net";
+
 import type { SnapshotSource } from "@tulle/engine";
 
 import { ConnectionSet } from "../connection/connection-set.js";
 import type { ServerConnectionContext } from "../connection/http1-server-connection.js";
 import { SniffedConnection } from "../connection/sniffed-connection.js";
+import type { TcpContext } from "../tcp/contract.js";
 import type { Counter } from "../telemetry/metrics.js";
 import { OutboundSource, ownAddresses } from "./outbound-source.js";
 import { formatAddress, listenTcp, type TcpListener } from "./tcp-listener.js";
+import { UpstreamAcceptor } from "./upstream-acceptor.js";
 
 export interface OutboundListenerOptions {
   readonly name: string;
@@ -15,6 +19,7 @@ export interface OutboundListenerOptions {
   readonly authority: string;
   readonly configuration: SnapshotSource;
   readonly connection: ServerConnectionContext;
+  readonly tcp: TcpContext;
   readonly dropped: Counter;
   /** A request named this authority (listeners without one of their own). */
   readonly onUse: (authority: string) => void;
@@ -24,6 +29,8 @@ export interface HttpListener {
   readonly name: string;
   readonly tcp: TcpListener;
   readonly connections: ConnectionSet;
+  /** What connections are carried as at present: `http`, `tcp`, both (`http,tcp`), or `unknown` before configuration. */
+  protocol(): string;
   /** Takes no more connections. Those with a request stay. */
   stopAccepting(): void;
 }
@@ -32,26 +39,38 @@ export interface HttpListener {
 export async function listenOutbound(options: OutboundListenerOptions): Promise<HttpListener> {
   const connections = new ConnectionSet();
   let own: ReadonlySet<string> = new Set();
+  const serveHttp = (socket: Socket): void => {
+    const source = new OutboundSource(
+      options.authority,
+      formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
+      formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0),
+      own,
+      options.configuration,
+      connections,
+      options.onUse,
+    );
+    const connection = new SniffedConnection(socket, source, options.connection);
+    connections.add(connection);
+    socket.on("close", () => connections.remove(connection));
+    socket.resume();
+  };
+  const acceptor =
+    options.authority === ""
+      ? undefined
+      : new UpstreamAcceptor(options.authority, options.tcp, connections, serveHttp);
   const tcp = await listenTcp({
     name: options.name,
     host: options.host,
     port: options.port,
     onDrop: () => options.dropped.inc(),
-    onConnection: (socket) => {
-      const source = new OutboundSource(
-        options.authority,
-        formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
-        formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0),
-        own,
-        options.configuration,
-        connections,
-        options.onUse,
-      );
-      const connection = new SniffedConnection(socket, source, options.connection);
-      connections.add(connection);
-      socket.on("close", () => connections.remove(connection));
-    },
+    onConnection: (socket) => (acceptor === undefined ? serveHttp(socket) : acceptor.accept(socket)),
   });
   own = ownAddresses(tcp.address.host, tcp.address.port);
-  return { name: options.name, tcp, connections, stopAccepting: () => tcp.stopAccepting() };
+  return {
+    name: options.name,
+    tcp,
+    connections,
+    protocol: () => (acceptor === undefined ? "http" : (acceptor.protocol ?? "unknown")),
+    stopAccepting: () => tcp.stopAccepting(),
+  };
 }

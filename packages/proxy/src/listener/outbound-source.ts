@@ -58,7 +58,9 @@ export class OutboundSource implements RequestSource {
     if (snapshot !== this.#snapshot || authority !== this.#authority) {
       this.#snapshot = snapshot;
       this.#authority = authority;
-      this.#chain = snapshot.outbound(authority);
+      const chain = snapshot.outbound(authority);
+      // Bytes have no request that could name a service: they are carried by an upstream's own listener only.
+      this.#chain = chain?.protocol === "tcp" ? null : chain;
     }
     return this.#chain;
   }

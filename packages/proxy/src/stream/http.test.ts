@@ -424,7 +424,7 @@ test("a service that does not exist is answered with 404 and flag NR", async () 
   const port = await proxy.listen("nowhere:80");
   const answer = await call(port);
   expect(answer.status).toBe(404);
-  expect(answer.body).toContain("the mesh knows no service nowhere:80");
+  expect(answer.body).toContain("the mesh knows no HTTP service nowhere:80");
   expect(proxy.log()[0]).toContain(" 404 NR route_not_found ");
 });
 

@@ -1,19 +1,14 @@
-import type { ClusterPart, WorkloadLabels } from "@tulle/engine";
+import type { ClusterPart } from "@tulle/engine";
 
 import type { Exchange } from "../stream/exchange.js";
 import type { Counter, Family, Histogram, MetricsRegistry } from "./metrics.js";
+import { securityPolicy, trafficLabels, type OwnWorkload } from "./traffic-labels.js";
 
 /** Istio's histogram buckets, for durations in milliseconds and for sizes in bytes alike. */
 const BUCKETS = [
   0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
   3_600_000,
 ];
-
-/** The workload that this proxy serves. */
-export interface OwnWorkload extends WorkloadLabels {
-  /** SPIFFE id; "" before the first certificate. */
-  principal(): string;
-}
 
 /** Series of one way that requests go: who, to whom, with which result. */
 interface Series {
@@ -25,13 +20,6 @@ interface Series {
 
 /** Series by cluster, peer and result; the last level is keyed by status while there is no flag. */
 type ByResult = Map<number | string, Series>;
-
-const UNKNOWN: WorkloadLabels = {
-  workload: "unknown",
-  namespace: "unknown",
-  canonicalName: "unknown",
-  canonicalRevision: "latest",
-};
 
 /** Stands for exchanges that found no cluster. */
 const NO_CLUSTER: Pick<ClusterPart, "name" | "serviceHost"> = { name: "", serviceHost: "" };
@@ -111,55 +99,8 @@ export class IstioMetrics {
   }
 
   #labels(exchange: Exchange): string[] {
-    const outbound = exchange.source.direction === "outbound";
-    const own = this.#own;
-    const peer = exchange.peer ?? UNKNOWN;
-    const source = outbound ? own : peer;
-    const destination = outbound ? peer : own;
-    const service = exchange.cluster?.serviceHost ?? "";
-    const [name, namespace] = service === "" ? ["unknown", "unknown"] : serviceName(service);
-    const principals = this.#principals(exchange, outbound);
     return [
-      "reporter",
-      outbound ? "source" : "destination",
-      "source_workload",
-      source.workload,
-      "source_canonical_service",
-      source.canonicalName,
-      "source_canonical_revision",
-      source.canonicalRevision,
-      "source_workload_namespace",
-      source.namespace,
-      "source_principal",
-      principals.source,
-      "source_app",
-      source.canonicalName,
-      "source_version",
-      source.canonicalRevision,
-      "source_cluster",
-      "Kubernetes",
-      "destination_workload",
-      destination.workload,
-      "destination_workload_namespace",
-      destination.namespace,
-      "destination_principal",
-      principals.destination,
-      "destination_app",
-      destination.canonicalName,
-      "destination_version",
-      destination.canonicalRevision,
-      "destination_service",
-      service === "" ? "unknown" : service,
-      "destination_canonical_service",
-      destination.canonicalName,
-      "destination_canonical_revision",
-      destination.canonicalRevision,
-      "destination_service_name",
-      name,
-      "destination_service_namespace",
-      namespace,
-      "destination_cluster",
-      "Kubernetes",
+      ...trafficLabels(exchange, this.#own),
       "request_protocol",
       exchange.grpc ? "grpc" : "http",
       "response_code",
@@ -169,25 +110,7 @@ export class IstioMetrics {
       "response_flags",
       exchange.responseFlags === "" ? "-" : exchange.responseFlags,
       "connection_security_policy",
-      outbound ? "unknown" : exchange.source.peerSpiffeId !== "" ? "mutual_tls" : "none",
+      securityPolicy(exchange),
     ];
   }
-
-  #principals(exchange: Exchange, outbound: boolean): { source: string; destination: string } {
-    const own = this.#own.principal() === "" ? "unknown" : this.#own.principal();
-    if (!outbound) {
-      if (exchange.source.peerSpiffeId === "") return { source: "unknown", destination: "unknown" };
-      return { source: exchange.source.peerSpiffeId, destination: own };
-    }
-    const tls = exchange.endpoint?.tls;
-    if (tls === undefined) return { source: "unknown", destination: "unknown" };
-    const [only] = tls.spiffeIds;
-    return { source: own, destination: tls.spiffeIds.size === 1 && only !== undefined ? only : "unknown" };
-  }
-}
-
-/** Service name and namespace of `reviews.default.svc.cluster.local`; any other host is its own name. */
-function serviceName(host: string): [name: string, namespace: string] {
-  const parts = host.split(".");
-  return parts[2] === "svc" ? [parts[0] ?? host, parts[1] ?? "unknown"] : [host, "unknown"];
 }

@@ -18,6 +18,19 @@ export interface ConnectListener {
   onConnectFailed(failure: AcquireFailure, detail: string): void;
 }
 
+/** As {@link ConnectListener}, for connections that carry bytes. */
+export interface ConnectBytesListener {
+  /** `transport` is what the network sees: `socket` itself, or what its TLS goes over. */
+  onConnected(socket: Socket, transport: Socket): void;
+  onConnectFailed(failure: AcquireFailure, detail: string): void;
+}
+
+/** A connection under way. */
+interface Opening {
+  readonly socket: Socket;
+  readonly transport: Socket;
+}
+
 /** Makes connections to endpoints: plain TCP, or mutual TLS with the peer's SPIFFE id checked. */
 export class Connector {
   readonly #wheel: TimerWheel;
@@ -31,10 +44,29 @@ export class Connector {
   /** Dispose the result to give up. Listeners are never called before this returns. */
   connect(endpoint: EndpointPart, timeoutMs: number, listener: ConnectListener): Disposable {
     const socket = this.#open(endpoint);
-    if (typeof socket === "string") {
-      setImmediate(() => listener.onConnectFailed("connect-failure", socket));
-      return { [Symbol.dispose]: () => undefined };
+    const opening = typeof socket === "string" ? socket : { socket, transport: socket };
+    return this.#await(opening, endpoint, timeoutMs, listener);
+  }
+
+  /**
+   * As `connect`, for a connection whose bytes are nobody's business here: no protocol is negotiated, one direction may
+   * end before the other, and the connection below TLS can be reset.
+   */
+  connectBytes(endpoint: EndpointPart, timeoutMs: number, listener: ConnectBytesListener): Disposable {
+    return this.#await(this.#openBytes(endpoint), endpoint, timeoutMs, listener);
+  }
+
+  #await(
+    opening: Opening | string,
+    endpoint: EndpointPart,
+    timeoutMs: number,
+    listener: ConnectBytesListener,
+  ): Disposable {
+    if (typeof opening === "string") {
+      const pending = setImmediate(() => listener.onConnectFailed("connect-failure", opening));
+      return { [Symbol.dispose]: () => clearImmediate(pending) };
     }
+    const { socket, transport } = opening;
     let pending = true;
     const finish = (): boolean => {
       if (!pending) return false;
@@ -54,7 +86,7 @@ export class Connector {
       socket.removeListener("close", onClose);
       // tls.connect drops the option; with many small messages on their way Nagle's algorithm would hold them back.
       socket.setNoDelay(true);
-      listener.onConnected(socket);
+      listener.onConnected(socket, transport);
     });
     const onError = (error: Error): void => {
       if (finish()) listener.onConnectFailed("connect-failure", systemErrorCode(error) ?? error.message);
@@ -88,6 +120,25 @@ export class Connector {
       rejectUnauthorized: true,
       checkServerIdentity: (_name, certificate) => this.#checkPeer(certificate.raw, tls),
     });
+  }
+
+  /** As `#open`; what goes through is anybody's protocol. */
+  #openBytes(endpoint: EndpointPart): Opening | string {
+    const { host, port, tls } = endpoint;
+    const options = { noDelay: true, allowHalfOpen: true, highWaterMark: SOCKET_HIGH_WATER_BYTES };
+    const secureContext = tls === undefined ? undefined : this.#tls.clientContext();
+    if (tls !== undefined && secureContext === undefined) return "this sidecar has no certificate yet";
+    const transport = connectTcp({ host, port, ...options });
+    if (tls === undefined) return { socket: transport, transport };
+    transport.on("error", () => undefined);
+    const socket = connectTls({
+      socket: transport,
+      secureContext,
+      servername: isIP(tls.sni) === 0 ? tls.sni : "",
+      rejectUnauthorized: true,
+      checkServerIdentity: (_name, certificate) => this.#checkPeer(certificate.raw, tls),
+    });
+    return { socket, transport };
   }
 
   #checkPeer(der: Buffer, tls: UpstreamTls): Error | undefined {

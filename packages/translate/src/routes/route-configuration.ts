@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import type { MeshObject, VirtualServiceSpec } from "@tulle/api";
 import {
   RouteSchema,
   VirtualHostSchema,
@@ -9,7 +10,7 @@ import {
   type RouteConfiguration,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { parseAuthority, writtenForms } from "../hosts.js";
-import { portNamed } from "../mesh-service.js";
+import { carriesBytes, portNamed, type MeshService } from "../mesh-service.js";
 import { bracketed, outboundClusterName, routeConfigurationName } from "../names.js";
 import { destinationRuleFor, effectivePolicy } from "../destination-rules.js";
 import { resolveHost, type ResolvedHost } from "../services.js";
@@ -58,10 +59,7 @@ function routesFor(
   const port = service && portNamed(service, listenerPort);
   if (service !== undefined && port === undefined) return undefined;
   const virtualService = virtualServiceFor(t, host);
-  if (virtualService?.spec.tcp !== undefined || virtualService?.spec.tls !== undefined) {
-    const { namespace, name } = virtualService.metadata;
-    t.warn(`VirtualService ${namespace}/${name}: tcp and tls rules are not supported and have no effect`);
-  }
+  if (virtualService !== undefined) warnOfOthers(t, virtualService, service);
   if (virtualService?.spec.http !== undefined && virtualService.spec.http.length > 0) {
     return rulesOf(t, virtualService).flatMap((rule) => ruleRoutes(t, rule, listenerPort));
   }
@@ -75,4 +73,17 @@ function routesFor(
       action: { case: "route", value: defaultAction({ cluster, policy }) },
     }),
   ];
+}
+
+/** Rules for other protocols than HTTP. Those of `tcp` matter where the service has a port for them. */
+function warnOfOthers(
+  t: Translation,
+  { spec, metadata }: MeshObject<VirtualServiceSpec>,
+  service: MeshService | undefined,
+): void {
+  const where = `VirtualService ${metadata.namespace}/${metadata.name}`;
+  if (spec.tls !== undefined) t.warn(`${where}: tls rules are not supported and have no effect`);
+  if (spec.tcp !== undefined && !(service?.ports ?? []).some((port) => carriesBytes(t, port))) {
+    t.warn(`${where}: tcp rules have no effect on a service without a port whose protocol is tcp`);
+  }
 }

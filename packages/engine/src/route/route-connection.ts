@@ -1,0 +1,17 @@
+import { MeshError } from "@tulle/base";
+import type { DecisionView, Plan, TcpChain } from "../contract.js";
+import { BytesChain } from "../snapshot/tcp-settings.js";
+import { Way } from "./way.js";
+
+/** Finds the way of a TCP connection: one of the chain's clusters by weight. Equal views give equal results. */
+export function routeConnection(view: DecisionView, chain: TcpChain): Plan {
+  if (!(chain instanceof BytesChain)) {
+    throw new MeshError(
+      "internal",
+      "ENGINE_FOREIGN_CHAIN",
+      "the chain does not come from a snapshot of this engine",
+    );
+  }
+  const { target } = chain;
+  return (target instanceof Way ? target : target.choose(view.entropy)).plan(view.snapshot);
+}

@@ -1,0 +1,140 @@
+import type { Any } from "@bufbuild/protobuf/wkt";
+import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import type { TcpProxy } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import type { TcpChain } from "../contract.js";
+import { saltOf } from "../entropy.js";
+import { RETRY_ON_CONNECT_FAILURE } from "../route/retry-on.js";
+import type { CompiledRetry } from "../route/retry-policy.js";
+import { Split } from "../route/split.js";
+import { Way } from "../route/way.js";
+import { accessLogFormat } from "./access-log.js";
+import { holds, unpack } from "./any.js";
+import { durationMs } from "./duration.js";
+import { at, invalid } from "./invalid.js";
+
+/** A compiled TcpProxy. */
+export interface TcpSettings {
+  readonly name: string;
+  readonly direction: "inbound" | "outbound";
+  readonly accessLogFormat: string | undefined;
+  readonly target: Way | Split<Way>;
+  readonly clusters: readonly string[];
+}
+
+/** Where a listener sends connections. One object for as long as neither its settings nor its warmth change. */
+export class BytesChain implements TcpChain {
+  readonly protocol = "tcp";
+  readonly name: string;
+  readonly warm: boolean;
+  readonly direction: "inbound" | "outbound";
+  readonly accessLogFormat: string | undefined;
+  readonly target: Way | Split<Way>;
+
+  constructor(settings: TcpSettings, warm: boolean) {
+    this.name = settings.name;
+    this.warm = warm;
+    this.direction = settings.direction;
+    this.accessLogFormat = settings.accessLogFormat;
+    this.target = settings.target;
+  }
+}
+
+/** Envoy's default of `idle_timeout`: one hour. */
+const DEFAULT_IDLE_TIMEOUT_MS = 3_600_000;
+/** More tries than this would only keep a client waiting. */
+const MAX_CONNECT_ATTEMPTS = 100;
+/** How often another endpoint is looked for when the pick was tried before. */
+const HOST_RESELECTIONS = 5;
+
+/** Whether a network filter's configuration is a TcpProxy. */
+export function isTcpProxy(any: Any | undefined): boolean {
+  return any !== undefined && holds(any, TcpProxySchema);
+}
+
+/** Compiles the TcpProxy in `any` for the listener `name`. */
+export function compileTcp(
+  field: string,
+  any: Any | undefined,
+  name: string,
+  direction: "inbound" | "outbound",
+): TcpSettings {
+  const proxy = unpack(field, any, TcpProxySchema);
+  refuseOthers(field, proxy);
+  const way = (clusterName: string): Way => createWay(field, proxy, clusterName);
+  return {
+    name,
+    direction,
+    accessLogFormat: accessLogFormat(at(field, "access_log"), proxy.accessLog),
+    ...compileTarget(field, proxy, way, saltOf(`tcp:${name}`)),
+  };
+}
+
+function compileTarget(
+  field: string,
+  { clusterSpecifier }: TcpProxy,
+  way: (clusterName: string) => Way,
+  salt: number,
+): Pick<TcpSettings, "target" | "clusters"> {
+  switch (clusterSpecifier.case) {
+    case "cluster":
+      if (clusterSpecifier.value === "") throw invalid(at(field, "cluster"), "must not be empty");
+      return { target: way(clusterSpecifier.value), clusters: [clusterSpecifier.value] };
+    case "weightedClusters": {
+      const { clusters } = clusterSpecifier.value;
+      const here = at(field, "weighted_clusters");
+      const ways = clusters.map((one, index) => {
+        if (one.name === "") throw invalid(at(here, `clusters[${index}].name`), "must not be empty");
+        return way(one.name);
+      });
+      const weights = clusters.map((one) => one.weight);
+      return {
+        target: new Split(here, ways, weights, salt),
+        clusters: [...new Set(clusters.map((one) => one.name))],
+      };
+    }
+    case undefined:
+      throw invalid(field, "must set one of cluster, weighted_clusters");
+  }
+}
+
+function createWay(field: string, proxy: TcpProxy, clusterName: string): Way {
+  const tries = Math.min(proxy.maxConnectAttempts ?? 1, MAX_CONNECT_ATTEMPTS);
+  if (tries < 1) throw invalid(at(field, "max_connect_attempts"), "must be at least 1");
+  return new Way({
+    routeName: "",
+    clusterName,
+    timeoutMs: 0,
+    idleTimeoutMs: durationMs(at(field, "idle_timeout"), proxy.idleTimeout) ?? DEFAULT_IDLE_TIMEOUT_MS,
+    retry: tries > 1 ? connectRetry(tries - 1) : undefined,
+    rewritePath: undefined,
+    rewriteAuthority: undefined,
+    requestHeaders: [],
+    responseHeaders: [],
+    provenance: { config: "", rule: "" },
+  });
+}
+
+/** Another endpoint, at once. */
+function connectRetry(attempts: number): CompiledRetry {
+  return {
+    attempts,
+    perTryTimeoutMs: 0,
+    on: RETRY_ON_CONNECT_FAILURE,
+    statusCodes: [],
+    backoffBaseMs: 0,
+    backoffMaxMs: 0,
+    hostReselections: HOST_RESELECTIONS,
+    requests: [],
+  };
+}
+
+/** What would send bytes elsewhere, or not at all, when it is not looked at. Hash policies and statistics are left out. */
+function refuseOthers(field: string, proxy: TcpProxy): void {
+  const others: readonly (readonly [string, boolean])[] = [
+    ["on_demand", proxy.onDemand !== undefined],
+    ["metadata_match", proxy.metadataMatch !== undefined],
+    ["tunneling_config", proxy.tunnelingConfig !== undefined],
+    ["max_downstream_connection_duration", proxy.maxDownstreamConnectionDuration !== undefined],
+  ];
+  for (const [name, set] of others) if (set) throw invalid(at(field, name), "is not supported");
+}

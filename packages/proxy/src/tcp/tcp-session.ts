@@ -1,0 +1,277 @@
+import type { Socket } from "node:net";
+
+import type { Disposable } from "@tulle/base";
+import {
+  pick,
+  routeConnection,
+  type AttemptState,
+  type ClusterPart,
+  type DecisionView,
+  type EndpointPart,
+  type Plan,
+  type TcpChain,
+  type WorkloadLabels,
+} from "@tulle/engine";
+
+import type { ServerConnection } from "../connection/server-connection.js";
+import type { WheelTimer } from "../connection/timer-wheel.js";
+import { formatAddress } from "../listener/tcp-listener.js";
+import { PARK_TIMEOUT_MS, type Parked } from "../stream/parking.js";
+import type { AcquireFailure } from "../stream/contract.js";
+import type { ClusterTraffic } from "../telemetry/upstream-metrics.js";
+import type { TcpContext, TcpEnd, TcpRecord, TcpSource, TcpTraffic } from "./contract.js";
+import { resetEnd, TcpPipe, type TcpPipeOwner } from "./tcp-pipe.js";
+
+const enum State {
+  /** Waits for configuration. */
+  PARKED,
+  CONNECTING,
+  OPEN,
+  CLOSED,
+}
+
+/**
+ * One connection carried to an endpoint: a connection of its own, never shared. Nothing is read from the client until
+ * there is somebody to take it, and nothing is waited for: a server that speaks first is heard at once.
+ *
+ * ```
+ *  PARKED ─► CONNECTING ⟲ ─► OPEN ─► CLOSED      (⟲: another endpoint after one that cannot be connected to)
+ * ```
+ */
+export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Parked {
+  readonly source: TcpSource;
+  readonly startTimeMs: number;
+  chain: TcpChain | undefined;
+  cluster: ClusterPart | undefined;
+  endpoint: EndpointPart | undefined;
+  peer: WorkloadLabels | undefined;
+  durationMs = 0;
+  bytesReceived = 0;
+  bytesSent = 0;
+  flags = "";
+  termination = "";
+  transportFailure = "";
+  upstreamLocalAddress = "";
+  readonly #context: TcpContext;
+  readonly #client: TcpEnd;
+  readonly #onClosed: () => void;
+  readonly #startMs: number;
+  readonly #attempt: AttemptState = { attempts: 0, triedSlots: [] };
+  /** First for the time that it may be parked, then for idleness. */
+  readonly #timer: WheelTimer;
+  readonly #view: { -readonly [Key in keyof DecisionView]: DecisionView[Key] };
+  #state: State = State.PARKED;
+  #plan: Plan | undefined;
+  #connecting: Disposable | undefined;
+  #pipe: TcpPipe | undefined;
+  #traffic: TcpTraffic | undefined;
+  #clusterTraffic: ClusterTraffic | undefined;
+  #lastActivityMs = 0;
+
+  /** `client` is paused and its error event has a listener. `onClosed` is called once, later. */
+  constructor(client: TcpEnd, source: TcpSource, context: TcpContext, onClosed: () => void) {
+    this.#client = client;
+    this.source = source;
+    this.peer = source.peer;
+    this.#context = context;
+    this.#onClosed = onClosed;
+    const { clock, configuration, load } = context;
+    this.startTimeMs = clock.now();
+    this.#startMs = clock.monotonic();
+    this.#view = { snapshot: configuration.current, load, now: this.#startMs, entropy: context.newEntropy() };
+    this.#timer = context.coarseWheel.timer(() => this.#onTimer());
+  }
+
+  get attempts(): number {
+    return this.#attempt.attempts;
+  }
+
+  /** Every session is under way until it ends: there is no moment at which it could be cut unnoticed. */
+  get busy(): boolean {
+    return this.#state !== State.CLOSED;
+  }
+
+  /** Looks for an endpoint; call once. */
+  start(): void {
+    if (this.#client.socket.destroyed) {
+      this.#onClientGone();
+      return;
+    }
+    this.#client.socket.on("close", this.#onClientGone);
+    this.#timer.arm(PARK_TIMEOUT_MS);
+    this.#decide();
+  }
+
+  /** Sessions go on until they end by themselves or {@link destroy} cuts them. */
+  drain(): void {}
+
+  destroy(): void {
+    this.#fail("", "proxy_closed");
+  }
+
+  onConfigurationChanged(): void {
+    if (this.#state === State.PARKED) this.#decide();
+  }
+
+  // Connecting
+
+  #decide(): void {
+    const chain = this.source.chain();
+    if (chain === null) {
+      this.#fail("NR", "route_not_found");
+      return;
+    }
+    if (chain === undefined || !chain.warm) {
+      if (!this.#context.parking.add(this)) this.#fail("UO", "too_many_waiting_for_configuration");
+      return;
+    }
+    this.#timer.disarm();
+    this.chain = chain;
+    this.#view.snapshot = this.#context.configuration.current;
+    this.#plan = routeConnection(this.#view, chain);
+    this.#state = State.CONNECTING;
+    this.#connect(this.#plan);
+  }
+
+  #connect(plan: Plan): void {
+    const { configuration, load, connector, upstreamMetrics } = this.#context;
+    this.#view.snapshot = configuration.current;
+    const cluster = configuration.current.cluster(plan.cluster.name) ?? plan.cluster;
+    this.cluster = cluster;
+    const picked = pick(this.#view, plan, this.#attempt);
+    if ("kind" in picked) {
+      this.#fail(picked.flag, picked.flag === "UH" ? "no_healthy_upstream" : "overflow");
+      return;
+    }
+    const traffic = upstreamMetrics.of(cluster);
+    if (traffic.connections >= cluster.maxConnections) {
+      traffic.connectionOverflow.inc();
+      this.#fail("UO", "overflow");
+      return;
+    }
+    this.endpoint = picked;
+    if (this.source.direction === "outbound") this.peer = picked.workload;
+    const attempt = this.#attempt;
+    attempt.attempts++;
+    attempt.triedSlots.push(picked.slot);
+    if (attempt.attempts > 1) traffic.retries.inc();
+    traffic.connections++;
+    traffic.connectionsTotal.inc();
+    this.#clusterTraffic = traffic;
+    load.begin(cluster.slot, picked.slot, attempt.attempts > 1);
+    const startedMs = this.#context.clock.monotonic();
+    this.#connecting = connector.connectBytes(picked, cluster.connectTimeoutMs, {
+      onConnected: (socket, transport) => {
+        this.#connecting = undefined;
+        load.observe(picked.slot, this.#context.clock.monotonic() - startedMs, false);
+        this.#open(plan, { socket, transport });
+      },
+      onConnectFailed: (failure, detail) => {
+        this.#connecting = undefined;
+        load.observe(picked.slot, this.#context.clock.monotonic() - startedMs, true);
+        this.#onConnectFailed(plan, failure, detail);
+      },
+    });
+  }
+
+  #onConnectFailed(plan: Plan, failure: AcquireFailure, detail: string): void {
+    this.#clusterTraffic?.connectFailures.inc();
+    this.#leaveEndpoint();
+    this.transportFailure = failure === "connect-timeout" ? "connect timeout" : detail;
+    const retries = plan.retry?.attempts ?? 0;
+    if (this.attempts <= retries) this.#connect(plan);
+    else this.#fail(retries > 0 ? "UF,URX" : "UF", "upstream_connect_failure");
+  }
+
+  // Open
+
+  #open(plan: Plan, upstream: TcpEnd): void {
+    this.#state = State.OPEN;
+    this.upstreamLocalAddress = addressOf(upstream.socket);
+    this.#traffic = this.#context.telemetry.opened(this);
+    this.#client.socket.removeListener("close", this.#onClientGone);
+    this.#pipe = new TcpPipe(this.#client, upstream, this);
+    this.#lastActivityMs = this.#context.clock.monotonic();
+    if (plan.idleTimeoutMs > 0) this.#timer.arm(plan.idleTimeoutMs);
+  }
+
+  onBytes(from: "client" | "upstream", bytes: number): void {
+    this.#lastActivityMs = this.#context.clock.monotonic();
+    if (from === "client") {
+      this.bytesReceived += bytes;
+      this.#traffic?.received(bytes);
+    } else {
+      this.bytesSent += bytes;
+      this.#traffic?.sent(bytes);
+    }
+  }
+
+  onPipeCut(by: "client" | "upstream", detail: string): void {
+    if (this.#state !== State.OPEN || this.termination !== "") return;
+    this.flags = by === "client" ? "DC" : "UC";
+    this.termination = `${by === "client" ? "downstream" : "upstream"}_reset`;
+    if (by === "upstream") this.transportFailure = detail;
+  }
+
+  onPipeClosed(): void {
+    this.#finish();
+  }
+
+  readonly #onClientGone = (): void => {
+    this.#fail("DC", "downstream_remote_disconnect");
+  };
+
+  #onTimer(): void {
+    if (this.#state === State.PARKED) {
+      this.#fail("NC", "configuration_timeout");
+      return;
+    }
+    const idleTimeoutMs = this.#plan?.idleTimeoutMs ?? 0;
+    const leftMs = this.#lastActivityMs + idleTimeoutMs - this.#context.clock.monotonic();
+    if (leftMs > 0) this.#timer.arm(leftMs);
+    else this.#fail("", "idle_timeout");
+  }
+
+  // Ending
+
+  /** Cuts everything. */
+  #fail(flags: string, termination: string): void {
+    if (this.#state === State.CLOSED) return;
+    if (this.termination === "") {
+      this.flags = flags;
+      this.termination = termination;
+    }
+    const connecting = this.#connecting;
+    this.#connecting = undefined;
+    connecting?.[Symbol.dispose]();
+    this.#finish();
+    if (this.#pipe === undefined) resetEnd(this.#client);
+    else this.#pipe.reset();
+  }
+
+  #finish(): void {
+    if (this.#state === State.CLOSED) return;
+    this.#state = State.CLOSED;
+    this.#timer.disarm();
+    this.#context.parking.remove(this);
+    this.#client.socket.removeListener("close", this.#onClientGone);
+    this.#leaveEndpoint();
+    this.durationMs = this.#context.clock.monotonic() - this.#startMs;
+    if (this.#traffic === undefined) this.#context.telemetry.opened(this);
+    this.#context.telemetry.closed(this);
+    this.#onClosed();
+  }
+
+  #leaveEndpoint(): void {
+    const { cluster, endpoint } = this;
+    const traffic = this.#clusterTraffic;
+    if (traffic === undefined || cluster === undefined || endpoint === undefined) return;
+    this.#clusterTraffic = undefined;
+    traffic.connections--;
+    this.#context.load.end(cluster.slot, endpoint.slot, this.attempts > 1);
+  }
+}
+
+function addressOf({ localAddress, localPort }: Socket): string {
+  return localAddress === undefined ? "" : formatAddress(localAddress, localPort ?? 0);
+}
