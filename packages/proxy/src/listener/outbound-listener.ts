@@ -6,7 +6,9 @@ import {
   type ServerConnectionContext,
 } from "../connection/http1-server-connection.js";
 import type { Counter } from "../telemetry/metrics.js";
+import type { Interception } from "./interception.js";
 import { OutboundSource, ownAddresses } from "./outbound-source.js";
+import { RedirectedSource } from "./redirected-source.js";
 import { formatAddress, listenTcp, type TcpListener } from "./tcp-listener.js";
 
 export interface OutboundListenerOptions {
@@ -20,6 +22,8 @@ export interface OutboundListenerOptions {
   readonly dropped: Counter;
   /** A request named this authority (listeners without one of their own). */
   readonly onUse: (authority: string) => void;
+  /** Connections may have been redirected here. */
+  readonly interception?: Interception | undefined;
 }
 
 export interface HttpListener {
@@ -40,15 +44,29 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
     port: options.port,
     onDrop: () => options.dropped.inc(),
     onConnection: (socket) => {
-      const source = new OutboundSource(
-        options.authority,
-        formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
-        formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0),
-        own,
-        options.configuration,
-        connections,
-        options.onUse,
-      );
+      const redirected = options.interception?.sort(socket) ?? "direct";
+      if (redirected === "taken") return;
+      const { configuration, onUse } = options;
+      const remote = formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0);
+      const source =
+        redirected === "direct"
+          ? new OutboundSource(
+              options.authority,
+              formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
+              remote,
+              own,
+              configuration,
+              connections,
+              onUse,
+            )
+          : new RedirectedSource(
+              redirected.authority,
+              formatAddress(redirected.destination.host, redirected.destination.port),
+              remote,
+              configuration,
+              connections,
+              onUse,
+            );
       const connection = new Http1ServerConnection(socket, source, options.connection);
       connections.add(connection);
       socket.on("close", () => connections.remove(connection));
