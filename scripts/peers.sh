@@ -6,7 +6,7 @@ sudo=""
 [ "$(id -u)" -eq 0 ] || sudo="sudo"
 $sudo apt-get update
 $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-  wrk nginx haproxy openssl bind9-dnsutils kubernetes-client nghttp2-client
+  wrk nginx haproxy openssl bind9-dnsutils kubernetes-client nghttp2-client nftables iproute2
 # Debian starts these as services; the benchmarks start their own.
 for service in nginx haproxy; do
   if command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]; then

@@ -18,6 +18,7 @@ interface UpOptions extends ReadyTarget {
   readonly plaintextXdsPort?: number;
   readonly trustDomain: string;
   readonly certificateTtl?: number;
+  readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
 
@@ -56,6 +57,14 @@ export function registerUp(program: Command, context: CliContext): void {
         "lifetime of workload certificates, at least 5s (default: 24h)",
       ).argParser(parseTtl),
     )
+    .addOption(
+      new Option(
+        "--outbound-traffic-policy <mode>",
+        "what sidecars do with redirected connections to nowhere that the mesh knows",
+      )
+        .choices(["ALLOW_ANY", "REGISTRY_ONLY"])
+        .default("ALLOW_ANY"),
+    )
     .addOption(new Option("--log-level <level>").choices(["debug", "info", "warn", "error"]).default("info"))
     .addHelpText("after", EXAMPLES);
   for (const option of readyOptions()) command.addOption(option);
@@ -75,6 +84,7 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
     trustDomain: options.trustDomain,
     ...(options.plaintextXdsPort === undefined ? {} : { plaintextXdsPort: options.plaintextXdsPort }),
     ...(options.certificateTtl === undefined ? {} : { certificateTtlMs: options.certificateTtl }),
+    outboundTrafficPolicy: options.outboundTrafficPolicy,
     logger: cliLogger(context, options.logLevel),
     random: context.random,
   });
