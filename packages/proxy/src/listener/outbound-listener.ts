@@ -8,7 +8,6 @@ import {
 import type { Counter } from "../telemetry/metrics.js";
 import type { Interception } from "./interception.js";
 import { OutboundSource, ownAddresses } from "./outbound-source.js";
-import { RedirectedSource } from "./redirected-source.js";
 import { formatAddress, listenTcp, type TcpListener } from "./tcp-listener.js";
 
 export interface OutboundListenerOptions {
@@ -46,27 +45,16 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
     onConnection: (socket) => {
       const redirected = options.interception?.sort(socket) ?? "direct";
       if (redirected === "taken") return;
-      const { configuration, onUse } = options;
-      const remote = formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0);
-      const source =
-        redirected === "direct"
-          ? new OutboundSource(
-              options.authority,
-              formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
-              remote,
-              own,
-              configuration,
-              connections,
-              onUse,
-            )
-          : new RedirectedSource(
-              redirected.authority,
-              formatAddress(redirected.destination.host, redirected.destination.port),
-              remote,
-              configuration,
-              connections,
-              onUse,
-            );
+      const source = new OutboundSource(
+        options.authority,
+        formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
+        formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0),
+        own,
+        options.configuration,
+        connections,
+        options.onUse,
+      );
+      if (redirected !== "direct") source.redirectedTo(redirected);
       const connection = new Http1ServerConnection(socket, source, options.connection);
       connections.add(connection);
       socket.on("close", () => connections.remove(connection));
