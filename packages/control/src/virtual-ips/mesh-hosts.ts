@@ -11,8 +11,15 @@ export interface MeshHostsSources {
   readonly domainSuffix: string;
 }
 
+/** No name in DNS is longer (RFC 1035 section 2.3.4). */
+const MAX_HOST_LENGTH = 253;
+
 /** Every host that gets a virtual IP: registered services, and ServiceEntry hosts without addresses of their own. */
-export function* meshHosts({ catalog, index, domainSuffix }: MeshHostsSources): Iterable<string> {
+export function* meshHosts(sources: MeshHostsSources): Iterable<string> {
+  for (const host of allHosts(sources)) if (host.length <= MAX_HOST_LENGTH) yield host;
+}
+
+function* allHosts({ catalog, index, domainSuffix }: MeshHostsSources): Iterable<string> {
   for (const service of catalog.services()) yield fullHost(service, domainSuffix);
   for (const object of index.objects(GROUP, KIND) as readonly MeshObject<ServiceEntrySpec>[]) {
     if (!takesVirtualIp(object.spec)) continue;

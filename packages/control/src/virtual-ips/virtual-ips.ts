@@ -11,13 +11,15 @@ import {
   type Timer,
 } from "@tulle/base";
 
-import type { Coordination, Operation, TxnResult } from "../stores/coordination.js";
+import type { Compare, Coordination, Operation, TxnResult } from "../stores/coordination.js";
 import { BLOCK_SIZE, blockAddress, firstIndex } from "./address-block.js";
 import { ADDRESSES, decodeAllocation, encodeAllocation, HOSTS, type Allocation } from "./allocation.js";
 
 /** An address is not given to another host for so long after its host went, milliseconds: clients cache addresses. */
 export const KEEP_RELEASED_MS = 86_400_000;
 const SWEEP_MS = 3_600_000;
+/** Hosts that are given addresses in one transaction. */
+const BATCH = 128;
 /** Compare-and-swap attempts for one host before the store is read anew. */
 const MAX_TRIES = 8;
 
@@ -143,10 +145,17 @@ class StoredVirtualIps implements VirtualIps {
     const wanted = new Set(this.#options.hosts());
     const now = this.#options.clock.now();
     let changed = false;
+    const fresh = [...wanted].filter((host) => !this.#allocations.has(host));
+    for (let at = 0; at < fresh.length; at += BATCH) {
+      const batch = fresh.slice(at, at + BATCH);
+      if (await this.#allocateAll(batch)) changed = true;
+      // Somebody else took one of them: each on its own, then.
+      else for (const host of batch) changed = (await this.#allocate(host)) || changed;
+    }
     for (const host of wanted) {
       const allocation = this.#allocations.get(host);
-      if (allocation === undefined) changed = (await this.#allocate(host)) || changed;
-      else if (allocation.releasedAt !== undefined)
+      if (allocation === undefined) continue;
+      if (allocation.releasedAt !== undefined)
         changed = (await this.#write(allocation, undefined)) || changed;
     }
     for (const allocation of this.#allocations.values()) {
@@ -157,6 +166,34 @@ class StoredVirtualIps implements VirtualIps {
     return changed;
   }
 
+  /** Gives all of these hosts addresses in one transaction, or none of them. */
+  async #allocateAll(hosts: readonly string[]): Promise<boolean> {
+    const compares: Compare[] = [];
+    const operations: Operation[] = [];
+    const given = new Map<string, string>();
+    for (const host of hosts) {
+      const ip = this.#freeAddress(host);
+      if (ip === undefined) break;
+      this.#taken.add(ip);
+      given.set(host, ip);
+      compares.push({ key: HOSTS + host, absent: true }, { key: ADDRESSES + ip, absent: true });
+      operations.push(
+        { op: "put", key: HOSTS + host, value: encodeAllocation(ip, undefined) },
+        { op: "put", key: ADDRESSES + ip, value: Buffer.from(host) },
+      );
+    }
+    let result: TxnResult | undefined;
+    try {
+      if (given.size === hosts.length) result = await this.#tryTxn(compares, operations);
+    } finally {
+      for (const [host, ip] of given) {
+        if (result === undefined) this.#taken.delete(ip);
+        else this.#allocations.set(host, { host, ip, releasedAt: undefined, revision: result.revision });
+      }
+    }
+    return result !== undefined;
+  }
+
   async #allocate(host: string): Promise<boolean> {
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
       const ip = this.#freeAddress(host);
@@ -164,7 +201,7 @@ class StoredVirtualIps implements VirtualIps {
         this.#options.logger.error("no virtual IP is left; services beyond have none", { host });
         return false;
       }
-      const { succeeded, revision } = await this.#txn(
+      const { succeeded, revision } = await this.#options.coordination.txn(
         [
           { key: HOSTS + host, absent: true },
           { key: ADDRESSES + ip, absent: true },
@@ -188,7 +225,7 @@ class StoredVirtualIps implements VirtualIps {
   /** Marks an allocation as released at a time, or as in use again. */
   async #write(allocation: Allocation, releasedAt: number | undefined): Promise<boolean> {
     const { host, ip } = allocation;
-    const { succeeded, revision } = await this.#txn(
+    const { succeeded, revision } = await this.#options.coordination.txn(
       [{ key: HOSTS + host, modRevision: allocation.revision }],
       [{ op: "put", key: HOSTS + host, value: encodeAllocation(ip, releasedAt) }],
     );
@@ -202,7 +239,7 @@ class StoredVirtualIps implements VirtualIps {
   }
 
   async #free({ host, ip, revision }: Allocation): Promise<void> {
-    const { succeeded } = await this.#txn(
+    const { succeeded } = await this.#options.coordination.txn(
       [{ key: HOSTS + host, modRevision: revision }],
       [
         { op: "delete", key: HOSTS + host },
@@ -235,7 +272,12 @@ class StoredVirtualIps implements VirtualIps {
     return undefined;
   }
 
-  #txn(compares: Parameters<Coordination["txn"]>[0], operations: readonly Operation[]): Promise<TxnResult> {
-    return this.#options.coordination.txn(compares, operations);
+  /** The result of a transaction that was applied, else undefined. */
+  async #tryTxn(
+    compares: readonly Compare[],
+    operations: readonly Operation[],
+  ): Promise<TxnResult | undefined> {
+    const result = await this.#options.coordination.txn(compares, operations);
+    return result.succeeded ? result : undefined;
   }
 }

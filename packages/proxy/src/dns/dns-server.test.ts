@@ -1,8 +1,9 @@
 import { promises as dns } from "node:dns";
+import { once } from "node:events";
 import { connect, createServer, type AddressInfo } from "node:net";
 
 import { silentLogger, systemClock } from "@tulle/base";
-import { frame, FrameReader, parseQuery, type Query } from "@tulle/dns";
+import { frame, FrameReader, parseQuery, rcodeOf, type Query } from "@tulle/dns";
 import { FakeClock } from "@tulle/testkit";
 import { afterEach, expect, test } from "vitest";
 
@@ -36,14 +37,30 @@ async function backend(reply: (query: Buffer) => readonly Buffer[]) {
 let ids = 0;
 const newId = (): number => ++ids * 1000;
 
-async function listener(...servers: readonly { host: string; port: number }[]): Promise<number> {
+interface Server {
+  readonly host: string;
+  readonly port: number;
+}
+
+async function listener(...servers: readonly Server[]): Promise<number> {
+  return listenerAt(0, ...servers);
+}
+
+async function listenerAt(givenPort: number, ...servers: readonly Server[]): Promise<number> {
   const forwarder = new Forwarder({ servers, clock: systemClock, newId });
   const resolve = createResolver({
     names,
     search: [],
     forward: (message, query, transport) => forwarder.ask(message, query, transport),
   });
-  const server = await listenDns({ host: "127.0.0.1", port: 0, resolve, logger: silentLogger });
+  const isOwn = (port: number): boolean => forwarder.owns(port);
+  const server = await listenDns({
+    host: "127.0.0.1",
+    port: givenPort,
+    resolve,
+    isOwn,
+    logger: silentLogger,
+  });
   cleanups.push(() => server[Symbol.dispose]());
   return server.address.port;
 }
@@ -81,10 +98,26 @@ test("listenDns says which port is taken", async () => {
   cleanups.push(() => taken.close());
   const { port } = taken.address() as AddressInfo;
   const resolve = () => Promise.resolve(undefined);
-  await expect(listenDns({ host: "127.0.0.1", port, resolve, logger: silentLogger })).rejects.toMatchObject({
+  await expect(
+    listenDns({ host: "127.0.0.1", port, resolve, isOwn: () => false, logger: silentLogger }),
+  ).rejects.toMatchObject({
     code: "PROXY_LISTEN_FAILED",
     message: expect.stringContaining(String(port)) as string,
   });
+});
+
+test("listenDns refuses its own questions that come back to it, over UDP and TCP", async () => {
+  const free = await listener();
+  for (const cleanup of cleanups.splice(0)) cleanup();
+  const port = await listenerAt(free, { host: "127.0.0.1", port: free });
+  const resolver = new dns.Resolver({ timeout: 2000, tries: 1 });
+  resolver.setServers([`127.0.0.1:${port}`]);
+  await expect(resolver.resolve4("outside.example")).rejects.toMatchObject({ code: "EREFUSED" });
+  const socket = connect(port, "127.0.0.1");
+  cleanups.push(() => socket.destroy());
+  socket.write(frame(dnsQuery("outside.example")));
+  const [reply] = (await once(socket, "data")) as [Buffer];
+  expect(rcodeOf(reply.subarray(2))).toBe(5);
 });
 
 test("Forwarder hides the client's id from the server and takes no answer but that to its own", async () => {

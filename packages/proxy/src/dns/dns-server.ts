@@ -2,7 +2,7 @@ import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { createServer, type Server, type Socket } from "node:net";
 
 import { MeshError, systemErrorCode, type Disposable, type Logger } from "@tulle/base";
-import { frame, FrameReader } from "@tulle/dns";
+import { failureAnswer, frame, FrameReader, parseQuery, RCODE } from "@tulle/dns";
 
 import type { ListenAddress } from "../options.js";
 import type { Resolver } from "./resolver.js";
@@ -24,6 +24,8 @@ export interface DnsListenerOptions {
   /** UDP and TCP; 0 picks one that is free for both. */
   readonly port: number;
   readonly resolve: Resolver;
+  /** Whether the client at this port is the sidecar itself: it is refused. */
+  readonly isOwn: (port: number) => boolean;
   readonly logger: Logger;
 }
 
@@ -56,7 +58,7 @@ export async function listenDns(options: DnsListenerOptions): Promise<DnsListene
   }
 }
 
-function createUdp({ host, resolve, logger }: DnsListenerOptions): UdpSocket {
+function createUdp({ host, resolve, isOwn, logger }: DnsListenerOptions): UdpSocket {
   const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
   let waiting = 0;
   let closed = false;
@@ -68,7 +70,8 @@ function createUdp({ host, resolve, logger }: DnsListenerOptions): UdpSocket {
     // The sender's port can be 0 in a forged packet; sending there throws.
     if (waiting >= MAX_WAITING || peer.port === 0) return;
     waiting++;
-    resolveSafely(resolve, query, "udp", logger).then(
+    const answering = isOwn(peer.port) ? refuse(query) : resolveSafely(resolve, query, "udp", logger);
+    answering.then(
       (answer) => {
         waiting--;
         if (answer === undefined || closed) return;
@@ -98,7 +101,7 @@ function createTcp(options: DnsListenerOptions): {
 }
 
 /** One query of a connection after the other: what waits for its answer is not read past. */
-function serveConnection(socket: Socket, { resolve, logger }: DnsListenerOptions): void {
+function serveConnection(socket: Socket, { resolve, isOwn, logger }: DnsListenerOptions): void {
   socket.on("error", () => undefined);
   socket.setTimeout(TCP_IDLE_MS, () => socket.destroy());
   const goOn = (): void => {
@@ -106,7 +109,10 @@ function serveConnection(socket: Socket, { resolve, logger }: DnsListenerOptions
   };
   const reader = new FrameReader((query) => {
     socket.pause();
-    resolveSafely(resolve, query, "tcp", logger).then(
+    const answering = isOwn(socket.remotePort ?? 0)
+      ? refuse(query)
+      : resolveSafely(resolve, query, "tcp", logger);
+    answering.then(
       (answer) => {
         // RFC 7766 gives no way to say "no answer" on a connection: what is no query ends it.
         if (answer === undefined) socket.destroy();
@@ -119,6 +125,12 @@ function serveConnection(socket: Socket, { resolve, logger }: DnsListenerOptions
     return false;
   });
   socket.on("data", (piece) => reader.push(piece));
+}
+
+/** Ends a circle at its first turn: whoever asked on our behalf is told REFUSED. */
+function refuse(message: Buffer): Promise<Buffer | undefined> {
+  const parsed = parseQuery(message);
+  return Promise.resolve(parsed.outcome === "query" ? failureAnswer(parsed.query, RCODE.REFUSED) : undefined);
 }
 
 async function resolveSafely(

@@ -29,12 +29,19 @@ export class Forwarder {
   readonly #perServerMs: number;
   readonly #maxPending: number;
   #pending = 0;
+  /** Local ports of questions under way. */
+  readonly #ports = new Set<number>();
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
     this.#maxPending = options.maxPending ?? DEFAULT_MAX_PENDING;
     const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.#perServerMs = Math.ceil(timeoutMs / Math.max(options.servers.length, 1));
+  }
+
+  /** Whether a question came from here: rules that redirect the sidecar's own DNS would lead it to itself for ever. */
+  owns(port: number): boolean {
+    return this.#ports.has(port);
   }
 
   /** The answer with the client's id, or undefined when none came. `message` is the query as the client sent it. */
@@ -47,7 +54,11 @@ export class Forwarder {
         const asked = withId(message, id);
         const isAnswer = (answer: Buffer): boolean => isAnswerTo(answer, id, query.question);
         const exchange = transport === "udp" ? overUdp : overTcp;
-        const answer = await exchange(server, asked, isAnswer, this.#options.clock, this.#perServerMs);
+        const answer = await exchange(server, asked, isAnswer, {
+          clock: this.#options.clock,
+          timeoutMs: this.#perServerMs,
+          ports: this.#ports,
+        });
         if (answer !== undefined) return withId(answer, query.id);
       }
       return undefined;
@@ -62,20 +73,28 @@ interface Server {
   readonly port: number;
 }
 
+interface Limits {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** Holds the exchange's local port while it lasts. */
+  readonly ports: Set<number>;
+}
+
 function overUdp(
   server: Server,
   message: Buffer,
   isAnswer: (answer: Buffer) => boolean,
-  clock: Clock,
-  timeoutMs: number,
+  { clock, timeoutMs, ports }: Limits,
 ): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
     const socket = createSocket(isIPv6(server.host.replace(/%.*$/, "")) ? "udp6" : "udp4");
     let done = false;
+    let port = 0;
     const finish = (answer: Buffer | undefined): void => {
       if (done) return;
       done = true;
       timer[Symbol.dispose]();
+      ports.delete(port);
       socket.close();
       resolve(answer);
     };
@@ -87,7 +106,10 @@ function overUdp(
     });
     // Connected: the kernel drops what other addresses send.
     socket.connect(server.port, server.host, () => {
-      if (!done) socket.send(message);
+      if (done) return;
+      ({ port } = socket.address());
+      ports.add(port);
+      socket.send(message);
     });
   });
 }
@@ -96,13 +118,14 @@ function overTcp(
   server: Server,
   message: Buffer,
   isAnswer: (answer: Buffer) => boolean,
-  clock: Clock,
-  timeoutMs: number,
+  { clock, timeoutMs, ports }: Limits,
 ): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
     const socket = connect({ host: server.host, port: server.port });
+    let port = 0;
     const finish = (answer: Buffer | undefined): void => {
       timer[Symbol.dispose]();
+      ports.delete(port);
       socket.destroy();
       resolve(answer);
     };
@@ -115,6 +138,10 @@ function overTcp(
     socket.on("error", () => finish(undefined));
     socket.on("close", () => finish(undefined));
     socket.on("data", (piece) => reader.push(piece));
-    socket.write(frame(message));
+    socket.on("connect", () => {
+      port = socket.localPort ?? 0;
+      ports.add(port);
+      socket.write(frame(message));
+    });
   });
 }

@@ -72,7 +72,7 @@ export class CapturedTraffic {
         search: system.search,
         forward: (message, query, transport) => forwarder.ask(message, query, transport),
       });
-      return listenDns({ host, port, resolve, logger });
+      return listenDns({ host, port, resolve, isOwn: (from) => forwarder.owns(from), logger });
     };
   }
 
