@@ -103,3 +103,12 @@ test("demo leaves nothing behind when it is interrupted while it starts", async 
   await demo.exited;
   expect(leftBehind()).toEqual({ processes: [], files: [] });
 }, 60_000);
+
+test("demo leaves no process behind when it is killed with -9", async () => {
+  const demo = startDemo("--duration", "60s", "--json");
+  await eventually(() => leftBehind().processes.length >= PROCESSES, 30_000);
+  demo.signal("SIGKILL");
+  await demo.exited;
+  // Its temporary directory stays: nobody is left to remove it.
+  await eventually(() => leftBehind().processes.length === 0, 15_000);
+}, 60_000);

@@ -57,11 +57,18 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
   function curl(
     ...args: readonly string[]
   ): Promise<{ readonly code: number | null; readonly output: string }> {
-    return network.run(APP_USER, "curl", "--silent", "--max-time", "8", ...args);
+    return network.run(APP_USER, "curl", "--noproxy", "*", "--silent", "--max-time", "8", ...args);
   }
 
   async function redirected(to: string): Promise<number> {
-    const { output } = await network.run(SIDECAR_USER, "curl", "--silent", "http://127.0.0.1:15020/metrics");
+    const { output } = await network.run(
+      SIDECAR_USER,
+      "curl",
+      "--noproxy",
+      "*",
+      "--silent",
+      "http://127.0.0.1:15020/metrics",
+    );
     const line = output
       .split("\n")
       .find((text) => text.startsWith(`tulle_redirected_connections_total{to="${to}"}`));

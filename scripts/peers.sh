@@ -5,8 +5,11 @@ set -eu
 sudo=""
 [ "$(id -u)" -eq 0 ] || sudo="sudo"
 $sudo apt-get update
+# Another kubectl will do as well, and Debian's cannot be installed beside it.
+kubectl=""
+command -v kubectl >/dev/null 2>&1 || kubectl="kubernetes-client"
 $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-  wrk nginx haproxy openssl bind9-dnsutils kubernetes-client nghttp2-client nftables iproute2
+  wrk nginx haproxy openssl bind9-dnsutils nghttp2-client nftables iproute2 $kubectl
 # Debian starts these as services; the benchmarks start their own.
 for service in nginx haproxy; do
   if command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]; then

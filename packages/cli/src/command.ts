@@ -14,12 +14,13 @@ export function serverOption(context: CliContext): Option {
   );
 }
 
-/** `--ready-fd` and `--ready-file`, for commands that go on running. */
+/** For commands that go on running: how whoever starts them learns that they are ready, and takes them along. */
 export function readyOptions(): readonly Option[] {
   return [
     new Option("--ready-fd <fd>", "write one line of JSON to this file descriptor once ready").argParser(
       Number,
     ),
     new Option("--ready-file <file>", "write one line of JSON to this file once ready"),
+    new Option("--end-with-fd <fd>", "end when the other end of this pipe is closed").argParser(Number),
   ];
 }

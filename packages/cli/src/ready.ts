@@ -5,6 +5,7 @@ import { MeshError } from "@tulle/base";
 export interface ReadyTarget {
   readonly readyFd?: number;
   readonly readyFile?: string;
+  readonly endWithFd?: number;
 }
 
 /** Tells whoever waits that a long-running command is ready: one line of JSON, then the descriptor is closed. */

@@ -44,6 +44,8 @@ export interface ControlPlaneOptions {
   readonly certificateTtlMs?: number;
   /** What sidecars do with redirected connections to nowhere that the mesh knows; default ALLOW_ANY. */
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
+  /** How proxies bring paths into one form; default `BASE`. */
+  readonly pathNormalization?: NonNullable<MeshSettings["pathNormalization"]>;
   readonly logger: Logger;
   readonly clock?: Clock;
   /** Numbers in [0, 1), for jitter and the order of DNS answers. */
@@ -148,9 +150,8 @@ async function build(
       settings: {
         ...SETTINGS,
         trustDomain,
-        ...(options.outboundTrafficPolicy === undefined
-          ? {}
-          : { outboundTrafficPolicy: options.outboundTrafficPolicy }),
+        pathNormalization: options.pathNormalization ?? "BASE",
+        outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
       },
       catalog: registry.catalog,
       index: config,

@@ -1,4 +1,4 @@
-import type { HeaderList } from "@tulle/http";
+import type { HeaderList, PathNormalization } from "@tulle/http";
 
 /** What a decision may look at of a request. Canonical: the proxy builds it once, everything after reads only it. */
 export interface EngineRequest {
@@ -152,6 +152,8 @@ export interface HttpChain {
   readonly direction: "inbound" | "outbound";
   /** Whether an access log was asked for, and its format (Envoy's command operators); undefined = none. */
   readonly accessLogFormat: string | undefined;
+  /** How paths are brought into one form before `route`: the caller does it, and sends on what was matched. */
+  readonly pathNormalization: PathNormalization;
 }
 
 /** One filter chain of the inbound listener. */

@@ -14,9 +14,13 @@ export { getHeader, hasHeader, hasToken, joinHeader, listHasToken, splitList, tr
 export { connectionOptions, isForbiddenInTrailers, isHopByHop } from "./hop-by-hop.js";
 export { DEFAULT_HTTP1_LIMITS } from "./limits.js";
 export { createRequestParser } from "./request-parser.js";
+export { normalizePath, type PathNormalization } from "./path-normalization.js";
 export { parseRequestTarget, type RequestTarget } from "./request-target.js";
 export { createResponseParser } from "./response-parser.js";
 export type * from "./http2/contract.js";
 export { Http2ErrorCode, http2ErrorName } from "./http2/error-codes.js";
+export { PREFACE as HTTP2_PREFACE } from "./http2/frame.js";
 export { DEFAULT_HTTP2_LIMITS } from "./http2/limits.js";
 export { createClientSession, createServerSession } from "./http2/session.js";
+export { HEADER_CASE_FIELD, encodeHeaderCase, restoreHeaderCase } from "./http2/header-case.js";
+export { type GrpcFrameError, GrpcFrameReader, encodeGrpcMessage } from "./grpc-frames.js";

@@ -13,6 +13,8 @@ export interface MeshSettings {
   readonly accessLog?: boolean;
   /** What proxies do with redirected connections to nowhere that the mesh knows; default ALLOW_ANY. */
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
+  /** How proxies bring paths into one form before they match (Istio's `pathNormalization`). Default `BASE`. */
+  readonly pathNormalization?: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
 }
 
 /** Istio's `meshConfig.outboundTrafficPolicy.mode`: pass unknown destinations through, or close them. */

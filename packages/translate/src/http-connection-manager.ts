@@ -3,11 +3,13 @@ import { CorsSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/cors/v3
 import { HTTPFaultSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { RouterSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import {
+  HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManagerSchema,
   HttpFilterSchema,
   type HttpConnectionManager,
   type HttpFilter,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import type { MeshSettings } from "./contract.js";
 import { accessLog } from "./access-log.js";
 import { durationOf } from "./duration.js";
 import { packed } from "./messages.js";
@@ -26,11 +28,26 @@ export function connectionManager(
     httpFilters: filters,
     accessLog: t.settings.accessLog === false ? [] : [accessLog()],
     useRemoteAddress: false,
-    normalizePath: true,
+    ...pathNormalization(t.settings.pathNormalization ?? "BASE"),
     // Long polls and event streams are the application's business, as in Istio.
     streamIdleTimeout: durationOf(0),
     upgradeConfigs: [{ upgradeType: "websocket" }],
   });
+}
+
+function pathNormalization(mode: NonNullable<MeshSettings["pathNormalization"]>): {
+  readonly normalizePath: boolean;
+  readonly mergeSlashes: boolean;
+  readonly pathWithEscapedSlashesAction: EscapedSlashes;
+} {
+  const decode = mode === "DECODE_AND_MERGE_SLASHES";
+  return {
+    normalizePath: mode !== "NONE",
+    mergeSlashes: decode || mode === "MERGE_SLASHES",
+    pathWithEscapedSlashesAction: decode
+      ? EscapedSlashes.UNESCAPE_AND_FORWARD
+      : EscapedSlashes.KEEP_UNCHANGED,
+  };
 }
 
 /**

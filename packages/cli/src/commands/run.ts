@@ -39,10 +39,11 @@ async function run(
   context: CliContext,
 ): Promise<number> {
   const { Workload } = await import("../launcher/workload.js");
+  const { startUnlessEnded } = await import("../launcher/start-unless-ended.js");
   const { AppProcess } = await import("../launcher/app-process.js");
   const { waitUntilListening } = await import("../launcher/free-port.js");
-  const ending = endingSignal();
-  const workload = await Workload.start(options, context);
+  const ending = endingSignal(options.endWithFd);
+  const workload = await startUnlessEnded(Workload.start(options, context), ending);
   try {
     const environment = { ...context.environment, ...workload.environment() };
     const app = await AppProcess.start({ command: words, environment, clock: context.clock });

@@ -13,7 +13,7 @@ Examples:
   $ tulle sidecar --service reviews --port 9080                     # beside an application that runs already
   $ tulle sidecar --service shell --upstream reviews:9080=9080      # a client: curl http://127.0.0.1:9080/
   $ tulle sidecar --service shell --intercept                       # with "tulle intercept up": curl http://reviews:9080/
-  $ HTTP_PROXY=http://127.0.0.1:15001 curl http://reviews:9080/`;
+  $ http_proxy=http://127.0.0.1:15001 curl http://reviews:9080/`;
 
 /** `tulle sidecar`: a sidecar for an application that somebody else runs, or for none. */
 export function registerSidecar(program: Command, context: CliContext): void {
@@ -30,9 +30,10 @@ export function registerSidecar(program: Command, context: CliContext): void {
 
 async function sidecar(options: WorkloadOptions, context: CliContext): Promise<void> {
   const { Workload } = await import("../launcher/workload.js");
+  const { startUnlessEnded } = await import("../launcher/start-unless-ended.js");
   const { waitUntilListening } = await import("../launcher/free-port.js");
-  const ending = endingSignal();
-  const workload = await Workload.start(options, context);
+  const ending = endingSignal(options.endWithFd);
+  const workload = await startUnlessEnded(Workload.start(options, context), ending);
   context.err(
     `tulle: sidecar of ${options.service} is ready: ${listeners(workload.companion.addresses as SidecarAddresses)}\n`,
   );

@@ -19,8 +19,11 @@ interface UpOptions extends ReadyTarget {
   readonly trustDomain: string;
   readonly certificateTtl?: number;
   readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
+  readonly pathNormalization: (typeof PATH_NORMALIZATIONS)[number];
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
+
+const PATH_NORMALIZATIONS = ["NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"] as const;
 
 const EXAMPLES = `
 Examples:
@@ -65,6 +68,11 @@ export function registerUp(program: Command, context: CliContext): void {
         .choices(["ALLOW_ANY", "REGISTRY_ONLY"])
         .default("ALLOW_ANY"),
     )
+    .addOption(
+      new Option("--path-normalization <mode>", "how paths are brought into one form before rules match them")
+        .choices(PATH_NORMALIZATIONS)
+        .default("BASE"),
+    )
     .addOption(new Option("--log-level <level>").choices(["debug", "info", "warn", "error"]).default("info"))
     .addHelpText("after", EXAMPLES);
   for (const option of readyOptions()) command.addOption(option);
@@ -73,7 +81,7 @@ export function registerUp(program: Command, context: CliContext): void {
 
 async function up(options: UpOptions, context: CliContext): Promise<void> {
   const { startControlPlane } = await import("@tulle/control");
-  const ending = endingSignal();
+  const ending = endingSignal(options.endWithFd);
   const dataDirectory = options.dataDir ?? stateDirectory(context.environment, "control-plane");
   const control = await startControlPlane({
     ...(options.inMemory === true ? {} : { dataDirectory }),
@@ -82,6 +90,7 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
     dnsPort: options.dnsPort,
     xdsPort: options.xdsPort,
     trustDomain: options.trustDomain,
+    pathNormalization: options.pathNormalization,
     ...(options.plaintextXdsPort === undefined ? {} : { plaintextXdsPort: options.plaintextXdsPort }),
     ...(options.certificateTtl === undefined ? {} : { certificateTtlMs: options.certificateTtl }),
     outboundTrafficPolicy: options.outboundTrafficPolicy,

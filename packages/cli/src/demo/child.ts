@@ -39,15 +39,24 @@ export async function startChild<Ready>(options: ChildOptions): Promise<Child<Re
   const log = openSync(logFile, "a", 0o600);
   const separator = options.args.indexOf("--");
   const at = separator === -1 ? options.args.length : separator;
-  const args = [...options.args.slice(0, at), "--ready-fd", "3", ...options.args.slice(at)];
+  const args = [
+    ...options.args.slice(0, at),
+    "--ready-fd",
+    "3",
+    "--end-with-fd",
+    "4",
+    ...options.args.slice(at),
+  ];
   const child = spawn(process.execPath, [TULLE, ...args], {
-    stdio: ["ignore", log, log, "pipe"],
+    // The fifth is never written to: it ends with us, and the child with it, however we end.
+    stdio: ["ignore", log, log, "pipe", "pipe"],
     env: options.environment,
     // A group of its own: the terminal's Ctrl-C reaches the demo alone, which then ends its children in order.
     detached: true,
   });
   closeSync(log);
   child.on("error", () => undefined);
+  child.stdio[4]?.on("error", () => undefined);
   const exited = once(child, "exit").then(() => undefined);
   try {
     const ready = (await firstLine(child, options.clock, exited)) as Ready;

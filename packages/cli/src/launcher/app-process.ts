@@ -22,7 +22,7 @@ export class AppProcess {
     this.#child = child;
     this.#clock = clock;
     this.exited = new Promise((resolve) => {
-      child.once("exit", (code, signal) => resolve(code ?? 128 + signalNumber(signal)));
+      child.once("exit", (code, signal) => resolve(code ?? signalExitCode(signal)));
     });
     child.on("error", () => undefined);
   }
@@ -59,8 +59,9 @@ export class AppProcess {
   }
 }
 
-function signalNumber(signal: NodeJS.Signals | null): number {
-  return signal === null ? EXIT.internal : constants.signals[signal];
+/** What shells make of a process that a signal ended: 128 and the signal's number. */
+export function signalExitCode(signal: NodeJS.Signals | null): number {
+  return signal === null ? EXIT.internal : 128 + constants.signals[signal];
 }
 
 function cannotStart(program: string, thrown: Error): MeshError {

@@ -1,3 +1,5 @@
+import type { PathNormalization } from "@tulle/http";
+
 import type { AdmissionStep } from "../admit/admit.js";
 import type { HttpChain } from "../contract.js";
 import type { RouteTable } from "../route/route-table.js";
@@ -7,6 +9,7 @@ export interface ChainSettings {
   readonly name: string;
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
+  readonly pathNormalization: PathNormalization;
   readonly steps: readonly AdmissionStep[];
   /** Virtual hosts are looked up without the authority's port (Envoy's `strip_any_host_port`). */
   readonly stripPort: boolean;
@@ -18,6 +21,7 @@ export class Chain implements HttpChain {
   readonly warm: boolean;
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
+  readonly pathNormalization: PathNormalization;
   readonly steps: readonly AdmissionStep[];
   readonly stripPort: boolean;
   /** Undefined while the route table has not arrived, or when it does not exist. */
@@ -28,6 +32,7 @@ export class Chain implements HttpChain {
     this.warm = warm;
     this.direction = settings.direction;
     this.accessLogFormat = settings.accessLogFormat;
+    this.pathNormalization = settings.pathNormalization;
     this.steps = settings.steps;
     this.stripPort = settings.stripPort;
     this.routes = routes;

@@ -356,3 +356,19 @@ test("a listener says the format of its file access log", () => {
   expect(format({ case: "jsonFormat", value: { took: "%DURATION%" } })).toBe('{"took":"%DURATION%"}\n');
   expect(listener([chain()]).inbound!.chains[0]!.http.accessLogFormat).toBeUndefined();
 });
+
+test("compile reads Envoy's path settings as one of Istio's modes, or refuses them", () => {
+  const mode = (init: MessageInitShape<typeof HttpConnectionManagerSchema>): string => {
+    const { message, inbound } = listener([chain({}, manager({ ...INLINE, ...init }))]);
+    return message ?? inbound!.chains[0]!.http.pathNormalization;
+  };
+  expect(mode({})).toBe("NONE");
+  expect(mode({ normalizePath: true })).toBe("BASE");
+  expect(mode({ normalizePath: true, mergeSlashes: true })).toBe("MERGE_SLASHES");
+  const unescape = { pathWithEscapedSlashesAction: 4 } as const;
+  expect(mode({ normalizePath: true, mergeSlashes: true, ...unescape })).toBe("DECODE_AND_MERGE_SLASHES");
+  expect(mode({ mergeSlashes: true })).toContain("normalize_path");
+  expect(mode({ normalizePath: true, pathWithEscapedSlashesAction: 2 })).toContain(
+    "path_with_escaped_slashes_action",
+  );
+});

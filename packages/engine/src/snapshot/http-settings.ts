@@ -1,10 +1,14 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
+import type { PathNormalization } from "@tulle/http";
 import { RouterSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import type {
   HttpConnectionManager,
   HttpFilter,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
-import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import {
+  HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
+  HttpConnectionManagerSchema,
+} from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { compileRouteTable } from "../route/route-table.js";
 import type { RouteTable } from "../route/route-table.js";
 import { accessLogFormat } from "./access-log.js";
@@ -43,12 +47,33 @@ export function compileHttp(
       name,
       direction,
       accessLogFormat: accessLogFormat(at(field, "access_log"), manager.accessLog),
+      pathNormalization: pathNormalization(field, manager),
       steps: [],
       stripPort: manager.stripPortMode.case === "stripAnyHostPort" && manager.stripPortMode.value,
     },
     routes: compileRoutes(field, manager, idleTimeoutMs),
     idleTimeoutMs,
   };
+}
+
+/** Envoy's three settings, as far as they are one of Istio's modes. */
+function pathNormalization(field: string, manager: HttpConnectionManager): PathNormalization {
+  const { normalizePath = false, mergeSlashes, pathWithEscapedSlashesAction: escaped } = manager;
+  const unescape = escaped === EscapedSlashes.UNESCAPE_AND_FORWARD;
+  const keep =
+    escaped === EscapedSlashes.IMPLEMENTATION_SPECIFIC_DEFAULT || escaped === EscapedSlashes.KEEP_UNCHANGED;
+  if (!unescape && !keep) {
+    throw invalid(
+      at(field, "path_with_escaped_slashes_action"),
+      "must be KEEP_UNCHANGED or UNESCAPE_AND_FORWARD",
+    );
+  }
+  if (!normalizePath && !mergeSlashes && !unescape) return "NONE";
+  if (!normalizePath || (unescape && !mergeSlashes)) {
+    throw invalid(at(field, "normalize_path"), "is supported alone, with merge_slashes, or with both others");
+  }
+  if (unescape) return "DECODE_AND_MERGE_SLASHES";
+  return mergeSlashes ? "MERGE_SLASHES" : "BASE";
 }
 
 function compileRoutes(

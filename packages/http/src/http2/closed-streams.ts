@@ -15,24 +15,32 @@ export function isOver(reason: number): boolean {
   return reason === Closed.ENDED || reason === Closed.BY_PEER;
 }
 
+/** Ids of one side's streams are two apart. */
 const REMEMBERED = 1024;
 
-/** How the last streams ended, by id: one slot for all ids that are equal modulo 1,024 streams. Fixed memory, 5 KiB. */
+/** How the last 1,024 streams ended, up to the newest of them. One byte a stream, 1 KiB. */
 export class ClosedStreams {
-  #ids: Int32Array | undefined;
   #reasons: Uint8Array | undefined;
+  #newest = 0;
 
   add(id: number, reason: number): void {
-    this.#ids ??= new Int32Array(REMEMBERED);
     this.#reasons ??= new Uint8Array(REMEMBERED);
-    const slot = (id >>> 1) & (REMEMBERED - 1);
-    this.#ids[slot] = id;
-    this.#reasons[slot] = reason;
+    if (id > this.#newest) {
+      // Ids that were passed over have no end yet.
+      const first = Math.max(this.#newest + 2, id - 2 * REMEMBERED + 2);
+      for (let passed = first; passed < id; passed += 2) this.#reasons[slotOf(passed)] = Closed.UNKNOWN;
+      this.#newest = id;
+    } else if (id <= this.#newest - 2 * REMEMBERED) return;
+    this.#reasons[slotOf(id)] = reason;
   }
 
   /** One of `Closed`. */
   reasonOf(id: number): number {
-    const slot = (id >>> 1) & (REMEMBERED - 1);
-    return this.#ids?.[slot] === id ? this.#reasons![slot]! : Closed.UNKNOWN;
+    if (id > this.#newest || id <= this.#newest - 2 * REMEMBERED) return Closed.UNKNOWN;
+    return this.#reasons?.[slotOf(id)] ?? Closed.UNKNOWN;
   }
+}
+
+function slotOf(id: number): number {
+  return (id >>> 1) & (REMEMBERED - 1);
 }

@@ -117,7 +117,8 @@ export interface Http2Handler {
 export interface Http2Session {
   /**
    * Feeds bytes. Returns how many were consumed: all, unless `requestsPerTurn` requests came in one call (stop reading,
-   * keep the rest and feed it in the next turn) or the connection failed. Keeps no reference to `chunk`.
+   * keep the rest and feed it in the next turn, before any newer bytes) or the connection failed. Keeps no reference to
+   * `chunk`. Not from a handler.
    */
   execute(chunk: Buffer, start: number, end: number, nowMs: number): number;
   /** Once a second or so: enforces the time limits (preface, header block, SETTINGS acknowledgement, stalled streams). */

@@ -11,7 +11,7 @@ import { REFUSALS } from "./refusals.js";
 export class RequestRules {
   readonly #extendedConnect: boolean;
   /** The last authority found valid: on one connection it is nearly always the same. */
-  #validAuthority = "";
+  #validAuthority: string | undefined = undefined;
 
   constructor(extendedConnect: boolean) {
     this.#extendedConnect = extendedConnect;

@@ -46,6 +46,7 @@ export class SessionCore {
   /** Server: GOAWAY was announced and new streams are still taken, for one round trip. */
   announced = false;
   #drainedTold = false;
+  #waking = false;
 
   constructor(
     isServer: boolean,
@@ -160,9 +161,18 @@ export class SessionCore {
     this.#unreleased.delete(streamId);
   }
 
-  /** Lets streams offer again that waited for a window or for room. */
+  /**
+   * Lets streams offer again that waited for a window or for room. A handler may flush at once and so come back here: the
+   * first call does the work, or a large body would nest a call for every flush.
+   */
   wake(): void {
-    if (this.sending.mayWake && this.error === undefined) this.sending.wake(this.#onWritable);
+    if (this.#waking) return;
+    this.#waking = true;
+    try {
+      while (this.error === undefined && this.sending.mayWake) this.sending.wake(this.#onWritable);
+    } finally {
+      this.#waking = false;
+    }
   }
 
   checkDrained(): void {

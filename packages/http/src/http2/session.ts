@@ -158,7 +158,7 @@ class Session implements Http2Session {
   submitHeaders(streamId: number, status: number, headers: HeaderList, endStream: boolean): boolean {
     const core = this.#core;
     const stream = core.streams.get(streamId);
-    if (stream === undefined || stream.localEnded || core.error !== undefined) return false;
+    if (stream === undefined || stream.localEnded || core.error !== undefined || !core.isServer) return false;
     core.writer.response(streamId, status, headers, endStream);
     if (endStream) this.#endLocal(streamId);
     return true;

@@ -10,7 +10,13 @@ import {
   type Plan,
   type ReplyPlan,
 } from "@tulle/engine";
-import type { HeaderList, Http1Error, RequestHead, ResponseHead } from "@tulle/http";
+import {
+  normalizePath,
+  type HeaderList,
+  type Http1Error,
+  type RequestHead,
+  type ResponseHead,
+} from "@tulle/http";
 
 import type { TimerWheel, WheelTimer } from "../connection/timer-wheel.js";
 import { applyHeaderMutations } from "../filters/header-mutations.js";
@@ -183,6 +189,8 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     }
     this.#unpark();
     this.chain = chain;
+    // Once and for all: what is matched, logged and sent on is one and the same path.
+    this.request.path = normalizePath(this.request.path, chain.pathNormalization);
     const routed = route(view, chain, this.request);
     switch (routed.kind) {
       case "no-route":

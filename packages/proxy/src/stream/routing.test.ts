@@ -150,3 +150,27 @@ test("no matching route is answered with 404 and flag NR", async () => {
   expect(answer.status).toBe(404);
   expect(answer.body).toContain("no route of reviews:9080 matches");
 });
+
+test.each(["/x/../admin", "/x/%2e%2e/admin", "/./admin", "/x\\..\\admin"])(
+  "a rule for a path catches %s, and the server is asked for the path that was matched",
+  async (path) => {
+    const { port: seen } = await backend((request, response) => response.end(request.url));
+    const proxy = createProxy();
+    proxy.apply(
+      cluster(v1),
+      endpoints(v1, [{ port: seen }]),
+      apiListener("reviews:9080", "r"),
+      routes("r", [
+        {
+          name: "denied",
+          match: { pathSpecifier: { case: "prefix", value: "/admin" } },
+          action: { case: "directResponse", value: { status: 403 } },
+        },
+        routeTo(v1),
+      ]),
+    );
+    const port = await proxy.listen("reviews:9080");
+    expect((await call(port, path)).status).toBe(403);
+    expect((await call(port, path.replace("admin", "open?q=/../x"))).body).toBe("/open?q=/../x");
+  },
+);

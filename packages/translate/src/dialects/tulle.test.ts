@@ -23,9 +23,34 @@ spec:
   ]);
 });
 
+test("tulleDialect leaves out headers with command operators, which its proxy would refuse with all routes", () => {
+  const yaml = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: [reviews]
+  http:
+  - headers: {request: {set: {x-from: "%DOWNSTREAM_REMOTE_ADDRESS%", x-share: "100%%", x-plain: a}}}
+    route: [{destination: {host: reviews}, headers: {response: {add: {x-up: "%UPSTREAM_HOST%"}}}}]
+`;
+  const { warnings, resource } = made(mesh(REVIEWS, yaml), CLIENT, ROUTE_TYPE, `${HOST}:9080`);
+  expect(warnings).toEqual([
+    expect.stringContaining("x-from is left out"),
+    expect.stringContaining("x-up is left out"),
+  ]);
+  const text = Buffer.from(resource.bytes).toString("latin1");
+  expect(text).toContain("100%%");
+  expect(text).toContain("x-plain");
+  expect(text).not.toContain("x-from");
+});
+
 test.each([
   ["tls: {mode: SIMPLE}", "cannot originate TLS"],
   ["loadBalancer: {consistentHash: {useSourceIp: true}}", "consistent hash"],
+  ["outlierDetection: {consecutive5xxErrors: 5}", "outlier detection"],
+  ["loadBalancer: {simple: LEAST_REQUEST, warmup: {duration: 30s}}", "warm-up"],
+  ["connectionPool: {tcp: {tcpKeepalive: {time: 7200s}}}", "TCP keep-alive"],
 ])("tulleDialect says that its proxy does not do %s", (policy, warning) => {
   const yaml = `
 apiVersion: networking.istio.io/v1

@@ -5,7 +5,11 @@ import {
   type Cluster,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { ClusterLoadAssignment } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
-import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { HeaderValueOption } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import type {
+  Route,
+  WeightedCluster_ClusterWeight,
+} from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteConfiguration } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { LeastRequestSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js";
 import { MaglevSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js";
@@ -38,6 +42,7 @@ function routes(t: Translation, full: RouteConfiguration): RouteConfiguration {
       const missing = notCarriedOut(route);
       if (missing.length > 0)
         t.warn(`route ${route.name}: Tulle's proxy does not carry out ${missing.join(", ")} yet`);
+      for (const part of [route, ...weightedClusters(route)]) leaveOutOperators(t, route.name, part);
     }
   }
   return full;
@@ -50,7 +55,31 @@ function notCarriedOut({ typedPerFilterConfig, action }: Route): string[] {
     ["CORS", Object.hasOwn(typedPerFilterConfig, CORS_FILTER)],
     ["mirroring", mirrors > 0],
   ];
-  return parts.filter(([, present]) => present).map(([name]) => name);
+  return named(parts);
+}
+
+function weightedClusters({ action }: Route): readonly WeightedCluster_ClusterWeight[] {
+  const specifier = action.case === "route" ? action.value.clusterSpecifier : undefined;
+  return specifier?.case === "weightedClusters" ? specifier.value.clusters : [];
+}
+
+/** Left out, or the proxy would refuse the whole route configuration for one field. */
+function leaveOutOperators(
+  t: Translation,
+  routeName: string,
+  part: { requestHeadersToAdd: HeaderValueOption[]; responseHeadersToAdd: HeaderValueOption[] },
+): void {
+  const isLiteral = ({ header }: HeaderValueOption): boolean => {
+    const literal = !/%[^%]/.test((header?.value ?? "").replaceAll("%%", ""));
+    if (!literal) {
+      t.warn(
+        `route ${routeName}: Tulle's proxy does not know command operators such as ${header?.value} yet; ${header?.key} is left out`,
+      );
+    }
+    return literal;
+  };
+  part.requestHeadersToAdd = part.requestHeadersToAdd.filter(isLiteral);
+  part.responseHeadersToAdd = part.responseHeadersToAdd.filter(isLiteral);
 }
 
 /** Hash policies go as a list, so that a proxy takes the first one that it knows instead of refusing the cluster. */
@@ -60,6 +89,8 @@ function cluster(t: Translation, full: Cluster): Cluster {
     // Sent all the same: the proxy refuses the cluster, so that nothing goes out in the clear.
     t.warn(`${full.name}: Tulle's proxy cannot originate TLS with other certificates than the mesh's yet`);
   }
+  const missing = notCarriedOutBy(full);
+  if (missing.length > 0) t.warn(`${full.name}: Tulle's proxy does not carry out ${missing.join(", ")} yet`);
   const hash = hashPolicy(full);
   if (hash === undefined) return full;
   t.warn(`${full.name}: Tulle's proxy does not balance by consistent hash yet; it chooses by least requests`);
@@ -77,6 +108,22 @@ function cluster(t: Translation, full: Cluster): Cluster {
     ],
   });
   return full;
+}
+
+function notCarriedOutBy({ outlierDetection, lbConfig, upstreamConnectionOptions }: Cluster): string[] {
+  const slowStart =
+    (lbConfig.case === "leastRequestLbConfig" || lbConfig.case === "roundRobinLbConfig") &&
+    lbConfig.value.slowStartConfig !== undefined;
+  const parts: readonly (readonly [string, boolean])[] = [
+    ["outlier detection", outlierDetection !== undefined],
+    ["warm-up", slowStart],
+    ["TCP keep-alive", upstreamConnectionOptions?.tcpKeepalive !== undefined],
+  ];
+  return named(parts);
+}
+
+function named(parts: readonly (readonly [string, boolean])[]): string[] {
+  return parts.filter(([, present]) => present).map(([name]) => name);
 }
 
 /** TCP endpoints only. */

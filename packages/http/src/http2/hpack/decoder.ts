@@ -25,6 +25,17 @@ const STATIC_KINDS = Uint8Array.from(STATIC_NAMES, (name) => (name === "" ? Kind
 /** An integer has at most four bytes after its prefix: 2^28 and a little, far above every limit. */
 const MAX_INTEGER_SHIFT = 28;
 
+/** What becomes of a string literal. */
+const enum Use {
+  NAME,
+  /** A value that only this head holds: it may be cut from the text of all of it. */
+  CUT,
+  /** A value that the table holds: text of its own. */
+  KEPT,
+  /** A value that nobody holds. */
+  NOTHING,
+}
+
 /** Huffman output of the string at hand; decoders run one at a time. Grows to the largest string, 1.6 x the block limit. */
 let scratch: Buffer = Buffer.alloc(0);
 
@@ -45,6 +56,10 @@ export class HpackDecoder {
   #nameKind: number = Kind.OTHER;
   #value = "";
   #valueIsGood = true;
+  /** Text of the whole block, made when its first literal value is read: the others are cut from it. */
+  #text = "";
+  #textStart = -1;
+  #textEnd = 0;
 
   /** `announcedBytes`: SETTINGS_HEADER_TABLE_SIZE as sent to the peer. */
   constructor(announcedBytes: number) {
@@ -69,6 +84,8 @@ export class HpackDecoder {
     let updates = 0;
     let inFields = false;
     this.#at = start;
+    this.#textStart = -1;
+    this.#textEnd = end;
     while (this.#at < end) {
       const first = bytes[this.#at++]!;
       if (first >= 0x80) {
@@ -110,12 +127,12 @@ export class HpackDecoder {
       if (!this.#readInteger(bytes, end, mask)) return false;
       index = this.#integer;
     }
-    const keep = indexing || !target.discarding;
+    const use = indexing ? Use.KEPT : target.discarding ? Use.NOTHING : Use.CUT;
     if (index === 0) {
-      if (!this.#readString(bytes, end, keep, true)) return false;
+      if (!this.#readString(bytes, end, Use.NAME)) return false;
     } else if (!this.#takeName(index)) return false;
     // The table may drop the entry that the name came from: the name is held by now.
-    if (!this.#readString(bytes, end, keep, false)) return false;
+    if (!this.#readString(bytes, end, use)) return false;
     const kind = this.#valueIsGood || this.#nameKind === Kind.BAD_NAME ? this.#nameKind : Kind.BAD_VALUE;
     if (indexing) this.#table.add(this.#name, this.#value, this.#nameKind, kind);
     target.onField(this.#name, this.#value, kind);
@@ -163,7 +180,7 @@ export class HpackDecoder {
   }
 
   /** A string literal (section 5.2), into the name or the value register. */
-  #readString(bytes: Buffer, end: number, keep: boolean, isName: boolean): boolean {
+  #readString(bytes: Buffer, end: number, use: Use): boolean {
     if (this.#at >= end) return false;
     const first = bytes[this.#at++]!;
     let length = first & 0x7f;
@@ -175,8 +192,8 @@ export class HpackDecoder {
     if (length > end - start) return false;
     this.#at = start + length;
     if (first < 0x80) {
-      if (isName) this.#takeNameText(bytes, start, this.#at);
-      else this.#takeValueText(bytes, start, this.#at, keep);
+      if (use === Use.NAME) this.#takeNameText(bytes, start, this.#at);
+      else this.#takeValueText(bytes, start, this.#at, use);
       return true;
     }
     // The shortest code has 5 bits.
@@ -184,8 +201,8 @@ export class HpackDecoder {
       scratch = Buffer.allocUnsafeSlow(Math.max(1024, Math.ceil(length * 3.2)));
     const textEnd = decodeHuffman(bytes, start, this.#at, scratch, 0);
     if (textEnd < 0) return false;
-    if (isName) this.#takeNameText(scratch, 0, textEnd);
-    else this.#takeValueText(scratch, 0, textEnd, keep);
+    if (use === Use.NAME) this.#takeNameText(scratch, 0, textEnd);
+    else this.#takeValueText(scratch, 0, textEnd, use === Use.CUT ? Use.KEPT : use);
     return true;
   }
 
@@ -208,13 +225,23 @@ export class HpackDecoder {
     this.#nameKind = kindOfName(this.#name);
   }
 
-  #takeValueText(bytes: Buffer, start: number, end: number, keep: boolean): void {
+  #takeValueText(bytes: Buffer, start: number, end: number, use: Use): void {
     let at = start;
     while (at < end && FIELD[bytes[at]!] === 1) at++;
     this.#valueIsGood =
       at === end && (start === end || (!isSpace(bytes[start]!) && !isSpace(bytes[end - 1]!)));
-    if (keep) this.#value = start === end ? "" : latin1Slice(bytes, start, end);
-    else this.#value = "";
+    if (start === end || use === Use.NOTHING) this.#value = "";
+    else if (use === Use.KEPT) this.#value = latin1Slice(bytes, start, end);
+    else this.#value = this.#cut(bytes, start, end);
+  }
+
+  /** A call into the runtime costs 60 ns, a cut 8 (Node 20): so it is one call for all plain values of a head. */
+  #cut(bytes: Buffer, start: number, end: number): string {
+    if (this.#textStart < 0) {
+      this.#text = latin1Slice(bytes, start, this.#textEnd);
+      this.#textStart = start;
+    }
+    return this.#text.substring(start - this.#textStart, end - this.#textStart);
   }
 }
 

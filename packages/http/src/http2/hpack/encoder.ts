@@ -4,7 +4,7 @@ import { trimSpace } from "../../headers.js";
 import { latin1Write } from "../../latin1.js";
 import type { Http2Request } from "../contract.js";
 import { INITIAL_TABLE_BYTES } from "../limits.js";
-import { EncodingTable } from "./encoding-table.js";
+import { EncodingTable, Pair } from "./encoding-table.js";
 import { huffmanLength, writeHuffman } from "./huffman-encoder.js";
 import { type NamePolicy, Mode, policyOf, pseudoPolicy } from "./name-policy.js";
 import { STATIC_COUNT } from "./static-table.js";
@@ -35,11 +35,15 @@ const NOT_FIELD_TEXT = /[^\t\x20-\x7e\x80-\xff]/;
 /**
  * Encodes header blocks (RFC 7541). One per connection. What repeats costs one byte, an id its plain text.
  *
- * Huffman code is used where a field goes into the table: it is then sent once. Elsewhere it does not pay: a literal of 40
- * characters costs 90 ns more here and 80 ns more at the peer to save 12 bytes, which TLS carries in 5 (Node 20).
+ * Huffman code is used where a field goes into the table: it is then sent once. Elsewhere it does not pay: an id of 36
+ * characters costs 76 ns more here and 50 more at the peer, to save 10 bytes.
  *
  * No value can break the peer's reading: names are made valid, values trimmed, and every control character is written as
  * a space, as in HTTP/1.1.
+ *
+ * Measured (Node 20, `bench/micro/http2.mjs`, streams and frames included): a request of 12 fields, two of them ids and
+ * one a cookie, is 165 bytes and takes 0.7 us to write and 0.66 us to read; one of two fields 15 bytes, 0.2 us and 0.22
+ * us; a whole exchange of both sides 2.0 us and 1.0 us.
  */
 export class HpackEncoder {
   readonly #table: EncodingTable;
@@ -148,29 +152,27 @@ export class HpackEncoder {
   /** A field that may repeat. */
   #pair(policy: NamePolicy, value: string, at: number): number {
     const table = this.#table;
-    const slot = table.slotOf(policy, value);
-    const position = table.positionOfPair(slot);
+    const position = table.find(policy, value);
     if (position >= 0) return this.#integer(at, INDEXED, 0x7f, position + STATIC_COUNT + 1);
     const size = policy.name.length + value.length + 32;
-    const known = table.seenBefore(slot);
-    if ((!known && policy.mode === Mode.SECOND_SIGHT) || !table.fits(size)) {
+    if ((position === Pair.NEW && policy.mode === Mode.SECOND_SIGHT) || !table.fits(size)) {
       return this.#plain(policy, value, at, WITHOUT_INDEXING);
     }
-    return this.#indexing(policy, value, at, slot, size);
+    // The name's index is read before the table changes.
+    at = this.#name(policy, at, WITH_INDEXING, 0x3f);
+    table.addPair(policy, value, size);
+    return this.#huffmanText(value, at);
   }
 
   /** A field whose value never repeats: the first one takes the name into the table. */
   #literal(policy: NamePolicy, value: string, at: number): number {
+    const table = this.#table;
     const size = policy.name.length + value.length + 32;
-    if (policy.staticIndex > 0 || this.#table.positionOfName(policy) >= 0 || !this.#table.fits(size)) {
+    if (policy.staticIndex > 0 || table.positionOfName(policy) >= 0 || !table.fits(size)) {
       return this.#plain(policy, value, at, WITHOUT_INDEXING);
     }
-    return this.#indexing(policy, value, at, -1, size);
-  }
-
-  #indexing(policy: NamePolicy, value: string, at: number, slot: number, size: number): number {
     at = this.#name(policy, at, WITH_INDEXING, 0x3f);
-    this.#table.add(policy, slot, size);
+    table.addName(policy, size);
     return this.#huffmanText(value, at);
   }
 

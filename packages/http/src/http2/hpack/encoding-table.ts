@@ -1,10 +1,16 @@
+import { copyOf } from "../../latin1.js";
 import type { NamePolicy } from "./name-policy.js";
 
 /** Sets of two ways each: a pair is looked for in two slots. */
 const SLOTS = 128;
+/** A slot, or a name, without an entry. */
 const NONE = -1;
+const NO_NUMBERS = new Int32Array(0);
 /** Numbers start again here: they are kept in 32 bits, and a connection may live for months. */
 const REBASE_AT = 1 << 30;
+
+/** Outcome of `EncodingTable.find` when the pair is not in the table. */
+export const Pair = { SEEN: -1, NEW: -2 } as const;
 
 /**
  * What the peer's dynamic table holds, as the encoder must know it, and which pairs were seen once. Entries are
@@ -19,12 +25,15 @@ export class EncodingTable {
   #count = 0;
   #bytes = 0;
   #maxBytes: number;
-  // Pairs by hash.
-  readonly #names: string[] = Array.from({ length: SLOTS }, () => "");
-  readonly #values: string[] = Array.from({ length: SLOTS }, () => "");
-  readonly #numbers = new Int32Array(SLOTS).fill(NONE);
+  // Pairs by hash. The value is only held while the pair is, or was, in the table: as a copy, since a value cut from a
+  // head keeps that head alive. One seen once is told by its hash, and a rare mistake costs a place in the table.
+  #names: string[] = [];
+  #values: string[] = [];
+  #hashes = NO_NUMBERS;
+  #numbers = NO_NUMBERS;
+  #slot = 0;
   /** Last entry of a name, by the policy's id. */
-  readonly #lastOfName = new Int32Array(256).fill(NONE);
+  #lastOfName = NO_NUMBERS;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -43,48 +52,33 @@ export class EncodingTable {
     this.#evictTo(maxBytes);
   }
 
-  /**
-   * Slot of the pair: the one that holds it, or one made free for it, which then counts as seen. `seenBefore` tells them
-   * apart.
-   */
-  slotOf(policy: NamePolicy, value: string): number {
+  /** Position of the pair in the table, or one of `Pair`; from now on it is seen. */
+  find(policy: NamePolicy, value: string): number {
+    if (this.#numbers.length === 0) this.#allocate();
     const { name } = policy;
-    const length = value.length;
-    let hash = policy.id * 0x1f + length;
-    if (length > 0) {
-      // Ends differ where values of one name differ: identifiers, paths, numbers.
-      hash = Math.imul(hash, 31) + value.charCodeAt(length - 1);
-      hash = Math.imul(hash, 31) + value.charCodeAt(length >>> 1);
-      hash = Math.imul(hash, 31) + value.charCodeAt(length - (length >>> 2) - 1);
-    }
-    const slot = (hash ^ (hash >>> 9)) & (SLOTS - 1);
-    if (this.#names[slot] === name && this.#values[slot] === value) return slot;
+    const hash = hashOf(policy.id, value);
+    const slot = (hash ^ (hash >>> 11)) & (SLOTS - 1);
     const other = slot ^ 1;
-    if (this.#names[other] === name && this.#values[other] === value) return other;
-    // The way whose pair is not in the table goes; of two that are, the older.
-    const victim = this.#numbers[slot]! <= this.#numbers[other]! ? slot : other;
-    this.#names[victim] = name;
-    this.#values[victim] = value;
-    this.#numbers[victim] = NONE - 1;
-    return victim;
-  }
-
-  /** Whether the pair in `slot` was there before the last `slotOf`; from now on it was. */
-  seenBefore(slot: number): boolean {
-    if (this.#numbers[slot]! > NONE - 1) return true;
-    this.#numbers[slot] = NONE;
-    return false;
-  }
-
-  /** Position of the pair in the dynamic table, or -1. */
-  positionOfPair(slot: number): number {
-    const number = this.#numbers[slot]!;
-    return number >= 0 && number >= this.#inserted - this.#count ? this.#inserted - 1 - number : NONE;
+    if (this.#hashes[slot] === hash && this.#names[slot] === name && this.#holds(slot, value))
+      this.#slot = slot;
+    else if (this.#hashes[other] === hash && this.#names[other] === name && this.#holds(other, value))
+      this.#slot = other;
+    else {
+      // The way whose pair never came into the table goes; of two that did, the older.
+      this.#slot = this.#numbers[slot]! <= this.#numbers[other]! ? slot : other;
+      this.#names[this.#slot] = name;
+      this.#hashes[this.#slot] = hash;
+      this.#values[this.#slot] = "";
+      this.#numbers[this.#slot] = NONE;
+      return Pair.NEW;
+    }
+    const number = this.#numbers[this.#slot]!;
+    return number >= 0 && number >= this.#inserted - this.#count ? this.#inserted - 1 - number : Pair.SEEN;
   }
 
   /** Position of an entry with the name, or -1. */
   positionOfName(policy: NamePolicy): number {
-    const number = this.#lastOfName[policy.id]!;
+    const number = this.#lastOfName[policy.id] ?? NONE;
     if (number < 0 || number < this.#inserted - this.#count) return NONE;
     return this.#ringNames[number & this.#mask] === policy.name ? this.#inserted - 1 - number : NONE;
   }
@@ -94,8 +88,15 @@ export class EncodingTable {
     return size <= this.#maxBytes >>> 1;
   }
 
-  /** Notes that the peer adds the pair. `slot` is -1 when only the name is of use. `size` fits. */
-  add(policy: NamePolicy, slot: number, size: number): void {
+  /** Notes that the peer adds the pair that `find` was asked for last. `size` fits. */
+  addPair(policy: NamePolicy, value: string, size: number): void {
+    this.#numbers[this.#slot] = this.addName(policy, size);
+    this.#values[this.#slot] = copyOf(value);
+  }
+
+  /** Notes that the peer adds an entry of which only the name is of use. Returns its number. `size` fits. */
+  addName(policy: NamePolicy, size: number): number {
+    if (this.#numbers.length === 0) this.#allocate();
     this.#evictTo(this.#maxBytes - size);
     if (this.#count > this.#mask) this.#grow();
     if (this.#inserted >= REBASE_AT) this.#rebase();
@@ -105,7 +106,11 @@ export class EncodingTable {
     this.#count++;
     this.#bytes += size;
     this.#lastOfName[policy.id] = number;
-    if (slot >= 0) this.#numbers[slot] = number;
+    return number;
+  }
+
+  #holds(slot: number, value: string): boolean {
+    return this.#numbers[slot]! < 0 || this.#values[slot] === value;
   }
 
   #evictTo(bytes: number): void {
@@ -113,6 +118,15 @@ export class EncodingTable {
       this.#bytes -= this.#ringSizes[(this.#inserted - this.#count) & this.#mask]!;
       this.#count--;
     }
+  }
+
+  /** Not before a field is sent: an idle connection has none of this, 4 KiB. */
+  #allocate(): void {
+    this.#names = Array.from({ length: SLOTS }, () => "");
+    this.#values = Array.from({ length: SLOTS }, () => "");
+    this.#hashes = new Int32Array(SLOTS);
+    this.#numbers = new Int32Array(SLOTS).fill(NONE);
+    this.#lastOfName = new Int32Array(256).fill(NONE);
   }
 
   #rebase(): void {
@@ -137,4 +151,18 @@ export class EncodingTable {
     this.#ringSizes = sizes;
     this.#mask = size - 1;
   }
+}
+
+/** Of the name's id, the length and six characters: ends differ where values of one name differ. */
+function hashOf(id: number, value: string): number {
+  const length = value.length;
+  let hash = ((id << 8) + length) | 0;
+  if (length === 0) return hash;
+  hash = (Math.imul(hash, 31) + value.charCodeAt(length - 1)) | 0;
+  hash = (Math.imul(hash, 31) + value.charCodeAt(length >>> 1)) | 0;
+  if (length < 4) return hash;
+  hash = (Math.imul(hash, 31) + value.charCodeAt(length - 2)) | 0;
+  hash = (Math.imul(hash, 31) + value.charCodeAt(length - 3)) | 0;
+  hash = (Math.imul(hash, 31) + value.charCodeAt(length - (length >>> 2) - 1)) | 0;
+  return (Math.imul(hash, 31) + value.charCodeAt(length >>> 2)) | 0;
 }

@@ -77,10 +77,13 @@ export function pseudoPolicy(name: string, mode: number): NamePolicy {
 
 function learn(raw: string): NamePolicy {
   const name = validName(raw.toLowerCase());
-  const policy = create(name, MODES.get(name) ?? (name.startsWith(":") ? Mode.LEFT_OUT : Mode.SECOND_SIGHT));
-  if (raw.length > MAX_KNOWN_LENGTH) return policy;
+  const fallback = name.startsWith(":") ? Mode.LEFT_OUT : Mode.SECOND_SIGHT;
+  // Every spelling of a name shares one policy, or it would have several places in a table.
+  const policy = known.get(name) ?? create(name, MODES.get(name) ?? fallback);
+  if (raw.length > MAX_KNOWN_LENGTH || name.length > MAX_KNOWN_LENGTH) return policy;
   if (known.size >= MAX_KNOWN) known.clear();
-  known.set(copyOf(raw), policy);
+  known.set(policy.name, policy);
+  if (raw !== name) known.set(copyOf(raw), policy);
   return policy;
 }
 
