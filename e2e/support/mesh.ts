@@ -16,6 +16,12 @@ export const WEB: readonly string[] = [
   fileURLToPath(new URL("apps/web.mjs", import.meta.url)),
 ];
 
+/** The application `chat.mjs`, which speaks gRPC. */
+export const CHAT: readonly string[] = [
+  process.execPath,
+  fileURLToPath(new URL("apps/chat.mjs", import.meta.url)),
+];
+
 export interface WorkloadOptions {
   readonly service: string;
   /** Unique in the mesh; names the log file and the state directory. Default: the service. */
@@ -28,6 +34,8 @@ export interface WorkloadOptions {
 export interface RunOptions extends WorkloadOptions {
   /** Default: {@link WEB}. */
   readonly command?: readonly string[];
+  /** "" = health is checked by connecting. Default `/health`. */
+  readonly healthPath?: string;
 }
 
 interface ControlReady {
@@ -143,9 +151,10 @@ export class Mesh {
   }
 
   #runArgs(options: RunOptions): readonly string[] {
-    const { args = [], command = WEB } = options;
-    const port = ["--port", "0", "--service-port", "8080", "--health-path", "/health"];
-    return [...this.#workloadArgs("run", options), ...port, ...args, "--", ...command];
+    const { args = [], command = WEB, healthPath = "/health" } = options;
+    const port = ["--port", "0", "--service-port", "8080"];
+    const health = healthPath === "" ? [] : ["--health-path", healthPath];
+    return [...this.#workloadArgs("run", options), ...port, ...health, ...args, "--", ...command];
   }
 
   #workloadArgs(command: "run" | "sidecar", { service, name = service }: WorkloadOptions): readonly string[] {

@@ -111,6 +111,8 @@ export interface EndpointPart {
   readonly port: number;
   /** Undefined = plaintext. */
   readonly tls: UpstreamTls | undefined;
+  /** Plaintext HTTP/2 by prior knowledge. With TLS, ALPN says which version of HTTP it is. */
+  readonly http2: boolean;
   /** In the load table. Kept across updates for as long as the endpoint's identity is. */
   readonly slot: number;
   readonly weight: number;

@@ -11,25 +11,29 @@ const facts: FailureFacts = {
   timeoutMs: 250,
 };
 
-test.each<[Failure, number, string]>([
-  ["no-route", 404, "NR"],
-  ["unknown-service", 404, "NR"],
-  ["not-ready", 503, "NC"],
-  ["too-many-waiting", 503, "UO"],
-  ["no-healthy-upstream", 503, "UH"],
-  ["overflow", 503, "UO"],
-  ["connect-failure", 503, "UF"],
-  ["connect-timeout", 503, "UF"],
-  ["upstream-reset", 503, "UC"],
-  ["upstream-protocol-error", 502, "UPE"],
-  ["request-timeout", 504, "UT"],
-  ["per-try-timeout", 504, "UT"],
-  ["idle-timeout", 504, "SI"],
-])("rescue answers %s with %i and flag %s, and says what it is about", (failure, status, flag) => {
-  const made = rescue(failure, facts);
-  expect(made.status).toBe(status);
-  expect(made.flag).toBe(flag);
-  expect(made.body).toMatch(/reviews|250 ms/);
-  expect(made.body.endsWith("\n")).toBe(true);
-  expect(made.details).not.toMatch(/[\s"]/);
-});
+test.each<[Failure, number, string, number]>([
+  ["no-route", 404, "NR", 12],
+  ["unknown-service", 404, "NR", 14],
+  ["not-ready", 503, "NC", 14],
+  ["too-many-waiting", 503, "UO", 14],
+  ["no-healthy-upstream", 503, "UH", 14],
+  ["overflow", 503, "UO", 14],
+  ["connect-failure", 503, "UF", 14],
+  ["connect-timeout", 503, "UF", 14],
+  ["upstream-reset", 503, "UC", 14],
+  ["upstream-protocol-error", 502, "UPE", 14],
+  ["request-timeout", 504, "UT", 4],
+  ["per-try-timeout", 504, "UT", 4],
+  ["idle-timeout", 504, "SI", 4],
+])(
+  "rescue answers %s with %i, flag %s and gRPC status %i, and says what it is about",
+  (failure, status, flag, grpc) => {
+    const made = rescue(failure, facts);
+    expect(made.status).toBe(status);
+    expect(made.flag).toBe(flag);
+    expect(made.grpcStatus).toBe(grpc);
+    expect(made.body).toMatch(/reviews|250 ms/);
+    expect(made.body.endsWith("\n")).toBe(true);
+    expect(made.details).not.toMatch(/[\s"]/);
+  },
+);

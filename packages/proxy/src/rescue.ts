@@ -1,5 +1,7 @@
 import type { HeaderList } from "@tulle/http";
 
+import { GrpcStatus, grpcStatusOf } from "./filters/grpc.js";
+
 /** Every way in which the proxy itself ends an exchange. */
 export type Failure =
   | "no-route"
@@ -42,12 +44,16 @@ export interface Rescue {
   readonly flag: string;
   /** Envoy's RESPONSE_CODE_DETAILS. */
   readonly details: string;
+  /** For gRPC callers, who get it instead of status and body. */
+  readonly grpcStatus: number;
   /** Plain text: what happened and what to do about it. */
   readonly body: string;
 }
 
 interface Row {
   readonly status: number;
+  /** Where the status alone does not say it. */
+  readonly grpcStatus?: number;
   readonly flag: string;
   readonly details: (facts: FailureFacts) => string;
   readonly body: (facts: FailureFacts) => string;
@@ -63,6 +69,7 @@ const ROWS: Readonly<Record<Failure, Row>> = {
   },
   "unknown-service": {
     status: 404,
+    grpcStatus: GrpcStatus.UNAVAILABLE,
     flag: "NR",
     details: () => "route_not_found",
     body: (f) =>
@@ -125,18 +132,21 @@ const ROWS: Readonly<Record<Failure, Row>> = {
   },
   "request-timeout": {
     status: 504,
+    grpcStatus: GrpcStatus.DEADLINE_EXCEEDED,
     flag: "UT",
     details: () => "response_timeout",
     body: (f) => `no complete answer from ${f.cluster} within the route's timeout of ${f.timeoutMs} ms`,
   },
   "per-try-timeout": {
     status: 504,
+    grpcStatus: GrpcStatus.DEADLINE_EXCEEDED,
     flag: "UT",
     details: () => "upstream_per_try_timeout",
     body: (f) => `no answer from ${f.cluster} within the per-try timeout of ${f.timeoutMs} ms in ${tries(f)}`,
   },
   "idle-timeout": {
     status: 504,
+    grpcStatus: GrpcStatus.DEADLINE_EXCEEDED,
     flag: "SI",
     details: () => "stream_idle_timeout",
     body: (f) => `nothing moved on this request for ${f.timeoutMs} ms`,
@@ -149,18 +159,21 @@ const ROWS: Readonly<Record<Failure, Row>> = {
   },
   unsupported: {
     status: 501,
+    grpcStatus: GrpcStatus.UNIMPLEMENTED,
     flag: "-",
     details: () => "unsupported_by_proxy",
     body: (f) => `this sidecar does not carry ${f.reason}`,
   },
   loop: {
     status: 508,
+    grpcStatus: GrpcStatus.UNAVAILABLE,
     flag: "NR",
     details: () => "loop_detected",
     body: (f) => `${f.authority} is this sidecar itself; name the service in Host, e.g. Host: reviews:9080`,
   },
   internal: {
     status: 500,
+    grpcStatus: GrpcStatus.INTERNAL,
     flag: "-",
     details: () => "internal_error",
     body: () => "unexpected failure in the sidecar; see its log",
@@ -170,7 +183,13 @@ const ROWS: Readonly<Record<Failure, Row>> = {
 /** The one table from failures to responses. Nothing else in the proxy makes an error response. */
 export function rescue(failure: Failure, facts: FailureFacts): Rescue {
   const row = ROWS[failure];
-  return { status: row.status, flag: row.flag, details: row.details(facts), body: `${row.body(facts)}\n` };
+  return {
+    status: row.status,
+    flag: row.flag,
+    details: row.details(facts),
+    grpcStatus: row.grpcStatus ?? grpcStatusOf(row.status),
+    body: `${row.body(facts)}\n`,
+  };
 }
 
 /** Headers of a rescue's response; its body is sent as Latin-1 bytes of `length`. */

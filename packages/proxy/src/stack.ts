@@ -82,6 +82,10 @@ export function buildStack(options: StackOptions): ProxyStack {
     "envoy_http1_codec_errors_total",
     "Requests refused by the HTTP/1 codec.",
   );
+  const http2Refusals = metrics.counter(
+    "envoy_http2_codec_errors_total",
+    "Streams and connections refused by the HTTP/2 codec.",
+  );
   const connection: ServerConnectionContext = {
     queue,
     coarseWheel,
@@ -90,6 +94,10 @@ export function buildStack(options: StackOptions): ProxyStack {
       codecErrors.with(["code", error.code]).inc();
       logger.debug("request refused", { code: error.code, remote: source.remoteAddress });
       return `${error.message}\n`;
+    },
+    onHttp2Refusal: (refusal, source) => {
+      http2Refusals.with(["code", refusal.code]).inc();
+      logger.debug("HTTP/2 refused", { code: refusal.code, remote: source.remoteAddress });
     },
   };
   return {

@@ -24,6 +24,7 @@ import {
   UpstreamTlsContextSchema,
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 
+import { HttpProtocolOptionsSchema } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { ISTIO_ACCESS_LOG_FORMAT } from "../src/telemetry/access-log-format.js";
 
 export type RouteInit = MessageInitShape<typeof RouteSchema>;
@@ -126,7 +127,9 @@ export function routes(
 export interface ClusterOptions {
   readonly connectTimeoutMs?: number;
   /** Endpoints with `tlsMode: istio` are called with this SNI and must be this identity. */
-  readonly tls?: { readonly sni: string; readonly spiffeId: string };
+  readonly tls?: { readonly sni: string; readonly spiffeId: string; readonly alpn?: readonly string[] };
+  /** Endpoints in plaintext speak HTTP/2. */
+  readonly http2?: boolean;
   readonly thresholds?: {
     readonly maxConnections?: number;
     readonly maxPendingRequests?: number;
@@ -144,14 +147,27 @@ export function cluster(name: string, options: ClusterOptions = {}): ResourceCha
     // Istio lifts the limit of retries at once; Envoy alone has 3.
     circuitBreakers: { thresholds: [{ maxRetries: 4_294_967_295, ...options.thresholds }] },
     transportSocketMatches: options.tls === undefined ? [] : tlsMatches(options.tls),
+    typedExtensionProtocolOptions: httpOptions(options.http2),
   });
   return resource(CLUSTER_TYPE, name, ClusterSchema, message);
 }
 
-function tlsMatches(tls: { sni: string; spiffeId: string }) {
+function httpOptions(http2 = false): Record<string, Any> {
+  if (!http2) return {};
+  const options = pack(HttpProtocolOptionsSchema, {
+    upstreamProtocolOptions: {
+      case: "explicitHttpConfig",
+      value: { protocolConfig: { case: "http2ProtocolOptions", value: {} } },
+    },
+  });
+  return { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options };
+}
+
+function tlsMatches(tls: { sni: string; spiffeId: string; alpn?: readonly string[] }) {
   const context = pack(UpstreamTlsContextSchema, {
     sni: tls.sni,
     commonTlsContext: {
+      alpnProtocols: [...(tls.alpn ?? ["h2", "http/1.1"])],
       validationContextType: {
         case: "combinedValidationContext",
         value: {
@@ -214,11 +230,16 @@ function socketAddress(port: number) {
 }
 
 /** A static cluster of one port on this machine. */
-export function staticCluster(name: string, port: number): ResourceChange {
+export function staticCluster(
+  name: string,
+  port: number,
+  options: { readonly http2?: boolean } = {},
+): ResourceChange {
   const message = create(ClusterSchema, {
     name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
     connectTimeout: ms(1000),
+    typedExtensionProtocolOptions: httpOptions(options.http2),
     loadAssignment: {
       clusterName: name,
       endpoints: [

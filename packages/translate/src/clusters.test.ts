@@ -170,6 +170,7 @@ test("outboundCluster asks for HTTP/2 towards gRPC services", () => {
   const config = made.transportSocketMatches[0]?.transportSocket?.configType.value;
   expect(config && anyUnpack(config, UpstreamTlsContextSchema)?.commonTlsContext?.alpnProtocols).toEqual([
     "h2",
+    "http/1.1",
   ]);
 });
 

@@ -16,7 +16,7 @@ import { serverName, spiffeId, type ClusterName } from "./names.js";
 import { configPath, ISTIO_METADATA } from "./provenance.js";
 import { resolveHost } from "./services.js";
 import { subsetLabels } from "./subset-defaults.js";
-import { alpnFor, meshTls, originatedTls, rawBuffer } from "./tls.js";
+import { alpnFor, MESH_ALPN, meshTls, originatedTls, rawBuffer } from "./tls.js";
 import { transportTo, type Transport } from "./transport.js";
 import type { Translation } from "./translation.js";
 
@@ -98,27 +98,30 @@ function secure(
   port: MeshPort,
   transport: Transport,
 ): void {
-  const alpn = alpnFor(needsHttp2(port.protocol));
   switch (transport.kind) {
     case "plaintext":
     case "mesh-plaintext":
       return;
     case "originated":
-      cluster.transportSocket = originatedTls(transport.settings, service.host, alpn);
+      cluster.transportSocket = originatedTls(
+        transport.settings,
+        service.host,
+        alpnFor(needsHttp2(port.protocol)),
+      );
       return;
     case "mesh": {
       // An identity that nobody can have: with none known, no peer is trusted.
       const nobody = spiffeId(t.settings.trustDomain, service.namespace, "");
       const identities = transport.identities.length > 0 ? transport.identities : [nobody];
       const name = transport.serverName ?? serverName(service.host, port.number);
-      cluster.transportSocket = meshTls({ serverName: name, identities, alpn });
+      cluster.transportSocket = meshTls({ serverName: name, identities, alpn: MESH_ALPN });
       return;
     }
     case "auto": {
       const socket = meshTls({
         serverName: serverName(service.host, port.number),
         identities: service.identities,
-        alpn,
+        alpn: MESH_ALPN,
       });
       cluster.transportSocketMatches = create(ClusterSchema, {
         transportSocketMatches: [

@@ -36,7 +36,7 @@ import { anyPortServerName, inboundClusterName, serverName, type ClusterName } f
 import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
 import { matchAll } from "./routes/match.js";
 import { inboundRetryPolicy } from "./routes/retry.js";
-import { alpnFor, meshTlsServer } from "./tls.js";
+import { MESH_ALPN, meshTlsServer } from "./tls.js";
 import type { Translation } from "./translation.js";
 
 /** Name of the inbound listener (Istio's). */
@@ -50,7 +50,6 @@ interface Inbound {
   readonly host: string;
   readonly cluster: string;
   readonly accepted: AcceptedTls;
-  readonly http2: boolean;
   /** Server names that mean this port. */
   readonly serverNames: readonly string[];
 }
@@ -144,7 +143,6 @@ function inboundOf(t: Translation, port: InboundPort, seen: Set<string>): Inboun
     host,
     cluster,
     accepted: acceptedTls(t, port.appPort),
-    http2: declared !== undefined && needsHttp2(declared.port.protocol),
     serverNames,
   };
 }
@@ -172,7 +170,7 @@ function mtlsChain(t: Translation, inbound: Inbound): FilterChain {
   return create(FilterChainSchema, {
     name: cluster,
     filterChainMatch: { transportProtocol: "tls", serverNames: [...inbound.serverNames] },
-    transportSocket: meshTlsServer(t.settings.trustDomain, alpnFor(inbound.http2)),
+    transportSocket: meshTlsServer(t.settings.trustDomain, MESH_ALPN),
     filters: [httpFilter(manager)],
   });
 }

@@ -33,10 +33,13 @@ export const ROOT_SECRET = "ROOTCA";
 /** Cluster by which a proxy reaches its agent's SDS (Istio's bootstrap has it). */
 const SDS_CLUSTER = "sds-grpc";
 
-/** ALPN protocols of a hop: gRPC and HTTP/2 need HTTP/2, everything else is HTTP/1.1. */
+/** ALPN protocols towards a server outside the mesh: gRPC and HTTP/2 need HTTP/2, everything else is HTTP/1.1. */
 export function alpnFor(http2: boolean): string[] {
   return [http2 ? "h2" : "http/1.1"];
 }
+
+/** ALPN protocols between sidecars: HTTP/2 carries every version of HTTP; a peer without it takes HTTP/1.1. */
+export const MESH_ALPN: readonly string[] = ["h2", "http/1.1"];
 
 /** Plaintext. */
 export function rawBuffer(): TransportSocket {

@@ -1,4 +1,4 @@
-import type { EndpointPart, UpstreamTls, WorkloadLabels } from "../contract.js";
+import type { EndpointPart, WorkloadLabels } from "../contract.js";
 import type { SlotTable } from "../load/load-table.js";
 import type { AssignedEndpoint, Assignment } from "./assignment.js";
 import type { ClusterSettings } from "./cluster-settings.js";
@@ -28,12 +28,7 @@ export class ClusterLinker {
     try {
       const slot = this.#acquire(`cluster:${settings.name}`, taken);
       const endpoints = assignment.endpoints.map((assigned) =>
-        endpointPart(
-          assigned,
-          this.#acquire(assigned.key, taken),
-          settings.transport(assigned.transportMatch),
-          before.get(assigned.key),
-        ),
+        endpointPart(assigned, this.#acquire(assigned.key, taken), settings, before.get(assigned.key)),
       );
       return new LinkedCluster(settings, slot, assignment, endpoints, warm);
     } catch (thrown) {
@@ -60,14 +55,17 @@ export class ClusterLinker {
 function endpointPart(
   assigned: AssignedEndpoint,
   slot: number,
-  tls: UpstreamTls | undefined,
+  settings: ClusterSettings,
   before: EndpointPart | undefined,
 ): EndpointPart {
+  const tls = settings.transport(assigned.transportMatch);
+  const http2 = settings.http2 && tls === undefined;
   const healthy = assigned.health === "healthy";
   if (
     before !== undefined &&
     before.slot === slot &&
     before.tls?.key === tls?.key &&
+    before.http2 === http2 &&
     before.weight === assigned.weight &&
     before.healthy === healthy &&
     equalLabels(before.workload, assigned.workload)
@@ -75,7 +73,7 @@ function endpointPart(
     return before;
   }
   const { key, host, port, weight, workload } = assigned;
-  return { key, host, port, tls, slot, weight, healthy, workload };
+  return { key, host, port, tls, http2, slot, weight, healthy, workload };
 }
 
 function equalLabels(left: WorkloadLabels | undefined, right: WorkloadLabels | undefined): boolean {

@@ -1,7 +1,10 @@
 import type { Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { Cluster_DiscoveryType as DiscoveryType } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { RoutingPriority } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
-import { HttpProtocolOptionsSchema } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
+import {
+  HttpProtocolOptionsSchema,
+  type HttpProtocolOptions,
+} from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import type { Provenance } from "../contract.js";
 import { compilePolicy } from "../pick/compile-policy.js";
 import type { CompiledPolicy } from "../pick/compile-policy.js";
@@ -27,6 +30,8 @@ export interface ClusterSettings {
   readonly maxRetries: number;
   readonly retryBudget: RetryBudget | undefined;
   readonly maxRequestsPerConnection: number;
+  /** Endpoints in plaintext speak HTTP/2 by prior knowledge (`explicit_http_config.http2_protocol_options`). */
+  readonly http2: boolean;
   readonly originalDestination: boolean;
   readonly provenance: Provenance;
   readonly balancing: CompiledPolicy;
@@ -64,12 +69,14 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
   if (type.case === "clusterType")
     throw invalid("cluster_type", `${JSON.stringify(type.value.name)} is not supported`);
   const discovery = type.value ?? DiscoveryType.STATIC;
+  const httpOptions = httpProtocolOptions(cluster);
   return {
     name: cluster.name,
     ...serviceOf(cluster.name),
     connectTimeoutMs: durationMs("connect_timeout", cluster.connectTimeout) ?? CONNECT_TIMEOUT_MS,
     ...compileBreakers(cluster),
-    maxRequestsPerConnection: requestsPerConnection(cluster),
+    maxRequestsPerConnection: requestsPerConnection(cluster, httpOptions),
+    http2: isExplicitHttp2(cluster, httpOptions),
     originalDestination: discovery === DiscoveryType.ORIGINAL_DST,
     provenance: provenanceOf(cluster.metadata),
     balancing: compilePolicy(cluster),
@@ -144,16 +151,28 @@ function percent(field: string, value: number | undefined, fallback: number): nu
 
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-function requestsPerConnection(cluster: Cluster): number {
+function httpProtocolOptions(cluster: Cluster): HttpProtocolOptions | undefined {
   const options = Object.hasOwn(cluster.typedExtensionProtocolOptions, HTTP_OPTIONS)
     ? cluster.typedExtensionProtocolOptions[HTTP_OPTIONS]
     : undefined;
   const field = at("typed_extension_protocol_options", HTTP_OPTIONS);
+  return options !== undefined && holds(options, HttpProtocolOptionsSchema)
+    ? unpack(field, options, HttpProtocolOptionsSchema)
+    : undefined;
+}
+
+function requestsPerConnection(cluster: Cluster, options: HttpProtocolOptions | undefined): number {
   const common =
-    options !== undefined && holds(options, HttpProtocolOptionsSchema)
-      ? unpack(field, options, HttpProtocolOptionsSchema).commonHttpProtocolOptions
-      : cluster.commonHttpProtocolOptions;
+    options === undefined ? cluster.commonHttpProtocolOptions : options.commonHttpProtocolOptions;
   return common?.maxRequestsPerConnection ?? cluster.maxRequestsPerConnection ?? 0;
+}
+
+function isExplicitHttp2(cluster: Cluster, options: HttpProtocolOptions | undefined): boolean {
+  if (options === undefined) return cluster.http2ProtocolOptions !== undefined;
+  const { upstreamProtocolOptions: upstream } = options;
+  return (
+    upstream.case === "explicitHttpConfig" && upstream.value.protocolConfig.case === "http2ProtocolOptions"
+  );
 }
 
 /** Service, port and subset of Istio's cluster names: `outbound|9080|v1|reviews.default.svc.cluster.local`. */

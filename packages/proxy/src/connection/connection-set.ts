@@ -1,8 +1,8 @@
-import type { Http1ServerConnection } from "./http1-server-connection.js";
+import type { ServerConnection } from "./server-connection.js";
 
 /** The connections of a listener, for draining and closing. */
 export class ConnectionSet {
-  readonly #connections = new Set<Http1ServerConnection>();
+  readonly #connections = new Set<ServerConnection>();
   #onEmpty: (() => void) | undefined;
   #drainIdleMs = -1;
 
@@ -22,12 +22,12 @@ export class ConnectionSet {
     return this.#drainIdleMs >= 0;
   }
 
-  add(connection: Http1ServerConnection): void {
+  add(connection: ServerConnection): void {
     this.#connections.add(connection);
     if (this.draining) connection.drain(this.#drainIdleMs);
   }
 
-  remove(connection: Http1ServerConnection): void {
+  remove(connection: ServerConnection): void {
     this.#connections.delete(connection);
     if (this.#connections.size === 0) this.#onEmpty?.();
   }

@@ -53,6 +53,7 @@ beforeEach(async () => {
         return handler;
       },
       onCodecError: ({ message }) => message,
+      onHttp2Refusal: () => undefined,
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -9,11 +9,13 @@ import {
   type Http1Error,
   type Http1Handler,
   type Http1Parser,
+  type Http2Refusal,
   type RequestHead,
 } from "@tulle/http";
 
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
 import type { FlushQueue } from "./flush-queue.js";
+import type { ServerConnection } from "./server-connection.js";
 import { SocketWriter } from "./socket-writer.js";
 import type { TimerWheel, WheelTimer } from "./timer-wheel.js";
 
@@ -34,6 +36,8 @@ export interface ServerConnectionContext {
   createExchange(downstream: DownstreamStream, source: RequestSource): RequestHandler;
   /** A message was refused by the codec; for counters and logs. Returns the body of the answer. */
   onCodecError(error: Http1Error, source: RequestSource): string;
+  /** An HTTP/2 client broke a rule, on a stream or on its connection; for counters and logs. */
+  onHttp2Refusal(refusal: Http2Refusal, source: RequestSource): void;
 }
 
 const enum Phase {
@@ -51,7 +55,8 @@ const enum Phase {
  * An HTTP/1 connection from a client: one exchange at a time, pipelined requests wait in the socket. Responses of a
  * turn leave in one write.
  */
-export class Http1ServerConnection implements DownstreamStream, Http1Handler<RequestHead> {
+export class Http1ServerConnection implements ServerConnection, DownstreamStream, Http1Handler<RequestHead> {
+  readonly http2 = false;
   readonly #socket: Socket;
   readonly #source: RequestSource;
   readonly #context: ServerConnectionContext;
@@ -132,6 +137,10 @@ export class Http1ServerConnection implements DownstreamStream, Http1Handler<Req
       } else {
         this.#closeAfter = true;
       }
+    }
+    // An upstream with HTTP/2 ends an empty response without saying how long it is; here that would mean "until close".
+    if (!hasBody && contentLength < 0 && mayHaveBody(this.#head?.method, status)) {
+      headers.push("content-length", "0");
     }
     if (this.#closeAfter) headers.push("connection", "close");
     else if (minorVersion === 0) headers.push("connection", "keep-alive");
@@ -318,4 +327,9 @@ export class Http1ServerConnection implements DownstreamStream, Http1Handler<Req
     this.#rest = undefined;
     if (inExchange) this.#exchange.onDownstreamClose();
   }
+}
+
+/** Whether a response has a body unless it says otherwise (RFC 9112 section 6.3). */
+function mayHaveBody(method: string | undefined, status: number): boolean {
+  return method !== "HEAD" && status >= 200 && status !== 204 && status !== 304;
 }

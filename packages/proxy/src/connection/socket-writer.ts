@@ -17,18 +17,22 @@ const HIGH_WATER_BYTES = 64 * 1024;
  */
 export class SocketWriter implements Flushable {
   /** Encoders write here; call `commit()` afterwards. */
-  readonly sink = new GrowingBuffer();
+  readonly sink: GrowingBuffer;
   readonly #socket: Socket;
   readonly #queue: FlushQueue;
+  readonly #onFlushed: (() => void) | undefined;
   #queued = false;
   /** Bytes handed to the socket so far. */
   #handedOver = 0;
   /** Memory that the socket is still reading from; reused once it was written. */
   #inFlight: Buffer | undefined;
 
-  constructor(socket: Socket, queue: FlushQueue) {
+  /** `onFlushed`: the sink was handed over, or the socket took what it held. `initialBytes`: of the sink, see `GrowingBufferOptions`. */
+  constructor(socket: Socket, queue: FlushQueue, onFlushed?: () => void, initialBytes?: number) {
+    this.sink = new GrowingBuffer(initialBytes === undefined ? {} : { initialBytes });
     this.#socket = socket;
     this.#queue = queue;
+    this.#onFlushed = onFlushed;
   }
 
   /** Bytes that have left for the socket: unchanged means that nothing written since has been sent. */
@@ -75,15 +79,17 @@ export class SocketWriter implements Flushable {
       this.#inFlight = bytes;
       this.#socket.write(bytes, this.#onWritten);
     } else {
-      this.#socket.write(bytes);
+      this.#socket.write(bytes, this.#onFlushed);
     }
     this.sink.take();
+    this.#onFlushed?.();
   }
 
   readonly #onWritten = (): void => {
     const bytes = this.#inFlight;
     this.#inFlight = undefined;
     if (bytes !== undefined) this.sink.recycle(bytes);
+    this.#onFlushed?.();
   };
 
   #writeDirect(bytes: Buffer): void {

@@ -40,6 +40,11 @@ export class TimerWheel implements Disposable {
     return this.#armed;
   }
 
+  /** Monotonic milliseconds, by the wheel's clock. */
+  get nowMs(): number {
+    return this.#clock.monotonic();
+  }
+
   timer(onTimer: () => void): WheelTimer {
     return new Entry(this, onTimer);
   }

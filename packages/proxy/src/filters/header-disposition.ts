@@ -1,4 +1,4 @@
-import { isHopByHop } from "@tulle/http";
+import { HEADER_CASE_FIELD, isHopByHop } from "@tulle/http";
 
 import { UPSTREAM_FAILURE_HEADER } from "./upstream-failure.js";
 
@@ -30,6 +30,8 @@ const TABLE: ReadonlyMap<string, number> = new Map([
   // Internal to Envoy: who could set it would choose what authorization and logs see as the path (CVE-2023-27487).
   ["x-envoy-original-path", Disposition.DROP],
   [UPSTREAM_FAILURE_HEADER, Disposition.DROP],
+  // Between sidecars the connection has taken it off by now; this one is an application's.
+  [HEADER_CASE_FIELD, Disposition.DROP],
 ]);
 
 /** What happens to the field `name` (lower-case). */

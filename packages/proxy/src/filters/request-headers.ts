@@ -2,6 +2,7 @@ import type { HeaderMutation } from "@tulle/engine";
 import { connectionOptions, lowerName, type HeaderList } from "@tulle/http";
 
 import { Disposition, dispositionOf } from "./header-disposition.js";
+import { isGrpcContentType, takesTrailers } from "./grpc.js";
 import { applyHeaderMutations } from "./header-mutations.js";
 import { PEER_METADATA_HEADER } from "./peer-metadata.js";
 
@@ -28,12 +29,17 @@ export class RequestFields {
   peerMetadata = "";
   hasForwardedProto = false;
   hasConnection = false;
+  /** The request is gRPC, by its content type. */
+  grpc = false;
+  grpcTimeout = "";
 
   scan(headers: HeaderList): void {
     this.requestId = "";
     this.peerMetadata = "";
     this.hasForwardedProto = false;
     this.hasConnection = false;
+    this.grpc = false;
+    this.grpcTimeout = "";
     for (let i = 0; i < headers.length; i += 2) {
       const name = lowerName(headers[i] as string);
       switch (name) {
@@ -48,6 +54,12 @@ export class RequestFields {
           break;
         case "connection":
           this.hasConnection = true;
+          break;
+        case "content-type":
+          this.grpc = isGrpcContentType(headers[i + 1] as string);
+          break;
+        case "grpc-timeout":
+          this.grpcTimeout = headers[i + 1] as string;
           break;
         default:
       }
@@ -70,6 +82,8 @@ export function upstreamRequestHeaders(
     const name = lowerName(field);
     switch (dispositionOf(name)) {
       case Disposition.DROP:
+        if (!fields.grpc || !takesTrailers(name, received[i + 1] as string)) continue;
+        break;
       case Disposition.PEER_METADATA:
       case Disposition.CLIENT_CERT:
         continue;

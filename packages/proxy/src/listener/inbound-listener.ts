@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
-import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
+import { createServer as createTlsServer, TLSSocket, type Server as TlsServer } from "node:tls";
 
 import { DisposableStack, type Disposable, type Logger } from "@tulle/base";
 import type { SnapshotSource } from "@tulle/engine";
@@ -10,6 +10,8 @@ import {
   Http1ServerConnection,
   type ServerConnectionContext,
 } from "../connection/http1-server-connection.js";
+import { Http2ServerConnection } from "../connection/http2-server-connection.js";
+import { SniffedConnection } from "../connection/sniffed-connection.js";
 import { PeerMetadataCache } from "../filters/peer-metadata.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { InboundSource, selectChain } from "./inbound-source.js";
@@ -139,7 +141,7 @@ class InboundAcceptor implements Disposable {
       ...context,
       requestCert: true,
       rejectUnauthorized: true,
-      ALPNProtocols: ["http/1.1"],
+      ALPNProtocols: ["h2", "http/1.1"],
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     });
     server.on("secureConnection", (socket) => this.#onSecure(socket));
@@ -196,7 +198,8 @@ class InboundAcceptor implements Disposable {
       connections: this.connections,
       peers: this.#peers,
     });
-    const connection = new Http1ServerConnection(socket, source, context);
+    const Connection = connectionOf(socket);
+    const connection = new Connection(socket, source, context);
     this.connections.add(connection);
     socket.on("close", () => this.connections.remove(connection));
   }
@@ -205,4 +208,10 @@ class InboundAcceptor implements Disposable {
     this.#options.refused.with(["reason", reason]).inc();
     socket.destroy();
   }
+}
+
+/** TLS has agreed on the protocol by ALPN; a client without ALPN speaks HTTP/1.1. */
+function connectionOf(socket: Socket) {
+  if (!(socket instanceof TLSSocket)) return SniffedConnection;
+  return socket.alpnProtocol === "h2" ? Http2ServerConnection : Http1ServerConnection;
 }

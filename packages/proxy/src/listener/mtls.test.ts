@@ -5,16 +5,8 @@ import { systemClock } from "@tulle/base";
 import { createTestAuthority, eventually, type TestAuthority } from "@tulle/testkit";
 import { afterEach, beforeAll, expect, test } from "vitest";
 
-import {
-  backend,
-  call,
-  closeAll,
-  closedPort,
-  createProxy,
-  exchangeBytes,
-  TestIdentity,
-  type TestProxy,
-} from "../../test/harness.js";
+import { call, closeAll, closedPort, createProxy, exchangeBytes, TestIdentity } from "../../test/harness.js";
+import { CLUSTER, FRONTEND, REVIEWS, SNI, startPair, type Pair, type PairOptions } from "../../test/pair.js";
 import {
   apiListener,
   cluster,
@@ -26,12 +18,6 @@ import {
 } from "../../test/resources.js";
 
 import { drainConnections } from "../lifecycle/drain.js";
-import type { HttpListener } from "./outbound-listener.js";
-
-const SNI = "outbound_.9080_._.reviews.default.svc.cluster.local";
-const CLUSTER = "outbound|9080||reviews.default.svc.cluster.local";
-const REVIEWS = "spiffe://cluster.local/ns/default/sa/reviews";
-const FRONTEND = "spiffe://cluster.local/ns/default/sa/frontend";
 
 let authority: TestAuthority;
 
@@ -40,68 +26,7 @@ beforeAll(async () => {
 });
 afterEach(closeAll);
 
-interface Pair {
-  readonly client: TestProxy;
-  readonly server: TestProxy;
-  readonly clientIdentity: TestIdentity;
-  readonly serverIdentity: TestIdentity;
-  /** Port that the calling application uses. */
-  readonly port: number;
-  readonly inboundPort: number;
-  readonly inbound: HttpListener;
-}
-
-async function pair(
-  options: {
-    permissive?: boolean;
-    serverAccount?: string;
-    serverAuthority?: TestAuthority;
-    clientAuthority?: TestAuthority;
-    app?: Parameters<typeof backend>[0];
-  } = {},
-): Promise<Pair> {
-  const app = await backend(
-    options.app ?? ((request, response) => response.end(JSON.stringify(request.headers))),
-  );
-  const serverIdentity = new TestIdentity(
-    await (options.serverAuthority ?? authority).issue({
-      serviceAccount: options.serverAccount ?? "reviews",
-    }),
-  );
-  const clientIdentity = new TestIdentity(
-    await (options.clientAuthority ?? authority).issue({ serviceAccount: "frontend" }),
-  );
-  const server = createProxy({ identity: serverIdentity, name: "reviews" });
-  const local = "inbound|9080||reviews.default.svc.cluster.local";
-  server.apply(
-    staticCluster(local, app.port),
-    inboundListener({
-      sni: SNI,
-      cluster: local,
-      ...(options.permissive === undefined ? {} : { permissive: options.permissive }),
-    }),
-  );
-  const inbound = await server.inbound();
-  const inboundPort = inbound.tcp.address.port;
-  const client = createProxy({ identity: clientIdentity, name: "frontend" });
-  client.apply(
-    cluster(CLUSTER, { tls: { sni: SNI, spiffeId: REVIEWS } }),
-    endpoints(CLUSTER, [
-      { port: inboundPort, mtls: true, workload: "reviews-v1;default;reviews;v1;Kubernetes" },
-    ]),
-    apiListener("reviews:9080", "r"),
-    routes("r", [routeTo(CLUSTER)]),
-  );
-  return {
-    client,
-    server,
-    clientIdentity,
-    serverIdentity,
-    port: await client.listen("reviews:9080"),
-    inboundPort,
-    inbound,
-  };
-}
+const pair = (options: PairOptions = {}): Promise<Pair> => startPair(authority, options);
 
 test("two sidecars speak mutual TLS, and the application learns who called", async () => {
   const { port } = await pair();
@@ -210,7 +135,7 @@ test("the inbound listener refuses no certificate, an expired one, an unknown SN
   expect(await handshake(inboundPort, use(nobody))).toBe("");
   expect(await handshake(inboundPort, use(two))).toBe("");
   expect(await handshake(inboundPort, { ...use(good), servername: "other.example" })).toBe("");
-  expect(await handshake(inboundPort, { ...use(good), ALPNProtocols: ["h2"] })).toBe("");
+  expect(await handshake(inboundPort, { ...use(good), ALPNProtocols: ["spdy/3"] })).toBe("");
   expect(await handshake(inboundPort, { ...use(good), maxVersion: "TLSv1.2" })).toBe("");
   expect(server.log()).toHaveLength(1);
 });

@@ -1,10 +1,8 @@
 import type { SnapshotSource } from "@tulle/engine";
 
 import { ConnectionSet } from "../connection/connection-set.js";
-import {
-  Http1ServerConnection,
-  type ServerConnectionContext,
-} from "../connection/http1-server-connection.js";
+import type { ServerConnectionContext } from "../connection/http1-server-connection.js";
+import { SniffedConnection } from "../connection/sniffed-connection.js";
 import type { Counter } from "../telemetry/metrics.js";
 import type { Interception } from "./interception.js";
 import { OutboundSource, ownAddresses } from "./outbound-source.js";
@@ -55,7 +53,7 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
         options.onUse,
       );
       if (redirected !== "direct") source.redirectedTo(redirected);
-      const connection = new Http1ServerConnection(socket, source, options.connection);
+      const connection = new SniffedConnection(socket, source, options.connection);
       connections.add(connection);
       socket.on("close", () => connections.remove(connection));
     },

@@ -6,10 +6,12 @@ import type { HeaderList, Http1Error, RequestHead, ResponseHead } from "@tulle/h
  * `writeInterim* writeHead writeBody* writeEnd`, or `reset` instead of the rest.
  */
 export interface DownstreamStream {
+  /** Whether the client speaks HTTP/2. */
+  readonly http2: boolean;
   writeInterim(status: number, reason: string, headers: HeaderList): void;
   /**
    * `headers` are end-to-end fields, a Content-Length included when `contentLength` is known. `contentLength` -1 =
-   * unknown; `hasBody` false = the head is all (HEAD, 204, 304), whatever the fields say.
+   * unknown; `hasBody` false = the head is all (HEAD, 204, 304), whatever the fields say, and with -1 they say nothing.
    */
   writeHead(
     status: number,

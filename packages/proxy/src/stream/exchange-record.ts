@@ -1,6 +1,7 @@
 import type { AttemptState, ClusterPart, EndpointPart, HttpChain, Plan, WorkloadLabels } from "@tulle/engine";
 import type { HeaderList, RequestHead } from "@tulle/http";
 
+import { NO_GRPC_STATUS } from "../filters/grpc.js";
 import type { AccessLogEntry } from "../telemetry/access-log-format.js";
 import { CanonicalRequest } from "./canonical-request.js";
 import type { RequestSource } from "./contract.js";
@@ -30,6 +31,10 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   upstreamTransportFailureReason = "";
   bytesReceived = 0;
   bytesSent = 0;
+  /** The request is gRPC. */
+  grpc = false;
+  /** What it ended with; `NO_GRPC_STATUS` while that is not known, or never will be. */
+  grpcStatus: number = NO_GRPC_STATUS;
   requestId = "";
   routeName = "";
   upstreamHost = "";
@@ -88,10 +93,10 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   }
 
   /** `startTimeMs`: wall clock. */
-  protected clear(head: RequestHead, startTimeMs: number): void {
+  protected clear(head: RequestHead, startTimeMs: number, http2: boolean): void {
     this.attempt.attempts = 0;
     this.attempt.triedSlots.length = 0;
-    this.protocol = head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
+    this.protocol = http2 ? "HTTP/2" : head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
     this.chain = undefined;
     this.plan = undefined;
     this.cluster = undefined;
@@ -106,6 +111,8 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     this.upstreamTransportFailureReason = "";
     this.bytesReceived = 0;
     this.bytesSent = 0;
+    this.grpc = false;
+    this.grpcStatus = NO_GRPC_STATUS;
     this.routeName = "";
     this.upstreamHost = "";
     this.upstreamCluster = "";

@@ -19,6 +19,13 @@ import {
 } from "@tulle/http";
 
 import type { TimerWheel, WheelTimer } from "../connection/timer-wheel.js";
+import {
+  grpcStatusOf,
+  NO_GRPC_STATUS,
+  parseGrpcTimeout,
+  readGrpcStatus,
+  trailersOnly,
+} from "../filters/grpc.js";
 import { applyHeaderMutations } from "../filters/header-mutations.js";
 import { RequestFields } from "../filters/request-headers.js";
 import { downstreamResponseHeaders } from "../filters/response-headers.js";
@@ -84,6 +91,8 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
   #continued = false;
   #lastActivityMs = 0;
   #startMs = 0;
+  /** What a gRPC client allows for the whole call; 0 = no limit. */
+  #grpcTimeoutMs = 0;
 
   constructor(context: ExchangeContext, downstream: DownstreamStream, source: RequestSource) {
     super(source);
@@ -103,7 +112,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
 
   onRequestHead(head: RequestHead): void {
     const { clock, authorities } = this.#context;
-    this.clear(head, clock.now());
+    this.clear(head, clock.now(), this.#downstream.http2);
     this.#startMs = clock.monotonic();
     this.#lastActivityMs = this.#startMs;
     this.#state = State.IDLE;
@@ -113,6 +122,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     this.#tries.clear(head);
     this.request.fill(head, this.source, authorities);
     this.#fields.scan(head.headers);
+    this.grpc = this.#fields.grpc && this.#downstream.http2;
     this.requestId = this.#fields.requestId === "" ? this.#context.newRequestId() : this.#fields.requestId;
     this.#view.entropy = hashRequestId(this.requestId);
     if (this.source.peerSpiffeId !== "" && this.#fields.peerMetadata !== "") {
@@ -235,7 +245,8 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     }
     this.#state = State.FORWARDED;
     if (plan.idleTimeoutMs > 0) this.#idle.arm(plan.idleTimeoutMs);
-    if (this.#requestDone) this.#armDeadline();
+    this.#grpcTimeoutMs = this.grpc ? parseGrpcTimeout(this.#fields.grpcTimeout) : 0;
+    if (this.#requestDone || this.#grpcTimeoutMs > 0) this.#armDeadline();
     this.#tries.start(plan);
   }
 
@@ -253,7 +264,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
       this.#continued = true;
     }
     const headers = downstreamResponseHeaders(head.headers, -1, NO_MUTATIONS);
-    this.#downstream.writeInterim(head.status, head.reason, headers);
+    this.#downstream.writeInterim(head.status, head.reason || (STATUS_CODES[head.status] ?? ""), headers);
   }
 
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
@@ -261,12 +272,13 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     this.#responseStarted = true;
     this.responseCode = head.status;
     this.responseCodeDetails = "via_upstream";
+    if (this.grpc) this.grpcStatus = readGrpcStatus(head.headers);
     const mutations = this.plan?.responseHeaders ?? NO_MUTATIONS;
     const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, mutations);
     this.responseHeaders = headers;
     this.#downstream.writeHead(
       head.status,
-      head.reason,
+      head.reason === "" ? (STATUS_CODES[head.status] ?? "") : head.reason,
       headers,
       head.framing !== "none",
       head.contentLength,
@@ -280,6 +292,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
   }
 
   onResponseEnd(trailers: HeaderList): void {
+    if (this.grpc && this.grpcStatus === NO_GRPC_STATUS) this.grpcStatus = readGrpcStatus(trailers);
     this.#finish();
     this.#downstream.writeEnd(trailers);
   }
@@ -305,10 +318,19 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
 
   // Time
 
-  /** The route's timeout runs from the end of the request, as Envoy's. */
+  /**
+   * The route's timeout runs from the end of the request, as Envoy's; what a gRPC client gives the call, from its
+   * beginning, for its stream may never end. The earlier one counts.
+   */
   #armDeadline(): void {
-    const timeoutMs = this.plan?.timeoutMs ?? 0;
-    if (timeoutMs > 0) this.#deadline.arm(timeoutMs);
+    const routeMs = this.#requestDone ? (this.plan?.timeoutMs ?? 0) : 0;
+    if (this.#grpcTimeoutMs === 0) {
+      if (routeMs > 0) this.#deadline.arm(routeMs);
+      return;
+    }
+    const elapsedMs = this.#context.clock.monotonic() - this.#startMs;
+    const grpcMs = Math.max(this.#grpcTimeoutMs - elapsedMs, 0);
+    this.#deadline.arm(routeMs > 0 ? Math.min(routeMs, grpcMs) : grpcMs);
   }
 
   #onDeadline(): void {
@@ -361,9 +383,12 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
       this.#cut();
       return;
     }
-    const headers = rescueHeaders(Buffer.byteLength(made.body));
+    const headers = this.grpc
+      ? trailersOnly(made.grpcStatus, made.body.trimEnd())
+      : rescueHeaders(Buffer.byteLength(made.body));
     if (this.source.peerSpiffeId !== "") tellUpstreamFailure(headers, failure);
-    this.#reply(made.status, made.body, headers);
+    if (this.grpc) this.#replyGrpc(made.grpcStatus, headers);
+    else this.#reply(made.status, made.body, headers);
   }
 
   #timeoutOf(failure: Failure): number {
@@ -372,6 +397,11 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
   }
 
   #replyWith(status: number, body: string, headers: HeaderList, mutations: readonly HeaderMutation[]): void {
+    if (this.grpc && status >= 400) {
+      const grpcStatus = grpcStatusOf(status);
+      this.#replyGrpc(grpcStatus, trailersOnly(grpcStatus, body));
+      return;
+    }
     const out = [...headers];
     applyHeaderMutations(out, mutations);
     if (status !== 204 && status !== 304) out.push("content-length", String(Buffer.byteLength(body)));
@@ -390,6 +420,17 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
       this.bytesSent = bytes.length;
       this.#downstream.writeBody(bytes, 0, bytes.length);
     }
+    this.#finish();
+    this.#downstream.writeEnd(NO_HEADERS);
+  }
+
+  /** Answers a gRPC call with a status and nothing else: an HTTP status or a text would tell its caller little. */
+  #replyGrpc(grpcStatus: number, headers: HeaderList): void {
+    this.grpcStatus = grpcStatus;
+    this.responseCode = 200;
+    this.responseHeaders = headers;
+    this.#responseStarted = true;
+    this.#downstream.writeHead(200, "OK", headers, false, -1);
     this.#finish();
     this.#downstream.writeEnd(NO_HEADERS);
   }

@@ -11,6 +11,7 @@ import {
 import type { HeaderList, RequestHead, ResponseHead } from "@tulle/http";
 
 import type { TimerWheel, WheelTimer } from "../connection/timer-wheel.js";
+import { GrpcStatus, NO_GRPC_STATUS, readGrpcStatus } from "../filters/grpc.js";
 import { upstreamRequestHeaders, type RequestFields } from "../filters/request-headers.js";
 import { toldUpstreamFailure } from "../filters/upstream-failure.js";
 import type { Failure } from "../rescue.js";
@@ -221,7 +222,7 @@ export class Tries implements UpstreamWaiter {
       this.#fail("upstream-protocol-error", "unsolicited 101");
       return;
     }
-    if (head.status >= 400 && this.#retryAnswer(head)) return;
+    if ((head.status >= 400 || this.#record.grpc) && this.#retryAnswer(head)) return;
     this.#responseStarted = true;
     this.#timer.disarm();
     this.#body.release();
@@ -309,14 +310,17 @@ export class Tries implements UpstreamWaiter {
   #retryAnswer(head: ResponseHead): boolean {
     if (this.#plan?.retry === undefined) return false;
     const { status } = head;
+    const { grpc } = this.#record;
+    const grpcStatus = grpc ? readGrpcStatus(head.headers) : NO_GRPC_STATUS;
+    if (status < 400 && grpcStatus <= 0) return false;
     const told =
-      status === 503 && this.#record.endpoint?.tls !== undefined
+      (status === 503 || grpc) && this.#record.endpoint?.tls !== undefined
         ? toldUpstreamFailure(head.headers)
         : undefined;
     let delayMs = told === undefined ? -1 : this.#nextTry(told);
-    if (delayMs < 0) delayMs = this.#nextTry({ kind: "response", status, grpcStatus: -1 });
+    if (delayMs < 0) delayMs = this.#nextTry({ kind: "response", status, grpcStatus });
     if (delayMs < 0) return false;
-    this.#dropTry(status >= 500);
+    this.#dropTry(status >= 500 || grpcStatus === GrpcStatus.UNAVAILABLE);
     this.#backOff(delayMs);
     return true;
   }

@@ -23,7 +23,7 @@ interface Series {
   readonly responseBytes: Histogram;
 }
 
-/** Series by cluster, peer and result; the last level is keyed by status code while there is no flag. */
+/** Series by cluster, peer and result; the last level is keyed by status while there is no flag. */
 type ByResult = Map<number | string, Series>;
 
 const UNKNOWN: WorkloadLabels = {
@@ -92,8 +92,10 @@ export class IstioMetrics {
       byResult = new Map();
       byPeer.set(peer, byResult);
     }
-    const { responseCode, responseFlags } = exchange;
-    const key = responseFlags === "" ? responseCode : `${responseCode} ${responseFlags}`;
+    const { responseCode, responseFlags, grpc } = exchange;
+    // Of gRPC the status distinguishes: in one number with the response code, which has three digits.
+    const code = grpc ? responseCode + 1000 * (exchange.grpcStatus + 2) : responseCode;
+    const key = responseFlags === "" ? code : `${code} ${responseFlags}`;
     let series = byResult.get(key);
     if (series === undefined) {
       const labels = this.#labels(exchange);
@@ -159,11 +161,11 @@ export class IstioMetrics {
       "destination_cluster",
       "Kubernetes",
       "request_protocol",
-      "http",
+      exchange.grpc ? "grpc" : "http",
       "response_code",
       String(exchange.responseCode),
       "grpc_response_status",
-      "",
+      exchange.grpcStatus < 0 ? "" : String(exchange.grpcStatus),
       "response_flags",
       exchange.responseFlags === "" ? "-" : exchange.responseFlags,
       "connection_security_policy",

@@ -52,6 +52,8 @@ export class Connector {
       if (!finish()) return;
       socket.removeListener("error", onError);
       socket.removeListener("close", onClose);
+      // tls.connect drops the option; with many small messages on their way Nagle's algorithm would hold them back.
+      socket.setNoDelay(true);
       listener.onConnected(socket);
     });
     const onError = (error: Error): void => {
@@ -82,7 +84,7 @@ export class Connector {
       secureContext,
       // An IP literal is not a legal SNI; without a name from the configuration none is sent.
       servername: isIP(tls.sni) === 0 ? tls.sni : "",
-      ALPNProtocols: ["http/1.1"],
+      ALPNProtocols: spoken(tls.alpn),
       rejectUnauthorized: true,
       checkServerIdentity: (_name, certificate) => this.#checkPeer(certificate.raw, tls),
     });
@@ -92,6 +94,12 @@ export class Connector {
     const verdict = this.#tls.judge(der, domainsOf(tls), tls.spiffeIds);
     return verdict.ok ? undefined : new Error(verdict.reason);
   }
+}
+
+/** Of the protocols that the configuration offers, those that a sidecar speaks; HTTP/1.1 when it offers none. */
+function spoken(offered: readonly string[]): string[] {
+  const both = offered.filter((name) => name === "h2" || name === "http/1.1");
+  return both.length > 0 ? both : ["http/1.1"];
 }
 
 const domains = new WeakMap<UpstreamTls, ReadonlySet<string>>();

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 
 import type { Disposable } from "@tulle/base";
 import type { ClusterPart, EndpointPart } from "@tulle/engine";
@@ -9,6 +10,7 @@ import type { AcquireFailure, UpstreamWaiter } from "../stream/contract.js";
 import type { ClusterTraffic, UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { Connector } from "./connector.js";
 import { Http1ClientConnection, type ClientConnectionOwner } from "./http1-client-connection.js";
+import { Http2ClientConnection, type Http2ConnectionOwner } from "./http2-client-connection.js";
 
 /** Idle connections between sidecars live shorter than the other side's hour. */
 const MESH_IDLE_MS = 60_000;
@@ -28,15 +30,22 @@ interface Waiting {
   readonly traffic: ClusterTraffic;
 }
 
-/** Connections to one address with one TLS configuration. Shared by all clusters that name it. */
-export class UpstreamPool implements ClientConnectionOwner {
+/**
+ * Connections to one address with one TLS configuration. Shared by all clusters that name it. With HTTP/2 usually one:
+ * another is made when its peer allows no more streams. Which protocol it is, ALPN says at every handshake anew.
+ */
+export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner {
   /** Set when the pool left its registry: look it up again. */
   retired = false;
   readonly #context: PoolContext;
   readonly #endpoint: EndpointPart;
   readonly #onEmpty: (pool: UpstreamPool) => void;
   readonly #idle: Http1ClientConnection[] = [];
-  readonly #connections = new Map<Http1ClientConnection, Waiting>();
+  readonly #connections = new Map<Http1ClientConnection | Http2ClientConnection, Waiting>();
+  /** Those that take tries. */
+  readonly #multiplexed: Http2ClientConnection[] = [];
+  /** Whether the endpoint is expected to speak HTTP/2: as configured, then as the last connection turned out. */
+  #http2: boolean;
   readonly #connecting = new Set<Disposable>();
   readonly #waiters = new Map<UpstreamWaiter, Waiting>();
 
@@ -44,6 +53,7 @@ export class UpstreamPool implements ClientConnectionOwner {
     this.#context = context;
     this.#endpoint = endpoint;
     this.#onEmpty = onEmpty;
+    this.#http2 = endpoint.http2 || endpoint.tls?.alpn.includes("h2") === true;
   }
 
   get mutualTls(): boolean {
@@ -52,6 +62,11 @@ export class UpstreamPool implements ClientConnectionOwner {
 
   /** Gives `waiter` a stream, now or later. Returns whether it waits, in which case it may be withdrawn. */
   acquire(cluster: ClusterPart, waiter: UpstreamWaiter): boolean {
+    for (const connection of this.#multiplexed) {
+      if (!connection.available) continue;
+      connection.start(waiter);
+      return false;
+    }
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
       if (connection.usable) {
         this.#hand(connection, waiter);
@@ -112,11 +127,35 @@ export class UpstreamPool implements ClientConnectionOwner {
   }
 
   onConnectionClosed(connection: Http1ClientConnection): void {
+    const at = this.#idle.indexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+    this.#onClosed(connection);
+  }
+
+  onStreamsAvailable(connection: Http2ClientConnection): void {
+    if (this.#waiters.size === 0) return;
+    for (const waiter of this.#waiters.keys()) {
+      if (!connection.available) return;
+      this.#forget(waiter);
+      connection.start(waiter);
+    }
+  }
+
+  onConnectionRetired(connection: Http2ClientConnection): void {
+    const at = this.#multiplexed.indexOf(connection);
+    if (at >= 0) this.#multiplexed.splice(at, 1);
+    const next = this.#waiters.values().next();
+    if (next.done !== true) this.#connectFor(next.value);
+  }
+
+  onHttp2Closed(connection: Http2ClientConnection): void {
+    this.#onClosed(connection);
+  }
+
+  #onClosed(connection: Http1ClientConnection | Http2ClientConnection): void {
     const waiting = this.#connections.get(connection);
     if (waiting !== undefined) waiting.traffic.connections--;
     this.#connections.delete(connection);
-    const at = this.#idle.indexOf(connection);
-    if (at >= 0) this.#idle.splice(at, 1);
     // Somebody may wait for a connection that the limit did not allow before.
     const next = this.#waiters.values().next();
     if (next.done !== true) this.#connectFor(next.value);
@@ -137,7 +176,8 @@ export class UpstreamPool implements ClientConnectionOwner {
 
   #connectFor(waiting: Waiting): void {
     const { cluster, traffic } = waiting;
-    if (this.#connecting.size >= this.#waiters.size) return;
+    // One connection with HTTP/2 will do for all who wait.
+    if (this.#connecting.size >= (this.#http2 ? 1 : this.#waiters.size)) return;
     // Every address may have one connection, as with Envoy: otherwise a full cluster would starve a new endpoint.
     const first = this.#connections.size + this.#connecting.size === 0;
     if (traffic.connections >= cluster.maxConnections && !first) {
@@ -162,19 +202,50 @@ export class UpstreamPool implements ClientConnectionOwner {
   }
 
   #onConnected(socket: Socket, waiting: Waiting): void {
-    const idleMs = this.mutualTls ? MESH_IDLE_MS : PLAIN_IDLE_MS;
     const { queue, coarseWheel } = this.#context;
+    this.#http2 = this.#endpoint.http2 || (socket instanceof TLSSocket && socket.alpnProtocol === "h2");
+    if (this.#http2) {
+      const http2 = new Http2ClientConnection(socket, this, queue, coarseWheel, {
+        toSidecar: this.mutualTls,
+        idleTimeoutMs: MESH_IDLE_MS,
+        maxRequests: waiting.cluster.maxRequestsPerConnection,
+      });
+      this.#connections.set(http2, waiting);
+      if (this.retired) {
+        http2.retire();
+        return;
+      }
+      this.#multiplexed.push(http2);
+      this.onStreamsAvailable(http2);
+      this.#connectForRest();
+      return;
+    }
+    const idleMs = this.mutualTls ? MESH_IDLE_MS : PLAIN_IDLE_MS;
     const connection = new Http1ClientConnection(socket, this, queue, coarseWheel, idleMs);
     this.#connections.set(connection, waiting);
     this.onConnectionIdle(connection);
+    // It was thought to speak HTTP/2, and everybody waited for this one connection.
+    this.#connectForRest();
+  }
+
+  #connectForRest(): void {
+    for (const waiting of this.#waiters.values()) {
+      const before = this.#connecting.size;
+      this.#connectFor(waiting);
+      if (this.#connecting.size === before) return;
+    }
   }
 
   #onConnectFailed(failure: AcquireFailure, detail: string): void {
-    // Those that a running attempt or a connection can serve go on waiting; one fails per failed attempt.
-    const next = this.#waiters.keys().next();
-    if (next.done !== true) {
-      this.#forget(next.value);
-      next.value.onUpstreamUnavailable(failure, detail);
+    // Those that a running attempt or a connection can serve go on waiting. With HTTP/1.1 one fails per failed attempt;
+    // with HTTP/2 all waited for this one.
+    const all = this.#http2 && this.#multiplexed.length === 0;
+    // Those who ask again at once wait for the next attempt.
+    const waiters = [...this.#waiters.keys()];
+    for (const waiter of waiters) {
+      this.#forget(waiter);
+      waiter.onUpstreamUnavailable(failure, detail);
+      if (!all) break;
     }
     const rest = this.#waiters.values().next();
     if (rest.done !== true) this.#connectFor(rest.value);
@@ -203,7 +274,7 @@ export class UpstreamPools implements Disposable {
   for(endpoint: EndpointPart): UpstreamPool {
     const cached = this.#byEndpoint.get(endpoint);
     if (cached !== undefined && !cached.retired) return cached;
-    const key = `${endpoint.tls?.key ?? ""}|${endpoint.key}`;
+    const key = `${endpoint.http2 ? "h2c" : (endpoint.tls?.key ?? "")}|${endpoint.key}`;
     let pool = this.#byKey.get(key);
     if (pool === undefined) {
       pool = new UpstreamPool(this.#context, endpoint, (empty) => {

@@ -1,0 +1,144 @@
+import type { Socket } from "node:net";
+
+import { Http2ErrorCode, type HeaderList, type Http2Head, type Http2Refusal } from "@tulle/http";
+
+import type { RequestSource } from "../stream/contract.js";
+import { IDLE_TIMEOUT_MS, type ServerConnectionContext } from "./http1-server-connection.js";
+import { TRUSTED_CLIENT, UNKNOWN_CLIENT } from "./http2-options.js";
+import { Http2ServerStream, type Http2ServerStreamOwner } from "./http2-server-stream.js";
+import { Http2Transport, type Http2TransportOwner } from "./http2-transport.js";
+import type { ServerConnection } from "./server-connection.js";
+import type { WheelTimer } from "./timer-wheel.js";
+
+/** Streams kept for reuse with their exchanges. */
+const MAX_SPARE_STREAMS = 256;
+
+/** An HTTP/2 connection from a client: an exchange for each of its streams. Responses of a turn leave in one write. */
+export class Http2ServerConnection implements ServerConnection, Http2TransportOwner, Http2ServerStreamOwner {
+  readonly #source: RequestSource;
+  readonly #context: ServerConnectionContext;
+  readonly #transport: Http2Transport;
+  readonly #streams = new Map<number, Http2ServerStream>();
+  readonly #spare: Http2ServerStream[] = [];
+  /** Ends a drain that the peer does not answer. */
+  readonly #drainTimer: WheelTimer;
+  #draining = false;
+  #lastUsedMs: number;
+
+  constructor(socket: Socket, source: RequestSource, context: ServerConnectionContext) {
+    this.#source = source;
+    this.#context = context;
+    const trusted = source.direction === "outbound" || source.peerSpiffeId !== "";
+    const options = trusted ? TRUSTED_CLIENT : UNKNOWN_CLIENT;
+    const { queue, coarseWheel } = context;
+    this.#transport = new Http2Transport("server", socket, this, queue, coarseWheel, options);
+    this.#lastUsedMs = this.#transport.nowMs;
+    this.#drainTimer = coarseWheel.timer(() => {
+      this.#transport.session.goAway(Http2ErrorCode.NO_ERROR, false);
+      this.#transport.commit();
+    });
+  }
+
+  get busy(): boolean {
+    return this.#streams.size > 0;
+  }
+
+  /** Announces the end; requests that were on their way are still served (RFC 9113 section 6.8). */
+  drain(idleMs: number): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#transport.session.goAway(Http2ErrorCode.NO_ERROR, true);
+    this.#transport.commit();
+    this.#drainTimer.arm(idleMs);
+  }
+
+  destroy(): void {
+    this.#transport.destroy();
+  }
+
+  // Http2ServerStreamOwner
+
+  onStreamDone(stream: Http2ServerStream, streamId: number): void {
+    this.#streams.delete(streamId);
+    if (this.#spare.length < MAX_SPARE_STREAMS) this.#spare.push(stream);
+    if (this.#streams.size === 0) this.#lastUsedMs = this.#transport.nowMs;
+    // The listener does not take what this connection brings any more.
+    if (!this.#draining && this.#transport.open && this.#source.closing) this.drain(IDLE_BEFORE_CLOSE_MS);
+  }
+
+  // Http2TransportOwner
+
+  onHeaders(streamId: number, head: Http2Head): void {
+    const stream =
+      this.#spare.pop() ?? new Http2ServerStream(this.#transport, this, this.#source, this.#context);
+    this.#streams.set(streamId, stream);
+    stream.onRequest(streamId, head);
+  }
+
+  onData(streamId: number, chunk: Buffer, start: number, end: number): void {
+    const stream = this.#streams.get(streamId);
+    if (stream === undefined) this.#transport.session.consume(streamId, end - start);
+    else stream.onData(chunk, start, end);
+  }
+
+  onTrailers(streamId: number, trailers: HeaderList): void {
+    this.#streams.get(streamId)?.onTrailers(trailers);
+  }
+
+  onStreamEnd(streamId: number): void {
+    this.#streams.get(streamId)?.onRequestEnd();
+  }
+
+  onReset(streamId: number): void {
+    this.#streams.get(streamId)?.onGone();
+    // Whatever was done for it has been cancelled by now.
+    this.#transport.session.release(streamId);
+  }
+
+  onWritable(streamId: number): void {
+    this.#streams.get(streamId)?.onWritable();
+  }
+
+  onGoAway(): void {
+    // The client takes no pushes, and we make none: it will just close when it is done.
+  }
+
+  onSettings(): void {
+    // Nothing here depends on what the peer announced; the session keeps to it.
+  }
+
+  onPingAck(): void {
+    // Clients keep connections alive, not servers.
+  }
+
+  onStreamRefused(_streamId: number, refusal: Http2Refusal): void {
+    this.#context.onHttp2Refusal(refusal, this.#source);
+  }
+
+  onDrained(): void {
+    this.#transport.close();
+  }
+
+  onConnectionError(_code: number, refusal: Http2Refusal): void {
+    this.#context.onHttp2Refusal(refusal, this.#source);
+    this.#endStreams();
+  }
+
+  onTick(nowMs: number): void {
+    if (this.#streams.size > 0 || this.#draining) return;
+    if (nowMs - this.#lastUsedMs >= IDLE_TIMEOUT_MS) this.drain(IDLE_BEFORE_CLOSE_MS);
+  }
+
+  onTransportClosed(): void {
+    this.#drainTimer.disarm();
+    this.#endStreams();
+  }
+
+  #endStreams(): void {
+    for (const stream of this.#streams.values()) stream.onGone();
+    this.#streams.clear();
+  }
+}
+
+/** Between the announcement of the end and the end: a request may be on its way. */
+const IDLE_BEFORE_CLOSE_MS = 1000;

@@ -1,0 +1,176 @@
+import { Http2ErrorCode, type HeaderList, type Http2Head, type RequestHead } from "@tulle/http";
+
+import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
+import { addHeaderCase, takeHeaderCase, withHeaderCase } from "./carried-case.js";
+import type { ServerConnectionContext } from "./http1-server-connection.js";
+import type { Http2Transport } from "./http2-transport.js";
+import { IncomingCredit } from "./incoming-credit.js";
+import { OutgoingBody } from "./outgoing-body.js";
+
+const NO_TRAILERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
+
+/** Who a stream belongs to. */
+export interface Http2ServerStreamOwner {
+  /** The stream is over and may serve another request. */
+  onStreamDone(stream: Http2ServerStream, streamId: number): void;
+}
+
+/** One request and its response on an HTTP/2 connection. Reused with its exchange: allocates nothing per request. */
+export class Http2ServerStream implements DownstreamStream {
+  readonly http2 = true;
+  readonly #transport: Http2Transport;
+  readonly #owner: Http2ServerStreamOwner;
+  readonly #exchange: RequestHandler;
+  readonly #fromSidecar: boolean;
+  readonly #body: OutgoingBody;
+  readonly #credit: IncomingCredit;
+  #streamId = 0;
+  #requestDone = false;
+  #responseDone = false;
+  #trailers: HeaderList = NO_TRAILERS;
+
+  constructor(
+    transport: Http2Transport,
+    owner: Http2ServerStreamOwner,
+    source: RequestSource,
+    context: ServerConnectionContext,
+  ) {
+    this.#transport = transport;
+    this.#owner = owner;
+    this.#fromSidecar = source.peerSpiffeId !== "";
+    this.#body = new OutgoingBody(transport.session);
+    this.#credit = new IncomingCredit(transport.session);
+    this.#exchange = context.createExchange(this, source);
+  }
+
+  // The session's events
+
+  onRequest(streamId: number, head: Http2Head): void {
+    this.#streamId = streamId;
+    this.#requestDone = head.endStream;
+    this.#responseDone = false;
+    this.#trailers = NO_TRAILERS;
+    this.#body.start(streamId, false);
+    this.#credit.start(streamId);
+    this.#exchange.onRequestHead(this.#requestHead(head));
+    if (head.endStream && this.#streamId === streamId && !this.#responseDone) {
+      this.#exchange.onRequestEnd(NO_TRAILERS);
+    }
+  }
+
+  onData(chunk: Buffer, start: number, end: number): void {
+    const streamId = this.#streamId;
+    if (!this.#responseDone) this.#exchange.onRequestBody(chunk, start, end);
+    if (this.#streamId === streamId) this.#credit.passed(end - start);
+  }
+
+  onTrailers(trailers: HeaderList): void {
+    if (this.#fromSidecar) takeHeaderCase(trailers);
+    this.#trailers = trailers;
+  }
+
+  onRequestEnd(): void {
+    this.#requestDone = true;
+    if (!this.#responseDone) this.#exchange.onRequestEnd(this.#trailers);
+  }
+
+  onWritable(): void {
+    const done = this.#body.resume();
+    this.#transport.commit();
+    if (!done) return;
+    if (this.#responseDone) this.#finish();
+    else this.#exchange.onDownstreamDrain();
+  }
+
+  /** The client reset the stream, broke a rule on it, or its connection is gone. */
+  onGone(): void {
+    const wasDone = this.#responseDone;
+    this.#responseDone = true;
+    if (!wasDone) this.#exchange.onDownstreamClose();
+    this.#release();
+  }
+
+  // DownstreamStream
+
+  writeInterim(status: number, _reason: string, headers: HeaderList): void {
+    // 101 means nothing here (RFC 9113 section 8.6).
+    if (status === 101) return;
+    this.#transport.session.submitHeaders(this.#streamId, status, headers, false);
+    this.#transport.commit();
+  }
+
+  writeHead(
+    status: number,
+    _reason: string,
+    headers: HeaderList,
+    hasBody: boolean,
+    _contentLength: number,
+  ): void {
+    if (this.#fromSidecar) addHeaderCase(headers);
+    this.#transport.session.submitHeaders(this.#streamId, status, headers, !hasBody);
+    if (!hasBody) this.#body.ended = true;
+    this.#transport.commit();
+  }
+
+  writeBody(chunk: Buffer, start: number, end: number): boolean {
+    const taken = this.#body.write(chunk, start, end);
+    this.#transport.commit();
+    return taken;
+  }
+
+  writeEnd(trailers: HeaderList): void {
+    this.#responseDone = true;
+    this.#body.end(this.#fromSidecar ? withHeaderCase(trailers) : trailers);
+    this.#transport.commit();
+    if (this.#body.ended) this.#finish();
+  }
+
+  reset(): void {
+    this.#responseDone = true;
+    this.#transport.session.reset(this.#streamId, Http2ErrorCode.INTERNAL_ERROR);
+    this.#transport.commit();
+    this.#release();
+  }
+
+  pauseRequest(): void {
+    this.#credit.pause();
+  }
+
+  resumeRequest(): void {
+    if (this.#credit.resume()) this.#transport.commit();
+  }
+
+  #requestHead(head: Http2Head): RequestHead {
+    const { method, authority, headers, contentLength, endStream } = head;
+    if (authority !== "") headers.unshift("host", authority);
+    if (this.#fromSidecar) takeHeaderCase(headers);
+    return {
+      method,
+      target: head.path,
+      minorVersion: 1,
+      headers,
+      framing: endStream ? "none" : contentLength >= 0 ? "length" : "chunked",
+      contentLength: endStream ? 0 : contentLength,
+      keepAlive: true,
+      expectContinue: false,
+      upgrade: "",
+      host: authority,
+    };
+  }
+
+  /** The response is out. A client that is still sending is told that nobody reads on (RFC 9113 section 8.1). */
+  #finish(): void {
+    if (!this.#requestDone) {
+      this.#transport.session.reset(this.#streamId, Http2ErrorCode.NO_ERROR);
+      this.#transport.commit();
+    }
+    this.#release();
+  }
+
+  #release(): void {
+    const streamId = this.#streamId;
+    if (streamId === 0) return;
+    this.#streamId = 0;
+    this.#owner.onStreamDone(this, streamId);
+  }
+}

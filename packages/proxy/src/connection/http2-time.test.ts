@@ -1,0 +1,195 @@
+import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+
+import { HTTP2_PREFACE } from "@tulle/http";
+import { eventually, FakeClock } from "@tulle/testkit";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+import type { DownstreamStream, RequestSource, UpstreamStream, UpstreamWaiter } from "../stream/contract.js";
+import { Http2ClientConnection } from "../upstream/http2-client-connection.js";
+import { FlushQueue } from "./flush-queue.js";
+import { IDLE_TIMEOUT_MS } from "./http1-server-connection.js";
+import { Http2ServerConnection } from "./http2-server-connection.js";
+import { TimerWheel } from "./timer-wheel.js";
+
+const Frame: Readonly<Record<"HEADERS" | "SETTINGS" | "PING" | "GOAWAY", number>> = {
+  HEADERS: 1,
+  SETTINGS: 4,
+  PING: 6,
+  GOAWAY: 7,
+};
+
+const SETTINGS = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+const SETTINGS_ACK = Buffer.from([0, 0, 0, 4, 1, 0, 0, 0, 0]);
+
+const source: RequestSource = {
+  direction: "outbound",
+  fixedAuthority: "",
+  localAddress: "",
+  remoteAddress: "",
+  isOwnAddress: () => false,
+  peerSpiffeId: "",
+  forwardedClientCert: "",
+  serverName: "",
+  peerOf: () => undefined,
+  chain: () => undefined,
+  closing: false,
+};
+
+let clock: FakeClock;
+let wheel: TimerWheel;
+let listener: Server;
+/** The side under test, and the one that the test plays. */
+let own: Socket;
+let peer: Socket;
+let received: Buffer;
+let ended: boolean;
+
+beforeEach(async () => {
+  clock = new FakeClock();
+  wheel = new TimerWheel(clock, 500);
+  received = Buffer.alloc(0);
+  ended = false;
+  let accepted: Socket | undefined;
+  listener = createServer({ allowHalfOpen: true }, (socket) => {
+    accepted = socket;
+  });
+  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+  peer = connect((listener.address() as AddressInfo).port, "127.0.0.1");
+  peer.on("data", (chunk: Buffer) => {
+    received = Buffer.concat([received, chunk]);
+  });
+  peer.on("end", () => {
+    ended = true;
+  });
+  peer.on("error", () => undefined);
+  own = await eventually(() => accepted);
+});
+
+afterEach(() => {
+  peer.destroy();
+  own.destroy();
+  listener.close();
+});
+
+/** Types of the frames received so far. */
+function frames(): number[] {
+  const types: number[] = [];
+  let at = received.subarray(0, 3).toString() === "PRI" ? HTTP2_PREFACE.length : 0;
+  while (at + 9 <= received.length) {
+    types.push(received[at + 3] as number);
+    at += 9 + received.readUIntBE(at, 3);
+  }
+  return types;
+}
+
+function serve(): Http2ServerConnection {
+  return new Http2ServerConnection(own, source, {
+    queue: new FlushQueue(),
+    coarseWheel: wheel,
+    createExchange: (_downstream: DownstreamStream) => ({
+      onRequestHead: () => undefined,
+      onRequestBody: () => undefined,
+      onRequestEnd: () => undefined,
+      onDownstreamDrain: () => undefined,
+      onDownstreamClose: () => undefined,
+      onDownstreamError: () => undefined,
+    }),
+    onCodecError: () => "",
+    onHttp2Refusal: () => undefined,
+  });
+}
+
+test("Http2ServerConnection gives up a client whose preface does not come", async () => {
+  serve();
+  await clock.advance(9000);
+  expect(ended).toBe(false);
+  await clock.advance(4000);
+  await eventually(() => ended);
+  expect(frames()).toContain(Frame.GOAWAY);
+});
+
+test("Http2ServerConnection closes after an hour without a request, with GOAWAY", async () => {
+  serve();
+  peer.write(Buffer.concat([HTTP2_PREFACE, SETTINGS, SETTINGS_ACK]));
+  // SETTINGS and the acknowledgement of the client's.
+  await eventually(() => frames().filter((type) => type === Frame.SETTINGS).length === 2);
+  await clock.advance(IDLE_TIMEOUT_MS - 10_000);
+  expect(ended).toBe(false);
+  await clock.advance(20_000);
+  await eventually(() => ended);
+  expect(frames()).toContain(Frame.GOAWAY);
+});
+
+test("Http2ServerConnection ends a drain that its client does not answer", async () => {
+  const connection = serve();
+  peer.write(Buffer.concat([HTTP2_PREFACE, SETTINGS, SETTINGS_ACK]));
+  await eventually(() => frames().filter((type) => type === Frame.SETTINGS).length === 2);
+  connection.drain(1000);
+  await eventually(() => frames().includes(Frame.GOAWAY));
+  expect(ended).toBe(false);
+  await clock.advance(2500);
+  await eventually(() => ended);
+  expect(frames().filter((type) => type === Frame.GOAWAY)).toHaveLength(2);
+});
+
+const gone: string[] = [];
+
+function dial(): Http2ClientConnection {
+  gone.length = 0;
+  const owner = {
+    onStreamsAvailable: () => undefined,
+    onConnectionRetired: () => void gone.push("retired"),
+    onHttp2Closed: () => void gone.push("closed"),
+  };
+  return new Http2ClientConnection(own, owner, new FlushQueue(), wheel, {
+    toSidecar: false,
+    idleTimeoutMs: 60_000,
+    maxRequests: 0,
+  });
+}
+
+function waiter(resets: string[]): UpstreamWaiter {
+  return {
+    onUpstreamReady: (stream: UpstreamStream) => {
+      stream.writeHead("GET", "/", ["host", "a"], false, 0);
+      stream.writeEnd([]);
+    },
+    onUpstreamUnavailable: () => undefined,
+    onUpstreamInterim: () => undefined,
+    onUpstreamHead: () => undefined,
+    onUpstreamBody: () => undefined,
+    onUpstreamEnd: () => undefined,
+    onUpstreamDrain: () => undefined,
+    onUpstreamReset: (reason) => void resets.push(reason),
+  };
+}
+
+test("Http2ClientConnection asks a silent server whether it lives, and gives it up when no answer comes", async () => {
+  const connection = dial();
+  peer.write(Buffer.concat([SETTINGS, SETTINGS_ACK]));
+  await eventually(() => frames().filter((type) => type === Frame.SETTINGS).length === 2);
+  const resets: string[] = [];
+  connection.start(waiter(resets));
+  await eventually(() => frames().includes(Frame.HEADERS));
+  await clock.advance(29_000);
+  expect(frames()).not.toContain(Frame.PING);
+  await clock.advance(4000);
+  await eventually(() => frames().includes(Frame.PING));
+  await clock.advance(15_000);
+  expect(resets).toEqual([]);
+  await clock.advance(10_000);
+  await eventually(() => gone.includes("closed"));
+  expect(resets).toEqual(["closed"]);
+});
+
+test("Http2ClientConnection leaves after a minute without a request", async () => {
+  dial();
+  peer.write(Buffer.concat([SETTINGS, SETTINGS_ACK]));
+  await eventually(() => frames().filter((type) => type === Frame.SETTINGS).length === 2);
+  await clock.advance(59_000);
+  expect(gone).toEqual([]);
+  await clock.advance(10_000);
+  await eventually(() => ended);
+  expect(gone[0]).toBe("retired");
+  expect(frames()).toContain(Frame.GOAWAY);
+});

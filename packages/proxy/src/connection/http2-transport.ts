@@ -1,0 +1,166 @@
+import type { Socket } from "node:net";
+
+import { systemErrorCode } from "@tulle/base";
+import {
+  createClientSession,
+  createServerSession,
+  type Http2Handler,
+  type Http2Options,
+  type Http2Session,
+} from "@tulle/http";
+
+import type { FlushQueue } from "./flush-queue.js";
+import { SocketWriter } from "./socket-writer.js";
+import type { TimerWheel, WheelTimer } from "./timer-wheel.js";
+
+/** How often a connection with streams looks at its time limits; one without looks more rarely. */
+const TICK_MS = 1000;
+const IDLE_TICK_MS = 5000;
+/** How long a closing connection waits for the peer to take the last bytes. */
+const LINGER_MS = 1000;
+/** Output memory that serves again and again: a flush of 64 streams with small messages. */
+const OUTPUT_BYTES = 16 * 1024;
+
+/** Takes a session's events and the transport's own. */
+export interface Http2TransportOwner extends Http2Handler {
+  /** Every second or, without streams, every five. */
+  onTick(nowMs: number): void;
+  /** The socket is gone. `detail`: system error code, "" when it just closed. Called once, last. */
+  onTransportClosed(detail: string): void;
+}
+
+/**
+ * Joins an HTTP/2 session with its socket: reads, batched writes, time. Requests beyond what the session takes from one
+ * read wait for the next turn, and the socket with them.
+ */
+export class Http2Transport {
+  readonly session: Http2Session;
+  readonly writer: SocketWriter;
+  readonly #socket: Socket;
+  readonly #owner: Http2TransportOwner;
+  readonly #wheel: TimerWheel;
+  readonly #timer: WheelTimer;
+  /** Read and not yet taken by the session. The socket stands still while there is any. */
+  #rest: Buffer | undefined;
+  #closing = false;
+  #lastReadMs: number;
+  #errorCode = "";
+
+  constructor(
+    side: "server" | "client",
+    socket: Socket,
+    owner: Http2TransportOwner,
+    queue: FlushQueue,
+    wheel: TimerWheel,
+    options: Http2Options,
+  ) {
+    this.#socket = socket;
+    this.#owner = owner;
+    this.#wheel = wheel;
+    this.#lastReadMs = wheel.nowMs;
+    this.writer = new SocketWriter(socket, queue, this.#onFlushed, OUTPUT_BYTES);
+    const create = side === "server" ? createServerSession : createClientSession;
+    this.session = create(owner, this.writer.sink, options);
+    this.#timer = wheel.timer(() => this.#onTimer());
+    this.#timer.arm(TICK_MS);
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("end", () => this.#onEndOfStream());
+    socket.on("error", (error) => {
+      this.#errorCode = systemErrorCode(error) ?? error.message;
+    });
+    socket.on("close", () => this.#onClose());
+    this.writer.commit();
+  }
+
+  /** Whether frames may still go out. */
+  get open(): boolean {
+    return !this.#closing && !this.#socket.destroyed && this.#socket.writable;
+  }
+
+  /** Monotonic milliseconds. */
+  get nowMs(): number {
+    return this.#wheel.nowMs;
+  }
+
+  /** When the peer was last heard, monotonic milliseconds. */
+  get lastReadMs(): number {
+    return this.#lastReadMs;
+  }
+
+  /** After every call of the session: what it wrote leaves at the end of the turn. */
+  commit(): void {
+    this.writer.commit();
+  }
+
+  /** Sends what is written, then closes. */
+  close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#rest = undefined;
+    this.writer.flush();
+    this.#socket.end();
+    this.#socket.resume();
+    this.#timer.arm(LINGER_MS);
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#closing) return;
+    if (this.#rest === undefined) this.#feed(chunk);
+    else this.#rest = Buffer.concat([this.#rest, chunk]);
+  }
+
+  #feed(chunk: Buffer): void {
+    this.#lastReadMs = this.#wheel.nowMs;
+    const consumed = this.session.execute(chunk, 0, chunk.length, this.#lastReadMs);
+    this.writer.commit();
+    if (this.session.error !== undefined) this.close();
+    else if (consumed < chunk.length && !this.#closing) {
+      this.#rest = chunk.subarray(consumed);
+      this.#socket.pause();
+      setImmediate(this.#feedRest);
+    }
+  }
+
+  readonly #feedRest = (): void => {
+    const rest = this.#rest;
+    if (rest === undefined || this.#socket.destroyed) return;
+    this.#rest = undefined;
+    this.#feed(rest);
+    if (this.#rest === undefined) this.#socket.resume();
+  };
+
+  /** The socket's own `drain` would not do: it comes only when more was pending than its mark. */
+  readonly #onFlushed = (): void => {
+    this.session.flushed(this.#socket.writableLength);
+    this.writer.commit();
+  };
+
+  #onTimer(): void {
+    if (this.#closing) {
+      this.#socket.destroy();
+      return;
+    }
+    const nowMs = this.#wheel.nowMs;
+    this.session.tick(nowMs);
+    if (this.session.error === undefined) this.#owner.onTick(nowMs);
+    this.writer.commit();
+    if (this.session.error !== undefined) this.close();
+    else if (!this.#closing) this.#timer.arm(this.session.openStreams > 0 ? TICK_MS : IDLE_TICK_MS);
+  }
+
+  /** The peer ended its side: whatever is under way can no longer be agreed upon. */
+  #onEndOfStream(): void {
+    if (!this.#closing) this.#socket.destroy();
+  }
+
+  #onClose(): void {
+    this.#timer.disarm();
+    this.#closing = true;
+    this.#rest = undefined;
+    this.#owner.onTransportClosed(this.#errorCode);
+  }
+}

@@ -1,0 +1,81 @@
+import type { Socket } from "node:net";
+
+import { HTTP2_PREFACE } from "@tulle/http";
+
+import type { RequestSource } from "../stream/contract.js";
+import {
+  Http1ServerConnection,
+  IDLE_TIMEOUT_MS,
+  type ServerConnectionContext,
+} from "./http1-server-connection.js";
+import { Http2ServerConnection } from "./http2-server-connection.js";
+import type { ServerConnection } from "./server-connection.js";
+import type { WheelTimer } from "./timer-wheel.js";
+
+/** No HTTP/1.1 request begins like this: the method is reserved (RFC 9113 section 11.6). */
+const DECISIVE_BYTES = 3;
+/** For the first bytes to become decisive, once there are any. */
+const FIRST_BYTES_TIMEOUT_MS = 10_000;
+
+/**
+ * A plaintext connection of a client whose first bytes say whether it speaks HTTP/1 or, by prior knowledge, HTTP/2
+ * (RFC 9113 section 3.3).
+ */
+export class SniffedConnection implements ServerConnection {
+  readonly #socket: Socket;
+  readonly #source: RequestSource;
+  readonly #context: ServerConnectionContext;
+  readonly #timer: WheelTimer;
+  #first: Buffer | undefined;
+  #served: ServerConnection | undefined;
+
+  /** The socket's `error` event has a listener already. */
+  constructor(socket: Socket, source: RequestSource, context: ServerConnectionContext) {
+    this.#socket = socket;
+    this.#source = source;
+    this.#context = context;
+    this.#timer = context.coarseWheel.timer(() => socket.destroy());
+    this.#timer.arm(IDLE_TIMEOUT_MS);
+    socket.on("data", this.#onData);
+    socket.on("end", this.#onEndOfStream);
+    socket.once("close", () => this.#timer.disarm());
+  }
+
+  get busy(): boolean {
+    return this.#served?.busy ?? this.#first !== undefined;
+  }
+
+  drain(idleMs: number): void {
+    if (this.#served === undefined) this.#timer.arm(idleMs);
+    else this.#served.drain(idleMs);
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    const first = this.#first === undefined ? chunk : Buffer.concat([this.#first, chunk]);
+    const length = Math.min(first.length, DECISIVE_BYTES);
+    const http2 = first.compare(HTTP2_PREFACE, 0, length, 0, length) === 0;
+    if (http2 && length < DECISIVE_BYTES) {
+      if (this.#first === undefined) this.#timer.arm(FIRST_BYTES_TIMEOUT_MS);
+      this.#first = first;
+      return;
+    }
+    this.#timer.disarm();
+    const socket = this.#socket;
+    socket.removeListener("data", this.#onData);
+    socket.removeListener("end", this.#onEndOfStream);
+    socket.pause();
+    socket.unshift(first);
+    const Connection = http2 ? Http2ServerConnection : Http1ServerConnection;
+    this.#served = new Connection(socket, this.#source, this.#context);
+    socket.resume();
+  };
+
+  /** A client that left without a word: a health check by TCP. */
+  readonly #onEndOfStream = (): void => {
+    this.#socket.destroy();
+  };
+}
