@@ -22,6 +22,7 @@ import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import { HttpProtocolOptionsSchema } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { expect, test } from "vitest";
 import type { ClusterPart, HttpChain, InboundListener } from "../contract.js";
 import { createLoadTable } from "../load/load-table.js";
@@ -121,6 +122,33 @@ test("a cluster chooses plaintext or mutual TLS by an endpoint's metadata", () =
   });
   expect(second).toMatchObject({ tls: undefined, workload: undefined });
   expect(third!.tls).toBe(first!.tls);
+});
+
+test("explicit HTTP/2 is for the endpoints in plaintext: with TLS, ALPN chooses", () => {
+  const http2 = packed(HttpProtocolOptionsSchema, {
+    upstreamProtocolOptions: {
+      case: "explicitHttpConfig",
+      value: { protocolConfig: { case: "http2ProtocolOptions", value: {} } },
+    },
+  });
+  const [plain, meshed] = compile([
+    edsCluster("c", {
+      typedExtensionProtocolOptions: { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2 },
+      transportSocketMatches: [
+        { name: "mtls", match: { tlsMode: "istio" }, transportSocket: meshTls("spiffe://a") },
+      ],
+    }),
+    endpoints("c", [
+      { address: "10.0.0.1" },
+      {
+        address: "10.0.0.2",
+        metadata: { "envoy.transport_socket_match": { tlsMode: "istio" } },
+      },
+    ]),
+  ]).snapshot.cluster("c")!.endpoints;
+  expect(plain).toMatchObject({ tls: undefined, http2: true });
+  expect(meshed).toMatchObject({ tls: { alpn: ["http/1.1"] }, http2: false });
+  expect(cluster().endpoints[0]!.http2).toBe(false);
 });
 
 test("a cluster without SPIFFE ids in its TLS context is refused", () => {

@@ -18,8 +18,8 @@ const TICK_MS = 1000;
 const IDLE_TICK_MS = 5000;
 /** How long a closing connection waits for the peer to take the last bytes. */
 const LINGER_MS = 1000;
-/** Output memory that serves again and again: a flush of 64 streams with small messages. */
-const OUTPUT_BYTES = 16 * 1024;
+/** Output memory that serves again and again: a full frame with what comes before it. Given up when idle. */
+const OUTPUT_BYTES = 32 * 1024;
 
 /** Takes a session's events and the transport's own. */
 export interface Http2TransportOwner extends Http2Handler {
@@ -149,7 +149,10 @@ export class Http2Transport {
     if (this.session.error === undefined) this.#owner.onTick(nowMs);
     this.writer.commit();
     if (this.session.error !== undefined) this.close();
-    else if (!this.#closing) this.#timer.arm(this.session.openStreams > 0 ? TICK_MS : IDLE_TICK_MS);
+    if (this.#closing) return;
+    const idle = this.session.openStreams === 0;
+    if (idle && this.writer.sink.length === 0) this.writer.sink.take();
+    this.#timer.arm(idle ? IDLE_TICK_MS : TICK_MS);
   }
 
   /** The peer ended its side: whatever is under way can no longer be agreed upon. */
