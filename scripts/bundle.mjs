@@ -28,6 +28,8 @@ await build({
   outExtension: { ".js": ".mjs" },
   chunkNames: "[name]-[hash]",
   bundle: true,
+  // Native and optional: found in node_modules when a sidecar intercepts.
+  external: ["koffi"],
   splitting: true,
   platform: "node",
   format: "esm",

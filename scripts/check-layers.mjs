@@ -65,7 +65,7 @@ for (const name of readdirSync(join(root, "packages"))) {
     problems.push(`packages/${name}: not in the table of layers (scripts/check-layers.mjs)`);
     continue;
   }
-  const declared = new Set(Object.keys(manifest.dependencies ?? {}));
+  const declared = new Set(Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies }));
   for (const dependency of declared) {
     if (dependency.startsWith("@tulle/") && !ALLOWED[name].includes(dependency.slice(7))) {
       problems.push(`packages/${name}/package.json: may not depend on ${dependency}`);

@@ -15,6 +15,8 @@ const FORGET_EVERY_MS = 50;
 export interface TulleOptions {
   readonly args: readonly string[];
   readonly environment: NodeJS.ProcessEnv;
+  /** Command that the process is started through: `["ip", "netns", "exec", "a"]`. */
+  readonly launcher?: readonly string[];
   /** Takes stdout and stderr. */
   readonly logFile: string;
 }
@@ -32,14 +34,15 @@ export class TulleProcess {
 
   /** `announces`: for commands with `--ready-fd`; see {@link ready}. */
   constructor(
-    { args: wanted, environment, logFile }: TulleOptions,
+    { args: wanted, environment, launcher = [], logFile }: TulleOptions,
     { announces }: { readonly announces: boolean },
   ) {
     const at = wanted.includes("--") ? wanted.indexOf("--") : wanted.length;
     const args = announces ? [...wanted.slice(0, at), "--ready-fd", "3", ...wanted.slice(at)] : wanted;
     const log = openSync(logFile, "a", 0o600);
     this.#logFile = logFile;
-    this.#child = spawn(process.execPath, [TULLE, ...args], {
+    const [program = "", ...words] = [...launcher, process.execPath, TULLE, ...args];
+    this.#child = spawn(program, words, {
       stdio: ["ignore", log, log, announces ? "pipe" : "ignore"],
       env: environment,
       detached: true,

@@ -3,6 +3,7 @@ import { registerCompletion } from "./commands/completion.js";
 import { registerDelete } from "./commands/delete.js";
 import { registerDemo } from "./commands/demo.js";
 import { registerDescribe } from "./commands/describe.js";
+import { registerIntercept } from "./commands/intercept.js";
 import { registerGet } from "./commands/get.js";
 import { registerRun } from "./commands/run.js";
 import { registerSidecar } from "./commands/sidecar.js";
@@ -17,6 +18,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerUp,
   registerRun,
   registerSidecar,
+  registerIntercept,
   registerDemo,
   registerApply,
   registerDelete,

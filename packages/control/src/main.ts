@@ -4,7 +4,7 @@ import { isServing, KINDS, type MeshInfo, type MeshStatus } from "@tulle/api";
 import { MeshError, systemClock, VERSION, type Clock, type Logger } from "@tulle/base";
 import { createDnsAnswerer } from "@tulle/dns";
 import { createConsulApi, createDnsDirectory, createRegistry, type Registry } from "@tulle/registry";
-import { translate, type MeshSettings } from "@tulle/translate";
+import { translate, type MeshSettings, type OutboundTrafficPolicy } from "@tulle/translate";
 import { Hono } from "hono";
 
 import { createResourceApi } from "./api-server/resource-api.js";
@@ -26,6 +26,7 @@ import { createRegistryPersistence } from "./registry-persistence.js";
 import { createMemoryStores, openLmdbStores, type Stores } from "./stores/open.js";
 import { controlMetrics } from "./telemetry/control-metrics.js";
 import { METRICS_CONTENT_TYPE, metricsText } from "./telemetry/metrics-text.js";
+import { changesHosts, createVirtualIps, meshHosts, namesHosts } from "./virtual-ips/index.js";
 
 export interface ControlPlaneOptions {
   /** Where everything is kept; undefined: in memory, gone with the process. */
@@ -41,6 +42,8 @@ export interface ControlPlaneOptions {
   readonly trustDomain?: string;
   /** Lifetime of workload certificates, milliseconds; default 24 h, at least 5 s. */
   readonly certificateTtlMs?: number;
+  /** What sidecars do with redirected connections to nowhere that the mesh knows; default ALLOW_ANY. */
+  readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
   /** How proxies bring paths into one form; default `BASE`. */
   readonly pathNormalization?: NonNullable<MeshSettings["pathNormalization"]>;
   readonly logger: Logger;
@@ -112,6 +115,23 @@ async function build(
   const config = createConfigIndex(stores.resources, { clock, logger, random });
   closers.push(() => config[Symbol.dispose]());
 
+  await config.ready;
+  const hosts = { catalog: registry.catalog, index: config, domainSuffix: SETTINGS.domainSuffix };
+  const virtualIps = await createVirtualIps({
+    coordination: stores.coordination,
+    hosts: () => meshHosts(hosts),
+    clock,
+    random,
+    logger,
+  });
+  closers.push(() => virtualIps[Symbol.dispose]());
+  registry.catalog.onChanged((change) => {
+    if (changesHosts(hosts, change, (host) => virtualIps.addressOf(host))) virtualIps.refresh();
+  });
+  config.onChange(({ keys }) => {
+    if (namesHosts(keys)) virtualIps.refresh();
+  });
+
   const authority = await createCertificateAuthority({
     coordination: stores.coordination,
     clock,
@@ -127,15 +147,22 @@ async function build(
   });
   const ads = new AdsServer({
     reader: createMeshReader({
-      settings: { ...SETTINGS, trustDomain, pathNormalization: options.pathNormalization ?? "BASE" },
+      settings: {
+        ...SETTINGS,
+        trustDomain,
+        pathNormalization: options.pathNormalization ?? "BASE",
+        outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
+      },
       catalog: registry.catalog,
       index: config,
+      virtualIp: (host) => virtualIps.addressOf(host),
     }),
     translate,
     identify: peerIdentity,
     warm: () => config.ready,
     catalogChanges: registry.catalog.onChanged,
     configChanges: config.onChange,
+    virtualIpChanges: virtualIps.onChanged,
     clock,
     logger,
   });
@@ -148,7 +175,6 @@ async function build(
     statusOf: (key) => (key.group === "" ? undefined : ads.ledger.statusOf(key)),
     logger,
   });
-  await config.ready;
 
   const serverIdentity = await createServerIdentity({
     authority,

@@ -115,7 +115,7 @@ function refusal(rcode: Rcode): Resolution {
 }
 
 /** A header alone: for what cannot be read far enough to repeat its question. */
-function bareAnswer(id: number, opcode: number, rcode: Rcode): Buffer {
+export function bareAnswer(id: number, opcode: number, rcode: Rcode): Buffer {
   const bytes = Buffer.alloc(12);
   bytes.writeUInt16BE(id, 0);
   bytes.writeUInt16BE(FLAG.response | (opcode << 11) | (rcode & 0xf), 2);

@@ -33,6 +33,8 @@ export interface SidecarPorts {
   readonly metrics?: number;
   /** Default 15021. */
   readonly readiness?: number;
+  /** DNS, UDP and TCP. Default: none, 15053 with `intercept`. */
+  readonly dns?: number;
 }
 
 /** Where access log lines go: the process' stdout, a file that is appended to, or nowhere. */
@@ -74,6 +76,13 @@ export interface SidecarOptions {
   readonly stateDirectory: string;
   /** How long exchanges under way may take after `drain()`, milliseconds. Default 5,000. */
   readonly drainMs?: number;
+  /** Who is asked for names outside of the mesh. Default: the nameservers of /etc/resolv.conf, at the start. */
+  readonly dnsServers?: readonly ListenAddress[];
+  /**
+   * Whether connections may have been redirected to the outbound listener (Linux): each goes to where it was made to.
+   * Needs the optional package koffi. Default false.
+   */
+  readonly intercept?: boolean;
   /** Default `stdout`. */
   readonly accessLog?: AccessLogSink;
   /** Default: JSON lines on stderr, level `info`. */
@@ -97,6 +106,8 @@ export interface Sidecar {
     readonly admin: ListenAddress;
     readonly metrics: ListenAddress;
     readonly readiness: ListenAddress;
+    /** Undefined without DNS. */
+    readonly dns?: ListenAddress;
     /** In the order of the options. `name` is the upstream's authority. */
     readonly upstreams: readonly { readonly name: string; readonly host: string; readonly port: number }[];
   };

@@ -15,6 +15,7 @@ import { Emitter, MeshError, silentLogger, systemClock } from "@tulle/base";
 import { createLoadTable, createSnapshotSource, type ResourceChange } from "@tulle/engine";
 
 import { listenInbound } from "../src/listener/inbound-listener.js";
+import type { Interception } from "../src/listener/interception.js";
 import { listenOutbound, type HttpListener } from "../src/listener/outbound-listener.js";
 import { WorkloadTls } from "../src/tls/workload-tls.js";
 import { buildStack, type ProxyStack } from "../src/stack.js";
@@ -60,7 +61,7 @@ export interface TestProxy {
   apply(...resources: ResourceChange[]): void;
   /** Port of a loopback listener for `authority`; "" = by Host. */
   listen(authority: string): Promise<number>;
-  listener(authority: string): Promise<HttpListener>;
+  listener(authority: string, interception?: Interception): Promise<HttpListener>;
   inbound(): Promise<HttpListener>;
   /** Access log lines so far. */
   log(): string[];
@@ -129,7 +130,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
       if (rejections.length > 0) throw new Error(JSON.stringify(rejections));
       stack.onConfigurationChanged();
     },
-    async listener(authority) {
+    async listener(authority, interception) {
       const listener = await listenOutbound({
         name: authority,
         host: "127.0.0.1",
@@ -140,6 +141,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
         tcp: stack.tcp,
         dropped,
         onUse: () => undefined,
+        interception,
       });
       listeners.push(listener);
       return listener;

@@ -11,9 +11,14 @@ export interface MeshSettings {
   readonly rootNamespace: string;
   /** Whether proxies write access logs, in Istio's default text format. Default true. */
   readonly accessLog?: boolean;
+  /** What proxies do with redirected connections to nowhere that the mesh knows; default ALLOW_ANY. */
+  readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
   /** How proxies bring paths into one form before they match (Istio's `pathNormalization`). Default `BASE`. */
   readonly pathNormalization?: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
 }
+
+/** Istio's `meshConfig.outboundTrafficPolicy.mode`: pass unknown destinations through, or close them. */
+export type OutboundTrafficPolicy = "ALLOW_ANY" | "REGISTRY_ONLY";
 
 /** The client languages that translation speaks, chosen by `node.user_agent_name`. */
 export type Dialect = "tulle" | "grpc";
@@ -54,14 +59,19 @@ export interface MeshReader {
   readonly catalog: Catalog;
   /** All objects of a kind, in a stable order (namespace, then name). */
   objects(group: string, kind: string): readonly MeshObject[];
+  /** The virtual IP of a host in full, lower-case; undefined while it has none. Absent: nobody allocates any. */
+  virtualIp?(host: string): string | undefined;
 }
 
 /**
  * What a resource was made from. `service:<namespace>/<name>` = shape of a registered service (ports, protocols,
  * accounts, whether it exists); `endpoints:<namespace>/<name>` = its instances and their health;
- * `objects:<group>/<kind>` = all objects of a kind.
+ * `objects:<group>/<kind>` = all objects of a kind; {@link VIRTUAL_IPS_DEPENDENCY} = which host has which virtual IP.
  */
 export type Dependency = string;
+
+/** Changes with every allocation and release of a virtual IP, so with every service that appears or goes. */
+export const VIRTUAL_IPS_DEPENDENCY: Dependency = "virtual-ips";
 
 export interface Translated {
   readonly resource: EncodedResource;
@@ -84,7 +94,9 @@ export interface Untranslated {
  * Names (tulle and grpc dialects alike, cluster names are Istio's):
  * - Listener `<authority>` as a client writes it (`reviews:9080`, `reviews.default`, `reviews.default.svc.cluster.local:9080`):
  *   an API listener whose route is `<host>:<port>` in full, or for a port that does not carry HTTP one without address
- *   and with one filter chain of a tcp_proxy; `virtualInbound`: the workload's inbound listener.
+ *   and with one filter chain of a tcp_proxy; `virtualInbound`: the workload's inbound listener; `virtualOutbound`: where
+ *   redirected connections to unknown destinations go.
+ * - NameTable `name-table`: every host that the client may resolve, with its virtual IP.
  * - RouteConfiguration `<full host>:<port>`.
  * - Cluster and ClusterLoadAssignment `outbound|<port>|<subset>|<full host>`; Cluster `inbound|<service port>||<full host>` (static).
  */

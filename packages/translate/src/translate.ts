@@ -1,8 +1,9 @@
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, NAME_TABLE_TYPE, ROUTE_TYPE } from "@tulle/xds";
 import { ClusterSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
-import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
+import { ListenerSchema, type Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { NameTableSchema } from "@tulle/xds/gen/istio/networking/nds/v1/nds_pb.js";
 import { outboundCluster } from "./clusters.js";
 import type { Dialect, Translate, Translated, Untranslated } from "./contract.js";
 import type { DialectRules } from "./dialects/dialect.js";
@@ -11,9 +12,11 @@ import { tulleDialect } from "./dialects/tulle.js";
 import { outboundEndpoints } from "./endpoints.js";
 import { INBOUND_LISTENER, inboundCluster, inboundListener } from "./inbound.js";
 import { outboundListener } from "./listeners.js";
+import { NAME_TABLE, nameTable } from "./name-table.js";
 import { parseClusterName } from "./names.js";
 import { routeConfiguration } from "./routes/route-configuration.js";
 import { Translation } from "./translation.js";
+import { VIRTUAL_OUTBOUND, virtualOutbound } from "./virtual-outbound.js";
 
 const DIALECTS: Readonly<Record<Dialect, DialectRules>> = { tulle: tulleDialect, grpc: grpcDialect };
 
@@ -30,6 +33,8 @@ export const translate: Translate = (reader, view, typeUrl, name) => {
       return cluster(t, dialect, name);
     case ENDPOINT_TYPE:
       return endpoints(t, dialect, name);
+    case NAME_TABLE_TYPE:
+      return names(t, name);
     default:
       return t.nothing();
   }
@@ -38,9 +43,20 @@ export const translate: Translate = (reader, view, typeUrl, name) => {
 type Result = Translated | Untranslated;
 
 function listener(t: Translation, dialect: DialectRules, name: string): Result {
-  const full = name === INBOUND_LISTENER ? inboundListener(t) : outboundListener(t, name);
+  const full = listenerOf(t, name);
   const made = full && dialect.listener(t, full);
   return made === undefined ? t.nothing() : t.finish(LISTENER_TYPE, name, ListenerSchema, made);
+}
+
+function listenerOf(t: Translation, name: string): Listener | undefined {
+  if (name === INBOUND_LISTENER) return inboundListener(t);
+  return name === VIRTUAL_OUTBOUND ? virtualOutbound(t) : outboundListener(t, name);
+}
+
+/** Only Tulle's own sidecars answer DNS. */
+function names(t: Translation, name: string): Result {
+  if (name !== NAME_TABLE || t.view.dialect !== "tulle") return t.nothing();
+  return t.finish(NAME_TABLE_TYPE, name, NameTableSchema, nameTable(t));
 }
 
 function routes(t: Translation, dialect: DialectRules, name: string): Result {

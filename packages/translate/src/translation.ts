@@ -1,8 +1,15 @@
 import { toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import type { CatalogService, Instance, MeshObject } from "@tulle/api";
-import type { ClientView, MeshReader, MeshSettings, Translated, Untranslated } from "./contract.js";
+import {
+  VIRTUAL_IPS_DEPENDENCY,
+  type ClientView,
+  type MeshReader,
+  type MeshSettings,
+  type Translated,
+  type Untranslated,
+} from "./contract.js";
 import { hash64 } from "./hash.js";
-import type { ServiceId } from "./hosts.js";
+import { fullHost, type ServiceId } from "./hosts.js";
 
 /** Kinds that translation reads. */
 export interface KindRef {
@@ -48,6 +55,24 @@ export class Translation {
   objects<Spec>(ref: KindRef): readonly MeshObject<Spec>[] {
     this.#dependencies.add(`objects:${ref.group}/${ref.kind}`);
     return this.#reader.objects(ref.group, ref.kind) as readonly MeshObject<Spec>[];
+  }
+
+  /** The virtual IP of a host in full. */
+  virtualIp(host: string): string | undefined {
+    this.#dependencies.add(VIRTUAL_IPS_DEPENDENCY);
+    return this.#reader.virtualIp?.(host);
+  }
+
+  /** Registered services with their virtual IPs, by host. Nothing but who has which address is recorded. */
+  servicesWithVirtualIp(): readonly { readonly id: ServiceId; readonly host: string; readonly ip: string }[] {
+    this.#dependencies.add(VIRTUAL_IPS_DEPENDENCY);
+    const found: { id: ServiceId; host: string; ip: string }[] = [];
+    for (const { namespace, name } of this.#reader.catalog.services()) {
+      const host = fullHost({ namespace, name }, this.settings.domainSuffix);
+      const ip = this.virtualIp(host);
+      if (ip !== undefined) found.push({ id: { namespace, name }, host, ip });
+    }
+    return found.sort((left, right) => (left.host < right.host ? -1 : 1));
   }
 
   /** Notes that an object shaped the resource. */

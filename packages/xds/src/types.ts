@@ -3,6 +3,8 @@ export const LISTENER_TYPE = "type.googleapis.com/envoy.config.listener.v3.Liste
 export const ROUTE_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
 export const CLUSTER_TYPE = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 export const ENDPOINT_TYPE = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
+/** Istio's name table (NDS): what a sidecar's DNS answers. */
+export const NAME_TABLE_TYPE = "type.googleapis.com/istio.networking.nds.v1.NameTable";
 export const SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 
 /**
@@ -16,6 +18,7 @@ export const SEND_ORDER: readonly string[] = [
   ENDPOINT_TYPE,
   LISTENER_TYPE,
   ROUTE_TYPE,
+  NAME_TABLE_TYPE,
 ];
 
 /**
@@ -27,6 +30,7 @@ export const REMOVAL_ORDER: readonly string[] = [
   ENDPOINT_TYPE,
   CLUSTER_TYPE,
   SECRET_TYPE,
+  NAME_TABLE_TYPE,
 ];
 
 /** Whether a first request without names means "everything"; of Tulle's types that holds for Listeners and Clusters. */

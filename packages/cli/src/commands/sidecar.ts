@@ -12,13 +12,18 @@ const EXAMPLES = `
 Examples:
   $ tulle sidecar --service reviews --port 9080                     # beside an application that runs already
   $ tulle sidecar --service shell --upstream reviews:9080=9080      # a client: curl http://127.0.0.1:9080/
+  $ tulle sidecar --service shell --intercept                       # with "tulle intercept up": curl http://reviews:9080/
   $ http_proxy=http://127.0.0.1:15001 curl http://reviews:9080/`;
 
 /** `tulle sidecar`: a sidecar for an application that somebody else runs, or for none. */
 export function registerSidecar(program: Command, context: CliContext): void {
   const command = program
     .command("sidecar")
-    .description("run a sidecar alone: for an application that runs already, or as a client of the mesh");
+    .description("run a sidecar alone: for an application that runs already, or as a client of the mesh")
+    .option(
+      "--intercept",
+      'take the connections that "tulle intercept up" redirects here (Linux); DNS on 15053 unless --dns-port says else',
+    );
   addWorkloadOptions(command, context, ISTIO_PORTS).addHelpText("after", EXAMPLES);
   command.action((options: WorkloadOptions) => sidecar(options, context));
 }

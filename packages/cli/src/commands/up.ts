@@ -18,6 +18,7 @@ interface UpOptions extends ReadyTarget {
   readonly plaintextXdsPort?: number;
   readonly trustDomain: string;
   readonly certificateTtl?: number;
+  readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
   readonly pathNormalization: (typeof PATH_NORMALIZATIONS)[number];
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
@@ -60,6 +61,14 @@ export function registerUp(program: Command, context: CliContext): void {
       ).argParser(parseTtl),
     )
     .addOption(
+      new Option(
+        "--outbound-traffic-policy <mode>",
+        "what sidecars do with redirected connections to nowhere that the mesh knows",
+      )
+        .choices(["ALLOW_ANY", "REGISTRY_ONLY"])
+        .default("ALLOW_ANY"),
+    )
+    .addOption(
       new Option("--path-normalization <mode>", "how paths are brought into one form before rules match them")
         .choices(PATH_NORMALIZATIONS)
         .default("BASE"),
@@ -84,6 +93,7 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
     pathNormalization: options.pathNormalization,
     ...(options.plaintextXdsPort === undefined ? {} : { plaintextXdsPort: options.plaintextXdsPort }),
     ...(options.certificateTtl === undefined ? {} : { certificateTtlMs: options.certificateTtl }),
+    outboundTrafficPolicy: options.outboundTrafficPolicy,
     logger: cliLogger(context, options.logLevel),
     random: context.random,
   });

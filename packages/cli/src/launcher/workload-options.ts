@@ -30,6 +30,10 @@ export interface WorkloadOptions extends ReadyTarget {
   readonly adminPort: number;
   readonly metricsPort: number;
   readonly readinessPort: number;
+  /** Undefined: no DNS, or 15053 with `intercept`. */
+  readonly dnsPort?: number;
+  /** Connections are redirected to the sidecar. */
+  readonly intercept?: boolean;
   /** No sidecar: the application's gRPC library speaks xDS itself. */
   readonly proxyless?: boolean;
   readonly accessLog: string;
@@ -108,6 +112,12 @@ export function addWorkloadOptions(
     .addOption(port("--admin-port <port>", "admin endpoints", ports.admin))
     .addOption(port("--metrics-port <port>", "Prometheus metrics", ports.metrics))
     .addOption(port("--readiness-port <port>", "/healthz/ready", ports.readiness))
+    .addOption(
+      new Option(
+        "--dns-port <port>",
+        "answer DNS for the mesh's names with virtual IPs, UDP and TCP; 0 picks a port (default: none)",
+      ).argParser(parsePort),
+    )
     .option("--access-log <sink>", '"stdout", "off" or a file', "off")
     .addOption(
       new Option("--drain <duration>", "how long requests under way may take at the end")

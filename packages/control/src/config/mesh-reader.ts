@@ -7,9 +7,16 @@ export interface MeshReaderSources {
   readonly settings: MeshSettings;
   readonly catalog: Catalog;
   readonly index: Pick<ConfigIndex, "objects">;
+  /** The virtual IP of a host in full. */
+  readonly virtualIp?: (host: string) => string | undefined;
 }
 
 /** What translation reads: settings, catalog and configuration as they are at the time of each read. */
-export function createMeshReader({ settings, catalog, index }: MeshReaderSources): MeshReader {
-  return { settings, catalog, objects: (group, kind) => index.objects(group, kind) };
+export function createMeshReader({ settings, catalog, index, virtualIp }: MeshReaderSources): MeshReader {
+  return {
+    settings,
+    catalog,
+    objects: (group, kind) => index.objects(group, kind),
+    ...(virtualIp === undefined ? {} : { virtualIp }),
+  };
 }

@@ -7,7 +7,7 @@ import { silentLogger } from "@tulle/base";
 import { createDnsAnswerer, type DnsInstance } from "@tulle/dns";
 import { eventually } from "@tulle/testkit";
 import { afterEach, expect, test } from "vitest";
-import { frame } from "./frames.js";
+import { frame } from "@tulle/dns";
 import { startDnsServer, type DnsServer, type DnsServerOptions } from "./server.js";
 
 const instances: DnsInstance[] = Array.from({ length: 60 }, (_, i) => ({

@@ -1,8 +1,7 @@
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { createServer, type Server, type Socket } from "node:net";
 import { MeshError, systemErrorCode, type Logger } from "@tulle/base";
-import type { DnsAnswerer } from "@tulle/dns";
-import { FrameReader, frame } from "./frames.js";
+import { frame, FrameReader, type DnsAnswerer } from "@tulle/dns";
 
 export interface DnsServerOptions {
   /** IP literal to listen on. */

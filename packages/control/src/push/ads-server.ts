@@ -8,7 +8,7 @@ import {
   type Event,
   type Logger,
 } from "@tulle/base";
-import type { MeshReader, Translate } from "@tulle/translate";
+import { VIRTUAL_IPS_DEPENDENCY, type MeshReader, type Translate } from "@tulle/translate";
 import { grpcServiceDefinition, MAX_SUBSCRIBED_NAMES } from "@tulle/xds";
 import { AggregatedDiscoveryService } from "@tulle/xds/gen/envoy/service/discovery/v3/ads_pb.js";
 import type {
@@ -37,6 +37,8 @@ export interface AdsServerOptions {
   readonly warm: () => Promise<void>;
   readonly catalogChanges: Event<CatalogChange>;
   readonly configChanges: Event<Pick<ConfigChange, "keys">>;
+  /** The reader's virtual IPs have changed. */
+  readonly virtualIpChanges?: Event<void>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Starts this server's nonces, so that one from before a restart is not taken for a new one. Default: start time. */
@@ -123,7 +125,7 @@ export class AdsServer implements Disposable {
   }
 
   #follow(): void {
-    const { reader, catalogChanges, configChanges, clock } = this.#options;
+    const { reader, catalogChanges, configChanges, virtualIpChanges, clock } = this.#options;
     const { quietMs, maxWaitMs } = this.#limits;
     const catalog = new CatalogChanges(reader.catalog);
     const config = this.#subscriptions.use(
@@ -132,6 +134,9 @@ export class AdsServer implements Disposable {
       }),
     );
     this.#subscriptions.use(configChanges(({ keys }) => config.add(objectDependencies(keys))));
+    if (virtualIpChanges !== undefined) {
+      this.#subscriptions.use(virtualIpChanges(() => config.add([VIRTUAL_IPS_DEPENDENCY])));
+    }
     this.#subscriptions.use(
       catalogChanges((change) => this.#push(catalog.dependencies(change), clock.monotonic())),
     );

@@ -1,4 +1,4 @@
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, NAME_TABLE_TYPE, ROUTE_TYPE } from "@tulle/xds";
 
 /** Upper bounds of the convergence histogram, seconds. */
 export const CONVERGENCE_BUCKETS_S: readonly number[] = [
@@ -10,6 +10,7 @@ const SHORT_TYPE: ReadonlyMap<string, string> = new Map([
   [ENDPOINT_TYPE, "eds"],
   [LISTENER_TYPE, "lds"],
   [ROUTE_TYPE, "rds"],
+  [NAME_TABLE_TYPE, "nds"],
 ]);
 
 /** Counters of the xDS server, under the names that istiod exports. Read them at any time. */
@@ -27,7 +28,7 @@ export class PushMetrics {
   /** `pilot_xds_write_timeout`: streams dropped because their client read too slowly. */
   writeTimeouts = 0;
 
-  /** `pilot_xds_pushes` by its label `type`: cds, eds, lds, rds, other. */
+  /** `pilot_xds_pushes` by its label `type`: cds, eds, lds, rds, nds, other. */
   get pushes(): ReadonlyMap<string, number> {
     return this.#pushes;
   }

@@ -4,6 +4,7 @@ import {
   CLUSTER_TYPE,
   ENDPOINT_TYPE,
   LISTENER_TYPE,
+  NAME_TABLE_TYPE,
   ROUTE_TYPE,
   type Acknowledgement,
   type EncodedResource,
@@ -18,7 +19,13 @@ import type { CachedResource, ResourceCache, ResourceSubscriber, ViewResources }
 import type { TypeProtocol } from "./wire.js";
 
 /** Types that are translated. Of any other type nothing exists, and a client that asks is told so. */
-const SERVED_TYPES: ReadonlySet<string> = new Set([CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE]);
+const SERVED_TYPES: ReadonlySet<string> = new Set([
+  CLUSTER_TYPE,
+  ENDPOINT_TYPE,
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+  NAME_TABLE_TYPE,
+]);
 
 export interface TypeChannelOptions<Request> {
   readonly typeUrl: string;

@@ -3,6 +3,8 @@ import type { SnapshotSource } from "@tulle/engine";
 
 import { metricsEndpoint } from "../admin/admin-endpoints.js";
 import { serveEndpoints, type Endpoint, type LocalHttpServer } from "../admin/http-endpoints.js";
+import type { DnsListener } from "../dns/dns-server.js";
+import type { Interception } from "../listener/interception.js";
 import { listenInbound } from "../listener/inbound-listener.js";
 import { listenOutbound, type HttpListener } from "../listener/outbound-listener.js";
 import type { SidecarOptions, SidecarPorts } from "../options.js";
@@ -11,7 +13,7 @@ import type { MetricsRegistry } from "../telemetry/metrics.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
 
 /** Istio's. */
-const DEFAULT_PORTS: Required<SidecarPorts> = {
+const DEFAULT_PORTS: Required<Omit<SidecarPorts, "dns">> = {
   outbound: 15_001,
   inbound: 15_006,
   admin: 15_000,
@@ -31,6 +33,10 @@ export interface ListenersContext {
   readonly readinessEndpoint: Endpoint;
   /** A request named this authority. */
   readonly onUse: (authority: string) => void;
+  /** Opens the DNS listener; undefined: there is none. */
+  readonly openDns: ((host: string) => Promise<DnsListener>) | undefined;
+  /** Connections may have been redirected to the outbound listener. */
+  readonly interception: Interception | undefined;
 }
 
 /** Everything that a sidecar listens on. */
@@ -42,6 +48,7 @@ export interface Listeners {
   readonly admin: LocalHttpServer;
   readonly metrics: LocalHttpServer;
   readonly readiness: LocalHttpServer;
+  readonly dns: DnsListener | undefined;
 }
 
 /** Opens all listeners of a sidecar; each is closed by `owner`, also when a later one fails (`PROXY_LISTEN_FAILED`). */
@@ -72,6 +79,7 @@ export async function openListeners(context: ListenersContext, owner: Disposable
         tcp: stack.tcp,
         dropped,
         onUse: context.onUse,
+        interception: authority === "" ? context.interception : undefined,
       }),
     );
   const serve = async (
@@ -110,5 +118,7 @@ export async function openListeners(context: ListenersContext, owner: Disposable
     context.readinessEndpoint,
   ]);
   const readiness = await serve("readiness", ports.readiness, [context.readinessEndpoint]);
-  return { upstreams, outbound, inbound, admin, metrics: scraped, readiness };
+  const dns = await context.openDns?.(host);
+  if (dns !== undefined) owner.use(dns);
+  return { upstreams, outbound, inbound, admin, metrics: scraped, readiness, dns };
 }

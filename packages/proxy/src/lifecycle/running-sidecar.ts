@@ -2,13 +2,14 @@ import { randomInt, randomUUID } from "node:crypto";
 
 import { connectControlPlane, type JoiningIdentity } from "@tulle/agent";
 import { DisposableStack, MeshError, type Clock, type Logger } from "@tulle/base";
-import { createLoadTable, createSnapshotSource, type SnapshotSource } from "@tulle/engine";
+import { createLoadTable } from "@tulle/engine";
 import { LISTENER_TYPE } from "@tulle/xds";
 
 import { adminEndpoints, type ServerState } from "../admin/admin-endpoints.js";
 import { text, type Endpoint } from "../admin/http-endpoints.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
 import type { Sidecar, SidecarOptions } from "../options.js";
+import { VIRTUAL_OUTBOUND, type SidecarConfiguration } from "../xds/sidecar-configuration.js";
 import { buildStack, type ProxyStack } from "../stack.js";
 import { openLineWriter } from "../telemetry/line-writer.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
@@ -18,6 +19,7 @@ import { AdsClient } from "../xds/ads-client.js";
 import { ConfigCache } from "../xds/config-cache.js";
 import { Demand } from "../xds/demand.js";
 import { nodeId, nodeMetadata, workloadName } from "../xds/node.js";
+import { CapturedTraffic } from "./captured-traffic.js";
 import { drainConnections } from "./drain.js";
 import { upstreamEnvironment } from "./environment.js";
 import { openListeners, type Listeners } from "./listeners.js";
@@ -47,7 +49,8 @@ export class RunningSidecar implements Sidecar {
   readonly #owned = new DisposableStack();
   readonly #metrics = new MetricsRegistry();
   readonly #load = createLoadTable({ seed: randomInt(2 ** 32) });
-  readonly #configuration: SnapshotSource = createSnapshotSource({ load: this.#load });
+  readonly #captured: CapturedTraffic;
+  readonly #configuration: SidecarConfiguration;
   readonly #demand = new Demand(DEMAND_KEEP_SWEEPS);
   readonly #tls: WorkloadTls;
   readonly #stack: ProxyStack;
@@ -81,6 +84,8 @@ export class RunningSidecar implements Sidecar {
       this.#quit = resolve;
     });
 
+    this.#captured = new CapturedTraffic(options, { clock, logger, metrics: this.#metrics });
+    this.#configuration = this.#captured.configuration(this.#load);
     this.#owned.use(identity);
     this.#tls = this.#owned.use(new WorkloadTls(identity, clock));
     this.#cache = new ConfigCache(
@@ -95,8 +100,9 @@ export class RunningSidecar implements Sidecar {
   }
 
   get addresses(): Sidecar["addresses"] {
-    const { outbound, inbound, admin, metrics, readiness, upstreams } = this.#mustListen();
+    const { outbound, inbound, admin, metrics, readiness, upstreams, dns } = this.#mustListen();
     return {
+      ...(dns === undefined ? {} : { dns: dns.address }),
       outbound: outbound.tcp.address,
       inbound: inbound.tcp.address,
       admin: admin.address,
@@ -145,6 +151,8 @@ export class RunningSidecar implements Sidecar {
         adminEndpoints: this.#adminEndpoints(),
         readinessEndpoint: this.#readinessEndpoint(),
         onUse: (authority) => this.#demand.touch(authority),
+        openDns: await this.#captured.dnsOpener(),
+        interception: await this.#captured.interception(this.#owned),
       },
       this.#owned,
     );
@@ -207,7 +215,9 @@ export class RunningSidecar implements Sidecar {
     }
     // Services that requests had named are still wanted: nobody should wait for them again.
     for (const { typeUrl, name } of kept) {
-      if (typeUrl === LISTENER_TYPE && !this.#fixedNames.has(name)) this.#demand.add(name);
+      if (typeUrl === LISTENER_TYPE && name !== VIRTUAL_OUTBOUND && !this.#fixedNames.has(name)) {
+        this.#demand.add(name);
+      }
     }
     this.#forgetUnwanted(kept);
     this.#stack.onConfigurationChanged();
@@ -303,6 +313,7 @@ export class RunningSidecar implements Sidecar {
   /** Ready: an identity, the inbound listener where ports are served, and an answer about every upstream. */
   #checkReady(): void {
     if (this.#live || this.#tls.svid === undefined) return;
+    if (!this.#configuration.complete) return;
     const snapshot = this.#configuration.current;
     if (this.#options.inbound.length > 0 && snapshot.inbound(INBOUND_LISTENER) === undefined) return;
     for (const name of this.#fixedNames) {

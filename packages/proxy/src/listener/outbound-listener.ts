@@ -7,6 +7,7 @@ import type { ServerConnectionContext } from "../connection/http1-server-connect
 import { SniffedConnection } from "../connection/sniffed-connection.js";
 import type { TcpContext } from "../tcp/contract.js";
 import type { Counter } from "../telemetry/metrics.js";
+import type { Interception } from "./interception.js";
 import { OutboundSource, ownAddresses } from "./outbound-source.js";
 import { formatAddress, listenTcp, type TcpListener } from "./tcp-listener.js";
 import { UpstreamAcceptor } from "./upstream-acceptor.js";
@@ -23,6 +24,8 @@ export interface OutboundListenerOptions {
   readonly dropped: Counter;
   /** A request named this authority (listeners without one of their own). */
   readonly onUse: (authority: string) => void;
+  /** Connections may have been redirected here. */
+  readonly interception?: Interception | undefined;
 }
 
 export interface HttpListener {
@@ -40,6 +43,8 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
   const connections = new ConnectionSet();
   let own: ReadonlySet<string> = new Set();
   const serveHttp = (socket: Socket): void => {
+    const redirected = options.interception?.sort(socket) ?? "direct";
+    if (redirected === "taken") return;
     const source = new OutboundSource(
       options.authority,
       formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
@@ -49,6 +54,7 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
       connections,
       options.onUse,
     );
+    if (redirected !== "direct") source.redirectedTo(redirected);
     const connection = new SniffedConnection(socket, source, options.connection);
     connections.add(connection);
     socket.on("close", () => connections.remove(connection));

@@ -2,19 +2,25 @@ import type { HttpChain, Snapshot, SnapshotSource, WorkloadLabels } from "@tulle
 
 import type { ConnectionSet } from "../connection/connection-set.js";
 import type { RequestSource } from "../stream/contract.js";
+import type { Redirected } from "./interception.js";
+import { formatAddress } from "./tcp-listener.js";
+
+const NO_ADDRESSES: ReadonlySet<string> = new Set();
 
 /** Requests of the application, from a loopback listener. One object per connection. */
 export class OutboundSource implements RequestSource {
   readonly direction = "outbound";
   readonly fixedAuthority: string;
-  readonly localAddress: string;
+  localAddress: string;
   readonly remoteAddress: string;
   readonly peerSpiffeId = "";
   readonly forwardedClientCert = "";
   readonly serverName = "";
   readonly #configuration: SnapshotSource;
   readonly #connections: ConnectionSet;
-  readonly #ownAddresses: ReadonlySet<string>;
+  /** For a redirected connection: the service that its destination stands for. */
+  fallbackAuthority: string | undefined = undefined;
+  #ownAddresses: ReadonlySet<string>;
   readonly #onUse: (authority: string) => void;
   #snapshot: Snapshot | undefined;
   #authority = "";
@@ -37,6 +43,17 @@ export class OutboundSource implements RequestSource {
     this.#configuration = configuration;
     this.#connections = connections;
     this.#onUse = onUse;
+  }
+
+  /**
+   * The connection was redirected on its way to a service. Each request goes to the service that its Host names, and
+   * where the mesh knows none by that name to this one.
+   */
+  redirectedTo({ authority, destination }: Redirected): void {
+    this.fallbackAuthority = authority;
+    this.localAddress = formatAddress(destination.host, destination.port);
+    // Nobody who was redirected means this listener by whatever Host says.
+    this.#ownAddresses = NO_ADDRESSES;
   }
 
   get closing(): boolean {

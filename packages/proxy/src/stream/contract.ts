@@ -85,6 +85,8 @@ export interface RequestSource {
   readonly direction: "inbound" | "outbound";
   /** Authority that the listener stands for (upstream listeners), "" when the request names it. */
   readonly fixedAuthority: string;
+  /** Authority to try where the mesh knows none by the request's own: where a redirected connection was made to. */
+  readonly fallbackAuthority?: string | undefined;
   /** `host:port` of the listener and of the client. */
   readonly localAddress: string;
   readonly remoteAddress: string;

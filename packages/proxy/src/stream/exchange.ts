@@ -177,12 +177,17 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     const view = this.#view;
     view.snapshot = this.#context.configuration.current;
     view.now = this.#context.clock.monotonic();
-    const { authority } = this.request;
+    let { authority } = this.request;
     if (this.source.fixedAuthority === "" && this.source.isOwnAddress(authority)) {
       this.#fail("loop", "");
       return;
     }
-    const chain = this.source.chain(authority);
+    let chain = this.source.chain(authority);
+    if (chain === null && this.source.fallbackAuthority !== undefined) {
+      authority = this.source.fallbackAuthority;
+      this.request.authority = authority;
+      chain = this.source.chain(authority);
+    }
     if (chain === null) {
       this.#fail("unknown-service", "");
       return;

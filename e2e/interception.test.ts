@@ -1,0 +1,185 @@
+import { chownSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { eventually } from "@tulle/testkit";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import type { WebAnswer } from "./support/http.js";
+import { WEB } from "./support/mesh.js";
+import { Network, OUTSIDE_ADDRESS, whyNoNetworks } from "./support/network.js";
+import { TulleProcess, tulle } from "./support/tulle-process.js";
+
+const SIDECAR_USER = 1337;
+const APP_USER = 1000;
+const OUTSIDE = fileURLToPath(new URL("support/apps/outside.mjs", import.meta.url));
+const PORTS = ["--http-port", "8500", "--dns-port", "8600", "--xds-port", "15012"];
+
+const reason = whyNoNetworks();
+
+describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: ${reason})`}`, () => {
+  let network: Network;
+  let directory: string;
+  let control: TulleProcess;
+  const processes: TulleProcess[] = [];
+
+  function optionsOf(name: string, args: readonly string[], user?: number) {
+    const home = { HOME: directory, XDG_STATE_HOME: directory };
+    return {
+      args,
+      environment: { ...process.env, ...home, TULLE_SERVER: "http://127.0.0.1:8500" },
+      launcher: network.inside(user),
+      logFile: join(directory, `${name}.log`),
+    };
+  }
+
+  async function start(name: string, args: readonly string[], user?: number): Promise<TulleProcess> {
+    const started = new TulleProcess(optionsOf(name, args, user), { announces: true });
+    processes.push(started);
+    await started.ready();
+    return started;
+  }
+
+  async function startControl(policy: string): Promise<void> {
+    const data = ["--data-dir", join(directory, "data"), "--outbound-traffic-policy", policy];
+    control = await start("control-plane", ["up", ...data, ...PORTS]);
+  }
+
+  async function intercept(...args: readonly string[]): Promise<string> {
+    const { code, output } = await tulle(optionsOf(`intercept-${calls++}`, ["intercept", ...args]));
+    if (code !== 0) throw new Error(output);
+    return output;
+  }
+  let calls = 0;
+
+  /** What the application does: a plain curl. No proxy, no knowledge of the mesh. */
+  function curl(
+    ...args: readonly string[]
+  ): Promise<{ readonly code: number | null; readonly output: string }> {
+    return network.run(APP_USER, "curl", "--noproxy", "*", "--silent", "--max-time", "8", ...args);
+  }
+
+  async function redirected(to: string): Promise<number> {
+    const { output } = await network.run(
+      SIDECAR_USER,
+      "curl",
+      "--noproxy",
+      "*",
+      "--silent",
+      "http://127.0.0.1:15020/metrics",
+    );
+    const line = output
+      .split("\n")
+      .find((text) => text.startsWith(`tulle_redirected_connections_total{to="${to}"}`));
+    return Number(line?.split(" ")[1] ?? 0);
+  }
+
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), "tulle-interception-"));
+    chownSync(directory, SIDECAR_USER, SIDECAR_USER);
+    network = new Network();
+    network.startOutside(process.execPath, OUTSIDE, OUTSIDE_ADDRESS);
+    await startControl("ALLOW_ANY");
+    const reviews = [
+      "--service",
+      "reviews",
+      "--port",
+      "0",
+      "--service-port",
+      "9080",
+      "--health-path",
+      "/health",
+    ];
+    await start("reviews", ["run", ...reviews, "--", ...WEB], SIDECAR_USER);
+    await start("shell", ["sidecar", "--service", "shell", "--intercept"], SIDECAR_USER);
+    await intercept("up");
+  }, 60_000);
+
+  afterAll(async () => {
+    await Promise.all(processes.map((started) => started.stop()));
+    network.end();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  test("an application without any setting reaches a service by its name, through two sidecars", async () => {
+    for (const host of ["reviews", "reviews.default", "reviews.default.svc.cluster.local"]) {
+      const { output } = await eventually(async () => {
+        const answer = await curl("--fail", `http://${host}:9080/hello`);
+        return answer.code === 0 ? answer : undefined;
+      });
+      const answer = JSON.parse(output) as WebAnswer;
+      expect(answer.url).toBe("/hello");
+      expect(answer.headers["host"]).toBe(`${host}:9080`);
+      // The callee's sidecar saw the caller's certificate.
+      expect(answer.headers["x-forwarded-client-cert"]).toContain("/sa/shell");
+    }
+    expect(await redirected("service")).toBeGreaterThan(2);
+  });
+
+  test("a request whose Host nobody knows goes to the service that it was sent to", async () => {
+    const { code, output } = await curl("--fail", "--header", "Host: nobody.example", "http://reviews:9080/");
+    expect(code).toBe(0);
+    expect((JSON.parse(output) as WebAnswer).headers["host"]).toBe("nobody.example");
+  });
+
+  test("names and destinations outside of the mesh work as before", async () => {
+    expect(await curl("--fail", "http://outside.example:8081/")).toEqual({
+      code: 0,
+      output: "outside saw outside.example:8081",
+    });
+    expect(await redirected("passthrough")).toBeGreaterThan(0);
+    // 6: the name does not resolve.
+    expect((await curl("http://nowhere.example/")).code).toBe(6);
+  });
+
+  test("a connection to the outbound port itself is served and never leads to itself", async () => {
+    const named = await curl("--fail", "--header", "Host: reviews:9080", "http://127.0.0.1:15001/");
+    expect(named.code).toBe(0);
+    const unnamed = await curl(
+      "--output",
+      "/dev/null",
+      "--write-out",
+      "%{http_code}",
+      "http://127.0.0.1:15001/",
+    );
+    expect(unnamed.output).toMatch(/^[45]\d\d$/);
+  });
+
+  test("rules that redirect the sidecar itself end in a closed connection", async () => {
+    await intercept("up", "--sidecar-user", "4321");
+    const { code } = await curl("http://10.211.0.2:8081/");
+    expect(code).not.toBe(0);
+    // 28: nothing happened for eight seconds.
+    expect(code).not.toBe(28);
+    expect(await redirected("loop")).toBeGreaterThan(0);
+    await intercept("up");
+    expect((await curl("--fail", "http://10.211.0.2:8081/")).code).toBe(0);
+  });
+
+  test("intercept leaves alone what it is told to, and takes its rules away without a trace", async () => {
+    const before = await redirected("passthrough");
+    await intercept("up", "--exclude-ports", "8081");
+    expect((await curl("--fail", "http://10.211.0.2:8081/")).code).toBe(0);
+    await intercept("up", "--exclude-networks", "10.211.0.0/24");
+    expect((await curl("--fail", "http://10.211.0.2:8081/")).code).toBe(0);
+    expect(await redirected("passthrough")).toBe(before);
+    expect(await intercept("show")).toContain("redirect to :15001");
+    await intercept("down");
+    await intercept("down");
+    expect(await intercept("show")).toContain("nothing is intercepted");
+    // 6: nobody but the sidecar knows the name.
+    expect((await curl("http://reviews:9080/")).code).toBe(6);
+    await intercept("up");
+  });
+
+  test("under REGISTRY_ONLY unknown destinations are closed, also for sidecars that run already", async () => {
+    await control.stop();
+    // Without the control plane, names and services stay.
+    expect((await curl("--fail", "http://reviews:9080/")).code).toBe(0);
+    await startControl("REGISTRY_ONLY");
+    await eventually(async () => (await curl("http://10.211.0.2:8081/")).code !== 0);
+    expect((await curl("--fail", "http://reviews:9080/")).code).toBe(0);
+    expect(await redirected("refused")).toBeGreaterThan(0);
+  }, 40_000);
+});

@@ -1,0 +1,67 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { MeshError } from "@tulle/base";
+import { NameTableSchema } from "@tulle/xds/gen/istio/networking/nds/v1/nds_pb.js";
+
+/** Registry of hosts that also answer to their short forms (Istio's). */
+const WITH_SHORT_FORMS = "Kubernetes";
+
+/**
+ * The names that the mesh answers for, as the control plane's name table has them. Looked up by name for DNS, and by
+ * address for connections to virtual IPs. Replaced whole by every new table.
+ */
+export class Names {
+  readonly #namespace: string;
+  #byName: ReadonlyMap<string, readonly string[]> = new Map();
+  #byAddress: ReadonlyMap<string, string> = new Map();
+
+  /** `namespace` is where short names are at home. */
+  constructor(namespace: string) {
+    this.#namespace = namespace;
+  }
+
+  /** How many spellings of names there are. */
+  get size(): number {
+    return this.#byName.size;
+  }
+
+  /** Addresses of a name as somebody wrote it, lower-case, without a final dot; undefined when the mesh has none such. */
+  addressesOf(name: string): readonly string[] | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** The host in full that an address stands for. */
+  hostOf(address: string): string | undefined {
+    return this.#byAddress.get(address);
+  }
+
+  /** Takes a table, encoded. Throws `invalid` PROXY_NAME_TABLE, and what was there stays. */
+  replace(bytes: Uint8Array): void {
+    const byName = new Map<string, readonly string[]>();
+    const byAddress = new Map<string, string>();
+    // Longer spellings are more precise: a host in full wins over what another host's short form happens to be.
+    const short: [string, readonly string[]][] = [];
+    for (const [host, { ips, registry, shortname, namespace }] of Object.entries(decode(bytes))) {
+      byName.set(host, ips);
+      for (const ip of ips) if (!byAddress.has(ip)) byAddress.set(ip, host);
+      if (registry !== WITH_SHORT_FORMS || shortname === "" || namespace === "") continue;
+      short.push([`${shortname}.${namespace}.svc`, ips], [`${shortname}.${namespace}`, ips]);
+      if (namespace === this.#namespace) short.push([shortname, ips]);
+    }
+    for (const [name, ips] of short) if (!byName.has(name)) byName.set(name, ips);
+    this.#byName = byName;
+    this.#byAddress = byAddress;
+  }
+
+  clear(): void {
+    this.#byName = new Map();
+    this.#byAddress = new Map();
+  }
+}
+
+function decode(bytes: Uint8Array) {
+  try {
+    return fromBinary(NameTableSchema, bytes).table;
+  } catch (thrown) {
+    throw new MeshError("invalid", "PROXY_NAME_TABLE", "the bytes are not a name table", { cause: thrown });
+  }
+}

@@ -1,0 +1,74 @@
+import { rcodeOf } from "@tulle/dns";
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+
+import { dnsAnswer, dnsQuery } from "../../test/dns.js";
+import type { Names } from "./names.js";
+import { createResolver } from "./resolver.js";
+
+const KNOWN = new Map([
+  ["reviews", ["240.240.0.1"]],
+  ["reviews.default", ["240.240.0.1"]],
+]);
+const names = { addressesOf: (name: string) => KNOWN.get(name) } as Names;
+const NXDOMAIN = 3;
+const SERVFAIL = 2;
+const AAAA = 28;
+
+function setup(system: (query: Buffer) => Buffer | undefined) {
+  const asked: Buffer[] = [];
+  const resolve = createResolver({
+    names,
+    search: ["corp.example"],
+    forward: (message) => {
+      asked.push(message);
+      return Promise.resolve(system(message));
+    },
+  });
+  const ask = async (query: Buffer): Promise<Buffer> => (await resolve(query, "udp")) ?? Buffer.alloc(0);
+  return { resolve, ask, asked };
+}
+
+const lastFour = (answer: Buffer): readonly number[] => [...answer.subarray(-4)];
+
+test("createResolver answers the mesh's names itself, with no IPv6 address rather than another's", async () => {
+  const { ask, asked } = setup(() => undefined);
+  expect(lastFour(await ask(dnsQuery("Reviews")))).toEqual([240, 240, 0, 1]);
+  const v6 = await ask(dnsQuery("reviews", AAAA));
+  expect([rcodeOf(v6), v6.readUInt16BE(6)]).toEqual([0, 0]);
+  expect(asked).toEqual([]);
+});
+
+test("createResolver passes other names on, and gives the answer back untouched", async () => {
+  const { ask } = setup((query) => dnsAnswer(query, "192.0.2.1"));
+  const query = dnsQuery("outside.example");
+  expect(await ask(query)).toEqual(dnsAnswer(query, "192.0.2.1"));
+});
+
+test("createResolver says SERVFAIL when nobody answers", async () => {
+  const { ask } = setup(() => undefined);
+  expect(rcodeOf(await ask(dnsQuery("outside.example")))).toBe(SERVFAIL);
+});
+
+test("createResolver takes a search domain off only for names that the system does not know", async () => {
+  const absent = setup((query) => dnsAnswer(query, undefined, NXDOMAIN));
+  expect(lastFour(await absent.ask(dnsQuery("reviews.corp.example")))).toEqual([240, 240, 0, 1]);
+  expect(lastFour(await absent.ask(dnsQuery("reviews.default.corp.example")))).toEqual([240, 240, 0, 1]);
+  expect(rcodeOf(await absent.ask(dnsQuery("other.corp.example")))).toBe(NXDOMAIN);
+  expect(rcodeOf(await absent.ask(dnsQuery("reviews.elsewhere.example")))).toBe(NXDOMAIN);
+  const present = setup((query) => dnsAnswer(query, "192.0.2.1"));
+  expect(lastFour(await present.ask(dnsQuery("reviews.corp.example")))).toEqual([192, 0, 2, 1]);
+});
+
+test("createResolver never rejects and forwards no message that is not a query", async () => {
+  const { resolve, asked } = setup(() => undefined);
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 40 }), async (bytes) => {
+      asked.length = 0;
+      const answer = await resolve(Buffer.from(bytes), "udp");
+      const isQuery = bytes.length > 16 && ((bytes[2] ?? 0) & 0xf8) === 0;
+      if (!isQuery) expect(asked).toEqual([]);
+      expect(answer === undefined || answer.length >= 12).toBe(true);
+    }),
+  );
+});

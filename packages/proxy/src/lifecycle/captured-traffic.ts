@@ -1,0 +1,105 @@
+import { randomInt } from "node:crypto";
+import { readFile } from "node:fs/promises";
+
+import type { Clock, DisposableStack, Logger } from "@tulle/base";
+import { createSnapshotSource, type createLoadTable } from "@tulle/engine";
+
+import type { DnsListener } from "../dns/dns-server.js";
+import { Names } from "../dns/names.js";
+import { parseResolvConf, type SystemResolver } from "../dns/resolv-conf.js";
+import type { Interception } from "../listener/interception.js";
+import { OutboundPolicy } from "../listener/outbound-policy.js";
+import type { SidecarOptions } from "../options.js";
+import type { MetricsRegistry } from "../telemetry/metrics.js";
+import {
+  nameTableResource,
+  SidecarConfiguration,
+  virtualOutboundResource,
+} from "../xds/sidecar-configuration.js";
+
+/** Istio's. */
+const DNS_PORT = 15_053;
+const RESOLV_CONF = "/etc/resolv.conf";
+
+interface CapturedTrafficParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
+}
+
+/**
+ * What a sidecar does for applications that know nothing of it: answers their DNS with virtual IPs, and takes the
+ * connections that rules of the kernel redirect to it. Either is loaded only where it is asked for.
+ */
+export class CapturedTraffic {
+  readonly #options: SidecarOptions;
+  readonly #parts: CapturedTrafficParts;
+  readonly #names: Names;
+  readonly #policy = new OutboundPolicy();
+  readonly #dnsPort: number | undefined;
+
+  constructor(options: SidecarOptions, parts: CapturedTrafficParts) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#names = new Names(options.namespace ?? "default");
+    this.#dnsPort = options.ports?.dns ?? (options.intercept === true ? DNS_PORT : undefined);
+  }
+
+  /** The sidecar's configuration, with what this part of it needs. */
+  configuration(load: ReturnType<typeof createLoadTable>): SidecarConfiguration {
+    return new SidecarConfiguration(createSnapshotSource({ load }), [
+      ...(this.#dnsPort === undefined ? [] : [nameTableResource(this.#names)]),
+      ...(this.#options.intercept === true ? [virtualOutboundResource(this.#policy)] : []),
+    ]);
+  }
+
+  /** Opens the DNS listener on a host; undefined when the sidecar has none. */
+  async dnsOpener(): Promise<((host: string) => Promise<DnsListener>) | undefined> {
+    const port = this.#dnsPort;
+    if (port === undefined) return undefined;
+    const [{ listenDns }, { createResolver }, { Forwarder }] = await Promise.all([
+      import("../dns/dns-server.js"),
+      import("../dns/resolver.js"),
+      import("../dns/forwarder.js"),
+    ]);
+    const { clock, logger } = this.#parts;
+    const system = await this.#systemResolver();
+    return (host) => {
+      const servers = system.servers.filter((server) => server.host !== host || server.port !== port);
+      const forwarder = new Forwarder({ servers, clock, newId: () => randomInt(65_536) });
+      const resolve = createResolver({
+        names: this.#names,
+        search: system.search,
+        forward: (message, query, transport) => forwarder.ask(message, query, transport),
+      });
+      return listenDns({ host, port, resolve, isOwn: (from) => forwarder.owns(from), logger });
+    };
+  }
+
+  /** What sorts redirected connections; undefined without interception. Rejects with `PROXY_NO_ORIGINAL_DST`. */
+  async interception(owner: DisposableStack): Promise<Interception | undefined> {
+    if (this.#options.intercept !== true) return undefined;
+    const [{ Interception: Sorter }, { loadOriginalDestination }] = await Promise.all([
+      import("../listener/interception.js"),
+      import("../listener/original-destination.js"),
+    ]);
+    const originalDestination = await loadOriginalDestination();
+    return owner.use(
+      new Sorter({ ...this.#parts, originalDestination, names: this.#names, policy: this.#policy }),
+    );
+  }
+
+  async #systemResolver(): Promise<SystemResolver> {
+    const { dnsServers } = this.#options;
+    let text = "";
+    try {
+      text = await readFile(RESOLV_CONF, "utf8");
+    } catch (error) {
+      this.#parts.logger.warn(`${RESOLV_CONF} cannot be read: names outside of the mesh do not resolve`, {
+        error,
+      });
+    }
+    const system = parseResolvConf(text);
+    return dnsServers === undefined ? system : { ...system, servers: dnsServers };
+  }
+}

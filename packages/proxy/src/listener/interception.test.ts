@@ -1,0 +1,188 @@
+import { connect, type Socket } from "node:net";
+
+import { create, toBinary } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import { silentLogger, systemClock } from "@tulle/base";
+import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
+import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import { eventually } from "@tulle/testkit";
+import { afterEach, expect, test } from "vitest";
+
+import {
+  backend,
+  call,
+  closeAll,
+  createProxy,
+  exchangeBytes,
+  rawBackend,
+  type TestProxy,
+} from "../../test/harness.js";
+import { apiListener, cluster, endpoints, routes, routeTo } from "../../test/resources.js";
+import type { Names } from "../dns/names.js";
+import type { ListenAddress } from "../options.js";
+import { Interception } from "./interception.js";
+import {
+  descriptorOf,
+  loadOriginalDestination,
+  readSockaddr,
+  type OriginalDestination,
+} from "./original-destination.js";
+import { OutboundPolicy } from "./outbound-policy.js";
+
+afterEach(closeAll);
+
+const HOST = "reviews.default.svc.cluster.local";
+const names = { hostOf: (address: string) => (address === "240.240.0.1" ? HOST : undefined) } as Names;
+
+function policyBytes(target: string): Uint8Array {
+  const proxy = create(TcpProxySchema, { clusterSpecifier: { case: "cluster", value: target } });
+  const configType = { case: "typedConfig", value: anyPack(TcpProxySchema, proxy) } as const;
+  const defaultFilterChain = { filters: [{ name: "tcp", configType }] };
+  return toBinary(ListenerSchema, create(ListenerSchema, { defaultFilterChain }));
+}
+
+async function intercepting(
+  originalDestination: OriginalDestination,
+  target = "PassthroughCluster",
+): Promise<{ readonly proxy: TestProxy; readonly port: number; readonly interception: Interception }> {
+  const proxy = createProxy();
+  const policy = new OutboundPolicy();
+  policy.replace(policyBytes(target));
+  const { metrics } = proxy;
+  const parts = { originalDestination, names, policy, metrics, clock: systemClock, logger: silentLogger };
+  const interception = new Interception(parts);
+  const listener = await proxy.listener("", interception);
+  return { proxy, port: listener.tcp.address.port, interception };
+}
+
+const to = (host: string, port: number) => (): ListenAddress => ({ host, port });
+const counted = (proxy: TestProxy, where: string): string =>
+  proxy
+    .metricsText()
+    .match(new RegExp(`tulle_redirected_connections_total\\{to="${where}"\\} (\\d+)`))?.[1] ?? "0";
+
+async function serveReviews(proxy: TestProxy, authority: string): Promise<void> {
+  const name = `outbound|9080||${HOST}`;
+  const { port } = await backend((request, response) => response.end(`reviews as ${request.headers.host}`));
+  proxy.apply(
+    cluster(name),
+    endpoints(name, [{ port }]),
+    apiListener(authority, "r"),
+    routes("r", [routeTo(name)]),
+  );
+}
+
+test("Interception leads a request to the service that its Host names", async () => {
+  const { proxy, port } = await intercepting(to("240.240.0.1", 1234));
+  await serveReviews(proxy, "reviews:9080");
+  const { body } = await call(port, "/", { headers: { host: "reviews:9080" } });
+  expect(body).toBe("reviews as reviews:9080");
+  expect(counted(proxy, "service")).toBe("1");
+});
+
+test("Interception leads a request with a Host that nobody knows to where it was sent", async () => {
+  const { proxy, port } = await intercepting(to("240.240.0.1", 9080));
+  await serveReviews(proxy, `${HOST}:9080`);
+  proxy.apply({ ...apiListener("nobody.example", "r"), bytes: undefined });
+  const { body } = await call(port, "/", { headers: { host: "nobody.example" } });
+  expect(body).toBe("reviews as nobody.example");
+  // HTTP/1.0 may name nobody at all.
+  expect(await exchangeBytes(port, "GET / HTTP/1.0\r\n\r\n")).toContain("200 OK");
+});
+
+test("Interception asks for a service that was called by address before anybody named it", async () => {
+  const { proxy, port } = await intercepting(to("240.240.0.1", 9080));
+  proxy.apply({ ...apiListener("nobody.example", "r"), bytes: undefined });
+  const asking = call(port, "/", { headers: { host: "nobody.example" } });
+  await eventually(() => proxy.demanded.includes(`${HOST}:9080`));
+  await serveReviews(proxy, `${HOST}:9080`);
+  expect((await asking).status).toBe(200);
+});
+
+test("Interception serves a connection that was not redirected as any other", async () => {
+  const { proxy, port } = await intercepting(() => undefined);
+  await serveReviews(proxy, "reviews:9080");
+  expect((await call(port, "/", { headers: { host: "reviews:9080" } })).status).toBe(200);
+  // The listener's own address is nobody's service.
+  expect((await call(port)).status).toBeGreaterThanOrEqual(400);
+});
+
+test("Interception carries bytes to an unknown destination, and half-closes as they were", async () => {
+  const echo = await rawBackend((socket) => {
+    const chunks: Buffer[] = [];
+    socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+    socket.on("end", () => socket.end(Buffer.concat([Buffer.from("all: "), ...chunks])));
+    socket.write("first ");
+  });
+  const { proxy, port } = await intercepting(to("127.0.0.1", echo.port));
+  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  let received = "";
+  socket.on("data", (chunk: Buffer) => (received += chunk.toString()));
+  // The server speaks first: nothing is read before it is carried.
+  await eventually(() => received === "first ");
+  socket.end("x".repeat(300_000));
+  await new Promise((resolve) => socket.once("end", resolve));
+  expect(received).toBe(`first all: ${"x".repeat(300_000)}`);
+  socket.destroy();
+  expect(counted(proxy, "passthrough")).toBe("1");
+});
+
+test("Interception closes connections to unknown destinations under REGISTRY_ONLY", async () => {
+  const server = await rawBackend((socket) => socket.end("hello"));
+  const { proxy, port } = await intercepting(to("127.0.0.1", server.port), "BlackHoleCluster");
+  expect(await exchangeBytes(port, "").catch(() => "")).toBe("");
+  expect(server.connections()).toBe(0);
+  expect(counted(proxy, "refused")).toBe("1");
+});
+
+test("Interception closes connections to a virtual IP whose service is gone", async () => {
+  const { proxy, port } = await intercepting(to("240.240.0.9", 9080));
+  expect(await exchangeBytes(port, "").catch(() => "")).toBe("");
+  expect(counted(proxy, "refused")).toBe("1");
+});
+
+test("Interception ends a connection whose way leads back to itself", async () => {
+  let port = 0;
+  // As rules would that redirect the sidecar's own connections: whoever connects comes back here.
+  const { proxy, port: own } = await intercepting(() => ({ host: "127.0.0.1", port }));
+  port = own;
+  expect(await exchangeBytes(own, "hello").catch(() => "")).toBe("");
+  await eventually(() => counted(proxy, "loop") !== "0");
+  expect(Number(counted(proxy, "passthrough"))).toBeLessThan(20);
+});
+
+test("OutboundPolicy passes nothing through until it is told to, and refuses what it cannot read", () => {
+  const policy = new OutboundPolicy();
+  expect(policy.passthrough).toBe(false);
+  policy.replace(policyBytes("PassthroughCluster"));
+  expect(policy.passthrough).toBe(true);
+  for (const bytes of [policyBytes("elsewhere"), new Uint8Array([0xff]), new Uint8Array()]) {
+    expect(() => policy.replace(bytes)).toThrow("virtualOutbound");
+  }
+  expect(policy.passthrough).toBe(true);
+  policy.clear();
+  expect(policy.passthrough).toBe(false);
+});
+
+test("readSockaddr reads IPv4 and IPv6 addresses as the kernel writes them", () => {
+  const v4 = Buffer.from("0200238c0a63000100000000000000000000".slice(0, 32), "hex");
+  expect(readSockaddr(v4)).toEqual({ host: "10.99.0.1", port: 9100 });
+  const v6 = Buffer.from(`0a00238c00000000fd00${"00".repeat(13)}0100000000`, "hex");
+  expect(readSockaddr(v6)).toEqual({ host: "fd00::1", port: 9100 });
+});
+
+test.runIf(process.platform === "linux")(
+  "loadOriginalDestination takes a direct connection for what it is",
+  async () => {
+    const originalDestination = await loadOriginalDestination();
+    const sockets: Socket[] = [];
+    const server = await rawBackend((socket) => sockets.push(socket));
+    const client = connect(server.port, "127.0.0.1");
+    const [socket] = await eventually(() => (sockets.length > 0 ? sockets : undefined));
+    expect(descriptorOf(socket as Socket)).toBeGreaterThan(2);
+    expect(originalDestination(socket as Socket)).toBeUndefined();
+    client.destroy();
+    (socket as Socket).destroy();
+    expect(descriptorOf(socket as Socket)).toBeUndefined();
+  },
+);

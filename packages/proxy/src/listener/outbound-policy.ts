@@ -1,0 +1,47 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { MeshError } from "@tulle/base";
+import { unpackAny } from "@tulle/xds";
+import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
+import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+
+const PASSTHROUGH = "PassthroughCluster";
+const BLACK_HOLE = "BlackHoleCluster";
+
+/** What becomes of redirected connections to unknown destinations, as the listener `virtualOutbound` says. */
+export class OutboundPolicy {
+  #passthrough = false;
+
+  /** Whether they go to where they were made to; false until the control plane says so. */
+  get passthrough(): boolean {
+    return this.#passthrough;
+  }
+
+  /** Takes the listener, encoded. Throws `invalid` PROXY_VIRTUAL_OUTBOUND, and what was there stays. */
+  replace(bytes: Uint8Array): void {
+    const cluster = clusterOf(bytes);
+    if (cluster !== PASSTHROUGH && cluster !== BLACK_HOLE) {
+      throw new MeshError(
+        "invalid",
+        "PROXY_VIRTUAL_OUTBOUND",
+        `virtualOutbound's default filter chain must be a TCP proxy to ${PASSTHROUGH} or ${BLACK_HOLE}`,
+      );
+    }
+    this.#passthrough = cluster === PASSTHROUGH;
+  }
+
+  clear(): void {
+    this.#passthrough = false;
+  }
+}
+
+function clusterOf(bytes: Uint8Array): string | undefined {
+  let config;
+  try {
+    config = fromBinary(ListenerSchema, bytes).defaultFilterChain?.filters[0]?.configType;
+  } catch {
+    return undefined;
+  }
+  const proxy = unpackAny(config?.case === "typedConfig" ? config.value : undefined, TcpProxySchema);
+  const specifier = proxy?.clusterSpecifier;
+  return specifier?.case === "cluster" ? specifier.value : undefined;
+}

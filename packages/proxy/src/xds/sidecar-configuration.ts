@@ -1,0 +1,118 @@
+import type { Rejection, ResourceChange, Snapshot, SnapshotSource } from "@tulle/engine";
+import { MeshError } from "@tulle/base";
+import { LISTENER_TYPE, NAME_TABLE_TYPE } from "@tulle/xds";
+
+/** Name of the one NameTable that a sidecar asks for. */
+export const NAME_TABLE = "name-table";
+/** Name of the listener that says where redirected connections to unknown destinations go (Istio's). */
+export const VIRTUAL_OUTBOUND = "virtualOutbound";
+
+/** Takes one resource that is not the engine's. */
+export interface ResourceTaker {
+  /** Throws when the bytes are not what they should be; what was there stays. */
+  replace(bytes: Uint8Array): void;
+  /** The resource does not exist, or nobody asks for it any more. */
+  clear(): void;
+}
+
+/** A resource that the sidecar itself consumes. */
+export interface OwnResource {
+  readonly typeUrl: string;
+  readonly name: string;
+  readonly taker: ResourceTaker;
+}
+
+/** The name table, for a sidecar that answers DNS. */
+export function nameTableResource(taker: ResourceTaker): OwnResource {
+  return { typeUrl: NAME_TABLE_TYPE, name: NAME_TABLE, taker };
+}
+
+/** The policy for unknown destinations, for a sidecar that connections are redirected to. */
+export function virtualOutboundResource(taker: ResourceTaker): OwnResource {
+  return { typeUrl: LISTENER_TYPE, name: VIRTUAL_OUTBOUND, taker };
+}
+
+/**
+ * The engine's configuration with a few resources beside it that no request is decided by: subscribed to, acknowledged
+ * and kept on disk in the same way.
+ */
+export class SidecarConfiguration implements SnapshotSource {
+  readonly #engine: SnapshotSource;
+  readonly #own: readonly OwnResource[];
+  readonly #held = new Map<OwnResource, ResourceChange>();
+  readonly #answered = new Set<OwnResource>();
+
+  constructor(engine: SnapshotSource, own: readonly OwnResource[]) {
+    this.#engine = engine;
+    this.#own = own;
+  }
+
+  get current(): Snapshot {
+    return this.#engine.current;
+  }
+
+  /** Whether the control plane has answered for each of the sidecar's own resources. */
+  get complete(): boolean {
+    return this.#answered.size === this.#own.length;
+  }
+
+  apply(changes: readonly ResourceChange[]): readonly Rejection[] {
+    const rejections: Rejection[] = [];
+    const rest: ResourceChange[] = [];
+    for (const change of changes) {
+      const own = this.#find(change.typeUrl, change.name);
+      if (own === undefined) {
+        rest.push(change);
+        continue;
+      }
+      this.#answered.add(own);
+      try {
+        this.#take(own, change);
+      } catch (thrown) {
+        rejections.push({ name: change.name, message: MeshError.from(thrown).message });
+      }
+    }
+    return [...rejections, ...this.#engine.apply(rest)];
+  }
+
+  wanted(rootListeners: Iterable<string>): ReadonlyMap<string, ReadonlySet<string>> {
+    const wanted = new Map(this.#engine.wanted(rootListeners));
+    for (const { typeUrl, name } of this.#own) {
+      wanted.set(typeUrl, new Set([...(wanted.get(typeUrl) ?? []), name]));
+    }
+    return wanted;
+  }
+
+  forget(typeUrl: string, names: Iterable<string>): void {
+    const rest: string[] = [];
+    for (const name of names) {
+      const own = this.#find(typeUrl, name);
+      if (own === undefined) rest.push(name);
+      else this.#drop(own);
+    }
+    this.#engine.forget(typeUrl, rest);
+  }
+
+  *resources(): Iterable<ResourceChange> {
+    yield* this.#engine.resources();
+    yield* this.#held.values();
+  }
+
+  #take(own: OwnResource, change: ResourceChange): void {
+    if (change.bytes === undefined) {
+      this.#drop(own);
+      return;
+    }
+    own.taker.replace(change.bytes);
+    this.#held.set(own, change);
+  }
+
+  #drop(own: OwnResource): void {
+    own.taker.clear();
+    this.#held.delete(own);
+  }
+
+  #find(typeUrl: string, name: string): OwnResource | undefined {
+    return this.#own.find((own) => own.name === name && own.typeUrl === typeUrl);
+  }
+}
