@@ -113,7 +113,7 @@ test("Interception carries bytes to an unknown destination, and half-closes as t
     socket.on("data", (chunk: Buffer) => chunks.push(chunk));
     socket.on("end", () => socket.end(Buffer.concat([Buffer.from("all: "), ...chunks])));
     socket.write("first ");
-  });
+  }, true);
   const { proxy, port } = await intercepting(to("127.0.0.1", echo.port));
   const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
   let received = "";
