@@ -55,7 +55,7 @@ export class Workload {
   static async start(options: WorkloadOptions, context: CliContext): Promise<Workload> {
     const logger = cliLogger(context, options.logLevel);
     const client = createClient({ server: options.server, fetch: nodeFetch });
-    const appPort = options.port === 0 ? await freePort() : options.port;
+    const appPort = options.port === 0 ? await freePort(context.random) : options.port;
     const instanceId = options.instanceId ?? defaultInstanceId(options, context);
     const directory =
       options.stateDir ?? stateDirectory(context.environment, "sidecars", options.namespace, instanceId);
