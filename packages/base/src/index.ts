@@ -5,5 +5,6 @@ export * from "./duration.js";
 export * from "./emitter.js";
 export * from "./errors.js";
 export * from "./logger.js";
+export * from "./prometheus-format.js";
 export * from "./spiffe-id.js";
 export * from "./version.js";

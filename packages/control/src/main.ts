@@ -1,7 +1,14 @@
 import { randomUUID } from "node:crypto";
 
 import { isServing, KINDS, type MeshInfo, type MeshStatus } from "@tulle/api";
-import { MeshError, systemClock, VERSION, type Clock, type Logger } from "@tulle/base";
+import {
+  MeshError,
+  PROMETHEUS_CONTENT_TYPE,
+  systemClock,
+  VERSION,
+  type Clock,
+  type Logger,
+} from "@tulle/base";
 import { createDnsAnswerer } from "@tulle/dns";
 import { createConsulApi, createDnsDirectory, createRegistry, type Registry } from "@tulle/registry";
 import { translate, type MeshSettings, type OutboundTrafficPolicy } from "@tulle/translate";
@@ -25,7 +32,7 @@ import { AdsServer } from "./push/index.js";
 import { createRegistryPersistence } from "./registry-persistence.js";
 import { createMemoryStores, openLmdbStores, type Stores } from "./stores/open.js";
 import { controlMetrics } from "./telemetry/control-metrics.js";
-import { METRICS_CONTENT_TYPE, metricsText } from "./telemetry/metrics-text.js";
+import { metricsText } from "./telemetry/metrics-text.js";
 import { changesHosts, createVirtualIps, meshHosts, namesHosts } from "./virtual-ips/index.js";
 
 export interface ControlPlaneOptions {
@@ -237,7 +244,7 @@ async function build(
         instances,
       }),
     );
-    return c.body(text, 200, { "content-type": METRICS_CONTENT_TYPE });
+    return c.body(text, 200, { "content-type": PROMETHEUS_CONTENT_TYPE });
   });
   app.all("/*", (c) => resourceApi.app.fetch(c.req.raw, c.env));
   const http = await startHttpServer({ address, port: options.httpPort ?? DEFAULTS.httpPort, app, logger });

@@ -9,7 +9,6 @@ import {
   escapeLogValue,
   type AccessLogEntry,
 } from "./telemetry/access-log-format.js";
-import { labelText } from "./telemetry/prometheus-text.js";
 
 const ID = "spiffe://cluster.local/ns/default/sa/a";
 const HOSTILE: AccessLogEntry = {
@@ -70,17 +69,6 @@ test("compileAccessLogFormat compiles any text and prints one line", () => {
       const format = parts.join("");
       const line = compileAccessLogFormat(format)(HOSTILE);
       expect(line.split("\n").length).toBeLessThanOrEqual(format.split("\n").length);
-    }),
-  );
-});
-
-test("labelText keeps every label on one line with its quotes closed", () => {
-  fc.assert(
-    fc.property(fc.array(text, { maxLength: 6 }), (values) => {
-      const written = labelText(values.flatMap((value, i) => [`l${i}`, value]));
-      expect(written).not.toContain("\n");
-      const unescaped = written.replaceAll(/\\[\\"n]/g, "");
-      expect(unescaped.split('"').length - 1).toBe(values.length * 2);
     }),
   );
 });

@@ -3,28 +3,9 @@ import { percent, statusCode } from "../schema/numbers.js";
 import { stringThat } from "../schema/strings.js";
 import { atLeastOne, exactlyOne, struct, type Rule } from "../schema/struct.js";
 import { z } from "zod";
+import { GRPC_STATUS_CODES } from "./grpc-status.js";
 
-const GRPC_STATUSES: ReadonlySet<string> = new Set([
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-]);
-
-const isGrpcStatus = (value: string) => GRPC_STATUSES.has(value) || /^(?:\d|1[0-6])$/.test(value);
+const isGrpcStatus = (value: string) => GRPC_STATUS_CODES.has(value) || /^(?:\d|1[0-6])$/.test(value);
 
 /** A field that Istio's API has and no proxy implements: refused, so that nobody relies on it. */
 function unsupported(field: string, instead: string): Rule {

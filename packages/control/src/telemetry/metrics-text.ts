@@ -1,3 +1,5 @@
+import { labelText, metricHead } from "@tulle/base";
+
 /** One sample: labels as `[name, value, …]`, written as they are given. */
 export interface MetricSample {
   readonly suffix?: "_bucket" | "_sum" | "_count";
@@ -12,25 +14,14 @@ export interface MetricFamily {
   readonly samples: readonly MetricSample[];
 }
 
-export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
-
-/**
- * Prometheus' text format 0.0.4. Label values are ours (types, versions), never a user's.
- * https://prometheus.io/docs/instrumenting/exposition_formats/
- */
+/** Families in Prometheus' text exposition format 0.0.4. */
 export function metricsText(families: readonly MetricFamily[]): string {
   return families
     .map(({ name, help, type, samples }) => {
       const lines = samples.map(
         ({ suffix = "", labels = [], value }) => `${name}${suffix}${labelText(labels)} ${value}`,
       );
-      return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("\n")}\n`;
+      return `${metricHead(name, help, type)}${lines.join("\n")}\n`;
     })
     .join("");
-}
-
-function labelText(labels: readonly string[]): string {
-  const pairs: string[] = [];
-  for (let i = 0; i + 1 < labels.length; i += 2) pairs.push(`${labels[i]}=${JSON.stringify(labels[i + 1])}`);
-  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
 }

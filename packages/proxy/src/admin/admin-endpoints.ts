@@ -1,10 +1,10 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import type { Clock, Logger, LogLevel } from "@tulle/base";
+import { PROMETHEUS_CONTENT_TYPE, type Clock, type Logger, type LogLevel } from "@tulle/base";
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
 
 import type { ListenAddress } from "../options.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
-import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "../telemetry/prometheus-text.js";
+import { prometheusText } from "../telemetry/prometheus-text.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
 import type { AdsStatus } from "../xds/ads-client.js";
 import { certs } from "./certs.js";

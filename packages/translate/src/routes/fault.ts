@@ -1,5 +1,5 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
-import type { HttpFaultInjection } from "@tulle/api";
+import { GRPC_STATUS_CODES, type HttpFaultInjection } from "@tulle/api";
 import { FaultDelaySchema } from "@tulle/xds/gen/envoy/extensions/filters/common/fault/v3/fault_pb.js";
 import {
   FaultAbortSchema,
@@ -11,29 +11,6 @@ import { fraction, packed } from "../messages.js";
 
 /** Name of the filter that route-level faults configure. */
 export const FAULT_FILTER = "envoy.filters.http.fault";
-
-/** gRPC's status codes by name: https://grpc.io/docs/guides/status-codes/ */
-const GRPC_STATUS: ReadonlyMap<string, number> = new Map(
-  [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-  ].map((name, code) => [name, code] as const),
-);
 
 /** Delays and aborts of a rule, as configuration of the fault filter on its routes. */
 export function faultConfig(fault: HttpFaultInjection): Any {
@@ -60,5 +37,5 @@ export function faultConfig(fault: HttpFaultInjection): Any {
 /** A status by name or number; what is neither is UNKNOWN. */
 function grpcCode(status: string): number {
   if (/^\d{1,2}$/.test(status)) return Number(status);
-  return GRPC_STATUS.get(status.toUpperCase().replace("CANCELED", "CANCELLED")) ?? 2;
+  return GRPC_STATUS_CODES.get(status.toUpperCase().replace("CANCELED", "CANCELLED")) ?? 2;
 }
