@@ -43,6 +43,9 @@ const BUILTINS = {
   testkit: "*",
 };
 
+/** Folders of pure packages that are edges: their own entry point, builtins that only they may import. */
+const EDGES = [{ package: "dns", folder: "server", builtins: ["dgram", "net"] }];
+
 /** Folder edges inside packages: files under `from` may not import files under `to`. */
 const FORBIDDEN_FOLDERS = [
   { package: "control", from: "stores", to: ["config", "push", "api-server", "ca", "grpc"] },
@@ -105,11 +108,16 @@ function importsOf(file) {
 function check(name, file, specifier, declared) {
   const where = relative(root, file);
   const folders = FORBIDDEN_FOLDERS.filter((rule) => rule.package === name);
+  const inPackage = relative(join(root, "packages", name, "src"), file);
+  const edge = EDGES.find((rule) => rule.package === name);
+  const onEdge = edge !== undefined && inPackage.startsWith(`${edge.folder}/`);
   if (specifier.startsWith(".")) {
-    const from = relative(join(root, "packages", name, "src"), file);
     const to = relative(join(root, "packages", name, "src"), join(file, "..", specifier));
+    if (edge !== undefined && !onEdge && to.startsWith(`${edge.folder}/`)) {
+      problems.push(`${where}: only other packages may import ${to}`);
+    }
     for (const rule of folders) {
-      if (from.startsWith(`${rule.from}/`) && rule.to.some((folder) => to.startsWith(`${folder}/`))) {
+      if (inPackage.startsWith(`${rule.from}/`) && rule.to.some((folder) => to.startsWith(`${folder}/`))) {
         problems.push(`${where}: ${rule.from}/ may not import ${to}`);
       }
     }
@@ -117,7 +125,8 @@ function check(name, file, specifier, declared) {
   }
   if (specifier.startsWith("node:")) {
     const builtin = specifier.slice(5);
-    if (BUILTINS[name] !== "*" && !BUILTINS[name].includes(builtin)) {
+    const allowed = onEdge ? edge.builtins : BUILTINS[name];
+    if (allowed !== "*" && !allowed.includes(builtin)) {
       problems.push(`${where}: ${name} may not import ${specifier}`);
     }
     return;
