@@ -9,6 +9,7 @@ import {
   writeRequestHead,
   writeResponseHead,
 } from "../../packages/http/dist/index.js";
+import { measure } from "./measure.mjs";
 
 /** @type {[any, any, string[]]} */
 const SMALL = [
@@ -65,7 +66,6 @@ const ANSWER = [
   ],
 ];
 
-const seconds = Number(process.argv[2] ?? 1);
 const sink = new GrowingBuffer({ maxBytes: 1 << 24 });
 let heads = 0;
 const handler = { onHead: () => heads++, onBody: () => {}, onEnd: () => {} };
@@ -111,21 +111,6 @@ function encoded(write) {
   const bytes = Buffer.from(sink.view());
   sink.reset();
   return bytes;
-}
-
-/** Median of five rounds, after a warm-up. */
-function measure(run) {
-  const rounds = Array.from({ length: 6 }, () => {
-    let count = 0;
-    const start = performance.now();
-    const deadline = start + (seconds * 1000) / 6;
-    do {
-      for (let i = 0; i < 1000; i++) run();
-      count += 1000;
-    } while (performance.now() < deadline);
-    return ((performance.now() - start) * 1e6) / count;
-  });
-  return rounds.slice(1).sort((a, b) => a - b)[2];
 }
 
 function report(name, bytes, fields, parse, encode) {

@@ -9,8 +9,7 @@ import {
   encodeHeaderCase,
   restoreHeaderCase,
 } from "../../packages/http/dist/index.js";
-
-const seconds = Number(process.argv[2] ?? 1);
+import { measure, seconds } from "./measure.mjs";
 
 /** @type {[string, string[]][]} */
 const REQUESTS = [
@@ -175,19 +174,4 @@ function report(name, headers) {
   console.log(
     `| ${name} | ${headers.length / 2} | ${bytes.toFixed(0)} | ${ns.join(" | ")} | ${((total * 1e6) / count).toFixed(0)} |`,
   );
-}
-
-/** Median of five rounds, after a warm-up. */
-function measure(run) {
-  const rounds = Array.from({ length: 6 }, () => {
-    let count = 0;
-    const start = performance.now();
-    const deadline = start + (seconds * 1000) / 6;
-    do {
-      for (let i = 0; i < 1000; i++) run();
-      count += 1000;
-    } while (performance.now() < deadline);
-    return ((performance.now() - start) * 1e6) / count;
-  });
-  return rounds.slice(1).sort((a, b) => a - b)[2];
 }

@@ -251,12 +251,40 @@ export function staticCluster(
   return resource(CLUSTER_TYPE, name, ClusterSchema, message);
 }
 
-/** The inbound listener: one mutual-TLS chain for `sni`, and a plaintext one when permissive. */
-export function inboundListener(options: {
-  sni: string;
-  cluster: string;
-  permissive?: boolean;
-}): ResourceChange {
+interface InboundOptions {
+  readonly sni: string;
+  readonly cluster: string;
+  readonly permissive?: boolean;
+}
+
+/** The inbound listener: `filters` behind a mutual-TLS chain for `sni`, and behind a plaintext one when permissive. */
+function inboundWith(
+  filters: ReturnType<typeof tcpFilter>[],
+  { sni, permissive }: InboundOptions,
+): ResourceChange {
+  const tls = pack(DownstreamTlsContextSchema, { requireClientCertificate: true, commonTlsContext: {} });
+  const chains: MessageInitShape<typeof ListenerSchema>["filterChains"] = [
+    {
+      name: "mtls",
+      filterChainMatch: { transportProtocol: "tls", serverNames: [sni] },
+      transportSocket: { name: "tls", configType: { case: "typedConfig", value: tls } },
+      filters,
+    },
+  ];
+  if (permissive === true) {
+    chains.push({ name: "plaintext", filterChainMatch: { transportProtocol: "raw_buffer" }, filters });
+  }
+  const name = "virtualInbound";
+  const message = create(ListenerSchema, {
+    name,
+    trafficDirection: TrafficDirection.INBOUND,
+    filterChains: chains,
+  });
+  return resource(LISTENER_TYPE, name, ListenerSchema, message);
+}
+
+/** The inbound listener that hands requests to `cluster`. */
+export function inboundListener(options: InboundOptions): ResourceChange {
   const manager = pack(HttpConnectionManagerSchema, {
     statPrefix: "inbound",
     routeSpecifier: {
@@ -270,25 +298,7 @@ export function inboundListener(options: {
     accessLog: [accessLog()],
   });
   const filters = [{ name: "http", configType: { case: "typedConfig" as const, value: manager } }];
-  const tls = pack(DownstreamTlsContextSchema, { requireClientCertificate: true, commonTlsContext: {} });
-  const chains: MessageInitShape<typeof ListenerSchema>["filterChains"] = [
-    {
-      name: "mtls",
-      filterChainMatch: { transportProtocol: "tls", serverNames: [options.sni] },
-      transportSocket: { name: "tls", configType: { case: "typedConfig", value: tls } },
-      filters,
-    },
-  ];
-  if (options.permissive === true) {
-    chains.push({ name: "plaintext", filterChainMatch: { transportProtocol: "raw_buffer" }, filters });
-  }
-  const name = "virtualInbound";
-  const message = create(ListenerSchema, {
-    name,
-    trafficDirection: TrafficDirection.INBOUND,
-    filterChains: chains,
-  });
-  return resource(LISTENER_TYPE, name, ListenerSchema, message);
+  return inboundWith(filters, options);
 }
 
 function tcpFilter(cluster: string, init: object = {}) {
@@ -315,31 +325,9 @@ export function tcpListener(
 }
 
 /** The inbound listener that hands bytes to `cluster`. */
-export function inboundTcpListener(options: {
-  sni: string;
-  cluster: string;
-  permissive?: boolean;
-}): ResourceChange {
+export function inboundTcpListener(options: InboundOptions): ResourceChange {
   const filters = [tcpFilter(options.cluster)];
-  const tls = pack(DownstreamTlsContextSchema, { requireClientCertificate: true, commonTlsContext: {} });
-  const chains: MessageInitShape<typeof ListenerSchema>["filterChains"] = [
-    {
-      name: "mtls",
-      filterChainMatch: { transportProtocol: "tls", serverNames: [options.sni] },
-      transportSocket: { name: "tls", configType: { case: "typedConfig", value: tls } },
-      filters,
-    },
-  ];
-  if (options.permissive === true) {
-    chains.push({ name: "plaintext", filterChainMatch: { transportProtocol: "raw_buffer" }, filters });
-  }
-  const name = "virtualInbound";
-  const message = create(ListenerSchema, {
-    name,
-    trafficDirection: TrafficDirection.INBOUND,
-    filterChains: chains,
-  });
-  return resource(LISTENER_TYPE, name, ListenerSchema, message);
+  return inboundWith(filters, options);
 }
 
 /** A listener, a route, a cluster and its endpoints: everything for `authority` to reach `ports`. */

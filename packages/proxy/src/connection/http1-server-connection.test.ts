@@ -3,24 +3,11 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { eventually, FakeClock } from "@tulle/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
-import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
+import { source } from "../../test/request-source.js";
+import type { DownstreamStream, RequestHandler } from "../stream/contract.js";
 import { FlushQueue } from "./flush-queue.js";
 import { HEADER_TIMEOUT_MS, Http1ServerConnection, IDLE_TIMEOUT_MS } from "./http1-server-connection.js";
 import { TimerWheel } from "./timer-wheel.js";
-
-const source: RequestSource = {
-  direction: "outbound",
-  fixedAuthority: "",
-  localAddress: "",
-  remoteAddress: "",
-  isOwnAddress: () => false,
-  peerSpiffeId: "",
-  forwardedClientCert: "",
-  serverName: "",
-  peerOf: () => undefined,
-  chain: () => undefined,
-  closing: false,
-};
 
 let clock: FakeClock;
 let server: Server;

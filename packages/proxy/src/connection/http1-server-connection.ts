@@ -3,7 +3,6 @@ import { TLSSocket } from "node:tls";
 
 import {
   createRequestParser,
-  writeLastChunk,
   writeResponseHead,
   type HeaderList,
   type Http1Error,
@@ -153,10 +152,7 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
   }
 
   writeEnd(trailers: HeaderList): void {
-    if (this.#chunked) {
-      writeLastChunk(this.#writer.sink, trailers);
-      this.#writer.commit();
-    }
+    if (this.#chunked) this.#writer.writeChunkedEnd(trailers);
     this.#responseDone = true;
     // An answer before the end of the request: what is still coming cannot be told from a next request.
     if (!this.#requestDone && !this.#executing) this.#linger();

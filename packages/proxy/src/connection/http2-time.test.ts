@@ -4,7 +4,8 @@ import { HTTP2_PREFACE } from "@tulle/http";
 import { eventually, FakeClock } from "@tulle/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
-import type { DownstreamStream, RequestSource, UpstreamStream, UpstreamWaiter } from "../stream/contract.js";
+import { source } from "../../test/request-source.js";
+import type { DownstreamStream, UpstreamStream, UpstreamWaiter } from "../stream/contract.js";
 import { Http2ClientConnection } from "../upstream/http2-client-connection.js";
 import { FlushQueue } from "./flush-queue.js";
 import { IDLE_TIMEOUT_MS } from "./http1-server-connection.js";
@@ -20,20 +21,6 @@ const Frame: Readonly<Record<"HEADERS" | "SETTINGS" | "PING" | "GOAWAY", number>
 
 const SETTINGS = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
 const SETTINGS_ACK = Buffer.from([0, 0, 0, 4, 1, 0, 0, 0, 0]);
-
-const source: RequestSource = {
-  direction: "outbound",
-  fixedAuthority: "",
-  localAddress: "",
-  remoteAddress: "",
-  isOwnAddress: () => false,
-  peerSpiffeId: "",
-  forwardedClientCert: "",
-  serverName: "",
-  peerOf: () => undefined,
-  chain: () => undefined,
-  closing: false,
-};
 
 let clock: FakeClock;
 let wheel: TimerWheel;

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-import { GrowingBuffer, writeChunkEnd, writeChunkStart } from "@tulle/http";
+import { GrowingBuffer, writeChunkEnd, writeChunkStart, writeLastChunk, type HeaderList } from "@tulle/http";
 
 import type { FlushQueue, Flushable } from "./flush-queue.js";
 
@@ -63,6 +63,12 @@ export class SocketWriter implements Flushable {
     else this.sink.writeBytes(chunk, start, end);
     if (chunked) writeChunkEnd(this.sink);
     return this.commit();
+  }
+
+  /** The end of a chunked body. */
+  writeChunkedEnd(trailers: HeaderList): void {
+    writeLastChunk(this.sink, trailers);
+    this.commit();
   }
 
   flush(): void {

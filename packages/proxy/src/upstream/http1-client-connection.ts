@@ -3,7 +3,6 @@ import type { Socket } from "node:net";
 import { systemErrorCode } from "@tulle/base";
 import {
   createResponseParser,
-  writeLastChunk,
   writeRequestHead,
   type HeaderList,
   type Http1Handler,
@@ -136,10 +135,7 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
   }
 
   writeEnd(trailers: HeaderList): void {
-    if (this.#chunked) {
-      writeLastChunk(this.#writer.sink, trailers);
-      this.#writer.commit();
-    }
+    if (this.#chunked) this.#writer.writeChunkedEnd(trailers);
     this.#requestDone = true;
   }
 

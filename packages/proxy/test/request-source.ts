@@ -1,0 +1,16 @@
+import type { RequestSource } from "../src/stream/contract.js";
+
+/** Where the requests of a connection come from that is tested alone. */
+export const source: RequestSource = {
+  direction: "outbound",
+  fixedAuthority: "",
+  localAddress: "",
+  remoteAddress: "",
+  isOwnAddress: () => false,
+  peerSpiffeId: "",
+  forwardedClientCert: "",
+  serverName: "",
+  peerOf: () => undefined,
+  chain: () => undefined,
+  closing: false,
+};
