@@ -22,6 +22,8 @@ test.each([
   "g::",
   "host",
   "1:2:3:4:5:6:7::8:9",
+  "0.0.0.0::",
+  "1:1.2.3.4::5",
 ])("parseIpAddress refuses %j", (text) => {
   expect(parseIpAddress(text)).toBeUndefined();
 });

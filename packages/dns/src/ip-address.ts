@@ -25,8 +25,8 @@ function parseIpv4(text: string): Buffer | undefined {
 function parseIpv6(text: string): Buffer | undefined {
   const halves = text.split("::");
   if (halves.length > 2) return undefined;
-  const head = groups(halves[0] ?? "");
-  const tail = halves.length === 2 ? groups(halves[1] ?? "") : [];
+  const head = groups(halves[0] ?? "", halves.length === 1);
+  const tail = halves.length === 2 ? groups(halves[1] ?? "", true) : [];
   if (head === undefined || tail === undefined) return undefined;
   const missing = 16 - head.length - tail.length;
   // "::" stands for at least one group of zeros.
@@ -34,14 +34,14 @@ function parseIpv6(text: string): Buffer | undefined {
   return Buffer.from([...head, ...Array.from({ length: missing }, () => 0), ...tail]);
 }
 
-/** Bytes of colon-separated groups; the last may be an IPv4 literal. Empty text has no groups. */
-function groups(text: string): number[] | undefined {
+/** Bytes of colon-separated groups; the last may be an IPv4 literal if it ends the address. Empty text has no groups. */
+function groups(text: string, endsAddress: boolean): number[] | undefined {
   if (text === "") return [];
   const bytes: number[] = [];
   const parts = text.split(":");
   for (const [at, part] of parts.entries()) {
     if (part.includes(".")) {
-      const v4 = at === parts.length - 1 ? parseIpv4(part) : undefined;
+      const v4 = endsAddress && at === parts.length - 1 ? parseIpv4(part) : undefined;
       if (v4 === undefined) return undefined;
       bytes.push(...v4);
     } else {
