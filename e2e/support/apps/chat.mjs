@@ -14,6 +14,25 @@ const method = (path, requestStream, responseStream) => ({
 
 const server = new grpc.Server({ "grpc.max_receive_message_length": -1 });
 let cancelled = 0;
+const countCancelled = () => {
+  cancelled++;
+};
+
+/** Gives a caller back the metadata that it sent for that; returns the trailers. */
+function echoMetadata(call) {
+  const trailers = new grpc.Metadata();
+  const initial = new grpc.Metadata();
+  for (const value of call.metadata.get("x-echo-initial")) initial.set("x-echo-initial", value);
+  for (const value of call.metadata.get("x-echo-trailing-bin")) trailers.set("x-echo-trailing-bin", value);
+  call.sendMetadata(initial);
+  return trailers;
+}
+
+/** `9|not now`, as the error that a call fails with. */
+function failure(text, metadata) {
+  const [code, details] = text.split("|");
+  return { code: Number(code), details, metadata };
+}
 
 server.addService(
   {
@@ -22,27 +41,19 @@ server.addService(
     sleep: method("Sleep", false, false),
     cancelled: method("Cancelled", false, false),
     collect: method("Collect", true, false),
-    count: method("Count", false, true),
+    send: method("Send", false, true),
     talk: method("Talk", true, true),
   },
   {
     echo(call, done) {
-      const trailers = new grpc.Metadata();
-      const initial = new grpc.Metadata();
-      for (const value of call.metadata.get("x-echo-initial")) initial.set("x-echo-initial", value);
-      for (const value of call.metadata.get("x-echo-trailing-bin"))
-        trailers.set("x-echo-trailing-bin", value);
-      call.sendMetadata(initial);
+      const trailers = echoMetadata(call);
       done(null, call.request.text, trailers);
     },
     fail(call, done) {
-      const [code, details] = call.request.text.split("|");
-      done({ code: Number(code), details });
+      done(failure(call.request.text));
     },
     sleep(call) {
-      call.on("cancelled", () => {
-        cancelled++;
-      });
+      call.on("cancelled", countCancelled);
     },
     cancelled(_call, done) {
       done(null, String(cancelled));
@@ -53,17 +64,22 @@ server.addService(
         bytes += text.length;
       });
       call.on("end", () => done(null, String(bytes)));
+      call.on("cancelled", countCancelled);
     },
-    count(call) {
-      for (let i = 1; i <= Number(call.request.text); i++) call.write(String(i));
+    /** A message of each size asked for. */
+    send(call) {
+      for (const size of call.request.text.split(",")) call.write("x".repeat(Number(size)));
       call.end();
     },
+    /** Answers each message; "fail 9|not now" ends the call so, "hush" is not answered. */
     talk(call) {
-      call.on("data", ({ text }) => call.write(`you said ${text}`));
-      call.on("end", () => call.end());
-      call.on("cancelled", () => {
-        cancelled++;
+      const trailers = echoMetadata(call);
+      call.on("data", ({ text }) => {
+        if (text.startsWith("fail ")) call.emit("error", failure(text.slice(5), trailers));
+        else if (text !== "hush") call.write(`you said ${text}`);
       });
+      call.on("end", () => call.end(trailers));
+      call.on("cancelled", countCancelled);
     },
   },
 );

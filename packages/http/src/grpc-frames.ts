@@ -39,6 +39,40 @@ export function encodeGrpcMessage(message: Uint8Array): Buffer {
   return framed;
 }
 
+/** Counts the messages in the bytes of a body by their prefixes, however they are split; keeps none of the bytes. */
+export class GrpcMessageCounter {
+  /** Messages begun: those whose whole prefix has come. */
+  messages = 0;
+  #prefixLength = 0;
+  /** Of the message under way: its size as far as the prefix has come, then the bytes still to come. */
+  #rest = 0;
+
+  /** Prepares for the next body. */
+  reset(): void {
+    this.messages = 0;
+    this.#prefixLength = 0;
+    this.#rest = 0;
+  }
+
+  /** Looks at `chunk[start, end)`. */
+  count(chunk: Buffer, start: number, end: number): void {
+    let at = start;
+    while (at < end) {
+      if (this.#prefixLength < PREFIX_BYTES) {
+        const byte = chunk[at++]!;
+        // The first byte is for flags.
+        if (this.#prefixLength++ > 0) this.#rest = this.#rest * 256 + byte;
+        if (this.#prefixLength < PREFIX_BYTES) continue;
+        this.messages++;
+      }
+      const length = Math.min(this.#rest, end - at);
+      at += length;
+      this.#rest -= length;
+      if (this.#rest === 0) this.#prefixLength = 0;
+    }
+  }
+}
+
 /**
  * Takes messages out of the bytes of a body, however they are split. Linear: each byte is copied once. One per direction
  * of a call.

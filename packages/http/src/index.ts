@@ -23,4 +23,9 @@ export { PREFACE as HTTP2_PREFACE } from "./http2/frame.js";
 export { DEFAULT_HTTP2_LIMITS } from "./http2/limits.js";
 export { createClientSession, createServerSession } from "./http2/session.js";
 export { HEADER_CASE_FIELD, encodeHeaderCase, restoreHeaderCase } from "./http2/header-case.js";
-export { type GrpcFrameError, GrpcFrameReader, encodeGrpcMessage } from "./grpc-frames.js";
+export {
+  type GrpcFrameError,
+  GrpcFrameReader,
+  GrpcMessageCounter,
+  encodeGrpcMessage,
+} from "./grpc-frames.js";

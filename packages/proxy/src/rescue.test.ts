@@ -22,6 +22,8 @@ test.each<[Failure, number, string, number]>([
   ["connect-timeout", 503, "UF", 14],
   ["upstream-reset", 503, "UC", 14],
   ["upstream-protocol-error", 502, "UPE", 14],
+  ["response-cut", 503, "UC", 14],
+  ["response-invalid", 502, "UPE", 14],
   ["request-timeout", 504, "UT", 4],
   ["per-try-timeout", 504, "UT", 4],
   ["idle-timeout", 504, "SI", 4],

@@ -14,6 +14,8 @@ export type Failure =
   | "connect-timeout"
   | "upstream-reset"
   | "upstream-protocol-error"
+  | "response-cut"
+  | "response-invalid"
   | "request-timeout"
   | "per-try-timeout"
   | "idle-timeout"
@@ -129,6 +131,21 @@ const ROWS: Readonly<Record<Failure, Row>> = {
     details: () => "upstream_reset_before_response_started{protocol_error}",
     body: (f) =>
       `${f.endpoint} of ${f.cluster} sent an invalid HTTP response${because(f)}; does another protocol live on that port?`,
+  },
+  // The last two come after the response's head: only gRPC callers can still be told.
+  "response-cut": {
+    status: 503,
+    flag: "UC",
+    details: () => "upstream_reset_after_response_started{connection_termination}",
+    body: (f) =>
+      `${f.endpoint} of ${f.cluster} broke off in the middle of its answer${because(f)}; see that instance's own log`,
+  },
+  "response-invalid": {
+    status: 502,
+    flag: "UPE",
+    details: () => "upstream_reset_after_response_started{protocol_error}",
+    body: (f) =>
+      `${f.endpoint} of ${f.cluster} sent an invalid end of its answer${because(f)}; see that instance's own log`,
   },
   "request-timeout": {
     status: 504,

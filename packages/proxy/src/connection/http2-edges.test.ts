@@ -11,7 +11,7 @@ import {
 } from "node:http2";
 import { connect, type AddressInfo } from "node:net";
 
-import { HTTP2_PREFACE } from "@tulle/http";
+import { encodeGrpcMessage, HTTP2_PREFACE } from "@tulle/http";
 import { createTestAuthority, eventually, type TestAuthority } from "@tulle/testkit";
 import { afterEach, beforeAll, expect, test } from "vitest";
 
@@ -277,6 +277,43 @@ test("grpc-timeout ends a call that its client does not end itself, and the appl
   expect(headers["grpc-status"]).toBe("4");
   await eventually(() => streams[0]?.destroyed);
   expect(te).toBe("trailers");
+});
+
+const firstMessage: OnStream = (stream) => {
+  stream.respond({ ":status": 200, "content-type": "application/grpc" });
+  stream.write(encodeGrpcMessage(Buffer.from("one")));
+};
+
+test("grpc-timeout ends a call that has begun to be answered with a status too", async () => {
+  const app = await http2App(firstMessage);
+  const proxy = await proxyTo([app.port]);
+  const session = dial(await proxy.listen("reviews:9080"));
+  const { headers, body, trailers } = await ask(session, { ...grpcCall, "grpc-timeout": "100m" }, "");
+  expect(headers["grpc-status"]).toBeUndefined();
+  expect(body).toContain("one");
+  expect(trailers["grpc-status"]).toBe("4");
+  expect(proxy.metricsText()).toMatch(
+    /istio_response_messages_total\{[^}]*grpc_response_status="4"[^}]*\} 1\n/,
+  );
+});
+
+test("an application that breaks off in mid-answer is a status for gRPC callers, and a reset for others", async () => {
+  const app = await http2App((stream, headers) => {
+    firstMessage(stream, headers);
+    stream.on("error", () => undefined);
+    setTimeout(() => stream.destroy(new Error("broken")), 50);
+  });
+  const { port, server, client } = await startPair(authority, { appPort: app.port, http2: true });
+  const session = dial(port);
+  const { body, trailers } = await ask(session, grpcCall, encodeGrpcMessage(Buffer.from("a")).toString());
+  expect(body).toContain("one");
+  expect(trailers["grpc-status"]).toBe("14");
+  expect(trailers["grpc-message"]).toContain("broke off in the middle of its answer (INTERNAL_ERROR)");
+  expect(server.log()[0]).toContain(" UC upstream_reset_after_response_started{connection_termination} ");
+  expect(client.metricsText()).toMatch(/istio_requests_total\{[^}]*grpc_response_status="14"/);
+  await expect(ask(session, { ":method": "POST", ":path": "/" }, "a")).rejects.toThrow(
+    "NGHTTP2_INTERNAL_ERROR",
+  );
 });
 
 test("a gRPC call that another sidecar could not deliver is tried elsewhere", async () => {

@@ -66,14 +66,12 @@ export function parseGrpcTimeout(value: string): number {
 
 /** The head of a response that is all trailers: how gRPC callers are told that there will be no answer. */
 export function trailersOnly(status: number, message: string): HeaderList {
-  return [
-    "content-type",
-    "application/grpc",
-    "grpc-status",
-    String(status),
-    "grpc-message",
-    encodeGrpcMessage(message),
-  ];
+  return ["content-type", "application/grpc", ...grpcStatusFields(status, message)];
+}
+
+/** What a gRPC call ends with. */
+export function grpcStatusFields(status: number, message: string): HeaderList {
+  return ["grpc-status", String(status), "grpc-message", encodeGrpcMessage(message)];
 }
 
 /** Percent-encodes what gRPC's `grpc-message` cannot have as it is: all but visible ASCII and the blank, and `%`. */

@@ -1,5 +1,5 @@
 import type { AttemptState, ClusterPart, EndpointPart, HttpChain, Plan, WorkloadLabels } from "@tulle/engine";
-import type { HeaderList, RequestHead } from "@tulle/http";
+import { GrpcMessageCounter, type HeaderList, type RequestHead } from "@tulle/http";
 
 import { NO_GRPC_STATUS } from "../filters/grpc.js";
 import type { AccessLogEntry } from "../telemetry/access-log-format.js";
@@ -35,6 +35,9 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   grpc = false;
   /** What it ended with; `NO_GRPC_STATUS` while that is not known, or never will be. */
   grpcStatus: number = NO_GRPC_STATUS;
+  /** Of gRPC calls only: made at the first. */
+  requestMessages: GrpcMessageCounter | undefined;
+  responseMessages: GrpcMessageCounter | undefined;
   requestId = "";
   routeName = "";
   upstreamHost = "";
@@ -90,6 +93,12 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   addFlag(flag: string): void {
     if (flag === "" || flag === "-") return;
     this.responseFlags = this.responseFlags === "" ? flag : `${this.responseFlags},${flag}`;
+  }
+
+  /** Called once the head says that the request is gRPC. */
+  protected clearMessages(): void {
+    (this.requestMessages ??= new GrpcMessageCounter()).reset();
+    (this.responseMessages ??= new GrpcMessageCounter()).reset();
   }
 
   /** `startTimeMs`: wall clock. */

@@ -20,6 +20,7 @@ import {
 
 import type { TimerWheel, WheelTimer } from "../connection/timer-wheel.js";
 import {
+  grpcStatusFields,
   grpcStatusOf,
   NO_GRPC_STATUS,
   parseGrpcTimeout,
@@ -123,6 +124,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     this.request.fill(head, this.source, authorities);
     this.#fields.scan(head.headers);
     this.grpc = this.#fields.grpc && this.#downstream.http2;
+    if (this.grpc) this.clearMessages();
     this.requestId = this.#fields.requestId === "" ? this.#context.newRequestId() : this.#fields.requestId;
     this.#view.entropy = hashRequestId(this.requestId);
     if (this.source.peerSpiffeId !== "" && this.#fields.peerMetadata !== "") {
@@ -135,6 +137,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
 
   onRequestBody(chunk: Buffer, start: number, end: number): void {
     this.bytesReceived += end - start;
+    if (this.grpc) this.requestMessages?.count(chunk, start, end);
     this.#touch();
     if (this.#state !== State.DONE) this.#tries.onRequestBody(chunk, start, end);
   }
@@ -287,6 +290,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
 
   onResponseBody(chunk: Buffer, start: number, end: number): boolean {
     this.bytesSent += end - start;
+    if (this.grpc) this.responseMessages?.count(chunk, start, end);
     this.#touch();
     return this.#downstream.writeBody(chunk, start, end);
   }
@@ -298,10 +302,10 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
   }
 
   onResponseCut(reason: ResetReason): void {
-    this.addFlag(reason === "closed" ? "UC" : "UPE");
-    const detail = reason === "closed" ? "connection_termination" : "protocol_error";
-    this.responseCodeDetails = `upstream_reset_after_response_started{${detail}}`;
-    this.#cut();
+    this.#fail(
+      reason === "closed" ? "response-cut" : "response-invalid",
+      this.upstreamTransportFailureReason,
+    );
   }
 
   onTriesFailed(failure: Failure, detail: string): void {
@@ -380,7 +384,8 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     this.addFlag(made.flag);
     this.responseCodeDetails = made.details;
     if (this.#responseStarted) {
-      this.#cut();
+      if (this.grpc) this.#endGrpc(made.grpcStatus, made.body.trimEnd());
+      else this.#cut();
       return;
     }
     const headers = this.grpc
@@ -433,6 +438,13 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     this.#downstream.writeHead(200, "OK", headers, false, -1);
     this.#finish();
     this.#downstream.writeEnd(NO_HEADERS);
+  }
+
+  /** Ends a gRPC call that has begun to be answered: what came still counts, and the status says that no more will. */
+  #endGrpc(grpcStatus: number, message: string): void {
+    this.grpcStatus = grpcStatus;
+    this.#finish();
+    this.#downstream.writeEnd(grpcStatusFields(grpcStatus, message));
   }
 
   /** The client must notice that its response is not complete. */

@@ -16,6 +16,9 @@ interface Series {
   readonly duration: Histogram;
   readonly requestBytes: Histogram;
   readonly responseBytes: Histogram;
+  /** Of gRPC calls only. */
+  readonly requestMessages: Counter | undefined;
+  readonly responseMessages: Counter | undefined;
 }
 
 /** Series by cluster, peer and result; the last level is keyed by status while there is no flag. */
@@ -34,6 +37,8 @@ export class IstioMetrics {
   readonly #duration: Family<Histogram>;
   readonly #requestBytes: Family<Histogram>;
   readonly #responseBytes: Family<Histogram>;
+  readonly #requestMessages: Family<Counter>;
+  readonly #responseMessages: Family<Counter>;
   readonly #series = new WeakMap<object, WeakMap<object, ByResult>>();
 
   constructor(registry: MetricsRegistry, own: OwnWorkload) {
@@ -54,6 +59,14 @@ export class IstioMetrics {
       "Size of response bodies in bytes.",
       BUCKETS,
     );
+    this.#requestMessages = registry.counter(
+      "istio_request_messages_total",
+      "Messages that clients sent in gRPC calls, counted when a call ends.",
+    );
+    this.#responseMessages = registry.counter(
+      "istio_response_messages_total",
+      "Messages that servers sent in gRPC calls, counted when a call ends.",
+    );
   }
 
   record(exchange: Exchange): void {
@@ -62,6 +75,8 @@ export class IstioMetrics {
     series.duration.observe(exchange.durationMs);
     series.requestBytes.observe(exchange.bytesReceived);
     series.responseBytes.observe(exchange.bytesSent);
+    series.requestMessages?.inc(exchange.requestMessages?.messages);
+    series.responseMessages?.inc(exchange.responseMessages?.messages);
   }
 
   #seriesOf(exchange: Exchange): Series {
@@ -92,6 +107,8 @@ export class IstioMetrics {
         duration: this.#duration.with(labels),
         requestBytes: this.#requestBytes.with(labels),
         responseBytes: this.#responseBytes.with(labels),
+        requestMessages: grpc ? this.#requestMessages.with(labels) : undefined,
+        responseMessages: grpc ? this.#responseMessages.with(labels) : undefined,
       };
       byResult.set(key, series);
     }
