@@ -51,6 +51,8 @@ export function compilePath(field: string, match: RouteMatch): CompiledPath {
 }
 
 function startsWith(prefix: string, ignoreCase: boolean): PathTest {
+  // The usual "all of it" is so for `OPTIONS *` too.
+  if (prefix === "/") return (path) => path !== "";
   if (!ignoreCase) return (path, end) => prefix.length <= end && path.startsWith(prefix);
   const lower = prefix.toLowerCase();
   return (path, end) => prefix.length <= end && path.slice(0, prefix.length).toLowerCase() === lower;

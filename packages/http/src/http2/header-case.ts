@@ -10,11 +10,13 @@ import { copyOf } from "../latin1.js";
 export const HEADER_CASE_FIELD = "x-tulle-header-case";
 
 /*
- * The value: `t` when a name not listed is spelt Like-This, `l` when like-this; then `,` and each other spelling.
+ * The value: `t` when a name not listed is spelt Like-This, `l` when like-this; then `,` and each other spelling. A name
+ * that one head spells in several ways is listed each time that it stands there.
  *
  *   t                       Host, User-Agent, X-Request-Id
  *   t,ETag,X-B3-TraceId     Host, ETag, X-B3-TraceId
  *   l,Host                  Host, user-agent, accept
+ *   t,ETag,X-A,x-a,X-A      Host, ETag, X-A, x-a, X-A
  */
 const TITLE = "t";
 const LOWER = "l";
@@ -64,6 +66,8 @@ interface Spelling {
   readonly isTitle: boolean;
   /** By lower-case name: what the value lists, and what was asked for since. */
   readonly names: Map<string, string>;
+  /** What is listed more than once, in order; undefined when nothing is. */
+  readonly repeated: ReadonlyMap<string, readonly string[]> | undefined;
 }
 
 const MAX_SPELLINGS = 64;
@@ -77,9 +81,27 @@ const spellings = new Map<string, Spelling>();
 export function restoreHeaderCase(headers: HeaderList, value: string): void {
   if (value === "" || value.length > MAX_VALUE_LENGTH) return;
   const spelling = spellings.get(value) ?? learnSpelling(value);
+  if (spelling.repeated !== undefined) {
+    restoreRepeated(headers, spelling, spelling.repeated);
+    return;
+  }
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
     headers[i] = spelling.names.get(name) ?? learnName(spelling, name);
+  }
+}
+
+function restoreRepeated(
+  headers: HeaderList,
+  spelling: Spelling,
+  repeated: ReadonlyMap<string, readonly string[]>,
+): void {
+  const counts = new Map<string, number>();
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    const count = counts.get(name) ?? 0;
+    counts.set(name, count + 1);
+    headers[i] = repeated.get(name)?.[count] ?? spelling.names.get(name) ?? learnName(spelling, name);
   }
 }
 
@@ -109,11 +131,27 @@ function encodeNames(names: readonly string[]): string {
   }
   const isTitle = titleCount >= lowerCount;
   const usual = isTitle ? Style.TITLE : Style.LOWER;
-  const others = new Set(names.filter((name) => styleOf(name) !== usual));
-  if (!isTitle && others.size === 0) return "";
+  const mixed = mixedNames(names);
+  const listed = names.filter(
+    (name, i) => mixed.has(lowerName(name)) || (styleOf(name) !== usual && names.indexOf(name) === i),
+  );
+  if (!isTitle && listed.length === 0) return "";
   if (names.length === 0) return "";
-  const value = [isTitle ? TITLE : LOWER, ...others].join(",");
+  const value = [isTitle ? TITLE : LOWER, ...listed].join(",");
   return value.length <= MAX_VALUE_LENGTH ? value : "";
+}
+
+/** In lower case: the names that are spelt in more than one way. */
+function mixedNames(names: readonly string[]): ReadonlySet<string> {
+  const first = new Map<string, string>();
+  const mixed = new Set<string>();
+  for (const name of names) {
+    const lower = lowerName(name);
+    const known = first.get(lower);
+    if (known === undefined) first.set(lower, name);
+    else if (known !== name) mixed.add(lower);
+  }
+  return mixed;
 }
 
 function styleOf(name: string): Style {
@@ -144,14 +182,22 @@ function titleOf(lower: string): string {
 function learnSpelling(value: string): Spelling {
   const [kind, ...listed] = value.split(",");
   const names = new Map<string, string>();
+  const repeated = new Map<string, string[]>();
   if (kind === TITLE || kind === LOWER) {
     for (const name of listed) {
-      // Listed twice in different spellings: the first one counts.
+      if (!isMadeOf(TOKEN, name)) continue;
       const lower = name.toLowerCase();
-      if (isMadeOf(TOKEN, name) && !names.has(lower)) names.set(lower, copyOf(name));
+      const first = names.get(lower);
+      if (first === undefined) {
+        names.set(lower, copyOf(name));
+        continue;
+      }
+      const spelt = repeated.get(lower);
+      if (spelt === undefined) repeated.set(lower, [first, copyOf(name)]);
+      else spelt.push(copyOf(name));
     }
   }
-  const spelling = { isTitle: kind === TITLE, names };
+  const spelling = { isTitle: kind === TITLE, names, repeated: repeated.size === 0 ? undefined : repeated };
   if (spellings.size >= MAX_SPELLINGS) spellings.clear();
   spellings.set(copyOf(value), spelling);
   return spelling;

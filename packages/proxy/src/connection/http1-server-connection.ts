@@ -1,3 +1,4 @@
+import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
@@ -284,7 +285,7 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
     const bytes = Buffer.from(body, "latin1");
     this.writeHead(
       status,
-      "",
+      STATUS_CODES[status] ?? "",
       ["content-length", String(bytes.length), "content-type", "text/plain"],
       true,
       bytes.length,

@@ -95,6 +95,7 @@ export class Http2ServerStream implements DownstreamStream {
   writeInterim(status: number, _reason: string, headers: HeaderList): void {
     // 101 means nothing here (RFC 9113 section 8.6).
     if (status === 101) return;
+    if (this.#fromSidecar) addHeaderCase(headers);
     this.#transport.session.submitHeaders(this.#streamId, status, headers, false);
     this.#transport.commit();
   }
