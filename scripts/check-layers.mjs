@@ -17,7 +17,7 @@ const ALLOWED = {
   translate: ["base", "api", "xds"],
   engine: ["base", "xds", "http"],
   registry: ["base", "api", "dns"],
-  agent: ["base", "xds"],
+  agent: ["base", "xds", "http"],
   proxy: ["base", "xds", "http", "dns", "engine", "agent"],
   control: ["base", "api", "dns", "xds", "translate", "engine", "registry"],
   client: ["base", "api"],
@@ -44,7 +44,10 @@ const BUILTINS = {
 };
 
 /** Folders of pure packages that are edges: their own entry point, builtins that only they may import. */
-const EDGES = [{ package: "dns", folder: "server", builtins: ["dgram", "net"] }];
+const EDGES = [
+  { package: "dns", folder: "server", builtins: ["dgram", "net"] },
+  { package: "http", folder: "socket", builtins: ["net", "tls"] },
+];
 
 /** Folder edges inside packages: files under `from` may not import files under `to`. */
 const FORBIDDEN_FOLDERS = [

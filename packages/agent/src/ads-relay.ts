@@ -1,5 +1,6 @@
-import { status, type ClientDuplexStream, type ServerDuplexStream, type ServiceError } from "@grpc/grpc-js";
-import type { Logger } from "@tulle/base";
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import type { Clock, Logger } from "@tulle/base";
+import { GrpcStatus } from "@tulle/http";
 import { rawGrpcServiceDefinition } from "@tulle/xds";
 import { AggregatedDiscoveryService } from "@tulle/xds/gen/envoy/service/discovery/v3/ads_pb.js";
 
@@ -9,7 +10,6 @@ import { withWorkloadNode, type WorkloadNode } from "./node-identity.js";
 
 /** A stream from a client of the relay; messages stay encoded. */
 export type RawServerStream = ServerDuplexStream<Uint8Array, Uint8Array>;
-type RawClientStream = ClientDuplexStream<Uint8Array, Uint8Array>;
 
 /** `AggregatedDiscoveryService` with messages that stay encoded. */
 export const rawAds = rawGrpcServiceDefinition(AggregatedDiscoveryService);
@@ -24,6 +24,7 @@ export interface AdsRelayOptions {
   readonly trustDomain: string;
   /** Told to the control plane in the first message of every stream. */
   readonly node: WorkloadNode;
+  readonly clock: Clock;
   readonly logger: Logger;
   /** Streams of configuration at once; default 64. More are refused with RESOURCE_EXHAUSTED. */
   readonly maxStreams?: number;
@@ -42,75 +43,61 @@ export class AdsRelay {
   carry(below: RawServerStream, kind: "sotw" | "delta"): void {
     // An answer by status is an 'error' event on the call, which ends up here, too.
     below.on("error", () => undefined);
-    const { identity, controlPlane, trustDomain, logger, maxStreams = 64 } = this.#options;
+    const { identity, controlPlane, trustDomain, node, clock, logger, maxStreams = 64 } = this.#options;
     if (this.#streams >= maxStreams) {
-      refuse(below, status.RESOURCE_EXHAUSTED, `the agent carries ${maxStreams} streams already; close some`);
+      refuse(
+        below,
+        GrpcStatus.RESOURCE_EXHAUSTED,
+        `the agent carries ${maxStreams} streams already; close some`,
+      );
       return;
     }
     const svid = currentOf(identity);
     if (svid === undefined) {
-      refuse(below, status.UNAVAILABLE, "the workload has no certificate yet; try again");
+      refuse(below, GrpcStatus.UNAVAILABLE, "the workload has no certificate yet; try again");
       return;
     }
     this.#streams++;
     const target = { address: controlPlane.address, rootCertificatePem: svid.trustBundlePem, trustDomain };
-    const client = connectControlPlane(target, svid);
+    const client = connectControlPlane(target, svid, clock);
     const method = kind === "sotw" ? rawAds.streamAggregatedResources : rawAds.deltaAggregatedResources;
-    const above = client.makeBidiStreamRequest(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
-    );
-    let over = false;
     const finish = (): void => {
-      if (over) return;
-      over = true;
       this.#streams--;
-      client.close();
+      client[Symbol.dispose]();
     };
-    this.#forwardDown(above, below);
-    this.#forwardUp(below, above, kind);
-    above.on("error", (error: ServiceError) => {
-      logger.debug("a relayed stream ended", { code: error.code, details: error.details });
-      finish();
-      refuse(below, error.code, error.details);
-    });
-    above.on("end", () => {
-      if (over) return;
-      finish();
-      below.end();
-    });
-    below.on("cancelled", () => {
-      above.cancel();
-      finish();
-    });
-  }
-
-  #forwardDown(above: RawClientStream, below: RawServerStream): void {
-    above.on("data", (bytes: Uint8Array) => {
-      if (!below.write(bytes)) above.pause();
+    const above = client.call(method, {
+      onMessage: (bytes) => {
+        if (!below.write(bytes)) above.pause();
+      },
+      onWritable: () => below.resume(),
+      onEnd: (code, details) => {
+        finish();
+        if (code === GrpcStatus.OK) below.end();
+        else {
+          logger.debug("a relayed stream ended", { code, details });
+          refuse(below, code, details);
+        }
+      },
     });
     below.on("drain", () => above.resume());
-  }
-
-  #forwardUp(below: RawServerStream, above: RawClientStream, kind: "sotw" | "delta"): void {
+    below.on("cancelled", () => client[Symbol.dispose]());
+    below.on("end", () => above.end());
     let first = true;
     below.on("data", (received: Uint8Array) => {
       let bytes = received;
       if (first) {
         first = false;
         try {
-          bytes = withWorkloadNode(received, kind, this.#options.node);
+          bytes = withWorkloadNode(received, kind, node);
         } catch {
-          refuse(below, status.INVALID_ARGUMENT, "the first message is not a discovery request");
           above.cancel();
+          finish();
+          refuse(below, GrpcStatus.INVALID_ARGUMENT, "the first message is not a discovery request");
           return;
         }
       }
       if (!above.write(bytes)) below.pause();
     });
-    above.on("drain", () => below.resume());
-    below.on("end", () => above.end());
   }
 }
 
@@ -123,6 +110,6 @@ export function currentOf(identity: WorkloadIdentity): Svid | undefined {
   }
 }
 
-function refuse(call: RawServerStream, code: status, details: string): void {
+function refuse(call: RawServerStream, code: number, details: string): void {
   call.emit("error", { code, details });
 }

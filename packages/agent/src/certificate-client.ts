@@ -1,11 +1,9 @@
 import { create } from "@bufbuild/protobuf";
-import { Metadata } from "@grpc/grpc-js";
-import { MeshError, type Clock, formatSpiffeId, type SpiffeIdParts } from "@tulle/base";
+import { formatSpiffeId, type Clock, type SpiffeIdParts } from "@tulle/base";
 import { grpcServiceDefinition } from "@tulle/xds";
 import {
   IstioCertificateRequestSchema,
   IstioCertificateService,
-  type IstioCertificateResponse,
 } from "@tulle/xds/gen/istio/v1/auth/ca_pb.js";
 
 import type { Svid } from "./contract.js";
@@ -32,41 +30,26 @@ const method = grpcServiceDefinition(IstioCertificateService).createCertificate;
  * answered, `unavailable` or `timeout` when it cannot be reached, AGENT_BAD_SVID when the answer is unusable.
  */
 export async function requestSvid(request: CertificateRequest): Promise<Svid> {
-  const { controlPlane, id, proof } = request;
+  const { controlPlane, id, proof, timeoutMs, clock } = request;
   const { csrPem, privateKeyPem } = createSigningRequest(formatSpiffeId(id));
-  const metadata = new Metadata();
-  if ("joinToken" in proof) metadata.set("authorization", `Bearer ${proof.joinToken}`);
-  const client = connectControlPlane(controlPlane, "svid" in proof ? proof.svid : undefined);
+  const client = connectControlPlane(controlPlane, "svid" in proof ? proof.svid : undefined, clock);
   try {
-    const response = await new Promise<IstioCertificateResponse | undefined>((resolve, reject) => {
-      const call = client.makeUnaryRequest(
-        method.path,
-        method.requestSerialize,
-        method.responseDeserialize,
+    const response = await client
+      .unary(
+        method,
         create(IstioCertificateRequestSchema, {
           csr: csrPem,
           metadata: { Namespace: id.namespace, ServiceAccount: id.serviceAccount },
         }),
-        metadata,
-        (error, value) => {
-          deadline[Symbol.dispose]();
-          if (error === null) resolve(value);
-          else reject(controlPlaneError(controlPlane, error));
+        {
+          metadata: "joinToken" in proof ? ["authorization", `Bearer ${proof.joinToken}`] : [],
+          timeoutMs,
         },
-      );
-      const deadline = request.clock.setTimeout(() => {
-        reject(
-          new MeshError(
-            "timeout",
-            "AGENT_CONTROL_PLANE",
-            `the control plane at ${controlPlane.address} did not answer within ${Math.round(request.timeoutMs)} ms`,
-            { source: "control" },
-          ),
-        );
-        call.cancel();
-      }, request.timeoutMs);
-    });
-    const chain = response?.certChain ?? [];
+      )
+      .catch((thrown: unknown) => {
+        throw controlPlaneError(controlPlane, thrown);
+      });
+    const chain = response.certChain;
     // The last one is the root. The one that the control plane was verified against stays trusted beside it.
     const [root] = chain.slice(-1);
     return parseSvid({
@@ -75,6 +58,6 @@ export async function requestSvid(request: CertificateRequest): Promise<Svid> {
       trustBundlePem: joinPem([root ?? "", controlPlane.rootCertificatePem]),
     });
   } finally {
-    client.close();
+    client[Symbol.dispose]();
   }
 }

@@ -1,7 +1,8 @@
-import type { PeerCertificate } from "node:tls";
+import { connect } from "node:tls";
 
-import { Client, credentials, status, type ChannelOptions, type ServiceError } from "@grpc/grpc-js";
-import { MeshError, type ErrorKind, controlPlaneSpiffeId } from "@tulle/base";
+import { controlPlaneSpiffeId, MeshError, type Clock } from "@tulle/base";
+import { parseAuthority } from "@tulle/http";
+import { GrpcClient } from "@tulle/http/socket";
 
 import type { Svid } from "./contract.js";
 import { readLeaf } from "./leaf.js";
@@ -18,60 +19,60 @@ export interface ControlPlaneAddress {
 /** Largest message in either direction, bytes; the control plane has the same limit. */
 export const MAX_GRPC_MESSAGE_BYTES = 16 * 1024 * 1024;
 
-const CHANNEL_OPTIONS: ChannelOptions = {
-  "grpc.max_receive_message_length": MAX_GRPC_MESSAGE_BYTES,
-  "grpc.max_send_message_length": MAX_GRPC_MESSAGE_BYTES,
-  "grpc.keepalive_time_ms": 30_000,
-  "grpc.keepalive_timeout_ms": 10_000,
-  // The mesh itself is not reached through an HTTP proxy that the environment names for the application.
-  "grpc.enable_http_proxy": 0,
-  "grpc.service_config_disable_resolution": 1,
-  // Each client has connections of its own: a shared one could carry another identity's certificate.
-  "grpc.use_local_subchannel_pool": 1,
-  // Sent as the server's name; without it grpc-js would send an IP address, which TLS forbids.
-  "grpc.ssl_target_name_override": "istiod.istio-system.svc",
-};
+/** The server's name in TLS and `:authority`: where it is reached says nothing about who it is. */
+const SERVER_NAME = "istiod.istio-system.svc";
 
 /**
  * A gRPC client of the control plane over TLS, with the workload's certificate when it has one. The control plane is
  * known by its SPIFFE id, not by the name or address it is reached at: a workload's certificate of the same root does
- * not pass for it. Close it after use.
+ * not pass for it. Each has a connection of its own: a shared one could carry another identity's certificate. Dispose
+ * it after use. Throws `invalid` AGENT_CONTROL_PLANE_ADDRESS.
  */
-export function connectControlPlane(target: ControlPlaneAddress, svid: Svid | undefined): Client {
+export function connectControlPlane(
+  target: ControlPlaneAddress,
+  svid: Svid | undefined,
+  clock: Clock,
+): GrpcClient {
   const expected = controlPlaneSpiffeId(target.trustDomain);
-  const channelCredentials = credentials.createSsl(
-    Buffer.from(target.rootCertificatePem),
-    svid === undefined ? null : Buffer.from(svid.privateKeyPem),
-    svid === undefined ? null : Buffer.from(svid.certificateChainPem),
-    {
-      checkServerIdentity: (_host: string, certificate: PeerCertificate): Error | undefined => {
-        const leaf = readLeaf(certificate.raw);
-        if (leaf?.spiffeId === expected) return undefined;
-        return new Error(`the server is ${leaf?.spiffeId ?? "no workload of a mesh"}, not ${expected}`);
-      },
+  const socket = connect({
+    ...hostAndPort(target.address),
+    ca: target.rootCertificatePem,
+    ...(svid === undefined ? {} : { cert: svid.certificateChainPem, key: svid.privateKeyPem }),
+    servername: SERVER_NAME,
+    ALPNProtocols: ["h2"],
+    checkServerIdentity: (_host, certificate): Error | undefined => {
+      const leaf = readLeaf(certificate.raw);
+      if (leaf?.spiffeId === expected) return undefined;
+      return new Error(`the server is ${leaf?.spiffeId ?? "no workload of a mesh"}, not ${expected}`);
     },
-  );
-  return new Client(target.address, channelCredentials, CHANNEL_OPTIONS);
+  });
+  return new GrpcClient({
+    socket,
+    scheme: "https",
+    authority: SERVER_NAME,
+    clock,
+    maxMessageBytes: MAX_GRPC_MESSAGE_BYTES,
+  });
 }
 
-const KINDS: Partial<Record<status, ErrorKind>> = {
-  [status.CANCELLED]: "canceled",
-  [status.INVALID_ARGUMENT]: "invalid",
-  [status.DEADLINE_EXCEEDED]: "timeout",
-  [status.NOT_FOUND]: "not-found",
-  [status.PERMISSION_DENIED]: "denied",
-  [status.RESOURCE_EXHAUSTED]: "exhausted",
-  [status.UNIMPLEMENTED]: "unimplemented",
-  [status.UNAVAILABLE]: "unavailable",
-  [status.UNAUTHENTICATED]: "unauthenticated",
-};
+function hostAndPort(address: string): { readonly host: string; readonly port: number } {
+  const { host = "", port } = parseAuthority(address) ?? {};
+  if (port === undefined) {
+    throw new MeshError(
+      "invalid",
+      "AGENT_CONTROL_PLANE_ADDRESS",
+      `${address} is no address of a control plane; give host:port of its TLS port`,
+    );
+  }
+  return { host: host.replace(/^\[|\]$/g, ""), port };
+}
 
 /** The control plane's refusal, or the failure to reach it, as a MeshError AGENT_CONTROL_PLANE. */
-export function controlPlaneError(target: ControlPlaneAddress, error: ServiceError): MeshError {
-  const kind = KINDS[error.code] ?? "internal";
+export function controlPlaneError(target: ControlPlaneAddress, thrown: unknown): MeshError {
+  const error = MeshError.from(thrown);
   const text =
-    kind === "unavailable" || kind === "timeout"
-      ? `cannot reach the control plane at ${target.address}: ${error.details}`
-      : `the control plane at ${target.address} refused: ${error.details}`;
-  return new MeshError(kind, "AGENT_CONTROL_PLANE", text, { source: "control", cause: error });
+    error.kind === "unavailable" || error.kind === "timeout"
+      ? `cannot reach the control plane at ${target.address}: ${error.message}`
+      : `the control plane at ${target.address} refused: ${error.message}`;
+  return new MeshError(error.kind, "AGENT_CONTROL_PLANE", text, { source: "control", cause: error });
 }

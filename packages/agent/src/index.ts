@@ -6,6 +6,5 @@ export * from "./grpc-bootstrap.js";
 export * from "./identity.js";
 export * from "./leaf.js";
 export type { WorkloadNode } from "./node-identity.js";
-export * from "./relay.js";
 export * from "./svid.js";
 export * from "./tls.js";

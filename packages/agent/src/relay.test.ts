@@ -267,6 +267,7 @@ function start(path = socketPath): Promise<Relay> {
       id: "sidecar~127.0.0.1~r.default~default.svc.cluster.local",
       metadata: { NAMESPACE: "default", SERVICE_ACCOUNT: "reviews" },
     },
+    clock: systemClock,
     logger: silentLogger,
     maxStreams: 4,
   });

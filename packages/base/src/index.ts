@@ -7,4 +7,5 @@ export * from "./errors.js";
 export * from "./logger.js";
 export * from "./prometheus-format.js";
 export * from "./spiffe-id.js";
+export * from "./timer-wheel.js";
 export * from "./version.js";

@@ -21,6 +21,8 @@ export type * from "./http2/contract.js";
 export { Http2ErrorCode, http2ErrorName } from "./http2/error-codes.js";
 export { PREFACE as HTTP2_PREFACE } from "./http2/frame.js";
 export { DEFAULT_HTTP2_LIMITS } from "./http2/limits.js";
+export { IncomingCredit } from "./http2/incoming-credit.js";
+export { OutgoingBody } from "./http2/outgoing-body.js";
 export { createClientSession, createServerSession } from "./http2/session.js";
 export { HEADER_CASE_FIELD, encodeHeaderCase, restoreHeaderCase } from "./http2/header-case.js";
 export {
@@ -29,3 +31,4 @@ export {
   GrpcMessageCounter,
   encodeGrpcMessage,
 } from "./grpc-frames.js";
+export * from "./grpc.js";

@@ -1,6 +1,4 @@
-import type { HeaderList } from "@tulle/http";
-
-import { GrpcStatus, grpcStatusOf } from "./filters/grpc.js";
+import { type HeaderList, GrpcStatus, grpcStatusOf } from "@tulle/http";
 
 /** Every way in which the proxy itself ends an exchange. */
 export type Failure =

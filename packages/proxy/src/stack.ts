@@ -1,9 +1,8 @@
-import { DisposableStack, Emitter, type Clock, type Disposable, type Logger } from "@tulle/base";
+import { DisposableStack, Emitter, type Clock, type Disposable, type Logger, TimerWheel } from "@tulle/base";
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
+import { FlushQueue } from "@tulle/http/socket";
 
-import { FlushQueue } from "./connection/flush-queue.js";
 import type { ServerConnectionContext } from "./connection/http1-server-connection.js";
-import { TimerWheel } from "./connection/timer-wheel.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
 import type { WorkloadTls } from "./tls/workload-tls.js";

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 
-import { createWorkloadIdentity, keepCertificateFiles, startRelay, writeGrpcBootstrap } from "@tulle/agent";
+import { createWorkloadIdentity, keepCertificateFiles, writeGrpcBootstrap } from "@tulle/agent";
+import { startRelay } from "@tulle/agent/relay";
 import { DisposableStack } from "@tulle/base";
 
 import type { Companion, CompanionOptions } from "./companion.js";
@@ -43,6 +44,7 @@ export async function startProxylessCompanion(options: CompanionOptions): Promis
       controlPlane: { address: controlPlane.xds },
       trustDomain: controlPlane.trustDomain,
       node,
+      clock,
       logger,
     });
     const path = join(directory, "grpc-bootstrap.json");

@@ -10,7 +10,7 @@ import { freePort } from "./free-port.js";
 import { joinMesh } from "./join-mesh.js";
 import { nodeFetch } from "./node-fetch.js";
 import { deregister, keepRegistered, registrationOf } from "./registration.js";
-import { letYoungGenerationGrow } from "./young-generation.js";
+import { allowFullSpeed } from "./v8-flags.js";
 import type { WorkloadOptions } from "./workload-options.js";
 
 /**
@@ -77,7 +77,7 @@ export class Workload {
       random,
       logger,
     });
-    letYoungGenerationGrow();
+    allowFullSpeed();
     return new Workload(options, context, client, companion, instanceId, appPort, logger);
   }
 

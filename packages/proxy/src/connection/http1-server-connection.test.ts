@@ -1,13 +1,13 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 
+import { TimerWheel } from "@tulle/base";
+import { FlushQueue } from "@tulle/http/socket";
 import { eventually, FakeClock } from "@tulle/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { source } from "../../test/request-source.js";
 import type { DownstreamStream, RequestHandler } from "../stream/contract.js";
-import { FlushQueue } from "./flush-queue.js";
 import { HEADER_TIMEOUT_MS, Http1ServerConnection, IDLE_TIMEOUT_MS } from "./http1-server-connection.js";
-import { TimerWheel } from "./timer-wheel.js";
 
 let clock: FakeClock;
 let server: Server;

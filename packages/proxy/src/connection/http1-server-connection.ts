@@ -2,6 +2,7 @@ import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
+import type { TimerWheel, WheelTimer } from "@tulle/base";
 import {
   createRequestParser,
   writeResponseHead,
@@ -12,12 +13,10 @@ import {
   type Http2Refusal,
   type RequestHead,
 } from "@tulle/http";
+import { type FlushQueue, SocketWriter } from "@tulle/http/socket";
 
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
-import type { FlushQueue } from "./flush-queue.js";
 import type { ServerConnection } from "./server-connection.js";
-import { SocketWriter } from "./socket-writer.js";
-import type { TimerWheel, WheelTimer } from "./timer-wheel.js";
 
 /** A request head must be complete so long after its first byte. */
 export const HEADER_TIMEOUT_MS = 10_000;

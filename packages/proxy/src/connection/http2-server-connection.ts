@@ -1,14 +1,14 @@
 import type { Socket } from "node:net";
 
+import type { WheelTimer } from "@tulle/base";
 import { Http2ErrorCode, type HeaderList, type Http2Head, type Http2Refusal } from "@tulle/http";
+import { Http2Transport, type Http2TransportOwner } from "@tulle/http/socket";
 
 import type { RequestSource } from "../stream/contract.js";
 import { IDLE_TIMEOUT_MS, type ServerConnectionContext } from "./http1-server-connection.js";
 import { TRUSTED_CLIENT, UNKNOWN_CLIENT } from "./http2-options.js";
 import { Http2ServerStream, type Http2ServerStreamOwner } from "./http2-server-stream.js";
-import { Http2Transport, type Http2TransportOwner } from "./http2-transport.js";
 import type { ServerConnection } from "./server-connection.js";
-import type { WheelTimer } from "./timer-wheel.js";
 
 /** Streams kept for reuse with their exchanges. */
 const MAX_SPARE_STREAMS = 256;

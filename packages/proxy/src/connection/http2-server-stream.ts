@@ -1,11 +1,16 @@
-import { Http2ErrorCode, type HeaderList, type Http2Head, type RequestHead } from "@tulle/http";
+import {
+  Http2ErrorCode,
+  type HeaderList,
+  type Http2Head,
+  type RequestHead,
+  IncomingCredit,
+  OutgoingBody,
+} from "@tulle/http";
+import type { Http2Transport } from "@tulle/http/socket";
 
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
 import { addHeaderCase, takeHeaderCase, withHeaderCase } from "./carried-case.js";
 import type { ServerConnectionContext } from "./http1-server-connection.js";
-import type { Http2Transport } from "./http2-transport.js";
-import { IncomingCredit } from "./incoming-credit.js";
-import { OutgoingBody } from "./outgoing-body.js";
 
 const NO_TRAILERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
 

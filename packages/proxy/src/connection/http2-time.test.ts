@@ -1,16 +1,16 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 
+import { TimerWheel } from "@tulle/base";
 import { HTTP2_PREFACE } from "@tulle/http";
+import { FlushQueue } from "@tulle/http/socket";
 import { eventually, FakeClock } from "@tulle/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { source } from "../../test/request-source.js";
 import type { DownstreamStream, UpstreamStream, UpstreamWaiter } from "../stream/contract.js";
 import { Http2ClientConnection } from "../upstream/http2-client-connection.js";
-import { FlushQueue } from "./flush-queue.js";
 import { IDLE_TIMEOUT_MS } from "./http1-server-connection.js";
 import { Http2ServerConnection } from "./http2-server-connection.js";
-import { TimerWheel } from "./timer-wheel.js";
 
 const Frame: Readonly<Record<"HEADERS" | "SETTINGS" | "PING" | "GOAWAY", number>> = {
   HEADERS: 1,

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 
+import type { WheelTimer } from "@tulle/base";
 import { HTTP2_PREFACE } from "@tulle/http";
 
 import type { RequestSource } from "../stream/contract.js";
@@ -10,7 +11,6 @@ import {
 } from "./http1-server-connection.js";
 import { Http2ServerConnection } from "./http2-server-connection.js";
 import type { ServerConnection } from "./server-connection.js";
-import type { WheelTimer } from "./timer-wheel.js";
 
 /** No HTTP/1.1 request begins like this: the method is reserved (RFC 9113 section 11.6). */
 const DECISIVE_BYTES = 3;

@@ -1,8 +1,7 @@
 import type { HeaderMutation } from "@tulle/engine";
-import { connectionOptions, lowerName, type HeaderList } from "@tulle/http";
+import { connectionOptions, isGrpcContentType, lowerName, takesTrailers, type HeaderList } from "@tulle/http";
 
 import { Disposition, dispositionOf } from "./header-disposition.js";
-import { isGrpcContentType, takesTrailers } from "./grpc.js";
 import { applyHeaderMutations } from "./header-mutations.js";
 import { PEER_METADATA_HEADER } from "./peer-metadata.js";
 

@@ -243,7 +243,11 @@ export class RunningSidecar implements Sidecar {
         connect: () => {
           const { svid } = this.#tls;
           const rootCertificatePem = svid?.trustBundlePem ?? controlPlane.rootCertificatePem;
-          return connectControlPlane({ address: controlPlane.xds, rootCertificatePem, trustDomain }, svid);
+          return connectControlPlane(
+            { address: controlPlane.xds, rootCertificatePem, trustDomain },
+            svid,
+            clock,
+          );
         },
         node: {
           id: nodeId(this.#options),

@@ -1,8 +1,9 @@
 import type { Socket } from "node:net";
 
+import type { WheelTimer } from "@tulle/base";
+
 import type { ConnectionSet } from "../connection/connection-set.js";
 import type { ServerConnection } from "../connection/server-connection.js";
-import type { WheelTimer } from "../connection/timer-wheel.js";
 import { PARK_TIMEOUT_MS, type Parked } from "../stream/parking.js";
 import type { TcpContext } from "../tcp/contract.js";
 import { resetEnd } from "../tcp/tcp-pipe.js";

@@ -1,7 +1,6 @@
 import type { AttemptState, ClusterPart, EndpointPart, HttpChain, Plan, WorkloadLabels } from "@tulle/engine";
-import { GrpcMessageCounter, type HeaderList, type RequestHead } from "@tulle/http";
+import { GrpcMessageCounter, NO_GRPC_STATUS, type HeaderList, type RequestHead } from "@tulle/http";
 
-import { NO_GRPC_STATUS } from "../filters/grpc.js";
 import type { AccessLogEntry } from "../telemetry/access-log-format.js";
 import { CanonicalRequest } from "./canonical-request.js";
 import type { RequestSource } from "./contract.js";

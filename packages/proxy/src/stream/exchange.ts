@@ -1,5 +1,6 @@
 import { STATUS_CODES } from "node:http";
 
+import type { TimerWheel, WheelTimer } from "@tulle/base";
 import {
   admit,
   route,
@@ -16,17 +17,14 @@ import {
   type Http1Error,
   type RequestHead,
   type ResponseHead,
-} from "@tulle/http";
-
-import type { TimerWheel, WheelTimer } from "../connection/timer-wheel.js";
-import {
   grpcStatusFields,
   grpcStatusOf,
   NO_GRPC_STATUS,
   parseGrpcTimeout,
   readGrpcStatus,
   trailersOnly,
-} from "../filters/grpc.js";
+} from "@tulle/http";
+
 import { applyHeaderMutations } from "../filters/header-mutations.js";
 import { RequestFields } from "../filters/request-headers.js";
 import { downstreamResponseHeaders } from "../filters/response-headers.js";

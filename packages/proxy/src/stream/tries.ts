@@ -1,4 +1,4 @@
-import type { Clock } from "@tulle/base";
+import type { Clock, TimerWheel, WheelTimer } from "@tulle/base";
 import {
   next,
   pick,
@@ -8,10 +8,15 @@ import {
   type Plan,
   type SnapshotSource,
 } from "@tulle/engine";
-import type { HeaderList, RequestHead, ResponseHead } from "@tulle/http";
+import {
+  type HeaderList,
+  type RequestHead,
+  type ResponseHead,
+  GrpcStatus,
+  NO_GRPC_STATUS,
+  readGrpcStatus,
+} from "@tulle/http";
 
-import type { TimerWheel, WheelTimer } from "../connection/timer-wheel.js";
-import { GrpcStatus, NO_GRPC_STATUS, readGrpcStatus } from "../filters/grpc.js";
 import { upstreamRequestHeaders, type RequestFields } from "../filters/request-headers.js";
 import { toldUpstreamFailure } from "../filters/upstream-failure.js";
 import type { Failure } from "../rescue.js";

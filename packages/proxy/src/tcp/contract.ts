@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-import type { Clock, Event } from "@tulle/base";
+import type { Clock, Event, TimerWheel } from "@tulle/base";
 import type {
   ClusterPart,
   EndpointPart,
@@ -10,7 +10,6 @@ import type {
   WorkloadLabels,
 } from "@tulle/engine";
 
-import type { TimerWheel } from "../connection/timer-wheel.js";
 import type { ParkingLot } from "../stream/parking.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { Connector } from "../upstream/connector.js";

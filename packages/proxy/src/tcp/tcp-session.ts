@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-import type { Disposable } from "@tulle/base";
+import type { Disposable, WheelTimer } from "@tulle/base";
 import {
   pick,
   routeConnection,
@@ -14,7 +14,6 @@ import {
 } from "@tulle/engine";
 
 import type { ServerConnection } from "../connection/server-connection.js";
-import type { WheelTimer } from "../connection/timer-wheel.js";
 import { formatAddress } from "../listener/tcp-listener.js";
 import { PARK_TIMEOUT_MS, type Parked } from "../stream/parking.js";
 import type { AcquireFailure } from "../stream/contract.js";

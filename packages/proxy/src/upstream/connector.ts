@@ -1,10 +1,9 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 
-import { systemErrorCode, type Disposable } from "@tulle/base";
+import { systemErrorCode, type Disposable, type TimerWheel } from "@tulle/base";
 import type { EndpointPart, UpstreamTls } from "@tulle/engine";
 
-import type { TimerWheel } from "../connection/timer-wheel.js";
 import { trustDomainOf, type WorkloadTls } from "../tls/workload-tls.js";
 import type { AcquireFailure } from "../stream/contract.js";
 

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-import { systemErrorCode } from "@tulle/base";
+import { systemErrorCode, type TimerWheel, type WheelTimer } from "@tulle/base";
 import {
   createResponseParser,
   writeRequestHead,
@@ -9,10 +9,8 @@ import {
   type Http1ResponseParser,
   type ResponseHead,
 } from "@tulle/http";
+import { type FlushQueue, SocketWriter } from "@tulle/http/socket";
 
-import type { FlushQueue } from "../connection/flush-queue.js";
-import { SocketWriter } from "../connection/socket-writer.js";
-import type { TimerWheel, WheelTimer } from "../connection/timer-wheel.js";
 import type { ResetReason, UpstreamHandler, UpstreamStream } from "../stream/contract.js";
 
 /** Who a connection belongs to. */

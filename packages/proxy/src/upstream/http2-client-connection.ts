@@ -1,20 +1,22 @@
 import type { Socket } from "node:net";
 
+import type { TimerWheel } from "@tulle/base";
 import { Http2ErrorCode, type HeaderList, type Http2Head, type Http2Refusal } from "@tulle/http";
+import {
+  type FlushQueue,
+  Http2KeepAlive,
+  Http2Transport,
+  type Http2TransportOwner,
+} from "@tulle/http/socket";
 
-import type { FlushQueue } from "../connection/flush-queue.js";
 import { TO_SERVER } from "../connection/http2-options.js";
-import { Http2Transport, type Http2TransportOwner } from "../connection/http2-transport.js";
-import type { TimerWheel } from "../connection/timer-wheel.js";
 import type { UpstreamWaiter } from "../stream/contract.js";
 import { Http2ClientStream, type Http2ClientStreamOwner } from "./http2-client-stream.js";
 
 /** Streams kept for reuse. */
 const MAX_SPARE_STREAMS = 256;
-/** A connection with streams on which so long nothing arrives is asked whether it lives. */
-const PING_AFTER_MS = 30_000;
-/** And it must answer within. */
-const PING_TIMEOUT_MS = 20_000;
+/** A connection with streams on which so long nothing arrives is asked whether it lives, and must answer. */
+const KEEP_ALIVE = { afterMs: 30_000, timeoutMs: 20_000 };
 
 /** Who a connection belongs to. */
 export interface Http2ConnectionOwner {
@@ -40,8 +42,7 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
   #requests = 0;
   #retired = false;
   #idleSinceMs: number;
-  /** When a ping without an answer was sent; -1 = none is. */
-  #pingedMs = -1;
+  readonly #keepAlive = new Http2KeepAlive(KEEP_ALIVE);
 
   /** `socket` is connected, and its TLS handshake done. `maxRequests` 0 = no limit. */
   constructor(
@@ -138,7 +139,7 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
   }
 
   onPingAck(): void {
-    this.#pingedMs = -1;
+    this.#keepAlive.answered();
   }
 
   onStreamRefused(): void {
@@ -155,15 +156,8 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
   }
 
   onTick(nowMs: number): void {
-    const { session, lastReadMs } = this.#transport;
-    if (this.#streams.size === 0) {
-      this.#pingedMs = -1;
-      if (nowMs - this.#idleSinceMs >= this.#idleTimeoutMs) this.retire();
-    } else if (this.#pingedMs >= 0 && lastReadMs <= this.#pingedMs) {
-      if (nowMs - this.#pingedMs >= PING_TIMEOUT_MS) this.#transport.destroy();
-    } else if (nowMs - lastReadMs >= PING_AFTER_MS && session.ping()) {
-      this.#pingedMs = nowMs;
-    }
+    this.#keepAlive.tick(this.#transport, nowMs);
+    if (this.#streams.size === 0 && nowMs - this.#idleSinceMs >= this.#idleTimeoutMs) this.retire();
   }
 
   onTransportClosed(detail: string): void {

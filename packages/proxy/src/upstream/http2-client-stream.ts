@@ -6,12 +6,12 @@ import {
   type Http2Head,
   type Http2Refusal,
   type ResponseHead,
+  IncomingCredit,
+  OutgoingBody,
 } from "@tulle/http";
+import type { Http2Transport } from "@tulle/http/socket";
 
 import { addHeaderCase, takeHeaderCase, withHeaderCase } from "../connection/carried-case.js";
-import type { Http2Transport } from "../connection/http2-transport.js";
-import { IncomingCredit } from "../connection/incoming-credit.js";
-import { OutgoingBody } from "../connection/outgoing-body.js";
 import type { ResetReason, UpstreamHandler, UpstreamStream } from "../stream/contract.js";
 
 const NO_TRAILERS: HeaderList = Object.freeze([]) as unknown as HeaderList;

@@ -1,11 +1,10 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
-import type { Disposable } from "@tulle/base";
+import type { Disposable, TimerWheel } from "@tulle/base";
 import type { ClusterPart, EndpointPart } from "@tulle/engine";
+import type { FlushQueue } from "@tulle/http/socket";
 
-import type { FlushQueue } from "../connection/flush-queue.js";
-import type { TimerWheel } from "../connection/timer-wheel.js";
 import type { AcquireFailure, UpstreamWaiter } from "../stream/contract.js";
 import type { ClusterTraffic, UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { Connector } from "./connector.js";

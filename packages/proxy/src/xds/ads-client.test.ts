@@ -1,5 +1,7 @@
+import { connect } from "node:net";
+
 import { create } from "@bufbuild/protobuf";
-import { Client, credentials, Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
+import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import { silentLogger, systemClock } from "@tulle/base";
 import {
   createLoadTable,
@@ -7,6 +9,7 @@ import {
   type ResourceChange,
   type SnapshotSource,
 } from "@tulle/engine";
+import { GrpcClient } from "@tulle/http/socket";
 import { eventually } from "@tulle/testkit";
 import { CLUSTER_TYPE, grpcServiceDefinition, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
 import { AggregatedDiscoveryService } from "@tulle/xds/gen/envoy/service/discovery/v3/ads_pb.js";
@@ -59,7 +62,12 @@ beforeEach(async () => {
   metrics = new MetricsRegistry();
   client = new AdsClient({
     connect: () =>
-      new Client(`127.0.0.1:${port}`, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 }),
+      new GrpcClient({
+        socket: connect(port, "127.0.0.1"),
+        scheme: "http",
+        authority: "control",
+        clock: systemClock,
+      }),
     node: { id: "sidecar~127.0.0.1~a.default~default.svc.cluster.local", metadata: { NAMESPACE: "default" } },
     configuration,
     roots: () => roots,

@@ -1,5 +1,4 @@
 import { create, type JsonObject } from "@bufbuild/protobuf";
-import type { Client, ClientDuplexStream, StatusObject } from "@grpc/grpc-js";
 import {
   Backoff,
   MutableDisposable,
@@ -9,6 +8,7 @@ import {
   type Timer,
 } from "@tulle/base";
 import type { ResourceChange, SnapshotSource } from "@tulle/engine";
+import type { GrpcCall, GrpcClient } from "@tulle/http/socket";
 import { grpcServiceDefinition, SEND_ORDER } from "@tulle/xds";
 import { NodeSchema, type Node } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { AggregatedDiscoveryService } from "@tulle/xds/gen/envoy/service/discovery/v3/ads_pb.js";
@@ -26,11 +26,9 @@ const RECONNECT_MAX_MS = 5000;
 /** google.rpc.Code.INVALID_ARGUMENT, the code of a NACK. */
 const INVALID_ARGUMENT = 3;
 
-type Stream = ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
-
 export interface AdsClientOptions {
   /** Makes a connection with the workload's current certificate. */
-  readonly connect: () => Client;
+  readonly connect: () => GrpcClient;
   readonly node: { readonly id: string; readonly metadata: JsonObject };
   readonly configuration: SnapshotSource;
   /** Names of the listeners that everything else is found from. Asked again after every change. */
@@ -67,8 +65,8 @@ export class AdsClient implements Disposable {
   readonly #backoff: Backoff;
   readonly #retry = new MutableDisposable<Timer>();
   readonly #types = new Map<string, { acked: number; nacked: number; error: string }>();
-  #client: Client | undefined;
-  #stream: Stream | undefined;
+  #client: GrpcClient | undefined;
+  #stream: GrpcCall<DeltaDiscoveryRequest> | undefined;
   #firstRequest = true;
   /** Names subscribed to on the current stream. */
   #subscribed = new Map<string, Set<string>>();
@@ -99,20 +97,19 @@ export class AdsClient implements Disposable {
     if (this.#disposed) return;
     this.#retry.value = undefined;
     this.#drop();
-    const { connect } = this.#options;
-    const { path, requestSerialize, responseDeserialize } = METHOD;
-    const client = connect();
-    const stream: Stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    const client = this.#options.connect();
+    const stream = client.call(METHOD, {
+      onMessage: (response) => this.#onResponse(response),
+      // Requests are few and small; the stream bounds what waits.
+      onWritable: () => undefined,
+      onEnd: (status, message) => {
+        if (client === this.#client) this.#onStreamEnd(`${status} ${message}`);
+      },
+    });
     this.#client = client;
     this.#stream = stream;
     this.#firstRequest = true;
     this.#subscribed = new Map();
-    stream.on("data", (response: DeltaDiscoveryResponse) => {
-      if (stream === this.#stream) this.#onResponse(response);
-    });
-    // 'status' follows and tells the same; without a listener the process would end.
-    stream.on("error", () => undefined);
-    stream.on("status", (status: StatusObject) => this.#onStreamEnd(stream, status));
     this.#subscribe(this.#knownVersions());
   }
 
@@ -128,17 +125,15 @@ export class AdsClient implements Disposable {
   }
 
   #drop(): void {
-    const stream = this.#stream;
+    const client = this.#client;
     this.#stream = undefined;
-    stream?.cancel();
-    this.#client?.close();
     this.#client = undefined;
+    client?.[Symbol.dispose]();
   }
 
-  #onStreamEnd(stream: Stream, status: StatusObject): void {
-    if (stream !== this.#stream) return;
+  #onStreamEnd(why: string): void {
     this.#drop();
-    this.#lastError = `${status.code} ${status.details}`;
+    this.#lastError = why;
     if (this.#disposed) return;
     const delayMs = this.#backoff.next();
     this.#options.logger.info("xDS stream ended; connecting again", {

@@ -1,6 +1,8 @@
 import type { Socket } from "node:net";
 
-import { GrowingBuffer, writeChunkEnd, writeChunkStart, writeLastChunk, type HeaderList } from "@tulle/http";
+import type { HeaderList } from "../contract.js";
+import { writeChunkEnd, writeChunkStart, writeLastChunk } from "../encode.js";
+import { GrowingBuffer } from "../growing-buffer.js";
 
 import type { FlushQueue, Flushable } from "./flush-queue.js";
 

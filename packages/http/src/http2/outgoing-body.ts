@@ -1,4 +1,5 @@
-import type { HeaderList, Http2Session } from "@tulle/http";
+import type { HeaderList } from "../contract.js";
+import type { Http2Session } from "./contract.js";
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
@@ -10,6 +11,7 @@ export class OutgoingBody {
   readonly #session: Http2Session;
   #streamId = 0;
   #waiting: Buffer[] = [];
+  #waitingBytes = 0;
   #ending = false;
   #trailers: HeaderList | undefined;
   /** END_STREAM has gone out. */
@@ -19,10 +21,16 @@ export class OutgoingBody {
     this.#session = session;
   }
 
+  /** Bytes that the peer's windows hold up. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
   /** Prepares for a new stream. `ended`: its head was all. */
   start(streamId: number, ended: boolean): void {
     this.#streamId = streamId;
     if (this.#waiting.length > 0) this.#waiting = [];
+    this.#waitingBytes = 0;
     this.#ending = false;
     this.#trailers = undefined;
     this.ended = ended;
@@ -37,6 +45,7 @@ export class OutgoingBody {
       if (at >= end) return true;
     }
     this.#waiting.push(Buffer.from(chunk.subarray(at, end)));
+    this.#waitingBytes += end - at;
     return false;
   }
 
@@ -54,6 +63,7 @@ export class OutgoingBody {
     while (waiting.length > 0) {
       const chunk = waiting[0] as Buffer;
       const taken = this.#session.submitData(this.#streamId, chunk, 0, chunk.length, false);
+      this.#waitingBytes -= taken;
       if (taken < chunk.length) {
         waiting[0] = chunk.subarray(taken);
         return false;

@@ -1,4 +1,4 @@
-import type { Http2Session } from "@tulle/http";
+import type { Http2Session } from "./contract.js";
 
 /**
  * The receiving side of one HTTP/2 stream: bytes are credited to the peer when who takes them goes on, so that its

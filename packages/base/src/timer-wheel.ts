@@ -1,4 +1,5 @@
-import type { Clock, Disposable, Timer } from "@tulle/base";
+import type { Clock, Timer } from "./clock.js";
+import type { Disposable } from "./disposable.js";
 
 /** One timer of a wheel, made once per connection and re-armed for ever after. */
 export interface WheelTimer {

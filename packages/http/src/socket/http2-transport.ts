@@ -1,17 +1,11 @@
 import type { Socket } from "node:net";
 
-import { systemErrorCode } from "@tulle/base";
-import {
-  createClientSession,
-  createServerSession,
-  type Http2Handler,
-  type Http2Options,
-  type Http2Session,
-} from "@tulle/http";
+import { systemErrorCode, type TimerWheel, type WheelTimer } from "@tulle/base";
 
+import type { Http2Handler, Http2Options, Http2Session } from "../http2/contract.js";
+import { createClientSession, createServerSession } from "../http2/session.js";
 import type { FlushQueue } from "./flush-queue.js";
 import { SocketWriter } from "./socket-writer.js";
-import type { TimerWheel, WheelTimer } from "./timer-wheel.js";
 
 /** How often a connection with streams looks at its time limits; one without looks more rarely. */
 const TICK_MS = 1000;
@@ -103,7 +97,9 @@ export class Http2Transport {
     this.#timer.arm(LINGER_MS);
   }
 
-  destroy(): void {
+  /** `detail`: what the owner is told when there is no error of the socket. */
+  destroy(detail = ""): void {
+    if (this.#errorCode === "") this.#errorCode = detail;
     this.#socket.destroy();
   }
 
