@@ -18,30 +18,21 @@ import {
   type ResponseHead,
 } from "@tulle/http";
 
-import type { TimerWheel, WheelTimer } from "../connection/timer-wheel.js";
-import {
-  grpcStatusOf,
-  NO_GRPC_STATUS,
-  parseGrpcTimeout,
-  readGrpcStatus,
-  trailersOnly,
-} from "../filters/grpc.js";
-import { applyHeaderMutations } from "../filters/header-mutations.js";
+import { NO_GRPC_STATUS, parseGrpcTimeout, readGrpcStatus } from "../filters/grpc.js";
 import { RequestFields } from "../filters/request-headers.js";
 import { downstreamResponseHeaders } from "../filters/response-headers.js";
-import { tellUpstreamFailure } from "../filters/upstream-failure.js";
-import { rescue, rescueHeaders, type Failure } from "../rescue.js";
+import type { Failure } from "../rescue.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
 import { hashRequestId } from "./decision.js";
 import { ExchangeRecord } from "./exchange-record.js";
+import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
+import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
 import { PARK_TIMEOUT_MS, type Parked, type ParkingLot } from "./parking.js";
 import { Tries, type TriesContext, type TriesOwner } from "./tries.js";
 
 /** What exchanges share. */
-export interface ExchangeContext extends TriesContext {
-  /** For timeouts of minutes. */
-  readonly coarseWheel: TimerWheel;
+export interface ExchangeContext extends TriesContext, ExchangeTimersContext {
   readonly parking: ParkingLot;
   readonly authorities: AuthorityCache;
   newRequestId(): string;
@@ -74,22 +65,23 @@ const NO_MUTATIONS: readonly HeaderMutation[] = [];
  *             └────► FORWARDED ─► DONE   (see Tries)
  * ```
  */
-export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwner, Parked {
+export class Exchange
+  extends ExchangeRecord
+  implements RequestHandler, TriesOwner, ExchangeTimersOwner, Parked
+{
   readonly #context: ExchangeContext;
   readonly #downstream: DownstreamStream;
   readonly #fields = new RequestFields();
   readonly #view: { -readonly [Key in keyof DecisionView]: DecisionView[Key] };
   readonly #facts: Facts;
   readonly #tries: Tries;
-  /** The route's timeout, or the time that a request may be parked. */
-  readonly #deadline: WheelTimer;
-  readonly #idle: WheelTimer;
+  /** The deadline is the route's timeout, or the time that a request may be parked. */
+  readonly #timers: ExchangeTimers;
   #state: State = State.IDLE;
   #requestDone = false;
   #responseStarted = false;
   /** A 100 (Continue) was passed on; a second try's is not. */
   #continued = false;
-  #lastActivityMs = 0;
   #startMs = 0;
   /** What a gRPC client allows for the whole call; 0 = no limit. */
   #grpcTimeoutMs = 0;
@@ -104,8 +96,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
       principal: source.peerSpiffeId === "" ? undefined : source.peerSpiffeId,
     };
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
-    this.#deadline = context.fineWheel.timer(() => this.#onDeadline());
-    this.#idle = context.coarseWheel.timer(() => this.#onIdleTimer());
+    this.#timers = new ExchangeTimers(context, this);
   }
 
   // The client's side
@@ -114,7 +105,6 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     const { clock, authorities } = this.#context;
     this.clear(head, clock.now(), this.#downstream.http2);
     this.#startMs = clock.monotonic();
-    this.#lastActivityMs = this.#startMs;
     this.#state = State.IDLE;
     this.#requestDone = false;
     this.#responseStarted = false;
@@ -135,7 +125,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
 
   onRequestBody(chunk: Buffer, start: number, end: number): void {
     this.bytesReceived += end - start;
-    this.#touch();
+    this.#timers.touch();
     if (this.#state !== State.DONE) this.#tries.onRequestBody(chunk, start, end);
   }
 
@@ -160,11 +150,8 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
 
   onDownstreamError(error: Http1Error): void {
     if (this.#state === State.DONE || this.#state === State.IDLE) return;
-    this.addFlag("DPE");
-    this.responseCodeDetails = `http1.${error.code.toLowerCase()}`;
     this.#abandon();
-    if (this.#responseStarted) this.#cut();
-    else this.#reply(error.status, `${error.message}\n`, rescueHeaders(Buffer.byteLength(error.message) + 1));
+    this.#end(malformedReply(this, error));
   }
 
   // Deciding
@@ -222,12 +209,12 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     }
     if (this.#state === State.PARKED) return;
     this.#state = State.PARKED;
-    this.#deadline.arm(PARK_TIMEOUT_MS);
+    this.#timers.setDeadline(PARK_TIMEOUT_MS);
   }
 
   #unpark(): void {
     if (this.#state !== State.PARKED) return;
-    this.#deadline.disarm();
+    this.#timers.clearDeadline();
     this.#context.parking.remove(this);
   }
 
@@ -240,11 +227,12 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     if (admission.kind === "reply") {
       this.addFlag(admission.flag);
       this.responseCodeDetails = "admission_denied";
-      this.#replyWith(admission.status, admission.body, admission.headers, plan.responseHeaders);
+      const { status, body, headers } = admission;
+      this.#answer(configuredReply(this, status, body, headers, plan.responseHeaders));
       return;
     }
     this.#state = State.FORWARDED;
-    if (plan.idleTimeoutMs > 0) this.#idle.arm(plan.idleTimeoutMs);
+    if (plan.idleTimeoutMs > 0) this.#timers.watchIdle(plan.idleTimeoutMs, this.#startMs);
     this.#grpcTimeoutMs = this.grpc ? parseGrpcTimeout(this.#fields.grpcTimeout) : 0;
     if (this.#requestDone || this.#grpcTimeoutMs > 0) this.#armDeadline();
     this.#tries.start(plan);
@@ -253,7 +241,8 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
   #replyAsRouted(routed: ReplyPlan): void {
     this.routeName = routed.routeName;
     this.responseCodeDetails = "direct_response";
-    this.#replyWith(routed.status, routed.body, routed.headers(this.request), routed.responseHeaders);
+    const { status, body, responseHeaders } = routed;
+    this.#answer(configuredReply(this, status, body, routed.headers(this.request), responseHeaders));
   }
 
   // The server's side
@@ -268,7 +257,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
   }
 
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
-    this.#touch();
+    this.#timers.touch();
     this.#responseStarted = true;
     this.responseCode = head.status;
     this.responseCodeDetails = "via_upstream";
@@ -287,7 +276,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
 
   onResponseBody(chunk: Buffer, start: number, end: number): boolean {
     this.bytesSent += end - start;
-    this.#touch();
+    this.#timers.touch();
     return this.#downstream.writeBody(chunk, start, end);
   }
 
@@ -325,15 +314,15 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
   #armDeadline(): void {
     const routeMs = this.#requestDone ? (this.plan?.timeoutMs ?? 0) : 0;
     if (this.#grpcTimeoutMs === 0) {
-      if (routeMs > 0) this.#deadline.arm(routeMs);
+      if (routeMs > 0) this.#timers.setDeadline(routeMs);
       return;
     }
     const elapsedMs = this.#context.clock.monotonic() - this.#startMs;
     const grpcMs = Math.max(this.#grpcTimeoutMs - elapsedMs, 0);
-    this.#deadline.arm(routeMs > 0 ? Math.min(routeMs, grpcMs) : grpcMs);
+    this.#timers.setDeadline(routeMs > 0 ? Math.min(routeMs, grpcMs) : grpcMs);
   }
 
-  #onDeadline(): void {
+  onDeadline(): void {
     if (this.#state === State.PARKED) {
       this.#unpark();
       this.#fail("not-ready", "");
@@ -344,18 +333,8 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     }
   }
 
-  #touch(): void {
-    if (this.#idle.armed) this.#lastActivityMs = this.#context.clock.monotonic();
-  }
-
-  #onIdleTimer(): void {
+  onIdle(): void {
     if (this.#state !== State.FORWARDED) return;
-    const idleMs = this.plan?.idleTimeoutMs ?? 0;
-    const restMs = this.#lastActivityMs + idleMs - this.#context.clock.monotonic();
-    if (restMs > 0) {
-      this.#idle.arm(restMs);
-      return;
-    }
     this.#abandon();
     this.#fail("idle-timeout", "");
   }
@@ -369,68 +348,30 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
 
   #fail(failure: Failure, reason: string): void {
     this.#unpark();
-    const made = rescue(failure, {
-      authority: this.request.authority,
-      cluster: this.upstreamCluster,
-      endpoint: this.upstreamHost,
-      reason,
-      attempts: this.attempt.attempts,
-      timeoutMs: this.#timeoutOf(failure),
-    });
-    this.addFlag(made.flag);
-    this.responseCodeDetails = made.details;
-    if (this.#responseStarted) {
-      this.#cut();
-      return;
-    }
-    const headers = this.grpc
-      ? trailersOnly(made.grpcStatus, made.body.trimEnd())
-      : rescueHeaders(Buffer.byteLength(made.body));
-    if (this.source.peerSpiffeId !== "") tellUpstreamFailure(headers, failure);
-    if (this.grpc) this.#replyGrpc(made.grpcStatus, headers);
-    else this.#reply(made.status, made.body, headers);
+    this.#end(failureReply(this, failure, reason));
   }
 
-  #timeoutOf(failure: Failure): number {
-    if (failure === "per-try-timeout") return this.plan?.retry?.perTryTimeoutMs ?? 0;
-    return (failure === "idle-timeout" ? this.plan?.idleTimeoutMs : this.plan?.timeoutMs) ?? 0;
+  /** Answers, unless an answer is under way already. */
+  #end(reply: LocalReply): void {
+    if (this.#responseStarted) this.#cut();
+    else this.#answer(reply);
   }
 
-  #replyWith(status: number, body: string, headers: HeaderList, mutations: readonly HeaderMutation[]): void {
-    if (this.grpc && status >= 400) {
-      const grpcStatus = grpcStatusOf(status);
-      this.#replyGrpc(grpcStatus, trailersOnly(grpcStatus, body));
-      return;
-    }
-    const out = [...headers];
-    applyHeaderMutations(out, mutations);
-    if (status !== 204 && status !== 304) out.push("content-length", String(Buffer.byteLength(body)));
-    this.#reply(status, body, out);
-  }
-
-  /** Answers by itself. The telemetry's fields are set before. */
-  #reply(status: number, body: string, headers: HeaderList): void {
+  /** The telemetry's other fields are set before. */
+  #answer({ status, headers, body, grpcStatus }: LocalReply): void {
     const bytes = Buffer.from(body);
-    const hasBody = this.request.method !== "HEAD" && status !== 204 && status !== 304;
+    const isGrpc = grpcStatus !== NO_GRPC_STATUS;
+    const hasBody = !isGrpc && this.request.method !== "HEAD" && status !== 204 && status !== 304;
+    if (isGrpc) this.grpcStatus = grpcStatus;
     this.responseCode = status;
     this.responseHeaders = headers;
     this.#responseStarted = true;
-    this.#downstream.writeHead(status, STATUS_CODES[status] ?? "", headers, hasBody, bytes.length);
+    const length = isGrpc ? -1 : bytes.length;
+    this.#downstream.writeHead(status, STATUS_CODES[status] ?? "", headers, hasBody, length);
     if (hasBody && bytes.length > 0) {
       this.bytesSent = bytes.length;
       this.#downstream.writeBody(bytes, 0, bytes.length);
     }
-    this.#finish();
-    this.#downstream.writeEnd(NO_HEADERS);
-  }
-
-  /** Answers a gRPC call with a status and nothing else: an HTTP status or a text would tell its caller little. */
-  #replyGrpc(grpcStatus: number, headers: HeaderList): void {
-    this.grpcStatus = grpcStatus;
-    this.responseCode = 200;
-    this.responseHeaders = headers;
-    this.#responseStarted = true;
-    this.#downstream.writeHead(200, "OK", headers, false, -1);
     this.#finish();
     this.#downstream.writeEnd(NO_HEADERS);
   }
@@ -444,8 +385,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
   /** Tells telemetry. Comes before the last call downstream, which may start the next request on this object. */
   #finish(): void {
     this.#state = State.DONE;
-    this.#deadline.disarm();
-    this.#idle.disarm();
+    this.#timers.stop();
     this.durationMs = this.#context.clock.monotonic() - this.#startMs;
     this.#context.onExchangeDone(this);
   }
