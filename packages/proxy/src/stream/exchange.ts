@@ -18,9 +18,10 @@ import {
   type ResponseHead,
 } from "@tulle/http";
 
+import { lacksKey } from "../connection/http1-upgrade.js";
 import { NO_GRPC_STATUS, parseGrpcTimeout, readGrpcStatus } from "../filters/grpc.js";
 import { RequestFields } from "../filters/request-headers.js";
-import { downstreamResponseHeaders } from "../filters/response-headers.js";
+import { downstreamResponseHeaders, switchedResponseHeaders } from "../filters/response-headers.js";
 import type { Failure } from "../rescue.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
@@ -42,12 +43,17 @@ export interface ExchangeContext extends TriesContext, ExchangeTimersContext {
   onExchangeDone(exchange: Exchange): void;
 }
 
+/** A tunnel in which nothing moves is cut after, as a TCP connection is. */
+const TUNNEL_IDLE_TIMEOUT_MS = 3_600_000;
+
 const enum State {
   IDLE,
   /** Waits for configuration. */
   PARKED,
   /** Its tries are under way. */
   FORWARDED,
+  /** The upgrade that was asked for is made. */
+  TUNNEL,
   /** The response is complete, or the client has gone. */
   DONE,
 }
@@ -63,6 +69,7 @@ const NO_MUTATIONS: readonly HeaderMutation[] = [];
  *  head ─► decide ─► PARKED ⟲           (configuration not here yet)
  *             ├────► reply ──► DONE      (redirect, fixed response, failure)
  *             └────► FORWARDED ─► DONE   (see Tries)
+ *                        └─► TUNNEL ─► DONE
  * ```
  */
 export class Exchange
@@ -106,20 +113,21 @@ export class Exchange
     this.clear(head, clock.now(), this.#downstream.http2);
     this.#startMs = clock.monotonic();
     this.#state = State.IDLE;
-    this.#requestDone = false;
+    // What follows an upgrade is the tunnel's.
+    this.#requestDone = head.upgrade !== "";
     this.#responseStarted = false;
     this.#continued = false;
     this.#tries.clear(head);
     this.request.fill(head, this.source, authorities);
     this.#fields.scan(head.headers);
-    this.grpc = this.#fields.grpc && this.#downstream.http2;
+    this.grpc = this.#fields.grpc && this.#downstream.http2 && head.upgrade === "";
     this.requestId = this.#fields.requestId === "" ? this.#context.newRequestId() : this.#fields.requestId;
     this.#view.entropy = hashRequestId(this.requestId);
     if (this.source.peerSpiffeId !== "" && this.#fields.peerMetadata !== "") {
       this.peer = this.source.peerOf(this.#fields.peerMetadata);
     }
     if (head.method === "CONNECT") this.#fail("unsupported", "CONNECT");
-    else if (head.upgrade !== "") this.#fail("unsupported", `an upgrade to ${head.upgrade}`);
+    else if (head.upgrade !== "" && !this.#downstream.http2 && lacksKey(head)) this.#fail("bad-upgrade", "");
     else this.#decide();
   }
 
@@ -274,6 +282,19 @@ export class Exchange
     );
   }
 
+  onSwitched(head: ResponseHead, serviceTimeMs: number): void {
+    this.#state = State.TUNNEL;
+    this.#responseStarted = true;
+    this.responseCode = 101;
+    this.responseCodeDetails = "via_upstream";
+    this.#timers.clearDeadline();
+    this.#timers.watchIdle(TUNNEL_IDLE_TIMEOUT_MS, this.#context.clock.monotonic());
+    const mutations = this.plan?.responseHeaders ?? NO_MUTATIONS;
+    const headers = switchedResponseHeaders(head.headers, serviceTimeMs, mutations);
+    this.responseHeaders = headers;
+    this.#downstream.writeSwitched(headers);
+  }
+
   onResponseBody(chunk: Buffer, start: number, end: number): boolean {
     this.bytesSent += end - start;
     this.#timers.touch();
@@ -284,6 +305,14 @@ export class Exchange
     if (this.grpc && this.grpcStatus === NO_GRPC_STATUS) this.grpcStatus = readGrpcStatus(trailers);
     this.#finish();
     this.#downstream.writeEnd(trailers);
+  }
+
+  onTunnelHalfEnd(): void {
+    this.#downstream.writeEnd(NO_HEADERS);
+  }
+
+  onTunnelEnd(): void {
+    this.#finish();
   }
 
   onResponseCut(reason: ResetReason): void {
@@ -334,7 +363,7 @@ export class Exchange
   }
 
   onIdle(): void {
-    if (this.#state !== State.FORWARDED) return;
+    if (this.#state !== State.FORWARDED && this.#state !== State.TUNNEL) return;
     this.#abandon();
     this.#fail("idle-timeout", "");
   }
