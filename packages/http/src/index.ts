@@ -17,6 +17,7 @@ export { createRequestParser } from "./request-parser.js";
 export { normalizePath, type PathNormalization } from "./path-normalization.js";
 export { parseRequestTarget, type RequestTarget } from "./request-target.js";
 export { createResponseParser } from "./response-parser.js";
+export { isCarriedUpgrade } from "./upgrade.js";
 export type * from "./http2/contract.js";
 export { Http2ErrorCode, http2ErrorName } from "./http2/error-codes.js";
 export { PREFACE as HTTP2_PREFACE } from "./http2/frame.js";

@@ -1,5 +1,5 @@
 import { parseAuthority } from "./authority.js";
-import { TARGET, TOKEN, equalsIgnoringCase, isMadeOf } from "./characters.js";
+import { TARGET, TOKEN, equalsIgnoringCase } from "./characters.js";
 import type { Http1Error, Http1Limits, RequestHead } from "./contract.js";
 import { internName, internedName } from "./field-names.js";
 import { FieldSection } from "./field-section.js";
@@ -7,6 +7,7 @@ import { HTTP1_ERRORS } from "./http1-errors.js";
 import { copyOf, latin1Slice } from "./latin1.js";
 import { type HeadReader, Follow } from "./message-parser.js";
 import { parseRequestTarget } from "./request-target.js";
+import { isCarriedUpgrade } from "./upgrade.js";
 import { readMinorVersion } from "./version.js";
 
 const SP = 0x20;
@@ -135,20 +136,12 @@ export class RequestHeadReader implements HeadReader<RequestHead> {
       : HTTP1_ERRORS.expectation;
   }
 
-  /**
-   * One protocol, on a GET without body whose Connection names it. `h2c` and `TLS` are never forwarded: they would
-   * change how the bytes behind the proxy are read.
-   */
+  /** One protocol, on a GET without body whose Connection names it; anything else is no upgrade but a plain request. */
   #validUpgrade(method: string): string {
     const { fields } = this;
     if (!fields.connectionUpgrade || method !== "GET" || fields.chunked || fields.contentLength > 0)
       return "";
-    const slash = fields.upgrade.indexOf("/");
-    const protocol = slash < 0 ? fields.upgrade : fields.upgrade.slice(0, slash);
-    if (!isMadeOf(TOKEN, protocol)) return "";
-    if (slash >= 0 && !isMadeOf(TOKEN, fields.upgrade.slice(slash + 1))) return "";
-    const refused = equalsIgnoringCase(protocol, "h2c") || equalsIgnoringCase(protocol, "tls");
-    return refused ? "" : fields.upgrade;
+    return isCarriedUpgrade(fields.upgrade) ? fields.upgrade : "";
   }
 
   #refuse(error: Http1Error): undefined {

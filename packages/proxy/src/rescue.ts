@@ -19,6 +19,8 @@ export type Failure =
   | "idle-timeout"
   | "denied"
   | "unsupported"
+  | "no-upgrade"
+  | "bad-upgrade"
   | "loop"
   | "internal";
 
@@ -178,6 +180,20 @@ const ROWS: Readonly<Record<Failure, Row>> = {
     flag: "-",
     details: () => "unsupported_by_proxy",
     body: (f) => `this sidecar does not carry ${f.reason}`,
+  },
+  "no-upgrade": {
+    status: 501,
+    flag: "-",
+    details: () => "upgrade_failed",
+    body: (f) =>
+      `${f.endpoint} of ${f.cluster} speaks HTTP/2 without extended CONNECT (RFC 8441): an upgrade to ${f.reason} cannot reach it; let it announce that, or declare the service http instead of http2`,
+  },
+  "bad-upgrade": {
+    status: 400,
+    flag: "-",
+    details: () => "upgrade_failed",
+    body: () =>
+      "a WebSocket handshake needs one Sec-WebSocket-Key of 16 bytes in base64 (RFC 6455 section 4.1)",
   },
   loop: {
     status: 508,

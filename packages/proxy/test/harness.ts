@@ -30,6 +30,11 @@ export async function closeAll(): Promise<void> {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 }
 
+/** Has `closeAll` end something that the test opened itself. */
+export function atEnd(cleanup: () => void): void {
+  cleanups.push(cleanup);
+}
+
 /** An identity whose certificate the test changes at will. */
 export class TestIdentity implements WorkloadIdentity {
   #svid: Svid | undefined;

@@ -13,7 +13,7 @@ export interface Http2Head {
   readonly authority: string;
   /** Path and query, or "*" of OPTIONS; "" for CONNECT without `protocol`. */
   readonly path: string;
-  /** `:protocol` of an extended CONNECT (RFC 8441): "websocket", ... Otherwise "". */
+  /** `:protocol` of an extended CONNECT (RFC 8441): "websocket", ... Otherwise "". One that `isCarriedUpgrade`. */
   readonly protocol: string;
   /** 100 to 599 (never 101); 0 for a request. */
   readonly status: number;
@@ -215,7 +215,7 @@ export interface Http2Limits {
   readonly headerTimeoutMs: number;
   /** Until the peer acknowledges our SETTINGS; default 10,000. */
   readonly settingsTimeoutMs: number;
-  /** A stream with bytes on offer that the peer's windows hold up is reset; default 60,000. */
+  /** A stream with bytes on offer that the peer's windows hold up is reset, unless it is a tunnel; default 60,000. */
   readonly stallTimeoutMs: number;
 }
 

@@ -131,7 +131,8 @@ export class IncomingHeads {
     const head = this.#fields.head(endStream);
     if (endStream && head.contentLength > 0) return this.#refuseRequest(streamId, true, REFUSALS.length);
     const stream = core.open(streamId, true);
-    stream.bodyLeft = head.contentLength;
+    stream.isConnect = head.method === "CONNECT";
+    stream.bodyLeft = stream.isConnect ? -1 : head.contentLength;
     core.handler.onHeaders(streamId, head);
     if (endStream) this.#end(stream);
   }

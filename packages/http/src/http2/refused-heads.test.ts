@@ -4,6 +4,7 @@ import {
   END_STREAM,
   clientStart,
   data,
+  extendedConnect,
   get,
   headers,
   literals,
@@ -210,6 +211,16 @@ const STREAMS: [name: string, bytes: Buffer, refusal: string, code?: number][] =
     request([":method", "CONNECT"], [":scheme", undefined], [":path", undefined]),
     "HTTP2_BAD_AUTHORITY",
   ],
+  ...["h2c", "TLS/1.0", "HTTP/2.0", "a, b", "a/b/c", ""].map((protocol): (typeof STREAMS)[number] => [
+    `D-13 :protocol ${JSON.stringify(protocol)}`,
+    headers(1, extendedConnect(protocol), END_HEADERS),
+    "HTTP2_BAD_PROTOCOL",
+  ]),
+  [
+    "D-13 extended CONNECT with content",
+    headers(1, extendedConnect("websocket", "content-length", "5"), END_HEADERS),
+    "HTTP2_BAD_CONTENT_LENGTH",
+  ],
   [
     "D-13 :protocol of a GET",
     headers(
@@ -256,22 +267,7 @@ describe.each(STREAMS)("%s", (_, bytes, refusal, code = Code.PROTOCOL_ERROR) => 
 });
 
 test("createServerSession refuses an extended CONNECT that was not announced", () => {
-  const connect = headers(
-    1,
-    literals(
-      ":method",
-      "CONNECT",
-      ":protocol",
-      "websocket",
-      ":scheme",
-      "http",
-      ":path",
-      "/",
-      ":authority",
-      "a",
-    ),
-    END_HEADERS,
-  );
+  const connect = headers(1, extendedConnect("websocket"), END_HEADERS);
   const refusing = new Peer("server", { enableConnectProtocol: false });
   refusing.feed(clientStart(connect));
   expect(refusing.of("refused")).toEqual([{ type: "refused", id: 1, code: "HTTP2_BAD_PROTOCOL" }]);

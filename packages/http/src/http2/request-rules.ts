@@ -1,6 +1,7 @@
 import { parseAuthority } from "../authority.js";
 import { TARGET, TOKEN, isMadeOf } from "../characters.js";
 import { copyOf } from "../latin1.js";
+import { isCarriedUpgrade } from "../upgrade.js";
 import type { Http2Refusal } from "./contract.js";
 import { REFUSALS } from "./refusals.js";
 
@@ -39,9 +40,11 @@ export class RequestRules {
     if (scheme !== "http" && scheme !== "https") return REFUSALS.scheme;
     if (!isPath(method, path)) return REFUSALS.path;
     if (protocol !== undefined) {
-      if (method !== "CONNECT" || !this.#extendedConnect || !isMadeOf(TOKEN, protocol))
+      if (method !== "CONNECT" || !this.#extendedConnect || !isCarriedUpgrade(protocol))
         return REFUSALS.protocol;
       if (authority === undefined) return REFUSALS.pseudoMissing;
+      // DATA is the tunnel's; a server behind HTTP/1.1 would take it for the body of a request.
+      if (contentLength > 0) return REFUSALS.contentLength;
     }
     return this.#checkAuthority(authority, host);
   }

@@ -4,6 +4,7 @@ import {
   END_STREAM,
   clientStart,
   data,
+  extendedConnect,
   frame,
   get,
   goaway,
@@ -271,6 +272,18 @@ test.each([
   expect(peer.session.error).toBeUndefined();
   peer.session.tick(10_001);
   expect(peer.session.error?.code).toBe(refusal);
+});
+
+test("tick lets a tunnel rest as long as its other end does not read", () => {
+  const peer = new Peer("server");
+  peer.feed(
+    clientStart(settingsAck(), settings(4, 10), headers(1, extendedConnect("websocket"), END_HEADERS)),
+  );
+  peer.session.submitHeaders(1, 200, [], false);
+  expect(peer.session.submitData(1, Buffer.alloc(100), 0, 100, false)).toBe(10);
+  expect(peer.session.stalledStreams).toBe(1);
+  peer.session.tick(3_600_000);
+  expect(peer.of("reset")).toEqual([]);
 });
 
 test("tick resets a stream that the peer's window has held up, and lets one that moves go on", () => {

@@ -131,6 +131,8 @@ class Session implements Http2Session {
     if (core.sending.stalled === 0) return;
     for (const stream of core.streams.values()) {
       if (stream.stalledSinceMs < 0 || nowMs - stream.stalledSinceMs < limits.stallTimeoutMs) continue;
+      // The other end of a tunnel may rest as long as its user lets it.
+      if (stream.isConnect) continue;
       core.refuseStream(stream, REFUSALS.stalled);
     }
   }

@@ -31,8 +31,9 @@ export class Stream {
   bodyLeft = -1;
   /** Client: the response has no content (HEAD, 204, 304). */
   bodyless = false;
-  /** Client: methods that change how a response is read. */
+  /** Client: the request's method changes how its response is read. */
   isHead = false;
+  /** A tunnel, or one that is asked for. */
   isConnect = false;
   interims = 0;
   waiting: number = Waiting.NOTHING;

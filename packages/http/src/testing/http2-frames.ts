@@ -60,6 +60,21 @@ export const get = (...fields: string[]): Buffer =>
 /** A valid POST, with `fields` after its pseudo fields. */
 export const post = (...fields: string[]): Buffer =>
   literals(":method", "POST", ":scheme", "http", ":path", "/", ":authority", "a", ...fields);
+/** An extended CONNECT (RFC 8441), with `fields` after its pseudo fields. */
+export const extendedConnect = (protocol: string, ...fields: string[]): Buffer =>
+  literals(
+    ":method",
+    "CONNECT",
+    ":protocol",
+    protocol,
+    ":scheme",
+    "http",
+    ":path",
+    "/",
+    ":authority",
+    "a",
+    ...fields,
+  );
 
 function text(value: string): Buffer {
   const bytes = Buffer.from(value, "latin1");

@@ -16,6 +16,7 @@ import {
 import { type FlushQueue, SocketWriter } from "@tulle/http/socket";
 
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
+import { confirmSwitch } from "./http1-upgrade.js";
 import type { ServerConnection } from "./server-connection.js";
 
 /** A request head must be complete so long after its first byte. */
@@ -24,6 +25,7 @@ export const HEADER_TIMEOUT_MS = 10_000;
 export const IDLE_TIMEOUT_MS = 3_600_000;
 /** How long a closing connection still reads and discards, so that the peer sees our last response. */
 const LINGER_MS = 1000;
+const NO_TRAILERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
 /** Pipelined requests answered in one turn before others get theirs. */
 const MAX_EXCHANGES_PER_TURN = 16;
 
@@ -45,6 +47,8 @@ const enum Phase {
   /** Bytes of a request's head have arrived. */
   HEAD,
   EXCHANGE,
+  /** Switched to another protocol: bytes of nobody's business. */
+  TUNNEL,
   /** The last response is out; what arrives is discarded. */
   LINGER,
   CLOSED,
@@ -65,6 +69,8 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
   readonly #timer: WheelTimer;
   #phase: Phase = Phase.IDLE;
   #head: RequestHead | undefined;
+  /** What comes behind the request may not be HTTP: nothing of it is read, or passed on, before the answer. */
+  #mayTunnel = false;
   #requestDone = false;
   #responseDone = false;
   #chunked = false;
@@ -87,7 +93,7 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
     this.#timer.arm(IDLE_TIMEOUT_MS);
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     socket.on("drain", () => {
-      if (this.#phase === Phase.EXCHANGE) this.#exchange.onDownstreamDrain();
+      if (this.#phase === Phase.EXCHANGE || this.#phase === Phase.TUNNEL) this.#exchange.onDownstreamDrain();
     });
     socket.on("end", () => this.#onEndOfStream());
     // The reason is of no use to anybody: 'close' follows and ends the exchange.
@@ -97,7 +103,7 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
 
   /** Whether an exchange is under way. */
   get busy(): boolean {
-    return this.#phase === Phase.HEAD || this.#phase === Phase.EXCHANGE;
+    return this.#phase >= Phase.HEAD && this.#phase <= Phase.TUNNEL;
   }
 
   /** Closes after the exchange under way, or, without one, when `idleMs` have passed without a request. */
@@ -126,7 +132,7 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
     contentLength: number,
   ): void {
     const minorVersion = this.#head?.minorVersion ?? 1;
-    if (this.#head?.keepAlive !== true || this.#source.closing || this.#drainIdleMs >= 0)
+    if (this.#head?.keepAlive !== true || this.#source.closing || this.#drainIdleMs >= 0 || this.#hasEarly)
       this.#closeAfter = true;
     this.#chunked = false;
     if (hasBody && contentLength < 0) {
@@ -147,6 +153,21 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
     this.#writer.commit();
   }
 
+  writeSwitched(headers: HeaderList): void {
+    const head = this.#head;
+    if (head === undefined) return;
+    confirmSwitch(headers, head);
+    writeResponseHead(this.#writer.sink, 101, "Switching Protocols", headers);
+    this.#writer.commit();
+    this.#phase = Phase.TUNNEL;
+    this.#chunked = false;
+    this.#requestDone = false;
+    const early = this.#rest;
+    this.#rest = undefined;
+    if (early !== undefined) this.#exchange.onRequestBody(early, 0, early.length);
+    if (!this.#bodyPaused) this.#socket.resume();
+  }
+
   writeBody(chunk: Buffer, start: number, end: number): boolean {
     return this.#writer.writeBody(chunk, start, end, this.#chunked);
   }
@@ -154,6 +175,11 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
   writeEnd(trailers: HeaderList): void {
     if (this.#chunked) this.#writer.writeChunkedEnd(trailers);
     this.#responseDone = true;
+    if (this.#phase === Phase.TUNNEL) {
+      this.#writer.flush();
+      this.#socket.end();
+      return;
+    }
     // An answer before the end of the request: what is still coming cannot be told from a next request.
     if (!this.#requestDone && !this.#executing) this.#linger();
     else if (this.#requestDone) this.#endExchange();
@@ -186,7 +212,8 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
     this.#requestDone = false;
     this.#responseDone = false;
     this.#closeAfter = false;
-    this.#exchange.onRequestHead(head);
+    this.#mayTunnel = head.upgrade !== "";
+    if (!this.#mayTunnel) this.#exchange.onRequestHead(head);
   }
 
   onBody(chunk: Buffer, start: number, end: number): void {
@@ -196,9 +223,7 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
   onEnd(trailers: HeaderList): void {
     this.#requestDone = true;
     if (this.#responseDone) this.#endExchange();
-    else {
-      this.#exchange.onRequestEnd(trailers);
-    }
+    else if (!this.#mayTunnel) this.#exchange.onRequestEnd(trailers);
     // Most often the response is still to come, and what is pipelined behind must wait for it; #feed decides.
     this.#parser.pause();
   }
@@ -206,7 +231,10 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
   // Socket
 
   #onData(chunk: Buffer): void {
-    if (this.#phase === Phase.LINGER || this.#phase === Phase.CLOSED) return;
+    if (this.#phase > Phase.EXCHANGE) {
+      if (this.#phase === Phase.TUNNEL) this.#exchange.onRequestBody(chunk, 0, chunk.length);
+      return;
+    }
     if (this.#phase === Phase.EXCHANGE && this.#requestDone) {
       this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
       this.#socket.pause();
@@ -242,6 +270,10 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
     } else if (this.#responseDone && !this.#requestDone && this.#phase === Phase.EXCHANGE) {
       this.#linger();
     }
+    // It begins only now, when it is known whether anything came behind it.
+    if (this.#mayTunnel && this.#phase === Phase.EXCHANGE && this.#head !== undefined) {
+      this.#exchange.onRequestHead(this.#head);
+    }
   }
 
   #feedRest(): void {
@@ -252,9 +284,17 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
     if (this.#rest === undefined && !this.#bodyPaused) this.#socket.resume();
   }
 
+  /**
+   * Bytes came before a tunnel that did not come about. They may be meant for it or for us: never read as requests
+   * (RELIABILITY 0.6).
+   */
+  get #hasEarly(): boolean {
+    return this.#mayTunnel && this.#rest !== undefined;
+  }
+
   /** Request and response are complete. */
   #endExchange(): void {
-    if (this.#closeAfter) {
+    if (this.#closeAfter || this.#hasEarly) {
       this.#linger();
       return;
     }
@@ -311,13 +351,19 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
   }
 
   #onEndOfStream(): void {
+    if (this.#phase === Phase.TUNNEL) {
+      this.#requestDone = true;
+      this.#exchange.onRequestEnd(NO_TRAILERS);
+      return;
+    }
     // A client that ends its side in mid-exchange has gone, as with Envoy and nginx.
     if (this.#phase === Phase.EXCHANGE || this.#phase === Phase.LINGER) this.#socket.destroy();
     else this.#linger();
   }
 
   #onClose(): void {
-    const inExchange = this.#phase === Phase.EXCHANGE && !this.#responseDone;
+    const inExchange =
+      (this.#phase === Phase.EXCHANGE && !this.#responseDone) || this.#phase === Phase.TUNNEL;
     this.#phase = Phase.CLOSED;
     this.#timer.disarm();
     this.#rest = undefined;

@@ -1,15 +1,12 @@
 import {
-  connect as connectHttp2,
   constants,
-  createServer as createHttp2Server,
   type ClientHttp2Session,
   type ClientHttp2Stream,
-  type Http2Server,
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from "node:http2";
-import { connect, type AddressInfo } from "node:net";
+import { connect } from "node:net";
 
 import { encodeGrpcMessage, HTTP2_PREFACE } from "@tulle/http";
 import { createTestAuthority, eventually, type TestAuthority } from "@tulle/testkit";
@@ -24,6 +21,7 @@ import {
   exchangeBytes,
   type TestProxy,
 } from "../../test/harness.js";
+import { dial, http2App, type OnStream } from "../../test/http2.js";
 import { startPair } from "../../test/pair.js";
 import { apiListener, cluster, endpoints, routes, routeTo } from "../../test/resources.js";
 
@@ -32,43 +30,11 @@ import { apiListener, cluster, endpoints, routes, routeTo } from "../../test/res
 const CLUSTER = "outbound|9080||reviews.default.svc.cluster.local";
 
 let authority: TestAuthority;
-const closers: (() => void)[] = [];
 
 beforeAll(async () => {
   authority = await createTestAuthority();
 });
-afterEach(async () => {
-  for (const close of closers.splice(0)) close();
-  await closeAll();
-});
-
-type OnStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
-
-async function http2App(onStream: OnStream, settings = {}): Promise<{ port: number; server: Http2Server }> {
-  const server = createHttp2Server({ settings });
-  const sessions = new Set<{ destroy(): void }>();
-  server.on("session", (session) => {
-    sessions.add(session);
-    session.on("error", () => undefined);
-  });
-  server.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
-    stream.on("error", () => undefined);
-    onStream(stream, headers);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  closers.push(() => {
-    for (const session of sessions) session.destroy();
-    server.close();
-  });
-  return { port: (server.address() as AddressInfo).port, server };
-}
-
-function dial(port: number): ClientHttp2Session {
-  const session = connectHttp2(`http://127.0.0.1:${port}`);
-  session.on("error", () => undefined);
-  closers.push(() => session.destroy());
-  return session;
-}
+afterEach(closeAll);
 
 interface Answer {
   readonly headers: IncomingHttpHeaders & { ":status"?: number | undefined };

@@ -9,6 +9,7 @@ import {
 import type { Http2Transport } from "@tulle/http/socket";
 
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
+import { tellDeclinedUpgrade } from "../filters/declined-upgrade.js";
 import { addHeaderCase, takeHeaderCase, withHeaderCase } from "./carried-case.js";
 import type { ServerConnectionContext } from "./http1-server-connection.js";
 
@@ -33,6 +34,11 @@ export class Http2ServerStream implements DownstreamStream {
   #requestDone = false;
   #responseDone = false;
   #trailers: HeaderList = NO_TRAILERS;
+  /** Protocol of an extended CONNECT (RFC 8441), "" for other requests. */
+  #upgrade = "";
+  #switched = false;
+  /** What came before the tunnel stood: not credited, so that it is one window at most. */
+  #early: Buffer[] = [];
 
   constructor(
     transport: Http2Transport,
@@ -55,17 +61,23 @@ export class Http2ServerStream implements DownstreamStream {
     this.#requestDone = head.endStream;
     this.#responseDone = false;
     this.#trailers = NO_TRAILERS;
+    this.#upgrade = head.protocol;
+    this.#switched = false;
     this.#body.start(streamId, false);
     this.#credit.start(streamId);
     this.#exchange.onRequestHead(this.#requestHead(head));
-    if (head.endStream && this.#streamId === streamId && !this.#responseDone) {
+    if (head.endStream && this.#upgrade === "" && this.#streamId === streamId && !this.#responseDone) {
       this.#exchange.onRequestEnd(NO_TRAILERS);
     }
   }
 
   onData(chunk: Buffer, start: number, end: number): void {
+    if (this.#upgrade !== "" && !this.#switched) {
+      this.#early.push(Buffer.from(chunk.subarray(start, end)));
+      return;
+    }
     const streamId = this.#streamId;
-    if (!this.#responseDone) this.#exchange.onRequestBody(chunk, start, end);
+    if (!this.#responseDone || this.#switched) this.#exchange.onRequestBody(chunk, start, end);
     if (this.#streamId === streamId) this.#credit.passed(end - start);
   }
 
@@ -76,7 +88,9 @@ export class Http2ServerStream implements DownstreamStream {
 
   onRequestEnd(): void {
     this.#requestDone = true;
-    if (!this.#responseDone) this.#exchange.onRequestEnd(this.#trailers);
+    if (this.#upgrade !== "") {
+      if (this.#switched) this.#endRequestOfTunnel();
+    } else if (!this.#responseDone) this.#exchange.onRequestEnd(this.#trailers);
   }
 
   onWritable(): void {
@@ -89,7 +103,7 @@ export class Http2ServerStream implements DownstreamStream {
 
   /** The client reset the stream, broke a rule on it, or its connection is gone. */
   onGone(): void {
-    const wasDone = this.#responseDone;
+    const wasDone = this.#responseDone && !this.#switched;
     this.#responseDone = true;
     if (!wasDone) this.#exchange.onDownstreamClose();
     this.#release();
@@ -112,10 +126,25 @@ export class Http2ServerStream implements DownstreamStream {
     hasBody: boolean,
     _contentLength: number,
   ): void {
+    if (this.#upgrade !== "" && status < 300) status = this.#declined(status, headers);
     if (this.#fromSidecar) addHeaderCase(headers);
     this.#transport.session.submitHeaders(this.#streamId, status, headers, !hasBody);
     if (!hasBody) this.#body.ended = true;
     this.#transport.commit();
+  }
+
+  writeSwitched(headers: HeaderList): void {
+    if (this.#fromSidecar) addHeaderCase(headers);
+    this.#transport.session.submitHeaders(this.#streamId, 200, headers, false);
+    this.#transport.commit();
+    this.#switched = true;
+    const streamId = this.#streamId;
+    for (const chunk of this.#early.splice(0)) {
+      this.#exchange.onRequestBody(chunk, 0, chunk.length);
+      if (this.#streamId !== streamId) return;
+      this.#credit.passed(chunk.length);
+    }
+    if (this.#requestDone) this.#endRequestOfTunnel();
   }
 
   writeBody(chunk: Buffer, start: number, end: number): boolean {
@@ -133,7 +162,8 @@ export class Http2ServerStream implements DownstreamStream {
 
   reset(): void {
     this.#responseDone = true;
-    this.#transport.session.reset(this.#streamId, Http2ErrorCode.INTERNAL_ERROR);
+    const code = this.#switched ? Http2ErrorCode.CONNECT_ERROR : Http2ErrorCode.INTERNAL_ERROR;
+    this.#transport.session.reset(this.#streamId, code);
     this.#transport.commit();
     this.#release();
   }
@@ -147,11 +177,13 @@ export class Http2ServerStream implements DownstreamStream {
   }
 
   #requestHead(head: Http2Head): RequestHead {
-    const { method, authority, headers, contentLength, endStream } = head;
+    const { authority, headers, contentLength, protocol } = head;
+    const endStream = head.endStream || protocol !== "";
     if (authority !== "") headers.unshift("host", authority);
     if (this.#fromSidecar) takeHeaderCase(headers);
     return {
-      method,
+      // As HTTP/1.1 asks for a protocol (RFC 9110 section 7.8).
+      method: protocol === "" ? head.method : "GET",
       target: head.path,
       minorVersion: 1,
       headers,
@@ -159,14 +191,30 @@ export class Http2ServerStream implements DownstreamStream {
       contentLength: endStream ? 0 : contentLength,
       keepAlive: true,
       expectContinue: false,
-      upgrade: "",
+      upgrade: protocol,
       host: authority,
     };
+  }
+
+  /**
+   * Status of an answer that is no tunnel, though a 2xx would say so (RFC 8441 section 5): a sidecar is told beside it,
+   * anybody else has only the status to go by.
+   */
+  #declined(status: number, headers: HeaderList): number {
+    if (!this.#fromSidecar) return 501;
+    tellDeclinedUpgrade(headers);
+    return status;
+  }
+
+  #endRequestOfTunnel(): void {
+    this.#exchange.onRequestEnd(NO_TRAILERS);
+    if (this.#body.ended) this.#release();
   }
 
   /** The response is out. A client that is still sending is told that nobody reads on (RFC 9113 section 8.1). */
   #finish(): void {
     if (!this.#requestDone) {
+      if (this.#switched) return;
       this.#transport.session.reset(this.#streamId, Http2ErrorCode.NO_ERROR);
       this.#transport.commit();
     }
@@ -177,6 +225,7 @@ export class Http2ServerStream implements DownstreamStream {
     const streamId = this.#streamId;
     if (streamId === 0) return;
     this.#streamId = 0;
+    if (this.#early.length > 0) this.#early = [];
     this.#owner.onStreamDone(this, streamId);
   }
 }

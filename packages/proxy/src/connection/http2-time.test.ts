@@ -144,6 +144,7 @@ function waiter(resets: string[]): UpstreamWaiter {
     onUpstreamUnavailable: () => undefined,
     onUpstreamInterim: () => undefined,
     onUpstreamHead: () => undefined,
+    onUpstreamSwitched: () => undefined,
     onUpstreamBody: () => undefined,
     onUpstreamEnd: () => undefined,
     onUpstreamDrain: () => undefined,
@@ -167,6 +168,65 @@ test("Http2ClientConnection asks a silent server whether it lives, and gives it 
   await clock.advance(10_000);
   await eventually(() => gone.includes("closed"));
   expect(resets).toEqual(["closed"]);
+});
+
+/** A connection whose first try asks for an upgrade. */
+function upgrading(resets: string[]): { connection: Http2ClientConnection; stream: UpstreamStream } {
+  const connection = dial();
+  let stream: UpstreamStream | undefined;
+  connection.start({
+    ...waiter(resets),
+    onUpstreamReady: (given) => {
+      stream = given;
+      given.writeUpgrade("websocket", "/", ["host", "a"]);
+    },
+  });
+  if (stream === undefined) throw new Error("no stream was given");
+  return { connection, stream };
+}
+
+const CONNECT_SETTINGS = Buffer.from([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1]);
+
+test("Http2ClientConnection asks for an upgrade only once the server has announced that it takes one", async () => {
+  const resets: string[] = [];
+  const { stream } = upgrading(resets);
+  await eventually(() => frames().includes(Frame.SETTINGS));
+  expect(frames()).not.toContain(Frame.HEADERS);
+  expect(stream.requestSent).toBe(false);
+  peer.write(Buffer.concat([CONNECT_SETTINGS, SETTINGS_ACK]));
+  await eventually(() => frames().includes(Frame.HEADERS));
+  expect(stream.requestSent).toBe(true);
+  expect(resets).toEqual([]);
+});
+
+test("Http2ClientConnection asks a server for no upgrade that has not announced it", async () => {
+  const resets: string[] = [];
+  upgrading(resets);
+  peer.write(Buffer.concat([SETTINGS, SETTINGS_ACK]));
+  await eventually(() => resets.length > 0);
+  expect(resets).toEqual(["no-upgrade"]);
+  expect(frames()).not.toContain(Frame.HEADERS);
+});
+
+test("Http2ClientConnection that ends before SETTINGS loses the upgrade, unsent", async () => {
+  const resets: string[] = [];
+  const { stream } = upgrading(resets);
+  peer.destroy();
+  await eventually(() => gone.includes("closed"));
+  expect(resets).toEqual(["closed"]);
+  expect(stream.requestSent).toBe(false);
+});
+
+test("Http2ClientConnection forgets an upgrade that is given up before SETTINGS", async () => {
+  const resets: string[] = [];
+  const { connection, stream } = upgrading(resets);
+  stream.cancel();
+  peer.write(Buffer.concat([CONNECT_SETTINGS, SETTINGS_ACK]));
+  await eventually(() => frames().filter((type) => type === Frame.SETTINGS).length === 2);
+  connection.retire();
+  await eventually(() => ended);
+  expect(frames()).not.toContain(Frame.HEADERS);
+  expect(resets).toEqual([]);
 });
 
 test("Http2ClientConnection leaves after a minute without a request", async () => {

@@ -1,5 +1,6 @@
 import { HEADER_CASE_FIELD, isHopByHop } from "@tulle/http";
 
+import { DECLINED_UPGRADE_HEADER } from "./declined-upgrade.js";
 import { UPSTREAM_FAILURE_HEADER } from "./upstream-failure.js";
 
 /** What happens to a header field on its way through the proxy. */
@@ -30,6 +31,10 @@ const TABLE: ReadonlyMap<string, number> = new Map([
   // Internal to Envoy: who could set it would choose what authorization and logs see as the path (CVE-2023-27487).
   ["x-envoy-original-path", Disposition.DROP],
   [UPSTREAM_FAILURE_HEADER, Disposition.DROP],
+  [DECLINED_UPGRADE_HEADER, Disposition.DROP],
+  // WebSocket's handshake is made anew on every hop that speaks HTTP/1.1.
+  ["sec-websocket-key", Disposition.DROP],
+  ["sec-websocket-accept", Disposition.DROP],
   // Between sidecars the connection has taken it off by now; this one is an application's.
   [HEADER_CASE_FIELD, Disposition.DROP],
 ]);

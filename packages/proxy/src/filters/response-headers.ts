@@ -37,6 +37,17 @@ export function downstreamResponseHeaders(
   return out;
 }
 
+/** As `downstreamResponseHeaders`, for an answer that begins a tunnel: it has no content, whatever it says. */
+export function switchedResponseHeaders(
+  received: HeaderList,
+  serviceTimeMs: number,
+  mutations: readonly HeaderMutation[],
+): HeaderList {
+  const out = downstreamResponseHeaders(received, serviceTimeMs, mutations);
+  dropNamed(out, ["content-length"]);
+  return out;
+}
+
 function dropNamed(headers: HeaderList, named: readonly string[]): void {
   let to = 0;
   for (let from = 0; from < headers.length; from += 2) {

@@ -13,12 +13,15 @@ export class CanonicalRequest implements EngineRequest {
   authority = "";
   scheme: "http" | "https" = "http";
   headers: HeaderList = NO_HEADERS;
+  /** Protocol that the connection shall be switched to, "" for an ordinary request. */
+  upgrade = "";
   /** Value for the Host field sent on: as received, unless the client named our own listener. */
   host = "";
 
   fill(head: RequestHead, source: RequestSource, authorities: AuthorityCache): void {
     this.method = head.method;
     this.headers = head.headers;
+    this.upgrade = head.upgrade;
     this.path = head.target.startsWith("/") ? head.target : pathOf(head);
     this.scheme = source.peerSpiffeId === "" ? "http" : "https";
     const named = head.host === "" ? "" : authorities.canonical(head.host);

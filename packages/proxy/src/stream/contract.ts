@@ -3,7 +3,8 @@ import type { HeaderList, Http1Error, RequestHead, ResponseHead } from "@tulle/h
 
 /**
  * The client's side of one exchange, whatever protocol it speaks. Calls are in this order:
- * `writeInterim* writeHead writeBody* writeEnd`, or `reset` instead of the rest.
+ * `writeInterim* writeHead writeBody* writeEnd`, or `reset` instead of the rest. After `writeSwitched`, in place of
+ * `writeHead`, body and end are those of a tunnel: each direction ends by itself.
  */
 export interface DownstreamStream {
   /** Whether the client speaks HTTP/2. */
@@ -20,6 +21,11 @@ export interface DownstreamStream {
     hasBody: boolean,
     contentLength: number,
   ): void;
+  /**
+   * The upgrade that the client asked for is made. What it has sent since, which was held until now, and all that it
+   * will send goes to `RequestHandler.onRequestBody`. `headers` as in `writeHead`, without those of the handshake.
+   */
+  writeSwitched(headers: HeaderList): void;
   /** Borrowed bytes. Returns false when the writer must stop until `Exchange.onDownstreamDrain`. */
   writeBody(chunk: Buffer, start: number, end: number): boolean;
   /** Completes the response. The exchange is over for this side. */
@@ -31,7 +37,10 @@ export interface DownstreamStream {
   resumeRequest(): void;
 }
 
-/** The server's side of one try. Calls are in this order: `writeBody* writeEnd`, or `cancel` instead of the rest. */
+/**
+ * The server's side of one try. Calls are in this order: `writeHead writeBody* writeEnd`, or `cancel` instead of the
+ * rest. After `writeUpgrade`, in place of `writeHead`, nothing is written before `UpstreamHandler.onUpstreamSwitched`.
+ */
 export interface UpstreamStream {
   /** Whether this connection served another exchange before. */
   readonly reused: boolean;
@@ -47,6 +56,8 @@ export interface UpstreamStream {
     hasBody: boolean,
     contentLength: number,
   ): void;
+  /** Sends a complete GET that asks for `protocol`. */
+  writeUpgrade(protocol: string, target: string, headers: HeaderList): void;
   /** Borrowed bytes. Returns false when the writer must stop until `onUpstreamDrain`. */
   writeBody(chunk: Buffer, start: number, end: number): boolean;
   writeEnd(trailers: HeaderList): void;
@@ -56,13 +67,15 @@ export interface UpstreamStream {
   resumeResponse(): void;
 }
 
-/** Why a try ended without a complete response. */
-export type ResetReason = "closed" | "protocol-error";
+/** Why a try ended without a complete response. `no-upgrade`: over this connection no upgrade can be asked for. */
+export type ResetReason = "closed" | "protocol-error" | "no-upgrade";
 
 /** Takes what an upstream stream gives. */
 export interface UpstreamHandler {
   onUpstreamInterim(head: ResponseHead): void;
   onUpstreamHead(head: ResponseHead): void;
+  /** The server made the upgrade (101): body and end of both directions are those of a tunnel from now on. */
+  onUpstreamSwitched(head: ResponseHead): void;
   /** Borrowed bytes. */
   onUpstreamBody(chunk: Buffer, start: number, end: number): void;
   onUpstreamEnd(trailers: HeaderList): void;
@@ -106,7 +119,10 @@ export interface RequestSource {
   readonly closing: boolean;
 }
 
-/** The server side of an exchange as its connection drives it. */
+/**
+ * The server side of an exchange as its connection drives it. A request with an upgrade has neither body nor end before
+ * `DownstreamStream.writeSwitched`.
+ */
 export interface RequestHandler {
   onRequestHead(head: RequestHead): void;
   /** Borrowed bytes. */

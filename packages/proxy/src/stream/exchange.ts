@@ -18,29 +18,26 @@ import {
   type RequestHead,
   type ResponseHead,
   grpcStatusFields,
-  grpcStatusOf,
   NO_GRPC_STATUS,
   parseGrpcTimeout,
   readGrpcStatus,
-  trailersOnly,
 } from "@tulle/http";
 
-import { applyHeaderMutations } from "../filters/header-mutations.js";
+import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
-import { downstreamResponseHeaders } from "../filters/response-headers.js";
-import { tellUpstreamFailure } from "../filters/upstream-failure.js";
-import { rescue, rescueHeaders, type Failure } from "../rescue.js";
+import { downstreamResponseHeaders, switchedResponseHeaders } from "../filters/response-headers.js";
+import type { Failure } from "../rescue.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
 import { hashRequestId } from "./decision.js";
 import { ExchangeRecord } from "./exchange-record.js";
+import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
+import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
 import { PARK_TIMEOUT_MS, type Parked, type ParkingLot } from "./parking.js";
 import { Tries, type TriesContext, type TriesOwner } from "./tries.js";
 
 /** What exchanges share. */
-export interface ExchangeContext extends TriesContext {
-  /** For timeouts of minutes. */
-  readonly coarseWheel: TimerWheel;
+export interface ExchangeContext extends TriesContext, ExchangeTimersContext {
   readonly parking: ParkingLot;
   readonly authorities: AuthorityCache;
   newRequestId(): string;
@@ -50,12 +47,17 @@ export interface ExchangeContext extends TriesContext {
   onExchangeDone(exchange: Exchange): void;
 }
 
+/** A tunnel in which nothing moves is cut after, as a TCP connection is. */
+const TUNNEL_IDLE_TIMEOUT_MS = 3_600_000;
+
 const enum State {
   IDLE,
   /** Waits for configuration. */
   PARKED,
   /** Its tries are under way. */
   FORWARDED,
+  /** The upgrade that was asked for is made. */
+  TUNNEL,
   /** The response is complete, or the client has gone. */
   DONE,
 }
@@ -71,24 +73,26 @@ const NO_MUTATIONS: readonly HeaderMutation[] = [];
  *  head ─► decide ─► PARKED ⟲           (configuration not here yet)
  *             ├────► reply ──► DONE      (redirect, fixed response, failure)
  *             └────► FORWARDED ─► DONE   (see Tries)
+ *                        └─► TUNNEL ─► DONE
  * ```
  */
-export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwner, Parked {
+export class Exchange
+  extends ExchangeRecord
+  implements RequestHandler, TriesOwner, ExchangeTimersOwner, Parked
+{
   readonly #context: ExchangeContext;
   readonly #downstream: DownstreamStream;
   readonly #fields = new RequestFields();
   readonly #view: { -readonly [Key in keyof DecisionView]: DecisionView[Key] };
   readonly #facts: Facts;
   readonly #tries: Tries;
-  /** The route's timeout, or the time that a request may be parked. */
-  readonly #deadline: WheelTimer;
-  readonly #idle: WheelTimer;
+  /** The deadline is the route's timeout, or the time that a request may be parked. */
+  readonly #timers: ExchangeTimers;
   #state: State = State.IDLE;
   #requestDone = false;
   #responseStarted = false;
   /** A 100 (Continue) was passed on; a second try's is not. */
   #continued = false;
-  #lastActivityMs = 0;
   #startMs = 0;
   /** What a gRPC client allows for the whole call; 0 = no limit. */
   #grpcTimeoutMs = 0;
@@ -103,8 +107,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
       principal: source.peerSpiffeId === "" ? undefined : source.peerSpiffeId,
     };
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
-    this.#deadline = context.fineWheel.timer(() => this.#onDeadline());
-    this.#idle = context.coarseWheel.timer(() => this.#onIdleTimer());
+    this.#timers = new ExchangeTimers(context, this);
   }
 
   // The client's side
@@ -113,15 +116,15 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     const { clock, authorities } = this.#context;
     this.clear(head, clock.now(), this.#downstream.http2);
     this.#startMs = clock.monotonic();
-    this.#lastActivityMs = this.#startMs;
     this.#state = State.IDLE;
-    this.#requestDone = false;
+    // What follows an upgrade is the tunnel's.
+    this.#requestDone = head.upgrade !== "";
     this.#responseStarted = false;
     this.#continued = false;
     this.#tries.clear(head);
     this.request.fill(head, this.source, authorities);
     this.#fields.scan(head.headers);
-    this.grpc = this.#fields.grpc && this.#downstream.http2;
+    this.grpc = this.#fields.grpc && this.#downstream.http2 && head.upgrade === "";
     if (this.grpc) this.clearMessages();
     this.requestId = this.#fields.requestId === "" ? this.#context.newRequestId() : this.#fields.requestId;
     this.#view.entropy = hashRequestId(this.requestId);
@@ -129,14 +132,14 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
       this.peer = this.source.peerOf(this.#fields.peerMetadata);
     }
     if (head.method === "CONNECT") this.#fail("unsupported", "CONNECT");
-    else if (head.upgrade !== "") this.#fail("unsupported", `an upgrade to ${head.upgrade}`);
+    else if (head.upgrade !== "" && !this.#downstream.http2 && lacksKey(head)) this.#fail("bad-upgrade", "");
     else this.#decide();
   }
 
   onRequestBody(chunk: Buffer, start: number, end: number): void {
     this.bytesReceived += end - start;
     if (this.grpc) this.requestMessages?.count(chunk, start, end);
-    this.#touch();
+    this.#timers.touch();
     if (this.#state !== State.DONE) this.#tries.onRequestBody(chunk, start, end);
   }
 
@@ -161,11 +164,8 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
 
   onDownstreamError(error: Http1Error): void {
     if (this.#state === State.DONE || this.#state === State.IDLE) return;
-    this.addFlag("DPE");
-    this.responseCodeDetails = `http1.${error.code.toLowerCase()}`;
     this.#abandon();
-    if (this.#responseStarted) this.#cut();
-    else this.#reply(error.status, `${error.message}\n`, rescueHeaders(Buffer.byteLength(error.message) + 1));
+    this.#end(malformedReply(this, error));
   }
 
   // Deciding
@@ -223,12 +223,12 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     }
     if (this.#state === State.PARKED) return;
     this.#state = State.PARKED;
-    this.#deadline.arm(PARK_TIMEOUT_MS);
+    this.#timers.setDeadline(PARK_TIMEOUT_MS);
   }
 
   #unpark(): void {
     if (this.#state !== State.PARKED) return;
-    this.#deadline.disarm();
+    this.#timers.clearDeadline();
     this.#context.parking.remove(this);
   }
 
@@ -241,11 +241,12 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     if (admission.kind === "reply") {
       this.addFlag(admission.flag);
       this.responseCodeDetails = "admission_denied";
-      this.#replyWith(admission.status, admission.body, admission.headers, plan.responseHeaders);
+      const { status, body, headers } = admission;
+      this.#answer(configuredReply(this, status, body, headers, plan.responseHeaders));
       return;
     }
     this.#state = State.FORWARDED;
-    if (plan.idleTimeoutMs > 0) this.#idle.arm(plan.idleTimeoutMs);
+    if (plan.idleTimeoutMs > 0) this.#timers.watchIdle(plan.idleTimeoutMs, this.#startMs);
     this.#grpcTimeoutMs = this.grpc ? parseGrpcTimeout(this.#fields.grpcTimeout) : 0;
     if (this.#requestDone || this.#grpcTimeoutMs > 0) this.#armDeadline();
     this.#tries.start(plan);
@@ -254,7 +255,8 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
   #replyAsRouted(routed: ReplyPlan): void {
     this.routeName = routed.routeName;
     this.responseCodeDetails = "direct_response";
-    this.#replyWith(routed.status, routed.body, routed.headers(this.request), routed.responseHeaders);
+    const { status, body, responseHeaders } = routed;
+    this.#answer(configuredReply(this, status, body, routed.headers(this.request), responseHeaders));
   }
 
   // The server's side
@@ -269,7 +271,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
   }
 
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
-    this.#touch();
+    this.#timers.touch();
     this.#responseStarted = true;
     this.responseCode = head.status;
     this.responseCodeDetails = "via_upstream";
@@ -286,10 +288,23 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     );
   }
 
+  onSwitched(head: ResponseHead, serviceTimeMs: number): void {
+    this.#state = State.TUNNEL;
+    this.#responseStarted = true;
+    this.responseCode = 101;
+    this.responseCodeDetails = "via_upstream";
+    this.#timers.clearDeadline();
+    this.#timers.watchIdle(TUNNEL_IDLE_TIMEOUT_MS, this.#context.clock.monotonic());
+    const mutations = this.plan?.responseHeaders ?? NO_MUTATIONS;
+    const headers = switchedResponseHeaders(head.headers, serviceTimeMs, mutations);
+    this.responseHeaders = headers;
+    this.#downstream.writeSwitched(headers);
+  }
+
   onResponseBody(chunk: Buffer, start: number, end: number): boolean {
     this.bytesSent += end - start;
     if (this.grpc) this.responseMessages?.count(chunk, start, end);
-    this.#touch();
+    this.#timers.touch();
     return this.#downstream.writeBody(chunk, start, end);
   }
 
@@ -297,6 +312,14 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     if (this.grpc && this.grpcStatus === NO_GRPC_STATUS) this.grpcStatus = readGrpcStatus(trailers);
     this.#finish();
     this.#downstream.writeEnd(trailers);
+  }
+
+  onTunnelHalfEnd(): void {
+    this.#downstream.writeEnd(NO_HEADERS);
+  }
+
+  onTunnelEnd(): void {
+    this.#finish();
   }
 
   onResponseCut(reason: ResetReason): void {
@@ -327,15 +350,15 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
   #armDeadline(): void {
     const routeMs = this.#requestDone ? (this.plan?.timeoutMs ?? 0) : 0;
     if (this.#grpcTimeoutMs === 0) {
-      if (routeMs > 0) this.#deadline.arm(routeMs);
+      if (routeMs > 0) this.#timers.setDeadline(routeMs);
       return;
     }
     const elapsedMs = this.#context.clock.monotonic() - this.#startMs;
     const grpcMs = Math.max(this.#grpcTimeoutMs - elapsedMs, 0);
-    this.#deadline.arm(routeMs > 0 ? Math.min(routeMs, grpcMs) : grpcMs);
+    this.#timers.setDeadline(routeMs > 0 ? Math.min(routeMs, grpcMs) : grpcMs);
   }
 
-  #onDeadline(): void {
+  onDeadline(): void {
     if (this.#state === State.PARKED) {
       this.#unpark();
       this.#fail("not-ready", "");
@@ -346,18 +369,8 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     }
   }
 
-  #touch(): void {
-    if (this.#idle.armed) this.#lastActivityMs = this.#context.clock.monotonic();
-  }
-
-  #onIdleTimer(): void {
-    if (this.#state !== State.FORWARDED) return;
-    const idleMs = this.plan?.idleTimeoutMs ?? 0;
-    const restMs = this.#lastActivityMs + idleMs - this.#context.clock.monotonic();
-    if (restMs > 0) {
-      this.#idle.arm(restMs);
-      return;
-    }
+  onIdle(): void {
+    if (this.#state !== State.FORWARDED && this.#state !== State.TUNNEL) return;
     this.#abandon();
     this.#fail("idle-timeout", "");
   }
@@ -371,54 +384,27 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
 
   #fail(failure: Failure, reason: string): void {
     this.#unpark();
-    const made = rescue(failure, {
-      authority: this.request.authority,
-      cluster: this.upstreamCluster,
-      endpoint: this.upstreamHost,
-      reason,
-      attempts: this.attempt.attempts,
-      timeoutMs: this.#timeoutOf(failure),
-    });
-    this.addFlag(made.flag);
-    this.responseCodeDetails = made.details;
-    if (this.#responseStarted) {
-      if (this.grpc) this.#endGrpc(made.grpcStatus, made.body.trimEnd());
-      else this.#cut();
-      return;
-    }
-    const headers = this.grpc
-      ? trailersOnly(made.grpcStatus, made.body.trimEnd())
-      : rescueHeaders(Buffer.byteLength(made.body));
-    if (this.source.peerSpiffeId !== "") tellUpstreamFailure(headers, failure);
-    if (this.grpc) this.#replyGrpc(made.grpcStatus, headers);
-    else this.#reply(made.status, made.body, headers);
+    this.#end(failureReply(this, failure, reason));
   }
 
-  #timeoutOf(failure: Failure): number {
-    if (failure === "per-try-timeout") return this.plan?.retry?.perTryTimeoutMs ?? 0;
-    return (failure === "idle-timeout" ? this.plan?.idleTimeoutMs : this.plan?.timeoutMs) ?? 0;
+  /** Answers, unless an answer is under way already. */
+  #end(reply: LocalReply): void {
+    if (!this.#responseStarted) this.#answer(reply);
+    else if (reply.grpcStatus === NO_GRPC_STATUS) this.#cut();
+    else this.#endGrpc(reply);
   }
 
-  #replyWith(status: number, body: string, headers: HeaderList, mutations: readonly HeaderMutation[]): void {
-    if (this.grpc && status >= 400) {
-      const grpcStatus = grpcStatusOf(status);
-      this.#replyGrpc(grpcStatus, trailersOnly(grpcStatus, body));
-      return;
-    }
-    const out = [...headers];
-    applyHeaderMutations(out, mutations);
-    if (status !== 204 && status !== 304) out.push("content-length", String(Buffer.byteLength(body)));
-    this.#reply(status, body, out);
-  }
-
-  /** Answers by itself. The telemetry's fields are set before. */
-  #reply(status: number, body: string, headers: HeaderList): void {
+  /** The telemetry's other fields are set before. */
+  #answer({ status, headers, body, grpcStatus }: LocalReply): void {
     const bytes = Buffer.from(body);
-    const hasBody = this.request.method !== "HEAD" && status !== 204 && status !== 304;
+    const isGrpc = grpcStatus !== NO_GRPC_STATUS;
+    const hasBody = !isGrpc && this.request.method !== "HEAD" && status !== 204 && status !== 304;
+    if (isGrpc) this.grpcStatus = grpcStatus;
     this.responseCode = status;
     this.responseHeaders = headers;
     this.#responseStarted = true;
-    this.#downstream.writeHead(status, STATUS_CODES[status] ?? "", headers, hasBody, bytes.length);
+    const length = isGrpc ? -1 : bytes.length;
+    this.#downstream.writeHead(status, STATUS_CODES[status] ?? "", headers, hasBody, length);
     if (hasBody && bytes.length > 0) {
       this.bytesSent = bytes.length;
       this.#downstream.writeBody(bytes, 0, bytes.length);
@@ -427,22 +413,11 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
     this.#downstream.writeEnd(NO_HEADERS);
   }
 
-  /** Answers a gRPC call with a status and nothing else: an HTTP status or a text would tell its caller little. */
-  #replyGrpc(grpcStatus: number, headers: HeaderList): void {
-    this.grpcStatus = grpcStatus;
-    this.responseCode = 200;
-    this.responseHeaders = headers;
-    this.#responseStarted = true;
-    this.#downstream.writeHead(200, "OK", headers, false, -1);
-    this.#finish();
-    this.#downstream.writeEnd(NO_HEADERS);
-  }
-
   /** Ends a gRPC call that has begun to be answered: what came still counts, and the status says that no more will. */
-  #endGrpc(grpcStatus: number, message: string): void {
+  #endGrpc({ grpcStatus, body }: LocalReply): void {
     this.grpcStatus = grpcStatus;
     this.#finish();
-    this.#downstream.writeEnd(grpcStatusFields(grpcStatus, message));
+    this.#downstream.writeEnd(grpcStatusFields(grpcStatus, body));
   }
 
   /** The client must notice that its response is not complete. */
@@ -454,8 +429,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, TriesOwn
   /** Tells telemetry. Comes before the last call downstream, which may start the next request on this object. */
   #finish(): void {
     this.#state = State.DONE;
-    this.#deadline.disarm();
-    this.#idle.disarm();
+    this.#timers.stop();
     this.durationMs = this.#context.clock.monotonic() - this.#startMs;
     this.#context.onExchangeDone(this);
   }

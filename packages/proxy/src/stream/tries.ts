@@ -17,7 +17,7 @@ import {
   readGrpcStatus,
 } from "@tulle/http";
 
-import { upstreamRequestHeaders, type RequestFields } from "../filters/request-headers.js";
+import type { RequestFields } from "../filters/request-headers.js";
 import { toldUpstreamFailure } from "../filters/upstream-failure.js";
 import type { Failure } from "../rescue.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
@@ -25,6 +25,7 @@ import type { UpstreamPool, UpstreamPools } from "../upstream/upstream-pools.js"
 import { BodyBuffer, MAX_REPLAY_BYTES } from "./body-buffer.js";
 import type { AcquireFailure, ResetReason, UpstreamStream, UpstreamWaiter } from "./contract.js";
 import type { ExchangeRecord } from "./exchange-record.js";
+import { requestHeadersOf, requestTargetOf } from "./upstream-request.js";
 
 /** What tries share. */
 export interface TriesContext {
@@ -39,21 +40,30 @@ export interface TriesContext {
   readonly peerMetadata: string;
 }
 
-/** Who the tries are made for. After one of the last three nothing more comes. */
+/** Who the tries are made for. After one of those that end it nothing more comes. */
 export interface TriesOwner {
   onResponseInterim(head: ResponseHead): void;
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void;
+  /** The upgrade is made: body and end of both sides are those of a tunnel. */
+  onSwitched(head: ResponseHead, serviceTimeMs: number): void;
   /** Borrowed bytes. Returns false when the upstream must wait for `resumeResponse`. */
   onResponseBody(chunk: Buffer, start: number, end: number): boolean;
+  /** The response is complete. Ends it. */
   onResponseEnd(trailers: HeaderList): void;
-  /** The response broke off after its head. */
+  /** The server ended its side of the tunnel, the client's is still open. */
+  onTunnelHalfEnd(): void;
+  /** Both sides of the tunnel have ended, the client's last. Ends it. */
+  onTunnelEnd(): void;
+  /** The response, or the tunnel, broke off. Ends it. */
   onResponseCut(reason: ResetReason): void;
-  /** There will be no response. */
+  /** There will be no response. Ends it. */
   onTriesFailed(failure: Failure, detail: string): void;
   /** Stops and restarts the flow of the request's body. */
   pauseRequest(): void;
   resumeRequest(): void;
 }
+
+const NO_TRAILERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
 
 const enum State {
   /** No way is chosen yet; what comes of the body is kept. */
@@ -61,6 +71,8 @@ const enum State {
   /** Waits for a connection. */
   ACQUIRING,
   ACTIVE,
+  /** The upgrade that was asked for is made. */
+  TUNNEL,
   /** Waits to try again. */
   BACKOFF,
   OVER,
@@ -72,7 +84,7 @@ const enum State {
  *
  * ```
  *  start ─► ACQUIRING ─► ACTIVE ─► OVER
- *               ▲           │
+ *               ▲           │ └─► TUNNEL ─► OVER
  *               └─ BACKOFF ◄┘ (engine.next)
  * ```
  */
@@ -91,6 +103,8 @@ export class Tries implements UpstreamWaiter {
   #contentLength = 0;
   #requestDone = false;
   #responseStarted = false;
+  /** The server ended its side of the tunnel. */
+  #tunnelHalfEnded = false;
   /** Whether another try may need the body. */
   #keepBody = false;
   #upstream: UpstreamStream | undefined;
@@ -122,6 +136,7 @@ export class Tries implements UpstreamWaiter {
     this.#contentLength = head.contentLength;
     this.#requestDone = false;
     this.#responseStarted = false;
+    this.#tunnelHalfEnded = false;
     this.#keepBody = false;
     this.#upstream = undefined;
     this.#pool = undefined;
@@ -140,6 +155,7 @@ export class Tries implements UpstreamWaiter {
   onRequestBody(chunk: Buffer, start: number, end: number): void {
     switch (this.#state) {
       case State.ACTIVE:
+      case State.TUNNEL:
         this.#sendBody(chunk, start, end);
         break;
       case State.OVER:
@@ -153,6 +169,7 @@ export class Tries implements UpstreamWaiter {
   onRequestEnd(trailers: HeaderList): void {
     this.#requestDone = true;
     this.#body.setTrailers(trailers);
+    if (this.#state === State.TUNNEL) this.#onClientEnd();
     if (this.#state !== State.ACTIVE) return;
     this.#upstream?.writeEnd(trailers);
     this.#armTimeout();
@@ -176,7 +193,7 @@ export class Tries implements UpstreamWaiter {
   onUpstreamReady(stream: UpstreamStream): void {
     const plan = this.#plan;
     const record = this.#record;
-    const { endpoint, cluster, request, source } = record;
+    const { endpoint, cluster, request } = record;
     if (plan === undefined || endpoint === undefined || cluster === undefined) {
       stream.cancel();
       return;
@@ -186,18 +203,13 @@ export class Tries implements UpstreamWaiter {
     this.#state = State.ACTIVE;
     record.upstreamLocalAddress = stream.localAddress;
     this.#context.upstreamMetrics.of(cluster).requests.inc();
-    const outbound = source.direction === "outbound";
-    const headers = upstreamRequestHeaders(request.headers, this.#fields, {
-      direction: source.direction,
-      host: plan.rewriteAuthority ?? request.host,
-      requestId: record.requestId,
-      scheme: request.scheme,
-      attempt: record.attempt.attempts,
-      peerMetadata: outbound && endpoint.tls !== undefined ? this.#context.peerMetadata : "",
-      forwardedClientCert: source.forwardedClientCert,
-      mutations: plan.requestHeaders,
-    });
-    const target = plan.rewritePath === undefined ? request.path : plan.rewritePath(request.path);
+    const headers = requestHeadersOf(record, this.#fields, plan, endpoint, this.#context.peerMetadata);
+    const target = requestTargetOf(record, plan);
+    if (request.upgrade !== "") {
+      stream.writeUpgrade(request.upgrade, target, headers);
+      this.#armTimeout();
+      return;
+    }
     stream.writeHead(request.method, target, headers, this.#hasBody, this.#contentLength);
     const writable = this.#body.replayTo(stream);
     if (!this.#keepBody && this.#hasBody) this.#body.release();
@@ -221,12 +233,6 @@ export class Tries implements UpstreamWaiter {
   }
 
   onUpstreamHead(head: ResponseHead): void {
-    if (head.status === 101) {
-      // Nothing asked for an upgrade: what follows would not be HTTP.
-      this.#dropTry(true);
-      this.#fail("upstream-protocol-error", "unsolicited 101");
-      return;
-    }
     if ((head.status >= 400 || this.#record.grpc) && this.#retryAnswer(head)) return;
     this.#responseStarted = true;
     this.#timer.disarm();
@@ -234,11 +240,28 @@ export class Tries implements UpstreamWaiter {
     this.#owner.onResponseHead(head, Math.round(this.#context.clock.monotonic() - this.#startMs));
   }
 
+  onUpstreamSwitched(head: ResponseHead): void {
+    const { endpoint } = this.#record;
+    const serviceTimeMs = this.#context.clock.monotonic() - this.#startMs;
+    // How long a tunnel lives says nothing about its endpoint.
+    if (endpoint !== undefined) this.#context.load.observe(endpoint.slot, serviceTimeMs, false);
+    this.#state = State.TUNNEL;
+    this.#responseStarted = true;
+    this.#timer.disarm();
+    this.#body.release();
+    this.#owner.onSwitched(head, Math.round(serviceTimeMs));
+  }
+
   onUpstreamBody(chunk: Buffer, start: number, end: number): void {
     if (!this.#owner.onResponseBody(chunk, start, end)) this.#upstream?.pauseResponse();
   }
 
   onUpstreamEnd(trailers: HeaderList): void {
+    if (this.#state === State.TUNNEL && !this.#requestDone) {
+      this.#tunnelHalfEnded = true;
+      this.#owner.onTunnelHalfEnd();
+      return;
+    }
     this.#endTry(this.#record.responseCode >= 500);
     this.#end();
     this.#owner.onResponseEnd(trailers);
@@ -257,6 +280,8 @@ export class Tries implements UpstreamWaiter {
       this.#owner.onResponseCut(reason);
     } else if (reason === "protocol-error") {
       this.#fail("upstream-protocol-error", detail);
+    } else if (reason === "no-upgrade") {
+      this.#fail("no-upgrade", this.#record.request.upgrade);
     } else {
       const outcome: Outcome = {
         kind: "reset",
@@ -266,6 +291,15 @@ export class Tries implements UpstreamWaiter {
       };
       this.#retryOr(outcome, "upstream-reset", detail);
     }
+  }
+
+  /** The client ended its side of the tunnel. */
+  #onClientEnd(): void {
+    this.#upstream?.writeEnd(NO_TRAILERS);
+    if (!this.#tunnelHalfEnded) return;
+    this.#endTry(false);
+    this.#end();
+    this.#owner.onTunnelEnd();
   }
 
   #tryOnce(): void {
@@ -334,6 +368,8 @@ export class Tries implements UpstreamWaiter {
   #nextTry(outcome: Outcome): number {
     const plan = this.#plan;
     if (plan?.retry === undefined || !this.#body.replayable) return -1;
+    // Who asks for a tunnel is asked once: the application may have begun to keep state for it.
+    if (this.#record.request.upgrade !== "" && mayHaveArrived(outcome)) return -1;
     this.#view.snapshot = this.#context.configuration.current;
     return next(this.#view, plan, this.#record.request, this.#record.attempt, outcome);
   }
@@ -384,6 +420,7 @@ export class Tries implements UpstreamWaiter {
     this.#counted = false;
     const { load, clock } = this.#context;
     load.end(cluster.slot, endpoint.slot, attempt.attempts > 1);
+    if (this.#state === State.TUNNEL) return;
     load.observe(endpoint.slot, clock.monotonic() - this.#startMs, failed);
   }
 
@@ -392,4 +429,9 @@ export class Tries implements UpstreamWaiter {
     this.#timer.disarm();
     this.#body.reset();
   }
+}
+
+/** Whether the application may have seen the request of a try that ended so. */
+function mayHaveArrived(outcome: Outcome): boolean {
+  return outcome.kind === "reset" ? outcome.requestSent : outcome.kind !== "connect-failure";
 }

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 
 import { systemErrorCode, type TimerWheel, type WheelTimer } from "@tulle/base";
 import {
@@ -11,6 +12,7 @@ import {
 } from "@tulle/http";
 import { type FlushQueue, SocketWriter } from "@tulle/http/socket";
 
+import { askToSwitch, wrongSwitch } from "../connection/http1-upgrade.js";
 import type { ResetReason, UpstreamHandler, UpstreamStream } from "../stream/contract.js";
 
 /** Who a connection belongs to. */
@@ -44,6 +46,11 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
   #keepAlive = true;
   #keepAliveHintMs = Number.POSITIVE_INFINITY;
   #trailers: HeaderList = NO_TRAILERS;
+  /** What the server is asked to switch to, and WebSocket's key for it. */
+  #protocol = "";
+  #key = "";
+  /** It has: this connection carries a tunnel, and nothing after it. */
+  #switched = false;
   #retired = false;
   #errorCode = "";
 
@@ -97,6 +104,7 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
     this.#requestDone = false;
     this.#responseDone = false;
     this.#trailers = NO_TRAILERS;
+    this.#protocol = "";
   }
 
   /** Waits in the pool; ends itself before the peer is likely to. */
@@ -107,7 +115,7 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
   /** Takes no further exchange: closes now when idle, else after the one under way. */
   retire(): void {
     this.#retired = true;
-    if (this.#handler === undefined) this.#socket.destroy();
+    if (this.#handler === undefined && !this.#switched) this.#socket.destroy();
   }
 
   destroy(): void {
@@ -128,6 +136,13 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
     this.#writer.commit();
   }
 
+  writeUpgrade(protocol: string, target: string, headers: HeaderList): void {
+    this.#protocol = protocol;
+    this.#key = askToSwitch(headers, protocol);
+    this.writeHead("GET", target, headers, false, 0);
+    this.#requestDone = true;
+  }
+
   writeBody(chunk: Buffer, start: number, end: number): boolean {
     return this.#writer.writeBody(chunk, start, end, this.#chunked);
   }
@@ -135,11 +150,14 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
   writeEnd(trailers: HeaderList): void {
     if (this.#chunked) this.#writer.writeChunkedEnd(trailers);
     this.#requestDone = true;
+    if (this.#switched) this.#endTunnel();
   }
 
   cancel(): void {
     this.#handler = undefined;
-    this.#socket.destroy();
+    // Who cuts a tunnel does not end it: with a proper end the server would take what it has for all there is.
+    if (this.#switched && !(this.#socket instanceof TLSSocket)) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
   }
 
   pauseResponse(): void {
@@ -152,8 +170,9 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
 
   /** From the parser. */
   onHead(head: ResponseHead): void {
-    if (head.status < 200 && head.status !== 101) {
-      this.#handler?.onUpstreamInterim(head);
+    if (head.status < 200) {
+      if (head.status === 101) this.#onSwitched(head);
+      else this.#handler?.onUpstreamInterim(head);
       return;
     }
     this.#keepAlive = head.keepAlive;
@@ -168,8 +187,28 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
 
   /** From the parser. */
   onEnd(trailers: HeaderList): void {
+    if (this.#switched) return;
     this.#responseDone = true;
     this.#trailers = trailers;
+  }
+
+  #onSwitched(head: ResponseHead): void {
+    const wrong = wrongSwitch(head, this.#protocol, this.#key);
+    if (wrong !== "") {
+      this.#fail("protocol-error", wrong);
+      return;
+    }
+    this.#switched = true;
+    this.#requestDone = false;
+    // What is the end of an exchange is that of one direction only in a tunnel.
+    this.#socket.allowHalfOpen = true;
+    this.#handler?.onUpstreamSwitched(head);
+  }
+
+  #endTunnel(): void {
+    this.#writer.flush();
+    this.#socket.end();
+    if (this.#responseDone) this.#handler = undefined;
   }
 
   #onData(chunk: Buffer): void {
@@ -177,14 +216,28 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
       this.#socket.destroy();
       return;
     }
+    if (this.#switched) {
+      this.#handler.onUpstreamBody(chunk, 0, chunk.length);
+      return;
+    }
     const consumed = this.#parser.execute(chunk, 0, chunk.length);
     if (this.#parser.error !== undefined) this.#fail("protocol-error", this.#parser.error.message);
     else if (this.#responseDone) this.#complete(consumed < chunk.length);
+    else if (this.#switched && consumed < chunk.length) {
+      this.#handler?.onUpstreamBody(chunk, consumed, chunk.length);
+    }
   }
 
   #onEndOfStream(): void {
     if (this.#handler === undefined) {
       this.#socket.destroy();
+      return;
+    }
+    if (this.#switched) {
+      const handler = this.#handler;
+      this.#responseDone = true;
+      if (this.#requestDone) this.#handler = undefined;
+      handler.onUpstreamEnd(NO_TRAILERS);
       return;
     }
     this.#keepAlive = false;

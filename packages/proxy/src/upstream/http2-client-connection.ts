@@ -39,6 +39,9 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
   readonly #maxRequests: number;
   readonly #streams = new Map<number, Http2ClientStream>();
   readonly #spare: Http2ClientStream[] = [];
+  /** Streams that are not opened before the server's SETTINGS have come. */
+  readonly #unsettled = new Set<Http2ClientStream>();
+  settled = false;
   #requests = 0;
   #retired = false;
   #idleSinceMs: number;
@@ -93,8 +96,13 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
     this.#streams.set(streamId, stream);
   }
 
+  onStreamUnsettled(stream: Http2ClientStream): void {
+    this.#unsettled.add(stream);
+  }
+
   onStreamDone(stream: Http2ClientStream, streamId: number): void {
-    this.#streams.delete(streamId);
+    if (streamId === 0) this.#unsettled.delete(stream);
+    else this.#streams.delete(streamId);
     if (this.#spare.length < MAX_SPARE_STREAMS) this.#spare.push(stream);
     if (this.#streams.size === 0) this.#idleSinceMs = this.#transport.nowMs;
     if (this.#retired) this.#endWhenUnused();
@@ -135,6 +143,9 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
   }
 
   onSettings(): void {
+    this.settled = true;
+    for (const stream of this.#unsettled) stream.onSettled();
+    this.#unsettled.clear();
     this.#owner.onStreamsAvailable(this);
   }
 
@@ -173,7 +184,7 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
   }
 
   #endWhenUnused(): void {
-    if (this.#streams.size > 0 || !this.#transport.open) return;
+    if (this.#streams.size + this.#unsettled.size > 0 || !this.#transport.open) return;
     if (this.#transport.session.drain === "open")
       this.#transport.session.goAway(Http2ErrorCode.NO_ERROR, false);
     this.#transport.commit();
@@ -182,5 +193,7 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
   #loseStreams(reason: "closed" | "protocol-error", detail: string): void {
     for (const stream of this.#streams.values()) stream.onConnectionLost(reason, detail);
     this.#streams.clear();
+    for (const stream of this.#unsettled) stream.onConnectionLost(reason, detail);
+    this.#unsettled.clear();
   }
 }

@@ -5,6 +5,7 @@ import {
   type HeaderList,
   type Http2Head,
   type Http2Refusal,
+  type Http2Request,
   type ResponseHead,
   IncomingCredit,
   OutgoingBody,
@@ -12,6 +13,7 @@ import {
 import type { Http2Transport } from "@tulle/http/socket";
 
 import { addHeaderCase, takeHeaderCase, withHeaderCase } from "../connection/carried-case.js";
+import { toldDeclinedUpgrade } from "../filters/declined-upgrade.js";
 import type { ResetReason, UpstreamHandler, UpstreamStream } from "../stream/contract.js";
 
 const NO_TRAILERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
@@ -22,9 +24,13 @@ export interface Http2ClientStreamOwner {
   /** To another sidecar: spelling of names is carried both ways. */
   readonly toSidecar: boolean;
   readonly scheme: "http" | "https";
+  /** The server's SETTINGS have come: whether it takes extended CONNECT is known. */
+  readonly settled: boolean;
+  /** `onSettled` or `onConnectionLost` follows, unless the stream is over before. */
+  onStreamUnsettled(stream: Http2ClientStream): void;
   /** Puts the stream among those that get events. */
   onStreamOpened(stream: Http2ClientStream, streamId: number): void;
-  /** The stream is over and may serve another request. */
+  /** The stream is over and may serve another request. `streamId` 0: it was never opened. */
   onStreamDone(stream: Http2ClientStream, streamId: number): void;
 }
 
@@ -42,6 +48,13 @@ export class Http2ClientStream implements UpstreamStream {
   #unprocessed = false;
   #isHead = false;
   #trailers: HeaderList = NO_TRAILERS;
+  /** Protocol of an extended CONNECT (RFC 8441), "" for other requests. */
+  #upgrade = "";
+  #switched = false;
+  /** The server ended its side of the tunnel. */
+  #tunnelEnded = false;
+  /** An extended CONNECT that waits for SETTINGS. */
+  #held: Http2Request | undefined;
 
   constructor(transport: Http2Transport, owner: Http2ClientStreamOwner) {
     this.#transport = transport;
@@ -65,18 +78,51 @@ export class Http2ClientStream implements UpstreamStream {
     this.#streamId = 0;
     this.#unprocessed = false;
     this.#trailers = NO_TRAILERS;
+    this.#upgrade = "";
+    this.#switched = false;
+    this.#tunnelEnded = false;
     this.#sentMark = this.#transport.writer.handedOver;
   }
 
   // UpstreamStream
 
   writeHead(method: string, target: string, headers: HeaderList, hasBody: boolean): void {
+    this.#isHead = method === "HEAD";
+    this.#open(this.#request(method, target, "", headers), hasBody);
+  }
+
+  writeUpgrade(protocol: string, target: string, headers: HeaderList): void {
+    this.#isHead = false;
+    this.#upgrade = protocol;
+    const request = this.#request("CONNECT", target, protocol, headers);
+    if (this.#owner.settled) {
+      this.#open(request, true);
+      return;
+    }
+    this.#held = request;
+    this.#unprocessed = true;
+    this.#owner.onStreamUnsettled(this);
+  }
+
+  /** The server's SETTINGS have come. */
+  onSettled(): void {
+    const request = this.#held;
+    if (request === undefined) return;
+    this.#held = undefined;
+    this.#unprocessed = false;
+    this.#sentMark = this.#transport.writer.handedOver;
+    this.#open(request, true);
+  }
+
+  #request(method: string, target: string, protocol: string, headers: HeaderList): Http2Request {
     const { toSidecar, scheme } = this.#owner;
     const authority = getHeader(headers, "host") ?? "";
     if (toSidecar) addHeaderCase(headers);
-    this.#isHead = method === "HEAD";
+    return { method, scheme, authority, path: target, protocol, headers };
+  }
+
+  #open(request: Http2Request, hasBody: boolean): void {
     const { session } = this.#transport;
-    const request = { method, scheme, authority, path: target, protocol: "", headers };
     const streamId = session.submitRequest(request, !hasBody);
     this.#streamId = streamId;
     this.#body.start(streamId, !hasBody);
@@ -87,9 +133,10 @@ export class Http2ClientStream implements UpstreamStream {
       // The writer is in the middle of sending: it learns of it in the next turn.
       const handler = this.#handler;
       setImmediate(() => {
-        if (this.#handler === handler && this.#streamId === 0) {
-          this.#fail("closed", "no more streams on this connection");
-        }
+        if (this.#handler !== handler || this.#streamId !== 0) return;
+        if (this.#upgrade !== "" && !session.peerSettings.enableConnectProtocol) {
+          this.#fail("no-upgrade", "no extended CONNECT");
+        } else this.#fail("closed", "no more streams on this connection");
       });
       return;
     }
@@ -106,11 +153,13 @@ export class Http2ClientStream implements UpstreamStream {
   writeEnd(trailers: HeaderList): void {
     this.#body.end(this.#owner.toSidecar ? withHeaderCase(trailers) : trailers);
     this.#transport.commit();
+    if (this.#tunnelEnded) this.#closeTunnel();
   }
 
   cancel(): void {
     if (this.#handler === undefined) return;
     this.#handler = undefined;
+    this.#held = undefined;
     this.#endStream();
   }
 
@@ -138,7 +187,20 @@ export class Http2ClientStream implements UpstreamStream {
       keepAlive: true,
     };
     if (status < 200) this.#handler?.onUpstreamInterim(response);
+    else if (this.#upgrade !== "") this.#onUpgradeAnswer(response);
     else this.#handler?.onUpstreamHead(response);
+  }
+
+  #onUpgradeAnswer(head: ResponseHead): void {
+    const declined = this.#owner.toSidecar && toldDeclinedUpgrade(head.headers);
+    if (head.status < 300 && !declined) {
+      this.#switched = true;
+      this.#handler?.onUpstreamSwitched(head);
+      return;
+    }
+    this.#body.end(NO_TRAILERS);
+    this.#transport.commit();
+    this.#handler?.onUpstreamHead(head);
   }
 
   onData(chunk: Buffer, start: number, end: number): void {
@@ -154,6 +216,11 @@ export class Http2ClientStream implements UpstreamStream {
 
   onResponseEnd(): void {
     const handler = this.#handler;
+    if (this.#switched && !this.#body.ended) {
+      this.#tunnelEnded = true;
+      handler?.onUpstreamEnd(NO_TRAILERS);
+      return;
+    }
     const trailers = this.#trailers;
     this.#handler = undefined;
     // A request that is still being sent has its answer: the rest of it is of no use.
@@ -165,7 +232,8 @@ export class Http2ClientStream implements UpstreamStream {
   onWritable(): void {
     const done = this.#body.resume();
     this.#transport.commit();
-    if (done && !this.#body.ended) this.#handler?.onUpstreamDrain();
+    if (this.#tunnelEnded) this.#closeTunnel();
+    else if (done && !this.#body.ended) this.#handler?.onUpstreamDrain();
   }
 
   onReset(code: number, refusal: Http2Refusal | undefined): void {
@@ -178,7 +246,16 @@ export class Http2ClientStream implements UpstreamStream {
   /** The connection is gone, or will not bring anything any more. */
   onConnectionLost(reason: ResetReason, detail: string): void {
     this.#body.ended = true;
+    this.#held = undefined;
     this.#fail(reason, detail);
+  }
+
+  /** Both sides have ended once our last bytes are out. */
+  #closeTunnel(): void {
+    if (!this.#body.ended) return;
+    this.#tunnelEnded = false;
+    this.#handler = undefined;
+    this.#release();
   }
 
   #fail(reason: ResetReason, detail: string): void {

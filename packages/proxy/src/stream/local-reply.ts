@@ -1,0 +1,72 @@
+import type { HeaderMutation } from "@tulle/engine";
+import { grpcStatusOf, NO_GRPC_STATUS, trailersOnly, type HeaderList, type Http1Error } from "@tulle/http";
+
+import { applyHeaderMutations } from "../filters/header-mutations.js";
+import { tellUpstreamFailure } from "../filters/upstream-failure.js";
+import { rescue, rescueHeaders, type Failure } from "../rescue.js";
+import type { ExchangeRecord } from "./exchange-record.js";
+
+/** An answer that the proxy makes itself. */
+export interface LocalReply {
+  readonly status: number;
+  readonly headers: HeaderList;
+  /** A gRPC caller is told it in `headers`. */
+  readonly body: string;
+  /** In `headers` for a gRPC caller; `NO_GRPC_STATUS` for every other one. */
+  readonly grpcStatus: number;
+}
+
+/** Says why there is no answer. Notes Envoy's flag and details in `record`. */
+export function failureReply(record: ExchangeRecord, failure: Failure, reason: string): LocalReply {
+  const made = rescue(failure, {
+    authority: record.request.authority,
+    cluster: record.upstreamCluster,
+    endpoint: record.upstreamHost,
+    reason,
+    attempts: record.attempt.attempts,
+    timeoutMs: timeoutOf(record, failure),
+  });
+  record.addFlag(made.flag);
+  record.responseCodeDetails = made.details;
+  const reply = record.grpc
+    ? grpcReply(made.grpcStatus, made.body.trimEnd())
+    : textReply(made.status, made.body);
+  if (record.source.peerSpiffeId !== "") tellUpstreamFailure(reply.headers, failure);
+  return reply;
+}
+
+/** Says what is wrong with the request's bytes. */
+export function malformedReply(record: ExchangeRecord, error: Http1Error): LocalReply {
+  record.addFlag("DPE");
+  record.responseCodeDetails = `http1.${error.code.toLowerCase()}`;
+  return textReply(error.status, `${error.message}\n`);
+}
+
+/** What the configuration says to answer. */
+export function configuredReply(
+  record: ExchangeRecord,
+  status: number,
+  body: string,
+  headers: HeaderList,
+  mutations: readonly HeaderMutation[],
+): LocalReply {
+  if (record.grpc && status >= 400) return grpcReply(grpcStatusOf(status), body);
+  const out = [...headers];
+  applyHeaderMutations(out, mutations);
+  if (status !== 204 && status !== 304) out.push("content-length", String(Buffer.byteLength(body)));
+  return { status, headers: out, body, grpcStatus: NO_GRPC_STATUS };
+}
+
+function textReply(status: number, body: string): LocalReply {
+  return { status, headers: rescueHeaders(Buffer.byteLength(body)), body, grpcStatus: NO_GRPC_STATUS };
+}
+
+/** A status and nothing else: an HTTP status or a text would tell a gRPC caller little. */
+function grpcReply(grpcStatus: number, message: string): LocalReply {
+  return { status: 200, headers: trailersOnly(grpcStatus, message), body: message, grpcStatus };
+}
+
+function timeoutOf({ plan }: ExchangeRecord, failure: Failure): number {
+  if (failure === "per-try-timeout") return plan?.retry?.perTryTimeoutMs ?? 0;
+  return (failure === "idle-timeout" ? plan?.idleTimeoutMs : plan?.timeoutMs) ?? 0;
+}

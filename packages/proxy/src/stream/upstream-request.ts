@@ -1,0 +1,31 @@
+import type { EndpointPart, Plan } from "@tulle/engine";
+import type { HeaderList } from "@tulle/http";
+
+import { upstreamRequestHeaders, type RequestFields } from "../filters/request-headers.js";
+import type { ExchangeRecord } from "./exchange-record.js";
+
+/** The fields of a try's request. `peerMetadata`: own workload, told to other sidecars. */
+export function requestHeadersOf(
+  record: ExchangeRecord,
+  fields: RequestFields,
+  plan: Plan,
+  endpoint: EndpointPart,
+  peerMetadata: string,
+): HeaderList {
+  const { request, source } = record;
+  return upstreamRequestHeaders(request.headers, fields, {
+    direction: source.direction,
+    host: plan.rewriteAuthority ?? request.host,
+    requestId: record.requestId,
+    scheme: request.scheme,
+    attempt: record.attempt.attempts,
+    peerMetadata: source.direction === "outbound" && endpoint.tls !== undefined ? peerMetadata : "",
+    forwardedClientCert: source.forwardedClientCert,
+    mutations: plan.requestHeaders,
+  });
+}
+
+/** The target of a try's request: the path as it was matched, rewritten as the route says. */
+export function requestTargetOf({ request }: ExchangeRecord, plan: Plan): string {
+  return plan.rewritePath === undefined ? request.path : plan.rewritePath(request.path);
+}
