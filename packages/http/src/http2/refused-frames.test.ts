@@ -302,6 +302,21 @@ const CONNECTION: [name: string, bytes: Buffer, verdict: Verdict, options?: Http
     ["HTTP2_PRIORITY_LENGTH", Code.FRAME_SIZE_ERROR],
   ],
   [
+    "H2-14 PRIORITY of 4 bytes, on a stream that is over",
+    clientStart(OPEN, rst(1), frame(2, 0, 1, "1234")),
+    ["HTTP2_PRIORITY_LENGTH", Code.FRAME_SIZE_ERROR],
+  ],
+  [
+    "H2-02 WINDOW_UPDATE 0 on a stream that is over",
+    clientStart(OPEN, rst(1), windowUpdate(1, 0)),
+    ["HTTP2_WINDOW_INCREMENT", Code.PROTOCOL_ERROR],
+  ],
+  [
+    "H2-09 PRIORITY on itself, on a stream that is over",
+    clientStart(OPEN, rst(1), priority(1, 1)),
+    ["HTTP2_SELF_DEPENDENCY", Code.PROTOCOL_ERROR],
+  ],
+  [
     "H2-14 DATA padded as much as it is long",
     clientStart(OPEN, data(1, "\x03ab", PADDED)),
     ["HTTP2_PADDING", Code.PROTOCOL_ERROR],
