@@ -6,16 +6,15 @@ import { IstioCertificateService } from "@tulle/xds/gen/istio/v1/auth/ca_pb.js";
 import type { ConnectionOptions } from "node:tls";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
-import { requestSvid } from "../packages/agent/src/certificate-client.js";
 import { askWeb, call } from "./support/http.js";
 import { tryPlaintext, tryTls } from "./support/inbound-tls.js";
 import { Mesh } from "./support/mesh.js";
+import { controlPlaneOf, joinToken, svidOf, TRUST_DOMAIN } from "./support/svid.js";
 import { clusterOf, type Address, type Workload } from "./support/workload.js";
 
 // Who may talk to whom, tried from outside with certificates that are right, wrong, foreign or missing.
 
 const SNI = "outbound_.8080_._.web.default.svc.cluster.local";
-const TRUST_DOMAIN = "cluster.local";
 const OK = "HTTP/1.1 200 OK";
 
 let mesh: Mesh;
@@ -28,9 +27,8 @@ beforeAll(async () => {
   mesh = await Mesh.start();
   await setMode("STRICT");
   web = await mesh.run({ service: "web" });
-  const { addresses, rootCertificatePem } = await mesh.client.info();
-  controlPlane = { address: addresses.xds, rootCertificatePem, trustDomain: TRUST_DOMAIN };
-  alice = await svidOf("alice", { joinToken: await joinToken("alice") });
+  controlPlane = await controlPlaneOf(mesh);
+  alice = await svidOf(controlPlane, "alice", { joinToken: await joinToken(mesh, "alice") });
 }, 60_000);
 
 afterAll(() => mesh.end());
@@ -42,15 +40,6 @@ kind: PeerAuthentication
 metadata: {name: default}
 spec: {mtls: {mode: ${mode}}}
 `);
-}
-
-async function joinToken(serviceAccount: string): Promise<string> {
-  return (await mesh.client.joinToken({ namespace: "default", serviceAccount })).token;
-}
-
-function svidOf(serviceAccount: string, proof: Parameters<typeof requestSvid>[0]["proof"]): Promise<Svid> {
-  const id = { trustDomain: TRUST_DOMAIN, namespace: "default", serviceAccount };
-  return requestSvid({ controlPlane, id, proof, timeoutMs: 5000, clock: systemClock });
 }
 
 function inbound(): Address {
@@ -203,19 +192,25 @@ test("a caller does not call an instance whose certificate is of another account
 }, 60_000);
 
 test("the control plane gives a workload no identity but its own", async () => {
-  const bobs = await joinToken("bob");
-  await expect(svidOf("alice", { joinToken: bobs })).rejects.toMatchObject({ code: "AGENT_CONTROL_PLANE" });
-  await expect(svidOf("bob", { svid: alice })).rejects.toMatchObject({ code: "AGENT_CONTROL_PLANE" });
-  await expect(svidOf("bob", { joinToken: "made-up" })).rejects.toMatchObject({ kind: "unauthenticated" });
+  const bobs = await joinToken(mesh, "bob");
+  await expect(svidOf(controlPlane, "alice", { joinToken: bobs })).rejects.toMatchObject({
+    code: "AGENT_CONTROL_PLANE",
+  });
+  await expect(svidOf(controlPlane, "bob", { svid: alice })).rejects.toMatchObject({
+    code: "AGENT_CONTROL_PLANE",
+  });
+  await expect(svidOf(controlPlane, "bob", { joinToken: "made-up" })).rejects.toMatchObject({
+    kind: "unauthenticated",
+  });
   // The request names another account in its CSR only.
   await expect(signed("bob", alice)).rejects.toMatchObject({ kind: "denied" });
   // Refusals cost nobody their token, and each gets what is theirs.
-  expect((await svidOf("bob", { joinToken: bobs })).spiffeId).toBe(
+  expect((await svidOf(controlPlane, "bob", { joinToken: bobs })).spiffeId).toBe(
     "spiffe://cluster.local/ns/default/sa/bob",
   );
-  expect((await svidOf("alice", { svid: alice })).spiffeId).toBe(alice.spiffeId);
+  expect((await svidOf(controlPlane, "alice", { svid: alice })).spiffeId).toBe(alice.spiffeId);
   // A token is good once.
-  await expect(svidOf("bob", { joinToken: bobs })).rejects.toBeInstanceOf(MeshError);
+  await expect(svidOf(controlPlane, "bob", { joinToken: bobs })).rejects.toBeInstanceOf(MeshError);
 });
 
 /** Asks for a certificate of `serviceAccount` with the certificate of `proof`, without naming an account beside the CSR. */

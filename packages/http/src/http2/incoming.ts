@@ -168,8 +168,8 @@ export class Incoming implements FrameTarget {
     const core = this.#core;
     const stream = core.streams.get(streamId);
     if (stream !== undefined) core.refuseStream(stream, refusal);
-    // There is no stream to reset; one that is gone is left in peace.
-    else if (core.isIdle(streamId)) core.fail(refusal);
+    // There is no stream to reset, and nobody sends this by mistake.
+    else core.fail(refusal);
   }
 
   #onReset(streamId: number, code: number): void {
@@ -232,8 +232,10 @@ export class Incoming implements FrameTarget {
       return;
     }
     const stream = core.streams.get(streamId);
-    if (stream === undefined) return;
-    if (increment === 0) core.refuseStream(stream, REFUSALS.windowIncrement);
+    if (stream === undefined) {
+      // Credit may come late; no credit is an error whenever it comes.
+      if (increment === 0) core.fail(REFUSALS.windowIncrement);
+    } else if (increment === 0) core.refuseStream(stream, REFUSALS.windowIncrement);
     else if (core.sending.addToStream(stream, increment)) core.wake();
     else core.refuseStream(stream, REFUSALS.windowOverflow);
   }

@@ -76,6 +76,13 @@ export const extendedConnect = (protocol: string, ...fields: string[]): Buffer =
     ...fields,
   );
 
+/** The head of a POST on stream 1, which stays open. */
+export const OPEN = headers(1, post(), END_HEADERS);
+
+/** What `make` gives for 0, 1, 2, ... */
+export const many = (count: number, make: (i: number) => Buffer): Buffer =>
+  Buffer.concat(Array.from({ length: count }, (_, i) => make(i)));
+
 function text(value: string): Buffer {
   const bytes = Buffer.from(value, "latin1");
   if (bytes.length < 0x7f) return Buffer.concat([Buffer.of(bytes.length), bytes]);

@@ -7,11 +7,11 @@ const line = (requestLine: string): string => `${requestLine}\r\n${HOST}\r\n`;
 
 /** The classes of hostile input that request smuggling and its kin are made of: exact bytes, and the status of the refusal. */
 export const REFUSED: Record<string, readonly (readonly [bytes: string, status: number])[]> = {
-  "CL and TE together": [
+  "H1-01 H1-02 CL and TE together": [
     [post(`Content-Length: 6\r\n${CHUNKED}`, "0\r\n\r\nG"), 400],
     [post(`${CHUNKED}Content-Length: 4\r\n`, "5c\r\nGPOST / HTTP/1.1\r\n0\r\n\r\n"), 400],
   ],
-  "obfuscated Transfer-Encoding value": [
+  "H1-03 obfuscated Transfer-Encoding value": [
     [post("Transfer-Encoding: xchunked\r\n"), 501],
     [post("Transfer-Encoding: ,chunked\r\n"), 400],
     [post("Transfer-Encoding: chunked,\r\n"), 400],
@@ -31,7 +31,7 @@ export const REFUSED: Record<string, readonly (readonly [bytes: string, status: 
     [post(`Transfer-Encoding: identity\r\n${CHUNKED}`), 501],
     [post("Transfer-Encoding:\r\n chunked\r\n"), 400],
   ],
-  "obfuscated Transfer-Encoding name": [
+  "H1-03 obfuscated Transfer-Encoding name": [
     [post("Transfer-Encoding : chunked\r\n"), 400],
     [post(" Transfer-Encoding: chunked\r\n"), 400],
     [post("Transfer_Encoding: chunked\r\n"), 400],
@@ -39,14 +39,14 @@ export const REFUSED: Record<string, readonly (readonly [bytes: string, status: 
     [post("Transfer-\r\nEncoding: chunked\r\n"), 400],
     [post("X: y\nTransfer-Encoding: chunked\r\n"), 400],
   ],
-  "duplicate or listed Content-Length": [
+  "H1-04 duplicate or listed Content-Length": [
     [post("Content-Length: 5\r\nContent-Length: 10\r\n"), 400],
     [post("Content-Length: 5\r\nContent-Length: 5\r\n"), 400],
     [post("Content-Length: 5, 5\r\n"), 400],
     [post("Content-Length: 5,10\r\n"), 400],
     [post("Content-Length:\r\nContent-Length: 59\r\n"), 400],
   ],
-  "syntax of Content-Length": [
+  "H1-05 syntax of Content-Length": [
     ...["+5", "-0", "-48", "0x10", "010", "00", "1_0", "5 5", "5\0", "", "5.0", "5e1", "\u00b2"].map(
       (value) => [post(`Content-Length: ${value}\r\n`), 400] as const,
     ),
@@ -55,12 +55,12 @@ export const REFUSED: Record<string, readonly (readonly [bytes: string, status: 
     [post("Content-Length: 18446744073709551621\r\n"), 400],
     [post(`Content-Length: 1${"0".repeat(400)}\r\n`), 400],
   ],
-  expectations: [
+  "H1-08 expectations": [
     [post("Content-Length: 1\r\nExpect: x100-continue\r\n"), 417],
     [post("Content-Length: 1\r\nExpect: y 100-continue\r\n"), 417],
     [post("Content-Length: 1\r\nExpect: 100-continue\r\nExpect: 100-continue\r\n"), 417],
   ],
-  "chunk size": [
+  "H1-10 chunk size": [
     ...["0x5", "+5", "-1", "-0x0", "5_0", " 5", "5 ", "\t5", "", ";a", "FFFFFFFFFFFFFFFF0", "Z", "5\r"].map(
       (size) => [chunks(`${size}\r\nabcde\r\n0\r\n\r\n`), 400] as const,
     ),
@@ -68,7 +68,7 @@ export const REFUSED: Record<string, readonly (readonly [bytes: string, status: 
     [chunks("1these-bytes\r\n"), 400],
     [chunks(`${"0".repeat(300)}1\r\na\r\n0\r\n\r\n`), 400],
   ],
-  "chunk extension": [
+  "H1-11 H1-13 chunk extension": [
     [chunks("2;\nxx\r\n0\r\n\r\n"), 400],
     [chunks("5;a=b\rX\r\nabcde\r\n0\r\n\r\n"), 400],
     [chunks('5;a="b\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n'), 400],
@@ -83,7 +83,7 @@ export const REFUSED: Record<string, readonly (readonly [bytes: string, status: 
     [chunks(`5;a=${"x".repeat(300)}\r\nabcde\r\n0\r\n\r\n`), 400],
     [chunks(`1;a=${"x".repeat(240)}\r\na\r\n`.repeat(80)), 400],
   ],
-  "chunk data terminator": [
+  "H1-12 H1-14 chunk data terminator": [
     [chunks("5\r\nabcdefg\r\n0\r\n\r\n"), 400],
     [chunks("5\r\nabcdeXX0\r\n\r\n"), 400],
     [chunks("5\r\nabcde\n0\r\n\r\n"), 400],
@@ -92,13 +92,13 @@ export const REFUSED: Record<string, readonly (readonly [bytes: string, status: 
     [chunks("0\r\nX:POST / HTTP/1.1\nY: z\r\n\r\n"), 400],
     [chunks("0\r\n\rX"), 400],
   ],
-  trailers: [
+  "H1-13 trailers": [
     [chunks("0\r\n X: folded\r\n\r\n"), 400],
     [chunks("0\r\nbad name: x\r\n\r\n"), 400],
     [chunks(`0\r\n${"T: 1\r\n".repeat(101)}\r\n`), 431],
     [chunks(`0\r\nT: ${"x".repeat(70_000)}\r\n\r\n`), 431],
   ],
-  "bare LF or CR": [
+  "H1-15 bare LF or CR": [
     ["GET / HTTP/1.1\nHost: a\n\n", 400],
     ["GET / HTTP/1.1\rHost: a\r\r", 400],
     ["GET / HTTP/1.1\n\rHost: a\n\r\n\r", 400],
@@ -110,13 +110,13 @@ export const REFUSED: Record<string, readonly (readonly [bytes: string, status: 
     ["\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400],
     ["\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400],
   ],
-  "folded fields": [
+  "H1-16 folded fields": [
     [get("A: b\r\n c: d\r\n"), 400],
     [post("Content-Length:\r\n 5\r\n", "abcde"), 400],
     ["GET / HTTP/1.1\r\nHost:\r\n a\r\n\r\n", 400],
     ["GET / HTTP/1.1\r\n\tContent-Length: 1\r\nHost: a\r\n\r\n", 400],
   ],
-  "NUL and control bytes": [0, 1, 7, 8, 0x0b, 0x0c, 0x0e, 0x1b, 0x1f, 0x7f].flatMap((code) => {
+  "H1-17 NUL and control bytes": [0, 1, 7, 8, 0x0b, 0x0c, 0x0e, 0x1b, 0x1f, 0x7f].flatMap((code) => {
     const byte = String.fromCharCode(code);
     return [
       [get(`X${byte}Y: z\r\n`), 400],
@@ -127,7 +127,7 @@ export const REFUSED: Record<string, readonly (readonly [bytes: string, status: 
       [`GET / HTTP/1.1\r\nHost: google.com${byte}.kallus.org\r\n\r\n`, 400],
     ] as const;
   }),
-  "white space and separators in names": [
+  "H1-18 white space and separators in names": [
     [post("Content-Length : 34\r\n"), 400],
     [post("Content-Length\t: 34\r\n"), 400],
     [post("Content-Length 10\r\n"), 400],
@@ -137,7 +137,7 @@ export const REFUSED: Record<string, readonly (readonly [bytes: string, status: 
     [get("X\r\n"), 400],
     [get("A(b): x\r\n"), 400],
   ],
-  version: [
+  "H1-19 version": [
     [line("GET / HTTP/1.32"), 400],
     [line("GET / HTTP/01.1"), 400],
     [line("GET / HTTP/2.0"), 505],
@@ -152,7 +152,7 @@ export const REFUSED: Record<string, readonly (readonly [bytes: string, status: 
     [`POST / HTTP/1.0\r\n${HOST}${CHUNKED}\r\n`, 400],
     [`POST / HTTP/1.0\r\n${HOST}${CHUNKED}${CHUNKED}\r\n`, 400],
   ],
-  "request line": [
+  "H1-20 request line": [
     [line("GET\t/ HTTP/1.1"), 400],
     [line("GET  / HTTP/1.1"), 400],
     [line("GET /  HTTP/1.1"), 400],
@@ -168,7 +168,7 @@ export const REFUSED: Record<string, readonly (readonly [bytes: string, status: 
     [line(`GET /${"a".repeat(100_000)} HTTP/1.1`), 414],
     ["\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400],
   ],
-  "target form": [
+  "H1-21 target form": [
     ...["*", "host:80", "admin", "http://user@host/", "http:///", "http://", "ftp://host/", "/a#b"].map(
       (target) => [line(`GET ${target} HTTP/1.1`), 400] as const,
     ),
@@ -180,7 +180,7 @@ export const REFUSED: Record<string, readonly (readonly [bytes: string, status: 
     [`CONNECT host:80 HTTP/1.1\r\n${HOST}Content-Length: 5\r\n\r\nabcde`, 400],
     [`CONNECT host:80 HTTP/1.1\r\n${HOST}${CHUNKED}\r\n0\r\n\r\n`, 400],
   ],
-  Host: [
+  "H1-22 Host": [
     ["GET / HTTP/1.1\r\n\r\n", 400],
     ["GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400],
     ["GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400],
@@ -202,7 +202,7 @@ export const REFUSED: Record<string, readonly (readonly [bytes: string, status: 
       "a%00b",
     ].map((host) => [`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`, 400] as const),
   ],
-  Connection: [[get("Connection: close, a b\r\n"), 400]],
+  "H1-23 Connection": [[get("Connection: close, a b\r\n"), 400]],
   "size limits": [
     [get(`X: ${"x".repeat(61_440)}\r\n`), 431],
     [get("X: y\r\n".repeat(101)), 431],

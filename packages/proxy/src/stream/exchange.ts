@@ -1,6 +1,5 @@
 import { STATUS_CODES } from "node:http";
 
-import type { TimerWheel, WheelTimer } from "@tulle/base";
 import {
   admit,
   route,
