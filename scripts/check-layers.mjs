@@ -46,7 +46,7 @@ const BUILTINS = {
 /** Folders of pure packages that are edges: their own entry point, builtins that only they may import. */
 const EDGES = [
   { package: "dns", folder: "server", builtins: ["dgram", "net"] },
-  { package: "http", folder: "socket", builtins: ["net", "tls"] },
+  { package: "http", folder: "socket", builtins: ["net", "tls", "util"] },
 ];
 
 /** Folder edges inside packages: files under `from` may not import files under `to`. */

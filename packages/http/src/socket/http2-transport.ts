@@ -4,8 +4,9 @@ import { systemErrorCode, type TimerWheel, type WheelTimer } from "@tulle/base";
 
 import type { Http2Handler, Http2Options, Http2Session } from "../http2/contract.js";
 import { createClientSession, createServerSession } from "../http2/session.js";
+import { openChannel, type ByteChannel } from "./byte-channel.js";
 import type { FlushQueue } from "./flush-queue.js";
-import { SocketWriter } from "./socket-writer.js";
+import { SocketWriter, type WriterEvents } from "./socket-writer.js";
 
 /** How often a connection with streams looks at its time limits; one without looks more rarely. */
 const TICK_MS = 1000;
@@ -27,10 +28,11 @@ export interface Http2TransportOwner extends Http2Handler {
  * Joins an HTTP/2 session with its socket: reads, batched writes, time. Requests beyond what the session takes from one
  * read wait for the next turn, and the socket with them.
  */
-export class Http2Transport {
+export class Http2Transport implements WriterEvents {
   readonly session: Http2Session;
   readonly writer: SocketWriter;
   readonly #socket: Socket;
+  readonly #channel: ByteChannel;
   readonly #owner: Http2TransportOwner;
   readonly #wheel: TimerWheel;
   readonly #timer: WheelTimer;
@@ -52,17 +54,18 @@ export class Http2Transport {
     this.#owner = owner;
     this.#wheel = wheel;
     this.#lastReadMs = wheel.nowMs;
-    this.writer = new SocketWriter(socket, queue, this.#onFlushed, OUTPUT_BYTES);
+    this.#channel = openChannel(socket);
+    this.writer = new SocketWriter(socket, this.#channel, queue, this, OUTPUT_BYTES);
     const create = side === "server" ? createServerSession : createClientSession;
     this.session = create(owner, this.writer.sink, options);
     this.#timer = wheel.timer(() => this.#onTimer());
     this.#timer.arm(TICK_MS);
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     socket.on("end", () => this.#onEndOfStream());
     socket.on("error", (error) => {
       this.#errorCode = systemErrorCode(error) ?? error.message;
     });
     socket.on("close", () => this.#onClose());
+    this.#channel.start((bytes, end) => this.#onBytes(bytes, end));
     this.writer.commit();
   }
 
@@ -91,9 +94,8 @@ export class Http2Transport {
     if (this.#closing) return;
     this.#closing = true;
     this.#rest = undefined;
-    this.writer.flush();
-    this.#socket.end();
-    this.#socket.resume();
+    this.writer.end();
+    this.#channel.resume();
     this.#timer.arm(LINGER_MS);
   }
 
@@ -103,20 +105,20 @@ export class Http2Transport {
     this.#socket.destroy();
   }
 
-  #onData(chunk: Buffer): void {
+  #onBytes(bytes: Buffer, end: number): void {
     if (this.#closing) return;
-    if (this.#rest === undefined) this.#feed(chunk);
-    else this.#rest = Buffer.concat([this.#rest, chunk]);
+    if (this.#rest === undefined) this.#feed(bytes, end);
+    else this.#rest = Buffer.concat([this.#rest, bytes.subarray(0, end)]);
   }
 
-  #feed(chunk: Buffer): void {
+  #feed(bytes: Buffer, end: number): void {
     this.#lastReadMs = this.#wheel.nowMs;
-    const consumed = this.session.execute(chunk, 0, chunk.length, this.#lastReadMs);
+    const consumed = this.session.execute(bytes, 0, end, this.#lastReadMs);
     this.writer.commit();
     if (this.session.error !== undefined) this.close();
-    else if (consumed < chunk.length && !this.#closing) {
-      this.#rest = chunk.subarray(consumed);
-      this.#socket.pause();
+    else if (consumed < end && !this.#closing) {
+      this.#rest = Buffer.from(bytes.subarray(consumed, end));
+      this.#channel.pause();
       setImmediate(this.#feedRest);
     }
   }
@@ -125,15 +127,15 @@ export class Http2Transport {
     const rest = this.#rest;
     if (rest === undefined || this.#socket.destroyed) return;
     this.#rest = undefined;
-    this.#feed(rest);
-    if (this.#rest === undefined) this.#socket.resume();
+    this.#feed(rest, rest.length);
+    if (this.#rest === undefined) this.#channel.resume();
   };
 
-  /** The socket's own `drain` would not do: it comes only when more was pending than its mark. */
-  readonly #onFlushed = (): void => {
-    this.session.flushed(this.#socket.writableLength);
+  /** From the writer. */
+  onFlushed(): void {
+    this.session.flushed(this.writer.pendingBytes);
     this.writer.commit();
-  };
+  }
 
   #onTimer(): void {
     if (this.#closing) {

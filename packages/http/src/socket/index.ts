@@ -1,3 +1,4 @@
+export * from "./byte-channel.js";
 export * from "./flush-queue.js";
 export type { GrpcCall, GrpcCallHandler, GrpcCallOptions, GrpcMethod } from "./grpc-call.js";
 export * from "./grpc-client.js";

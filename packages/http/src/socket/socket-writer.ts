@@ -4,37 +4,54 @@ import type { HeaderList } from "../contract.js";
 import { writeChunkEnd, writeChunkStart, writeLastChunk } from "../encode.js";
 import { GrowingBuffer } from "../growing-buffer.js";
 
+import type { ByteChannel } from "./byte-channel.js";
 import type { FlushQueue, Flushable } from "./flush-queue.js";
 
 /** Output is handed over at once when so many bytes wait. */
 const FLUSH_BYTES = 16 * 1024;
-/** A chunk of at least this size is not copied into the output buffer. */
-const DIRECT_BYTES = 16 * 1024;
-/** Back-pressure starts when the socket holds so many bytes that the kernel has not taken. */
+/** Back-pressure starts when the kernel has not taken so many bytes that were handed over. */
 const HIGH_WATER_BYTES = 64 * 1024;
+
+/** What a writer tells its connection. */
+export interface WriterEvents {
+  /** After `pressured`: what was handed over has left, and the user may go on. */
+  onDrain?(): void;
+  /** The sink was handed over, or the kernel took what had been. */
+  onFlushed?(): void;
+}
 
 /**
  * The sending side of one connection: an output buffer flushed once per event-loop turn, and back-pressure as a
- * boolean. The socket's `drain` event ends the pressure; the connection listens to it.
+ * boolean.
  */
 export class SocketWriter implements Flushable {
   /** Encoders write here; call `commit()` afterwards. */
   readonly sink: GrowingBuffer;
   readonly #socket: Socket;
+  readonly #channel: ByteChannel;
   readonly #queue: FlushQueue;
-  readonly #onFlushed: (() => void) | undefined;
+  readonly #events: WriterEvents;
   #queued = false;
-  /** Bytes handed to the socket so far. */
+  /** Bytes handed over so far. */
   #handedOver = 0;
-  /** Memory that the socket is still reading from; reused once it was written. */
-  #inFlight: Buffer | undefined;
+  /** Memory that is still being written from, oldest first. */
+  readonly #pending: Buffer[] = [];
+  #pendingBytes = 0;
+  #drainDue = false;
 
-  /** `onFlushed`: the sink was handed over, or the socket took what it held. `initialBytes`: of the sink, see `GrowingBufferOptions`. */
-  constructor(socket: Socket, queue: FlushQueue, onFlushed?: () => void, initialBytes?: number) {
+  /** `initialBytes`: of the sink, see `GrowingBufferOptions`. */
+  constructor(
+    socket: Socket,
+    channel: ByteChannel,
+    queue: FlushQueue,
+    events: WriterEvents,
+    initialBytes?: number,
+  ) {
     this.sink = new GrowingBuffer(initialBytes === undefined ? {} : { initialBytes });
     this.#socket = socket;
+    this.#channel = channel;
     this.#queue = queue;
-    this.#onFlushed = onFlushed;
+    this.#events = events;
   }
 
   /** Bytes that have left for the socket: unchanged means that nothing written since has been sent. */
@@ -42,9 +59,16 @@ export class SocketWriter implements Flushable {
     return this.#handedOver;
   }
 
-  /** Whether the writer's user must stop until the socket emits `drain`. */
+  /** Of these, those that the kernel has not taken. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  /** Whether the writer's user must stop until `onDrain`. */
   get pressured(): boolean {
-    return this.#socket.writableLength >= HIGH_WATER_BYTES;
+    if (this.#pendingBytes < HIGH_WATER_BYTES) return false;
+    this.#drainDue = true;
+    return true;
   }
 
   /** After writing into `sink`: flushes now or at the end of the turn. Returns false when the user must stop. */
@@ -61,8 +85,7 @@ export class SocketWriter implements Flushable {
   writeBody(chunk: Buffer, start: number, end: number, chunked: boolean): boolean {
     if (end <= start) return !this.pressured;
     if (chunked) writeChunkStart(this.sink, end - start);
-    if (end - start >= DIRECT_BYTES) this.#writeDirect(chunk.subarray(start, end));
-    else this.sink.writeBytes(chunk, start, end);
+    this.sink.writeBytes(chunk, start, end);
     if (chunked) writeChunkEnd(this.sink);
     return this.commit();
   }
@@ -77,36 +100,31 @@ export class SocketWriter implements Flushable {
     this.#queued = false;
     const length = this.sink.length;
     if (length === 0) return;
-    if (this.#socket.destroyed || !this.#socket.writable) {
-      this.sink.reset();
-      return;
-    }
     this.#handedOver += length;
     const bytes = this.sink.view();
-    if (this.#inFlight === undefined) {
-      this.#inFlight = bytes;
-      this.#socket.write(bytes, this.#onWritten);
-    } else {
-      this.#socket.write(bytes, this.#onFlushed);
+    if (this.#channel.write(bytes, this.#onTaken)) this.sink.reset();
+    else {
+      this.#pending.push(bytes);
+      this.#pendingBytes += length;
+      this.sink.take();
     }
-    this.sink.take();
-    this.#onFlushed?.();
+    this.#events.onFlushed?.();
   }
 
-  readonly #onWritten = (): void => {
-    const bytes = this.#inFlight;
-    this.#inFlight = undefined;
-    if (bytes !== undefined) this.sink.recycle(bytes);
-    this.#onFlushed?.();
-  };
-
-  #writeDirect(bytes: Buffer): void {
-    this.#socket.cork();
+  /** Sends what is written, then ends the connection's sending side. */
+  end(): void {
     this.flush();
-    if (!this.#socket.destroyed && this.#socket.writable) {
-      this.#handedOver += bytes.length;
-      this.#socket.write(bytes);
-    }
-    this.#socket.uncork();
+    this.#socket.end();
   }
+
+  readonly #onTaken = (): void => {
+    const bytes = this.#pending.shift();
+    if (bytes === undefined) return;
+    this.#pendingBytes -= bytes.length;
+    this.sink.recycle(bytes);
+    this.#events.onFlushed?.();
+    if (this.#pendingBytes > 0 || !this.#drainDue) return;
+    this.#drainDue = false;
+    this.#events.onDrain?.();
+  };
 }

@@ -13,7 +13,13 @@ import {
   type Http2Refusal,
   type RequestHead,
 } from "@tulle/http";
-import { type FlushQueue, SocketWriter } from "@tulle/http/socket";
+import {
+  openChannel,
+  SocketWriter,
+  type ByteChannel,
+  type FlushQueue,
+  type WriterEvents,
+} from "@tulle/http/socket";
 
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
 import { confirmSwitch } from "./http1-upgrade.js";
@@ -58,9 +64,12 @@ const enum Phase {
  * An HTTP/1 connection from a client: one exchange at a time, pipelined requests wait in the socket. Responses of a
  * turn leave in one write.
  */
-export class Http1ServerConnection implements ServerConnection, DownstreamStream, Http1Handler<RequestHead> {
+export class Http1ServerConnection
+  implements ServerConnection, DownstreamStream, Http1Handler<RequestHead>, WriterEvents
+{
   readonly http2 = false;
   readonly #socket: Socket;
+  readonly #channel: ByteChannel;
   readonly #source: RequestSource;
   readonly #context: ServerConnectionContext;
   readonly #writer: SocketWriter;
@@ -86,19 +95,17 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
     this.#socket = socket;
     this.#source = source;
     this.#context = context;
-    this.#writer = new SocketWriter(socket, context.queue);
+    this.#channel = openChannel(socket);
+    this.#writer = new SocketWriter(socket, this.#channel, context.queue, this);
     this.#parser = createRequestParser(this);
     this.#exchange = context.createExchange(this, source);
     this.#timer = context.coarseWheel.timer(() => this.#onTimer());
     this.#timer.arm(IDLE_TIMEOUT_MS);
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    socket.on("drain", () => {
-      if (this.#phase === Phase.EXCHANGE || this.#phase === Phase.TUNNEL) this.#exchange.onDownstreamDrain();
-    });
     socket.on("end", () => this.#onEndOfStream());
     // The reason is of no use to anybody: 'close' follows and ends the exchange.
     socket.on("error", () => undefined);
     socket.on("close", () => this.#onClose());
+    this.#channel.start((bytes, end) => this.#onBytes(bytes, end));
   }
 
   /** Whether an exchange is under way. */
@@ -165,7 +172,7 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
     const early = this.#rest;
     this.#rest = undefined;
     if (early !== undefined) this.#exchange.onRequestBody(early, 0, early.length);
-    if (!this.#bodyPaused) this.#socket.resume();
+    if (!this.#bodyPaused) this.#channel.resume();
   }
 
   writeBody(chunk: Buffer, start: number, end: number): boolean {
@@ -176,8 +183,7 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
     if (this.#chunked) this.#writer.writeChunkedEnd(trailers);
     this.#responseDone = true;
     if (this.#phase === Phase.TUNNEL) {
-      this.#writer.flush();
-      this.#socket.end();
+      this.#writer.end();
       return;
     }
     // An answer before the end of the request: what is still coming cannot be told from a next request.
@@ -194,13 +200,13 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
   pauseRequest(): void {
     if (this.#requestDone) return;
     this.#bodyPaused = true;
-    this.#socket.pause();
+    this.#channel.pause();
   }
 
   resumeRequest(): void {
     if (!this.#bodyPaused) return;
     this.#bodyPaused = false;
-    if (this.#rest === undefined) this.#socket.resume();
+    if (this.#rest === undefined) this.#channel.resume();
   }
 
   // Http1Handler
@@ -228,27 +234,34 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
     this.#parser.pause();
   }
 
+  // WriterEvents
+
+  onDrain(): void {
+    if (this.#phase === Phase.EXCHANGE || this.#phase === Phase.TUNNEL) this.#exchange.onDownstreamDrain();
+  }
+
   // Socket
 
-  #onData(chunk: Buffer): void {
+  #onBytes(bytes: Buffer, end: number): void {
     if (this.#phase > Phase.EXCHANGE) {
-      if (this.#phase === Phase.TUNNEL) this.#exchange.onRequestBody(chunk, 0, chunk.length);
+      if (this.#phase === Phase.TUNNEL) this.#exchange.onRequestBody(bytes, 0, end);
       return;
     }
     if (this.#phase === Phase.EXCHANGE && this.#requestDone) {
-      this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
-      this.#socket.pause();
+      const more = bytes.subarray(0, end);
+      this.#rest = this.#rest === undefined ? Buffer.from(more) : Buffer.concat([this.#rest, more]);
+      this.#channel.pause();
       return;
     }
-    this.#feed(chunk);
+    this.#feed(bytes, end);
   }
 
-  #feed(chunk: Buffer): void {
+  #feed(chunk: Buffer, end: number): void {
     let at = 0;
     this.#executing = true;
     for (let exchanges = 0; ; exchanges++) {
-      at += this.#parser.execute(chunk, at, chunk.length);
-      if (this.#parser.error !== undefined || at >= chunk.length) break;
+      at += this.#parser.execute(chunk, at, end);
+      if (this.#parser.error !== undefined || at >= end) break;
       if (this.#phase !== Phase.IDLE && this.#phase !== Phase.HEAD) break;
       if (exchanges >= MAX_EXCHANGES_PER_TURN) {
         setImmediate(() => this.#feedRest());
@@ -261,9 +274,9 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
       this.#onCodecError(this.#parser.error);
       return;
     }
-    if (at < chunk.length) {
-      this.#rest = chunk.subarray(at);
-      this.#socket.pause();
+    if (at < end) {
+      this.#rest = Buffer.from(chunk.subarray(at, end));
+      this.#channel.pause();
     } else if (this.#phase === Phase.IDLE && !this.#parser.idle) {
       this.#phase = Phase.HEAD;
       this.#timer.arm(HEADER_TIMEOUT_MS);
@@ -280,8 +293,8 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
     const rest = this.#rest;
     if (rest === undefined || this.#phase !== Phase.IDLE) return;
     this.#rest = undefined;
-    this.#feed(rest);
-    if (this.#rest === undefined && !this.#bodyPaused) this.#socket.resume();
+    this.#feed(rest, rest.length);
+    if (this.#rest === undefined && !this.#bodyPaused) this.#channel.resume();
   }
 
   /**
@@ -305,7 +318,7 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
       this.#timer.arm(this.#drainIdleMs >= 0 ? this.#drainIdleMs : IDLE_TIMEOUT_MS);
     // Inside the parser the loop of #feed goes on by itself.
     else if (!this.#executing) setImmediate(() => this.#feedRest());
-    if (!this.#executing && this.#rest === undefined && this.#socket.isPaused()) this.#socket.resume();
+    if (!this.#executing && this.#rest === undefined && this.#channel.paused) this.#channel.resume();
   }
 
   #onCodecError(error: Http1Error): void {
@@ -338,9 +351,8 @@ export class Http1ServerConnection implements ServerConnection, DownstreamStream
     if (this.#phase === Phase.LINGER || this.#phase === Phase.CLOSED) return;
     this.#phase = Phase.LINGER;
     this.#rest = undefined;
-    this.#writer.flush();
-    this.#socket.end();
-    this.#socket.resume();
+    this.#writer.end();
+    this.#channel.resume();
     this.#timer.arm(LINGER_MS);
   }
 

@@ -71,7 +71,6 @@ export class SniffedConnection implements ServerConnection {
     socket.unshift(first);
     const Connection = http2 ? Http2ServerConnection : Http1ServerConnection;
     this.#served = new Connection(socket, this.#source, this.#context);
-    socket.resume();
   };
 
   /** A client that left without a word: a health check by TCP. */

@@ -10,7 +10,13 @@ import {
   type Http1ResponseParser,
   type ResponseHead,
 } from "@tulle/http";
-import { type FlushQueue, SocketWriter } from "@tulle/http/socket";
+import {
+  openChannel,
+  SocketWriter,
+  type ByteChannel,
+  type FlushQueue,
+  type WriterEvents,
+} from "@tulle/http/socket";
 
 import { askToSwitch, wrongSwitch } from "../connection/http1-upgrade.js";
 import type { ResetReason, UpstreamHandler, UpstreamStream } from "../stream/contract.js";
@@ -29,9 +35,10 @@ const NO_TRAILERS: HeaderList = [];
  * An HTTP/1.1 connection to an endpoint, serving one exchange after the other. Idle ones wait in their pool; whatever
  * arrives on an idle one ends it, for it answers no request (RELIABILITY H1-27).
  */
-export class Http1ClientConnection implements UpstreamStream, Http1Handler<ResponseHead> {
+export class Http1ClientConnection implements UpstreamStream, Http1Handler<ResponseHead>, WriterEvents {
   readonly localAddress: string;
   readonly #socket: Socket;
+  readonly #channel: ByteChannel;
   readonly #owner: ClientConnectionOwner;
   readonly #writer: SocketWriter;
   readonly #parser: Http1ResponseParser;
@@ -64,18 +71,18 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
   ) {
     this.#socket = socket;
     this.#owner = owner;
-    this.#writer = new SocketWriter(socket, queue);
+    this.#channel = openChannel(socket);
+    this.#writer = new SocketWriter(socket, this.#channel, queue, this);
     this.#parser = createResponseParser(this);
     this.#idleTimeoutMs = idleTimeoutMs;
     this.#idleTimer = wheel.timer(() => this.#socket.destroy());
     this.localAddress = `${socket.localAddress ?? ""}:${socket.localPort ?? 0}`;
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    socket.on("drain", () => this.#handler?.onUpstreamDrain());
     socket.on("end", () => this.#onEndOfStream());
     socket.on("error", (error) => {
       this.#errorCode = systemErrorCode(error) ?? error.message;
     });
     socket.on("close", () => this.#onClose());
+    this.#channel.start((bytes, end) => this.#onBytes(bytes, end));
   }
 
   get reused(): boolean {
@@ -161,11 +168,11 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
   }
 
   pauseResponse(): void {
-    this.#socket.pause();
+    this.#channel.pause();
   }
 
   resumeResponse(): void {
-    this.#socket.resume();
+    this.#channel.resume();
   }
 
   /** From the parser. */
@@ -206,25 +213,29 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
   }
 
   #endTunnel(): void {
-    this.#writer.flush();
-    this.#socket.end();
+    this.#writer.end();
     if (this.#responseDone) this.#handler = undefined;
   }
 
-  #onData(chunk: Buffer): void {
+  /** From the writer. */
+  onDrain(): void {
+    this.#handler?.onUpstreamDrain();
+  }
+
+  #onBytes(bytes: Buffer, end: number): void {
     if (this.#handler === undefined) {
       this.#socket.destroy();
       return;
     }
     if (this.#switched) {
-      this.#handler.onUpstreamBody(chunk, 0, chunk.length);
+      this.#handler.onUpstreamBody(bytes, 0, end);
       return;
     }
-    const consumed = this.#parser.execute(chunk, 0, chunk.length);
+    const consumed = this.#parser.execute(bytes, 0, end);
     if (this.#parser.error !== undefined) this.#fail("protocol-error", this.#parser.error.message);
-    else if (this.#responseDone) this.#complete(consumed < chunk.length);
-    else if (this.#switched && consumed < chunk.length) {
-      this.#handler?.onUpstreamBody(chunk, consumed, chunk.length);
+    else if (this.#responseDone) this.#complete(consumed < end);
+    else if (this.#switched && consumed < end) {
+      this.#handler?.onUpstreamBody(bytes, consumed, end);
     }
   }
 
@@ -254,7 +265,7 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
     this.#responseDone = false;
     // A request that is not wholly sent would run into the next one (RELIABILITY H1-07).
     if (this.#requestDone && this.#keepAlive && !extraBytes && this.usable) {
-      this.#socket.resume();
+      this.#channel.resume();
       this.#owner.onConnectionIdle(this);
     } else {
       this.#socket.destroy();

@@ -1,0 +1,35 @@
+import type { Socket } from "node:net";
+
+import type { ByteChannel } from "./byte-channel.js";
+
+/** A channel by the public interface of sockets: for TLS, and wherever {@link DirectChannel} finds nothing to stand on. */
+export class StreamChannel implements ByteChannel {
+  readonly #socket: Socket;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  start(onBytes: (bytes: Buffer, end: number) => void): void {
+    this.#socket.on("data", (chunk: Buffer) => onBytes(chunk, chunk.length));
+    this.#socket.resume();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  get paused(): boolean {
+    return this.#socket.isPaused();
+  }
+
+  write(bytes: Buffer, onTaken: () => void): boolean {
+    if (!this.#socket.writable) return true;
+    this.#socket.write(bytes, onTaken);
+    return false;
+  }
+}
