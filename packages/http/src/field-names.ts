@@ -84,7 +84,8 @@ export function internedKind(slot: number): number {
   return kinds[slot]!;
 }
 
-function isSame(bytes: Buffer, start: number, end: number, name: string): boolean {
+/** Whether `bytes[start, end)` is `text` (Latin-1). */
+export function isSame(bytes: Buffer, start: number, end: number, name: string): boolean {
   if (name.length !== end - start) return false;
   for (let i = 0; i < name.length; i++) if (name.charCodeAt(i) !== bytes[start + i]) return false;
   return true;

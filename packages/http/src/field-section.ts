@@ -1,6 +1,6 @@
 import { FIELD, TOKEN, equalsIgnoringCase, isMadeOf } from "./characters.js";
 import type { HeaderList, Http1Error } from "./contract.js";
-import { FieldKind, internName, internedKind, internedName, lowerName } from "./field-names.js";
+import { FieldKind, internName, internedKind, internedName, isSame, lowerName } from "./field-names.js";
 import { splitList } from "./headers.js";
 import { isForbiddenInTrailers } from "./hop-by-hop.js";
 import { HTTP1_ERRORS } from "./http1-errors.js";
@@ -33,6 +33,8 @@ export class FieldSection {
   expect = "";
   upgradeCount = 0;
   upgrade = "";
+  /** A Host that was seen before: when it comes again, `host` is this very string. */
+  knownHost = "";
   /** Set when `read` or `readTrailers` returned undefined. */
   error: Http1Error | undefined = undefined;
   readonly #maxCount: number;
@@ -105,9 +107,13 @@ export class FieldSection {
       if (++this.#count > this.#maxCount) return this.#refuse(HTTP1_ERRORS.tooManyFields);
       const slot = internName(bytes, nameStart, nameEnd, hash);
       const name = slot < 0 ? text.substring(nameStart - base, nameEnd - base) : internedName(slot);
-      const value = text.substring(valueStart - base, valueEnd - base);
+      const kind = slot < 0 ? FieldKind.OTHER : internedKind(slot);
+      const value =
+        kind === FieldKind.HOST && isSame(bytes, valueStart, valueEnd, this.knownHost)
+          ? this.knownHost
+          : text.substring(valueStart - base, valueEnd - base);
       if (acting) {
-        if (slot >= 0 && internedKind(slot) !== FieldKind.OTHER) this.#act(internedKind(slot), value);
+        if (kind !== FieldKind.OTHER) this.#act(kind, value);
         if (this.error !== undefined) return undefined;
       } else if (isForbiddenInTrailers(lowerName(name))) continue;
       list.push(name, value);

@@ -166,6 +166,6 @@ export function readGrpcMessage(headers: HeaderList): string {
 const PERCENT = 0x25;
 
 /** Whether `te` says that its sender takes trailers: gRPC servers insist on it. */
-export function takesTrailers(name: string, value: string): boolean {
-  return name === "te" && value.toLowerCase() === "trailers";
+export function takesTrailers(value: string): boolean {
+  return value.toLowerCase() === "trailers";
 }

@@ -1,5 +1,4 @@
 import { equalsIgnoringCase } from "./characters.js";
-import type { HeaderList } from "./contract.js";
 import { lowerName } from "./field-names.js";
 import { splitList } from "./headers.js";
 
@@ -85,24 +84,15 @@ export function isForbiddenInTrailers(name: string): boolean {
 const NO_OPTIONS: readonly string[] = [];
 
 /**
- * Names that the `Connection` fields declare hop-by-hop beyond the fixed table, lower-case. Names that a client may
- * not take away are left out: `x-forwarded-*`, `x-envoy-*`, `x-request-id`, `host`, `authorization` and the like.
+ * Names that a `Connection` field of this value declares hop-by-hop beyond the fixed table, lower-case. Names that a
+ * client may not take away are left out: `x-forwarded-*`, `x-envoy-*`, `x-request-id`, `host`, `authorization` and the like.
  */
-export function connectionOptions(headers: HeaderList): readonly string[] {
-  let options: string[] | undefined;
-  for (let i = 0; i < headers.length; i += 2) {
-    if (lowerName(headers[i]!) !== "connection") continue;
-    const list = headers[i + 1]!;
-    // Nearly always the one or the other: no list to take apart.
-    if (equalsIgnoringCase(list, "keep-alive") || equalsIgnoringCase(list, "close")) continue;
-    for (const member of splitList(list)) {
-      const name = lowerName(member);
-      if (name === "close" || HOP_BY_HOP.has(name) || isProtected(name)) continue;
-      options ??= [];
-      options.push(name);
-    }
-  }
-  return options ?? NO_OPTIONS;
+export function connectionOptions(list: string): readonly string[] {
+  // Nearly always the one or the other: no list to take apart.
+  if (equalsIgnoringCase(list, "keep-alive") || equalsIgnoringCase(list, "close")) return NO_OPTIONS;
+  return splitList(list)
+    .map(lowerName)
+    .filter((name) => name !== "close" && !HOP_BY_HOP.has(name) && !isProtected(name));
 }
 
 function isProtected(name: string): boolean {

@@ -21,8 +21,6 @@ export class RequestHeadReader implements HeadReader<RequestHead> {
   follow: number = Follow.MESSAGE;
   readonly fields: FieldSection;
   error: Http1Error | undefined = undefined;
-  /** The last Host found valid: on one connection it is nearly always the same. */
-  #validHost = "";
 
   constructor(limits: Http1Limits) {
     this.fields = new FieldSection(limits.maxHeaderCount);
@@ -118,10 +116,12 @@ export class RequestHeadReader implements HeadReader<RequestHead> {
     const { fields } = this;
     if (fields.hostCount === 1) {
       const { host } = fields;
-      if (host === this.#validHost && host !== "") return undefined;
+      // The last one found valid: on one connection it is nearly always the same.
+      if (host === fields.knownHost && host !== "") return undefined;
       if (parseAuthority(host) === undefined) return HTTP1_ERRORS.host;
       // Cut from the head's text: a copy does not keep that head alive.
-      this.#validHost = copyOf(host);
+      fields.knownHost = copyOf(host);
+      fields.host = fields.knownHost;
       return undefined;
     }
     if (fields.hostCount > 1) return HTTP1_ERRORS.hostDuplicate;

@@ -1,6 +1,6 @@
 import { DisposableStack, Emitter, type Clock, type Disposable, type Logger, TimerWheel } from "@tulle/base";
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
-import { FlushQueue } from "@tulle/http/socket";
+import { FlushQueue, TurnClock } from "@tulle/http/socket";
 
 import type { ServerConnectionContext } from "./connection/http1-server-connection.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
@@ -51,11 +51,12 @@ export interface ProxyStack extends Disposable {
 
 /** Composes the request path from the client's connection (top) to the endpoint's (bottom). */
 export function buildStack(options: StackOptions): ProxyStack {
-  const { clock, metrics, tls, logger } = options;
+  const { metrics, tls, logger } = options;
   const owned = new DisposableStack();
+  const queue = new FlushQueue();
+  const clock = new TurnClock(options.clock, queue);
   const fineWheel = owned.use(new TimerWheel(clock, FINE_TICK_MS));
   const coarseWheel = owned.use(new TimerWheel(clock, COARSE_TICK_MS));
-  const queue = new FlushQueue();
 
   const upstreamMetrics = new UpstreamMetrics(metrics);
   const connector = new Connector(fineWheel, tls);

@@ -5,3 +5,4 @@ export * from "./grpc-client.js";
 export * from "./http2-keep-alive.js";
 export * from "./http2-transport.js";
 export * from "./socket-writer.js";
+export * from "./turn-clock.js";

@@ -18,7 +18,7 @@ export function withHeaderCase(trailers: HeaderList): HeaderList {
 export function takeHeaderCase(headers: HeaderList): void {
   const last = headers.length - 2;
   if (last < 0 || headers[last] !== HEADER_CASE_FIELD) return;
-  const spelling = headers[last + 1] as string;
-  headers.length = last;
+  const spelling = headers.pop() as string;
+  headers.pop();
   restoreHeaderCase(headers, spelling);
 }

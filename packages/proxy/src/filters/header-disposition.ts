@@ -1,4 +1,4 @@
-import { HEADER_CASE_FIELD, isHopByHop } from "@tulle/http";
+import { HEADER_CASE_FIELD, isHopByHop, lowerName } from "@tulle/http";
 
 import { DECLINED_UPGRADE_HEADER } from "./declined-upgrade.js";
 import { UPSTREAM_FAILURE_HEADER } from "./upstream-failure.js";
@@ -9,25 +9,37 @@ export const Disposition = {
   KEEP: 0,
   /** Concerns one connection only: never forwarded. */
   DROP: 1,
-  HOST: 2,
-  REQUEST_ID: 3,
-  FORWARDED_PROTO: 4,
+  /** As `DROP`, and its value names fields of which the same holds. */
+  CONNECTION: 2,
+  /** As `DROP`, unless gRPC depends on it. */
+  TE: 3,
+  HOST: 4,
+  REQUEST_ID: 5,
+  FORWARDED_PROTO: 6,
   /** Set by the proxy itself; what a peer sends is not believed. */
-  ATTEMPT_COUNT: 5,
-  SERVICE_TIME: 6,
-  PEER_METADATA: 7,
-  CLIENT_CERT: 8,
+  ATTEMPT_COUNT: 7,
+  SERVICE_TIME: 8,
+  PEER_METADATA: 9,
+  PEER_METADATA_ID: 10,
+  CLIENT_CERT: 11,
+  /** Forwarded as received, and of interest. */
+  CONTENT_TYPE: 12,
+  GRPC_TIMEOUT: 13,
 } as const;
 
 const TABLE: ReadonlyMap<string, number> = new Map([
+  ["connection", Disposition.CONNECTION],
+  ["te", Disposition.TE],
   ["host", Disposition.HOST],
   ["x-request-id", Disposition.REQUEST_ID],
   ["x-forwarded-proto", Disposition.FORWARDED_PROTO],
   ["x-envoy-attempt-count", Disposition.ATTEMPT_COUNT],
   ["x-envoy-upstream-service-time", Disposition.SERVICE_TIME],
   ["x-envoy-peer-metadata", Disposition.PEER_METADATA],
-  ["x-envoy-peer-metadata-id", Disposition.PEER_METADATA],
+  ["x-envoy-peer-metadata-id", Disposition.PEER_METADATA_ID],
   ["x-forwarded-client-cert", Disposition.CLIENT_CERT],
+  ["content-type", Disposition.CONTENT_TYPE],
+  ["grpc-timeout", Disposition.GRPC_TIMEOUT],
   // Internal to Envoy: who could set it would choose what authorization and logs see as the path (CVE-2023-27487).
   ["x-envoy-original-path", Disposition.DROP],
   [UPSTREAM_FAILURE_HEADER, Disposition.DROP],
@@ -39,7 +51,22 @@ const TABLE: ReadonlyMap<string, number> = new Map([
   [HEADER_CASE_FIELD, Disposition.DROP],
 ]);
 
-/** What happens to the field `name` (lower-case). */
+const MAX_KNOWN = 4096;
+const MAX_KNOWN_LENGTH = 64;
+/** By name as spelt. Starts again when full: names that a peer invents cost time and no memory. */
+const known = new Map<string, number>();
+
+/** What happens to fields called `name`, in any spelling. One look-up for a name seen before. */
 export function dispositionOf(name: string): number {
-  return TABLE.get(name) ?? (isHopByHop(name) ? Disposition.DROP : Disposition.KEEP);
+  return known.get(name) ?? learn(name);
+}
+
+function learn(name: string): number {
+  const lower = lowerName(name);
+  const disposition = TABLE.get(lower) ?? (isHopByHop(lower) ? Disposition.DROP : Disposition.KEEP);
+  if (name.length > MAX_KNOWN_LENGTH) return disposition;
+  if (known.size >= MAX_KNOWN) known.clear();
+  // A name cut from a head would keep that head alive.
+  known.set(Buffer.from(name, "latin1").toString("latin1"), disposition);
+  return disposition;
 }

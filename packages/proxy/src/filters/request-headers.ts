@@ -22,83 +22,101 @@ export interface RequestHeaderPlan {
   readonly mutations: readonly HeaderMutation[];
 }
 
-/** Fields of interest of a request, found in one pass. Reused: `scan` overwrites. */
+const NO_NAMES: readonly string[] = [];
+
+/** Fields of interest of a request, and what happens to each of them: found in one pass. Reused: `scan` overwrites. */
 export class RequestFields {
   requestId = "";
   peerMetadata = "";
+  hasHost = false;
   hasForwardedProto = false;
-  hasConnection = false;
+  /** Fields that `Connection` names, lower-case: not forwarded. */
+  named: readonly string[] = NO_NAMES;
   /** The request is gRPC, by its content type. */
   grpc = false;
   grpcTimeout = "";
+  /** Of each field, in order. */
+  readonly dispositions: number[] = [];
 
   scan(headers: HeaderList): void {
     this.requestId = "";
     this.peerMetadata = "";
+    this.hasHost = false;
     this.hasForwardedProto = false;
-    this.hasConnection = false;
+    this.named = NO_NAMES;
     this.grpc = false;
     this.grpcTimeout = "";
     for (let i = 0; i < headers.length; i += 2) {
-      const name = lowerName(headers[i] as string);
-      switch (name) {
-        case "x-request-id":
-          if (this.requestId === "") this.requestId = headers[i + 1] as string;
-          break;
-        case "x-envoy-peer-metadata":
-          this.peerMetadata = headers[i + 1] as string;
-          break;
-        case "x-forwarded-proto":
-          this.hasForwardedProto = true;
-          break;
-        case "connection":
-          this.hasConnection = true;
-          break;
-        case "content-type":
-          this.grpc = isGrpcContentType(headers[i + 1] as string);
-          break;
-        case "grpc-timeout":
-          this.grpcTimeout = headers[i + 1] as string;
-          break;
-        default:
-      }
+      const disposition = dispositionOf(headers[i] as string);
+      this.dispositions[i >> 1] = disposition;
+      if (disposition !== Disposition.KEEP) this.#note(disposition, headers[i + 1] as string);
+    }
+  }
+
+  #note(disposition: number, value: string): void {
+    switch (disposition) {
+      case Disposition.HOST:
+        this.hasHost = true;
+        break;
+      case Disposition.REQUEST_ID:
+        if (this.requestId === "") this.requestId = value;
+        break;
+      case Disposition.PEER_METADATA:
+        this.peerMetadata = value;
+        break;
+      case Disposition.FORWARDED_PROTO:
+        this.hasForwardedProto = true;
+        break;
+      case Disposition.CONNECTION:
+        this.named = joinNames(this.named, connectionOptions(value));
+        break;
+      case Disposition.CONTENT_TYPE:
+        this.grpc = isGrpcContentType(value);
+        break;
+      case Disposition.GRPC_TIMEOUT:
+        this.grpcTimeout = value;
+        break;
+      default:
     }
   }
 }
 
-/** The fields of the request that goes upstream: spelling and order as received, the proxy's own at the end. */
+/**
+ * The fields of the request that goes upstream: spelling and order as received, the proxy's own at the end. `fields` were
+ * scanned from `received`.
+ */
 export function upstreamRequestHeaders(
   received: HeaderList,
   fields: RequestFields,
   plan: RequestHeaderPlan,
 ): HeaderList {
-  const out: HeaderList = [];
   const outbound = plan.direction === "outbound";
-  const named = fields.hasConnection ? connectionOptions(received) : undefined;
-  let hasHost = false;
+  const { dispositions, named } = fields;
+  const out: HeaderList = fields.hasHost ? [] : ["host", plan.host];
   for (let i = 0; i < received.length; i += 2) {
-    const field = received[i] as string;
-    const name = lowerName(field);
-    switch (dispositionOf(name)) {
+    const name = received[i] as string;
+    const value = received[i + 1] as string;
+    switch (dispositions[i >> 1]) {
       case Disposition.DROP:
-        if (!fields.grpc || !takesTrailers(name, received[i + 1] as string)) continue;
-        break;
+      case Disposition.CONNECTION:
       case Disposition.PEER_METADATA:
+      case Disposition.PEER_METADATA_ID:
       case Disposition.CLIENT_CERT:
         continue;
+      case Disposition.TE:
+        if (!fields.grpc || !takesTrailers(value)) continue;
+        break;
       case Disposition.ATTEMPT_COUNT:
         if (outbound) continue;
         break;
       case Disposition.HOST:
-        hasHost = true;
-        out.push(field, plan.host);
+        out.push(name, plan.host);
         continue;
       default:
     }
-    if (named !== undefined && named.includes(name)) continue;
-    out.push(field, received[i + 1] as string);
+    if (named.length > 0 && named.includes(lowerName(name))) continue;
+    out.push(name, value);
   }
-  if (!hasHost) out.unshift("host", plan.host);
   if (fields.requestId === "") out.push("x-request-id", plan.requestId);
   if (!fields.hasForwardedProto) out.push("x-forwarded-proto", plan.scheme);
   if (outbound) out.push("x-envoy-attempt-count", String(plan.attempt));
@@ -106,4 +124,9 @@ export function upstreamRequestHeaders(
   if (plan.forwardedClientCert !== "") out.push("x-forwarded-client-cert", plan.forwardedClientCert);
   if (plan.mutations.length > 0) applyHeaderMutations(out, plan.mutations);
   return out;
+}
+
+/** Names of two `Connection` fields; nearly always there are none. */
+export function joinNames(some: readonly string[], more: readonly string[]): readonly string[] {
+  return more.length === 0 ? some : [...some, ...more];
 }

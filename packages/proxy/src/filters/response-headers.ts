@@ -3,6 +3,9 @@ import { connectionOptions, lowerName, type HeaderList } from "@tulle/http";
 
 import { Disposition, dispositionOf } from "./header-disposition.js";
 import { applyHeaderMutations } from "./header-mutations.js";
+import { joinNames } from "./request-headers.js";
+
+const NO_NAMES: readonly string[] = [];
 
 /**
  * The fields of the response that goes downstream: spelling and order as received. `serviceTimeMs` < 0 leaves
@@ -14,24 +17,26 @@ export function downstreamResponseHeaders(
   mutations: readonly HeaderMutation[],
 ): HeaderList {
   const out: HeaderList = [];
-  let named: readonly string[] | undefined;
+  let named: readonly string[] = NO_NAMES;
   for (let i = 0; i < received.length; i += 2) {
-    const field = received[i] as string;
-    const name = lowerName(field);
+    const name = received[i] as string;
     switch (dispositionOf(name)) {
-      case Disposition.DROP:
-        if (name === "connection") named ??= connectionOptions(received);
+      case Disposition.CONNECTION:
+        named = joinNames(named, connectionOptions(received[i + 1] as string));
         continue;
+      case Disposition.DROP:
+      case Disposition.TE:
       case Disposition.PEER_METADATA:
+      case Disposition.PEER_METADATA_ID:
         continue;
       case Disposition.SERVICE_TIME:
         if (serviceTimeMs >= 0) continue;
         break;
       default:
     }
-    out.push(field, received[i + 1] as string);
+    out.push(name, received[i + 1] as string);
   }
-  if (named !== undefined && named.length > 0) dropNamed(out, named);
+  if (named.length > 0) dropNamed(out, named);
   if (serviceTimeMs >= 0) out.push("x-envoy-upstream-service-time", String(serviceTimeMs));
   if (mutations.length > 0) applyHeaderMutations(out, mutations);
   return out;

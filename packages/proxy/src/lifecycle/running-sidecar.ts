@@ -1,4 +1,4 @@
-import { randomInt, randomUUID } from "node:crypto";
+import { randomFillSync, randomInt } from "node:crypto";
 
 import { connectControlPlane, type JoiningIdentity } from "@tulle/agent";
 import { DisposableStack, MeshError, type Clock, type Logger } from "@tulle/base";
@@ -9,6 +9,7 @@ import { adminEndpoints, type ServerState } from "../admin/admin-endpoints.js";
 import { text, type Endpoint } from "../admin/http-endpoints.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
 import type { Sidecar, SidecarOptions } from "../options.js";
+import { createRequestIds } from "../stream/request-ids.js";
 import { VIRTUAL_OUTBOUND, type SidecarConfiguration } from "../xds/sidecar-configuration.js";
 import { buildStack, type ProxyStack } from "../stack.js";
 import { openLineWriter } from "../telemetry/line-writer.js";
@@ -200,7 +201,7 @@ export class RunningSidecar implements Sidecar {
         canonicalRevision: options.labels?.["version"] ?? "latest",
         principal: () => this.#tls.svid?.spiffeId ?? "",
       },
-      newRequestId: randomUUID,
+      newRequestId: createRequestIds(randomFillSync),
       onDemand: (authority) => {
         if (this.#demand.add(authority)) this.#ads?.refresh();
       },

@@ -51,7 +51,7 @@ export class BodyBuffer {
 
   /** Gives up replaying and frees the memory: the bytes so far were sent and no more will be kept. */
   release(): void {
-    this.#chunks.length = 0;
+    if (this.#chunks.length > 0) this.#chunks.length = 0;
     this.#bytes = 0;
     this.#complete = false;
   }

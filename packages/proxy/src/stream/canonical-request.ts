@@ -17,23 +17,32 @@ export class CanonicalRequest implements EngineRequest {
   upgrade = "";
   /** Value for the Host field sent on: as received, unless the client named our own listener. */
   host = "";
+  // What was made of the last Host: on one connection it is nearly always the same.
+  #received = "";
+  #named = "";
+  #sentOn = "";
 
+  /** `source`: always the same one. */
   fill(head: RequestHead, source: RequestSource, authorities: AuthorityCache): void {
     this.method = head.method;
     this.headers = head.headers;
     this.upgrade = head.upgrade;
     this.path = head.target.startsWith("/") ? head.target : pathOf(head);
     this.scheme = source.peerSpiffeId === "" ? "http" : "https";
-    const named = head.host === "" ? "" : authorities.canonical(head.host);
+    if (head.host !== this.#received) this.#learnHost(head.host, source, authorities);
     const fixed = source.fixedAuthority;
-    if (fixed === "") {
-      this.authority = named;
-      this.host = head.host;
-    } else {
-      this.authority = fixed;
-      // A client of http://127.0.0.1:34567 does not know the service's name; the service must not see ours.
-      this.host = named === "" || source.isOwnAddress(named) ? fixed : head.host;
-    }
+    this.authority = fixed === "" ? this.#named : fixed;
+    this.host = this.#sentOn === "" ? fixed : this.#sentOn;
+  }
+
+  #learnHost(host: string, source: RequestSource, authorities: AuthorityCache): void {
+    // Perhaps cut from a request's head, which would live as long.
+    this.#received = Buffer.from(host, "latin1").toString("latin1");
+    this.#named = host === "" ? "" : authorities.canonical(host);
+    // A client of http://127.0.0.1:34567 does not know the service's name; the service must not see ours.
+    const fixed = source.fixedAuthority;
+    const isOurs = fixed !== "" && (this.#named === "" || source.isOwnAddress(this.#named));
+    this.#sentOn = isOurs ? fixed : this.#received;
   }
 }
 
