@@ -6,3 +6,8 @@ export function installedVersion(command, args, pattern) {
   if (result.error !== undefined) return undefined;
   return pattern.exec(result.stdout + result.stderr)?.[1];
 }
+
+/** Whether a program can be started at all. */
+export function isInstalled(command) {
+  return spawnSync(command, ["--version"], { timeout: 5000 }).error === undefined;
+}

@@ -8,6 +8,11 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
 
+/** The value below which a share of `sorted` lies: of all samples together, for percentiles cannot be averaged. */
+export function percentile(sorted, share) {
+  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)];
+}
+
 /** What every published figure must say about the machine. */
 export function machine() {
   const all = cpus();
@@ -21,62 +26,50 @@ export function machine() {
   };
 }
 
-/** Runs of one peer → one row: medians over the rounds, and the spread of the figure that is quoted. */
-export function summarise(peer, runs) {
-  const of = (name) => runs.map((run) => run[name]);
-  return {
-    scenario: peer.scenario,
-    peer: peer.name,
-    version: peer.version,
-    rounds: runs.length,
-    cpuUsPerRequest: median(of("cpuUsPerRequest")),
-    cpuUsPerRequestMin: Math.min(...of("cpuUsPerRequest")),
-    cpuUsPerRequestMax: Math.max(...of("cpuUsPerRequest")),
-    requestsPerSecond: median(of("requestsPerSecond")),
-    p50Us: median(of("p50Us")),
-    p99Us: median(of("p99Us")),
-    singleP50Us: median(of("singleP50Us")),
-    rssBytes: Math.max(...of("rssBytes")),
-  };
+/** One line about the machine. */
+export function machineLine({ cpu, cpus: count, kernel, distribution: system, node, openssl }, { pinned }) {
+  const pinning = pinned ? "origin and load on CPU 1, proxies on CPU 0" : "not pinned";
+  return `${cpu}, ${count} CPUs, Linux ${kernel}, ${system}, Node.js ${node} (OpenSSL ${openssl}); ${pinning}.`;
 }
 
-/** One Markdown table of all scenarios, with the machine above it. */
-export function markdown(rows, skipped, settings, { cpu, cpus, kernel, distribution, node, openssl }) {
-  const pinning = settings.pinned ? "origin and load on CPU 1, proxies on CPU 0" : "not pinned";
-  const lines = [
-    `${cpu}, ${cpus} CPUs, Linux ${kernel}, ${distribution}, Node.js ${node} (OpenSSL ${openssl}); ${pinning}.`,
-    `wrk, ${settings.connections} connections, ${settings.seconds} s a run, medians of ${settings.rounds} interleaved rounds, 78-byte bodies.`,
-    "CPU = user and kernel time of the proxies only, divided by requests (in parentheses: lowest and highest round).",
+/**
+ * A scenario's result as Markdown. `columns`: `{title, cell(row)}`; `rows`: `{peer: {name, version}, …}`, raw values for
+ * JSON; `notes`: sentences below the table.
+ */
+export function markdown({ title, columns, rows, notes, skipped }) {
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  return [
+    `**${title}**`,
     "",
-    "| scenario | proxy | CPU-µs per request | requests per second | p50 | p99 | p50 at 1 connection | RSS |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    line(["proxy", ...columns.map((column) => column.title)]),
+    line(["---", ...columns.map(() => "---")]),
     ...rows.map((row) =>
-      [
-        "",
-        row.scenario,
-        `${row.peer} ${row.version}`,
-        row.cpuUsPerRequest === 0
-          ? "–"
-          : `${row.cpuUsPerRequest.toFixed(1)} (${row.cpuUsPerRequestMin.toFixed(1)}–${row.cpuUsPerRequestMax.toFixed(1)})`,
-        Math.round(row.requestsPerSecond).toLocaleString("en"),
-        duration(row.p50Us),
-        duration(row.p99Us),
-        duration(row.singleP50Us),
-        row.rssBytes === 0 ? "–" : `${Math.round(row.rssBytes / 1_048_576)} MiB`,
-        "",
-      ]
-        .join(" | ")
-        .trim(),
+      line([`${row.peer.name} ${row.peer.version}`.trim(), ...columns.map((column) => column.cell(row))]),
     ),
-    ...(skipped.length === 0
-      ? []
-      : ["", ...skipped.map((each) => `Skipped: ${each.scenario}, ${each.peer}: ${each.reason}`)]),
-  ];
-  return lines.join("\n");
+    ...notes.flatMap((note) => ["", note]),
+    ...skipped.flatMap(({ peer, reason }) => ["", `Skipped: ${peer}: ${reason}`]),
+  ].join("\n");
 }
 
-function duration(us) {
+/** Microseconds in the unit that reads best. */
+export function duration(us) {
   return us < 1000 ? `${Math.round(us)} µs` : `${(us / 1000).toFixed(2)} ms`;
+}
+
+/** Bytes in MiB; "–" for none. */
+export function mebibytes(bytes) {
+  return bytes === 0 ? "–" : `${(bytes / 1_048_576).toFixed(bytes < 10_485_760 ? 1 : 0)} MiB`;
+}
+
+/** `12.3 (12.0–12.9)`: the median of the rounds, the lowest and the highest. */
+export function spread(values, digits = 1) {
+  const text = (value) => value.toFixed(digits);
+  return `${text(median(values))} (${text(Math.min(...values))}–${text(Math.max(...values))})`;
+}
+
+/** The value of each round. */
+export function each(runs, name) {
+  return runs.map((run) => run[name]);
 }
 
 function distribution() {

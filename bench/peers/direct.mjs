@@ -1,11 +1,6 @@
-/** No proxy: what load and origin do alone. The floor under every latency of the table. */
+/** No proxy: what load and origin do alone. The floor under every latency. */
 export const direct = {
   name: "no proxy",
-  scenario: "direct",
   version: () => ({ version: "" }),
-  start: async ({ originPort }) => ({
-    url: `http://127.0.0.1:${originPort}/`,
-    pids: [],
-    stop: async () => {},
-  }),
+  start: async (_context, app) => ({ port: app.port, pids: [], stop: async () => {} }),
 };

@@ -11,12 +11,14 @@ function version() {
 }
 
 /** One thread, no log, idle connections to servers shared between clients. */
-const configuration = (bind, server) => `
+const configuration = (bind, backends, rules = "  default_backend next") => `
 global
   nbthread 1
-  maxconn 8192
+  maxconn 16384
+  no strict-limits
   tune.ssl.default-dh-param 2048
-  ssl-default-bind-options ssl-min-ver TLSv1.3
+  tune.ssl.cachesize 0
+  ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
   ssl-default-server-options ssl-min-ver TLSv1.3
 defaults
   mode http
@@ -28,13 +30,14 @@ defaults
   http-reuse always
 frontend near
   bind ${bind}
-  default_backend next
-backend next
-  server next ${server}
+${rules}
+${backends}
 `;
 
+const backend = (server) => `backend next\n  server next ${server}`;
+
 async function run(context, name, port, text) {
-  const file = join(context.directory, `haproxy-${name}.cfg`);
+  const file = join(context.directory, `haproxy-${name}-${port}.cfg`);
   writeFileSync(file, text);
   const log = join(context.directory, `haproxy-${name}.log`);
   const handle = start("haproxy", ["-db", "-f", file], { cpu: context.proxyCpu, log });
@@ -42,39 +45,44 @@ async function run(context, name, port, text) {
   return handle;
 }
 
-export const haproxyOneHop = {
+const one = (handle, port) => ({ port, pids: [handle.pid], stop: handle.stop });
+
+export const haproxyHop = {
   name: "HAProxy",
-  scenario: "one hop, HTTP/1.1",
   version,
-  start: async (context) => {
+  start: async (context, app) => {
     const port = await freePort();
-    const text = configuration(`127.0.0.1:${port}`, `127.0.0.1:${context.originPort}`);
-    const handle = await run(context, "hop", port, text);
-    return { url: `http://127.0.0.1:${port}/`, pids: [handle.pid], stop: handle.stop };
+    const text = configuration(`127.0.0.1:${port}`, backend(`127.0.0.1:${app.port}`));
+    return one(await run(context, "hop", port, text), port);
   },
 };
 
 /** `alpn`: what the two speak between them, `http/1.1` or `h2`. */
 const pair = (name, alpn) => ({
   name,
-  scenario: "sidecar pair, mutual TLS 1.3",
   version,
-  start: async (context) => {
-    const { authority, client, server, serverName } = context.certificates;
+  start: async (context, app) => {
+    const { authority, client, server, serverName } = context.certificates();
     const [near, far] = [await freePort(), await freePort()];
-    const id = alpn.replace("/", "-");
+    const plain = app.protocol === "h2c" ? " proto h2" : "";
     const farBind = `127.0.0.1:${far} ssl crt ${server.bundle} ca-file ${authority} verify required alpn ${alpn}`;
     const farSide = await run(
       context,
-      `far-${id}`,
+      "far",
       far,
-      configuration(farBind, `127.0.0.1:${context.originPort}`),
+      configuration(farBind, backend(`127.0.0.1:${app.port}${plain}`)),
     );
     const toFar = `127.0.0.1:${far} ssl crt ${client.bundle} ca-file ${authority} verify required sni str(${serverName}) alpn ${alpn}`;
-    const nearSide = await run(context, `near-${id}`, near, configuration(`127.0.0.1:${near}`, toFar));
+    const nearSide = await run(
+      context,
+      "near",
+      near,
+      configuration(`127.0.0.1:${near}${plain}`, backend(toFar)),
+    );
     return {
-      url: `http://127.0.0.1:${near}/`,
+      port: near,
       pids: [nearSide.pid, farSide.pid],
+      far: { port: far, pids: [farSide.pid], identity: context.clientIdentity() },
       stop: async () => {
         await nearSide.stop();
         await farSide.stop();
@@ -85,3 +93,22 @@ const pair = (name, alpn) => ({
 
 export const haproxyPairHttp1 = pair("HAProxy, HTTP/1.1 between", "http/1.1");
 export const haproxyPairHttp2 = pair("HAProxy, HTTP/2 between", "h2");
+
+/** A proxy of many services: a backend each, chosen by the Host header. `services`: see `scenarios/memory.mjs`. */
+export const haproxyServices = {
+  name: "HAProxy",
+  version,
+  start: async (context, services) => {
+    const port = await freePort();
+    const backends = services.map(
+      ({ name, endpoints }) =>
+        `backend ${name}\n${endpoints.map(({ address, port: to }, i) => `  server s${i} ${address}:${to}`).join("\n")}`,
+    );
+    const text = configuration(
+      `127.0.0.1:${port}`,
+      backends.join("\n"),
+      "  use_backend %[req.hdr(host),field(1,:)]",
+    );
+    return one(await run(context, "services", port, text), port);
+  },
+};

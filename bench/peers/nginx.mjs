@@ -15,11 +15,12 @@ daemon off;
 worker_processes 1;
 pid ${join(directory, "nginx.pid")};
 error_log stderr warn;
-events { worker_connections 4096; }
+events { worker_connections 16384; }
 http {
   access_log off;
   keepalive_requests 1000000000;
   keepalive_timeout 1h;
+  client_max_body_size 0;
   client_body_temp_path ${join(directory, "body")};
   proxy_temp_path ${join(directory, "proxy")};
   fastcgi_temp_path ${join(directory, "fastcgi")};
@@ -42,8 +43,14 @@ const forward = (scheme, extra = "") => `
       ${extra}
     }`;
 
+const forwardGrpc = (scheme, extra = "") => `
+    location / {
+      grpc_pass ${scheme}://next;
+      ${extra}
+    }`;
+
 async function run(context, name, port, body) {
-  const file = join(context.directory, `nginx-${name}.conf`);
+  const file = join(context.directory, `nginx-${name}-${port}.conf`);
   writeFileSync(file, configuration(context.directory, body));
   const log = join(context.directory, `nginx-${name}.log`);
   const args = ["-c", file, "-p", context.directory, "-e", "stderr"];
@@ -52,7 +59,10 @@ async function run(context, name, port, body) {
   return handle;
 }
 
-/** Answers every request with 78 bytes: the origin of all scenarios. */
+/** Addresses that the origin listens on, so that a service can have ten endpoints. */
+export const ORIGIN_ADDRESSES = Array.from({ length: 10 }, (_, i) => `127.0.0.${i + 1}`);
+
+/** Answers `/1k` with a kibibyte and everything else with 78 bytes: the origin of most scenarios. */
 export async function startOrigin(context) {
   const port = await freePort();
   const handle = await run(
@@ -61,51 +71,52 @@ export async function startOrigin(context) {
     port,
     `
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+${ORIGIN_ADDRESSES.map((address) => `    listen ${address}:${port} backlog=4096;`).join("\n")}
     location / { default_type text/plain; return 200 "${"x".repeat(77)}\\n"; }
+    location = /1k { default_type text/plain; return 200 "${"x".repeat(1023)}\\n"; }
   }`,
   );
-  return { port, handle };
+  return { port, protocol: "http1", handle };
 }
 
-export const nginxOneHop = {
+export const nginxHop = {
   name: "nginx",
-  scenario: "one hop, HTTP/1.1",
   version,
-  start: async (context) => {
+  start: async (context, app) => {
     const port = await freePort();
     const handle = await run(
       context,
       "hop",
       port,
-      `${upstream(context.originPort)}
+      `${upstream(app.port)}
   server {
     listen 127.0.0.1:${port} backlog=4096;${forward("http")}
   }`,
     );
-    return { url: `http://127.0.0.1:${port}/`, pids: [handle.pid], stop: handle.stop };
+    return { port, pids: [handle.pid], stop: handle.stop };
   },
 };
 
-export const nginxPair = {
-  name: "nginx, HTTP/1.1 between",
-  scenario: "sidecar pair, mutual TLS 1.3",
+/** `module`: prefix of the directives that forward, `proxy` or `grpc`. */
+const pair = (name, module, listenOption, forwardBy, [plain, secure]) => ({
+  name,
   version,
-  start: async (context) => {
-    const { certificates } = context;
+  start: async (context, app) => {
+    const certificates = context.certificates();
     const [near, far] = [await freePort(), await freePort()];
     const server = await run(
       context,
       "far",
       far,
-      `${upstream(context.originPort)}
+      `${upstream(app.port)}
   server {
-    listen 127.0.0.1:${far} ssl backlog=4096;
+    listen 127.0.0.1:${far} ssl${listenOption} backlog=4096;
     ssl_certificate ${certificates.server.certificate};
     ssl_certificate_key ${certificates.server.key};
     ssl_client_certificate ${certificates.authority};
     ssl_verify_client on;
-    ssl_protocols TLSv1.3;${forward("http")}
+    ssl_session_tickets off;
+    ssl_protocols TLSv1.3;${forwardBy(plain)}
   }`,
     );
     const client = await run(
@@ -114,25 +125,32 @@ export const nginxPair = {
       near,
       `${upstream(far)}
   server {
-    listen 127.0.0.1:${near} backlog=4096;${forward(
-      "https",
-      `proxy_ssl_certificate ${certificates.client.certificate};
-      proxy_ssl_certificate_key ${certificates.client.key};
-      proxy_ssl_trusted_certificate ${certificates.authority};
-      proxy_ssl_verify on;
-      proxy_ssl_name ${certificates.serverName};
-      proxy_ssl_server_name on;
-      proxy_ssl_protocols TLSv1.3;`,
+    listen 127.0.0.1:${near}${listenOption} backlog=4096;${forwardBy(
+      secure,
+      `${module}_ssl_certificate ${certificates.client.certificate};
+      ${module}_ssl_certificate_key ${certificates.client.key};
+      ${module}_ssl_trusted_certificate ${certificates.authority};
+      ${module}_ssl_verify on;
+      ${module}_ssl_name ${certificates.serverName};
+      ${module}_ssl_server_name on;
+      ${module}_ssl_protocols TLSv1.3;`,
     )}
   }`,
     );
     return {
-      url: `http://127.0.0.1:${near}/`,
+      port: near,
       pids: [client.pid, server.pid],
+      far: { port: far, pids: [server.pid], identity: context.clientIdentity() },
       stop: async () => {
         await client.stop();
         await server.stop();
       },
     };
   },
-};
+});
+
+export const nginxPair = pair("nginx, HTTP/1.1 between", "proxy", "", forward, ["http", "https"]);
+export const nginxGrpcPair = pair("nginx, a connection per call under way", "grpc", " http2", forwardGrpc, [
+  "grpc",
+  "grpcs",
+]);

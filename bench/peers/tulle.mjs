@@ -1,10 +1,12 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { connect } from "node:http2";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { delay, freePort, listening, start } from "../harness/spawned.mjs";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const COMMAND = join(ROOT, "packages/cli/bin/tulle.mjs");
+const CALLEE = "origin.default.svc.cluster.local";
 
 /**
  * Tulle as users run it: `tulle up` and one or two `tulle sidecar`, by the built command. The control plane runs on
@@ -16,6 +18,8 @@ function version() {
   if (!existsSync(join(ROOT, "packages/cli/dist/main.js"))) return { missing: "not built (npm run build)" };
   return { version: JSON.parse(readFileSync(join(ROOT, "packages/cli/package.json"), "utf8")).version };
 }
+
+let started = 0;
 
 /** Starts `tulle ARGS --ready-file`, and resolves with its handle and what it wrote there. */
 async function tulle(context, name, args, cpu) {
@@ -35,112 +39,174 @@ async function tulle(context, name, args, cpu) {
   return { handle, ready: JSON.parse(readFileSync(readyFile, "utf8")) };
 }
 
-async function controlPlane(context, name) {
+async function controlPlane(context) {
   const ports = ["--http-port", "0", "--dns-port", "0", "--xds-port", "0"];
-  const { handle, ready } = await tulle(
-    context,
-    `${name}-up`,
-    ["up", "--in-memory", ...ports],
-    context.loadCpu,
-  );
+  const args = ["up", "--in-memory", ...ports];
+  const { handle, ready } = await tulle(context, `${++started}-up`, args, context.loadCpu);
   return { handle, server: `http://${ready.addresses.http}` };
 }
 
 /** A sidecar on free ports, with its state in the run's directory. */
-function sidecar(context, name, server, args) {
+async function sidecar(context, server, args) {
+  const name = `${++started}-sidecar`;
   const stateDirectory = join(context.directory, `tulle-${name}`);
   mkdirSync(stateDirectory, { mode: 0o700 });
   const kinds = ["outbound", "inbound", "admin", "metrics", "readiness"];
   const ports = kinds.flatMap((kind) => [`--${kind}-port`, "0"]);
   const common = ["--server", server, "--state-dir", stateDirectory, "--access-log", "off", ...ports];
-  return tulle(context, name, ["sidecar", ...common, ...args], context.proxyCpu);
+  const running = await tulle(context, name, ["sidecar", ...common, ...args], context.proxyCpu);
+  return { ...running, stateDirectory };
 }
 
-/** The service `origin:80` is the origin, called through a client's sidecar on a port of its own. */
-async function startClient(context, name, server) {
-  const localPort = await freePort();
-  const args = ["--service", "load", "--upstream", `origin:80=${localPort}`];
-  const { handle } = await sidecar(context, `${name}-load`, server, args);
-  await listening(localPort, handle);
-  const url = `http://127.0.0.1:${localPort}/`;
-  await answers(url);
-  return { handle, url };
+/** The service `origin:80` is the application, called through a client's sidecar on a port of its own. */
+async function startClient(context, server, app) {
+  const port = await freePort();
+  const args = ["--service", "load", "--upstream", `origin:80=${port}`];
+  const running = await sidecar(context, server, args);
+  await listening(port, running.handle);
+  await answers(() => (app.protocol === "h2c" ? tryHttp2(port) : tryHttp1(`http://127.0.0.1:${port}/`)));
+  return { ...running, port };
 }
 
 /** Registration, its health check and the push to the caller are over when a request succeeds. */
-async function answers(url) {
-  const deadline = Date.now() + 20_000;
+async function answers(attempt) {
+  const deadline = Date.now() + 30_000;
   for (;;) {
-    const problem = await fetch(url).then(
-      async (response) => (response.ok ? "" : `${response.status} ${await response.text()}`),
-      (error) => error.message,
-    );
+    const problem = await attempt();
     if (problem === "") return;
-    if (Date.now() > deadline)
-      throw new Error(`tulle does not answer with the origin's body: ${problem.trim()}`);
+    if (Date.now() > deadline) throw new Error(`tulle does not answer as the origin: ${problem.trim()}`);
     await delay(100);
   }
 }
 
-async function registerOrigin(server, port) {
+/** "" when a request succeeds, or what is wrong. */
+function tryHttp1(url) {
+  return fetch(url).then(
+    async (response) => (response.ok ? (await response.arrayBuffer(), "") : `${response.status}`),
+    (error) => error.message,
+  );
+}
+
+function tryHttp2(port) {
+  return new Promise((resolve) => {
+    const session = connect(`http://127.0.0.1:${port}`);
+    session.on("error", (error) => resolve(error.message));
+    const stream = session.request({ ":path": "/message.grpc" });
+    stream.on("error", (error) => resolve(error.message));
+    stream.on("response", (headers) => resolve(headers[":status"] === 200 ? "" : `${headers[":status"]}`));
+    stream.on("close", () => session.close());
+    stream.resume();
+  });
+}
+
+async function register(server, name, address, port) {
   const response = await fetch(`${server}/v1/agent/service/register`, {
     method: "PUT",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
-      Name: "origin",
-      Address: "127.0.0.1",
+      ID: `${name}-${address}-${port}`,
+      Name: name,
+      Address: address,
       Port: port,
       Meta: { "tulle-protocol": "http", "tulle-service-port": "80" },
     }),
   });
   if (!response.ok)
-    throw new Error(`the origin could not be registered: ${response.status} ${await response.text()}`);
+    throw new Error(`${name} could not be registered: ${response.status} ${await response.text()}`);
+  await response.arrayBuffer();
 }
 
+const metricsOf = ({ host, port }) =>
+  fetch(`http://${host}:${port}/stats/prometheus`).then((response) => response.text());
+
 /** A pair that fell back to plain text would look fast: the far sidecar itself must have counted mutual TLS. */
-async function assertMutualTls({ host, port }) {
-  const metrics = await fetch(`http://${host}:${port}/stats/prometheus`).then((response) => response.text());
-  if (!/^istio_requests_total\{[^}]*connection_security_policy="mutual_tls"/m.test(metrics)) {
+async function assertMutualTls(address) {
+  if (!/^istio_requests_total\{[^}]*connection_security_policy="mutual_tls"/m.test(await metricsOf(address)))
     throw new Error("the far sidecar counted no request over mutual TLS");
-  }
+}
+
+/** Requests that the near sidecar sent to the other, and connections that it made for them, since its start. */
+async function upstreamUse(address) {
+  const text = await metricsOf(address);
+  const sum = (name) =>
+    text
+      .split("\n")
+      .filter((line) => line.startsWith(`${name}{`) && line.includes(CALLEE))
+      .reduce((total, line) => total + Number(line.split(" ").at(-1)), 0);
+  return {
+    requests: sum("envoy_cluster_upstream_rq_total"),
+    connections: sum("envoy_cluster_upstream_cx_total"),
+  };
 }
 
 function lastLine(log) {
   return existsSync(log) ? (readFileSync(log, "utf8").trim().split("\n").at(-1) ?? "") : "";
 }
 
-function instance(url, proxies, others) {
-  return {
-    url,
-    pids: proxies.map((handle) => handle.pid),
-    stop: async () => {
-      for (const handle of [...proxies, ...others]) await handle.stop();
-    },
-  };
-}
+const stopping = (handles) => async () => {
+  for (const handle of handles) await handle.stop();
+};
 
-export const tulleOneHop = {
+export const tulleHop = {
   name: "tulle",
-  scenario: "one hop, HTTP/1.1",
   version,
-  start: async (context) => {
-    const control = await controlPlane(context, "hop");
-    await registerOrigin(control.server, context.originPort);
-    const client = await startClient(context, "hop", control.server);
-    return instance(client.url, [client.handle], [control.handle]);
+  start: async (context, app) => {
+    const control = await controlPlane(context);
+    await register(control.server, "origin", "127.0.0.1", app.port);
+    const { handle, port } = await startClient(context, control.server, app);
+    return { port, pids: [handle.pid], stop: stopping([handle, control.handle]) };
   },
 };
 
 export const tullePair = {
   name: "tulle",
-  scenario: "sidecar pair, mutual TLS 1.3",
   version,
-  start: async (context) => {
-    const control = await controlPlane(context, "pair");
-    const origin = ["--service", "origin", "--port", String(context.originPort), "--service-port", "80"];
-    const far = await sidecar(context, "pair-origin", control.server, origin);
-    const client = await startClient(context, "pair", control.server);
+  start: async (context, app) => {
+    const control = await controlPlane(context);
+    const protocol = ["--protocol", app.protocol === "h2c" ? "grpc" : "http"];
+    const origin = ["--service", "origin", "--port", String(app.port), "--service-port", "80", ...protocol];
+    const far = await sidecar(context, control.server, origin);
+    const near = await startClient(context, control.server, app);
     await assertMutualTls(far.ready.addresses.metrics);
-    return instance(client.url, [client.handle, far.handle], [control.handle]);
+    const identity = JSON.parse(readFileSync(join(near.stateDirectory, "identity.json"), "utf8"));
+    return {
+      port: near.port,
+      pids: [near.handle.pid, far.handle.pid],
+      far: {
+        port: far.ready.addresses.inbound.port,
+        pids: [far.handle.pid],
+        identity: {
+          cert: identity.certificateChainPem,
+          key: identity.privateKeyPem,
+          ca: identity.trustBundlePem,
+          servername: `outbound_.80_._.${CALLEE}`,
+        },
+      },
+      upstreamUse: () => upstreamUse(near.ready.addresses.metrics),
+      stop: stopping([near.handle, far.handle, control.handle]),
+    };
+  },
+};
+
+const REGISTRATIONS_AT_ONCE = 16;
+
+/** A sidecar in a mesh of many services, which calls each by its Host header on one port. */
+export const tulleServices = {
+  name: "tulle",
+  version,
+  start: async (context, services) => {
+    const control = await controlPlane(context);
+    const all = services.flatMap(({ name, endpoints }) =>
+      endpoints.map((endpoint) => ({ name, ...endpoint })),
+    );
+    const workers = Array.from({ length: REGISTRATIONS_AT_ONCE }, async () => {
+      for (let next = all.pop(); next !== undefined; next = all.pop()) {
+        await register(control.server, next.name, next.address, next.port);
+      }
+    });
+    await Promise.all(workers);
+    const { handle, ready } = await sidecar(context, control.server, ["--service", "load"]);
+    const { port } = ready.addresses.outbound;
+    return { port, pids: [handle.pid], stop: stopping([handle, control.handle]) };
   },
 };

@@ -1,0 +1,44 @@
+import { wrk } from "../harness/wrk.mjs";
+import { direct } from "../peers/direct.mjs";
+import { haproxyHop, haproxyPairHttp1, haproxyPairHttp2 } from "../peers/haproxy.mjs";
+import { nginxHop, nginxPair } from "../peers/nginx.mjs";
+import { tulleHop, tullePair } from "../peers/tulle.mjs";
+import { measureRequests, REQUEST_COLUMNS, reuseNote, RSS_COLUMN, SINGLE_COLUMN } from "./requests.mjs";
+
+const scenario = (name, title, peers) => ({
+  name,
+  needs: ["wrk"],
+  byDefault: true,
+  run: async (context, settings) => {
+    const app = await context.origin();
+    const { connections, seconds } = settings;
+    const load = ({ port }, options) =>
+      wrk(`http://127.0.0.1:${port}/`, { cpu: context.loadCpu, ...options });
+    const { rows, skipped } = await measureRequests(context, peers, app, {
+      settings,
+      load: (instance, duration) => load(instance, { connections, seconds: duration }),
+      single: async (instance) => (await load(instance, { connections: 1, seconds: 1 })).p50Us,
+    });
+    return {
+      title: `${title}: wrk, ${connections} connections, ${seconds} s a run, medians of ${settings.rounds} interleaved rounds, 78-byte bodies`,
+      columns: [...REQUEST_COLUMNS, SINGLE_COLUMN, RSS_COLUMN],
+      rows,
+      notes: reuseNote(rows),
+      skipped,
+    };
+  },
+});
+
+export const oneHop = scenario("one-hop", "One hop, HTTP/1.1, no encryption", [
+  direct,
+  nginxHop,
+  haproxyHop,
+  tulleHop,
+]);
+
+export const pair = scenario("pair", "Sidecar pair, mutual TLS 1.3, HTTP/1.1 applications", [
+  nginxPair,
+  haproxyPairHttp1,
+  haproxyPairHttp2,
+  tullePair,
+]);
