@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Bundles `tulle run` and `tulle sidecar` into packages/cli/dist/bundle/workload.mjs: one file instead of several
+// Bundles `tulle run` and `tulle sidecar` into packages/cli/dist/bundle (workload.mjs, worker.mjs): few files instead of several
 // hundred modules saves some 40 MB of memory and half of the start-up time of every sidecar. What is needed rarely
 // (messages for /config_dump) becomes chunks of its own, loaded on demand. Names stay readable.
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -23,7 +23,11 @@ rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 await build({
   plugins: [withoutAnnotations(), withoutProtoLoader()],
-  entryPoints: { workload: join(root, "packages/cli/dist/workload-main.js") },
+  entryPoints: {
+    workload: join(root, "packages/cli/dist/workload-main.js"),
+    // A thread of its own (proxy/src/workers/spawn-worker.ts looks for it beside itself).
+    worker: join(root, "packages/proxy/dist/workers/worker.mjs"),
+  },
   outdir: out,
   outExtension: { ".js": ".mjs" },
   chunkNames: "[name]-[hash]",
@@ -130,7 +134,7 @@ function fingerprint() {
     const dist = join(root, "packages", name, "dist");
     for (const file of readdirSync(dist, { recursive: true, withFileTypes: true })) {
       const path = join(file.parentPath, file.name);
-      if (!file.isFile() || !file.name.endsWith(".js") || dirname(path).startsWith(out)) continue;
+      if (!file.isFile() || !/\.m?js$/.test(file.name) || dirname(path).startsWith(out)) continue;
       const { size, mtimeMs } = statSync(path);
       hash.update(`${path} ${size} ${mtimeMs}\n`);
     }

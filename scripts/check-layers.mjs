@@ -96,7 +96,7 @@ function* sources(folder) {
     if (entry.isDirectory()) {
       if (entry.name !== "gen" && entry.name !== "testdata" && entry.name !== "contract")
         yield* sources(path);
-    } else if (path.endsWith(".ts") && !path.endsWith(".test.ts")) yield path;
+    } else if (/\.m?ts$/.test(path) && !path.endsWith(".test.ts")) yield path;
   }
 }
 

@@ -7,6 +7,13 @@ export function parsePort(text: string): number {
   return port;
 }
 
+/** Reads a number of threads, 1 to 64. */
+export function parseWorkers(text: string): number {
+  const count = /^\d{1,2}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(count >= 1 && count <= 64)) throw new InvalidArgumentError("expected a number of threads, 1 to 64.");
+  return count;
+}
+
 /** Gathers the values of an option that may be given several times. */
 export function collect<T>(
   parse: (text: string) => T,

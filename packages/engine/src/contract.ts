@@ -279,8 +279,9 @@ export interface PickFailure {
 }
 
 /**
- * Shared counters behind balancing and circuit breaking: a slot per endpoint and per cluster in typed arrays. Written
- * only through `begin`, `end` and `observe`. Slots survive configuration updates as long as their identity lives.
+ * Shared counters behind balancing and circuit breaking: a slot per endpoint and per cluster in typed arrays. Where
+ * several threads carry traffic, they share it, and it counts what all of them do. Slots survive configuration updates
+ * as long as their identity lives.
  */
 export interface LoadTable {
   /** A request (attempt) starts on an endpoint. `retry`: it is not the first try; counts against the retry budget. */
@@ -293,6 +294,14 @@ export interface LoadTable {
   clusterInFlight(clusterSlot: number): number;
   /** Retries under way in a cluster. */
   retriesInFlight(clusterSlot: number): number;
+  /** Connections of a cluster, open or being made. */
+  connections(clusterSlot: number): number;
+  /** `by` is 1 or -1. */
+  addConnections(clusterSlot: number, by: number): void;
+  /** Requests of a cluster that wait for a connection. */
+  pending(clusterSlot: number): number;
+  /** `by` is 1 or -1. */
+  addPending(clusterSlot: number, by: number): void;
   /** Next value of a cluster's round-robin cursor, unsigned 32 bits. */
   turn(clusterSlot: number): number;
 }

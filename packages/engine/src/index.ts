@@ -2,6 +2,14 @@ export * from "./contract.js";
 export * from "./decide.js";
 export { createLoadTable } from "./load/load-table.js";
 export type { LoadTableOptions, SlotTable } from "./load/load-table.js";
+export { createSharedLoadTable, openSharedLoadTable } from "./load/shared-load-table.js";
+export type {
+  SharedLoad,
+  SharedSlotHolder,
+  SharedSlotOwner,
+  SlotChanges,
+  SlotEntry,
+} from "./load/shared-load-table.js";
 export { applyHeaders } from "./route/header-mutations.js";
 export * from "./route/retry-on.js";
 export { createSnapshotSource } from "./snapshot/snapshot-source.js";

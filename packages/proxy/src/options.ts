@@ -74,6 +74,11 @@ export interface SidecarOptions {
   readonly joinToken?: string;
   /** Holds the key, the certificate and the last good configuration (0700). Created when missing. */
   readonly stateDirectory: string;
+  /**
+   * Threads that carry traffic: 1 = the one that does everything else, too; more = so many beside it, on ports that they
+   * share. Needs Linux, and Node.js 22.12 or the optional package koffi. At most 64. Default 1.
+   */
+  readonly workers?: number;
   /** How long exchanges under way may take after `drain()`, milliseconds. Default 5,000. */
   readonly drainMs?: number;
   /** Who is asked for names outside of the mesh. Default: the nameservers of /etc/resolv.conf, at the start. */

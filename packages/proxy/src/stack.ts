@@ -60,7 +60,10 @@ export function buildStack(options: StackOptions): ProxyStack {
 
   const upstreamMetrics = new UpstreamMetrics(metrics);
   const connector = new Connector(fineWheel, tls);
-  const pools = owned.use(new UpstreamPools({ connector, queue, coarseWheel, metrics: upstreamMetrics }));
+  const { load } = options;
+  const pools = owned.use(
+    new UpstreamPools({ connector, queue, coarseWheel, load, metrics: upstreamMetrics }),
+  );
   owned.use(tls.onChanged(() => pools.renewMutualTls()));
 
   const parking = new ParkingLot();
@@ -75,7 +78,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   const exchange: ExchangeContext = {
     clock,
     configuration: options.configuration,
-    load: options.load,
+    load,
     pools,
     upstreamMetrics,
     fineWheel,
@@ -114,7 +117,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   const tcp: TcpContext = {
     clock,
     configuration: options.configuration,
-    load: options.load,
+    load,
     connector,
     upstreamMetrics,
     coarseWheel,

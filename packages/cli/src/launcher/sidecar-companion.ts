@@ -31,6 +31,7 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     controlPlane,
     ...(joinToken === undefined ? {} : { joinToken }),
     stateDirectory: directory,
+    workers: workload.workers,
     drainMs: parseDuration(workload.drain) ?? 5000,
     accessLog: accessLogSink(workload.accessLog),
     logger,

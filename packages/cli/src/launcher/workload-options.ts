@@ -2,7 +2,14 @@ import { parseDuration } from "@tulle/base";
 import { InvalidArgumentError, Option, type Command } from "commander";
 
 import type { CliContext } from "../context.js";
-import { collect, parseLabel, parsePort, parseUpstream, type UpstreamArgument } from "../options.js";
+import {
+  collect,
+  parseLabel,
+  parsePort,
+  parseUpstream,
+  parseWorkers,
+  type UpstreamArgument,
+} from "../options.js";
 import { readyOptions, serverOption } from "../command.js";
 import type { ReadyTarget } from "../ready.js";
 
@@ -38,6 +45,8 @@ export interface WorkloadOptions extends ReadyTarget {
   readonly proxyless?: boolean;
   readonly accessLog: string;
   readonly drain: string;
+  /** Threads that carry traffic. */
+  readonly workers: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
 
@@ -123,6 +132,15 @@ export function addWorkloadOptions(
       new Option("--drain <duration>", "how long requests under way may take at the end")
         .argParser(checkDuration)
         .default("5s"),
+    )
+    .addOption(
+      new Option(
+        "--workers <count>",
+        "threads that carry traffic, each on the same ports (Linux); 1: the only one does everything",
+      )
+        .argParser(parseWorkers)
+        .env("TULLE_WORKERS")
+        .default(1),
     )
     .addOption(new Option("--log-level <level>").choices(["debug", "info", "warn", "error"]).default("warn"))
     .addOption(serverOption(context));

@@ -1,10 +1,14 @@
 import type { LoadTable } from "../contract.js";
+import { Averages } from "./averages.js";
+import { SlotAllocator } from "./slot-allocator.js";
+
+export { NO_SLOT } from "./slot-allocator.js";
 
 /** The load table as its owner sees it: slots are handed out and taken back here. */
 export interface SlotTable extends LoadTable {
   /**
    * The slot of an identity (`10.0.0.7:8080`, `cluster:<name>`), one reference more. -1 when the table is full.
-   * The same identity has the same slot for as long as anybody holds it or requests are under way on it.
+   * The same identity has the same slot for as long as anybody holds it or anything is under way on it.
    */
   acquire(identity: string): number;
   /** Gives one reference back. */
@@ -16,7 +20,7 @@ export interface SlotTable extends LoadTable {
 }
 
 export interface LoadTableOptions {
-  /** Endpoints and clusters together; default 65,536 (about 2 MB of address space, touched only as far as used). */
+  /** Endpoints and clusters together; default 65,536 (about 2.5 MB of address space, touched only as far as used). */
   readonly maxSlots?: number;
   /**
    * Where the round-robin cursors start, so that a fleet of proxies that starts together does not send its first
@@ -25,66 +29,50 @@ export interface LoadTableOptions {
   readonly seed?: number;
 }
 
-/** Weight of one observation in the moving averages: about the last 16 count. */
-const OBSERVATION_WEIGHT = 1 / 8;
+export const DEFAULT_MAX_SLOTS = 65_536;
 
-/** Slot of what has no slot: a cluster that does not exist. Counts on it mean nothing. */
-export const NO_SLOT = 0;
-
-/** A load table in typed arrays. */
+/** A load table in typed arrays, for one thread. */
 export function createLoadTable(options: LoadTableOptions = {}): SlotTable {
-  return new TypedArrayLoadTable(options.maxSlots ?? 65_536, options.seed ?? 0);
+  return new TypedArrayLoadTable(options.maxSlots ?? DEFAULT_MAX_SLOTS, options.seed ?? 0);
 }
 
-/**
- * One row per slot. A released slot is handed out again only when nothing is in flight on it, because a request may
- * outlive the configuration that it was routed by; then oldest release first.
- */
+/** One row per slot. */
 class TypedArrayLoadTable implements SlotTable {
-  readonly #maxSlots: number;
+  readonly #slots: SlotAllocator;
   readonly #inFlight: Int32Array;
   readonly #retries: Int32Array;
+  readonly #connections: Int32Array;
+  readonly #pending: Int32Array;
   readonly #cursor: Uint32Array;
-  readonly #latencyMs: Float64Array;
-  readonly #failures: Float64Array;
-  readonly #references: Int32Array;
-  readonly #identities: (string | undefined)[] = [undefined];
-  readonly #slots = new Map<string, number>();
-  readonly #free: number[] = [];
+  readonly #averages: Averages;
   readonly #seed: number;
 
   constructor(maxSlots: number, seed: number) {
-    this.#maxSlots = maxSlots;
     this.#seed = seed >>> 0;
     this.#inFlight = new Int32Array(maxSlots);
     this.#retries = new Int32Array(maxSlots);
+    this.#connections = new Int32Array(maxSlots);
+    this.#pending = new Int32Array(maxSlots);
     this.#cursor = new Uint32Array(maxSlots);
-    this.#latencyMs = new Float64Array(maxSlots);
-    this.#failures = new Float64Array(maxSlots);
-    this.#references = new Int32Array(maxSlots);
+    this.#averages = new Averages(new Float64Array(maxSlots), new Float64Array(maxSlots));
+    this.#slots = new SlotAllocator(
+      maxSlots,
+      (slot) => this.#inFlight[slot] === 0 && this.#connections[slot] === 0 && this.#pending[slot] === 0,
+    );
   }
 
   acquire(identity: string): number {
-    const known = this.#slots.get(identity);
-    if (known !== undefined) {
-      this.#references[known]!++;
-      return known;
-    }
-    const slot = this.#take();
+    const known = this.#slots.hold(identity);
+    if (known !== undefined) return known;
+    const slot = this.#slots.assign(identity);
     if (slot < 0) return slot;
-    this.#slots.set(identity, slot);
-    this.#identities[slot] = identity;
-    this.#references[slot] = 1;
     this.#cursor[slot] = this.#seed;
-    this.#latencyMs[slot] = 0;
-    this.#failures[slot] = 0;
+    this.#averages.reset(slot);
     return slot;
   }
 
   release(slot: number): void {
-    if (slot === NO_SLOT || this.#references[slot]! <= 0) return;
-    this.#references[slot]!--;
-    this.#retire(slot);
+    this.#slots.release(slot);
   }
 
   begin(clusterSlot: number, endpointSlot: number, retry = false): void {
@@ -97,16 +85,10 @@ class TypedArrayLoadTable implements SlotTable {
     this.#inFlight[clusterSlot]!--;
     this.#inFlight[endpointSlot]!--;
     if (retry) this.#retries[clusterSlot]!--;
-    this.#retire(clusterSlot);
-    this.#retire(endpointSlot);
   }
 
   observe(endpointSlot: number, latencyMs: number, failed: boolean): void {
-    const before = this.#latencyMs[endpointSlot]!;
-    this.#latencyMs[endpointSlot] =
-      before === 0 ? latencyMs : before + (latencyMs - before) * OBSERVATION_WEIGHT;
-    const failures = this.#failures[endpointSlot]!;
-    this.#failures[endpointSlot] = failures + ((failed ? 1 : 0) - failures) * OBSERVATION_WEIGHT;
+    this.#averages.observe(endpointSlot, latencyMs, failed);
   }
 
   inFlight(endpointSlot: number): number {
@@ -121,42 +103,31 @@ class TypedArrayLoadTable implements SlotTable {
     return this.#retries[clusterSlot]!;
   }
 
+  connections(clusterSlot: number): number {
+    return this.#connections[clusterSlot]!;
+  }
+
+  addConnections(clusterSlot: number, by: number): void {
+    this.#connections[clusterSlot]! += by;
+  }
+
+  pending(clusterSlot: number): number {
+    return this.#pending[clusterSlot]!;
+  }
+
+  addPending(clusterSlot: number, by: number): void {
+    this.#pending[clusterSlot]! += by;
+  }
+
   turn(clusterSlot: number): number {
     return this.#cursor[clusterSlot]!++;
   }
 
   latencyMs(slot: number): number {
-    return this.#latencyMs[slot]!;
+    return this.#averages.latencyMs(slot);
   }
 
   failureRate(slot: number): number {
-    return this.#failures[slot]!;
-  }
-
-  #take(): number {
-    const fresh = this.#identities.length;
-    if (fresh < this.#maxSlots) {
-      this.#identities.push(undefined);
-      return fresh;
-    }
-    // A request that picked just before the release may have begun since: such a slot comes back when it ends.
-    for (;;) {
-      const slot = this.#free.shift();
-      if (slot === undefined) return -1;
-      if (this.#inFlight[slot] === 0) return slot;
-    }
-  }
-
-  /** Frees a slot that nobody holds and nothing runs on; its identity then starts afresh. */
-  #retire(slot: number): void {
-    if (slot === NO_SLOT || this.#references[slot] !== 0 || this.#inFlight[slot] !== 0) return;
-    const identity = this.#identities[slot];
-    if (identity !== undefined) {
-      this.#slots.delete(identity);
-      this.#identities[slot] = undefined;
-    } else if (this.#free.includes(slot)) {
-      return;
-    }
-    this.#free.push(slot);
+    return this.#averages.failureRate(slot);
   }
 }

@@ -97,7 +97,7 @@ test("unary calls bring their metadata there and one message back, several on on
     ),
   );
   expect(answers).toEqual(["ONE", "TWO", "THREE"]);
-  expect(metadata.map((fields) => fields.get("authorization"))).toEqual(Array(3).fill(["Bearer t"]));
+  expect(metadata.map((fields) => fields.get("authorization"))).toEqual([1, 2, 3].map(() => ["Bearer t"]));
   expect(metadata[0]?.get("user-agent")[0]).toMatch(/^tulle\//);
 });
 

@@ -2,7 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { PROMETHEUS_CONTENT_TYPE, type Clock, type Logger, type LogLevel } from "@tulle/base";
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
 
-import type { ListenAddress } from "../options.js";
+import type { ListenerStatus } from "../lifecycle/traffic.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import { prometheusText } from "../telemetry/prometheus-text.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
@@ -20,7 +20,8 @@ export type ServerState = "PRE_INITIALIZING" | "LIVE" | "DRAINING";
 export interface AdminContext {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly metrics: MetricsRegistry;
+  /** The metrics of the moment. */
+  readonly scrape: () => Promise<MetricsRegistry>;
   readonly configuration: SnapshotSource;
   readonly load: LoadTable;
   readonly tls: WorkloadTls;
@@ -29,13 +30,8 @@ export interface AdminContext {
   node(): JsonObject;
   state(): ServerState;
   ads(): AdsStatus;
-  listeners(): readonly {
-    readonly name: string;
-    readonly address: ListenAddress;
-    readonly connections: number;
-    /** What it carries: `http`, `tcp`, both, or `unknown` before configuration. */
-    readonly protocol: string;
-  }[];
+  listeners(): Promise<readonly ListenerStatus[]>;
+  setLogLevel(level: LogLevel): void;
   drain(): void;
   quit(): void;
 }
@@ -44,7 +40,7 @@ const LEVELS: ReadonlySet<string> = new Set(["debug", "info", "warn", "error"]);
 
 /** Envoy's admin endpoints, as far as they make sense here. */
 export function adminEndpoints(context: AdminContext): readonly Endpoint[] {
-  const { configuration, load, metrics } = context;
+  const { configuration, load, scrape } = context;
   const endpoints: Endpoint[] = [
     get("/ready", "200 when this sidecar serves", () => ready(context)),
     get("/server_info", "version, state and node", () => json(serverInfo(context))),
@@ -66,12 +62,10 @@ export function adminEndpoints(context: AdminContext): readonly Endpoint[] {
         ),
     ),
     get("/certs", "the workload's certificate", () => json(certs(context.tls.svid, context.clock.now()))),
-    get("/stats", "metrics; ?filter=substring, ?format=json|prometheus", (query) => stats(metrics, query)),
+    get("/stats", "metrics; ?filter=substring, ?format=json|prometheus", (query) => stats(scrape, query)),
     get("/memory", "memory of this process, bytes", () => json(process.memoryUsage())),
-    metricsEndpoint("/stats/prometheus", metrics),
-    post("/logging", "?level=debug|info|warn|error", (query) =>
-      setLevel(context.logger, query.get("level") ?? ""),
-    ),
+    metricsEndpoint("/stats/prometheus", scrape),
+    post("/logging", "?level=debug|info|warn|error", (query) => setLevel(context, query.get("level") ?? "")),
     post("/drain_listeners", "finish what is under way and take no more inbound connections", () => {
       context.drain();
       return text("OK\n");
@@ -87,9 +81,9 @@ export function adminEndpoints(context: AdminContext): readonly Endpoint[] {
   return [...endpoints, get("/help", "this list", () => text(help)), get("/", "this list", () => text(help))];
 }
 
-/** Metrics in Prometheus' text format under `path`. */
-export function metricsEndpoint(path: string, metrics: MetricsRegistry): Endpoint {
-  return get(path, "metrics in Prometheus' text format", () => prometheus(metrics));
+/** What `scrape` gives, in Prometheus' text format, under `path`. */
+export function metricsEndpoint(path: string, scrape: AdminContext["scrape"]): Endpoint {
+  return get(path, "metrics in Prometheus' text format", async () => prometheus(await scrape()));
 }
 
 function get(path: string, help: string, handle: Endpoint["handle"]): Endpoint {
@@ -113,7 +107,8 @@ function ready(context: AdminContext): Reply {
   return text(`${state}\n`, state === "LIVE" ? 200 : 503);
 }
 
-function stats(metrics: MetricsRegistry, query: URLSearchParams): Reply {
+async function stats(scrape: AdminContext["scrape"], query: URLSearchParams): Promise<Reply> {
+  const metrics = await scrape();
   const filter = query.get("filter") ?? "";
   const format = query.get("format");
   if (format === "prometheus") return prometheus(metrics);
@@ -133,8 +128,8 @@ function serverInfo(context: AdminContext): unknown {
   };
 }
 
-function listeners(context: AdminContext, asJson: boolean): Reply {
-  const all = context.listeners();
+async function listeners(context: AdminContext, asJson: boolean): Promise<Reply> {
+  const all = await context.listeners();
   if (!asJson)
     return text(
       all
@@ -151,9 +146,11 @@ function listeners(context: AdminContext, asJson: boolean): Reply {
   });
 }
 
-function setLevel(logger: Logger, level: string): Reply {
+function setLevel(context: AdminContext, level: string): Reply {
+  const { logger } = context;
   if (level === "") return text(`level: ${logger.level}\n`);
   if (!LEVELS.has(level)) return text(`unknown level; one of ${[...LEVELS].join(", ")}\n`, 400);
   logger.setLevel(level as LogLevel);
+  context.setLogLevel(level as LogLevel);
   return text(`level: ${logger.level}\n`);
 }

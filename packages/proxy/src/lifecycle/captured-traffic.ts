@@ -2,20 +2,20 @@ import { randomInt } from "node:crypto";
 import { readFile } from "node:fs/promises";
 
 import type { Clock, DisposableStack, Logger } from "@tulle/base";
-import { createSnapshotSource, type createLoadTable } from "@tulle/engine";
+import { createSnapshotSource, type SlotTable } from "@tulle/engine";
 
 import type { DnsListener } from "../dns/dns-server.js";
 import { Names } from "../dns/names.js";
 import { parseResolvConf, type SystemResolver } from "../dns/resolv-conf.js";
 import type { Interception } from "../listener/interception.js";
 import { OutboundPolicy } from "../listener/outbound-policy.js";
-import type { SidecarOptions } from "../options.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import {
   nameTableResource,
   SidecarConfiguration,
   virtualOutboundResource,
 } from "../xds/sidecar-configuration.js";
+import type { TrafficOptions } from "./traffic.js";
 
 /** Istio's. */
 const DNS_PORT = 15_053;
@@ -32,13 +32,13 @@ interface CapturedTrafficParts {
  * connections that rules of the kernel redirect to it. Either is loaded only where it is asked for.
  */
 export class CapturedTraffic {
-  readonly #options: SidecarOptions;
+  readonly #options: TrafficOptions;
   readonly #parts: CapturedTrafficParts;
   readonly #names: Names;
   readonly #policy = new OutboundPolicy();
   readonly #dnsPort: number | undefined;
 
-  constructor(options: SidecarOptions, parts: CapturedTrafficParts) {
+  constructor(options: TrafficOptions, parts: CapturedTrafficParts) {
     this.#options = options;
     this.#parts = parts;
     this.#names = new Names(options.namespace ?? "default");
@@ -46,7 +46,7 @@ export class CapturedTraffic {
   }
 
   /** The sidecar's configuration, with what this part of it needs. */
-  configuration(load: ReturnType<typeof createLoadTable>): SidecarConfiguration {
+  configuration(load: SlotTable): SidecarConfiguration {
     return new SidecarConfiguration(createSnapshotSource({ load }), [
       ...(this.#dnsPort === undefined ? [] : [nameTableResource(this.#names)]),
       ...(this.#options.intercept === true ? [virtualOutboundResource(this.#policy)] : []),

@@ -1,34 +1,30 @@
-import { randomFillSync, randomInt } from "node:crypto";
+import { randomInt } from "node:crypto";
 
 import { connectControlPlane, type JoiningIdentity } from "@tulle/agent";
 import { DisposableStack, MeshError, type Clock, type Logger } from "@tulle/base";
-import { createLoadTable } from "@tulle/engine";
+import { createLoadTable, createSharedLoadTable, type SharedSlotOwner, type SlotTable } from "@tulle/engine";
 import { LISTENER_TYPE } from "@tulle/xds";
 
 import { adminEndpoints, type ServerState } from "../admin/admin-endpoints.js";
 import { text, type Endpoint } from "../admin/http-endpoints.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
 import type { Sidecar, SidecarOptions } from "../options.js";
-import { createRequestIds } from "../stream/request-ids.js";
-import { VIRTUAL_OUTBOUND, type SidecarConfiguration } from "../xds/sidecar-configuration.js";
-import { buildStack, type ProxyStack } from "../stack.js";
-import { openLineWriter } from "../telemetry/line-writer.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
 import { addProcessMetrics } from "../telemetry/process-metrics.js";
 import { WorkloadTls } from "../tls/workload-tls.js";
 import { AdsClient } from "../xds/ads-client.js";
 import { ConfigCache } from "../xds/config-cache.js";
-import { Demand } from "../xds/demand.js";
-import { nodeId, nodeMetadata, workloadName } from "../xds/node.js";
+import { Demand, DEMAND_SWEEP_MS } from "../xds/demand.js";
+import { nodeId, nodeMetadata } from "../xds/node.js";
+import { VIRTUAL_OUTBOUND, type SidecarConfiguration } from "../xds/sidecar-configuration.js";
 import { CapturedTraffic } from "./captured-traffic.js";
-import { drainConnections } from "./drain.js";
 import { upstreamEnvironment } from "./environment.js";
-import { openListeners, type Listeners } from "./listeners.js";
+import { LocalTraffic } from "./local-traffic.js";
+import { openLocalServers, type LocalServers } from "./local-servers.js";
+import type { Traffic, TrafficAddresses } from "./traffic.js";
 
 const VERSION = "0.1.0";
-const DEFAULT_DRAIN_MS = 5000;
 /** Services named by requests are dropped after ten minutes without one. */
-const DEMAND_SWEEP_MS = 60_000;
 const DEMAND_KEEP_SWEEPS = 10;
 
 /** What a sidecar is given beside its options. */
@@ -49,17 +45,19 @@ export class RunningSidecar implements Sidecar {
   readonly #parts: SidecarParts;
   readonly #owned = new DisposableStack();
   readonly #metrics = new MetricsRegistry();
-  readonly #load = createLoadTable({ seed: randomInt(2 ** 32) });
+  /** Undefined unless several threads carry traffic. */
+  readonly #sharedLoad: SharedSlotOwner | undefined;
+  readonly #load: SlotTable;
   readonly #captured: CapturedTraffic;
   readonly #configuration: SidecarConfiguration;
   readonly #demand = new Demand(DEMAND_KEEP_SWEEPS);
   readonly #tls: WorkloadTls;
-  readonly #stack: ProxyStack;
   readonly #cache: ConfigCache;
   /** Listeners that are always subscribed to. */
   readonly #fixedNames: ReadonlySet<string>;
   readonly #startedAtMs: number;
-  #listeners: Listeners | undefined;
+  #traffic: Traffic | undefined;
+  #open: (TrafficAddresses & LocalServers) | undefined;
   #ads: AdsClient | undefined;
   #live = false;
   #draining: Promise<void> | undefined;
@@ -85,6 +83,9 @@ export class RunningSidecar implements Sidecar {
       this.#quit = resolve;
     });
 
+    const seed = randomInt(2 ** 32);
+    if ((options.workers ?? 1) > 1) this.#sharedLoad = createSharedLoadTable({ seed });
+    this.#load = this.#sharedLoad ?? createLoadTable({ seed });
     this.#captured = new CapturedTraffic(options, { clock, logger, metrics: this.#metrics });
     this.#configuration = this.#captured.configuration(this.#load);
     this.#owned.use(identity);
@@ -97,32 +98,31 @@ export class RunningSidecar implements Sidecar {
       logger,
     );
     addProcessMetrics(this.#metrics, clock);
-    this.#stack = this.#owned.use(this.#buildStack());
   }
 
   get addresses(): Sidecar["addresses"] {
-    const { outbound, inbound, admin, metrics, readiness, upstreams, dns } = this.#mustListen();
+    const { outbound, inbound, admin, metrics, readiness, upstreams, dns } = this.#mustBeOpen();
     return {
       ...(dns === undefined ? {} : { dns: dns.address }),
-      outbound: outbound.tcp.address,
-      inbound: inbound.tcp.address,
+      outbound,
+      inbound,
       admin: admin.address,
       metrics: metrics.address,
       readiness: readiness.address,
       upstreams: this.#options.upstreams.map(({ authority }, i) => ({
         name: authority,
-        host: upstreams[i]?.tcp.address.host ?? "",
-        port: upstreams[i]?.tcp.address.port ?? 0,
+        host: upstreams[i]?.host ?? "",
+        port: upstreams[i]?.port ?? 0,
       })),
     };
   }
 
   environment(): Record<string, string> {
-    const { upstreams } = this.#mustListen();
+    const { current } = this.#configuration;
     return upstreamEnvironment(
-      this.addresses.upstreams.map((address, index) => ({
+      this.addresses.upstreams.map((address) => ({
         ...address,
-        scheme: upstreams[index]?.protocol() === "tcp" ? "tcp" : "http",
+        scheme: current.outbound(address.name.toLowerCase())?.protocol === "tcp" ? "tcp" : "http",
       })),
     );
   }
@@ -141,22 +141,21 @@ export class RunningSidecar implements Sidecar {
   async start(): Promise<void> {
     const { clock, identity, logger } = this.#parts;
     await this.#loadConfiguration();
-    this.#listeners = await openListeners(
+    const traffic = await this.#createTraffic();
+    this.#traffic = traffic;
+    const addresses = await traffic.open();
+    const servers = await openLocalServers(
       {
         options: this.#options,
-        configuration: this.#configuration,
-        stack: this.#stack,
-        tls: this.#tls,
-        metrics: this.#metrics,
+        scrape: () => this.#scrape(),
         logger,
-        adminEndpoints: this.#adminEndpoints(),
+        adminEndpoints: this.#adminEndpoints(traffic),
         readinessEndpoint: this.#readinessEndpoint(),
-        onUse: (authority) => this.#demand.touch(authority),
         openDns: await this.#captured.dnsOpener(),
-        interception: await this.#captured.interception(this.#owned),
       },
       this.#owned,
     );
+    this.#open = { ...addresses, ...servers };
     const ads = this.#createAdsClient();
     this.#ads = ads;
     const sweep = (): void => {
@@ -169,7 +168,7 @@ export class RunningSidecar implements Sidecar {
         ads.connect();
         // A stream lives no longer than the certificate that it began with: begin a new one in time.
         this.#owned.use(identity.onRotated(() => ads.connect()));
-        this.#checkReady();
+        void this.#checkReady();
       },
       (error: unknown) => {
         if (this.#closing === undefined) logger.error("this sidecar gets no identity", { error });
@@ -178,34 +177,27 @@ export class RunningSidecar implements Sidecar {
     );
   }
 
-  #buildStack(): ProxyStack {
-    const options = this.#options;
-    const { clock, logger } = this.#parts;
-    const lost = this.#metrics
-      .counter("tulle_access_log_dropped_total", "Access log lines dropped because the log is stuck.")
-      .with([]);
-    const accessLog = openLineWriter(options.accessLog ?? "stdout", clock, lost);
-    if (accessLog !== undefined) this.#owned.use(accessLog);
-    return buildStack({
+  async #createTraffic(): Promise<Traffic> {
+    const { logger, clock } = this.#parts;
+    const parts = {
+      options: this.#options,
       clock,
       logger,
-      configuration: this.#configuration,
-      load: this.#load,
-      tls: this.#tls,
       metrics: this.#metrics,
-      accessLog,
-      workload: {
-        workload: workloadName(options),
-        namespace: options.namespace ?? "default",
-        canonicalName: options.service,
-        canonicalRevision: options.labels?.["version"] ?? "latest",
-        principal: () => this.#tls.svid?.spiffeId ?? "",
-      },
-      newRequestId: createRequestIds(randomFillSync),
-      onDemand: (authority) => {
+      configuration: this.#configuration,
+      tls: this.#tls,
+      onDemand: (authority: string) => {
         if (this.#demand.add(authority)) this.#ads?.refresh();
       },
-    });
+      onUse: (authority: string) => this.#demand.touch(authority),
+    };
+    const load = this.#sharedLoad;
+    if (load === undefined) return new LocalTraffic({ ...parts, load: this.#load, captured: this.#captured });
+    const [{ WorkerTraffic }, { spawnWorker }] = await Promise.all([
+      import("../workers/worker-traffic.js"),
+      import("../workers/spawn-worker.js"),
+    ]);
+    return new WorkerTraffic({ ...parts, load, spawn: spawnWorker });
   }
 
   async #loadConfiguration(): Promise<void> {
@@ -221,7 +213,6 @@ export class RunningSidecar implements Sidecar {
       }
     }
     this.#forgetUnwanted(kept);
-    this.#stack.onConfigurationChanged();
   }
 
   /** What the kept configuration does not refer to any more is not subscribed to and would grow old. */
@@ -252,14 +243,14 @@ export class RunningSidecar implements Sidecar {
         },
         node: {
           id: nodeId(this.#options),
-          metadata: nodeMetadata(this.#options, this.#mustListen().admin.address),
+          metadata: nodeMetadata(this.#options, this.#mustBeOpen().admin.address),
         },
         configuration: this.#configuration,
         roots: () => this.#roots(),
         onChanged: () => {
-          this.#stack.onConfigurationChanged();
+          this.#traffic?.onConfigurationChanged();
           this.#cache.touch();
-          this.#checkReady();
+          void this.#checkReady();
         },
         clock,
         random,
@@ -269,12 +260,17 @@ export class RunningSidecar implements Sidecar {
     );
   }
 
-  #adminEndpoints(): readonly Endpoint[] {
+  async #scrape(): Promise<MetricsRegistry> {
+    await this.#traffic?.collect();
+    return this.#metrics;
+  }
+
+  #adminEndpoints(traffic: Traffic): readonly Endpoint[] {
     const { clock, logger } = this.#parts;
     return adminEndpoints({
       clock,
       logger,
-      metrics: this.#metrics,
+      scrape: () => this.#scrape(),
       configuration: this.#configuration,
       load: this.#load,
       tls: this.#tls,
@@ -283,19 +279,12 @@ export class RunningSidecar implements Sidecar {
       node: () => ({
         id: nodeId(this.#options),
         user_agent_name: "tulle",
-        metadata: nodeMetadata(this.#options, this.#mustListen().admin.address),
+        metadata: nodeMetadata(this.#options, this.#mustBeOpen().admin.address),
       }),
       state: () => this.#state(),
       ads: () => this.#ads?.status() ?? { connected: false, lastError: "", types: new Map() },
-      listeners: () => {
-        const { upstreams, outbound, inbound } = this.#mustListen();
-        return [inbound, outbound, ...upstreams].map((listener) => ({
-          name: listener.name,
-          address: listener.tcp.address,
-          connections: listener.connections.size,
-          protocol: listener.protocol(),
-        }));
-      },
+      listeners: () => traffic.listeners(),
+      setLogLevel: (level) => traffic.setLogLevel(level),
       drain: () => void this.drain(),
       quit: () => this.#quit(),
     });
@@ -315,41 +304,46 @@ export class RunningSidecar implements Sidecar {
     return this.#live ? "LIVE" : "PRE_INITIALIZING";
   }
 
-  /** Ready: an identity, the inbound listener where ports are served, and an answer about every upstream. */
-  #checkReady(): void {
-    if (this.#live || this.#tls.svid === undefined) return;
-    if (!this.#configuration.complete) return;
-    const snapshot = this.#configuration.current;
-    if (this.#options.inbound.length > 0 && snapshot.inbound(INBOUND_LISTENER) === undefined) return;
-    for (const name of this.#fixedNames) {
-      if (name === INBOUND_LISTENER) continue;
-      const chain = snapshot.outbound(name);
-      // Null is an answer: the service does not exist yet, and requests to it are told so.
-      if (chain === undefined || chain?.warm === false) return;
-    }
+  async #checkReady(): Promise<void> {
+    if (this.#live || !this.#hasAll()) return;
+    await this.#traffic?.caughtUp();
+    if (this.#live || this.#closing !== undefined) return;
     this.#live = true;
     this.#parts.logger.info("sidecar is ready", { service: this.#options.service });
     this.#settleReady?.resolve();
   }
 
+  /** An identity, the inbound listener where ports are served, and an answer about every upstream. */
+  #hasAll(): boolean {
+    if (this.#tls.svid === undefined || !this.#configuration.complete) return false;
+    const snapshot = this.#configuration.current;
+    if (this.#options.inbound.length > 0 && snapshot.inbound(INBOUND_LISTENER) === undefined) return false;
+    for (const name of this.#fixedNames) {
+      if (name === INBOUND_LISTENER) continue;
+      const chain = snapshot.outbound(name);
+      // Null is an answer: the service does not exist yet, and requests to it are told so.
+      if (chain === undefined || chain?.warm === false) return false;
+    }
+    return true;
+  }
+
   async #drain(): Promise<void> {
-    const { inbound } = this.#mustListen();
-    inbound.stopAccepting();
-    await drainConnections(inbound.connections, this.#options.drainMs ?? DEFAULT_DRAIN_MS, this.#parts.clock);
+    await this.#traffic?.drain();
   }
 
   async #close(): Promise<void> {
     this.#settleReady?.reject(
       new MeshError("canceled", "PROXY_CLOSED", "the sidecar was closed before it was ready"),
     );
+    await this.#traffic?.close();
     this.#owned[Symbol.dispose]();
     await this.#cache.flush();
   }
 
-  #mustListen(): Listeners {
-    if (this.#listeners === undefined) {
+  #mustBeOpen(): TrafficAddresses & LocalServers {
+    if (this.#open === undefined) {
       throw new MeshError("internal", "PROXY_NOT_STARTED", "the sidecar's listeners are not open yet");
     }
-    return this.#listeners;
+    return this.#open;
   }
 }

@@ -23,7 +23,7 @@ import { TcpSession } from "../tcp/tcp-session.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { INBOUND_LISTENER, InboundSource, selectChain } from "./inbound-source.js";
 import type { HttpListener } from "./outbound-listener.js";
-import { formatAddress, listenTcp } from "./tcp-listener.js";
+import { formatAddress, listenTcp, type ListenTcp } from "./tcp-listener.js";
 import { InboundTcpSource } from "./tcp-sources.js";
 import { trustDomainOf, type WorkloadTls } from "../tls/workload-tls.js";
 
@@ -46,6 +46,8 @@ export interface InboundListenerOptions {
   readonly tcp: TcpContext;
   readonly logger: Logger;
   readonly dropped: Counter;
+  /** Default: {@link listenTcp}. */
+  readonly listen?: ListenTcp;
   /** Connections refused, by `reason`. */
   readonly refused: Family<Counter>;
 }
@@ -57,7 +59,7 @@ export interface InboundListenerOptions {
  */
 export async function listenInbound(options: InboundListenerOptions): Promise<HttpListener & Disposable> {
   const acceptor = new InboundAcceptor(options);
-  const tcp = await listenTcp({
+  const tcp = await (options.listen ?? listenTcp)({
     name: "inbound",
     host: options.host,
     port: options.port,

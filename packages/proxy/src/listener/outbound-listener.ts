@@ -9,7 +9,7 @@ import type { TcpContext } from "../tcp/contract.js";
 import type { Counter } from "../telemetry/metrics.js";
 import type { Interception } from "./interception.js";
 import { OutboundSource, ownAddresses } from "./outbound-source.js";
-import { formatAddress, listenTcp, type TcpListener } from "./tcp-listener.js";
+import { formatAddress, listenTcp, type ListenTcp, type TcpListener } from "./tcp-listener.js";
 import { UpstreamAcceptor } from "./upstream-acceptor.js";
 
 export interface OutboundListenerOptions {
@@ -22,6 +22,8 @@ export interface OutboundListenerOptions {
   readonly connection: ServerConnectionContext;
   readonly tcp: TcpContext;
   readonly dropped: Counter;
+  /** Default: {@link listenTcp}. */
+  readonly listen?: ListenTcp;
   /** A request named this authority (listeners without one of their own). */
   readonly onUse: (authority: string) => void;
   /** Connections may have been redirected here. */
@@ -64,7 +66,7 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
     options.authority === ""
       ? undefined
       : new UpstreamAcceptor(options.authority, options.tcp, connections, serveHttp);
-  const tcp = await listenTcp({
+  const tcp = await (options.listen ?? listenTcp)({
     name: options.name,
     host: options.host,
     port: options.port,

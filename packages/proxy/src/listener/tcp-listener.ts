@@ -1,6 +1,6 @@
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 
-import { MeshError, systemErrorCode } from "@tulle/base";
+import { describeError, MeshError, systemErrorCode } from "@tulle/base";
 
 import type { ListenAddress } from "../options.js";
 import { SOCKET_HIGH_WATER_BYTES } from "../upstream/connector.js";
@@ -20,6 +20,12 @@ export interface TcpListenerOptions {
   readonly onDrop: () => void;
 }
 
+/** Makes a server listen at an address. */
+export type StartListening = (
+  server: Server,
+  at: { readonly host: string; readonly port: number; readonly backlog: number },
+) => Promise<void>;
+
 /** A listening socket. */
 export interface TcpListener {
   readonly address: ListenAddress;
@@ -27,8 +33,16 @@ export interface TcpListener {
   stopAccepting(): void;
 }
 
+/** Opens a listener: {@link listenTcp}, or what shares the port with other threads. */
+export type ListenTcp = (options: TcpListenerOptions) => Promise<TcpListener>;
+
+const BACKLOG = 1024;
+
 /** Listens, or rejects with `PROXY_LISTEN_FAILED` that says which listener and which option to change. */
-export function listenTcp(options: TcpListenerOptions): Promise<TcpListener> {
+export async function listenTcp(
+  options: TcpListenerOptions,
+  start: StartListening = startListening,
+): Promise<TcpListener> {
   const { name, host, port } = options;
   const server = createServer({
     noDelay: true,
@@ -41,17 +55,26 @@ export function listenTcp(options: TcpListenerOptions): Promise<TcpListener> {
     socket.on("error", () => undefined);
     options.onConnection(socket);
   });
+  try {
+    await start(server, { host, port, backlog: BACKLOG });
+  } catch (cause) {
+    if (cause instanceof MeshError) throw cause;
+    const why = systemErrorCode(cause) ?? describeError(cause);
+    const message = `the ${name} listener cannot listen on ${host}:${port} (${why}); choose another port or stop what uses it`;
+    throw new MeshError("unavailable", "PROXY_LISTEN_FAILED", message, { cause });
+  }
+  // What accept() reports later (out of file descriptors) must not end the process.
+  server.on("error", options.onDrop);
+  return listening(server);
+}
+
+/** Resolves once `server.listen(options)` has succeeded. */
+export function startListening(server: Server, options: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    const onError = (error: Error): void => {
-      const message = `the ${name} listener cannot listen on ${host}:${port} (${systemErrorCode(error) ?? error.message}); choose another port or stop what uses it`;
-      reject(new MeshError("unavailable", "PROXY_LISTEN_FAILED", message, { cause: error }));
-    };
-    server.once("error", onError);
-    server.listen({ host, port, backlog: 1024 }, () => {
-      server.removeListener("error", onError);
-      // What accept() reports later (out of file descriptors) must not end the process.
-      server.on("error", options.onDrop);
-      resolve(listening(server));
+    server.once("error", reject);
+    server.listen(options, () => {
+      server.removeListener("error", reject);
+      resolve();
     });
   });
 }

@@ -143,7 +143,7 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
       return;
     }
     const traffic = upstreamMetrics.of(cluster);
-    if (traffic.connections >= cluster.maxConnections) {
+    if (load.connections(cluster.slot) >= cluster.maxConnections) {
       traffic.connectionOverflow.inc();
       this.#fail("UO", "overflow");
       return;
@@ -154,9 +154,10 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
     attempt.attempts++;
     attempt.triedSlots.push(picked.slot);
     if (attempt.attempts > 1) traffic.retries.inc();
-    traffic.connections++;
+    traffic.connections.add(1);
     traffic.connectionsTotal.inc();
     this.#clusterTraffic = traffic;
+    load.addConnections(cluster.slot, 1);
     load.begin(cluster.slot, picked.slot, attempt.attempts > 1);
     const startedMs = this.#context.clock.monotonic();
     this.#connecting = connector.connectBytes(picked, cluster.connectTimeoutMs, {
@@ -266,8 +267,10 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
     const traffic = this.#clusterTraffic;
     if (traffic === undefined || cluster === undefined || endpoint === undefined) return;
     this.#clusterTraffic = undefined;
-    traffic.connections--;
-    this.#context.load.end(cluster.slot, endpoint.slot, this.attempts > 1);
+    traffic.connections.add(-1);
+    const { load } = this.#context;
+    load.addConnections(cluster.slot, -1);
+    load.end(cluster.slot, endpoint.slot, this.attempts > 1);
   }
 }
 

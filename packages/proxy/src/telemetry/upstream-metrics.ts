@@ -2,12 +2,12 @@ import type { ClusterPart } from "@tulle/engine";
 
 import type { Counter, Family, Gauge, MetricsRegistry } from "./metrics.js";
 
-/** Live figures of one cluster. Kept for as long as the cluster's name is used. */
+/** Series of one cluster. Kept for as long as the cluster's name is used. */
 export class ClusterTraffic {
   /** Connections open or being made. */
-  connections = 0;
+  readonly connections: Gauge;
   /** Requests that wait for a connection. */
-  pending = 0;
+  readonly pending: Gauge;
   readonly connectionsTotal: Counter;
   readonly connectFailures: Counter;
   readonly connectionOverflow: Counter;
@@ -18,6 +18,8 @@ export class ClusterTraffic {
 
   constructor(name: string, families: Families) {
     const labels = ["cluster_name", name];
+    this.connections = families.connections.with(labels);
+    this.pending = families.pending.with(labels);
     this.connectionsTotal = families.connectionsTotal.with(labels);
     this.connectFailures = families.connectFailures.with(labels);
     this.connectionOverflow = families.connectionOverflow.with(labels);
@@ -29,6 +31,8 @@ export class ClusterTraffic {
 }
 
 interface Families {
+  readonly connections: Family<Gauge>;
+  readonly pending: Family<Gauge>;
   readonly connectionsTotal: Family<Counter>;
   readonly connectFailures: Family<Counter>;
   readonly connectionOverflow: Family<Counter>;
@@ -44,15 +48,17 @@ const MAX_CLUSTERS = 20_000;
 /** Envoy's cluster statistics (`envoy_cluster_upstream_*`). */
 export class UpstreamMetrics {
   readonly #families: Families;
-  readonly #active: Family<Gauge>;
-  readonly #pending: Family<Gauge>;
   readonly #byName = new Map<string, ClusterTraffic>();
   readonly #byPart = new WeakMap<ClusterPart, ClusterTraffic>();
 
   constructor(registry: MetricsRegistry) {
     const counter = (name: string, help: string): Family<Counter> =>
       registry.counter(`envoy_cluster_upstream_${name}`, help);
+    const gauge = (name: string, help: string): Family<Gauge> =>
+      registry.gauge(`envoy_cluster_upstream_${name}`, help);
     this.#families = {
+      connections: gauge("cx_active", "Connections open."),
+      pending: gauge("rq_pending_active", "Requests waiting for a connection."),
       connectionsTotal: counter("cx_total", "Connections made."),
       connectFailures: counter("cx_connect_fail", "Connections that could not be made."),
       connectionOverflow: counter("cx_overflow", "Times the connection circuit breaker was open."),
@@ -61,18 +67,6 @@ export class UpstreamMetrics {
       retries: counter("rq_retry", "Retries."),
       timeouts: counter("rq_timeout", "Requests that ran into the route's timeout."),
     };
-    this.#active = registry.gauge("envoy_cluster_upstream_cx_active", "Connections open.");
-    this.#pending = registry.gauge(
-      "envoy_cluster_upstream_rq_pending_active",
-      "Requests waiting for a connection.",
-    );
-    registry.onCollect(() => {
-      for (const [name, traffic] of this.#byName) {
-        const labels = ["cluster_name", name];
-        this.#active.with(labels).set(traffic.connections);
-        this.#pending.with(labels).set(traffic.pending);
-      }
-    });
   }
 
   of(cluster: ClusterPart): ClusterTraffic {

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
 import type { Disposable, TimerWheel } from "@tulle/base";
-import type { ClusterPart, EndpointPart } from "@tulle/engine";
+import type { ClusterPart, EndpointPart, LoadTable } from "@tulle/engine";
 import type { FlushQueue } from "@tulle/http/socket";
 
 import type { AcquireFailure, UpstreamWaiter } from "../stream/contract.js";
@@ -21,6 +21,8 @@ export interface PoolContext {
   readonly connector: Connector;
   readonly queue: FlushQueue;
   readonly coarseWheel: TimerWheel;
+  /** Where limits of connections and of requests that wait are counted. */
+  readonly load: LoadTable;
   readonly metrics: UpstreamMetrics;
 }
 
@@ -73,13 +75,15 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
       }
       connection.destroy();
     }
-    const traffic = this.#context.metrics.of(cluster);
-    if (traffic.pending >= cluster.maxPendingRequests) {
+    const { load, metrics } = this.#context;
+    const traffic = metrics.of(cluster);
+    if (load.pending(cluster.slot) >= cluster.maxPendingRequests) {
       traffic.pendingOverflow.inc();
       waiter.onUpstreamUnavailable("overflow", "");
       return false;
     }
-    traffic.pending++;
+    load.addPending(cluster.slot, 1);
+    traffic.pending.add(1);
     const waiting = { cluster, traffic };
     this.#waiters.set(waiter, waiting);
     this.#connectFor(waiting);
@@ -153,7 +157,7 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
 
   #onClosed(connection: Http1ClientConnection | Http2ClientConnection): void {
     const waiting = this.#connections.get(connection);
-    if (waiting !== undefined) waiting.traffic.connections--;
+    if (waiting !== undefined) this.#countConnection(waiting, -1);
     this.#connections.delete(connection);
     // Somebody may wait for a connection that the limit did not allow before.
     const next = this.#waiters.values().next();
@@ -170,7 +174,8 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     const waiting = this.#waiters.get(waiter);
     if (waiting === undefined) return;
     this.#waiters.delete(waiter);
-    waiting.traffic.pending--;
+    this.#context.load.addPending(waiting.cluster.slot, -1);
+    waiting.traffic.pending.add(-1);
   }
 
   #connectFor(waiting: Waiting): void {
@@ -179,11 +184,11 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     if (this.#connecting.size >= (this.#http2 ? 1 : this.#waiters.size)) return;
     // Every address may have one connection, as with Envoy: otherwise a full cluster would starve a new endpoint.
     const first = this.#connections.size + this.#connecting.size === 0;
-    if (traffic.connections >= cluster.maxConnections && !first) {
+    if (this.#context.load.connections(cluster.slot) >= cluster.maxConnections && !first) {
       traffic.connectionOverflow.inc();
       return;
     }
-    traffic.connections++;
+    this.#countConnection(waiting, 1);
     traffic.connectionsTotal.inc();
     const attempt: Disposable = this.#context.connector.connect(this.#endpoint, cluster.connectTimeoutMs, {
       onConnected: (socket) => {
@@ -192,7 +197,7 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
       },
       onConnectFailed: (failure, detail) => {
         this.#connecting.delete(attempt);
-        traffic.connections--;
+        this.#countConnection(waiting, -1);
         traffic.connectFailures.inc();
         this.#onConnectFailed(failure, detail);
       },
@@ -225,6 +230,11 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     this.onConnectionIdle(connection);
     // It was thought to speak HTTP/2, and everybody waited for this one connection.
     this.#connectForRest();
+  }
+
+  #countConnection({ cluster, traffic }: Waiting, by: 1 | -1): void {
+    this.#context.load.addConnections(cluster.slot, by);
+    traffic.connections.add(by);
   }
 
   #connectForRest(): void {

@@ -1,3 +1,6 @@
+/** How often time passes, milliseconds. */
+export const DEMAND_SWEEP_MS = 60_000;
+
 /** Authorities that requests asked for, at most. */
 const MAX_NAMES = 1000;
 

@@ -23,7 +23,7 @@ export function nodeMetadata(options: SidecarOptions, admin: ListenAddress): Jso
 }
 
 /** The workload's name in metrics: as given, else `<service>-<version>`, else the service's. */
-export function workloadName(options: SidecarOptions): string {
+export function workloadName(options: Pick<SidecarOptions, "labels" | "service" | "workloadName">): string {
   const version = options.labels?.["version"];
   return options.workloadName ?? (version === undefined ? options.service : `${options.service}-${version}`);
 }

@@ -1,5 +1,5 @@
 import type { Rejection, ResourceChange, Snapshot, SnapshotSource } from "@tulle/engine";
-import { MeshError } from "@tulle/base";
+import { Emitter, MeshError } from "@tulle/base";
 import { LISTENER_TYPE, NAME_TABLE_TYPE } from "@tulle/xds";
 
 /** Name of the one NameTable that a sidecar asks for. */
@@ -32,6 +32,11 @@ export function virtualOutboundResource(taker: ResourceTaker): OwnResource {
   return { typeUrl: LISTENER_TYPE, name: VIRTUAL_OUTBOUND, taker };
 }
 
+/** What was applied to a configuration, or forgotten. */
+export type ConfigurationChange =
+  | { readonly kind: "apply"; readonly changes: readonly ResourceChange[] }
+  | { readonly kind: "forget"; readonly typeUrl: string; readonly names: readonly string[] };
+
 /**
  * The engine's configuration with a few resources beside it that no request is decided by: subscribed to, acknowledged
  * and kept on disk in the same way.
@@ -41,11 +46,15 @@ export class SidecarConfiguration implements SnapshotSource {
   readonly #own: readonly OwnResource[];
   readonly #held = new Map<OwnResource, ResourceChange>();
   readonly #answered = new Set<OwnResource>();
+  readonly #changed = new Emitter<ConfigurationChange>();
 
   constructor(engine: SnapshotSource, own: readonly OwnResource[]) {
     this.#engine = engine;
     this.#own = own;
   }
+
+  /** Fires after `apply` and `forget`, refused resources included: another copy that follows becomes the same. */
+  readonly onChanged = this.#changed.event;
 
   get current(): Snapshot {
     return this.#engine.current;
@@ -72,7 +81,9 @@ export class SidecarConfiguration implements SnapshotSource {
         rejections.push({ name: change.name, message: MeshError.from(thrown).message });
       }
     }
-    return [...rejections, ...this.#engine.apply(rest)];
+    rejections.push(...this.#engine.apply(rest));
+    this.#changed.emit({ kind: "apply", changes });
+    return rejections;
   }
 
   wanted(rootListeners: Iterable<string>): ReadonlyMap<string, ReadonlySet<string>> {
@@ -84,13 +95,15 @@ export class SidecarConfiguration implements SnapshotSource {
   }
 
   forget(typeUrl: string, names: Iterable<string>): void {
+    const all = [...names];
     const rest: string[] = [];
-    for (const name of names) {
+    for (const name of all) {
       const own = this.#find(typeUrl, name);
       if (own === undefined) rest.push(name);
       else this.#drop(own);
     }
     this.#engine.forget(typeUrl, rest);
+    this.#changed.emit({ kind: "forget", typeUrl, names: all });
   }
 
   *resources(): Iterable<ResourceChange> {

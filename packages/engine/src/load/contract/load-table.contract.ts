@@ -1,0 +1,108 @@
+import { expect, test } from "vitest";
+
+import { NO_SLOT, type LoadTableOptions, type SlotTable } from "../load-table.js";
+
+/** What every load table does, whoever shares it. */
+export function loadTableContract(name: string, create: (options: LoadTableOptions) => SlotTable): void {
+  test(`${name}: acquire gives an identity the same slot until its last release`, () => {
+    const load = create({ maxSlots: 8 });
+    const slot = load.acquire("10.0.0.1:80");
+    expect(load.acquire("10.0.0.1:80")).toBe(slot);
+    expect(load.acquire("10.0.0.2:80")).not.toBe(slot);
+    load.release(slot);
+    load.begin(NO_SLOT, slot);
+    load.end(NO_SLOT, slot);
+    expect(load.acquire("10.0.0.1:80")).toBe(slot);
+  });
+
+  test(`${name}: acquire keeps an identity's counts when it is released and comes back while requests are under way`, () => {
+    const load = create({ maxSlots: 8 });
+    const slot = load.acquire("a");
+    load.begin(NO_SLOT, slot);
+    load.release(slot);
+    expect(load.acquire("a")).toBe(slot);
+    expect(load.inFlight(slot)).toBe(1);
+  });
+
+  test(`${name}: acquire hands a released slot to nobody else while a request is under way on it`, () => {
+    const load = create({ maxSlots: 2 });
+    const slot = load.acquire("a");
+    load.begin(NO_SLOT, slot);
+    load.release(slot);
+    expect(load.acquire("b")).toBe(-1);
+    load.end(NO_SLOT, slot);
+    expect(load.acquire("b")).toBe(slot);
+    expect(load.inFlight(slot)).toBe(0);
+  });
+
+  test(`${name}: acquire passes over a free slot on which a late request has begun, until that ends`, () => {
+    const load = create({ maxSlots: 2 });
+    const slot = load.acquire("a");
+    load.release(slot);
+    load.begin(NO_SLOT, slot);
+    expect(load.acquire("b")).toBe(-1);
+    load.end(NO_SLOT, slot);
+    expect(load.acquire("b")).toBe(slot);
+  });
+
+  test(`${name}: acquire says -1 when the table is full`, () => {
+    const load = create({ maxSlots: 3 });
+    expect([load.acquire("a"), load.acquire("b"), load.acquire("c")]).toEqual([1, 2, -1]);
+  });
+
+  test(`${name}: begin and end count requests and retries of endpoint and cluster`, () => {
+    const load = create({ maxSlots: 8 });
+    const cluster = load.acquire("cluster:x");
+    const endpoint = load.acquire("a");
+    load.begin(cluster, endpoint);
+    load.begin(cluster, endpoint, true);
+    expect([load.clusterInFlight(cluster), load.inFlight(endpoint), load.retriesInFlight(cluster)]).toEqual([
+      2, 2, 1,
+    ]);
+    load.end(cluster, endpoint, true);
+    expect([load.clusterInFlight(cluster), load.inFlight(endpoint), load.retriesInFlight(cluster)]).toEqual([
+      1, 1, 0,
+    ]);
+  });
+
+  test(`${name}: observe moves the averages towards what is observed`, () => {
+    const load = create({ maxSlots: 8 });
+    const slot = load.acquire("a");
+    load.observe(slot, 100, false);
+    expect(load.latencyMs(slot)).toBe(100);
+    load.observe(slot, 200, true);
+    expect(load.latencyMs(slot)).toBeCloseTo(112.5);
+    expect(load.failureRate(slot)).toBeCloseTo(0.125);
+  });
+
+  test(`${name}: turn starts at the seed and wraps at 32 bits`, () => {
+    const load = create({ maxSlots: 8, seed: 0xffff_ffff });
+    const slot = load.acquire("cluster:x");
+    expect([load.turn(slot), load.turn(slot), load.turn(slot)]).toEqual([0xffff_ffff, 0, 1]);
+  });
+
+  test(`${name}: connections and pending requests keep a slot from others`, () => {
+    const load = create({ maxSlots: 2 });
+    const slot = load.acquire("cluster:x");
+    load.addConnections(slot, 1);
+    load.addPending(slot, 1);
+    expect([load.connections(slot), load.pending(slot)]).toEqual([1, 1]);
+    load.release(slot);
+    expect(load.acquire("b")).toBe(-1);
+    load.addPending(slot, -1);
+    expect(load.acquire("b")).toBe(-1);
+    load.addConnections(slot, -1);
+    expect(load.acquire("b")).toBe(slot);
+    expect([load.connections(slot), load.pending(slot)]).toEqual([0, 0]);
+  });
+
+  test(`${name}: an identity that comes back to another's slot starts without averages`, () => {
+    const load = create({ maxSlots: 2, seed: 7 });
+    const slot = load.acquire("a");
+    load.observe(slot, 100, true);
+    load.turn(slot);
+    load.release(slot);
+    expect(load.acquire("b")).toBe(slot);
+    expect([load.latencyMs(slot), load.failureRate(slot), load.turn(slot)]).toEqual([0, 0, 7]);
+  });
+}

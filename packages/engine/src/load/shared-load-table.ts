@@ -1,0 +1,205 @@
+import { Averages } from "./averages.js";
+import { DEFAULT_MAX_SLOTS, type LoadTableOptions, type SlotTable } from "./load-table.js";
+import { SlotAllocator } from "./slot-allocator.js";
+
+/** The rows of a load table in memory that threads share. Goes to them as it is. */
+export interface SharedLoad {
+  readonly maxSlots: number;
+  readonly memory: SharedArrayBuffer;
+}
+
+/** An identity and its slot. */
+export type SlotEntry = readonly [identity: string, slot: number];
+
+/** What became of the slots since somebody asked last. */
+export interface SlotChanges {
+  readonly assigned: readonly SlotEntry[];
+  /** Their identity may have another slot by now. */
+  readonly freed: readonly SlotEntry[];
+}
+
+/**
+ * The side of the one thread that hands out slots. The others hold what it has assigned: they must be told of
+ * assignments before they link the configuration that needs them.
+ */
+export interface SharedSlotOwner extends SlotTable {
+  readonly shared: SharedLoad;
+  /** Every identity that has a slot: for a thread that starts. */
+  entries(): readonly SlotEntry[];
+  /** What changed since the last call. */
+  takeChanges(): SlotChanges;
+}
+
+/** The side of a thread that is told which slots there are. */
+export interface SharedSlotHolder extends SlotTable {
+  assign(entries: readonly SlotEntry[]): void;
+  free(entries: readonly SlotEntry[]): void;
+}
+
+/** A load table whose counts hold across threads; this thread hands out its slots. */
+export function createSharedLoadTable(options: LoadTableOptions = {}): SharedSlotOwner {
+  return new OwnedTable(options.maxSlots ?? DEFAULT_MAX_SLOTS, options.seed ?? 0);
+}
+
+/** The same table in another thread. */
+export function openSharedLoadTable(shared: SharedLoad): SharedSlotHolder {
+  return new HeldTable(shared);
+}
+
+/** Four counts and the cursor of 4 bytes, two averages of 8. */
+const BYTES_PER_SLOT = 5 * 4 + 2 * 8;
+
+/**
+ * Counts that limits depend on change by atomic operations. The averages do not: of two observations at the very same
+ * time one may be lost. A limit that is looked at first and counted on after may be passed by one request for each
+ * other thread, as with Envoy's.
+ */
+abstract class SharedTable {
+  readonly shared: SharedLoad;
+  protected readonly cursor: Uint32Array;
+  protected readonly averages: Averages;
+  readonly #inFlight: Int32Array;
+  readonly #retries: Int32Array;
+  readonly #connections: Int32Array;
+  readonly #pending: Int32Array;
+
+  constructor(shared: SharedLoad) {
+    this.shared = shared;
+    const { maxSlots, memory } = shared;
+    this.averages = new Averages(
+      new Float64Array(memory, 0, maxSlots),
+      new Float64Array(memory, 8 * maxSlots, maxSlots),
+    );
+    const counts = (index: number): Int32Array =>
+      new Int32Array(memory, (16 + 4 * index) * maxSlots, maxSlots);
+    this.#inFlight = counts(0);
+    this.#retries = counts(1);
+    this.#connections = counts(2);
+    this.#pending = counts(3);
+    this.cursor = new Uint32Array(memory, 32 * maxSlots, maxSlots);
+  }
+
+  begin(clusterSlot: number, endpointSlot: number, retry = false): void {
+    Atomics.add(this.#inFlight, clusterSlot, 1);
+    Atomics.add(this.#inFlight, endpointSlot, 1);
+    if (retry) Atomics.add(this.#retries, clusterSlot, 1);
+  }
+
+  end(clusterSlot: number, endpointSlot: number, retry = false): void {
+    Atomics.sub(this.#inFlight, clusterSlot, 1);
+    Atomics.sub(this.#inFlight, endpointSlot, 1);
+    if (retry) Atomics.sub(this.#retries, clusterSlot, 1);
+  }
+
+  observe(endpointSlot: number, latencyMs: number, failed: boolean): void {
+    this.averages.observe(endpointSlot, latencyMs, failed);
+  }
+
+  inFlight(endpointSlot: number): number {
+    return Atomics.load(this.#inFlight, endpointSlot);
+  }
+
+  clusterInFlight(clusterSlot: number): number {
+    return Atomics.load(this.#inFlight, clusterSlot);
+  }
+
+  retriesInFlight(clusterSlot: number): number {
+    return Atomics.load(this.#retries, clusterSlot);
+  }
+
+  connections(clusterSlot: number): number {
+    return Atomics.load(this.#connections, clusterSlot);
+  }
+
+  addConnections(clusterSlot: number, by: number): void {
+    Atomics.add(this.#connections, clusterSlot, by);
+  }
+
+  pending(clusterSlot: number): number {
+    return Atomics.load(this.#pending, clusterSlot);
+  }
+
+  addPending(clusterSlot: number, by: number): void {
+    Atomics.add(this.#pending, clusterSlot, by);
+  }
+
+  turn(clusterSlot: number): number {
+    return Atomics.add(this.cursor, clusterSlot, 1);
+  }
+
+  latencyMs(slot: number): number {
+    return this.averages.latencyMs(slot);
+  }
+
+  failureRate(slot: number): number {
+    return this.averages.failureRate(slot);
+  }
+
+  protected isIdle(slot: number): boolean {
+    return this.inFlight(slot) === 0 && this.connections(slot) === 0 && this.pending(slot) === 0;
+  }
+}
+
+class OwnedTable extends SharedTable implements SharedSlotOwner {
+  readonly #slots: SlotAllocator;
+  readonly #seed: number;
+  #assigned: SlotEntry[] = [];
+  #freed: SlotEntry[] = [];
+
+  constructor(maxSlots: number, seed: number) {
+    super({ maxSlots, memory: new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT) });
+    this.#seed = seed >>> 0;
+    this.#slots = new SlotAllocator(
+      maxSlots,
+      (slot) => this.isIdle(slot),
+      (identity, slot) => this.#freed.push([identity, slot]),
+    );
+  }
+
+  acquire(identity: string): number {
+    const known = this.#slots.hold(identity);
+    if (known !== undefined) return known;
+    const slot = this.#slots.assign(identity);
+    if (slot < 0) return slot;
+    this.cursor[slot] = this.#seed;
+    this.averages.reset(slot);
+    this.#assigned.push([identity, slot]);
+    return slot;
+  }
+
+  release(slot: number): void {
+    this.#slots.release(slot);
+  }
+
+  entries(): readonly SlotEntry[] {
+    return [...this.#slots.entries()];
+  }
+
+  takeChanges(): SlotChanges {
+    const changes = { assigned: this.#assigned, freed: this.#freed };
+    this.#assigned = [];
+    this.#freed = [];
+    return changes;
+  }
+}
+
+class HeldTable extends SharedTable implements SharedSlotHolder {
+  readonly #slots = new Map<string, number>();
+
+  assign(entries: readonly SlotEntry[]): void {
+    for (const [identity, slot] of entries) this.#slots.set(identity, slot);
+  }
+
+  free(entries: readonly SlotEntry[]): void {
+    for (const [identity, slot] of entries) {
+      if (this.#slots.get(identity) === slot) this.#slots.delete(identity);
+    }
+  }
+
+  acquire(identity: string): number {
+    return this.#slots.get(identity) ?? -1;
+  }
+
+  /** The owner counts who holds a slot: it compiles the same configuration. */
+  release(): void {}
+}

@@ -1,0 +1,127 @@
+import { randomFillSync } from "node:crypto";
+
+import { DisposableStack, MeshError, type Clock, type Logger } from "@tulle/base";
+import type { LoadTable, SnapshotSource } from "@tulle/engine";
+
+import { listenTcp, type ListenTcp } from "../listener/tcp-listener.js";
+import { buildStack, type ProxyStack } from "../stack.js";
+import { createRequestIds } from "../stream/request-ids.js";
+import { openLineWriter } from "../telemetry/line-writer.js";
+import type { MetricsRegistry } from "../telemetry/metrics.js";
+import type { WorkloadTls } from "../tls/workload-tls.js";
+import { workloadName } from "../xds/node.js";
+import type { CapturedTraffic } from "./captured-traffic.js";
+import { drainConnections } from "./drain.js";
+import { openListeners, trafficPorts, type Listeners } from "./listeners.js";
+import type { ListenerStatus, Traffic, TrafficAddresses, TrafficOptions, TrafficPorts } from "./traffic.js";
+
+const DEFAULT_DRAIN_MS = 5000;
+
+export interface LocalTrafficParts {
+  readonly options: TrafficOptions;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
+  readonly load: LoadTable;
+  readonly configuration: SnapshotSource;
+  readonly captured: CapturedTraffic;
+  readonly tls: WorkloadTls;
+  /** A request asked for an authority that is not subscribed to. */
+  readonly onDemand: (authority: string) => void;
+  /** A request named this authority. */
+  readonly onUse: (authority: string) => void;
+  /** How listeners are opened; default: with a port of their own. */
+  readonly listen?: ListenTcp;
+}
+
+/** How long a sidecar may drain, milliseconds. */
+export function drainMsOf({ drainMs = DEFAULT_DRAIN_MS }: TrafficOptions): number {
+  return drainMs;
+}
+
+/** Carries traffic in this thread. */
+export class LocalTraffic implements Traffic {
+  readonly #parts: LocalTrafficParts;
+  readonly #owned = new DisposableStack();
+  readonly #stack: ProxyStack;
+  #listeners: Listeners | undefined;
+
+  constructor(parts: LocalTrafficParts) {
+    this.#parts = parts;
+    this.#stack = this.#owned.use(this.#buildStack());
+  }
+
+  async open(ports: TrafficPorts = trafficPorts(this.#parts.options)): Promise<TrafficAddresses> {
+    const interception = await this.#parts.captured.interception(this.#owned);
+    const { listen = listenTcp, ...parts } = this.#parts;
+    this.#listeners = await openListeners(
+      { ...parts, ports, stack: this.#stack, listen, interception },
+      this.#owned,
+    );
+    const { upstreams, outbound, inbound } = this.#listeners;
+    return {
+      upstreams: upstreams.map(({ tcp }) => tcp.address),
+      outbound: outbound.tcp.address,
+      inbound: inbound.tcp.address,
+    };
+  }
+
+  onConfigurationChanged(): void {
+    this.#stack.onConfigurationChanged();
+  }
+
+  async caughtUp(): Promise<void> {}
+
+  async listeners(): Promise<readonly ListenerStatus[]> {
+    const { upstreams, outbound, inbound } = this.#mustListen();
+    return [inbound, outbound, ...upstreams].map((listener) => ({
+      name: listener.name,
+      address: listener.tcp.address,
+      connections: listener.connections.size,
+      protocol: listener.protocol(),
+    }));
+  }
+
+  async collect(): Promise<void> {}
+
+  setLogLevel(): void {}
+
+  async drain(): Promise<void> {
+    const { options, clock } = this.#parts;
+    const { inbound } = this.#mustListen();
+    inbound.stopAccepting();
+    await drainConnections(inbound.connections, drainMsOf(options), clock);
+  }
+
+  async close(): Promise<void> {
+    this.#owned[Symbol.dispose]();
+  }
+
+  #buildStack(): ProxyStack {
+    const { options, clock, metrics, tls } = this.#parts;
+    const lost = metrics
+      .counter("tulle_access_log_dropped_total", "Access log lines dropped because the log is stuck.")
+      .with([]);
+    const accessLog = openLineWriter(options.accessLog ?? "stdout", clock, lost);
+    if (accessLog !== undefined) this.#owned.use(accessLog);
+    return buildStack({
+      ...this.#parts,
+      accessLog,
+      workload: {
+        workload: workloadName(options),
+        namespace: options.namespace ?? "default",
+        canonicalName: options.service,
+        canonicalRevision: options.labels?.["version"] ?? "latest",
+        principal: () => tls.svid?.spiffeId ?? "",
+      },
+      newRequestId: createRequestIds(randomFillSync),
+    });
+  }
+
+  #mustListen(): Listeners {
+    if (this.#listeners === undefined) {
+      throw new MeshError("internal", "PROXY_NOT_STARTED", "the sidecar's listeners are not open yet");
+    }
+    return this.#listeners;
+  }
+}

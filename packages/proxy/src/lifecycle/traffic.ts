@@ -1,0 +1,49 @@
+import type { LogLevel } from "@tulle/base";
+
+import type { ListenAddress, SidecarOptions } from "../options.js";
+
+/** What a thread that carries traffic needs to know of its sidecar. Plain data. */
+export type TrafficOptions = Omit<SidecarOptions, "clock" | "logger">;
+
+/** Where connections of the application and of the mesh arrive. */
+export interface TrafficAddresses {
+  /** In the order of the options. */
+  readonly upstreams: readonly ListenAddress[];
+  readonly outbound: ListenAddress;
+  readonly inbound: ListenAddress;
+}
+
+/** Ports to listen on; 0 = a free one. */
+export interface TrafficPorts {
+  /** In the order of the options. */
+  readonly upstreams: readonly number[];
+  readonly outbound: number;
+  readonly inbound: number;
+}
+
+/** A listener as people see it. */
+export interface ListenerStatus {
+  readonly name: string;
+  readonly address: ListenAddress;
+  readonly connections: number;
+  /** What it carries: `http`, `tcp`, both, or `unknown` before configuration. */
+  readonly protocol: string;
+}
+
+/** What carries a sidecar's connections: the thread that also does everything else, or worker threads. */
+export interface Traffic {
+  /** Opens the listeners. Rejects with `PROXY_LISTEN_FAILED`; what is open then is closed by `close()`. */
+  open(): Promise<TrafficAddresses>;
+  /** The configuration has changed: what waits for it looks again. */
+  onConfigurationChanged(): void;
+  /** Resolves once connections are carried by the configuration and the identity of this moment. */
+  caughtUp(): Promise<void>;
+  listeners(): Promise<readonly ListenerStatus[]>;
+  /** Brings what was counted elsewhere into the registry, as far as it is told in time. */
+  collect(): Promise<void>;
+  setLogLevel(level: LogLevel): void;
+  /** Takes no more inbound connections and finishes what is under way. Never rejects. */
+  drain(): Promise<void>;
+  /** Ends every connection and listener. */
+  close(): Promise<void>;
+}
