@@ -12,5 +12,6 @@ export const source: RequestSource = {
   serverName: "",
   peerOf: () => undefined,
   chain: () => undefined,
+  connects: undefined,
   closing: false,
 };

@@ -23,6 +23,7 @@ export interface InboundSourceOptions {
 export class InboundSource implements RequestSource {
   readonly direction = "inbound";
   readonly fixedAuthority = "";
+  readonly connects = undefined;
   readonly serverName: string;
   readonly localAddress: string;
   readonly remoteAddress: string;
