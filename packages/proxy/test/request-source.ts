@@ -13,5 +13,6 @@ export const source: RequestSource = {
   peerOf: () => undefined,
   chain: () => undefined,
   connects: undefined,
+  revoked: false,
   closing: false,
 };

@@ -44,7 +44,11 @@ export class InboundSource implements RequestSource {
 
   /** Draining, or the chain that let this connection in has gone (plaintext, after a change to strict). */
   get closing(): boolean {
-    return this.#options.connections.draining || this.chain() === null;
+    return this.#options.connections.draining || this.revoked;
+  }
+
+  get revoked(): boolean {
+    return this.chain() === null;
   }
 
   isOwnAddress(): boolean {

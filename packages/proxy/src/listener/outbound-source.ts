@@ -16,6 +16,7 @@ export class OutboundSource implements RequestSource {
   readonly peerSpiffeId = "";
   readonly forwardedClientCert = "";
   readonly serverName = "";
+  readonly revoked = false;
   readonly #configuration: SnapshotSource;
   readonly #connections: ConnectionSet;
   /** For a redirected connection: the service that its destination stands for. */

@@ -132,6 +132,8 @@ export interface RequestSource {
   chain(authority: string): HttpChain | undefined | null;
   /** Takes connections that CONNECT asks for; undefined = there are none to be had here. */
   readonly connects: ConnectListener | undefined;
+  /** The listener takes nothing from this connection any more: its tunnels have no next request to be refused. */
+  readonly revoked: boolean;
   /** Whether responses must end their connection (draining). */
   readonly closing: boolean;
 }

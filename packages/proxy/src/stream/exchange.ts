@@ -140,6 +140,7 @@ export class Exchange
     this.bytesReceived += end - start;
     if (this.grpc) this.requestMessages?.count(chunk, start, end);
     this.#timers.touch();
+    if (this.#state === State.TUNNEL && this.#cutRevoked()) return;
     if (this.#state !== State.DONE) this.#tries.onRequestBody(chunk, start, end);
   }
 
@@ -317,6 +318,7 @@ export class Exchange
     this.bytesSent += end - start;
     if (this.grpc) this.responseMessages?.count(chunk, start, end);
     this.#timers.touch();
+    if (this.#state === State.TUNNEL && this.#cutRevoked()) return true;
     return this.#downstream.writeBody(chunk, start, end);
   }
 
@@ -324,6 +326,15 @@ export class Exchange
     if (this.grpc && this.grpcStatus === NO_GRPC_STATUS) this.grpcStatus = readGrpcStatus(trailers);
     this.#finish();
     this.#downstream.writeEnd(trailers);
+  }
+
+  /** Cuts the tunnel when its client is not let in any more. */
+  #cutRevoked(): boolean {
+    if (!this.source.revoked) return false;
+    this.responseCodeDetails = "listener_changed";
+    this.#abandon();
+    this.#cut();
+    return true;
   }
 
   onTunnelHalfEnd(): void {

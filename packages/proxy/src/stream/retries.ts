@@ -31,7 +31,7 @@ export class Retries {
   after(plan: Plan | undefined, outcome: Outcome): number {
     if (plan?.retry === undefined || !this.#body.replayable) return NEVER;
     const { request, attempt } = this.#record;
-    // Who asks for a tunnel is asked once: the application may have begun to keep state for it.
+    // A tunnel is asked for once: the application may have begun to keep state for it.
     if (request.upgrade !== "" && mayHaveArrived(outcome)) return NEVER;
     this.#view.snapshot = this.#configuration.current;
     return next(this.#view, plan, request, attempt, outcome);
@@ -50,7 +50,11 @@ export class Retries {
   }
 }
 
-/** Whether the application may have seen the request of a try that ended so. */
+/**
+ * Whether the application is likely to have seen the request of a try that ended so. A connection that served others
+ * before and breaks without an answer was closed by its server just as the request left.
+ */
 function mayHaveArrived(outcome: Outcome): boolean {
-  return outcome.kind === "reset" ? outcome.requestSent : outcome.kind !== "connect-failure";
+  if (outcome.kind === "reset") return outcome.requestSent && !outcome.reusedConnection;
+  return outcome.kind !== "connect-failure";
 }
