@@ -75,7 +75,7 @@ const ROWS: Readonly<Record<Failure, Row>> = {
     flag: "NR",
     details: () => "route_not_found",
     body: (f) =>
-      `the mesh knows no HTTP service ${f.authority}; check the name, that it is registered (curl http://127.0.0.1:8500/v1/catalog/services), and that it speaks HTTP (one of protocol tcp needs an --upstream of its own)`,
+      `the mesh knows no HTTP service ${f.authority}; check the name, that it is registered (curl http://127.0.0.1:8500/v1/catalog/services), and that it speaks HTTP (one of protocol tcp is reached by CONNECT, or by an --upstream of its own)`,
   },
   "not-ready": {
     status: 503,

@@ -12,5 +12,7 @@ export const source: RequestSource = {
   serverName: "",
   peerOf: () => undefined,
   chain: () => undefined,
+  connects: undefined,
+  revoked: false,
   closing: false,
 };

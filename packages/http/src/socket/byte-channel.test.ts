@@ -97,6 +97,52 @@ describe.each(KINDS)("%s", (_name, open) => {
     await eventually(() => open === 0);
     expect(channel.write(Buffer.alloc(1), () => undefined)).toBe(true);
   });
+
+  test("a socket that is given back is a stream again: it waits for its reader, who gets everything in order", async () => {
+    let received = "";
+    const channel = opened();
+    channel.start((bytes, end) => (received += bytes.toString("latin1", 0, end)));
+    client.write("first");
+    await eventually(() => received === "first");
+    channel.write(Buffer.from("out "), () => undefined);
+    socket.pause();
+    socket.unshift(Buffer.from("put back "));
+    channel.release();
+    const large = Buffer.alloc(8 * 1024 * 1024, "0123456789");
+    let taken = false;
+    client.write(large, () => (taken = true));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(taken).toBe(false);
+    expect(socket.readableLength).toBeLessThan(512 * 1024);
+    const chunks: Buffer[] = [];
+    let ended = false;
+    socket.on("data", (chunk: Buffer) => chunks.push(chunk)).on("end", () => (ended = true));
+    socket.resume();
+    client.end();
+    await eventually(() => ended);
+    const all = Buffer.concat(chunks);
+    expect(all.equals(Buffer.concat([Buffer.from("put back "), large]))).toBe(true);
+    expect(received).toBe("first");
+    // And may be opened again, or written to.
+    let answer = "";
+    client.on("data", (chunk: Buffer) => (answer += chunk.toString()));
+    socket.end("in order");
+    await eventually(() => answer === "out in order");
+  });
+
+  test("a socket that was given back can have a channel again", async () => {
+    const first = opened();
+    first.start(() => undefined);
+    socket.pause();
+    first.release();
+    client.write("one ");
+    await eventually(() => socket.readableLength === 4);
+    let received = "";
+    opened().start((bytes, end) => (received += bytes.toString("latin1", 0, end)));
+    await eventually(() => received === "one ");
+    client.write("two");
+    await eventually(() => received === "one two");
+  });
 });
 
 test("a direct channel tells what the kernel took at once", () => {

@@ -18,6 +18,11 @@ export interface ByteChannel {
    * called once it has, or will not: in the order of the writes. Nothing is written to a socket that has ended.
    */
   write(bytes: Buffer, onTaken: () => void): boolean;
+  /**
+   * Gives the socket back: what comes from now on comes by its own events, and what its next user writes goes out after
+   * all that was written here. Nothing of the channel may be used after.
+   */
+  release(): void;
 }
 
 /** The channel of a socket, past Node.js' streams where that is possible. Nobody else may read from or write to it. */

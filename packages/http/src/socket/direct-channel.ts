@@ -47,6 +47,7 @@ export class DirectChannel implements ByteChannel {
   readonly #handle: StreamHandle;
   readonly #binding: StreamBinding;
   #paused = false;
+  #onRead: StreamHandle["onread"] | undefined;
 
   /** Undefined for a socket that cannot have one. */
   static open(socket: Socket): DirectChannel | undefined {
@@ -72,6 +73,7 @@ export class DirectChannel implements ByteChannel {
     const { streamBaseState, kReadBytesOrError } = this.#binding;
     const already = socket.read() as Buffer | null;
     const onRead = handle.onread;
+    this.#onRead = onRead;
     handle.useUserBuffer(memory);
     handle.onread = (data) => {
       const count = streamBaseState[kReadBytesOrError] as number;
@@ -117,6 +119,22 @@ export class DirectChannel implements ByteChannel {
       return false;
     }
     return true;
+  }
+
+  release(): void {
+    const socket = this.#socket;
+    const handle = this.#handle;
+    const onRead = this.#onRead;
+    if (onRead === undefined) return;
+    const { streamBaseState, kReadBytesOrError } = this.#binding;
+    // The memory stays that of the handle: the stream gets copies.
+    handle.onread = (data) => {
+      const count = streamBaseState[kReadBytesOrError] as number;
+      if (count <= 0) onRead.call(handle, data);
+      else if (!socket.destroyed && !socket.push(Buffer.from(memory.subarray(0, count)))) this.pause();
+    };
+    // Stopped, the stream would wait for ever for a read that it has asked for before the channel took its place.
+    this.resume();
   }
 
   #fail(error: number): void {

@@ -5,13 +5,15 @@ import type { ByteChannel } from "./byte-channel.js";
 /** A channel by the public interface of sockets: for TLS, and wherever {@link DirectChannel} finds nothing to stand on. */
 export class StreamChannel implements ByteChannel {
   readonly #socket: Socket;
+  #onData: ((chunk: Buffer) => void) | undefined;
 
   constructor(socket: Socket) {
     this.#socket = socket;
   }
 
   start(onBytes: (bytes: Buffer, end: number) => void): void {
-    this.#socket.on("data", (chunk: Buffer) => onBytes(chunk, chunk.length));
+    this.#onData = (chunk) => onBytes(chunk, chunk.length);
+    this.#socket.on("data", this.#onData);
     this.#socket.resume();
   }
 
@@ -31,5 +33,9 @@ export class StreamChannel implements ByteChannel {
     if (!this.#socket.writable) return true;
     this.#socket.write(bytes, onTaken);
     return false;
+  }
+
+  release(): void {
+    if (this.#onData !== undefined) this.#socket.removeListener("data", this.#onData);
   }
 }

@@ -215,6 +215,28 @@ test("many tunnels share one HTTP/2 connection between sidecars with ordinary re
   expect(client.metricsText()).toMatch(/envoy_cluster_upstream_cx_total\{[^}]*\} 1\n/);
 });
 
+test("an application's word that it declines is none: only sidecars say so beside a 2xx", async () => {
+  const { port } = await http2App(
+    (stream) => {
+      stream.respond({ ":status": 200, "x-tulle-upgrade": "declined" });
+      stream.write("hello");
+    },
+    { enableConnectProtocol: true },
+  );
+  const proxy = createProxy();
+  proxy.apply(
+    cluster(CLUSTER, { http2: true }),
+    endpoints(CLUSTER, [{ port }]),
+    apiListener("reviews:9080", "r"),
+    routes("r", [routeTo(CLUSTER)]),
+  );
+  const client = Wire.to(await proxy.listen("reviews:9080"));
+  client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+  const answer = await client.until("hello");
+  expect(answer).toMatch(/^HTTP\/1\.1 101 /);
+  expect(answer).not.toContain("x-tulle");
+});
+
 test("a proxy speaks HTTP/2 to a service whose cluster says so", async () => {
   const { port } = await http2App(
     (stream) => {

@@ -101,7 +101,7 @@ export class Http1ServerConnection
     this.#exchange = context.createExchange(this, source);
     this.#timer = context.coarseWheel.timer(() => this.#onTimer());
     this.#timer.arm(IDLE_TIMEOUT_MS);
-    socket.on("end", () => this.#onEndOfStream());
+    socket.on("end", this.#onEndOfStream);
     // The reason is of no use to anybody: 'close' follows and ends the exchange.
     socket.on("error", () => undefined);
     socket.on("close", () => this.#onClose());
@@ -175,6 +175,20 @@ export class Http1ServerConnection
     if (!this.#bodyPaused) this.#channel.resume();
   }
 
+  writeConnected(authority: string): void {
+    const socket = this.#socket;
+    const early = this.#rest;
+    this.#rest = undefined;
+    writeResponseHead(this.#writer.sink, 200, "Connection established", []);
+    this.#writer.flush();
+    this.#phase = Phase.CLOSED;
+    socket.removeListener("end", this.#onEndOfStream);
+    socket.pause();
+    if (early !== undefined) socket.unshift(early);
+    this.#channel.release();
+    this.#source.connects?.accept(socket, authority);
+  }
+
   writeBody(chunk: Buffer, start: number, end: number): boolean {
     return this.#writer.writeBody(chunk, start, end, this.#chunked);
   }
@@ -218,7 +232,7 @@ export class Http1ServerConnection
     this.#requestDone = false;
     this.#responseDone = false;
     this.#closeAfter = false;
-    this.#mayTunnel = head.upgrade !== "";
+    this.#mayTunnel = head.upgrade !== "" || head.method === "CONNECT";
     if (!this.#mayTunnel) this.#exchange.onRequestHead(head);
   }
 
@@ -362,7 +376,7 @@ export class Http1ServerConnection
     else this.#socket.destroy();
   }
 
-  #onEndOfStream(): void {
+  readonly #onEndOfStream = (): void => {
     if (this.#phase === Phase.TUNNEL) {
       this.#requestDone = true;
       this.#exchange.onRequestEnd(NO_TRAILERS);
@@ -371,7 +385,7 @@ export class Http1ServerConnection
     // A client that ends its side in mid-exchange has gone, as with Envoy and nginx.
     if (this.#phase === Phase.EXCHANGE || this.#phase === Phase.LINGER) this.#socket.destroy();
     else this.#linger();
-  }
+  };
 
   #onClose(): void {
     const inExchange =

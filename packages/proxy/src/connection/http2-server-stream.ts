@@ -1,3 +1,4 @@
+import { MeshError } from "@tulle/base";
 import {
   Http2ErrorCode,
   type HeaderList,
@@ -145,6 +146,10 @@ export class Http2ServerStream implements DownstreamStream {
       this.#credit.passed(chunk.length);
     }
     if (this.#requestDone) this.#endRequestOfTunnel();
+  }
+
+  writeConnected(): void {
+    throw new MeshError("internal", "PROXY_NO_CONNECTION", "a stream of HTTP/2 is no connection");
   }
 
   writeBody(chunk: Buffer, start: number, end: number): boolean {

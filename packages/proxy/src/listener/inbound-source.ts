@@ -23,6 +23,7 @@ export interface InboundSourceOptions {
 export class InboundSource implements RequestSource {
   readonly direction = "inbound";
   readonly fixedAuthority = "";
+  readonly connects = undefined;
   readonly serverName: string;
   readonly localAddress: string;
   readonly remoteAddress: string;
@@ -43,7 +44,11 @@ export class InboundSource implements RequestSource {
 
   /** Draining, or the chain that let this connection in has gone (plaintext, after a change to strict). */
   get closing(): boolean {
-    return this.#options.connections.draining || this.chain() === null;
+    return this.#options.connections.draining || this.revoked;
+  }
+
+  get revoked(): boolean {
+    return this.chain() === null;
   }
 
   isOwnAddress(): boolean {

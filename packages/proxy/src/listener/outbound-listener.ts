@@ -5,6 +5,7 @@ import type { SnapshotSource } from "@tulle/engine";
 import { ConnectionSet } from "../connection/connection-set.js";
 import type { ServerConnectionContext } from "../connection/http1-server-connection.js";
 import { SniffedConnection } from "../connection/sniffed-connection.js";
+import type { ConnectListener } from "../stream/contract.js";
 import type { TcpContext } from "../tcp/contract.js";
 import type { Counter } from "../telemetry/metrics.js";
 import type { Interception } from "./interception.js";
@@ -44,34 +45,50 @@ export interface HttpListener {
 export async function listenOutbound(options: OutboundListenerOptions): Promise<HttpListener> {
   const connections = new ConnectionSet();
   let own: ReadonlySet<string> = new Set();
-  const serveHttp = (socket: Socket): void => {
-    const redirected = options.interception?.sort(socket) ?? "direct";
-    if (redirected === "taken") return;
+  const serve = (socket: Socket, authority: string, extend: (source: OutboundSource) => void): void => {
     const source = new OutboundSource(
-      options.authority,
+      authority,
       formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
       formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0),
       own,
       options.configuration,
       connections,
-      options.onUse,
+      options.authority === "" ? options.onUse : undefined,
     );
-    if (redirected !== "direct") source.redirectedTo(redirected);
+    extend(source);
     const connection = new SniffedConnection(socket, source, options.connection);
     connections.add(connection);
     socket.on("close", () => connections.remove(connection));
     socket.resume();
   };
-  const acceptor =
-    options.authority === ""
-      ? undefined
-      : new UpstreamAcceptor(options.authority, options.tcp, connections, serveHttp);
+  /** Connections to one service, whatever it speaks. */
+  const acceptorOf = (authority: string): UpstreamAcceptor =>
+    new UpstreamAcceptor(authority, options.tcp, connections, (socket) =>
+      serve(socket, authority, () => undefined),
+    );
+  const connects: ConnectListener = {
+    knows: (authority) => {
+      options.onUse(authority);
+      const chain = options.configuration.current.outbound(authority);
+      return chain === undefined ? undefined : chain !== null;
+    },
+    accept: (socket, authority) => acceptorOf(authority).accept(socket),
+  };
+  const serveAny = (socket: Socket): void => {
+    const redirected = options.interception?.sort(socket) ?? "direct";
+    if (redirected === "taken") return;
+    serve(socket, "", (source) => {
+      if (redirected === "direct") source.connects = connects;
+      else source.redirectedTo(redirected);
+    });
+  };
+  const acceptor = options.authority === "" ? undefined : acceptorOf(options.authority);
   const tcp = await (options.listen ?? listenTcp)({
     name: options.name,
     host: options.host,
     port: options.port,
     onDrop: () => options.dropped.inc(),
-    onConnection: (socket) => (acceptor === undefined ? serveHttp(socket) : acceptor.accept(socket)),
+    onConnection: (socket) => (acceptor === undefined ? serveAny(socket) : acceptor.accept(socket)),
   });
   own = ownAddresses(tcp.address.host, tcp.address.port);
   return {

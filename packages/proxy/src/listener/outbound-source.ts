@@ -1,7 +1,7 @@
 import type { HttpChain, Snapshot, SnapshotSource, WorkloadLabels } from "@tulle/engine";
 
 import type { ConnectionSet } from "../connection/connection-set.js";
-import type { RequestSource } from "../stream/contract.js";
+import type { ConnectListener, RequestSource } from "../stream/contract.js";
 import type { Redirected } from "./interception.js";
 import { formatAddress } from "./tcp-listener.js";
 
@@ -16,17 +16,19 @@ export class OutboundSource implements RequestSource {
   readonly peerSpiffeId = "";
   readonly forwardedClientCert = "";
   readonly serverName = "";
+  readonly revoked = false;
   readonly #configuration: SnapshotSource;
   readonly #connections: ConnectionSet;
   /** For a redirected connection: the service that its destination stands for. */
   fallbackAuthority: string | undefined = undefined;
   #ownAddresses: ReadonlySet<string>;
-  readonly #onUse: (authority: string) => void;
+  readonly #onUse: ((authority: string) => void) | undefined;
+  connects: ConnectListener | undefined = undefined;
   #snapshot: Snapshot | undefined;
   #authority = "";
   #chain: HttpChain | undefined | null;
 
-  /** `fixedAuthority` "" = each request names its service, and `onUse` is told which. */
+  /** `fixedAuthority` "" = each request names its service. `onUse` is told which service a request is for. */
   constructor(
     fixedAuthority: string,
     localAddress: string,
@@ -34,7 +36,7 @@ export class OutboundSource implements RequestSource {
     ownAddresses: ReadonlySet<string>,
     configuration: SnapshotSource,
     connections: ConnectionSet,
-    onUse: (authority: string) => void,
+    onUse: ((authority: string) => void) | undefined,
   ) {
     this.fixedAuthority = fixedAuthority;
     this.localAddress = localAddress;
@@ -70,7 +72,7 @@ export class OutboundSource implements RequestSource {
 
   chain(authority: string): HttpChain | undefined | null {
     if (authority === "") return null;
-    if (this.fixedAuthority === "") this.#onUse(authority);
+    this.#onUse?.(authority);
     const snapshot = this.#configuration.current;
     if (snapshot !== this.#snapshot || authority !== this.#authority) {
       this.#snapshot = snapshot;

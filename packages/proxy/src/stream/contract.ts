@@ -1,3 +1,5 @@
+import type { Socket } from "node:net";
+
 import type { HttpChain, WorkloadLabels } from "@tulle/engine";
 import type { HeaderList, Http1Error, RequestHead, ResponseHead } from "@tulle/http";
 
@@ -26,6 +28,11 @@ export interface DownstreamStream {
    * will send goes to `RequestHandler.onRequestBody`. `headers` as in `writeHead`, without those of the handshake.
    */
   writeSwitched(headers: HeaderList): void;
+  /**
+   * Answers a CONNECT with 200 and hands the connection to `RequestSource.connects`, in place of `writeHead` and all that
+   * follows. Not with HTTP/2.
+   */
+  writeConnected(authority: string): void;
   /** Borrowed bytes. Returns false when the writer must stop until `Exchange.onDownstreamDrain`. */
   writeBody(chunk: Buffer, start: number, end: number): boolean;
   /** Completes the response. The exchange is over for this side. */
@@ -93,6 +100,14 @@ export interface UpstreamWaiter extends UpstreamHandler {
   onUpstreamUnavailable(failure: AcquireFailure, detail: string): void;
 }
 
+/** A listener whose clients may ask for a connection to a service (CONNECT, RFC 9110 section 9.3.6). */
+export interface ConnectListener {
+  /** Whether there is such a service; undefined = not known yet. */
+  knows(authority: string): boolean | undefined;
+  /** Carries on a client's connection as one to the service. It is paused, with unread bytes put back. */
+  accept(socket: Socket, authority: string): void;
+}
+
 /** What a connection's listener tells about every request on it. One object per connection. */
 export interface RequestSource {
   readonly direction: "inbound" | "outbound";
@@ -115,6 +130,10 @@ export interface RequestSource {
   peerOf(value: string): WorkloadLabels | undefined;
   /** The chain for a request to `authority`; undefined = not known yet, null = no such service. */
   chain(authority: string): HttpChain | undefined | null;
+  /** Takes connections that CONNECT asks for; undefined = there are none to be had here. */
+  readonly connects: ConnectListener | undefined;
+  /** The listener takes nothing from this connection any more: its tunnels have no next request to be refused. */
+  readonly revoked: boolean;
   /** Whether responses must end their connection (draining). */
   readonly closing: boolean;
 }

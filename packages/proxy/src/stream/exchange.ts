@@ -30,6 +30,7 @@ import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
 import { hashRequestId } from "./decision.js";
 import { ExchangeRecord } from "./exchange-record.js";
+import { findChain, findConnection } from "./find-chain.js";
 import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
 import { PARK_TIMEOUT_MS, type Parked, type ParkingLot } from "./parking.js";
@@ -130,7 +131,7 @@ export class Exchange
     if (this.source.peerSpiffeId !== "" && this.#fields.peerMetadata !== "") {
       this.peer = this.source.peerOf(this.#fields.peerMetadata);
     }
-    if (head.method === "CONNECT") this.#fail("unsupported", "CONNECT");
+    if (head.method === "CONNECT") this.#decideConnect();
     else if (head.upgrade !== "" && !this.#downstream.http2 && lacksKey(head)) this.#fail("bad-upgrade", "");
     else this.#decide();
   }
@@ -139,6 +140,7 @@ export class Exchange
     this.bytesReceived += end - start;
     if (this.grpc) this.requestMessages?.count(chunk, start, end);
     this.#timers.touch();
+    if (this.#state === State.TUNNEL && this.#cutRevoked()) return;
     if (this.#state !== State.DONE) this.#tries.onRequestBody(chunk, start, end);
   }
 
@@ -170,30 +172,22 @@ export class Exchange
   // Deciding
 
   onConfigurationChanged(): void {
-    if (this.#state === State.PARKED) this.#decide();
+    if (this.#state !== State.PARKED) return;
+    if (this.request.method === "CONNECT") this.#decideConnect();
+    else this.#decide();
   }
 
   #decide(): void {
     const view = this.#view;
     view.snapshot = this.#context.configuration.current;
     view.now = this.#context.clock.monotonic();
-    let { authority } = this.request;
-    if (this.source.fixedAuthority === "" && this.source.isOwnAddress(authority)) {
-      this.#fail("loop", "");
-      return;
-    }
-    let chain = this.source.chain(authority);
-    if (chain === null && this.source.fallbackAuthority !== undefined) {
-      authority = this.source.fallbackAuthority;
-      this.request.authority = authority;
-      chain = this.source.chain(authority);
-    }
-    if (chain === null) {
-      this.#fail("unknown-service", "");
+    const chain = findChain(this.source, this.request);
+    if (typeof chain === "string") {
+      this.#fail(chain, "");
       return;
     }
     if (chain === undefined || !chain.warm) {
-      if (chain === undefined) this.#context.onDemand(authority);
+      if (chain === undefined) this.#context.onDemand(this.request.authority);
       this.#park();
       return;
     }
@@ -213,6 +207,26 @@ export class Exchange
         this.#forward(chain, routed);
         break;
     }
+  }
+
+  /** What is asked for is a connection to a service, which its own requests or bytes come on. */
+  #decideConnect(): void {
+    const { authority } = this.request;
+    const found = this.#downstream.http2 ? "unsupported" : findConnection(this.source, this.request);
+    if (typeof found === "string") {
+      this.#fail(found, "CONNECT");
+      return;
+    }
+    if (found === undefined) {
+      this.#context.onDemand(authority);
+      this.#park();
+      return;
+    }
+    this.#unpark();
+    this.responseCode = 200;
+    this.responseCodeDetails = "connect_accepted";
+    this.#finish();
+    this.#downstream.writeConnected(authority);
   }
 
   #park(): void {
@@ -304,6 +318,7 @@ export class Exchange
     this.bytesSent += end - start;
     if (this.grpc) this.responseMessages?.count(chunk, start, end);
     this.#timers.touch();
+    if (this.#state === State.TUNNEL && this.#cutRevoked()) return true;
     return this.#downstream.writeBody(chunk, start, end);
   }
 
@@ -311,6 +326,15 @@ export class Exchange
     if (this.grpc && this.grpcStatus === NO_GRPC_STATUS) this.grpcStatus = readGrpcStatus(trailers);
     this.#finish();
     this.#downstream.writeEnd(trailers);
+  }
+
+  /** Cuts the tunnel when its client is not let in any more. */
+  #cutRevoked(): boolean {
+    if (!this.source.revoked) return false;
+    this.responseCodeDetails = "listener_changed";
+    this.#abandon();
+    this.#cut();
+    return true;
   }
 
   onTunnelHalfEnd(): void {

@@ -1,6 +1,5 @@
 import type { Clock, TimerWheel, WheelTimer } from "@tulle/base";
 import {
-  next,
   pick,
   type DecisionView,
   type LoadTable,
@@ -13,18 +12,17 @@ import {
   type RequestHead,
   type ResponseHead,
   GrpcStatus,
-  NO_GRPC_STATUS,
   readGrpcStatus,
 } from "@tulle/http";
 
 import type { RequestFields } from "../filters/request-headers.js";
-import { toldUpstreamFailure } from "../filters/upstream-failure.js";
 import type { Failure } from "../rescue.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { UpstreamPool, UpstreamPools } from "../upstream/upstream-pools.js";
 import { BodyBuffer, MAX_REPLAY_BYTES } from "./body-buffer.js";
 import type { AcquireFailure, ResetReason, UpstreamStream, UpstreamWaiter } from "./contract.js";
 import type { ExchangeRecord } from "./exchange-record.js";
+import { Retries } from "./retries.js";
 import { requestHeadersOf, requestTargetOf } from "./upstream-request.js";
 
 /** What tries share. */
@@ -95,6 +93,7 @@ export class Tries implements UpstreamWaiter {
   readonly #view: { -readonly [Key in keyof DecisionView]: DecisionView[Key] };
   readonly #owner: TriesOwner;
   readonly #body = new BodyBuffer();
+  readonly #retries: Retries;
   /** One timer for what comes one after the other: a try's own timeout, and the wait before the next. */
   readonly #timer: WheelTimer;
   #state: State = State.IDLE;
@@ -125,6 +124,7 @@ export class Tries implements UpstreamWaiter {
     this.#fields = fields;
     this.#view = view;
     this.#owner = owner;
+    this.#retries = new Retries(context.configuration, record, view, this.#body);
     this.#timer = context.fineWheel.timer(() => this.#onTimer());
   }
 
@@ -340,38 +340,19 @@ export class Tries implements UpstreamWaiter {
 
   /** Tries again if the engine says so; otherwise it is over with `failure`. */
   #retryOr(outcome: Outcome, failure: Failure, detail: string): void {
-    const delayMs = this.#nextTry(outcome);
+    const delayMs = this.#retries.after(this.#plan, outcome);
     if (delayMs >= 0) this.#backOff(delayMs);
     else this.#fail(failure, detail);
   }
 
   /** Whether an answer is thrown away and the request sent again. */
   #retryAnswer(head: ResponseHead): boolean {
-    if (this.#plan?.retry === undefined) return false;
-    const { status } = head;
-    const { grpc } = this.#record;
-    const grpcStatus = grpc ? readGrpcStatus(head.headers) : NO_GRPC_STATUS;
-    if (status < 400 && grpcStatus <= 0) return false;
-    const told =
-      (status === 503 || grpc) && this.#record.endpoint?.tls !== undefined
-        ? toldUpstreamFailure(head.headers)
-        : undefined;
-    let delayMs = told === undefined ? -1 : this.#nextTry(told);
-    if (delayMs < 0) delayMs = this.#nextTry({ kind: "response", status, grpcStatus });
+    const delayMs = this.#retries.afterAnswer(this.#plan, head);
     if (delayMs < 0) return false;
-    this.#dropTry(status >= 500 || grpcStatus === GrpcStatus.UNAVAILABLE);
+    const { grpc } = this.#record;
+    this.#dropTry(head.status >= 500 || (grpc && readGrpcStatus(head.headers) === GrpcStatus.UNAVAILABLE));
     this.#backOff(delayMs);
     return true;
-  }
-
-  /** Milliseconds until the next try, or negative. */
-  #nextTry(outcome: Outcome): number {
-    const plan = this.#plan;
-    if (plan?.retry === undefined || !this.#body.replayable) return -1;
-    // Who asks for a tunnel is asked once: the application may have begun to keep state for it.
-    if (this.#record.request.upgrade !== "" && mayHaveArrived(outcome)) return -1;
-    this.#view.snapshot = this.#context.configuration.current;
-    return next(this.#view, plan, this.#record.request, this.#record.attempt, outcome);
   }
 
   #backOff(delayMs: number): void {
@@ -429,9 +410,4 @@ export class Tries implements UpstreamWaiter {
     this.#timer.disarm();
     this.#body.reset();
   }
-}
-
-/** Whether the application may have seen the request of a try that ended so. */
-function mayHaveArrived(outcome: Outcome): boolean {
-  return outcome.kind === "reset" ? outcome.requestSent : outcome.kind !== "connect-failure";
 }

@@ -5,8 +5,8 @@ import { createTestAuthority, eventually, type TestAuthority } from "@tulle/test
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 
 import { call, closeAll, createProxy, rawBackend, type TestProxy } from "../../test/harness.js";
-import { startPair } from "../../test/pair.js";
-import { serviceAt } from "../../test/resources.js";
+import { SNI, startPair } from "../../test/pair.js";
+import { inboundListener, ms, serviceAt } from "../../test/resources.js";
 import { Wire } from "../../test/wire.js";
 import { drainConnections } from "../lifecycle/drain.js";
 import type { HttpListener } from "../listener/outbound-listener.js";
@@ -348,4 +348,55 @@ test("an upgrade is not asked for again once its request has left", async () => 
   client.send(ASK);
   expect(await client.until("\r\n\r\n")).toMatch(/^HTTP\/1\.1 503 /);
   expect(made.app).toHaveLength(1);
+});
+
+test("an upgrade on a pooled connection that its server just closed is asked for again, unseen", async () => {
+  const made = await way("one proxy", (wire, head) => {
+    if (!head.includes("Upgrade")) wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    else if (wire === made.app[0]) wire.socket.destroy();
+    else wire.send(SWITCHED);
+  });
+  expect((await call(made.port)).body).toBe("ok");
+  const client = Wire.to(made.port);
+  client.send(ASK);
+  expect(await client.until("\r\n\r\n")).toMatch(/^HTTP\/1\.1 101 /);
+  expect(made.app).toHaveLength(2);
+});
+
+test("a change from permissive to strict cuts a tunnel in plaintext before its next byte", async () => {
+  const app: Wire[] = [];
+  const { port: appPort } = await rawBackend((socket) => app.push(new Wire(socket)), true);
+  const { server, inboundPort } = await startPair(authority, { appPort, permissive: true });
+  const client = Wire.to(inboundPort);
+  client.send(ASK);
+  const upstream = await eventually(() => app[0]);
+  await upstream.until("\r\n\r\n");
+  upstream.send(SWITCHED);
+  await client.until("\r\n\r\n");
+  client.send("still");
+  await upstream.until("still");
+  server.apply(inboundListener({ sni: SNI, cluster: "inbound|9080||reviews.default.svc.cluster.local" }));
+  client.send("not any more");
+  expect(await client.end()).toBe("ECONNRESET");
+  expect(await upstream.end()).toBe("ECONNRESET");
+  expect(upstream.received).toBe("");
+  expect(server.log()[0]).toContain(" 101 - listener_changed ");
+});
+
+test("the route's timeout is for the answer to an upgrade, not for its tunnel", async () => {
+  const app: Wire[] = [];
+  const { port: appPort } = await rawBackend((socket) => app.push(new Wire(socket)), true);
+  const proxy = createProxy();
+  proxy.apply(...serviceAt("reviews:9080", [appPort], { timeout: ms(200) }));
+  const port = await proxy.listen("reviews:9080");
+  const [client, late] = [Wire.to(port), Wire.to(port)];
+  client.send(ASK);
+  const server = await eventually(() => app[0]);
+  await server.until("\r\n\r\n");
+  server.send(SWITCHED);
+  await client.until("\r\n\r\n");
+  late.send(ASK);
+  expect(await late.until("\r\n\r\n")).toMatch(/^HTTP\/1\.1 504 /);
+  client.send("still here");
+  await server.until("still here");
 });
