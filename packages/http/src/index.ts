@@ -24,6 +24,7 @@ export { PREFACE as HTTP2_PREFACE } from "./http2/frame.js";
 export { DEFAULT_HTTP2_LIMITS } from "./http2/limits.js";
 export { IncomingCredit } from "./http2/incoming-credit.js";
 export { OutgoingBody } from "./http2/outgoing-body.js";
+export { StreamTable } from "./http2/stream-table.js";
 export { createClientSession, createServerSession } from "./http2/session.js";
 export { HEADER_CASE_FIELD, encodeHeaderCase, restoreHeaderCase } from "./http2/header-case.js";
 export {

@@ -9,7 +9,7 @@ export interface Http2Head {
   readonly method: string;
   /** "http", "https", or "" (responses, CONNECT without `protocol`). */
   readonly scheme: string;
-  /** Of `:authority`, else of `host`; `host` itself is never among `headers`. */
+  /** Of `:authority`, else of `host`; `host` itself is not among `headers`, unless `hostField` was asked for. */
   readonly authority: string;
   /** Path and query, or "*" of OPTIONS; "" for CONNECT without `protocol`. */
   readonly path: string;
@@ -236,4 +236,6 @@ export interface Http2Options {
   readonly maxOutputBytes?: number;
   /** Server: announce extended CONNECT and accept it; default true. Envoy: `allow_connect`. */
   readonly enableConnectProtocol?: boolean;
+  /** Server: `host` with the authority comes first among a request's fields, as HTTP/1.1 has it; default false. */
+  readonly hostField?: boolean;
 }

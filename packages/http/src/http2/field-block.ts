@@ -20,6 +20,7 @@ const FLOOD_FACTOR = 4;
 export class FieldBlock implements FieldTarget {
   readonly #limits: Http2Limits;
   readonly #rules: RequestRules;
+  readonly #hostField: boolean;
   #section: number = Section.DISCARDED;
   #refusal: Http2Refusal | undefined = undefined;
   #headers: HeaderList = [];
@@ -38,9 +39,10 @@ export class FieldBlock implements FieldTarget {
   #status = 0;
   #contentLength = -1;
 
-  /** `extendedConnect`: we announced it. */
-  constructor(limits: Http2Limits, extendedConnect: boolean) {
+  /** `extendedConnect`: we announced it. `hostField`: see `Http2Options`. */
+  constructor(limits: Http2Limits, extendedConnect: boolean, hostField: boolean) {
     this.#limits = limits;
+    this.#hostField = hostField;
     this.#rules = new RequestRules(extendedConnect);
   }
 
@@ -101,7 +103,8 @@ export class FieldBlock implements FieldTarget {
   /** The refusal of the whole block, once all of it was decoded. */
   finish(): Http2Refusal | undefined {
     if (this.#refusal !== undefined) return this.#refusal;
-    if (this.#headers.length > 2 * this.#limits.maxHeaderCount) return REFUSALS.headerCount;
+    const own = this.#hostField && (this.#authority ?? "") !== "" ? 2 : 0;
+    if (this.#headers.length - own > 2 * this.#limits.maxHeaderCount) return REFUSALS.headerCount;
     if (this.#section === Section.RESPONSE) return this.#status === 0 ? REFUSALS.pseudoMissing : undefined;
     if (this.#section !== Section.REQUEST) return undefined;
     return this.#rules.check(
@@ -117,6 +120,9 @@ export class FieldBlock implements FieldTarget {
 
   /** The head, after `finish` found nothing. */
   head(endStream: boolean): Http2Head {
+    if (this.#hostField && this.#authority === undefined && (this.#host ?? "") !== "") {
+      this.#headers.unshift("host", this.#host ?? "");
+    }
     return {
       method: this.#method ?? "",
       scheme: this.#scheme ?? "",
@@ -150,6 +156,7 @@ export class FieldBlock implements FieldTarget {
       case Kind.AUTHORITY: {
         if (this.#authority !== undefined || !this.#mayBePseudo(Section.REQUEST)) return REFUSALS.pseudoField;
         this.#authority = value;
+        if (this.#hostField && value !== "") this.#headers.push("host", value);
         return undefined;
       }
       case Kind.PATH: {

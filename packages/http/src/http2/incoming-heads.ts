@@ -19,7 +19,11 @@ export class IncomingHeads {
 
   constructor(core: SessionCore) {
     this.#core = core;
-    this.#fields = new FieldBlock(core.limits, core.isServer && core.options.enableConnectProtocol);
+    this.#fields = new FieldBlock(
+      core.limits,
+      core.isServer && core.options.enableConnectProtocol,
+      core.isServer && core.options.hostField,
+    );
   }
 
   /** Stream of the block that CONTINUATION must complete before any other frame comes; 0 without one. */

@@ -201,7 +201,7 @@ export class Incoming implements FrameTarget {
     core.encoder.setPeerTableSize(peer.headerTableBytes);
     const change = peer.initialWindowBytes - windowBefore;
     if (change !== 0) {
-      for (const stream of core.streams.values()) {
+      for (const stream of core.streams.all()) {
         if (!core.sending.addToStream(stream, change)) return core.fail(REFUSALS.settingWindow);
       }
     }

@@ -35,6 +35,7 @@ export interface CompleteOptions {
   readonly maxFrameBytes: number;
   readonly maxOutputBytes: number;
   readonly enableConnectProtocol: boolean;
+  readonly hostField: boolean;
 }
 
 /** Flow-control windows end here (RFC 9113 section 6.9.1). */
@@ -57,6 +58,7 @@ export function completeOptions(options: Http2Options = {}): CompleteOptions {
     maxFrameBytes: options.maxFrameBytes ?? INITIAL_FRAME_BYTES,
     maxOutputBytes: options.maxOutputBytes ?? 65_536,
     enableConnectProtocol: options.enableConnectProtocol ?? true,
+    hostField: options.hostField ?? false,
   };
   requireBetween("headerTableBytes", complete.headerTableBytes, 0, 65_536);
   requireBetween("encoderTableBytes", complete.encoderTableBytes, 0, 65_536);

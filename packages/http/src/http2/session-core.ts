@@ -11,6 +11,7 @@ import { ReceiveFlow } from "./receive-flow.js";
 import { SendFlow } from "./send-flow.js";
 import { PeerSettings } from "./settings.js";
 import { Stream } from "./stream.js";
+import { StreamTable } from "./stream-table.js";
 
 /** Ids are not used up to the last: a connection is replaced in time. */
 const LAST_CLIENT_STREAM_ID = 0x7fff_0001;
@@ -28,7 +29,7 @@ export class SessionCore {
   readonly receiving: ReceiveFlow;
   readonly budget: Budget;
   readonly peer = new PeerSettings();
-  readonly streams = new Map<number, Stream>();
+  readonly streams = new StreamTable<Stream>();
   readonly closed = new ClosedStreams();
   /** Server: streams that are gone while the application still works for them. */
   readonly #unreleased = new Set<number>();
@@ -93,7 +94,7 @@ export class SessionCore {
   open(streamId: number, headReceived: boolean): Stream {
     const window = this.options.streamWindowBytes;
     const stream = new Stream(streamId, this.nowMs, this.peer.initialWindowBytes, window, headReceived);
-    this.streams.set(streamId, stream);
+    this.streams.add(streamId, stream);
     return stream;
   }
 
@@ -194,8 +195,8 @@ export class SessionCore {
     this.draining = true;
     this.handler.onGoAway(lastStreamId, code);
     if (!this.isServer) {
-      for (const stream of this.streams.values()) {
-        if (stream.id > lastStreamId) this.lose(stream, Http2ErrorCode.REFUSED_STREAM);
+      for (const stream of this.streams.all()) {
+        if (stream.id > lastStreamId && !stream.gone) this.lose(stream, Http2ErrorCode.REFUSED_STREAM);
       }
     }
     this.checkDrained();

@@ -373,3 +373,20 @@ test("heads larger than a frame are split into CONTINUATION and read back", () =
   server.feed(bytes);
   expect(server.heads[0]!.headers).toEqual(fields);
 });
+
+test("with hostField a request's fields begin with its authority as host, whichever way it came", () => {
+  const peer = new Peer("server", { hostField: true, limits: { maxHeaderCount: 2 } });
+  const pseudo = [":method", "GET", ":scheme", "http", ":path", "/"];
+  peer.feed(
+    clientStart(
+      headers(1, literals(...pseudo, ":authority", "a", "x", "1", "y", "2")),
+      headers(3, literals(...pseudo, "x", "1", "host", "b")),
+      headers(5, literals(...pseudo, ":authority", "a", "x", "1", "host", "a")),
+    ),
+  );
+  expect(peer.heads.map((head) => head.headers)).toEqual([
+    ["host", "a", "x", "1", "y", "2"],
+    ["host", "b", "x", "1"],
+    ["host", "a", "x", "1"],
+  ]);
+});

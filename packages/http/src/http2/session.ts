@@ -14,6 +14,7 @@ import { Incoming, PingKind } from "./incoming.js";
 import { REFUSALS } from "./refusals.js";
 import { SessionCore } from "./session-core.js";
 import { ownSettings } from "./settings.js";
+import type { Stream } from "./stream.js";
 
 /** Streams that a client opens before it has read the server's SETTINGS (RFC 9113 section 6.5.2 recommends no less). */
 const STREAMS_BEFORE_SETTINGS = 100;
@@ -129,7 +130,7 @@ class Session implements Http2Session {
       return core.fail(REFUSALS.headerTimeout);
     }
     if (core.sending.stalled === 0) return;
-    for (const stream of core.streams.values()) {
+    for (const stream of core.streams.all()) {
       if (stream.stalledSinceMs < 0 || nowMs - stream.stalledSinceMs < limits.stallTimeoutMs) continue;
       // The other end of a tunnel may rest as long as its user lets it.
       if (stream.isConnect) continue;
@@ -162,7 +163,7 @@ class Session implements Http2Session {
     const stream = core.streams.get(streamId);
     if (stream === undefined || stream.localEnded || core.error !== undefined || !core.isServer) return false;
     core.writer.response(streamId, status, headers, endStream);
-    if (endStream) this.#endLocal(streamId);
+    if (endStream) this.#endLocal(stream);
     return true;
   }
 
@@ -176,7 +177,7 @@ class Session implements Http2Session {
       const at = core.sending.send(stream, chunk, start, end, endStream, core.nowMs);
       if (at < end) return at - start;
     }
-    if (endStream) this.#endLocal(streamId);
+    if (endStream) this.#endLocal(stream);
     return end - start;
   }
 
@@ -186,7 +187,7 @@ class Session implements Http2Session {
     if (stream === undefined || stream.localEnded || core.error !== undefined) return false;
     if (trailers.length === 0) core.writer.data(streamId, EMPTY, 0, 0, true);
     else core.writer.trailers(streamId, trailers);
-    this.#endLocal(streamId);
+    this.#endLocal(stream);
     return true;
   }
 
@@ -230,9 +231,7 @@ class Session implements Http2Session {
     core.writer.ping(this.#ping, 0, false);
   }
 
-  #endLocal(streamId: number): void {
-    const stream = this.#core.streams.get(streamId);
-    if (stream === undefined) return;
+  #endLocal(stream: Stream): void {
     stream.localEnded = true;
     this.#core.sending.forget(stream);
     this.#core.closeIfEnded(stream);

@@ -19,11 +19,12 @@ const HEADS: Partial<Http2Limits> = {
  */
 export const TRUSTED_CLIENT: Http2Options = {
   ...WINDOWS,
+  hostField: true,
   limits: { ...HEADS, requestsPerTurn: 64, maxResetsPerSecond: 10_000 },
 };
 
 /** From anybody: plaintext on the inbound listener. */
-export const UNKNOWN_CLIENT: Http2Options = { limits: { maxConcurrentStreams: 100 } };
+export const UNKNOWN_CLIENT: Http2Options = { hostField: true, limits: { maxConcurrentStreams: 100 } };
 
 /** To sidecars and applications. */
 export const TO_SERVER: Http2Options = { ...WINDOWS, limits: HEADS };

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 
 import type { WheelTimer } from "@tulle/base";
-import { Http2ErrorCode, type HeaderList, type Http2Head, type Http2Refusal } from "@tulle/http";
+import { Http2ErrorCode, StreamTable, type HeaderList, type Http2Head, type Http2Refusal } from "@tulle/http";
 import { Http2Transport, type Http2TransportOwner } from "@tulle/http/socket";
 
 import type { RequestSource } from "../stream/contract.js";
@@ -18,7 +18,7 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
   readonly #source: RequestSource;
   readonly #context: ServerConnectionContext;
   readonly #transport: Http2Transport;
-  readonly #streams = new Map<number, Http2ServerStream>();
+  readonly #streams = new StreamTable<Http2ServerStream>();
   readonly #spare: Http2ServerStream[] = [];
   /** Ends a drain that the peer does not answer. */
   readonly #drainTimer: WheelTimer;
@@ -71,7 +71,7 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
   onHeaders(streamId: number, head: Http2Head): void {
     const stream =
       this.#spare.pop() ?? new Http2ServerStream(this.#transport, this, this.#source, this.#context);
-    this.#streams.set(streamId, stream);
+    this.#streams.add(streamId, stream);
     stream.onRequest(streamId, head);
   }
 
@@ -135,7 +135,7 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
   }
 
   #endStreams(): void {
-    for (const stream of this.#streams.values()) stream.onGone();
+    for (const stream of this.#streams.all()) stream.onGone();
     this.#streams.clear();
   }
 }

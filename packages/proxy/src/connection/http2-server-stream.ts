@@ -184,7 +184,6 @@ export class Http2ServerStream implements DownstreamStream {
   #requestHead(head: Http2Head): RequestHead {
     const { authority, headers, contentLength, protocol } = head;
     const endStream = head.endStream || protocol !== "";
-    if (authority !== "") headers.unshift("host", authority);
     if (this.#fromSidecar) takeHeaderCase(headers);
     return {
       // As HTTP/1.1 asks for a protocol (RFC 9110 section 7.8).

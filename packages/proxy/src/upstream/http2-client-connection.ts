@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 
 import type { TimerWheel } from "@tulle/base";
-import { Http2ErrorCode, type HeaderList, type Http2Head, type Http2Refusal } from "@tulle/http";
+import { Http2ErrorCode, StreamTable, type HeaderList, type Http2Head, type Http2Refusal } from "@tulle/http";
 import {
   type FlushQueue,
   Http2KeepAlive,
@@ -37,7 +37,7 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
   readonly #transport: Http2Transport;
   readonly #idleTimeoutMs: number;
   readonly #maxRequests: number;
-  readonly #streams = new Map<number, Http2ClientStream>();
+  readonly #streams = new StreamTable<Http2ClientStream>();
   readonly #spare: Http2ClientStream[] = [];
   /** Streams that are not opened before the server's SETTINGS have come. */
   readonly #unsettled = new Set<Http2ClientStream>();
@@ -93,7 +93,7 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
   // Http2ClientStreamOwner
 
   onStreamOpened(stream: Http2ClientStream, streamId: number): void {
-    this.#streams.set(streamId, stream);
+    this.#streams.add(streamId, stream);
   }
 
   onStreamUnsettled(stream: Http2ClientStream): void {
@@ -191,7 +191,7 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
   }
 
   #loseStreams(reason: "closed" | "protocol-error", detail: string): void {
-    for (const stream of this.#streams.values()) stream.onConnectionLost(reason, detail);
+    for (const stream of this.#streams.all()) stream.onConnectionLost(reason, detail);
     this.#streams.clear();
     for (const stream of this.#unsettled) stream.onConnectionLost(reason, detail);
     this.#unsettled.clear();
