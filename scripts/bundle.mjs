@@ -2,13 +2,13 @@
 // Bundles `tulle run` and `tulle sidecar` into packages/cli/dist/bundle (workload.mjs, worker.mjs): few files instead of several
 // hundred modules saves some 40 MB of memory and half of the start-up time of every sidecar. What is needed rarely
 // (messages for /config_dump) becomes chunks of its own, loaded on demand. Names stay readable.
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { FieldOptionsSchema, FileDescriptorProtoSchema, MessageOptionsSchema } from "@bufbuild/protobuf/wkt";
 import { build } from "esbuild";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+
+import { usedOnly, withoutAnnotations } from "./descriptors.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const out = join(root, "packages/cli/dist/bundle");
@@ -21,8 +21,9 @@ if (readIfThere(stamp) === wanted) process.exit(0);
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
-await build({
-  plugins: [withoutAnnotations(), withoutProtoLoader()],
+const { metafile } = await build({
+  metafile: true,
+  plugins: [generatedCode(), withoutProtoLoader()],
   entryPoints: {
     workload: join(root, "packages/cli/dist/workload-main.js"),
     // A thread of its own (proxy/src/workers/spawn-worker.ts looks for it beside itself).
@@ -48,68 +49,73 @@ await build({
     js: 'import { createRequire as createRequire_ } from "node:module"; const require = createRequire_(import.meta.url); import { fileURLToPath as fileURLToPath_ } from "node:url"; import { dirname as dirname_ } from "node:path"; const __filename = fileURLToPath_(import.meta.url); const __dirname = dirname_(__filename);',
   },
 });
+const heavy = inputsOf(metafile, "proxyless-companion").find((path) => path.includes("node_modules/@grpc/"));
+if (heavy !== undefined) throw new Error(`${heavy} must stay out of sidecars: only --proxyless may load it`);
 writeFileSync(stamp, wanted);
 
+/** What the process may load, all but the chunk called `apart` and what only that one imports. */
+function inputsOf({ outputs }, apart) {
+  const inputs = new Set();
+  const seen = new Set();
+  const visit = (path) => {
+    if (seen.has(path) || path.includes(apart) || outputs[path] === undefined) return;
+    seen.add(path);
+    for (const input of Object.keys(outputs[path].inputs)) inputs.add(input);
+    for (const { path: imported } of outputs[path].imports) visit(imported);
+  };
+  for (const [path, { entryPoint }] of Object.entries(outputs)) {
+    if (entryPoint?.endsWith("workload-main.js") || entryPoint?.endsWith("worker.mjs")) visit(path);
+  }
+  if (inputs.size < 100)
+    throw new Error(`only ${inputs.size} modules were found: the check itself is broken`);
+  return [...inputs];
+}
+
 /**
- * Descriptors without what only code generators and validators read: annotations, reserved names, extensions. They are
- * built into objects when a module loads and would stay in memory for ever.
+ * Generated code in two forms: for `/config_dump`, which prints messages whole, without annotations only; for all others
+ * with what they use.
  */
-function withoutAnnotations() {
-  const annotations = /^file_(validate_validate|udpa_annotations_|envoy_annotations_|xds_annotations_)/;
+function generatedCode() {
+  const generated = /_pb\.js$/;
+  const printed = "printed";
   return {
-    name: "without-annotations",
+    name: "generated-code",
     setup(builder) {
-      builder.onLoad({ filter: /xds[\\/]dist[\\/]gen[\\/].*_pb\.js$/ }, ({ path }) => {
-        const text = readFileSync(path, "utf8");
-        const contents = text.replace(
-          /fileDesc\("([^"]*)"(?:, \[([^\]]*)\])?\)/,
-          (_all, base64, imports = "") => {
-            const kept = imports.split(", ").filter((name) => name !== "" && !annotations.test(name));
-            return `fileDesc("${slim(base64)}", [${kept.join(", ")}])`;
-          },
-        );
-        return {
-          contents: contents.replace(/^import \{ (\w+) \} from .*$/gm, (line, name) =>
-            annotations.test(name) ? "" : line,
-          ),
-        };
+      const used = usedOnly(
+        join(root, "packages/xds/dist/gen"),
+        wordsOf(["xds", "engine", "agent", "proxy", "cli"]),
+      );
+      builder.onResolve({ filter: generated }, ({ path, importer, namespace, resolveDir }) =>
+        namespace === printed || importer.endsWith("json-registry-messages.js")
+          ? { path: join(resolveDir, path), namespace: printed }
+          : undefined,
+      );
+      builder.onLoad({ filter: generated, namespace: printed }, ({ path }) => ({
+        contents: withoutAnnotations(readFileSync(path, "utf8")),
+        resolveDir: dirname(path),
+      }));
+      builder.onLoad({ filter: generated }, ({ path }) => {
+        const contents = used.get(path);
+        return contents === undefined ? undefined : { contents };
       });
     },
   };
 }
 
-function slim(base64) {
-  const file = fromBinary(FileDescriptorProtoSchema, Buffer.from(base64, "base64"));
-  file.options = undefined;
-  file.extension = [];
-  file.publicDependency = [];
-  file.weakDependency = [];
-  file.messageType.forEach(slimMessage);
-  file.enumType.forEach(slimEnum);
-  return Buffer.from(toBinary(FileDescriptorProtoSchema, file)).toString("base64");
-}
-
-function slimMessage(message) {
-  // The one message option that decoding depends on.
-  message.options =
-    message.options?.mapEntry === true ? create(MessageOptionsSchema, { mapEntry: true }) : undefined;
-  message.extension = [];
-  message.reservedName = [];
-  message.reservedRange = [];
-  for (const field of message.field) {
-    const packed = field.options?.packed;
-    field.options = packed === undefined ? undefined : create(FieldOptionsSchema, { packed });
+/** Every identifier in the code of `packages`, but for generated code and the list of all messages. */
+function wordsOf(packages) {
+  const words = new Set();
+  for (const name of packages) {
+    const dist = join(root, "packages", name, "dist");
+    for (const path of readdirSync(dist, { recursive: true })) {
+      if (!/\.m?js$/.test(path) || path.startsWith("gen") || path.endsWith("json-registry-messages.js"))
+        continue;
+      if (path.startsWith("bundle")) continue;
+      for (const [word] of readFileSync(join(dist, path), "utf8").matchAll(/[A-Za-z_$][\w$]*/g))
+        words.add(word);
+    }
   }
-  for (const oneof of message.oneofDecl) oneof.options = undefined;
-  message.nestedType.forEach(slimMessage);
-  message.enumType.forEach(slimEnum);
-}
-
-function slimEnum(type) {
-  type.options = undefined;
-  type.reservedName = [];
-  type.reservedRange = [];
-  for (const value of type.value) value.options = undefined;
+  return words;
 }
 
 /** grpc-js asks for its .proto loader (and with it a second protobuf library) for channelz and ORCA only. */
@@ -129,6 +135,7 @@ function withoutProtoLoader() {
 function fingerprint() {
   const hash = createHash("sha256");
   hash.update(readFileSync(fileURLToPath(import.meta.url)));
+  hash.update(readFileSync(fileURLToPath(new URL("descriptors.mjs", import.meta.url))));
   hash.update(readFileSync(join(root, "package-lock.json")));
   for (const name of PACKAGES) {
     const dist = join(root, "packages", name, "dist");

@@ -4,10 +4,11 @@ import { setFlagsFromString } from "node:v8";
 
 const argv = process.argv.slice(2);
 const isWorkload = argv[0] === "run" || argv[0] === "sidecar";
-// An idle sidecar would keep what starting up takes: a young generation that has grown, and the optimizing compiler.
+// An idle sidecar would keep what starting up takes: a young generation that has grown, and what the compilers need.
 // Lifted once the sidecar serves (launcher/v8-flags.ts).
 if (isWorkload) {
   setFlagsFromString("--semi-space-growth-factor=1");
+  setFlagsFromString("--no-sparkplug");
   setFlagsFromString("--no-opt");
 }
 const { main } = await import(isWorkload ? "../dist/bundle/workload.mjs" : "../dist/main.js");
