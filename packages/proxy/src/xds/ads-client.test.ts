@@ -178,3 +178,54 @@ test("AdsClient learns that a service does not exist, and drops names that are n
   expect(await request(2)).toMatchObject({ resourceNamesUnsubscribe: ["reviews:9080"] });
   expect(configuration.current.outbound("reviews:9080")).toBeUndefined();
 });
+
+test("AdsClient tries again and again while nobody listens, with delays that grow and differ", async () => {
+  await request(0);
+  const delays: number[] = [];
+  const retrying = new AdsClient({
+    connect: () =>
+      new GrpcClient({ socket: connect(1, "127.0.0.1"), scheme: "http", authority: "x", clock: systemClock }),
+    node: { id: "n", metadata: {} },
+    configuration,
+    roots: () => roots,
+    onChanged: () => undefined,
+    clock: {
+      ...systemClock,
+      setTimeout: (callback, delayMs) => {
+        delays.push(delayMs);
+        return systemClock.setTimeout(callback, 0);
+      },
+    },
+    random: () => (delays.length % 2 === 0 ? 0 : 0.5),
+    logger: silentLogger,
+    metrics: new MetricsRegistry(),
+  });
+  retrying.connect();
+  await eventually(() => delays.length >= 8);
+  retrying[Symbol.dispose]();
+  expect(delays.slice(0, 8)).toEqual([200, 300, 800, 1200, 3200, 3750, 5000, 3750]);
+  expect(retrying.status().lastError).toContain("14 cannot connect: connect ECONNREFUSED");
+});
+
+test("AdsClient keeps the configuration, and says why it is alone, when the control plane is killed", async () => {
+  await request(0);
+  const listener = apiListener("reviews:9080", "r");
+  send("n1", [listener]);
+  await request(2);
+  requests.length = 0;
+  server.forceShutdown();
+  await eventually(() => /^(?:1|13|14) /.test(client.status().lastError));
+  expect(configuration.current.outbound("reviews:9080")).toBeDefined();
+});
+
+test("AdsClient connects anew at once with a new certificate, and nothing of the old stream is taken", async () => {
+  await request(0);
+  const old = streams[0];
+  client.connect();
+  await eventually(() => streams.length === 2);
+  old?.write(create(DeltaDiscoveryResponseSchema, { typeUrl: LISTENER_TYPE, nonce: "old" }));
+  send("n1", [apiListener("reviews:9080", "r")]);
+  await eventually(() => requests.some(({ responseNonce }) => responseNonce === "n1"));
+  expect(requests.some(({ responseNonce }) => responseNonce === "old")).toBe(false);
+  expect(client.status()).toMatchObject({ connected: true, lastError: "" });
+});
