@@ -6,8 +6,9 @@ import { pause, report } from "./support/load.js";
 import { Mesh } from "./support/mesh.js";
 import { clusterOf, type Workload } from "./support/workload.js";
 
-/** V8 gives back what starting took after eight seconds without much to do. */
-const SETTLING_MS = 12_000;
+/** V8 gives back what starting took after eight seconds without much to do, later on a busy machine. */
+const SETTLING_MS = 30_000;
+const LOOK_EVERY_MS = 1000;
 const LIMIT_MB = 60;
 
 let mesh: Mesh;
@@ -30,12 +31,18 @@ function residentMb(pid: number): number {
 }
 
 test(`an idle sidecar takes ${LIMIT_MB} MB at most`, async () => {
+  const startedMs = performance.now();
   const begin = residentMb(idle.process.pid);
-  await pause(SETTLING_MS);
-  const settled = residentMb(idle.process.pid);
+  let settled: number;
+  let afterMs: number;
+  do {
+    await pause(LOOK_EVERY_MS);
+    settled = residentMb(idle.process.pid);
+    afterMs = performance.now() - startedMs;
+  } while (settled > LIMIT_MB && afterMs < SETTLING_MS);
   report(
     "idle-memory",
-    `${begin.toFixed(1)} MB at first, ${settled.toFixed(1)} MB after ${SETTLING_MS / 1000} s`,
+    `${begin.toFixed(1)} MB at first, ${settled.toFixed(1)} MB after ${(afterMs / 1000).toFixed(0)} s`,
   );
   expect(settled).toBeGreaterThan(10);
   expect(settled).toBeLessThanOrEqual(LIMIT_MB);

@@ -121,18 +121,16 @@ export class ClientCall<Request, Response> implements GrpcCall<Request> {
 
   write(message: Request): boolean {
     if (this.#over || this.#halfClosed) return true;
-    const bytes = encodeGrpcMessage(this.#method.requestSerialize(message));
+    const encoded = this.#method.requestSerialize(message);
     const { maxMessageBytes } = this.#owner;
-    const waiting = this.#earlyBytes + (this.#body?.waitingBytes ?? 0);
-    if (bytes.length > maxMessageBytes + PREFIX_BYTES || waiting > 2 * maxMessageBytes) {
-      this.#failSoon(
-        GrpcStatus.RESOURCE_EXHAUSTED,
-        bytes.length > maxMessageBytes + PREFIX_BYTES
-          ? `a message of ${bytes.length - PREFIX_BYTES} bytes is larger than the limit of ${maxMessageBytes}`
-          : `the server does not take what is sent: ${waiting} bytes wait`,
-      );
-      return false;
+    if (encoded.length > maxMessageBytes) {
+      const why = `a message of ${encoded.length} bytes is larger than the limit of ${maxMessageBytes}`;
+      return this.#giveUp(why);
     }
+    const waiting = this.#earlyBytes + (this.#body?.waitingBytes ?? 0);
+    if (waiting > 2 * maxMessageBytes)
+      return this.#giveUp(`the server does not take what is sent: ${waiting} bytes wait`);
+    const bytes = encodeGrpcMessage(encoded);
     if (this.#body === undefined) {
       this.#early.push(bytes);
       this.#earlyBytes += bytes.length;
@@ -268,6 +266,13 @@ export class ClientCall<Request, Response> implements GrpcCall<Request> {
     this.fail(grpcStatusOf(status), `the server answered with HTTP status ${status} instead of gRPC`);
   }
 
+  /** A message cannot be sent, so none after it may be. */
+  #giveUp(why: string): false {
+    this.#halfClosed = true;
+    this.#failSoon(GrpcStatus.RESOURCE_EXHAUSTED, why);
+    return false;
+  }
+
   /** Whoever called is in the middle of something: it learns of the end in the next turn. */
   #failSoon(status: number, message: string): void {
     setImmediate(() => this.fail(status, message));
@@ -285,5 +290,3 @@ export class ClientCall<Request, Response> implements GrpcCall<Request> {
     return true;
   }
 }
-
-const PREFIX_BYTES = 5;

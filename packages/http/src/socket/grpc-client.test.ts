@@ -151,10 +151,12 @@ test("a message above the limit ends the call, received or sent, and only this o
   expect(await hold.end()).toEqual([GrpcStatus.RESOURCE_EXHAUSTED, "a message is larger than the limit"]);
   const echo = new RecordedCall(client, "Echo");
   expect(echo.call.write("m".repeat(LARGEST + 1))).toBe(false);
+  echo.call.write("without the one before it");
   expect(await echo.end()).toEqual([
     GrpcStatus.RESOURCE_EXHAUSTED,
     "a message of 4194305 bytes is larger than the limit of 4194304",
   ]);
+  expect(echo.messages).toEqual([]);
   await eventually(() => cancelled === 2);
   expect(await client.unary(textMethod("Upper"), "still here")).toBe("STILL HERE");
 });
