@@ -1,6 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
 
-import { createLogger, MeshError, systemClock, type Logger } from "@tulle/base";
+import { createLogger, DisposableStack, MeshError, systemClock, type Logger } from "@tulle/base";
 import { openSharedLoadTable, type SharedSlotHolder } from "@tulle/engine";
 
 import { CapturedTraffic } from "../lifecycle/captured-traffic.js";
@@ -29,9 +29,9 @@ export function runWorker(port: MessagePort, start: WorkerStart): void {
 class TrafficWorker {
   readonly #send: (message: FromWorker) => void;
   readonly #logger: Logger;
+  readonly #owned = new DisposableStack();
   readonly #load: SharedSlotHolder;
   readonly #identity: RelayedIdentity;
-  readonly #tls: WorkloadTls;
   readonly #configuration: SidecarConfiguration;
   readonly #deltas: MetricsDeltas;
   readonly #traffic: LocalTraffic;
@@ -51,14 +51,15 @@ class TrafficWorker {
     this.#logger = logger;
     this.#load = openSharedLoadTable(start.load);
     this.#identity = new RelayedIdentity(start.svid);
-    this.#tls = new WorkloadTls(this.#identity, clock);
+    const tls = this.#owned.use(new WorkloadTls(this.#identity, clock));
     this.#deltas = new MetricsDeltas(metrics);
     addHeapMetric(metrics);
     const captured = new CapturedTraffic(options, { clock, logger, metrics });
     this.#configuration = captured.configuration(this.#load);
     this.#load.assign(start.slots);
     this.#configuration.apply(start.resources);
-    clock.setInterval(() => this.#used.clear(), DEMAND_SWEEP_MS, { keepAlive: false });
+    const sweep = (): void => this.#used.clear();
+    this.#owned.use(clock.setInterval(sweep, DEMAND_SWEEP_MS, { keepAlive: false }));
     this.#traffic = new LocalTraffic({
       options,
       clock,
@@ -67,7 +68,7 @@ class TrafficWorker {
       load: this.#load,
       configuration: this.#configuration,
       captured,
-      tls: this.#tls,
+      tls,
       onDemand: (authority) => send({ kind: "demand", authority }),
       onUse: (authority) => this.#onUse(authority),
       listen: countingConnections(start.index, metrics),
@@ -126,7 +127,7 @@ class TrafficWorker {
         return undefined;
       case "close":
         await this.#traffic.close();
-        this.#tls[Symbol.dispose]();
+        this.#owned[Symbol.dispose]();
         return undefined;
     }
   }
