@@ -276,6 +276,7 @@ export class RunningSidecar implements Sidecar {
       tls: this.#tls,
       version: VERSION,
       startedAtMs: this.#startedAtMs,
+      workers: this.#options.workers ?? 1,
       node: () => ({
         id: nodeId(this.#options),
         user_agent_name: "tulle",

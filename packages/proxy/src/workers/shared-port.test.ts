@@ -1,20 +1,17 @@
-import { createServer, connect, type Server } from "node:net";
 import { once } from "node:events";
+import { connect, createServer } from "node:net";
 
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 
 import { readSockaddr } from "../listener/original-destination.js";
-import { listenTcp, type TcpListener } from "../listener/tcp-listener.js";
+import { listenTcp } from "../listener/tcp-listener.js";
 import { hasReusePort, startOnSharedPort, writeSockaddr } from "./shared-port.js";
 
-const opened: (TcpListener | Server)[] = [];
+const closings: (() => void)[] = [];
 
 afterEach(() => {
-  for (const each of opened.splice(0)) {
-    if ("close" in each) each.close();
-    else each.stopAccepting();
-  }
+  for (const close of closings.splice(0)) close();
 });
 
 async function listen(host: string, port: number, taken: () => void = () => undefined): Promise<number> {
@@ -30,7 +27,7 @@ async function listen(host: string, port: number, taken: () => void = () => unde
     },
     startOnSharedPort,
   );
-  opened.push(listener);
+  closings.push(() => listener.stopAccepting());
   return listener.address.port;
 }
 
@@ -52,7 +49,7 @@ test.skipIf(process.platform !== "linux").each(["127.0.0.1", "::1", "localhost"]
 
 test.skipIf(process.platform !== "linux")("a port that somebody has for himself is refused", async () => {
   const server = createServer();
-  opened.push(server);
+  closings.push(() => server.close());
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as { port: number };
