@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 
 import type { CliContext } from "../context.js";
+import type { AppProcess as Application } from "../launcher/app-process.js";
 import { addWorkloadOptions, FREE_PORTS, type WorkloadOptions } from "../launcher/workload-options.js";
 import { announceReady } from "../ready.js";
 import { endingSignal } from "../signals.js";
@@ -45,7 +46,7 @@ async function run(
   const { waitUntilListening } = await import("../launcher/free-port.js");
   const ending = endingSignal(options.endWithFd);
   const workload = await startUnlessEnded(Workload.start(options, context), ending);
-  let app: InstanceType<typeof AppProcess> | undefined;
+  let app: Application | undefined;
   try {
     const environment = { ...context.environment, ...workload.environment() };
     app = await AppProcess.start({ command: words, environment, clock: context.clock });

@@ -294,7 +294,9 @@ test("the second worker is told the ports that the first one got", async () => {
 test("a worker that fails ends the sidecar; one that was told to end does not", async () => {
   const failed = await setupScripted();
   failed.workers[1]!.end(new Error("out of memory"));
-  expect(failed.failures.map(String)).toEqual(["MeshError: worker 1 has failed, and the sidecar ends with it"]);
+  expect(failed.failures.map(String)).toEqual([
+    "MeshError: worker 1 has failed, and the sidecar ends with it",
+  ]);
   const closed = await setupScripted();
   const closing = closed.traffic.close();
   for (const worker of closed.workers) {
