@@ -16,9 +16,12 @@ import type { Answers, FromWorker, Question, ToWorker, WorkerStart } from "./con
 import { RelayedIdentity } from "./relayed-identity.js";
 import { startOnSharedPort } from "./shared-port.js";
 
-/** Carries traffic in this thread, as the main thread tells it through `port`, until that asks it to close. */
-export function runWorker(port: MessagePort, start: WorkerStart): void {
-  const worker = new TrafficWorker(start, (message) => port.postMessage(message));
+/**
+ * Carries traffic in this thread, as the main thread tells it through `port`, until that asks it to close. `onOpen` is
+ * called once the listeners are open.
+ */
+export function runWorker(port: MessagePort, start: WorkerStart, onOpen: () => void): void {
+  const worker = new TrafficWorker(start, (message) => port.postMessage(message), onOpen);
   port.on("message", (message: ToWorker) => {
     void worker.take(message).then((closed) => {
       if (closed) port.close();
@@ -28,6 +31,7 @@ export function runWorker(port: MessagePort, start: WorkerStart): void {
 
 class TrafficWorker {
   readonly #send: (message: FromWorker) => void;
+  readonly #onOpen: () => void;
   readonly #logger: Logger;
   readonly #owned = new DisposableStack();
   readonly #load: SharedSlotHolder;
@@ -38,7 +42,7 @@ class TrafficWorker {
   /** Authorities of the configuration that the main thread knows to be in use. */
   readonly #used = new Set<string>();
 
-  constructor(start: WorkerStart, send: (message: FromWorker) => void) {
+  constructor(start: WorkerStart, send: (message: FromWorker) => void, onOpen: () => void) {
     const clock = systemClock;
     const { options } = start;
     const metrics = new MetricsRegistry();
@@ -48,6 +52,7 @@ class TrafficWorker {
       now: () => clock.now(),
     });
     this.#send = send;
+    this.#onOpen = onOpen;
     this.#logger = logger;
     this.#load = openSharedLoadTable(start.load);
     this.#identity = new RelayedIdentity(start.svid);
@@ -114,8 +119,11 @@ class TrafficWorker {
 
   async #do(question: Question): Promise<Answers[keyof Answers]> {
     switch (question.kind) {
-      case "open":
-        return this.#traffic.open(question.ports);
+      case "open": {
+        const addresses = await this.#traffic.open(question.ports);
+        this.#onOpen();
+        return addresses;
+      }
       case "sync":
         return undefined;
       case "listeners":

@@ -27,7 +27,7 @@ afterEach(async () => {
 /** A worker in this thread: all but the thread is real. */
 const spawnHere: SpawnWorker = (start) => {
   const { port1, port2 } = new MessageChannel();
-  runWorker(port2, structuredClone(start));
+  runWorker(port2, structuredClone(start), () => undefined);
   return {
     post: (message) => port1.postMessage(message),
     onMessage: (take) => port1.on("message", (message: FromWorker) => take(message)),
