@@ -1,4 +1,6 @@
+import { writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { join } from "node:path";
 
 import { eventually } from "@tulle/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -11,6 +13,7 @@ import { clusterOf, urlOf, type Workload } from "./support/workload.js";
 
 // Two threads carry the traffic of every sidecar here; what they count and limit, they count and limit together.
 
+const FAILING_WORKER = new URL("support/apps/failing-worker.mjs", import.meta.url).href;
 const WORKERS = ["--workers", "2"];
 const SLOW_MS = 1500;
 const LIMIT = 4;
@@ -94,6 +97,7 @@ test("a service that a request names is there for both workers", async () => {
 });
 
 test("the admin interface answers for the whole process", async () => {
+  expect(await caller.admin("/server_info")).toMatchObject({ command_line_options: { concurrency: 2 } });
   const { hostname, port } = new URL(caller.upstream("web:8080"));
   const sockets = Array.from({ length: 20 }, () => connect(Number(port), hostname));
   const open = async (): Promise<number | undefined> => {
@@ -121,7 +125,6 @@ test("a circuit breaker's limit holds over both workers", async () => {
   // Two workers that look at the very same time may both let one in.
   expect(served).toBeLessThanOrEqual(LIMIT + 1);
   expect(statuses.filter((status) => status === 503)).toHaveLength(24 - served);
-  expect(await caller.admin("/clusters?format=json")).toBeDefined();
   expect(await metric(caller, "istio_requests_total", 'response_flags="UO"')).toBe(24 - served);
   await slow.process.stop();
 }, 30_000);
@@ -185,6 +188,24 @@ test("certificates rotate in both workers, and an instance drains and ends with 
     return shown.every((serial) => serial === now);
   });
 }, 60_000);
+
+test("a worker that fails ends the workload in order: deregistered, the application too, with the worker's error", async () => {
+  const when = join(mesh.directory, "fail");
+  const failing = await mesh.run({
+    service: "failing",
+    args: WORKERS,
+    environment: { NODE_OPTIONS: `--import ${FAILING_WORKER}`, FAIL_WHEN: when },
+  });
+  const registered = async (): Promise<number> => (await mesh.client.registry.health("failing")).length;
+  expect(await registered()).toBe(1);
+  writeFileSync(when, "");
+  expect(await failing.process.exited).toBe(70);
+  expect(failing.process.output).toMatch(
+    /worker \d has failed, and the sidecar ends with it\nError: this worker was told to fail\n/,
+  );
+  expect(await registered()).toBe(0);
+  expect(() => process.kill(failing.ready.appPid!, 0)).toThrow("ESRCH");
+}, 30_000);
 
 test("a port that another sidecar shares with its workers is not free", async () => {
   const { port } = caller.ready.addresses.outbound;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { parseLabel, parsePort, parseUpstream } from "./options.js";
+import { parseLabel, parsePort, parseUpstream, parseWorkers } from "./options.js";
 
 test.each([
   ["ratings", { authority: "ratings", localPort: 0 }],
@@ -20,6 +20,12 @@ test("parsePort takes 0 to 65535", () => {
   expect([parsePort("0"), parsePort("65535")]).toEqual([0, 65_535]);
   for (const text of ["-1", "65536", "1e3", "", "0x10"])
     expect(() => parsePort(text)).toThrow(/expected a port/);
+});
+
+test("parseWorkers takes 1 to 64", () => {
+  expect([parseWorkers("1"), parseWorkers("64")]).toEqual([1, 64]);
+  for (const text of ["0", "65", "1.5", "", "-2", "auto"])
+    expect(() => parseWorkers(text)).toThrow(/expected a number of threads/);
 });
 
 test("parseLabel splits at the first equals sign", () => {

@@ -125,6 +125,8 @@ export interface Sidecar {
   drain(): Promise<void>;
   /** Ends every connection and listener, at once. Idempotent. */
   close(): Promise<void>;
+  /** Rejects with `internal` PROXY_WORKER_FAILED when the sidecar cannot go on; never resolves. The caller closes it. */
+  readonly failed: Promise<never>;
   /** Resolves when somebody asked through `POST /quitquitquit` that the process end. The caller drains and closes. */
   readonly quitRequested: Promise<void>;
 }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 
 import type { CliContext } from "../context.js";
+import type { AppProcess as Application } from "../launcher/app-process.js";
 import { addWorkloadOptions, FREE_PORTS, type WorkloadOptions } from "../launcher/workload-options.js";
 import { announceReady } from "../ready.js";
 import { endingSignal } from "../signals.js";
@@ -45,10 +46,11 @@ async function run(
   const { waitUntilListening } = await import("../launcher/free-port.js");
   const ending = endingSignal(options.endWithFd);
   const workload = await startUnlessEnded(Workload.start(options, context), ending);
+  let app: Application | undefined;
   try {
     const environment = { ...context.environment, ...workload.environment() };
-    const app = await AppProcess.start({ command: words, environment, clock: context.clock });
-    const ended = Promise.race([app.exited, ending]);
+    app = await AppProcess.start({ command: words, environment, clock: context.clock });
+    const ended = Promise.race([app.exited, ending, workload.companion.failed]);
     const { appPort } = workload;
     if (appPort === undefined || (await waitUntilListening(appPort, context.clock, ended))) {
       await Promise.race([workload.register(), ended]);
@@ -57,6 +59,11 @@ async function run(
     const first = await ended;
     await workload.leave();
     return typeof first === "number" ? first : await app.stop(APP_GRACE_MS);
+  } catch (thrown) {
+    // An application that nobody reaches any more, or that reaches nobody, must not outlive us.
+    await workload.leave();
+    await app?.stop(APP_GRACE_MS);
+    throw thrown;
   } finally {
     await workload.companion.close();
     ending[Symbol.dispose]();

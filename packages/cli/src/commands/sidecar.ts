@@ -37,16 +37,23 @@ async function sidecar(options: WorkloadOptions, context: CliContext): Promise<v
   context.err(
     `tulle: sidecar of ${options.service} is ready: ${listeners(workload.companion.addresses as SidecarAddresses)}\n`,
   );
-  const ended = Promise.race([ending, workload.companion.quitRequested]);
-  // Announced before the application is there: the sidecar of a client has none, and others may start it only now.
-  announceReady(options, workload.describe());
-  if (workload.appPort !== undefined && (await waitUntilListening(workload.appPort, context.clock, ended))) {
-    workload.register().catch((error: unknown) => workload.logger.error("could not register", { error }));
+  const { quitRequested, failed } = workload.companion;
+  const ended = Promise.race([ending, quitRequested, failed]);
+  try {
+    // Announced before the application is there: the sidecar of a client has none, and others may start it only now.
+    announceReady(options, workload.describe());
+    if (
+      workload.appPort !== undefined &&
+      (await waitUntilListening(workload.appPort, context.clock, ended))
+    ) {
+      workload.register().catch((error: unknown) => workload.logger.error("could not register", { error }));
+    }
+    await ended;
+  } finally {
+    await workload.leave();
+    await workload.companion.close();
+    ending[Symbol.dispose]();
   }
-  await ended;
-  await workload.leave();
-  await workload.companion.close();
-  ending[Symbol.dispose]();
 }
 
 /** `outbound=127.0.0.1:15001 … reviews:9080=127.0.0.1:9080` */

@@ -31,6 +31,8 @@ export interface Companion {
   readonly meshAddress: { readonly host: string; readonly port: number } | undefined;
   /** Resolves when somebody asked it to end. */
   readonly quitRequested: Promise<void>;
+  /** Rejects when it cannot go on; never resolves. */
+  readonly failed: Promise<never>;
   /** Variables for the application. */
   environment(): Record<string, string>;
   /** Finishes what is under way. */

@@ -32,14 +32,15 @@ function canListen(port: number): Promise<boolean> {
 
 const PROBE_EVERY_MS = 20;
 
-/** Resolves true once something accepts connections on a loopback port, or false when `givenUp` resolves first. */
+/** Resolves true once something accepts connections on a loopback port, or false when `givenUp` settles first. */
 export async function waitUntilListening(
   port: number,
   clock: Clock,
   givenUp: Promise<unknown>,
 ): Promise<boolean> {
   const waiting = { given: false };
-  void givenUp.then(() => (waiting.given = true));
+  const give = (): boolean => (waiting.given = true);
+  void givenUp.then(give, give);
   while (!waiting.given) {
     if (await accepts(port)) return true;
     await delay(clock, PROBE_EVERY_MS);

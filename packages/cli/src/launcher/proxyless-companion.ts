@@ -53,6 +53,7 @@ export async function startProxylessCompanion(options: CompanionOptions): Promis
       addresses: { relay: `unix:${socketPath}`, bootstrap: path },
       meshAddress: undefined,
       quitRequested: new Promise(() => undefined),
+      failed: new Promise(() => undefined),
       environment: () => ({ GRPC_XDS_BOOTSTRAP: path }),
       drain: () => Promise.resolve(),
       close: async () => {

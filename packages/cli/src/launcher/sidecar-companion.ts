@@ -43,11 +43,12 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     await sidecar.close();
     throw thrown;
   }
-  const { addresses, quitRequested } = sidecar;
+  const { addresses, quitRequested, failed } = sidecar;
   return {
     addresses,
     meshAddress: addresses.inbound,
     quitRequested,
+    failed,
     environment: () => sidecar.environment(),
     drain: () => sidecar.drain(),
     close: () => sidecar.close(),

@@ -27,6 +27,8 @@ export interface AdminContext {
   readonly tls: WorkloadTls;
   readonly version: string;
   readonly startedAtMs: number;
+  /** Threads that carry traffic. */
+  readonly workers: number;
   node(): JsonObject;
   state(): ServerState;
   ads(): AdsStatus;
@@ -123,6 +125,7 @@ function serverInfo(context: AdminContext): unknown {
     state: context.state(),
     uptime_current_epoch: `${uptimeSeconds}s`,
     uptime_all_epochs: `${uptimeSeconds}s`,
+    command_line_options: { concurrency: context.workers },
     node: context.node(),
     control_plane: { connected, last_error: lastError, types: Object.fromEntries(types) },
   };

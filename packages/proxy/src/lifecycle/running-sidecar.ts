@@ -41,6 +41,7 @@ export interface SidecarParts {
 export class RunningSidecar implements Sidecar {
   readonly ready: Promise<void>;
   readonly quitRequested: Promise<void>;
+  readonly failed: Promise<never>;
   readonly #options: SidecarOptions;
   readonly #parts: SidecarParts;
   readonly #owned = new DisposableStack();
@@ -64,6 +65,7 @@ export class RunningSidecar implements Sidecar {
   #closing: Promise<void> | undefined;
   #settleReady: { resolve: () => void; reject: (error: unknown) => void } | undefined;
   #quit: () => void = () => undefined;
+  #fail: (error: MeshError) => void = () => undefined;
 
   constructor(options: SidecarOptions, parts: SidecarParts) {
     const { clock, logger, identity } = parts;
@@ -79,6 +81,10 @@ export class RunningSidecar implements Sidecar {
     });
     // Whoever does not wait for it must not crash by it.
     this.ready.catch(() => undefined);
+    this.failed = new Promise((_resolve, reject) => {
+      this.#fail = reject;
+    });
+    this.failed.catch((error: unknown) => this.#settleReady?.reject(error));
     this.quitRequested = new Promise((resolve) => {
       this.#quit = resolve;
     });
@@ -197,7 +203,7 @@ export class RunningSidecar implements Sidecar {
       import("../workers/worker-traffic.js"),
       import("../workers/spawn-worker.js"),
     ]);
-    return new WorkerTraffic({ ...parts, load, spawn: spawnWorker });
+    return new WorkerTraffic({ ...parts, load, spawn: spawnWorker, onFailure: this.#fail });
   }
 
   async #loadConfiguration(): Promise<void> {
@@ -276,6 +282,7 @@ export class RunningSidecar implements Sidecar {
       tls: this.#tls,
       version: VERSION,
       startedAtMs: this.#startedAtMs,
+      workers: this.#options.workers ?? 1,
       node: () => ({
         id: nodeId(this.#options),
         user_agent_name: "tulle",

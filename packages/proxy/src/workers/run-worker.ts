@@ -1,6 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
 
-import { createLogger, MeshError, systemClock, type Logger } from "@tulle/base";
+import { createLogger, DisposableStack, MeshError, systemClock, type Logger } from "@tulle/base";
 import { openSharedLoadTable, type SharedSlotHolder } from "@tulle/engine";
 
 import { CapturedTraffic } from "../lifecycle/captured-traffic.js";
@@ -16,9 +16,12 @@ import type { Answers, FromWorker, Question, ToWorker, WorkerStart } from "./con
 import { RelayedIdentity } from "./relayed-identity.js";
 import { startOnSharedPort } from "./shared-port.js";
 
-/** Carries traffic in this thread, as the main thread tells it through `port`, until that asks it to close. */
-export function runWorker(port: MessagePort, start: WorkerStart): void {
-  const worker = new TrafficWorker(start, (message) => port.postMessage(message));
+/**
+ * Carries traffic in this thread, as the main thread tells it through `port`, until that asks it to close. `onOpen` is
+ * called once the listeners are open.
+ */
+export function runWorker(port: MessagePort, start: WorkerStart, onOpen: () => void): void {
+  const worker = new TrafficWorker(start, (message) => port.postMessage(message), onOpen);
   port.on("message", (message: ToWorker) => {
     void worker.take(message).then((closed) => {
       if (closed) port.close();
@@ -28,17 +31,18 @@ export function runWorker(port: MessagePort, start: WorkerStart): void {
 
 class TrafficWorker {
   readonly #send: (message: FromWorker) => void;
+  readonly #onOpen: () => void;
   readonly #logger: Logger;
+  readonly #owned = new DisposableStack();
   readonly #load: SharedSlotHolder;
   readonly #identity: RelayedIdentity;
-  readonly #tls: WorkloadTls;
   readonly #configuration: SidecarConfiguration;
   readonly #deltas: MetricsDeltas;
   readonly #traffic: LocalTraffic;
   /** Authorities of the configuration that the main thread knows to be in use. */
   readonly #used = new Set<string>();
 
-  constructor(start: WorkerStart, send: (message: FromWorker) => void) {
+  constructor(start: WorkerStart, send: (message: FromWorker) => void, onOpen: () => void) {
     const clock = systemClock;
     const { options } = start;
     const metrics = new MetricsRegistry();
@@ -48,17 +52,19 @@ class TrafficWorker {
       now: () => clock.now(),
     });
     this.#send = send;
+    this.#onOpen = onOpen;
     this.#logger = logger;
     this.#load = openSharedLoadTable(start.load);
     this.#identity = new RelayedIdentity(start.svid);
-    this.#tls = new WorkloadTls(this.#identity, clock);
+    const tls = this.#owned.use(new WorkloadTls(this.#identity, clock));
     this.#deltas = new MetricsDeltas(metrics);
     addHeapMetric(metrics);
     const captured = new CapturedTraffic(options, { clock, logger, metrics });
     this.#configuration = captured.configuration(this.#load);
     this.#load.assign(start.slots);
     this.#configuration.apply(start.resources);
-    clock.setInterval(() => this.#used.clear(), DEMAND_SWEEP_MS, { keepAlive: false });
+    const sweep = (): void => this.#used.clear();
+    this.#owned.use(clock.setInterval(sweep, DEMAND_SWEEP_MS, { keepAlive: false }));
     this.#traffic = new LocalTraffic({
       options,
       clock,
@@ -67,7 +73,7 @@ class TrafficWorker {
       load: this.#load,
       configuration: this.#configuration,
       captured,
-      tls: this.#tls,
+      tls,
       onDemand: (authority) => send({ kind: "demand", authority }),
       onUse: (authority) => this.#onUse(authority),
       listen: countingConnections(start.index, metrics),
@@ -113,8 +119,11 @@ class TrafficWorker {
 
   async #do(question: Question): Promise<Answers[keyof Answers]> {
     switch (question.kind) {
-      case "open":
-        return this.#traffic.open(question.ports);
+      case "open": {
+        const addresses = await this.#traffic.open(question.ports);
+        this.#onOpen();
+        return addresses;
+      }
       case "sync":
         return undefined;
       case "listeners":
@@ -126,7 +135,7 @@ class TrafficWorker {
         return undefined;
       case "close":
         await this.#traffic.close();
-        this.#tls[Symbol.dispose]();
+        this.#owned[Symbol.dispose]();
         return undefined;
     }
   }

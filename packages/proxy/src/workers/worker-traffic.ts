@@ -38,8 +38,8 @@ export interface WorkerTrafficParts {
   readonly onDemand: (authority: string) => void;
   readonly onUse: (authority: string) => void;
   readonly spawn: SpawnWorker;
-  /** A worker has failed. Default: the process ends, as by any exception that nobody catches. */
-  readonly onFatal?: (error: Error) => void;
+  /** A worker has failed (`internal` PROXY_WORKER_FAILED). */
+  readonly onFailure: (error: MeshError) => void;
 }
 
 /** One worker and what it has told so far. */
@@ -226,11 +226,8 @@ export class WorkerTraffic implements Traffic {
   /** Without a worker its share of the connections would go nowhere: better that the sidecar is started anew. */
   #onEnd(index: number, error: Error | undefined): void {
     if (this.#closing) return;
-    const message = `worker ${index} has failed; the sidecar ends with it`;
-    const failure = new MeshError("internal", "PROXY_WORKER_FAILED", message, { cause: error });
-    this.#parts.logger.error(message, { error });
-    const { onFatal = throwLater } = this.#parts;
-    onFatal(failure);
+    const message = `worker ${index} has failed, and the sidecar ends with it`;
+    this.#parts.onFailure(new MeshError("internal", "PROXY_WORKER_FAILED", message, { cause: error }));
   }
 }
 
@@ -243,11 +240,4 @@ function trafficOptions(options: SidecarOptions): TrafficOptions {
 /** Bytes alone: a copy of a view would take along the whole message that it is a view of. */
 function ownBytes(change: ResourceChange): ResourceChange {
   return change.bytes === undefined ? change : { ...change, bytes: change.bytes.slice() };
-}
-
-/** An exception that nobody catches. */
-function throwLater(error: Error): void {
-  setImmediate(() => {
-    throw error;
-  });
 }

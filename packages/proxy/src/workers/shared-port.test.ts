@@ -1,0 +1,77 @@
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
+
+import fc from "fast-check";
+import { afterEach, expect, test } from "vitest";
+
+import { readSockaddr } from "../listener/original-destination.js";
+import { listenTcp } from "../listener/tcp-listener.js";
+import { hasReusePort, startOnSharedPort, writeSockaddr } from "./shared-port.js";
+
+const closings: (() => void)[] = [];
+
+afterEach(() => {
+  for (const close of closings.splice(0)) close();
+});
+
+async function listen(host: string, port: number, taken: () => void = () => undefined): Promise<number> {
+  const onDrop = (): void => undefined;
+  const options = { name: "test", host, port, onDrop };
+  const listener = await listenTcp(
+    {
+      ...options,
+      onConnection: (socket) => {
+        taken();
+        socket.destroy();
+      },
+    },
+    startOnSharedPort,
+  );
+  closings.push(() => listener.stopAccepting());
+  return listener.address.port;
+}
+
+test.skipIf(process.platform !== "linux").each(["127.0.0.1", "::1", "localhost"])(
+  "listeners on %s share a port, and connections go to each of them",
+  async (host) => {
+    const counts = [0, 0];
+    const port = await listen(host, 0, () => counts[0]!++);
+    expect(await listen(host, port, () => counts[1]!++)).toBe(port);
+    for (let i = 0; i < 60; i++) {
+      const socket = connect(port, host === "localhost" ? "127.0.0.1" : host);
+      socket.resume();
+      await once(socket, "close");
+    }
+    expect(counts[0]! + counts[1]!).toBe(60);
+    expect(Math.min(...counts)).toBeGreaterThan(0);
+  },
+);
+
+test.skipIf(process.platform !== "linux")("a port that somebody has for himself is refused", async () => {
+  const server = createServer();
+  closings.push(() => server.close());
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  await expect(listen("127.0.0.1", port)).rejects.toMatchObject({
+    code: "PROXY_LISTEN_FAILED",
+    message: expect.stringContaining("EADDRINUSE") as string,
+  });
+});
+
+test("hasReusePort knows the versions of Node.js that have the option", () => {
+  const versions = ["20.19.0", "22.11.0", "22.12.0", "22.20.1", "23.0.0", "23.1.0", "24.0.0"];
+  expect(versions.filter(hasReusePort)).toEqual(["22.12.0", "22.20.1", "23.1.0", "24.0.0"]);
+});
+
+test("writeSockaddr writes what readSockaddr reads", () => {
+  const port = fc.integer({ min: 0, max: 65_535 });
+  fc.assert(
+    fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), port, (host, at) => {
+      const bytes = writeSockaddr(host, at);
+      const canonical = host.includes(":") ? new URL(`http://[${host}]`).hostname.slice(1, -1) : host;
+      expect(readSockaddr(bytes)).toEqual({ host: canonical, port: at });
+      expect(bytes.readUInt16LE(0)).toBe(host.includes(":") ? 10 : 2);
+    }),
+  );
+});
