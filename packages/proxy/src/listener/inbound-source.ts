@@ -32,6 +32,9 @@ export class InboundSource implements RequestSource {
   readonly #options: InboundSourceOptions;
   #snapshot: Snapshot | undefined;
   #chain: HttpChain | undefined | null;
+  // A client says the same of itself with every request.
+  #peerValue = "";
+  #peer: WorkloadLabels | undefined;
 
   constructor(options: InboundSourceOptions) {
     this.#options = options;
@@ -56,7 +59,11 @@ export class InboundSource implements RequestSource {
   }
 
   peerOf(value: string): WorkloadLabels | undefined {
-    return this.#options.peers.decode(value, this.peerSpiffeId);
+    if (value !== this.#peerValue) {
+      this.#peer = this.#options.peers.decode(value, this.peerSpiffeId);
+      this.#peerValue = value;
+    }
+    return this.#peer;
   }
 
   chain(): HttpChain | undefined | null {
