@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import type { WebAnswer } from "./support/http.js";
 import { WEB } from "./support/mesh.js";
-import { Network, OUTSIDE_ADDRESS, whyNoNetworks } from "./support/network.js";
+import { Network, OUTSIDE_ADDRESS, OUTSIDE_ADDRESS_IPV6, whyNoNetworks } from "./support/network.js";
 import { TulleProcess, tulle } from "./support/tulle-process.js";
 
 const SIDECAR_USER = 1337;
@@ -79,7 +79,7 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     directory = mkdtempSync(join(tmpdir(), "tulle-interception-"));
     chownSync(directory, SIDECAR_USER, SIDECAR_USER);
     network = new Network();
-    network.startOutside(process.execPath, OUTSIDE, OUTSIDE_ADDRESS);
+    network.startOutside(process.execPath, OUTSIDE, OUTSIDE_ADDRESS, OUTSIDE_ADDRESS_IPV6);
     await startControl("ALLOW_ANY");
     const reviews = [
       "--service",
@@ -124,11 +124,14 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
   });
 
   test("names and destinations outside of the mesh work as before", async () => {
-    expect(await curl("--fail", "http://outside.example:8081/")).toEqual({
-      code: 0,
-      output: "outside saw outside.example:8081",
-    });
-    expect(await redirected("passthrough")).toBeGreaterThan(0);
+    for (const family of ["--ipv4", "--ipv6"]) {
+      const before = await redirected("passthrough");
+      expect(await curl("--fail", family, "http://outside.example:8081/")).toEqual({
+        code: 0,
+        output: "outside saw outside.example:8081",
+      });
+      expect(await redirected("passthrough")).toBe(before + 1);
+    }
     // 6: the name does not resolve.
     expect((await curl("http://nowhere.example/")).code).toBe(6);
   });
@@ -144,6 +147,21 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
       "http://127.0.0.1:15001/",
     );
     expect(unnamed.output).toMatch(/^[45]\d\d$/);
+  });
+
+  test("over IPv6, the sidecar's own port leads to no circle, and its other ports to nobody", async () => {
+    for (const host of ["[::1]", "[::ffff:127.0.0.1]"]) {
+      const { output } = await curl(
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_code}",
+        `http://${host}:15001/`,
+      );
+      expect(output).toMatch(/^[45]\d\d$/);
+    }
+    // 7: refused.
+    expect((await curl("http://[fd00:211::1]:15001/")).code).toBe(7);
   });
 
   test("rules that redirect the sidecar itself end in a closed connection", async () => {

@@ -34,6 +34,8 @@ export interface XdsNode {
   readonly inbound: readonly NodeInboundPort[];
   /** `host:port` of its admin listener, or "". */
   readonly admin: string;
+  /** Whether connections are redirected to it (Istio's INTERCEPTION_MODE REDIRECT). */
+  readonly intercepts: boolean;
 }
 
 /** What of a Node message is read; hostile. */
@@ -89,6 +91,8 @@ export function parseNode(message: NodeMessage): ParsedNode {
     labels: reader.labels(metadata["LABELS"], "metadata.LABELS"),
     inbound: reader.inbound(metadata["INBOUND"], "metadata.INBOUND"),
     admin: reader.text(metadata["ADMIN"], "metadata.ADMIN", false),
+    intercepts:
+      reader.interceptionMode(metadata["INTERCEPTION_MODE"], "metadata.INTERCEPTION_MODE") === "REDIRECT",
   };
   if (strict && node.id !== "" && !namesItsNamespace(node)) {
     reader.refuse(
@@ -171,6 +175,14 @@ class MetadataReader {
       }
     }
     return labels;
+  }
+
+  interceptionMode(value: unknown, path: string): "NONE" | "REDIRECT" {
+    if (value === "REDIRECT") return value;
+    if (value !== undefined && value !== null && value !== "" && value !== "NONE") {
+      this.refuse(path, "must be REDIRECT or NONE");
+    }
+    return "NONE";
   }
 
   inbound(value: unknown, path: string): readonly NodeInboundPort[] {

@@ -28,6 +28,8 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
       ...(workload.dnsPort === undefined ? {} : { dns: workload.dnsPort }),
     },
     intercept: workload.intercept ?? false,
+    ...(workload.address === undefined ? {} : { meshAddress: workload.address }),
+    ...(workload.proxyProtocolFrom === undefined ? {} : { proxyProtocolFrom: workload.proxyProtocolFrom }),
     controlPlane,
     ...(joinToken === undefined ? {} : { joinToken }),
     stateDirectory: directory,
@@ -46,7 +48,7 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
   const { addresses, quitRequested } = sidecar;
   return {
     addresses,
-    meshAddress: addresses.inbound,
+    meshAddress: { host: workload.address ?? addresses.inbound.host, port: addresses.inbound.port },
     quitRequested,
     environment: () => sidecar.environment(),
     drain: () => sidecar.drain(),

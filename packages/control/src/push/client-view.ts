@@ -6,6 +6,7 @@ export function viewKey(view: ClientView): string {
     view.dialect,
     view.namespace,
     view.mtls,
+    view.intercepts === true,
     Object.entries(view.labels).sort(([a], [b]) => (a < b ? -1 : 1)),
     view.inbound
       .map((port) =>
