@@ -105,7 +105,7 @@ describe.skipIf(reason !== "")(`inbound interception${reason === "" ? "" : ` (sk
       GREETER,
     );
     const reviews = ["--service", "reviews", "--port", String(APP_PORT), "--address", MESH_ADDRESS];
-    await start("reviews", ["sidecar", ...reviews, "--intercept"], SIDECAR_USER);
+    await start("reviews", ["sidecar", ...reviews, "--intercept", "--workers", "2"], SIDECAR_USER);
     await run("intercept", "up", "--include-inbound-ports", "all");
   }, 60_000);
 
@@ -125,6 +125,19 @@ describe.skipIf(reason !== "")(`inbound interception${reason === "" ? "" : ` (sk
       expect(answer?.headers["x-request-id"]).toMatch(/^[0-9a-f-]{36}$/);
       expect(await redirected("service")).toBe(before + 1);
     }
+  });
+
+  test("other sidecars call the sidecar's own port and say by name which service they mean", async () => {
+    const ports = ["outbound", "inbound", "admin", "metrics", "readiness"].flatMap((name) => [
+      `--${name}-port`,
+      "0",
+    ]);
+    const upstream = ["--upstream", `reviews:${APP_PORT}=19080`];
+    await start("shell", ["sidecar", "--service", "shell", ...upstream, ...ports], SIDECAR_USER);
+    const before = await redirected("service");
+    const { output } = await curlInside(APP_USER, "--fail", "http://127.0.0.1:19080/");
+    expect((JSON.parse(output) as WebAnswer).headers["x-forwarded-client-cert"]).toContain("/sa/shell");
+    expect(await redirected("service")).toBe(before);
   });
 
   test("a port that no service declares is reached as before, its server speaking first", async () => {

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { chownSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +18,7 @@ const OUTSIDE = fileURLToPath(new URL("support/apps/outside.mjs", import.meta.ur
 const PORTS = ["--http-port", "8500", "--dns-port", "8600", "--xds-port", "15012"];
 
 const reason = whyNoNetworks();
+const noDig = spawnSync("dig", ["-v"]).error !== undefined;
 
 describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: ${reason})`}`, () => {
   let network: Network;
@@ -148,6 +150,24 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     );
     expect(unnamed.output).toMatch(/^[45]\d\d$/);
   });
+
+  test.skipIf(noDig)(
+    `DNS is answered over IPv6, too${noDig ? " (skipped: dig is not installed)" : ""}`,
+    async () => {
+      for (const transport of ["+notcp", "+tcp"]) {
+        const asked = [
+          "+short",
+          "+time=2",
+          "+tries=2",
+          transport,
+          `@${OUTSIDE_ADDRESS_IPV6}`,
+          "reviews.default",
+        ];
+        const { output } = await network.run(APP_USER, "dig", ...asked);
+        expect(output).toMatch(/^240\.240\.\d+\.\d+\n$/);
+      }
+    },
+  );
 
   test("over IPv6, the sidecar's own port leads to no circle, and its other ports to nobody", async () => {
     for (const host of ["[::1]", "[::ffff:127.0.0.1]"]) {

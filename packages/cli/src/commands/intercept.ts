@@ -56,8 +56,12 @@ export function registerIntercept(program: Command, context: CliContext): void {
   command
     .command("down")
     .description("take the rules away; does nothing where there are none")
-    .action(async () => {
-      for (const backend of await installedBackends()) await backend.down();
+    .option("--dry-run", "print what would be run")
+    .action(async ({ dryRun }: { readonly dryRun?: boolean }) => {
+      for (const backend of await installedBackends()) {
+        if (dryRun === true) context.out(await backend.removal());
+        else await backend.down();
+      }
     });
   command
     .command("show")

@@ -20,6 +20,8 @@ export interface Backend {
   print(chains: Chains): string;
   /** Puts rules in the place of former ones. */
   up(chains: Chains): Promise<void>;
+  /** What `down` would run; "" = nothing. */
+  removal(): Promise<string>;
   /** Takes the rules away; does nothing where there are none. */
   down(): Promise<void>;
   /** The rules in force; "" = none. */
@@ -30,6 +32,7 @@ const nft: Backend = {
   installed: async () => (await runTool("nft", ["--version"])) !== undefined,
   print: nftScript,
   up: (chains) => nftRun(nftScript(chains)),
+  removal: async () => nftRemoval(),
   down: () => nftRun(nftRemoval()),
   show: async () => {
     const result = await runTool("nft", ["list", "table", ...TABLE.split(" ")]);
@@ -63,6 +66,8 @@ const iptables: Backend = {
       throw thrown;
     }
   },
+  removal: async () =>
+    (await iptablesRemovals()).map(({ restore, script }) => `# ${restore} --noflush\n${script}`).join(""),
   down: iptablesDown,
   show: async () => {
     const saved = await Promise.all(families().map(({ save }) => iptablesSaved(save)));
@@ -74,10 +79,14 @@ const iptables: Backend = {
 };
 
 async function iptablesDown(): Promise<void> {
-  for (const { save, restore } of families()) {
-    const script = iptablesRemoval(readSaved(await iptablesSaved(save)));
-    if (script !== "") await iptablesRestore(restore, script);
-  }
+  for (const { restore, script } of await iptablesRemovals()) await iptablesRestore(restore, script);
+}
+
+async function iptablesRemovals(): Promise<readonly { readonly restore: string; readonly script: string }[]> {
+  const all = families().map(async ({ save, restore }) => {
+    return { restore, script: iptablesRemoval(readSaved(await iptablesSaved(save))) };
+  });
+  return (await Promise.all(all)).filter(({ script }) => script !== "");
 }
 
 /** A kernel without IPv6 has no table for it, and nothing to redirect. */
@@ -89,6 +98,8 @@ function families() {
 
 async function iptablesSaved(program: string): Promise<string> {
   const result = await runTool(program, ["-t", "nat"]);
+  // A kernel without that table holds no rules.
+  if (result !== undefined && /does not exist/i.test(result.error)) return "";
   if (result?.code !== 0) throw refused(program, result?.error ?? "it is gone");
   return result.output;
 }
