@@ -198,6 +198,33 @@ frontend tcp
       }
     });
 
+    test("an application learns from its own sidecar who the client is", async () => {
+      const port = await freePort();
+      await haproxy(
+        port,
+        `
+frontend app
+  mode http
+  bind 127.0.0.1:${port} accept-proxy
+  http-request return status 200 content-type text/plain lf-string "%[src] %[req.hdr(x-forwarded-client-cert)]"`,
+      );
+      const args = ["--port", String(port), "--app-proxy-protocol", "2"];
+      const app = await mesh.sidecar({ service: "app", args });
+      await eventually(
+        async () => (await call(urlOf(app.ready.addresses.inbound), { localAddress: CLIENT })).status === 200,
+      );
+      for (const localAddress of [CLIENT, OTHER_CLIENT]) {
+        const { body } = await call(urlOf(app.ready.addresses.inbound), { localAddress });
+        expect(body.trim()).toBe(localAddress);
+      }
+      const caller = await mesh.sidecar({ service: "friend", args: ["--upstream", `app:${port}`] });
+      const { body } = await eventually(async () => {
+        const answer = await call(caller.upstream(`app:${port}`));
+        return answer.status === 200 ? answer : undefined;
+      });
+      expect(body).toMatch(/^127\.0\.0\.1 .*\/sa\/friend$/);
+    });
+
     test("clients that call at once never get each other's connection", async () => {
       const url = client.upstream("v2.example:80");
       const addresses = Array.from({ length: 40 }, (_, index) => `127.0.1.${index + 1}`);

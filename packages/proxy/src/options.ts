@@ -11,6 +11,8 @@ export interface InboundPort {
   readonly appPort: number;
   /** What the application speaks there: `tcp` for anything but HTTP. What is registered counts more. Default `http`. */
   readonly protocol?: "http" | "http2" | "grpc" | "tcp";
+  /** Version of the PROXY header that tells the application its client. Default: none. */
+  readonly proxyProtocol?: 1 | 2;
 }
 
 /** One service that the application calls through a loopback listener of its own. */

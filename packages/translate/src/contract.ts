@@ -33,6 +33,8 @@ export interface InboundPort {
   readonly appPort: number;
   /** What the workload says that the port speaks; what is registered counts more. Default `http`. */
   readonly protocol?: AppProtocol;
+  /** Version of the PROXY header that tells the application its client; absent: none. */
+  readonly proxyProtocol?: 1 | 2;
 }
 
 /**

@@ -9,6 +9,8 @@ import {
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
   HttpConnectionManagerSchema,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { ProxyProtocolConfig_Version as Version } from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
+import { ProxyProtocolUpstreamTransportSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
 import { expect, test } from "vitest";
 import {
   addresses,
@@ -152,6 +154,15 @@ test("inboundListener of redirected connections takes plaintext bytes on each of
     8081,
     undefined,
   ]);
+});
+
+test("inboundCluster lets the application know its client by a PROXY header, where it wants one", () => {
+  const plain = view([9080, 8080]);
+  const client = { ...plain, inbound: plain.inbound.map((port) => ({ ...port, proxyProtocol: 2 as const })) };
+  const name = `inbound|9080||${HOST}`;
+  expect(cluster(REVIEWS, plain, name).transportSocket).toBeUndefined();
+  const socket = cluster(REVIEWS, client, name).transportSocket?.configType.value;
+  expect(socket && anyUnpack(socket, ProxyProtocolUpstreamTransportSchema)?.config?.version).toBe(Version.V2);
 });
 
 test("inboundPassthrough leads to the original destination, for clients that are redirected to only", () => {

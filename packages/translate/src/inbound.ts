@@ -42,7 +42,8 @@ import { matchAll } from "./routes/match.js";
 import { inboundRetryPolicy } from "./routes/retry.js";
 import { passthroughChain, redirected, takeFrom } from "./redirected-inbound.js";
 import { tcpChain } from "./tcp-proxy.js";
-import { MESH_ALPN, meshTlsServer } from "./tls.js";
+import { MESH_ALPN, meshTlsServer, rawBuffer } from "./tls.js";
+import { behindHeader } from "./upstream-proxy-protocol.js";
 import type { Translation } from "./translation.js";
 
 /** Name of the inbound listener (Istio's). */
@@ -140,6 +141,9 @@ export function inboundCluster(
       ],
     },
   });
+  if (inbound.proxyProtocol !== undefined) {
+    cluster.transportSocket = behindHeader(rawBuffer(), inbound.proxyProtocol === 1 ? "V1" : "V2");
+  }
   const declared = portOf(t, inbound);
   applyPolicy(
     t,

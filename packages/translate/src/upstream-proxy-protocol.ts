@@ -40,7 +40,8 @@ export function tellClient(
   }
 }
 
-function behindHeader(transportSocket: TransportSocket, version: "V1" | "V2"): TransportSocket {
+/** A transport socket whose connections begin with a PROXY header. */
+export function behindHeader(transportSocket: TransportSocket, version: "V1" | "V2"): TransportSocket {
   return create(TransportSocketSchema, {
     name: "envoy.transport_sockets.upstream_proxy_protocol",
     configType: {

@@ -56,6 +56,18 @@ test("parseNode reads the protocol of an inbound port, and refuses one that nobo
   });
 });
 
+test("parseNode reads the PROXY header of an inbound port, and refuses a version that there is not", () => {
+  const expecting = (proxyProtocol: unknown): ReturnType<typeof parseNode> => {
+    const port = { service: "db", namespace: "shop", servicePort: 5432, appPort: 3000, proxyProtocol };
+    return parseNode({ ...sidecar, metadata: { ...(sidecar.metadata as object), INBOUND: [port] } });
+  };
+  expect(expecting(2)).toMatchObject({ ok: true, node: { inbound: [{ proxyProtocol: 2 }] } });
+  expect(expecting("2")).toMatchObject({
+    ok: false,
+    violations: [{ path: "metadata.INBOUND[0].proxyProtocol" }],
+  });
+});
+
 test("parseNode asks of a gRPC client only an id", () => {
   const parsed = parseNode({ id: "my-client", userAgentName: "gRPC Node Pure JS" });
   expect(parsed).toMatchObject({ ok: true, node: { dialect: "grpc", namespace: "", inbound: [] } });

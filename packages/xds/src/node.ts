@@ -13,6 +13,8 @@ export interface NodeInboundPort {
   readonly appPort: number;
   /** What the workload says that the port speaks, in the registry's words; absent when it does not say. */
   readonly protocol?: NodeProtocol;
+  /** Version of the PROXY header that the application expects; absent: none. */
+  readonly proxyProtocol?: 1 | 2;
 }
 
 /** Application protocols, as the registry knows them. */
@@ -196,14 +198,22 @@ class MetadataReader {
       const at = `${path}[${index}]`;
       const port = this.record(each, at);
       const protocol = this.protocol(port["protocol"], `${at}.protocol`);
+      const proxyProtocol = this.proxyProtocol(port["proxyProtocol"], `${at}.proxyProtocol`);
       return {
         service: this.text(port["service"], `${at}.service`, true),
         namespace: this.name(port["namespace"], `${at}.namespace`, DNS_LABEL, true),
         servicePort: this.port(port["servicePort"], `${at}.servicePort`),
         appPort: this.port(port["appPort"], `${at}.appPort`),
         ...(protocol === undefined ? {} : { protocol }),
+        ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
       };
     });
+  }
+
+  proxyProtocol(value: unknown, path: string): 1 | 2 | undefined {
+    if (value === 1 || value === 2) return value;
+    if (value !== undefined && value !== null) this.refuse(path, "must be 1 or 2");
+    return undefined;
   }
 
   protocol(value: unknown, path: string): NodeProtocol | undefined {

@@ -7,10 +7,12 @@ import type { Companion, CompanionOptions } from "./companion.js";
 export async function startSidecarCompanion(options: CompanionOptions): Promise<Companion> {
   const { workload, instanceId, appPort, directory, controlPlane, joinToken, clock, logger } = options;
   const { service, namespace, serviceAccount = service, version, servicePort, protocol } = workload;
+  const proxyProtocol =
+    workload.appProxyProtocol === undefined ? {} : { proxyProtocol: workload.appProxyProtocol };
   const inbound =
     appPort === undefined
       ? []
-      : [{ service, namespace, servicePort: servicePort ?? appPort, appPort, protocol }];
+      : [{ service, namespace, servicePort: servicePort ?? appPort, appPort, protocol, ...proxyProtocol }];
   const sidecar = await runSidecar({
     service,
     namespace,

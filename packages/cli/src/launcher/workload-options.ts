@@ -33,6 +33,8 @@ export interface WorkloadOptions extends ReadyTarget {
   readonly address?: string;
   /** Networks of load balancers that send PROXY headers. */
   readonly proxyProtocolFrom?: readonly string[];
+  /** Version of the PROXY header that the application expects. */
+  readonly appProxyProtocol?: 1 | 2;
   readonly upstream?: readonly UpstreamArgument[];
   readonly label?: readonly (readonly [string, string])[];
   readonly protocol: (typeof PROTOCOLS)[number];
@@ -146,6 +148,12 @@ export function addWorkloadOptions(
         "load balancers, such as 10.0.0.0/8, whose plaintext connections begin with a PROXY header (default: none)",
       ).argParser(parseNetworks),
     )
+    .addOption(
+      new Option(
+        "--app-proxy-protocol <version>",
+        "tell the application its client by a PROXY header, 1 or 2; leave out --health-path then (default: none)",
+      ).argParser(parseProxyProtocol),
+    )
     .option("--access-log <sink>", '"stdout", "off" or a file', "off")
     .addOption(
       new Option("--drain <duration>", "how long requests under way may take at the end")
@@ -172,6 +180,11 @@ export function addWorkloadOptions(
     }
   });
   return command;
+}
+
+function parseProxyProtocol(text: string): 1 | 2 {
+  if (text === "1" || text === "2") return text === "1" ? 1 : 2;
+  throw new InvalidArgumentError("expected 1 or 2.");
 }
 
 function parseIp(text: string): string {

@@ -10,7 +10,14 @@ export function viewKey(view: ClientView): string {
     Object.entries(view.labels).sort(([a], [b]) => (a < b ? -1 : 1)),
     view.inbound
       .map((port) =>
-        JSON.stringify([port.namespace, port.service, port.servicePort, port.appPort, port.protocol]),
+        JSON.stringify([
+          port.namespace,
+          port.service,
+          port.servicePort,
+          port.appPort,
+          port.protocol,
+          port.proxyProtocol,
+        ]),
       )
       .sort(),
   ]);
