@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { chownSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import type { WebAnswer } from "./support/http.js";
 import { WEB } from "./support/mesh.js";
-import { Network, OUTSIDE_ADDRESS, whyNoNetworks } from "./support/network.js";
+import { Network, OUTSIDE_ADDRESS, OUTSIDE_ADDRESS_IPV6, whyNoNetworks } from "./support/network.js";
 import { TulleProcess, tulle } from "./support/tulle-process.js";
 
 const SIDECAR_USER = 1337;
@@ -17,6 +18,7 @@ const OUTSIDE = fileURLToPath(new URL("support/apps/outside.mjs", import.meta.ur
 const PORTS = ["--http-port", "8500", "--dns-port", "8600", "--xds-port", "15012"];
 
 const reason = whyNoNetworks();
+const noDig = spawnSync("dig", ["-v"]).error !== undefined;
 
 describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: ${reason})`}`, () => {
   let network: Network;
@@ -79,7 +81,7 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     directory = mkdtempSync(join(tmpdir(), "tulle-interception-"));
     chownSync(directory, SIDECAR_USER, SIDECAR_USER);
     network = new Network();
-    network.startOutside(process.execPath, OUTSIDE, OUTSIDE_ADDRESS);
+    network.startOutside(process.execPath, OUTSIDE, OUTSIDE_ADDRESS, OUTSIDE_ADDRESS_IPV6);
     await startControl("ALLOW_ANY");
     const reviews = [
       "--service",
@@ -124,11 +126,14 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
   });
 
   test("names and destinations outside of the mesh work as before", async () => {
-    expect(await curl("--fail", "http://outside.example:8081/")).toEqual({
-      code: 0,
-      output: "outside saw outside.example:8081",
-    });
-    expect(await redirected("passthrough")).toBeGreaterThan(0);
+    for (const family of ["--ipv4", "--ipv6"]) {
+      const before = await redirected("passthrough");
+      expect(await curl("--fail", family, "http://outside.example:8081/")).toEqual({
+        code: 0,
+        output: "outside saw outside.example:8081",
+      });
+      expect(await redirected("passthrough")).toBe(before + 1);
+    }
     // 6: the name does not resolve.
     expect((await curl("http://nowhere.example/")).code).toBe(6);
   });
@@ -144,6 +149,39 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
       "http://127.0.0.1:15001/",
     );
     expect(unnamed.output).toMatch(/^[45]\d\d$/);
+  });
+
+  test.skipIf(noDig)(
+    `DNS is answered over IPv6, too${noDig ? " (skipped: dig is not installed)" : ""}`,
+    async () => {
+      for (const transport of ["+notcp", "+tcp"]) {
+        const asked = [
+          "+short",
+          "+time=2",
+          "+tries=2",
+          transport,
+          `@${OUTSIDE_ADDRESS_IPV6}`,
+          "reviews.default",
+        ];
+        const { output } = await network.run(APP_USER, "dig", ...asked);
+        expect(output).toMatch(/^240\.240\.\d+\.\d+\n$/);
+      }
+    },
+  );
+
+  test("over IPv6, the sidecar's own port leads to no circle, and its other ports to nobody", async () => {
+    for (const host of ["[::1]", "[::ffff:127.0.0.1]"]) {
+      const { output } = await curl(
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_code}",
+        `http://${host}:15001/`,
+      );
+      expect(output).toMatch(/^[45]\d\d$/);
+    }
+    // 7: refused.
+    expect((await curl("http://[fd00:211::1]:15001/")).code).toBe(7);
   });
 
   test("rules that redirect the sidecar itself end in a closed connection", async () => {

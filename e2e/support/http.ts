@@ -9,6 +9,8 @@ export interface CallOptions {
   readonly agent?: Agent;
   /** False: no Host header. */
   readonly setHost?: boolean;
+  /** Address of this machine that the call is made from. */
+  readonly localAddress?: string;
 }
 
 export interface Answer {
@@ -21,7 +23,7 @@ const TIMEOUT_MS = 10_000;
 
 /** One request on a connection of its own, unless `agent` says otherwise. Rejects when no whole answer comes. */
 export function call(url: string, options: CallOptions = {}): Promise<Answer> {
-  const { method = "GET", headers = {}, target, body, agent, setHost = true } = options;
+  const { method = "GET", headers = {}, target, body, agent, setHost = true, localAddress } = options;
   return new Promise((resolve, reject) => {
     const sent = request(
       url,
@@ -31,6 +33,7 @@ export function call(url: string, options: CallOptions = {}): Promise<Answer> {
         setHost,
         ...(target === undefined ? {} : { path: target }),
         agent: agent ?? false,
+        ...(localAddress === undefined ? {} : { localAddress }),
         timeout: TIMEOUT_MS,
       },
       (incoming) => {

@@ -7,5 +7,5 @@ const server = createServer({ allowHalfOpen: true }, (socket) => {
   socket.on("data", (chunk) => socket.write(chunk.toString("latin1").toUpperCase()));
   socket.on("end", () => socket.end("221 bye\r\n"));
 });
-server.listen(Number(process.env.PORT), "127.0.0.1");
+server.listen(Number(process.env.PORT), process.env.LISTEN ?? "127.0.0.1");
 process.once("SIGTERM", () => process.exit(0));

@@ -1,5 +1,5 @@
 // An application for end-to-end tests: says who it is and what it was asked. Knows nothing of a mesh.
-// DELAY_MS: how long an answer takes. EXIT_CODE: what it ends with when told to end.
+// DELAY_MS: how long an answer takes. EXIT_CODE: what it ends with when told to end. LISTEN: its address (127.0.0.1).
 import { createServer } from "node:http";
 
 const delayMs = Number(process.env.DELAY_MS ?? 0);
@@ -28,6 +28,6 @@ createServer((incoming, response) => {
     });
     response.end(body);
   }, delayMs);
-}).listen(Number(process.env.PORT), "127.0.0.1");
+}).listen(Number(process.env.PORT), process.env.LISTEN ?? "127.0.0.1");
 
 process.on("SIGTERM", () => process.exit(Number(process.env.EXIT_CODE ?? 0)));

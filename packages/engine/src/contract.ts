@@ -113,6 +113,8 @@ export interface EndpointPart {
   readonly tls: UpstreamTls | undefined;
   /** Plaintext HTTP/2 by prior knowledge. With TLS, ALPN says which version of HTTP it is. */
   readonly http2: boolean;
+  /** Version of the PROXY header that each connection begins with; undefined = none. */
+  readonly proxyProtocol: 1 | 2 | undefined;
   /** In the load table. Kept across updates for as long as the endpoint's identity is. */
   readonly slot: number;
   readonly weight: number;
@@ -174,6 +176,10 @@ export interface TcpChain {
 /** One filter chain of the inbound listener. */
 export interface InboundChain {
   readonly name: string;
+  /** Port that the connection was made to; undefined = any that no other chain names. */
+  readonly destinationPort: number | undefined;
+  /** It takes what no other chain takes (Envoy's `default_filter_chain`). */
+  readonly isDefault: boolean;
   /** SNI values that select it; empty = any. */
   readonly serverNames: readonly string[];
   /** TLS with a client certificate, or plaintext (permissive mode). */
@@ -185,8 +191,20 @@ export interface InboundChain {
   readonly tcp: TcpChain | undefined;
 }
 
+/** What a listener makes of PROXY headers (Envoy's listener filter). */
+export interface ProxyProtocolFilter {
+  /** Connections without a header are refused. */
+  readonly required: boolean;
+  /** Versions that are read. */
+  readonly versions: readonly (1 | 2)[];
+}
+
 export interface InboundListener {
   readonly name: string;
+  /** Undefined: nothing is said of PROXY headers. */
+  readonly proxyProtocol: ProxyProtocolFilter | undefined;
+  /** The port that chains mean by a connection made to the listener itself, wherever a proxy really binds it; 0 = none. */
+  readonly port: number;
   readonly chains: readonly InboundChain[];
 }
 

@@ -11,6 +11,8 @@ export interface InboundPort {
   readonly appPort: number;
   /** What the application speaks there: `tcp` for anything but HTTP. What is registered counts more. Default `http`. */
   readonly protocol?: "http" | "http2" | "grpc" | "tcp";
+  /** Version of the PROXY header that tells the application its client. Default: none. */
+  readonly proxyProtocol?: 1 | 2;
 }
 
 /** One service that the application calls through a loopback listener of its own. */
@@ -59,9 +61,9 @@ export interface SidecarOptions {
   readonly ports?: SidecarPorts;
   /** Address of the local listeners (outbound, upstreams, admin, metrics, readiness). Default 127.0.0.1. */
   readonly listenAddress?: string;
-  /** Address that the inbound listener binds. Default 127.0.0.1. */
+  /** Address that the inbound listener binds. Default: the mesh address; with both it and `intercept`, every address. */
   readonly inboundAddress?: string;
-  /** Address that other sidecars reach the inbound listener at. Default: the inbound address. */
+  /** Address that other sidecars reach the inbound listener at. Default 127.0.0.1. */
   readonly meshAddress?: string;
   readonly controlPlane: {
     /** `host:port` of xDS and certificate service. */
@@ -84,10 +86,15 @@ export interface SidecarOptions {
   /** Who is asked for names outside of the mesh. Default: the nameservers of /etc/resolv.conf, at the start. */
   readonly dnsServers?: readonly ListenAddress[];
   /**
-   * Whether connections may have been redirected to the outbound listener (Linux): each goes to where it was made to.
-   * Needs the optional package koffi. Default false.
+   * Whether connections may have been redirected to the outbound and inbound listeners (Linux): each goes to where it was
+   * made to. Needs the optional package koffi. Default false.
    */
   readonly intercept?: boolean;
+  /**
+   * Networks (`10.0.0.0/8`, `fd00::1`) of load balancers whose connections in plaintext to the inbound listener begin with
+   * a PROXY header, version 1 or 2. Who sends one from elsewhere is refused. Default: none.
+   */
+  readonly proxyProtocolFrom?: readonly string[];
   /** Default `stdout`. */
   readonly accessLog?: AccessLogSink;
   /** Default: JSON lines on stderr, level `info`. */

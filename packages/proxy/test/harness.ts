@@ -12,8 +12,14 @@ import { Writable } from "node:stream";
 
 import type { Svid, WorkloadIdentity } from "@tulle/agent";
 import { Emitter, MeshError, silentLogger, systemClock } from "@tulle/base";
-import { createLoadTable, createSnapshotSource, type ResourceChange } from "@tulle/engine";
+import {
+  createLoadTable,
+  createSnapshotSource,
+  type ResourceChange,
+  type SnapshotSource,
+} from "@tulle/engine";
 
+import type { InboundInterception } from "../src/listener/inbound-interception.js";
 import { listenInbound } from "../src/listener/inbound-listener.js";
 import type { Interception } from "../src/listener/interception.js";
 import { listenOutbound, type HttpListener } from "../src/listener/outbound-listener.js";
@@ -60,6 +66,7 @@ export class TestIdentity implements WorkloadIdentity {
 
 export interface TestProxy {
   readonly stack: ProxyStack;
+  readonly configuration: SnapshotSource;
   readonly metrics: MetricsRegistry;
   readonly load: ReturnType<typeof createLoadTable>;
   readonly demanded: string[];
@@ -67,7 +74,7 @@ export interface TestProxy {
   /** Port of a loopback listener for `authority`; "" = by Host. */
   listen(authority: string): Promise<number>;
   listener(authority: string, interception?: Interception): Promise<HttpListener>;
-  inbound(): Promise<HttpListener>;
+  inbound(interception?: InboundInterception, proxyProtocolFrom?: readonly string[]): Promise<HttpListener>;
   /** Access log lines so far. */
   log(): string[];
   metricsText(): string;
@@ -127,6 +134,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
   const refused = metrics.counter("refused", "refused");
   const proxy: TestProxy = {
     stack,
+    configuration,
     metrics,
     load,
     demanded,
@@ -154,7 +162,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
     async listen(authority) {
       return (await proxy.listener(authority)).tcp.address.port;
     },
-    async inbound() {
+    async inbound(interception, proxyProtocolFrom) {
       const listener = await listenInbound({
         host: "127.0.0.1",
         port: 0,
@@ -165,6 +173,8 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
         logger: silentLogger,
         dropped,
         refused,
+        interception,
+        proxyProtocolFrom,
       });
       listeners.push(listener);
       cleanups.push(() => listener[Symbol.dispose]());

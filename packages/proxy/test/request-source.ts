@@ -9,6 +9,7 @@ export const source: RequestSource = {
   isOwnAddress: () => false,
   peerSpiffeId: "",
   forwardedClientCert: "",
+  forwardedFor: "",
   serverName: "",
   peerOf: () => undefined,
   chain: () => undefined,

@@ -9,14 +9,21 @@ import {
 import { anyPack, DurationSchema, type Any, type Duration } from "@bufbuild/protobuf/wkt";
 import type { ResourceChange } from "@tulle/engine";
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
-import { ClusterSchema, Cluster_DiscoveryType } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import {
+  ClusterSchema,
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import { ProxyProtocolConfig_Version as Version } from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import type { RouteSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { FileAccessLogSchema } from "@tulle/xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js";
 import { RouterSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
+import { ProxyProtocolSchema } from "@tulle/xds/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js";
+import { ProxyProtocolUpstreamTransportSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
 import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { SubjectAltNameMatcher_SanType } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
@@ -131,6 +138,8 @@ export interface ClusterOptions {
   readonly tls?: { readonly sni: string; readonly spiffeId: string; readonly alpn?: readonly string[] };
   /** Endpoints in plaintext speak HTTP/2. */
   readonly http2?: boolean;
+  /** Connections begin with a PROXY header of this version. */
+  readonly proxyProtocol?: 1 | 2;
   readonly thresholds?: {
     readonly maxConnections?: number;
     readonly maxPendingRequests?: number;
@@ -149,8 +158,20 @@ export function cluster(name: string, options: ClusterOptions = {}): ResourceCha
     circuitBreakers: { thresholds: [{ maxRetries: 4_294_967_295, ...options.thresholds }] },
     transportSocketMatches: options.tls === undefined ? [] : tlsMatches(options.tls),
     typedExtensionProtocolOptions: httpOptions(options.http2),
+    ...(options.proxyProtocol === undefined ? {} : { transportSocket: proxySocket(options.proxyProtocol) }),
   });
   return resource(CLUSTER_TYPE, name, ClusterSchema, message);
+}
+
+function proxySocket(version: 1 | 2) {
+  const config = { version: version === 1 ? Version.V1 : Version.V2 };
+  return {
+    name: "envoy.transport_sockets.upstream_proxy_protocol",
+    configType: {
+      case: "typedConfig" as const,
+      value: pack(ProxyProtocolUpstreamTransportSchema, { config }),
+    },
+  };
 }
 
 function httpOptions(http2 = false): Record<string, Any> {
@@ -255,12 +276,14 @@ interface InboundOptions {
   readonly sni: string;
   readonly cluster: string;
   readonly permissive?: boolean;
+  /** A listener filter for PROXY headers. */
+  readonly proxyProtocol?: MessageInitShape<typeof ProxyProtocolSchema>;
 }
 
 /** The inbound listener: `filters` behind a mutual-TLS chain for `sni`, and behind a plaintext one when permissive. */
 function inboundWith(
   filters: ReturnType<typeof tcpFilter>[],
-  { sni, permissive }: InboundOptions,
+  { sni, permissive, proxyProtocol }: InboundOptions,
 ): ResourceChange {
   const tls = pack(DownstreamTlsContextSchema, { requireClientCertificate: true, commonTlsContext: {} });
   const chains: MessageInitShape<typeof ListenerSchema>["filterChains"] = [
@@ -279,26 +302,81 @@ function inboundWith(
     name,
     trafficDirection: TrafficDirection.INBOUND,
     filterChains: chains,
+    listenerFilters:
+      proxyProtocol === undefined
+        ? []
+        : [
+            {
+              name: "envoy.filters.listener.proxy_protocol",
+              configType: { case: "typedConfig", value: pack(ProxyProtocolSchema, proxyProtocol) },
+            },
+          ],
   });
   return resource(LISTENER_TYPE, name, ListenerSchema, message);
 }
 
 /** The inbound listener that hands requests to `cluster`. */
 export function inboundListener(options: InboundOptions): ResourceChange {
+  return inboundWith([httpFilter(options.cluster)], options);
+}
+
+function httpFilter(cluster: string) {
   const manager = pack(HttpConnectionManagerSchema, {
     statPrefix: "inbound",
     routeSpecifier: {
       case: "routeConfig",
       value: {
         name: "inbound",
-        virtualHosts: [{ name: "inbound", domains: ["*"], routes: [routeTo(options.cluster)] }],
+        virtualHosts: [{ name: "inbound", domains: ["*"], routes: [routeTo(cluster)] }],
       },
     },
     httpFilters: [ROUTER],
     accessLog: [accessLog()],
   });
-  const filters = [{ name: "http", configType: { case: "typedConfig" as const, value: manager } }];
-  return inboundWith(filters, options);
+  return { name: "http", configType: { case: "typedConfig" as const, value: manager } };
+}
+
+/** One filter chain of {@link inboundChains}. */
+interface InboundChainInit {
+  readonly transport: "tls" | "raw_buffer";
+  /** Absent: any that no other chain names. 15006: the listener's own. */
+  readonly destinationPort?: number;
+  readonly serverNames?: string[];
+  readonly carries: "http" | "tcp";
+  readonly cluster: string;
+}
+
+/** The inbound listener of a workload that connections are redirected to. */
+export function inboundChains(...inits: readonly InboundChainInit[]): ResourceChange {
+  const tls = pack(DownstreamTlsContextSchema, { requireClientCertificate: true, commonTlsContext: {} });
+  const name = "virtualInbound";
+  const filterChains = inits.map(({ transport, carries, cluster, ...match }, index) => ({
+    name: `chain ${index}`,
+    filterChainMatch: { ...match, transportProtocol: transport },
+    filters: [carries === "http" ? httpFilter(cluster) : tcpFilter(cluster)],
+    ...(transport === "tls"
+      ? { transportSocket: { name: "tls", configType: { case: "typedConfig" as const, value: tls } } }
+      : {}),
+  }));
+  const address = {
+    address: {
+      case: "socketAddress" as const,
+      value: { address: "0.0.0.0", portSpecifier: { case: "portValue" as const, value: 15_006 } },
+    },
+  };
+  const init = { name, trafficDirection: TrafficDirection.INBOUND, address, filterChains };
+  return resource(LISTENER_TYPE, name, ListenerSchema, create(ListenerSchema, init));
+}
+
+/** A cluster that leads to where a redirected connection was made to. */
+export function originalDestinationCluster(name: string): ResourceChange {
+  const message = create(ClusterSchema, {
+    name,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    connectTimeout: ms(1000),
+  });
+  return resource(CLUSTER_TYPE, name, ClusterSchema, message);
 }
 
 function tcpFilter(cluster: string, init: object = {}) {

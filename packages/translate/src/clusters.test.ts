@@ -9,17 +9,22 @@ import {
   UpstreamTlsContextSchema,
   type UpstreamTlsContext,
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import type { TransportSocket } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import { ProxyProtocolConfig_Version as Version } from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
+import { ProxyProtocolUpstreamTransportSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
 import { expect, test } from "vitest";
 import {
   addresses,
   CLIENT,
   cluster,
+  GRPC_CLIENT,
   instance,
   made,
   mesh,
   plainInstance,
   type TestMesh,
 } from "../testdata/mesh.js";
+import type { ClientView } from "./contract.js";
 import { translate } from "./translate.js";
 
 const HOST = "reviews.default.svc.cluster.local";
@@ -92,6 +97,34 @@ test("outboundCluster does what the DestinationRule's TLS mode says", () => {
   };
   expect.assertions(9);
   for (const [tls, check] of Object.entries(modes)) check(mesh([MESHED], rule(`tls: {${tls}}`)));
+});
+
+function headerOf(socket: TransportSocket | undefined): Version | undefined {
+  const config = socket?.configType.value;
+  return config && anyUnpack(config, ProxyProtocolUpstreamTransportSchema)?.config?.version;
+}
+
+test("outboundCluster lets plaintext connections begin with the PROXY header of the DestinationRule", () => {
+  const plain = (policy: string) =>
+    headerOf(cluster(mesh([PLAIN], rule(policy)), CLIENT, NAME).transportSocket);
+  expect(plain("proxyProtocol: {version: V2}")).toBe(Version.V2);
+  expect(plain("proxyProtocol: {version: V1}")).toBe(Version.V1);
+  expect(plain("proxyProtocol: {}")).toBe(Version.V1);
+  const originated = cluster(mesh([PLAIN], rule("proxyProtocol: {}, tls: {mode: SIMPLE}")), CLIENT, NAME);
+  expect(headerOf(originated.transportSocket)).toBe(Version.V1);
+});
+
+test("outboundCluster sends no PROXY header to sidecars, nor from proxyless clients, and says so", () => {
+  const policy = "proxyProtocol: {version: V2}";
+  const [mtls, plaintext] = cluster(mesh([MESHED, PLAIN], rule(policy)), CLIENT, NAME).transportSocketMatches;
+  expect(headerOf(mtls?.transportSocket)).toBeUndefined();
+  expect(headerOf(plaintext?.transportSocket)).toBe(Version.V2);
+  const told = (at: TestMesh, view: ClientView): string =>
+    made(at, view, CLUSTER_TYPE, NAME).warnings.join("\n");
+  expect(told(mesh([MESHED], rule(`${policy}, tls: {mode: ISTIO_MUTUAL}`)), CLIENT)).toContain(
+    "proxyProtocol has no effect",
+  );
+  expect(told(mesh([PLAIN], rule(policy)), GRPC_CLIENT)).toContain("send no PROXY header");
 });
 
 test("outboundCluster trusts nobody when ISTIO_MUTUAL is asked for and no identity is known", () => {

@@ -14,6 +14,7 @@ import { fromAds } from "./messages.js";
 import { carriesBytes, needsHttp2, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
 import { serverName, spiffeId, type ClusterName } from "./names.js";
 import { configPath, ISTIO_METADATA } from "./provenance.js";
+import { tellClient } from "./upstream-proxy-protocol.js";
 import { resolveHost } from "./services.js";
 import { subsetLabels } from "./subset-defaults.js";
 import { alpnFor, MESH_ALPN, meshTls, originatedTls, rawBuffer } from "./tls.js";
@@ -38,10 +39,8 @@ export function outboundCluster(t: Translation, name: string, parsed: ClusterNam
     name,
     metadata: { filterMetadata: metadata(rule, service, parsed) },
   });
-  if (rule?.trafficPolicy?.tunnel !== undefined || rule?.trafficPolicy?.proxyProtocol !== undefined) {
-    t.warn(
-      `${name}: trafficPolicy.tunnel and trafficPolicy.proxyProtocol are not supported and have no effect`,
-    );
+  if (rule?.trafficPolicy?.tunnel !== undefined) {
+    t.warn(`${name}: trafficPolicy.tunnel is not supported and has no effect`);
   }
   discover(t, cluster, service, port, parsed);
   applyPolicy(t, cluster, policy, needsHttp2(port.protocol));
@@ -49,7 +48,11 @@ export function outboundCluster(t: Translation, name: string, parsed: ClusterNam
     cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
     cluster.lbConfig = { case: undefined };
   }
-  secure(t, cluster, service, port, transportTo(t, service, policy));
+  const transport = transportTo(t, service, policy);
+  secure(t, cluster, service, port, transport);
+  if (policy.proxyProtocol !== undefined) {
+    tellClient(t, cluster, transport, policy.proxyProtocol.version ?? "V1");
+  }
   return cluster;
 }
 

@@ -33,6 +33,8 @@ export interface InboundPort {
   readonly appPort: number;
   /** What the workload says that the port speaks; what is registered counts more. Default `http`. */
   readonly protocol?: AppProtocol;
+  /** Version of the PROXY header that tells the application its client; absent: none. */
+  readonly proxyProtocol?: 1 | 2;
 }
 
 /**
@@ -48,6 +50,8 @@ export interface ClientView {
   readonly labels: Readonly<Record<string, string>>;
   /** Empty for clients without inbound listeners. */
   readonly inbound: readonly InboundPort[];
+  /** Whether connections to the workload may be redirected to its inbound listener. Default false. */
+  readonly intercepts?: boolean;
 }
 
 /**
@@ -98,7 +102,8 @@ export interface Untranslated {
  *   redirected connections to unknown destinations go.
  * - NameTable `name-table`: every host that the client may resolve, with its virtual IP.
  * - RouteConfiguration `<full host>:<port>`.
- * - Cluster and ClusterLoadAssignment `outbound|<port>|<subset>|<full host>`; Cluster `inbound|<service port>||<full host>` (static).
+ * - Cluster and ClusterLoadAssignment `outbound|<port>|<subset>|<full host>`; Cluster `inbound|<service port>||<full host>` (static), and
+ *   `InboundPassthroughCluster` (the original destination).
  */
 export type Translate = (
   reader: MeshReader,

@@ -18,6 +18,7 @@ export interface MergedRule {
 /** What holds for calls to one port of a subset. */
 export interface EffectivePolicy extends PortTrafficPolicy {
   readonly retryBudget?: TrafficPolicy["retryBudget"];
+  readonly proxyProtocol?: TrafficPolicy["proxyProtocol"];
 }
 
 /**
@@ -65,6 +66,7 @@ function forPort(
 ): EffectivePolicy {
   if (policy === undefined) return inherited;
   const retryBudget = policy.retryBudget ?? inherited.retryBudget;
+  const proxyProtocol = policy.proxyProtocol ?? inherited.proxyProtocol;
   const own = policy.portLevelSettings?.find((settings) => settings.port.number === port) ?? {
     connectionPool: policy.connectionPool ?? inherited.connectionPool,
     loadBalancer: policy.loadBalancer ?? inherited.loadBalancer,
@@ -77,6 +79,7 @@ function forPort(
     ...(own.outlierDetection && { outlierDetection: own.outlierDetection }),
     ...(own.tls && { tls: own.tls }),
     ...(retryBudget && { retryBudget }),
+    ...(proxyProtocol && { proxyProtocol }),
   };
 }
 

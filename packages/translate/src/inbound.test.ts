@@ -1,10 +1,16 @@
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
-import { LISTENER_TYPE } from "@tulle/xds";
+import { CLUSTER_TYPE, LISTENER_TYPE } from "@tulle/xds";
+import {
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { FilterChain } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import {
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
   HttpConnectionManagerSchema,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { ProxyProtocolConfig_Version as Version } from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
+import { ProxyProtocolUpstreamTransportSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
 import { expect, test } from "vitest";
 import {
   addresses,
@@ -100,6 +106,71 @@ test.each([
   expect(made(at, view([9080, 8080]), LISTENER_TYPE, "virtualInbound").owners).toEqual([
     "PeerAuthentication/default/default",
   ]);
+});
+
+test("inboundListener tells redirected connections apart by their port, and those of its own by the listener's", () => {
+  const matches = (at: TestMesh) =>
+    chains(at, { ...view([9080, 8080], [9090, 8081]), intercepts: true }).map(
+      ({ name, filterChainMatch: match }) => [
+        match?.destinationPort,
+        match?.transportProtocol,
+        match?.serverNames.length,
+        name.split("|")[0],
+      ],
+    );
+  const direct = [
+    [15_006, "tls", 1, "inbound"],
+    [15_006, "tls", 1, "inbound"],
+  ];
+  expect(matches(REVIEWS)).toEqual([
+    ...direct,
+    [15_006, "raw_buffer", 0, "virtualInbound-plaintext"],
+    [8080, "tls", 0, "0.0.0.0_8080"],
+    [8080, "raw_buffer", 0, "0.0.0.0_8080"],
+    [8081, "tls", 0, "0.0.0.0_8081"],
+    [8081, "raw_buffer", 0, "0.0.0.0_8081"],
+    [undefined, "raw_buffer", 0, "InboundPassthroughCluster"],
+  ]);
+  // Nothing in plaintext then, to no port.
+  expect(matches(mesh([instance({ service: "reviews", servicePort: 9080 })], policy("STRICT")))).toEqual([
+    ...direct,
+    [8080, "tls", 0, "0.0.0.0_8080"],
+    [8081, "tls", 0, "0.0.0.0_8081"],
+  ]);
+});
+
+test("inboundListener of redirected connections takes plaintext bytes on each of several ports", () => {
+  const tcp = view([9080, 8080], [9090, 8081]);
+  const client = {
+    ...tcp,
+    intercepts: true,
+    inbound: tcp.inbound.map((port) => ({ ...port, protocol: "tcp" as const })),
+  };
+  const bytes = chains(mesh([]), client).filter(
+    ({ filterChainMatch: match }) => match?.transportProtocol === "raw_buffer",
+  );
+  expect(bytes.map(({ filterChainMatch }) => filterChainMatch?.destinationPort)).toEqual([
+    8080,
+    8081,
+    undefined,
+  ]);
+});
+
+test("inboundCluster lets the application know its client by a PROXY header, where it wants one", () => {
+  const plain = view([9080, 8080]);
+  const client = { ...plain, inbound: plain.inbound.map((port) => ({ ...port, proxyProtocol: 2 as const })) };
+  const name = `inbound|9080||${HOST}`;
+  expect(cluster(REVIEWS, plain, name).transportSocket).toBeUndefined();
+  const socket = cluster(REVIEWS, client, name).transportSocket?.configType.value;
+  expect(socket && anyUnpack(socket, ProxyProtocolUpstreamTransportSchema)?.config?.version).toBe(Version.V2);
+});
+
+test("inboundPassthrough leads to the original destination, for clients that are redirected to only", () => {
+  const name = "InboundPassthroughCluster";
+  const made = cluster(REVIEWS, { ...view([9080, 8080]), intercepts: true }, name);
+  expect(made.clusterDiscoveryType.value).toBe(Cluster_DiscoveryType.ORIGINAL_DST);
+  expect(made.lbPolicy).toBe(Cluster_LbPolicy.CLUSTER_PROVIDED);
+  expect(translate(REVIEWS.reader, view([9080, 8080]), CLUSTER_TYPE, name).resource).toBeUndefined();
 });
 
 test("inboundListener takes every port's server name for a portless service", () => {

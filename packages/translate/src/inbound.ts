@@ -40,8 +40,10 @@ import { anyPortServerName, inboundClusterName, serverName, type ClusterName } f
 import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
 import { matchAll } from "./routes/match.js";
 import { inboundRetryPolicy } from "./routes/retry.js";
+import { passthroughChain, redirected, takeFrom } from "./redirected-inbound.js";
 import { tcpChain } from "./tcp-proxy.js";
-import { MESH_ALPN, meshTlsServer } from "./tls.js";
+import { MESH_ALPN, meshTlsServer, rawBuffer } from "./tls.js";
+import { behindHeader } from "./upstream-proxy-protocol.js";
 import type { Translation } from "./translation.js";
 
 /** Name of the inbound listener (Istio's). */
@@ -76,6 +78,10 @@ export function inboundListener(t: Translation): Listener | undefined {
   const filterChains = chains.map((port) => mtlsChain(t, port));
   const plaintext = plaintextChainOf(t, ports);
   if (plaintext !== undefined) filterChains.push(plaintext);
+  if (t.view.intercepts === true) {
+    for (const chain of filterChains) takeFrom(chain, INBOUND_PORT);
+    filterChains.push(...redirectedChains(t, ports));
+  }
   if (filterChains.length === 0) return undefined;
   return create(ListenerSchema, {
     name: INBOUND_LISTENER,
@@ -83,6 +89,24 @@ export function inboundListener(t: Translation): Listener | undefined {
     address: addressOf("0.0.0.0", INBOUND_PORT),
     filterChains,
   });
+}
+
+/**
+ * The chains for connections that were redirected on their way to the workload, each chosen by the port that it was made
+ * to. Other ports than the declared ones pass as they are, unless the workload takes mutual TLS only.
+ */
+function redirectedChains(t: Translation, ports: readonly Inbound[]): FilterChain[] {
+  const appPorts = [...new Set(ports.map(({ port }) => port.appPort))];
+  const chains = appPorts.flatMap((appPort) => {
+    const [first, ...others] = ports.filter(({ port }) => port.appPort === appPort);
+    if (first === undefined) return [];
+    const mtls = t.view.mtls && first.accepted !== "DISABLE" ? [mtlsChain(t, first)] : [];
+    const plaintext = plaintextChainOf(t, first.opaque ? [first] : [first, ...others]);
+    const made = plaintext === undefined ? mtls : [...mtls, plaintext];
+    return made.map((chain) => redirected(chain, appPort));
+  });
+  const passthrough = passthroughChain(t);
+  return passthrough === undefined ? chains : [...chains, passthrough];
 }
 
 /** The cluster of the workload's own application; undefined when the view has no such port. */
@@ -117,6 +141,9 @@ export function inboundCluster(
       ],
     },
   });
+  if (inbound.proxyProtocol !== undefined) {
+    cluster.transportSocket = behindHeader(rawBuffer(), inbound.proxyProtocol === 1 ? "V1" : "V2");
+  }
   const declared = portOf(t, inbound);
   applyPolicy(
     t,

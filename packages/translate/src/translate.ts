@@ -1,5 +1,5 @@
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, NAME_TABLE_TYPE, ROUTE_TYPE } from "@tulle/xds";
-import { ClusterSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { ClusterSchema, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { ListenerSchema, type Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
@@ -15,6 +15,7 @@ import { outboundListener } from "./listeners.js";
 import { NAME_TABLE, nameTable } from "./name-table.js";
 import { parseClusterName } from "./names.js";
 import { routeConfiguration } from "./routes/route-configuration.js";
+import { INBOUND_PASSTHROUGH, inboundPassthrough } from "./redirected-inbound.js";
 import { Translation } from "./translation.js";
 import { VIRTUAL_OUTBOUND, virtualOutbound } from "./virtual-outbound.js";
 
@@ -66,12 +67,16 @@ function routes(t: Translation, dialect: DialectRules, name: string): Result {
 }
 
 function cluster(t: Translation, dialect: DialectRules, name: string): Result {
-  const parsed = parseClusterName(name);
-  if (parsed === undefined) return t.nothing();
-  const full =
-    parsed.direction === "inbound" ? inboundCluster(t, name, parsed) : outboundCluster(t, name, parsed);
+  const full = clusterOf(t, name);
   const made = full && dialect.cluster(t, full);
   return made === undefined ? t.nothing() : t.finish(CLUSTER_TYPE, name, ClusterSchema, made);
+}
+
+function clusterOf(t: Translation, name: string): Cluster | undefined {
+  if (name === INBOUND_PASSTHROUGH) return inboundPassthrough(t);
+  const parsed = parseClusterName(name);
+  if (parsed === undefined) return undefined;
+  return parsed.direction === "inbound" ? inboundCluster(t, name, parsed) : outboundCluster(t, name, parsed);
 }
 
 function endpoints(t: Translation, dialect: DialectRules, name: string): Result {

@@ -28,7 +28,19 @@ test("parseNode reads all that a sidecar says", () => {
       labels: { app: "reviews", version: "v1" },
       inbound: [{ service: "reviews", namespace: "shop", servicePort: 9080, appPort: 3000 }],
       admin: "127.0.0.1:15000",
+      intercepts: false,
     },
+  });
+});
+
+test("parseNode reads whether connections are redirected, and refuses a mode that nobody knows", () => {
+  const mode = (INTERCEPTION_MODE: unknown): ReturnType<typeof parseNode> =>
+    parseNode({ ...sidecar, metadata: { ...(sidecar.metadata as object), INTERCEPTION_MODE } });
+  expect(mode("REDIRECT")).toMatchObject({ ok: true, node: { intercepts: true } });
+  expect(mode("NONE")).toMatchObject({ ok: true, node: { intercepts: false } });
+  expect(mode("TPROXY")).toMatchObject({
+    ok: false,
+    violations: [{ path: "metadata.INTERCEPTION_MODE" }],
   });
 });
 
@@ -41,6 +53,18 @@ test("parseNode reads the protocol of an inbound port, and refuses one that nobo
   expect(speaking("smoke")).toMatchObject({
     ok: false,
     violations: [{ path: "metadata.INBOUND[0].protocol" }],
+  });
+});
+
+test("parseNode reads the PROXY header of an inbound port, and refuses a version that there is not", () => {
+  const expecting = (proxyProtocol: unknown): ReturnType<typeof parseNode> => {
+    const port = { service: "db", namespace: "shop", servicePort: 5432, appPort: 3000, proxyProtocol };
+    return parseNode({ ...sidecar, metadata: { ...(sidecar.metadata as object), INBOUND: [port] } });
+  };
+  expect(expecting(2)).toMatchObject({ ok: true, node: { inbound: [{ proxyProtocol: 2 }] } });
+  expect(expecting("2")).toMatchObject({
+    ok: false,
+    violations: [{ path: "metadata.INBOUND[0].proxyProtocol" }],
   });
 });
 

@@ -13,6 +13,8 @@ export interface NodeInboundPort {
   readonly appPort: number;
   /** What the workload says that the port speaks, in the registry's words; absent when it does not say. */
   readonly protocol?: NodeProtocol;
+  /** Version of the PROXY header that the application expects; absent: none. */
+  readonly proxyProtocol?: 1 | 2;
 }
 
 /** Application protocols, as the registry knows them. */
@@ -34,6 +36,8 @@ export interface XdsNode {
   readonly inbound: readonly NodeInboundPort[];
   /** `host:port` of its admin listener, or "". */
   readonly admin: string;
+  /** Whether connections are redirected to it (Istio's INTERCEPTION_MODE REDIRECT). */
+  readonly intercepts: boolean;
 }
 
 /** What of a Node message is read; hostile. */
@@ -89,6 +93,8 @@ export function parseNode(message: NodeMessage): ParsedNode {
     labels: reader.labels(metadata["LABELS"], "metadata.LABELS"),
     inbound: reader.inbound(metadata["INBOUND"], "metadata.INBOUND"),
     admin: reader.text(metadata["ADMIN"], "metadata.ADMIN", false),
+    intercepts:
+      reader.interceptionMode(metadata["INTERCEPTION_MODE"], "metadata.INTERCEPTION_MODE") === "REDIRECT",
   };
   if (strict && node.id !== "" && !namesItsNamespace(node)) {
     reader.refuse(
@@ -173,6 +179,14 @@ class MetadataReader {
     return labels;
   }
 
+  interceptionMode(value: unknown, path: string): "NONE" | "REDIRECT" {
+    if (value === "REDIRECT") return value;
+    if (value !== undefined && value !== null && value !== "" && value !== "NONE") {
+      this.refuse(path, "must be REDIRECT or NONE");
+    }
+    return "NONE";
+  }
+
   inbound(value: unknown, path: string): readonly NodeInboundPort[] {
     if (value === undefined || value === null) return [];
     if (!Array.isArray(value)) {
@@ -184,14 +198,22 @@ class MetadataReader {
       const at = `${path}[${index}]`;
       const port = this.record(each, at);
       const protocol = this.protocol(port["protocol"], `${at}.protocol`);
+      const proxyProtocol = this.proxyProtocol(port["proxyProtocol"], `${at}.proxyProtocol`);
       return {
         service: this.text(port["service"], `${at}.service`, true),
         namespace: this.name(port["namespace"], `${at}.namespace`, DNS_LABEL, true),
         servicePort: this.port(port["servicePort"], `${at}.servicePort`),
         appPort: this.port(port["appPort"], `${at}.appPort`),
         ...(protocol === undefined ? {} : { protocol }),
+        ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
       };
     });
+  }
+
+  proxyProtocol(value: unknown, path: string): 1 | 2 | undefined {
+    if (value === 1 || value === 2) return value;
+    if (value !== undefined && value !== null) this.refuse(path, "must be 1 or 2");
+    return undefined;
   }
 
   protocol(value: unknown, path: string): NodeProtocol | undefined {

@@ -1,4 +1,4 @@
-import { isIPv4 } from "node:net";
+import { isIP } from "node:net";
 
 import { InvalidArgumentError } from "commander";
 
@@ -13,12 +13,20 @@ export function parsePorts(text: string): readonly string[] {
   });
 }
 
-/** Reads `10.0.0.0/8,192.0.2.1`. */
+/** Reads `10.0.0.0/8,192.0.2.1,fd00::/8`. */
 export function parseNetworks(text: string): readonly string[] {
-  return listOf(text, "IPv4 addresses or networks, such as 10.0.0.0/8,192.0.2.1", (word) => {
-    const [address = "", length = "32", ...rest] = word.split("/");
-    return rest.length === 0 && isIPv4(address) && /^\d{1,2}$/.test(length) && Number(length) <= 32;
+  return listOf(text, "addresses or networks, such as 10.0.0.0/8,fd00::/8", (word) => {
+    const [address = "", length, ...rest] = word.split("/");
+    const family = isIP(address);
+    // A zone ("fe80::1%eth0") is no part of an address that rules can have, and an IPv4 address in IPv6 never arrives.
+    if (family === 0 || rest.length > 0 || address.includes("%") || /^::ffff:/i.test(address)) return false;
+    return length === undefined || (/^\d{1,3}$/.test(length) && Number(length) <= (family === 6 ? 128 : 32));
   });
+}
+
+/** Reads ports, or `all`: an empty list. */
+export function parsePortsOrAll(text: string): readonly string[] {
+  return text === "all" ? [] : parsePorts(text);
 }
 
 /** Reads users or groups by name or id: `1337,tulle`. */

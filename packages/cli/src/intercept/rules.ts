@@ -1,68 +1,109 @@
-/** What is redirected, and what not. */
+import { isIPv6 } from "node:net";
+
+/** What is redirected to a sidecar, and what not. */
 export interface InterceptionRules {
-  /** Port of the sidecar's outbound listener on 127.0.0.1. */
+  /** Port of the sidecar's outbound listener on 127.0.0.1 and ::1. */
   readonly outboundPort: number;
-  /** Port of the sidecar's DNS on 127.0.0.1; undefined: DNS goes where it always went. */
+  /** Port of the sidecar's DNS there; undefined: DNS goes where it always went. */
   readonly dnsPort: number | undefined;
   /** Users (names or ids) that the sidecar and others run as whose connections are left alone; at least the sidecar's. */
   readonly excludeUsers: readonly string[];
   /** Groups likewise. */
   readonly excludeGroups: readonly string[];
-  /** Destination ports, `80` or `8000-8100`. Empty `includePorts`: all. */
+  /** Destinations of outgoing connections. */
+  readonly outbound: Selection;
+  /** Connections from other machines; undefined: none is redirected. */
+  readonly inbound: (Selection & { readonly port: number }) | undefined;
+}
+
+/** Which connections of a direction. Where a list of what to include is empty, all are. */
+export interface Selection {
+  /** Destination ports, `80` or `8000-8100`. */
   readonly includePorts: readonly string[];
   readonly excludePorts: readonly string[];
-  /** Destination networks, `10.0.0.0/8`. Empty `includeNetworks`: all. */
+  /** The other ends' networks, `10.0.0.0/8` or `fd00::/8`. */
   readonly includeNetworks: readonly string[];
   readonly excludeNetworks: readonly string[];
 }
 
-/** The table that holds all rules, and nothing else does: removing it leaves the machine as it was. */
-export const TABLE = "ip tulle";
+/** One step of a chain: what all its conditions hold for is redirected or left alone; all else goes on to the next. */
+export interface Rule {
+  readonly user?: string;
+  readonly group?: string;
+  /** It comes by the loopback interface. */
+  readonly fromLoopback?: true;
+  /** Its destination is this machine (or everybody on the network), or it is not. */
+  readonly toThisMachine?: boolean;
+  readonly network?: {
+    readonly end: "source" | "destination";
+    readonly family: 4 | 6;
+    readonly text: string;
+  };
+  /** Destination ports; empty: any. */
+  readonly ports?: readonly string[];
+  readonly protocol?: "tcp" | "udp";
+  /** The port on this machine that it goes to instead; undefined: it is left alone. */
+  readonly redirectTo?: number;
+}
 
-/** Takes the rules away. Works as well where there are none: adding a table that exists changes nothing. */
-export function removalScript(): string {
-  return `add table ${TABLE}\ndelete table ${TABLE}\n`;
+/** The rules of each direction in the order in which they are asked. */
+export interface Chains {
+  /** For what leaves processes of this machine. */
+  readonly output: readonly Rule[];
+  /** For what arrives from other machines. */
+  readonly prerouting: readonly Rule[];
 }
 
 /**
- * The rules as a script for `nft -f`, which applies all of it or nothing, in place of what was there before.
+ * Compiles rules into chains, for whatever tool writes them.
  *
- * No loop is possible: the sidecar's own connections leave by the first rules, and what goes to the machine itself (the
- * sidecar's listeners among it) is never redirected, DNS excepted.
+ * No loop is possible: the sidecar's own connections leave by the first rules, what goes to the machine itself (the
+ * sidecar's listeners among it) is never redirected on its way out, DNS excepted, and what arrives by loopback never.
  */
-export function setupScript(rules: InterceptionRules): string {
-  const lines = [
-    ...rules.excludeUsers.map((user) => `meta skuid ${user} return`),
-    ...rules.excludeGroups.map((group) => `meta skgid ${group} return`),
-    ...dnsLines(rules.dnsPort),
-    "fib daddr type { local, broadcast, multicast } return",
-    ...matching("ip daddr", rules.excludeNetworks, "return"),
-    ...matching("tcp dport", rules.excludePorts, "return"),
-    [
-      ...condition("ip daddr", rules.includeNetworks),
-      ...condition("tcp dport", rules.includePorts),
-      "meta l4proto tcp",
-      `redirect to :${rules.outboundPort}`,
-    ].join(" "),
+export function chainsOf(rules: InterceptionRules): Chains {
+  return { output: outputOf(rules), prerouting: preroutingOf(rules) };
+}
+
+function outputOf(rules: InterceptionRules): readonly Rule[] {
+  const { dnsPort, outboundPort, outbound } = rules;
+  return [
+    ...rules.excludeUsers.map((user) => ({ user })),
+    ...rules.excludeGroups.map((group) => ({ group })),
+    // Wherever it goes, to resolvers on this machine (127.0.0.53), too.
+    ...(dnsPort === undefined
+      ? []
+      : (["udp", "tcp"] as const).map((protocol) => ({ protocol, ports: ["53"], redirectTo: dnsPort }))),
+    { toThisMachine: true },
+    ...selected(outbound, "destination", outboundPort),
   ];
-  return `${removalScript()}table ${TABLE} {
-  chain output {
-    type nat hook output priority -100; policy accept;
-${lines.map((line) => `    ${line}\n`).join("")}  }
-}
-`;
 }
 
-/** DNS is redirected wherever it goes, to resolvers on this machine (127.0.0.53), too. */
-function dnsLines(port: number | undefined): readonly string[] {
-  if (port === undefined) return [];
-  return [`udp dport 53 redirect to :${port}`, `tcp dport 53 redirect to :${port}`];
+function preroutingOf({ inbound }: InterceptionRules): readonly Rule[] {
+  if (inbound === undefined) return [];
+  return [
+    { fromLoopback: true },
+    // What this machine only passes on.
+    { toThisMachine: false },
+    // Other sidecars call this one at its own port.
+    { protocol: "tcp", ports: [String(inbound.port)] },
+    ...selected(inbound, "source", inbound.port),
+  ];
 }
 
-function matching(field: string, values: readonly string[], verdict: string): readonly string[] {
-  return condition(field, values).map((match) => `${match} ${verdict}`);
+function selected(selection: Selection, end: "source" | "destination", redirectTo: number): readonly Rule[] {
+  const ports = selection.includePorts;
+  const redirect: Rule = { protocol: "tcp", ports, redirectTo };
+  return [
+    ...selection.excludeNetworks.map((text) => ({ network: network(end, text) })),
+    ...(selection.excludePorts.length === 0
+      ? []
+      : [{ protocol: "tcp" as const, ports: selection.excludePorts }]),
+    ...(selection.includeNetworks.length === 0
+      ? [redirect]
+      : selection.includeNetworks.map((text) => ({ ...redirect, network: network(end, text) }))),
+  ];
 }
 
-function condition(field: string, values: readonly string[]): readonly string[] {
-  return values.length === 0 ? [] : [`${field} { ${values.join(", ")} }`];
+function network(end: "source" | "destination", text: string): NonNullable<Rule["network"]> {
+  return { end, family: isIPv6(text.split("/")[0] ?? "") ? 6 : 4, text };
 }

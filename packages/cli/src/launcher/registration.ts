@@ -16,10 +16,12 @@ export function registrationOf(
   mesh: Companion["meshAddress"],
 ): ServiceRegistration {
   const { service, namespace, version, servicePort, serviceAccount = service, protocol } = options;
+  const address = options.address ?? "127.0.0.1";
+  const application = `${address.includes(":") ? `[${address}]` : address}:${appPort}`;
   const check =
     options.healthPath === undefined
-      ? { TCP: `127.0.0.1:${appPort}` }
-      : { HTTP: `http://127.0.0.1:${appPort}${options.healthPath}` };
+      ? { TCP: application }
+      : { HTTP: `http://${application}${options.healthPath}` };
   const common = {
     Interval: options.healthInterval,
     Timeout: "2s",
@@ -31,7 +33,7 @@ export function registrationOf(
     ID: instanceId,
     Name: service,
     Namespace: namespace,
-    Address: "127.0.0.1",
+    Address: address,
     Port: appPort,
     Tags: version === undefined ? [] : [version],
     Meta: {

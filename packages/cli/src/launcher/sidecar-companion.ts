@@ -7,10 +7,12 @@ import type { Companion, CompanionOptions } from "./companion.js";
 export async function startSidecarCompanion(options: CompanionOptions): Promise<Companion> {
   const { workload, instanceId, appPort, directory, controlPlane, joinToken, clock, logger } = options;
   const { service, namespace, serviceAccount = service, version, servicePort, protocol } = workload;
+  const proxyProtocol =
+    workload.appProxyProtocol === undefined ? {} : { proxyProtocol: workload.appProxyProtocol };
   const inbound =
     appPort === undefined
       ? []
-      : [{ service, namespace, servicePort: servicePort ?? appPort, appPort, protocol }];
+      : [{ service, namespace, servicePort: servicePort ?? appPort, appPort, protocol, ...proxyProtocol }];
   const sidecar = await runSidecar({
     service,
     namespace,
@@ -28,6 +30,8 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
       ...(workload.dnsPort === undefined ? {} : { dns: workload.dnsPort }),
     },
     intercept: workload.intercept ?? false,
+    ...(workload.address === undefined ? {} : { meshAddress: workload.address }),
+    ...(workload.proxyProtocolFrom === undefined ? {} : { proxyProtocolFrom: workload.proxyProtocolFrom }),
     controlPlane,
     ...(joinToken === undefined ? {} : { joinToken }),
     stateDirectory: directory,
@@ -46,7 +50,7 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
   const { addresses, quitRequested, failed } = sidecar;
   return {
     addresses,
-    meshAddress: addresses.inbound,
+    meshAddress: { host: workload.address ?? addresses.inbound.host, port: addresses.inbound.port },
     quitRequested,
     failed,
     environment: () => sidecar.environment(),

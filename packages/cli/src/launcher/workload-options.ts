@@ -1,7 +1,10 @@
+import { isIP } from "node:net";
+
 import { parseDuration } from "@tulle/base";
 import { InvalidArgumentError, Option, type Command } from "commander";
 
 import type { CliContext } from "../context.js";
+import { parseNetworks } from "../intercept/rule-options.js";
 import {
   collect,
   parseLabel,
@@ -26,6 +29,12 @@ export interface WorkloadOptions extends ReadyTarget {
   readonly namespace: string;
   readonly serviceAccount?: string;
   readonly instanceId?: string;
+  /** Where other machines reach the workload; undefined: they do not. */
+  readonly address?: string;
+  /** Networks of load balancers that send PROXY headers. */
+  readonly proxyProtocolFrom?: readonly string[];
+  /** Version of the PROXY header that the application expects. */
+  readonly appProxyProtocol?: 1 | 2;
   readonly upstream?: readonly UpstreamArgument[];
   readonly label?: readonly (readonly [string, string])[];
   readonly protocol: (typeof PROTOCOLS)[number];
@@ -92,6 +101,12 @@ export function addWorkloadOptions(
     .option("--instance-id <id>", "unique name of this instance (default: service, version and port)")
     .addOption(
       new Option(
+        "--address <ip>",
+        "address of this machine that others reach the application and its sidecar at (default: 127.0.0.1)",
+      ).argParser(parseIp),
+    )
+    .addOption(
+      new Option(
         "--upstream <service[:port][=localport]>",
         "service that the application calls; repeat for more. Told to it as <SERVICE>_URL",
       ).argParser(collect(parseUpstream)),
@@ -127,6 +142,18 @@ export function addWorkloadOptions(
         "answer DNS for the mesh's names with virtual IPs, UDP and TCP; 0 picks a port (default: none)",
       ).argParser(parsePort),
     )
+    .addOption(
+      new Option(
+        "--proxy-protocol-from <networks>",
+        "load balancers, such as 10.0.0.0/8, whose plaintext connections begin with a PROXY header (default: none)",
+      ).argParser(parseNetworks),
+    )
+    .addOption(
+      new Option(
+        "--app-proxy-protocol <version>",
+        "tell the application its client by a PROXY header, 1 or 2; leave out --health-path then (default: none)",
+      ).argParser(parseProxyProtocol),
+    )
     .option("--access-log <sink>", '"stdout", "off" or a file', "off")
     .addOption(
       new Option("--drain <duration>", "how long requests under way may take at the end")
@@ -153,6 +180,16 @@ export function addWorkloadOptions(
     }
   });
   return command;
+}
+
+function parseProxyProtocol(text: string): 1 | 2 {
+  if (text === "1" || text === "2") return text === "1" ? 1 : 2;
+  throw new InvalidArgumentError("expected 1 or 2.");
+}
+
+function parseIp(text: string): string {
+  if (isIP(text) !== 0 && !text.includes("%")) return text;
+  throw new InvalidArgumentError("expected an IP address.");
 }
 
 function parseServiceName(text: string): string {

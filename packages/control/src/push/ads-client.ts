@@ -60,6 +60,7 @@ export function admitClient(
       mtls: identity !== undefined,
       labels: node.labels,
       inbound: node.inbound,
+      intercepts: node.intercepts,
     },
   };
 }

@@ -6,10 +6,18 @@ export function viewKey(view: ClientView): string {
     view.dialect,
     view.namespace,
     view.mtls,
+    view.intercepts === true,
     Object.entries(view.labels).sort(([a], [b]) => (a < b ? -1 : 1)),
     view.inbound
       .map((port) =>
-        JSON.stringify([port.namespace, port.service, port.servicePort, port.appPort, port.protocol]),
+        JSON.stringify([
+          port.namespace,
+          port.service,
+          port.servicePort,
+          port.appPort,
+          port.protocol,
+          port.proxyProtocol,
+        ]),
       )
       .sort(),
   ]);

@@ -58,7 +58,7 @@ function endpointPart(
   settings: ClusterSettings,
   before: EndpointPart | undefined,
 ): EndpointPart {
-  const tls = settings.transport(assigned.transportMatch);
+  const { tls, proxyProtocol } = settings.transport(assigned.transportMatch);
   const http2 = settings.http2 && tls === undefined;
   const healthy = assigned.health === "healthy";
   if (
@@ -66,6 +66,7 @@ function endpointPart(
     before.slot === slot &&
     before.tls?.key === tls?.key &&
     before.http2 === http2 &&
+    before.proxyProtocol === proxyProtocol &&
     before.weight === assigned.weight &&
     before.healthy === healthy &&
     equalLabels(before.workload, assigned.workload)
@@ -73,7 +74,7 @@ function endpointPart(
     return before;
   }
   const { key, host, port, weight, workload } = assigned;
-  return { key, host, port, tls, http2, slot, weight, healthy, workload };
+  return { key, host, port, tls, http2, proxyProtocol, slot, weight, healthy, workload };
 }
 
 function equalLabels(left: WorkloadLabels | undefined, right: WorkloadLabels | undefined): boolean {

@@ -294,9 +294,13 @@ test("an inbound listener has a chain per filter chain, with its SNI, transport 
   expect(outbound).toBeNull();
   const expected: InboundListener = {
     name: "virtualInbound",
+    port: 0,
+    proxyProtocol: undefined,
     chains: [
       {
         name: "mtls",
+        destinationPort: undefined,
+        isDefault: false,
         serverNames: ["outbound_.80_._.x"],
         transport: "mtls",
         trustDomains: ["cluster.local"],
@@ -305,6 +309,8 @@ test("an inbound listener has a chain per filter chain, with its SNI, transport 
       },
       {
         name: "filter_chains[1]",
+        destinationPort: undefined,
+        isDefault: false,
         serverNames: [],
         transport: "plaintext",
         trustDomains: [],
@@ -320,8 +326,8 @@ test.each([
   [[], "filter_chains: must not be empty"],
   [[chain({ filters: [] })], "filter_chains[0].filters: must be one filter"],
   [
-    [chain({ filterChainMatch: { destinationPort: 80 } })],
-    "filter_chains[0].filter_chain_match.destination_port: is not supported",
+    [chain({ filterChainMatch: { sourcePorts: [80] } })],
+    "filter_chains[0].filter_chain_match.source_ports: is not supported",
   ],
   [
     [chain({ filterChainMatch: { transportProtocol: "tls" } })],

@@ -5,17 +5,21 @@ import type {
   FilterChain,
   FilterChainMatch,
 } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
+import type { ProxyProtocolFilter } from "../contract.js";
 import { compileDownstream } from "./downstream-tls.js";
 import type { DownstreamTransport } from "./downstream-tls.js";
 import { compileHttp } from "./http-settings.js";
 import type { HttpSettings } from "./http-settings.js";
 import { at, invalid } from "./invalid.js";
+import { compileProxyProtocolFilter } from "./proxy-protocol-filter.js";
 import { compileTcp, isTcpProxy } from "./tcp-settings.js";
 import type { TcpSettings } from "./tcp-settings.js";
 
 /** A filter chain of a listener that accepts connections. */
 export interface FilterChainSettings extends DownstreamTransport {
   readonly name: string;
+  readonly destinationPort: number | undefined;
+  readonly isDefault: boolean;
   readonly serverNames: readonly string[];
   readonly behaviour: Behaviour;
 }
@@ -29,9 +33,15 @@ export type Behaviour = { readonly http: HttpSettings } | { readonly tcp: TcpSet
  */
 export type ListenerSettings =
   | { readonly kind: "authority"; readonly name: string; readonly behaviour: Behaviour }
-  | { readonly kind: "chains"; readonly name: string; readonly chains: readonly FilterChainSettings[] };
+  | {
+      readonly kind: "chains";
+      readonly name: string;
+      readonly port: number;
+      readonly proxyProtocol: ProxyProtocolFilter | undefined;
+      readonly chains: readonly FilterChainSettings[];
+    };
 
-/** Compiles a Listener. Listener filters only sniff what the proxy finds out itself, so they are not looked at, but for the PROXY protocol. */
+/** Compiles a Listener. Of its listener filters the PROXY protocol's counts; the others sniff what the proxy finds out itself. */
 export function compileListener(listener: Listener): ListenerSettings {
   const { name } = listener;
   if (listener.apiListener !== undefined) {
@@ -46,26 +56,34 @@ export function compileListener(listener: Listener): ListenerSettings {
   }
   if (listener.filterChainMatcher !== undefined)
     throw invalid("filter_chain_matcher", "is not supported: use filter_chain_match");
-  listener.listenerFilters.forEach((filter, index) => {
-    if (filter.name.endsWith("proxy_protocol"))
-      throw invalid(`listener_filters[${index}]`, "the PROXY protocol is not supported");
-  });
   const direction = listener.trafficDirection === TrafficDirection.OUTBOUND ? "outbound" : "inbound";
   const chains = listener.filterChains.map((chain, index) =>
     compileChain(`filter_chains[${index}]`, chain, name, direction),
   );
   if (listener.defaultFilterChain !== undefined) {
-    chains.push(compileChain("default_filter_chain", listener.defaultFilterChain, name, direction));
+    const chain = compileChain("default_filter_chain", listener.defaultFilterChain, name, direction);
+    chains.push({ ...chain, isDefault: true });
   }
   const [first] = chains;
   if (first === undefined) throw invalid("filter_chains", "must not be empty, or api_listener be set");
   if (direction === "outbound" && "tcp" in first.behaviour) {
-    if (chains.length > 1 || first.transport !== "plaintext" || first.serverNames.length > 0) {
+    if (chains.length > 1 || first.transport !== "plaintext" || isConditional(first)) {
       throw invalid("filter_chains", "an outbound listener with a tcp_proxy must have it as its only chain");
     }
     return { kind: "authority", name, behaviour: first.behaviour };
   }
-  return { kind: "chains", name, chains };
+  const proxyProtocol = compileProxyProtocolFilter(listener.listenerFilters);
+  return { kind: "chains", name, port: portOf(listener), proxyProtocol, chains };
+}
+
+function isConditional({ serverNames, destinationPort }: FilterChainSettings): boolean {
+  return serverNames.length > 0 || destinationPort !== undefined;
+}
+
+function portOf({ address }: Listener): number {
+  const where = address?.address;
+  const port = where?.case === "socketAddress" ? where.value.portSpecifier : undefined;
+  return port?.case === "portValue" ? port.value : 0;
 }
 
 function compileChain(
@@ -74,7 +92,7 @@ function compileChain(
   listenerName: string,
   direction: "inbound" | "outbound",
 ): FilterChainSettings {
-  const serverNames = compileMatch(at(field, "filter_chain_match"), chain.filterChainMatch);
+  const match = compileMatch(at(field, "filter_chain_match"), chain.filterChainMatch);
   const transport = compileDownstream(at(field, "transport_socket"), chain.transportSocket);
   const wanted = chain.filterChainMatch?.transportProtocol ?? "";
   const matching = transport.transport === "mtls" ? "tls" : "raw_buffer";
@@ -95,19 +113,22 @@ function compileChain(
   const here = at(field, "filters[0].typed_config");
   return {
     ...transport,
+    ...match,
     name: chain.name === "" ? field : chain.name,
-    serverNames,
+    isDefault: false,
     behaviour: isTcpProxy(config)
       ? { tcp: compileTcp(here, config, listenerName, direction) }
       : { http: compileHttp(here, config, listenerName, direction) },
   };
 }
 
-/** The server names of a match; conditions that connections here are not told apart by are refused. */
-function compileMatch(field: string, match: FilterChainMatch | undefined): readonly string[] {
-  if (match === undefined) return [];
+/** What of a match connections are told apart by here; other conditions are refused. */
+function compileMatch(
+  field: string,
+  match: FilterChainMatch | undefined,
+): Pick<FilterChainSettings, "destinationPort" | "serverNames"> {
+  if (match === undefined) return { destinationPort: undefined, serverNames: [] };
   const others: readonly (readonly [string, boolean])[] = [
-    ["destination_port", match.destinationPort !== undefined],
     ["prefix_ranges", match.prefixRanges.length > 0],
     ["address_suffix", match.addressSuffix !== ""],
     ["suffix_len", match.suffixLen !== undefined],
@@ -118,6 +139,11 @@ function compileMatch(field: string, match: FilterChainMatch | undefined): reado
     ["application_protocols", match.applicationProtocols.length > 0],
   ];
   for (const [name, set] of others)
-    if (set) throw invalid(at(field, name), "is not supported: use server_names and transport_protocol");
-  return match.serverNames.map((name) => name.toLowerCase());
+    if (set)
+      throw invalid(
+        at(field, name),
+        "is not supported: use destination_port, server_names and transport_protocol",
+      );
+  const serverNames = match.serverNames.map((name) => name.toLowerCase());
+  return { destinationPort: match.destinationPort, serverNames };
 }

@@ -147,16 +147,22 @@ function createValue(settings: ListenerSettings, resolved: readonly Resolved[]):
   if (settings.kind === "authority") return chains[0]!;
   return {
     name: settings.name,
-    chains: settings.chains.map(({ name, serverNames, transport, trustDomains }, index) => {
-      const chain = chains[index]!;
-      return {
-        name,
-        serverNames,
-        transport,
-        trustDomains,
-        http: chain.protocol === "http" ? chain : undefined,
-        tcp: chain.protocol === "tcp" ? chain : undefined,
-      };
-    }),
+    port: settings.port,
+    proxyProtocol: settings.proxyProtocol,
+    chains: settings.chains.map(
+      ({ name, destinationPort, isDefault, serverNames, transport, trustDomains }, index) => {
+        const chain = chains[index]!;
+        return {
+          name,
+          destinationPort,
+          isDefault,
+          serverNames,
+          transport,
+          trustDomains,
+          http: chain.protocol === "http" ? chain : undefined,
+          tcp: chain.protocol === "tcp" ? chain : undefined,
+        };
+      },
+    ),
   };
 }

@@ -1,18 +1,31 @@
 import type { TransportSocket } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import type { Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { ProxyProtocolConfig_Version as Version } from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
+import { ProxyProtocolUpstreamTransportSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
 import { RawBufferSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
 import type { CertificateValidationContext } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import { SubjectAltNameMatcher_SanType as SanType } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import type { CommonTlsContext } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { UpstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import type { JsonObject } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
 import type { UpstreamTls } from "../contract.js";
 import { holds, typeName, unpack } from "./any.js";
 import { at, invalid } from "./invalid.js";
 import { includes } from "./metadata.js";
 
+/** How connections to an endpoint begin. */
+export interface UpstreamTransport {
+  /** Undefined = plaintext. */
+  readonly tls: UpstreamTls | undefined;
+  /** Version of the PROXY header before everything else; undefined = none. */
+  readonly proxyProtocol: 1 | 2 | undefined;
+}
+
+const PLAINTEXT: UpstreamTransport = { tls: undefined, proxyProtocol: undefined };
+
 /** Chooses how to reach an endpoint from its `envoy.transport_socket_match` metadata. */
-export type TransportChoice = (match: JsonObject | undefined) => UpstreamTls | undefined;
+export type TransportChoice = (match: JsonObject | undefined) => UpstreamTransport;
 
 /** Compiles a cluster's transport sockets: the first match whose criteria the endpoint has, else the cluster's own. */
 export function compileTransport(cluster: Cluster): TransportChoice {
@@ -21,28 +34,45 @@ export function compileTransport(cluster: Cluster): TransportChoice {
     const field = `transport_socket_matches[${index}]`;
     return {
       criteria: one.match ?? {},
-      tls: compileSocket(at(field, "transport_socket"), one.transportSocket),
+      transport: compileSocket(at(field, "transport_socket"), one.transportSocket),
     };
   });
   if (matches.length === 0) return () => own;
   return (metadata) => {
-    for (const { criteria, tls } of matches) if (includes(metadata, criteria)) return tls;
+    for (const { criteria, transport } of matches) if (includes(metadata, criteria)) return transport;
     return own;
   };
 }
 
-/** Plaintext for no socket or a raw buffer; the peer's identity and SNI for a TLS context. */
-function compileSocket(field: string, socket: TransportSocket | undefined): UpstreamTls | undefined {
-  if (socket === undefined) return undefined;
+/** Plaintext for no socket or a raw buffer, TLS for its context, and either behind a PROXY header. */
+function compileSocket(field: string, socket: TransportSocket | undefined): UpstreamTransport {
+  if (socket === undefined) return PLAINTEXT;
   const config = socket.configType.value;
   if (config === undefined) {
-    if (socket.name === "envoy.transport_sockets.raw_buffer") return undefined;
+    if (socket.name === "envoy.transport_sockets.raw_buffer") return PLAINTEXT;
     throw invalid(at(field, "typed_config"), "must be set");
   }
   const here = at(field, "typed_config");
-  if (holds(config, RawBufferSchema)) return undefined;
+  if (holds(config, RawBufferSchema)) return PLAINTEXT;
+  if (holds(config, ProxyProtocolUpstreamTransportSchema)) return compileProxyProtocol(here, config);
   if (!holds(config, UpstreamTlsContextSchema))
     throw invalid(here, `transport socket ${typeName(config)} is not supported`);
+  return { tls: compileTls(here, config), proxyProtocol: undefined };
+}
+
+function compileProxyProtocol(here: string, any: Any): UpstreamTransport {
+  const { config, transportSocket } = unpack(here, any, ProxyProtocolUpstreamTransportSchema);
+  if (config?.passThroughTlvs !== undefined) {
+    throw invalid(at(here, "config.pass_through_tlvs"), "is not supported: leave it out");
+  }
+  const inner = at(here, "transport_socket");
+  const { tls, proxyProtocol } = compileSocket(inner, transportSocket);
+  if (proxyProtocol !== undefined) throw invalid(inner, "must not be of the PROXY protocol again");
+  return { tls, proxyProtocol: config?.version === Version.V2 ? 2 : 1 };
+}
+
+/** The peer's identity and SNI. */
+function compileTls(here: string, config: Any): UpstreamTls {
   const context = unpack(here, config, UpstreamTlsContextSchema);
   const common = context.commonTlsContext;
   const ids = common === undefined ? [] : exactIds(at(here, "common_tls_context"), validationContext(common));

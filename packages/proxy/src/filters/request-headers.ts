@@ -19,6 +19,8 @@ export interface RequestHeaderPlan {
   readonly peerMetadata: string;
   /** Verified identity of the client, for the application; "" = none. */
   readonly forwardedClientCert: string;
+  /** Address that is added to `x-forwarded-for`; "" = none. */
+  readonly forwardedFor: string;
   readonly mutations: readonly HeaderMutation[];
 }
 
@@ -122,6 +124,7 @@ export function upstreamRequestHeaders(
   if (outbound) out.push("x-envoy-attempt-count", String(plan.attempt));
   if (plan.peerMetadata !== "") out.push(PEER_METADATA_HEADER, plan.peerMetadata);
   if (plan.forwardedClientCert !== "") out.push("x-forwarded-client-cert", plan.forwardedClientCert);
+  if (plan.forwardedFor !== "") addForwardedFor(out, plan.forwardedFor);
   if (plan.mutations.length > 0) applyHeaderMutations(out, plan.mutations);
   return out;
 }
@@ -129,4 +132,21 @@ export function upstreamRequestHeaders(
 /** Names of two `Connection` fields; nearly always there are none. */
 export function joinNames(some: readonly string[], more: readonly string[]): readonly string[] {
   return more.length === 0 ? some : [...some, ...more];
+}
+
+/** Adds an address at the end, in one field: many applications read only the first of several. */
+function addForwardedFor(headers: HeaderList, address: string): void {
+  const name = "x-forwarded-for";
+  const before: string[] = [];
+  let kept = 0;
+  for (let i = 0; i < headers.length; i += 2) {
+    if (lowerName(headers[i] as string) === name) {
+      before.push(headers[i + 1] as string);
+      continue;
+    }
+    headers[kept++] = headers[i] as string;
+    headers[kept++] = headers[i + 1] as string;
+  }
+  headers.length = kept;
+  headers.push(name, [...before, address].join(","));
 }

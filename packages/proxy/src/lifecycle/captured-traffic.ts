@@ -2,19 +2,23 @@ import { randomInt } from "node:crypto";
 import { readFile } from "node:fs/promises";
 
 import type { Clock, DisposableStack, Logger } from "@tulle/base";
-import { createSnapshotSource, type SlotTable } from "@tulle/engine";
+import { createSnapshotSource, type SlotTable, type SnapshotSource } from "@tulle/engine";
 
 import type { DnsListener } from "../dns/dns-server.js";
 import { Names } from "../dns/names.js";
 import { parseResolvConf, type SystemResolver } from "../dns/resolv-conf.js";
+import type { InboundInterception } from "../listener/inbound-interception.js";
 import type { Interception } from "../listener/interception.js";
 import { OutboundPolicy } from "../listener/outbound-policy.js";
+import type { OwnListeners } from "../listener/own-listeners.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import {
   nameTableResource,
   SidecarConfiguration,
   virtualOutboundResource,
 } from "../xds/sidecar-configuration.js";
+import { trafficHosts } from "./listeners.js";
+import { localPorts } from "./local-ports.js";
 import type { TrafficOptions } from "./traffic.js";
 
 /** Istio's. */
@@ -25,6 +29,14 @@ interface CapturedTrafficParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
+}
+
+/** What the listeners need to take redirected connections. */
+export interface Interceptors {
+  readonly outbound: Interception;
+  readonly inbound: InboundInterception;
+  /** The listeners for traffic are added as they open. */
+  readonly own: OwnListeners;
 }
 
 /**
@@ -53,8 +65,8 @@ export class CapturedTraffic {
     ]);
   }
 
-  /** Opens the DNS listener on a host; undefined when the sidecar has none. */
-  async dnsOpener(): Promise<((host: string) => Promise<DnsListener>) | undefined> {
+  /** Opens the DNS listeners, one for each host, on one port; undefined when the sidecar has none. */
+  async dnsOpener(): Promise<((hosts: readonly string[]) => Promise<readonly DnsListener[]>) | undefined> {
     const port = this.#dnsPort;
     if (port === undefined) return undefined;
     const [{ listenDns }, { createResolver }, { Forwarder }] = await Promise.all([
@@ -64,29 +76,54 @@ export class CapturedTraffic {
     ]);
     const { clock, logger } = this.#parts;
     const system = await this.#systemResolver();
-    return (host) => {
-      const servers = system.servers.filter((server) => server.host !== host || server.port !== port);
+    return async (hosts) => {
+      const servers = system.servers.filter((server) => !hosts.includes(server.host) || server.port !== port);
       const forwarder = new Forwarder({ servers, clock, newId: () => randomInt(65_536) });
       const resolve = createResolver({
         names: this.#names,
         search: system.search,
         forward: (message, query, transport) => forwarder.ask(message, query, transport),
       });
-      return listenDns({ host, port, resolve, isOwn: (from) => forwarder.owns(from), logger });
+      const isOwn = (from: number): boolean => forwarder.owns(from);
+      const listeners: DnsListener[] = [];
+      try {
+        for (const host of hosts) {
+          const same = listeners[0]?.address.port ?? port;
+          listeners.push(await listenDns({ host, port: same, resolve, isOwn, logger }));
+        }
+      } catch (thrown) {
+        for (const listener of listeners) listener[Symbol.dispose]();
+        throw thrown;
+      }
+      return listeners;
     };
   }
 
   /** What sorts redirected connections; undefined without interception. Rejects with `PROXY_NO_ORIGINAL_DST`. */
-  async interception(owner: DisposableStack): Promise<Interception | undefined> {
+  async interceptors(
+    configuration: SnapshotSource,
+    owner: DisposableStack,
+  ): Promise<Interceptors | undefined> {
     if (this.#options.intercept !== true) return undefined;
-    const [{ Interception: Sorter }, { loadOriginalDestination }] = await Promise.all([
+    const [outbound, inbound, { OwnListeners: Own }, { loadOriginalDestination }] = await Promise.all([
       import("../listener/interception.js"),
+      import("../listener/inbound-interception.js"),
+      import("../listener/own-listeners.js"),
       import("../listener/original-destination.js"),
     ]);
-    const originalDestination = await loadOriginalDestination();
-    return owner.use(
-      new Sorter({ ...this.#parts, originalDestination, names: this.#names, policy: this.#policy }),
-    );
+    const own = new Own();
+    // What the main thread serves. Free ports are not known here; on loopback nobody is redirected to them anyway.
+    const { local, localIpv6 = local } = trafficHosts(this.#options);
+    const { admin, metrics, readiness } = localPorts(this.#options);
+    for (const port of [admin, metrics, readiness, this.#dnsPort ?? 0]) {
+      if (port !== 0) for (const host of [local, localIpv6]) own.add({ host, port });
+    }
+    const parts = { ...this.#parts, own, originalDestination: await loadOriginalDestination() };
+    return {
+      own,
+      outbound: owner.use(new outbound.Interception({ ...parts, names: this.#names, policy: this.#policy })),
+      inbound: new inbound.InboundInterception({ ...parts, configuration }),
+    };
   }
 
   async #systemResolver(): Promise<SystemResolver> {

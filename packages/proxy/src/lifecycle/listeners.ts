@@ -1,13 +1,15 @@
+import { networkInterfaces } from "node:os";
+
 import type { Disposable, DisposableStack, Logger } from "@tulle/base";
 import type { SnapshotSource } from "@tulle/engine";
 
-import type { Interception } from "../listener/interception.js";
 import { listenInbound } from "../listener/inbound-listener.js";
 import { listenOutbound, type HttpListener } from "../listener/outbound-listener.js";
 import type { ListenTcp } from "../listener/tcp-listener.js";
 import type { ProxyStack } from "../stack.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
+import type { Interceptors } from "./captured-traffic.js";
 import type { TrafficOptions, TrafficPorts } from "./traffic.js";
 
 /** Istio's. */
@@ -26,8 +28,8 @@ export interface ListenersContext {
   readonly listen: ListenTcp;
   /** A request named this authority. */
   readonly onUse: (authority: string) => void;
-  /** Connections may have been redirected to the outbound listener. */
-  readonly interception: Interception | undefined;
+  /** Connections may have been redirected to the outbound and inbound listeners. */
+  readonly interceptors: Interceptors | undefined;
 }
 
 /** Where traffic arrives. */
@@ -35,6 +37,8 @@ export interface Listeners {
   /** In the order of the options. */
   readonly upstreams: readonly HttpListener[];
   readonly outbound: HttpListener;
+  /** The outbound listener for connections that were redirected over IPv6. */
+  readonly outboundIpv6: HttpListener | undefined;
   readonly inbound: HttpListener;
 }
 
@@ -44,10 +48,19 @@ export function trafficPorts({ upstreams, ports = {} }: TrafficOptions): Traffic
 }
 
 /** Addresses that the listeners bind. */
-export function trafficHosts(options: TrafficOptions): { readonly local: string; readonly inbound: string } {
+export interface TrafficHosts {
+  readonly local: string;
+  /** Of the outbound listener, too: where the kernel redirects outgoing connections over IPv6. Undefined: nowhere. */
+  readonly localIpv6: string | undefined;
+  readonly inbound: string;
+}
+
+export function trafficHosts(options: TrafficOptions): TrafficHosts {
+  const local = options.listenAddress ?? DEFAULT_HOST;
   return {
-    local: options.listenAddress ?? DEFAULT_HOST,
-    inbound: options.inboundAddress ?? DEFAULT_HOST,
+    local,
+    localIpv6: options.intercept === true && local !== "::1" && hasIpv6() ? "::1" : undefined,
+    inbound: inboundAddress(options),
   };
 }
 
@@ -60,17 +73,23 @@ export async function openListeners(context: ListenersContext, owner: Disposable
     .with([]);
 
   const own = <T extends HttpListener>(listener: T): T => {
+    context.interceptors?.own.add(listener.tcp.address);
     owner.defer(() => {
       listener.stopAccepting();
       listener.connections.destroy();
     });
     return listener;
   };
-  const outboundOn = async (name: string, port: number, authority: string): Promise<HttpListener> =>
+  const outboundOn = async (
+    name: string,
+    port: number,
+    authority: string,
+    at = hosts.local,
+  ): Promise<HttpListener> =>
     own(
       await listenOutbound({
         name,
-        host: hosts.local,
+        host: at,
         port,
         authority,
         configuration,
@@ -79,7 +98,7 @@ export async function openListeners(context: ListenersContext, owner: Disposable
         dropped,
         listen,
         onUse: context.onUse,
-        interception: authority === "" ? context.interception : undefined,
+        interception: authority === "" ? context.interceptors?.outbound : undefined,
       }),
     );
 
@@ -89,6 +108,10 @@ export async function openListeners(context: ListenersContext, owner: Disposable
     upstreams.push(await outboundOn(`upstream ${authority}`, port, authority.toLowerCase()));
   }
   const outbound = await outboundOn("outbound", ports.outbound, "");
+  const outboundIpv6 =
+    hosts.localIpv6 === undefined
+      ? undefined
+      : await outboundOn("outbound IPv6", outbound.tcp.address.port, "", hosts.localIpv6);
   const inbound: HttpListener & Disposable = own(
     await listenInbound({
       host: hosts.inbound,
@@ -101,8 +124,23 @@ export async function openListeners(context: ListenersContext, owner: Disposable
       dropped,
       listen,
       refused: metrics.counter("tulle_inbound_refused_total", "Inbound connections refused, by reason."),
+      interception: context.interceptors?.inbound,
+      proxyProtocolFrom: options.proxyProtocolFrom,
     }),
   );
   owner.use(inbound);
-  return { upstreams, outbound, inbound };
+  return { upstreams, outbound, outboundIpv6, inbound };
+}
+
+function hasIpv6(): boolean {
+  return Object.values(networkInterfaces()).some((addresses) =>
+    addresses?.some(({ family }) => family === "IPv6"),
+  );
+}
+
+function inboundAddress({ inboundAddress: given, meshAddress, intercept }: TrafficOptions): string {
+  if (given !== undefined) return given;
+  if (meshAddress === undefined || intercept !== true) return meshAddress ?? DEFAULT_HOST;
+  // Redirected connections come to whatever address the interface has that they arrived by.
+  return hasIpv6() ? "::" : "0.0.0.0";
 }

@@ -3,15 +3,10 @@ import type { DisposableStack, Logger } from "@tulle/base";
 import { metricsEndpoint } from "../admin/admin-endpoints.js";
 import { serveEndpoints, type Endpoint, type LocalHttpServer } from "../admin/http-endpoints.js";
 import type { DnsListener } from "../dns/dns-server.js";
-import type { SidecarOptions, SidecarPorts } from "../options.js";
+import type { SidecarOptions } from "../options.js";
+import { trafficHosts } from "./listeners.js";
+import { localPorts } from "./local-ports.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
-
-/** Istio's. */
-const DEFAULT_PORTS: Required<Pick<SidecarPorts, "admin" | "metrics" | "readiness">> = {
-  admin: 15_000,
-  metrics: 15_020,
-  readiness: 15_021,
-};
 
 /** What the servers need of their sidecar. */
 export interface LocalServersContext {
@@ -21,8 +16,8 @@ export interface LocalServersContext {
   readonly logger: Logger;
   readonly adminEndpoints: readonly Endpoint[];
   readonly readinessEndpoint: Endpoint;
-  /** Opens the DNS listener; undefined: there is none. */
-  readonly openDns: ((host: string) => Promise<DnsListener>) | undefined;
+  /** Opens the DNS listeners; undefined: there are none. */
+  readonly openDns: ((hosts: readonly string[]) => Promise<readonly DnsListener[]>) | undefined;
 }
 
 /** What a sidecar serves itself. */
@@ -39,8 +34,8 @@ export async function openLocalServers(
   owner: DisposableStack,
 ): Promise<LocalServers> {
   const { options, scrape, logger, readinessEndpoint } = context;
-  const host = options.listenAddress ?? "127.0.0.1";
-  const ports = { ...DEFAULT_PORTS, ...options.ports };
+  const { local: host, localIpv6 } = trafficHosts(options);
+  const ports = localPorts(options);
   const serve = async (
     name: string,
     port: number,
@@ -57,7 +52,7 @@ export async function openLocalServers(
     readinessEndpoint,
   ]);
   const readiness = await serve("readiness", ports.readiness, [readinessEndpoint]);
-  const dns = await context.openDns?.(host);
-  if (dns !== undefined) owner.use(dns);
-  return { admin, metrics, readiness, dns };
+  const dns = (await context.openDns?.(localIpv6 === undefined ? [host] : [host, localIpv6])) ?? [];
+  for (const listener of dns) owner.use(listener);
+  return { admin, metrics, readiness, dns: dns[0] };
 }

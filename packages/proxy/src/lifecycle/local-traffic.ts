@@ -52,10 +52,10 @@ export class LocalTraffic implements Traffic {
   }
 
   async open(ports: TrafficPorts = trafficPorts(this.#parts.options)): Promise<TrafficAddresses> {
-    const interception = await this.#parts.captured.interception(this.#owned);
+    const interceptors = await this.#parts.captured.interceptors(this.#parts.configuration, this.#owned);
     const { listen = listenTcp, ...parts } = this.#parts;
     this.#listeners = await openListeners(
-      { ...parts, ports, stack: this.#stack, listen, interception },
+      { ...parts, ports, stack: this.#stack, listen, interceptors },
       this.#owned,
     );
     const { upstreams, outbound, inbound } = this.#listeners;
@@ -73,8 +73,9 @@ export class LocalTraffic implements Traffic {
   async caughtUp(): Promise<void> {}
 
   async listeners(): Promise<readonly ListenerStatus[]> {
-    const { upstreams, outbound, inbound } = this.#mustListen();
-    return [inbound, outbound, ...upstreams].map((listener) => ({
+    const { upstreams, outbound, outboundIpv6, inbound } = this.#mustListen();
+    const own = outboundIpv6 === undefined ? [outbound] : [outbound, outboundIpv6];
+    return [inbound, ...own, ...upstreams].map((listener) => ({
       name: listener.name,
       address: listener.tcp.address,
       connections: listener.connections.size,

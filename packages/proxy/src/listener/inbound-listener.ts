@@ -1,11 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
-import {
-  createServer as createTlsServer,
-  TLSSocket,
-  type PeerCertificate,
-  type Server as TlsServer,
-} from "node:tls";
+import { TLSSocket, type PeerCertificate } from "node:tls";
 
 import { DisposableStack, type Disposable, type Logger } from "@tulle/base";
 import type { SnapshotSource } from "@tulle/engine";
@@ -21,21 +16,24 @@ import { PeerMetadataCache } from "../filters/peer-metadata.js";
 import type { TcpContext, TcpEnd } from "../tcp/contract.js";
 import { TcpSession } from "../tcp/tcp-session.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
-import { INBOUND_LISTENER, InboundSource, selectChain } from "./inbound-source.js";
+import { HANDSHAKE_TIMEOUT_MS, InboundHandshakes } from "./inbound-handshakes.js";
+import type { InboundInterception } from "./inbound-interception.js";
+import { INBOUND_LISTENER, InboundSource, isDeclared, isUnread, selectChain } from "./inbound-source.js";
 import type { HttpListener } from "./outbound-listener.js";
-import { formatAddress, listenTcp, type ListenTcp } from "./tcp-listener.js";
-import { InboundTcpSource } from "./tcp-sources.js";
+import { listenTcp, type ListenTcp } from "./tcp-listener.js";
+import { ProxyHeaderGate } from "./proxy-header-gate.js";
+import { InboundTcpSource, localAddressOf, remoteAddressOf, type Origin } from "./tcp-sources.js";
 import { trustDomainOf, type WorkloadTls } from "../tls/workload-tls.js";
 
 /** First byte of a TLS connection: a handshake record. No HTTP method begins with it. */
 const TLS_HANDSHAKE = 0x16;
-/** A connection must have sent its first byte, and finished its handshake, within. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
 /**
  * Where plaintext TCP is taken, a client that has said nothing for so long waits for the server to speak first. A TLS
  * client speaks at once; one that a busy machine holds up so long connects again.
  */
 const SILENT_PLAINTEXT_MS = 1000;
+
+const DIRECT: Origin = { destination: undefined, client: undefined };
 
 export interface InboundListenerOptions {
   readonly host: string;
@@ -50,6 +48,10 @@ export interface InboundListenerOptions {
   readonly listen?: ListenTcp;
   /** Connections refused, by `reason`. */
   readonly refused: Family<Counter>;
+  /** Connections may have been redirected here. */
+  readonly interception?: InboundInterception | undefined;
+  /** Networks whose PROXY headers are believed; undefined: nobody's, unless the configuration says so. */
+  readonly proxyProtocolFrom?: readonly string[] | undefined;
 }
 
 /**
@@ -86,25 +88,65 @@ class InboundAcceptor implements Disposable {
   readonly #owned = new DisposableStack();
   /** Sockets before their first byte. */
   readonly #silent = new Set<Socket>();
-  /** Sockets below a TLS handshake, by the address of their client. */
-  readonly #handshaking = new Map<string, Socket>();
   readonly #sessions = new Map<TcpSession, InboundTcpSource>();
-  #server: TlsServer | undefined;
+  /** Of connections that were redirected, or come by way of somebody else. */
+  readonly #origins = new WeakMap<Socket, Origin>();
+  readonly #gate: ProxyHeaderGate;
+  readonly #handshakes: InboundHandshakes;
 
   constructor(options: InboundListenerOptions) {
     this.#options = options;
+    const { proxyProtocolFrom, configuration, connection } = options;
+    this.#gate = new ProxyHeaderGate(proxyProtocolFrom, configuration, connection.coarseWheel);
     this.#owned.use(options.tcp.onConfigurationChanged(() => this.#dropUnadmitted()));
-    this.#owned.use(
-      options.tls.onChanged(() => {
-        const context = options.tls.serverOptions();
-        // Handshakes from now on use the new certificate; connections that are open are not touched.
-        if (context !== undefined) this.#server?.setSecureContext(context);
+    this.#handshakes = this.#owned.use(
+      new InboundHandshakes(options.tls, {
+        onSecure: (socket, transport) => this.#onSecure(socket, transport),
+        onFailed: (socket, error) => {
+          options.logger.debug("TLS handshake failed", { error, remote: socket.remoteAddress });
+          this.#refuse(socket, "handshake");
+        },
       }),
     );
   }
 
   accept(socket: Socket): void {
-    const mayWait = selectChain(this.#options.configuration.current, "plaintext", "")?.tcp !== undefined;
+    const destination = this.#options.interception?.destinationOf(socket);
+    if (destination === null) {
+      this.#refuse(socket, "destination");
+      return;
+    }
+    const { current } = this.#options.configuration;
+    if (destination !== undefined) {
+      this.#origins.set(socket, { destination, client: undefined });
+      if (!isDeclared(current, destination.port)) {
+        this.#startPlaintext(socket);
+        return;
+      }
+    }
+    const begin = (): void => {
+      if (destination !== undefined && isUnread(current, destination.port)) this.#startPlaintext(socket);
+      else this.#sniff(socket);
+    };
+    const demand = this.#gate.demandOf(socket);
+    if (demand === undefined) {
+      begin();
+      return;
+    }
+    this.#silent.add(socket);
+    socket.once("close", () => this.#silent.delete(socket));
+    this.#gate.read(socket, demand, {
+      onPassed: (client) => {
+        this.#silent.delete(socket);
+        this.#origins.set(socket, { destination, client });
+        begin();
+      },
+      onRefused: () => this.#refuse(socket, "proxy_protocol"),
+    });
+  }
+
+  #sniff(socket: Socket): void {
+    const mayWait = this.#select(socket, "plaintext", "")?.tcp !== undefined;
     const timer = this.#options.connection.coarseWheel.timer(() => {
       if (!mayWait) {
         this.#refuse(socket, "timeout");
@@ -132,11 +174,16 @@ class InboundAcceptor implements Disposable {
       timer.disarm();
       this.#silent.delete(socket);
       socket.pause();
+      if (this.#gate.isPretence(first)) {
+        this.#refuse(socket, "proxy_protocol");
+        return;
+      }
       socket.unshift(first);
       if (first[0] === TLS_HANDSHAKE) this.#startTls(socket);
       else this.#startPlaintext(socket);
     };
     socket.once("data", onFirst);
+    socket.resume();
   }
 
   /** Closes connections that have not said anything yet. */
@@ -155,56 +202,26 @@ class InboundAcceptor implements Disposable {
   }
 
   #startPlaintext(socket: Socket): void {
-    const chain = selectChain(this.#options.configuration.current, "plaintext", "");
+    const chain = this.#select(socket, "plaintext", "");
     if (chain === undefined) {
       this.#refuse(socket, "plaintext");
       return;
     }
     if (chain.tcp !== undefined) {
-      this.#serveTcp({ socket, transport: socket }, "plaintext", "", "");
+      this.#serveTcp({ socket, transport: socket }, "plaintext", "", "", this.#originOf(socket));
       return;
     }
-    this.#serve(socket, "plaintext", "", "", "");
+    this.#serve(socket, "plaintext", "", "", "", this.#originOf(socket));
     socket.resume();
   }
 
   #startTls(socket: Socket): void {
-    this.#server ??= this.#createServer();
-    if (this.#server === undefined) this.#refuse(socket, "no_certificate");
-    // Documented: a tls.Server takes connections by this event; bytes put back above are read first.
-    else {
-      const client = clientOf(socket);
-      this.#handshaking.set(client, socket);
-      socket.once("close", () => {
-        if (this.#handshaking.get(client) === socket) this.#handshaking.delete(client);
-      });
-      this.#server.emit("connection", socket);
-    }
+    if (!this.#handshakes.start(socket)) this.#refuse(socket, "no_certificate");
   }
 
-  #createServer(): TlsServer | undefined {
-    const context = this.#options.tls.serverOptions();
-    if (context === undefined) return undefined;
-    const server = createTlsServer({
-      ...context,
-      requestCert: true,
-      rejectUnauthorized: true,
-      ALPNProtocols: ["h2", "http/1.1"],
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-    });
-    server.on("secureConnection", (socket) => this.#onSecure(socket));
-    server.on("tlsClientError", (error, socket) => {
-      this.#options.logger.debug("TLS handshake failed", { error, remote: socket.remoteAddress });
-      this.#refuse(socket, "handshake");
-    });
-    server.on("error", (error) => this.#options.logger.warn("TLS server failed", { error }));
-    return server;
-  }
-
-  #onSecure(socket: TLSSocket): void {
-    socket.on("error", () => undefined);
+  #onSecure(socket: TLSSocket, transport: Socket): void {
     const serverName = typeof socket.servername === "string" ? socket.servername.toLowerCase() : "";
-    const chain = selectChain(this.#options.configuration.current, "mtls", serverName);
+    const chain = this.#select(transport, "mtls", serverName);
     if (chain === undefined) {
       this.#refuse(socket, "unknown_sni");
       return;
@@ -223,16 +240,14 @@ class InboundAcceptor implements Disposable {
       this.#refuse(socket, "identity");
       return;
     }
+    const origin = this.#originOf(transport);
     if (chain.tcp !== undefined) {
-      const client = clientOf(socket);
-      const transport = this.#handshaking.get(client) ?? socket;
-      this.#handshaking.delete(client);
-      this.#serveTcp({ socket, transport }, "mtls", serverName, verdict.spiffeId);
+      this.#serveTcp({ socket, transport }, "mtls", serverName, verdict.spiffeId, origin);
       return;
     }
     const hash = createHash("sha256").update(der).digest("hex");
     const clientCert = `By=${own};Hash=${hash};Subject="";URI=${verdict.spiffeId}`;
-    this.#serve(socket, "mtls", serverName, verdict.spiffeId, clientCert);
+    this.#serve(socket, "mtls", serverName, verdict.spiffeId, clientCert, origin);
   }
 
   #serve(
@@ -241,15 +256,18 @@ class InboundAcceptor implements Disposable {
     serverName: string,
     peerSpiffeId: string,
     forwardedClientCert: string,
+    origin: Origin,
   ): void {
     const { configuration, connection: context } = this.#options;
     const source = new InboundSource({
       transport,
       serverName,
-      localAddress: formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
-      remoteAddress: formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0),
+      destinationPort: origin.destination?.port,
+      localAddress: localAddressOf(socket, origin),
+      remoteAddress: remoteAddressOf(socket, origin),
       peerSpiffeId,
       forwardedClientCert,
+      forwardedFor: origin.client?.host ?? "",
       configuration,
       connections: this.connections,
       peers: this.#peers,
@@ -260,13 +278,20 @@ class InboundAcceptor implements Disposable {
     socket.on("close", () => this.connections.remove(connection));
   }
 
-  #serveTcp(client: TcpEnd, transport: "mtls" | "plaintext", serverName: string, peerSpiffeId: string): void {
+  #serveTcp(
+    client: TcpEnd,
+    transport: "mtls" | "plaintext",
+    serverName: string,
+    peerSpiffeId: string,
+    origin: Origin,
+  ): void {
     const { configuration, tcp } = this.#options;
     const source = new InboundTcpSource({
       socket: client.socket,
       transport,
       serverName,
       peerSpiffeId,
+      origin,
       configuration,
     });
     const session = new TcpSession(client, source, tcp, () => {
@@ -276,6 +301,15 @@ class InboundAcceptor implements Disposable {
     this.#sessions.set(session, source);
     this.connections.add(session);
     session.start();
+  }
+
+  #select(socket: Socket, transport: "mtls" | "plaintext", serverName: string) {
+    const { current } = this.#options.configuration;
+    return selectChain(current, transport, serverName, this.#originOf(socket).destination?.port);
+  }
+
+  #originOf(socket: Socket): Origin {
+    return this.#origins.get(socket) ?? DIRECT;
   }
 
   #refuse(socket: Socket, reason: string): void {
@@ -288,11 +322,6 @@ class InboundAcceptor implements Disposable {
 function connectionOf(socket: Socket) {
   if (!(socket instanceof TLSSocket)) return SniffedConnection;
   return socket.alpnProtocol === "h2" ? Http2ServerConnection : Http1ServerConnection;
-}
-
-/** Names a client's connection; every one that is open has another. */
-function clientOf({ remoteAddress = "", remotePort = 0 }: Socket): string {
-  return formatAddress(remoteAddress, remotePort);
 }
 
 function protocolsOf(configuration: SnapshotSource): string {

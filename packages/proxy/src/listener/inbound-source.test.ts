@@ -33,6 +33,38 @@ test.each([
   expect(selectChain(snapshotOf(chains), "mtls", serverName)?.name).toBe(expected);
 });
 
+test.each([
+  // Made to the listener, wherever it really is bound.
+  [undefined, "x", "own"],
+  [undefined, "y", "default"],
+  [9080, "x", "9080"],
+  [9080, "y", "9080"],
+  // Named by a chain, so those without a port are none of its business.
+  [9081, "y", "default"],
+  [7000, "x", "any port"],
+])("selectChain leaves the choice to the chains of port %s", (port, serverName, expected) => {
+  const chain = (name: string, destinationPort: number | undefined, serverNames: string[] = []) => ({
+    name,
+    destinationPort,
+    serverNames,
+    transport: "mtls",
+    isDefault: name === "default",
+  });
+  const snapshot = {
+    inbound: () => ({
+      port: 15_006,
+      chains: [
+        chain("own", 15_006, ["x"]),
+        chain("9080", 9080),
+        chain("9081", 9081, ["x"]),
+        chain("any port", undefined),
+        chain("default", undefined),
+      ],
+    }),
+  } as unknown as Snapshot;
+  expect(selectChain(snapshot, "mtls", serverName, port)?.name).toBe(expected);
+});
+
 test("selectChain finds none when no name fits or the transport is another", () => {
   expect(selectChain(snapshotOf({ port: chains.port }), "mtls", "x")).toBeUndefined();
   expect(selectChain(snapshotOf(chains), "plaintext", "x")).toBeUndefined();

@@ -10,10 +10,13 @@ export const INBOUND_LISTENER = "virtualInbound";
 export interface InboundSourceOptions {
   readonly transport: InboundChain["transport"];
   readonly serverName: string;
+  /** For a redirected connection: the port that it was made to. */
+  readonly destinationPort: number | undefined;
   readonly localAddress: string;
   readonly remoteAddress: string;
   readonly peerSpiffeId: string;
   readonly forwardedClientCert: string;
+  readonly forwardedFor: string;
   readonly configuration: SnapshotSource;
   readonly connections: ConnectionSet;
   readonly peers: PeerMetadataCache;
@@ -29,6 +32,7 @@ export class InboundSource implements RequestSource {
   readonly remoteAddress: string;
   readonly peerSpiffeId: string;
   readonly forwardedClientCert: string;
+  readonly forwardedFor: string;
   readonly #options: InboundSourceOptions;
   #snapshot: Snapshot | undefined;
   #chain: HttpChain | undefined | null;
@@ -43,6 +47,7 @@ export class InboundSource implements RequestSource {
     this.remoteAddress = options.remoteAddress;
     this.peerSpiffeId = options.peerSpiffeId;
     this.forwardedClientCert = options.forwardedClientCert;
+    this.forwardedFor = options.forwardedFor;
   }
 
   /** Draining, or the chain that let this connection in has gone (plaintext, after a change to strict). */
@@ -70,8 +75,8 @@ export class InboundSource implements RequestSource {
     const snapshot = this.#options.configuration.current;
     if (snapshot !== this.#snapshot) {
       this.#snapshot = snapshot;
-      const { transport, serverName } = this.#options;
-      this.#chain = selectChain(snapshot, transport, serverName)?.http ?? missing(snapshot);
+      const { transport, serverName, destinationPort } = this.#options;
+      this.#chain = selectChain(snapshot, transport, serverName, destinationPort)?.http ?? missing(snapshot);
     }
     return this.#chain;
   }
@@ -82,17 +87,43 @@ function missing(snapshot: Snapshot): undefined | null {
 }
 
 /**
- * The filter chain for a connection, as Envoy matches SNI: the exact name, else the longest `*.suffix`, else one that
- * takes any.
+ * The filter chains among which the port of a connection leaves the choice, as in Envoy: those that name it, and the
+ * default; where none does, those that name no port. `destinationPort` undefined: the connection was made to the listener.
+ */
+export function chainsFor(snapshot: Snapshot, destinationPort: number | undefined): readonly InboundChain[] {
+  const listener = snapshot.inbound(INBOUND_LISTENER);
+  if (listener === undefined) return [];
+  const port = destinationPort ?? listener.port;
+  const naming = listener.chains.some((chain) => chain.destinationPort === port) ? port : undefined;
+  return listener.chains.filter((chain) => chain.destinationPort === naming || chain.isDefault);
+}
+
+/** Whether a chain names the port; connections to any other are carried as they are. */
+export function isDeclared(snapshot: Snapshot, port: number): boolean {
+  return chainsFor(snapshot, port).some(({ destinationPort }) => destinationPort === port);
+}
+
+/** Whether connections to a port are bytes in any case: nothing can be told from them, and the server may speak first. */
+export function isUnread(snapshot: Snapshot, port: number): boolean {
+  const chains = chainsFor(snapshot, port);
+  return (
+    chains.length > 0 && chains.every((chain) => chain.transport === "plaintext" && chain.tcp !== undefined)
+  );
+}
+
+/**
+ * The filter chain for a connection, among those that its port leaves ({@link chainsFor}), as Envoy matches SNI: the
+ * exact name, else the longest `*.suffix`, else one that takes any.
  */
 export function selectChain(
   snapshot: Snapshot,
   transport: InboundChain["transport"],
   serverName: string,
+  destinationPort?: number,
 ): InboundChain | undefined {
   let best: InboundChain | undefined;
   let bestRank = -1;
-  for (const chain of snapshot.inbound(INBOUND_LISTENER)?.chains ?? []) {
+  for (const chain of chainsFor(snapshot, destinationPort)) {
     if (chain.transport !== transport) continue;
     const rank = matchRank(chain.serverNames, serverName);
     if (rank > bestRank) {

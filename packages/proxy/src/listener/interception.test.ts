@@ -28,6 +28,7 @@ import {
   type OriginalDestination,
 } from "./original-destination.js";
 import { OutboundPolicy } from "./outbound-policy.js";
+import { OwnListeners } from "./own-listeners.js";
 
 afterEach(closeAll);
 
@@ -49,7 +50,17 @@ async function intercepting(
   const policy = new OutboundPolicy();
   policy.replace(policyBytes(target));
   const { metrics } = proxy;
-  const parts = { originalDestination, names, policy, metrics, clock: systemClock, logger: silentLogger };
+  const own = new OwnListeners();
+  own.add({ host: "127.0.0.1", port: 15_000 });
+  const parts = {
+    originalDestination,
+    own,
+    names,
+    policy,
+    metrics,
+    clock: systemClock,
+    logger: silentLogger,
+  };
   const interception = new Interception(parts);
   const listener = await proxy.listener("", interception);
   return { proxy, port: listener.tcp.address.port, interception };
@@ -151,6 +162,15 @@ test("Interception ends a connection whose way leads back to itself", async () =
   expect(Number(counted(proxy, "passthrough"))).toBeLessThan(20);
 });
 
+test("Interception refuses a connection that was made to one of the sidecar's own listeners", async () => {
+  for (const host of ["127.0.0.1", "::ffff:127.0.0.1", "::ffff:7f00:1"]) {
+    const { proxy, port } = await intercepting(to(host, 15_000));
+    expect(await exchangeBytes(port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").catch(() => "")).toBe("");
+    expect(counted(proxy, "loop")).toBe("1");
+    expect(counted(proxy, "passthrough")).toBe("0");
+  }
+});
+
 test("OutboundPolicy passes nothing through until it is told to, and refuses what it cannot read", () => {
   const policy = new OutboundPolicy();
   expect(policy.passthrough).toBe(false);
@@ -169,6 +189,11 @@ test("readSockaddr reads IPv4 and IPv6 addresses as the kernel writes them", () 
   expect(readSockaddr(v4)).toEqual({ host: "10.99.0.1", port: 9100 });
   const v6 = Buffer.from(`0a00238c00000000fd00${"00".repeat(13)}0100000000`, "hex");
   expect(readSockaddr(v6)).toEqual({ host: "fd00::1", port: 9100 });
+  const mapped = Buffer.from(`0a00238c00000000${"00".repeat(10)}ffff7f00000100000000`, "hex");
+  expect(readSockaddr(mapped)).toEqual({ host: "127.0.0.1", port: 9100 });
+  // An interface that there is not.
+  const linkLocal = Buffer.from(`0a00238c00000000fe80${"00".repeat(13)}01ffffffff`, "hex");
+  expect(readSockaddr(linkLocal)).toEqual({ host: "fe80::1", port: 9100 });
 });
 
 test.runIf(process.platform === "linux")(

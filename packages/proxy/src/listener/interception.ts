@@ -7,6 +7,7 @@ import type { ListenAddress } from "../options.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import type { OriginalDestination } from "./original-destination.js";
 import type { OutboundPolicy } from "./outbound-policy.js";
+import type { OwnListeners } from "./own-listeners.js";
 import { Passthrough } from "./passthrough.js";
 import { formatAddress } from "./tcp-listener.js";
 
@@ -15,6 +16,7 @@ const VIRTUAL_IPS = "240.240.";
 
 export interface InterceptionOptions {
   readonly originalDestination: OriginalDestination;
+  readonly own: OwnListeners;
   readonly names: Names;
   readonly policy: OutboundPolicy;
   readonly clock: Clock;
@@ -54,10 +56,15 @@ export class Interception implements Disposable {
 
   /** The service that a connection leads to; "direct" when it was not redirected; "taken" when it is dealt with here. */
   sort(socket: Socket): Redirected | "direct" | "taken" {
-    const { originalDestination, names, policy } = this.#options;
+    const { originalDestination, own, names, policy } = this.#options;
     const destination = originalDestination(socket);
     if (destination === undefined) return "direct";
     if (this.#passthrough.isLoop(socket)) return "taken";
+    if (own.has(destination)) {
+      this.#count("loop");
+      socket.destroy();
+      return "taken";
+    }
     const host = names.hostOf(destination.host);
     if (host !== undefined) {
       this.#count("service");

@@ -1,8 +1,10 @@
 import type { Socket } from "node:net";
+import { networkInterfaces } from "node:os";
 
 import { MeshError } from "@tulle/base";
 
 import type { ListenAddress } from "../options.js";
+import { plainAddress, plainIpv6 } from "./plain-address.js";
 
 /** Where a redirected connection was made to; undefined when it was made to this listener itself. */
 export type OriginalDestination = (socket: Socket) => ListenAddress | undefined;
@@ -50,8 +52,10 @@ export async function loadOriginalDestination(): Promise<OriginalDestination> {
       return undefined;
     const destination = readSockaddr(bytes);
     // A connection that was not redirected has its own listener for its destination.
-    const local = socket.localAddress?.replace(/^::ffff:/, "");
-    return destination.host === local && destination.port === socket.localPort ? undefined : destination;
+    const isOwn =
+      destination.port === socket.localPort &&
+      plainAddress(destination.host) === plainAddress(socket.localAddress ?? "");
+    return isOwn ? undefined : destination;
   };
 }
 
@@ -59,9 +63,21 @@ export async function loadOriginalDestination(): Promise<OriginalDestination> {
 export function readSockaddr(bytes: Buffer): ListenAddress {
   const port = bytes.readUInt16BE(2);
   if (bytes.length === SOCKADDR_IN_BYTES) return { host: bytes.subarray(4, 8).join("."), port };
-  const groups: string[] = [];
-  for (let at = 8; at < 24; at += 2) groups.push(bytes.readUInt16BE(at).toString(16));
-  return { host: new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1), port };
+  const host = plainIpv6(bytes.subarray(8, 24));
+  // A link-local address (RFC 4291, 2.5.6) says nothing without its interface.
+  return { host: /^fe[89ab]/.test(host) ? host + zoneOf(bytes.readUInt32LE(24)) : host, port };
+}
+
+/** `%eth0` for an interface by number; "" when there is none. */
+function zoneOf(scopeId: number): string {
+  for (const [name, addresses] of Object.entries(networkInterfaces())) {
+    if (
+      addresses?.some((address) => address.family === "IPv6" && address.scopeid === scopeId && scopeId > 0)
+    ) {
+      return `%${name}`;
+    }
+  }
+  return "";
 }
 
 /** Node.js does not document a socket's descriptor; it is there on every Linux while the socket is open. */

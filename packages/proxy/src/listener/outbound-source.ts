@@ -15,6 +15,7 @@ export class OutboundSource implements RequestSource {
   readonly remoteAddress: string;
   readonly peerSpiffeId = "";
   readonly forwardedClientCert = "";
+  readonly forwardedFor = "";
   readonly serverName = "";
   readonly revoked = false;
   readonly #configuration: SnapshotSource;

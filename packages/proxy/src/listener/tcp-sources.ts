@@ -2,8 +2,10 @@ import type { Socket } from "node:net";
 
 import type { InboundChain, SnapshotSource, TcpChain, WorkloadLabels } from "@tulle/engine";
 
+import type { ListenAddress } from "../options.js";
 import type { TcpSource } from "../tcp/contract.js";
 import { INBOUND_LISTENER, selectChain } from "./inbound-source.js";
+import { plainAddress } from "./plain-address.js";
 import { formatAddress } from "./tcp-listener.js";
 
 /** A connection of the application to the listener of an upstream. */
@@ -13,6 +15,7 @@ export class OutboundTcpSource implements TcpSource {
   readonly remoteAddress: string;
   readonly peerSpiffeId = "";
   readonly serverName = "";
+  readonly originalDestination = undefined;
   readonly peer = undefined;
   readonly #authority: string;
   readonly #configuration: SnapshotSource;
@@ -35,7 +38,16 @@ export interface InboundTcpSourceOptions {
   readonly transport: "mtls" | "plaintext";
   readonly serverName: string;
   readonly peerSpiffeId: string;
+  readonly origin: Origin;
   readonly configuration: SnapshotSource;
+}
+
+/** What is known of a connection of another workload besides its socket. */
+export interface Origin {
+  /** Where it was made to before it was redirected; undefined: to the listener. */
+  readonly destination: ListenAddress | undefined;
+  /** The client whom a PROXY header names; undefined: the peer itself. */
+  readonly client: ListenAddress | undefined;
 }
 
 /** A connection of another workload. */
@@ -45,14 +57,16 @@ export class InboundTcpSource implements TcpSource {
   readonly remoteAddress: string;
   readonly peerSpiffeId: string;
   readonly serverName: string;
+  readonly originalDestination: ListenAddress | undefined;
   readonly peer: WorkloadLabels | undefined;
   readonly #options: InboundTcpSourceOptions;
 
   constructor(options: InboundTcpSourceOptions) {
-    const { socket, peerSpiffeId } = options;
+    const { socket, peerSpiffeId, origin } = options;
     this.#options = options;
-    this.localAddress = formatAddress(socket.localAddress ?? "", socket.localPort ?? 0);
-    this.remoteAddress = formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0);
+    this.originalDestination = origin.destination;
+    this.localAddress = localAddressOf(socket, origin);
+    this.remoteAddress = remoteAddressOf(socket, origin);
     this.peerSpiffeId = peerSpiffeId;
     this.serverName = options.serverName;
     this.peer = workloadOf(peerSpiffeId);
@@ -70,11 +84,27 @@ export class InboundTcpSource implements TcpSource {
 
   /** Undefined before there is configuration, null when no chain takes it. */
   #select(): InboundChain | undefined | null {
-    const { configuration, transport, serverName } = this.#options;
+    const { configuration, transport, serverName, origin } = this.#options;
     const snapshot = configuration.current;
     if (snapshot.inbound(INBOUND_LISTENER) === undefined) return undefined;
-    return selectChain(snapshot, transport, serverName) ?? null;
+    return selectChain(snapshot, transport, serverName, origin.destination?.port) ?? null;
   }
+}
+
+/** The address that a connection was made to, as `host:port`. */
+export function localAddressOf(socket: Socket, { destination }: Origin): string {
+  return endOf(destination, socket.localAddress, socket.localPort);
+}
+
+/** The address that a connection came from, as `host:port`. */
+export function remoteAddressOf(socket: Socket, { client }: Origin): string {
+  return endOf(client, socket.remoteAddress, socket.remotePort);
+}
+
+/** A listener on all addresses shows IPv4 as `::ffff:…`; nobody else knows it by that. */
+function endOf(known: ListenAddress | undefined, host = "", port = 0): string {
+  if (known !== undefined) return formatAddress(known.host, known.port);
+  return formatAddress(host.startsWith("::ffff:") ? plainAddress(host) : host, port);
 }
 
 /** All that is known of a client that sends no headers: what its certificate says. */

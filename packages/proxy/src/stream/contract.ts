@@ -124,6 +124,8 @@ export interface RequestSource {
   readonly peerSpiffeId: string;
   /** `x-forwarded-client-cert` to give to the application; "" without mutual TLS. */
   readonly forwardedClientCert: string;
+  /** Address for `x-forwarded-for`: of the client that a PROXY header names; "" without. */
+  readonly forwardedFor: string;
   /** SNI of the connection, "" without. */
   readonly serverName: string;
   /** Verified peer metadata of a request, from its header. */

@@ -326,7 +326,7 @@ export class Tries implements UpstreamWaiter {
     this.#counted = true;
     this.#state = State.ACQUIRING;
     this.#startMs = clock.monotonic();
-    this.#pool = pools.for(picked);
+    this.#pool = pools.for(picked, record.source);
     this.#pool.acquire(cluster, this);
   }
 

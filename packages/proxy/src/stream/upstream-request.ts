@@ -21,6 +21,7 @@ export function requestHeadersOf(
     attempt: record.attempt.attempts,
     peerMetadata: source.direction === "outbound" && endpoint.tls !== undefined ? peerMetadata : "",
     forwardedClientCert: source.forwardedClientCert,
+    forwardedFor: source.forwardedFor,
     mutations: plan.requestHeaders,
   });
 }

@@ -10,6 +10,7 @@ import type {
   WorkloadLabels,
 } from "@tulle/engine";
 
+import type { ListenAddress } from "../options.js";
 import type { ParkingLot } from "../stream/parking.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { Connector } from "../upstream/connector.js";
@@ -32,6 +33,8 @@ export interface TcpSource {
   readonly peerSpiffeId: string;
   /** SNI of the connection, "" without. */
   readonly serverName: string;
+  /** Where a redirected connection was made to; a cluster of the original destination leads there. */
+  readonly originalDestination: ListenAddress | undefined;
   /** The client's workload as far as its certificate tells; undefined on the outbound side. */
   readonly peer: WorkloadLabels | undefined;
   /** The chain that serves it at present; undefined = not known yet, null = none (any more). */

@@ -8,6 +8,7 @@ import {
   type ClusterPart,
   type DecisionView,
   type EndpointPart,
+  type PickFailure,
   type Plan,
   type TcpChain,
   type WorkloadLabels,
@@ -15,6 +16,8 @@ import {
 
 import type { ServerConnection } from "../connection/server-connection.js";
 import { formatAddress } from "../listener/tcp-listener.js";
+import type { ListenAddress } from "../options.js";
+import { preambleOf } from "../proxy-protocol/preamble.js";
 import { PARK_TIMEOUT_MS, type Parked } from "../stream/parking.js";
 import type { AcquireFailure } from "../stream/contract.js";
 import type { ClusterTraffic } from "../telemetry/upstream-metrics.js";
@@ -137,7 +140,9 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
     this.#view.snapshot = configuration.current;
     const cluster = configuration.current.cluster(plan.cluster.name) ?? plan.cluster;
     this.cluster = cluster;
-    const picked = pick(this.#view, plan, this.#attempt);
+    const picked = cluster.originalDestination
+      ? originalEndpoint(this.source.originalDestination)
+      : pick(this.#view, plan, this.#attempt);
     if ("kind" in picked) {
       this.#fail(picked.flag, picked.flag === "UH" ? "no_healthy_upstream" : "overflow");
       return;
@@ -160,18 +165,23 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
     load.addConnections(cluster.slot, 1);
     load.begin(cluster.slot, picked.slot, attempt.attempts > 1);
     const startedMs = this.#context.clock.monotonic();
-    this.#connecting = connector.connectBytes(picked, cluster.connectTimeoutMs, {
-      onConnected: (socket, transport) => {
-        this.#connecting = undefined;
-        load.observe(picked.slot, this.#context.clock.monotonic() - startedMs, false);
-        this.#open(plan, { socket, transport });
+    this.#connecting = connector.connectBytes(
+      picked,
+      preambleOf(picked, this.source),
+      cluster.connectTimeoutMs,
+      {
+        onConnected: (socket, transport) => {
+          this.#connecting = undefined;
+          load.observe(picked.slot, this.#context.clock.monotonic() - startedMs, false);
+          this.#open(plan, { socket, transport });
+        },
+        onConnectFailed: (failure, detail) => {
+          this.#connecting = undefined;
+          load.observe(picked.slot, this.#context.clock.monotonic() - startedMs, true);
+          this.#onConnectFailed(plan, failure, detail);
+        },
       },
-      onConnectFailed: (failure, detail) => {
-        this.#connecting = undefined;
-        load.observe(picked.slot, this.#context.clock.monotonic() - startedMs, true);
-        this.#onConnectFailed(plan, failure, detail);
-      },
-    });
+    );
   }
 
   #onConnectFailed(plan: Plan, failure: AcquireFailure, detail: string): void {
@@ -272,6 +282,22 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
     load.addConnections(cluster.slot, -1);
     load.end(cluster.slot, endpoint.slot, this.attempts > 1);
   }
+}
+
+/** Where the caller was going, as an endpoint: nothing is known of it, so nothing is counted (slot 0). */
+function originalEndpoint(destination: ListenAddress | undefined): EndpointPart | PickFailure {
+  if (destination === undefined) return { kind: "fail", flag: "UH" };
+  const { host, port } = destination;
+  const key = formatAddress(host, port);
+  const unknown = {
+    tls: undefined,
+    http2: false,
+    proxyProtocol: undefined,
+    weight: 1,
+    healthy: true,
+    workload: undefined,
+  };
+  return { key, host, port, slot: 0, ...unknown };
 }
 
 function addressOf({ localAddress, localPort }: Socket): string {

@@ -40,9 +40,17 @@ export class Connector {
     this.#tls = tls;
   }
 
-  /** Dispose the result to give up. Listeners are never called before this returns. */
-  connect(endpoint: EndpointPart, timeoutMs: number, listener: ConnectListener): Disposable {
-    const socket = this.#open(endpoint);
+  /**
+   * `preamble`: bytes that the connection begins with, before TLS, too (a PROXY header); undefined = none. Dispose the
+   * result to give up. Listeners are never called before this returns.
+   */
+  connect(
+    endpoint: EndpointPart,
+    preamble: Buffer | undefined,
+    timeoutMs: number,
+    listener: ConnectListener,
+  ): Disposable {
+    const socket = this.#open(endpoint, preamble);
     const opening = typeof socket === "string" ? socket : { socket, transport: socket };
     return this.#await(opening, endpoint, timeoutMs, listener);
   }
@@ -51,8 +59,13 @@ export class Connector {
    * As `connect`, for a connection whose bytes are nobody's business here: no protocol is negotiated, one direction may
    * end before the other, and the connection below TLS can be reset.
    */
-  connectBytes(endpoint: EndpointPart, timeoutMs: number, listener: ConnectBytesListener): Disposable {
-    return this.#await(this.#openBytes(endpoint), endpoint, timeoutMs, listener);
+  connectBytes(
+    endpoint: EndpointPart,
+    preamble: Buffer | undefined,
+    timeoutMs: number,
+    listener: ConnectBytesListener,
+  ): Disposable {
+    return this.#await(this.#openBytes(endpoint, preamble), endpoint, timeoutMs, listener);
   }
 
   #await(
@@ -104,14 +117,14 @@ export class Connector {
   }
 
   /** A socket under way, or why there is none. */
-  #open(endpoint: EndpointPart): Socket | string {
+  #open(endpoint: EndpointPart, preamble: Buffer | undefined): Socket | string {
     const { host, port, tls } = endpoint;
     const options = { host, port, noDelay: true, highWaterMark: SOCKET_HIGH_WATER_BYTES };
-    if (tls === undefined) return connectTcp(options);
+    if (tls === undefined) return beginWith(preamble, connectTcp(options));
     const secureContext = this.#tls.clientContext();
     if (secureContext === undefined) return "this sidecar has no certificate yet";
     return connectTls({
-      ...options,
+      ...(preamble === undefined ? options : { socket: beginWith(preamble, connectTcp(options)) }),
       secureContext,
       // An IP literal is not a legal SNI; without a name from the configuration none is sent.
       servername: isIP(tls.sni) === 0 ? tls.sni : "",
@@ -122,12 +135,12 @@ export class Connector {
   }
 
   /** As `#open`; what goes through is anybody's protocol. */
-  #openBytes(endpoint: EndpointPart): Opening | string {
+  #openBytes(endpoint: EndpointPart, preamble: Buffer | undefined): Opening | string {
     const { host, port, tls } = endpoint;
     const options = { noDelay: true, allowHalfOpen: true, highWaterMark: SOCKET_HIGH_WATER_BYTES };
     const secureContext = tls === undefined ? undefined : this.#tls.clientContext();
     if (tls !== undefined && secureContext === undefined) return "this sidecar has no certificate yet";
-    const transport = connectTcp({ host, port, ...options });
+    const transport = beginWith(preamble, connectTcp({ host, port, ...options }));
     if (tls === undefined) return { socket: transport, transport };
     transport.on("error", () => undefined);
     const socket = connectTls({
@@ -144,6 +157,14 @@ export class Connector {
     const verdict = this.#tls.judge(der, domainsOf(tls), tls.spiffeIds);
     return verdict.ok ? undefined : new Error(verdict.reason);
   }
+}
+
+/** Sends some bytes as soon as there is a connection, before whatever is written later. */
+function beginWith(preamble: Buffer | undefined, socket: Socket): Socket {
+  if (preamble === undefined) return socket;
+  socket.on("error", () => undefined);
+  socket.write(preamble);
+  return socket;
 }
 
 /** Of the protocols that the configuration offers, those that a sidecar speaks; HTTP/1.1 when it offers none. */

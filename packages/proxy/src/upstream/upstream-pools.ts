@@ -5,6 +5,7 @@ import type { Disposable, TimerWheel } from "@tulle/base";
 import type { ClusterPart, EndpointPart, LoadTable } from "@tulle/engine";
 import type { FlushQueue } from "@tulle/http/socket";
 
+import { preambleOf, type ConnectionEnds } from "../proxy-protocol/preamble.js";
 import type { AcquireFailure, UpstreamWaiter } from "../stream/contract.js";
 import type { ClusterTraffic, UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { Connector } from "./connector.js";
@@ -40,6 +41,7 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   retired = false;
   readonly #context: PoolContext;
   readonly #endpoint: EndpointPart;
+  readonly #preamble: Buffer | undefined;
   readonly #onEmpty: (pool: UpstreamPool) => void;
   readonly #idle: Http1ClientConnection[] = [];
   readonly #connections = new Map<Http1ClientConnection | Http2ClientConnection, Waiting>();
@@ -50,9 +52,16 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   readonly #connecting = new Set<Disposable>();
   readonly #waiters = new Map<UpstreamWaiter, Waiting>();
 
-  constructor(context: PoolContext, endpoint: EndpointPart, onEmpty: (pool: UpstreamPool) => void) {
+  /** `preamble`: what each connection begins with. */
+  constructor(
+    context: PoolContext,
+    endpoint: EndpointPart,
+    preamble: Buffer | undefined,
+    onEmpty: (pool: UpstreamPool) => void,
+  ) {
     this.#context = context;
     this.#endpoint = endpoint;
+    this.#preamble = preamble;
     this.#onEmpty = onEmpty;
     this.#http2 = endpoint.http2 || endpoint.tls?.alpn.includes("h2") === true;
   }
@@ -190,7 +199,9 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     }
     this.#countConnection(waiting, 1);
     traffic.connectionsTotal.inc();
-    const attempt: Disposable = this.#context.connector.connect(this.#endpoint, cluster.connectTimeoutMs, {
+    const preamble = this.#preamble;
+    const timeoutMs = cluster.connectTimeoutMs;
+    const attempt: Disposable = this.#context.connector.connect(this.#endpoint, preamble, timeoutMs, {
       onConnected: (socket) => {
         this.#connecting.delete(attempt);
         this.#onConnected(socket, waiting);
@@ -268,7 +279,10 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   }
 }
 
-/** All pools of a proxy, keyed by TLS configuration and address. Empty pools leave: endpoints come and go. */
+/**
+ * All pools of a proxy, keyed by TLS configuration and address, and where connections begin with a PROXY header by that,
+ * too: they are a client's own. Empty pools leave: endpoints come and go.
+ */
 export class UpstreamPools implements Disposable {
   readonly #context: PoolContext;
   readonly #byKey = new Map<string, UpstreamPool>();
@@ -279,19 +293,26 @@ export class UpstreamPools implements Disposable {
     this.#context = context;
   }
 
-  /** The pool for `endpoint`; use it at once, it may leave when it is empty. */
-  for(endpoint: EndpointPart): UpstreamPool {
+  /** The pool for `endpoint` and a client; use it at once, it may leave when it is empty. */
+  for(endpoint: EndpointPart, client: ConnectionEnds): UpstreamPool {
     const cached = this.#byEndpoint.get(endpoint);
     if (cached !== undefined && !cached.retired) return cached;
-    const key = `${endpoint.http2 ? "h2c" : (endpoint.tls?.key ?? "")}|${endpoint.key}`;
+    const preamble = preambleOf(endpoint, client);
+    const pool = this.#pool(endpoint, preamble);
+    if (preamble === undefined) this.#byEndpoint.set(endpoint, pool);
+    return pool;
+  }
+
+  #pool(endpoint: EndpointPart, preamble: Buffer | undefined): UpstreamPool {
+    const own = preamble === undefined ? "" : `|${preamble.toString("latin1")}`;
+    const key = `${endpoint.http2 ? "h2c" : (endpoint.tls?.key ?? "")}|${endpoint.key}${own}`;
     let pool = this.#byKey.get(key);
     if (pool === undefined) {
-      pool = new UpstreamPool(this.#context, endpoint, (empty) => {
+      pool = new UpstreamPool(this.#context, endpoint, preamble, (empty) => {
         if (this.#byKey.get(key) === empty) this.#byKey.delete(key);
       });
       this.#byKey.set(key, pool);
     }
-    this.#byEndpoint.set(endpoint, pool);
     return pool;
   }
 

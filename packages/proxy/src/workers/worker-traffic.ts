@@ -142,6 +142,9 @@ export class WorkerTraffic implements Traffic {
     const wanted = [
       ...upstreams.map((port, index) => ({ name: names[index] ?? "", host: hosts.local, port })),
       { name: "outbound", host: hosts.local, port: outbound },
+      ...(hosts.localIpv6 === undefined
+        ? []
+        : [{ name: "outbound IPv6", host: hosts.localIpv6, port: outbound }]),
       { name: "inbound", host: hosts.inbound, port: inbound },
     ];
     for (const { name, host, port } of wanted) {

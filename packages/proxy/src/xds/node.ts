@@ -19,6 +19,7 @@ export function nodeMetadata(options: SidecarOptions, admin: ListenAddress): Jso
     LABELS: { ...options.labels },
     INBOUND: options.inbound.map((port) => ({ ...port })),
     ADMIN: formatAddress(admin.host, admin.port),
+    INTERCEPTION_MODE: options.intercept === true ? "REDIRECT" : "NONE",
   };
 }
 

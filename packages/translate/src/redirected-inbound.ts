@@ -1,0 +1,63 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+  ClusterSchema,
+  type Cluster,
+} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import {
+  FilterChainMatchSchema,
+  type FilterChain,
+} from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
+import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import { acceptedTls } from "./authentication.js";
+import { applyPolicy } from "./cluster-policy.js";
+import { tcpChain } from "./tcp-proxy.js";
+import type { Translation } from "./translation.js";
+
+/** Where redirected connections to a port go that no service declares: to where they were made to (Istio's name). */
+export const INBOUND_PASSTHROUGH = "InboundPassthroughCluster";
+
+/** A port that nobody can declare: what holds for it holds for every one that nobody did. */
+const UNDECLARED = 0;
+
+/** Leaves to a chain the connections that were made to one port, in place. */
+export function takeFrom(chain: FilterChain, destinationPort: number): void {
+  chain.filterChainMatch ??= create(FilterChainMatchSchema);
+  chain.filterChainMatch.destinationPort = destinationPort;
+}
+
+/** Turns a chain of the listener's own connections, in place, into one of those that were redirected from a port. */
+export function redirected(chain: FilterChain, destinationPort: number): FilterChain {
+  takeFrom(chain, destinationPort);
+  // The port says what server names say else; who was redirected may have asked for any.
+  if (chain.filterChainMatch !== undefined) chain.filterChainMatch.serverNames = [];
+  chain.name = `0.0.0.0_${destinationPort}|${chain.name}`;
+  return chain;
+}
+
+/** The chain of every port that no other chain names; undefined for workloads that take mutual TLS only. */
+export function passthroughChain(t: Translation): FilterChain | undefined {
+  if (acceptedTls(t, UNDECLARED) === "STRICT") return undefined;
+  const proxy = create(TcpProxySchema, {
+    statPrefix: INBOUND_PASSTHROUGH,
+    clusterSpecifier: { case: "cluster", value: INBOUND_PASSTHROUGH },
+  });
+  return tcpChain(t, proxy, {
+    name: INBOUND_PASSTHROUGH,
+    filterChainMatch: { transportProtocol: "raw_buffer" },
+  });
+}
+
+/** The cluster of the original destination. */
+export function inboundPassthrough(t: Translation): Cluster | undefined {
+  if (t.view.intercepts !== true) return undefined;
+  const cluster = create(ClusterSchema, {
+    name: INBOUND_PASSTHROUGH,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
+  });
+  applyPolicy(t, cluster, {}, false);
+  cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
+  cluster.lbConfig = { case: undefined };
+  return cluster;
+}
