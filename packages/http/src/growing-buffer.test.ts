@@ -67,3 +67,31 @@ test("GrowingBuffer keeps its memory over reset", () => {
   expect(sink.view().toString()).toBe("two");
   expect(sink.view().buffer).toBe(buffer);
 });
+
+test("large memory is lent for as long as there is something in it", () => {
+  const one = new GrowingBuffer({ initialBytes: 1024 });
+  one.writeBytes(Buffer.alloc(50_000, 1), 0, 50_000);
+  const large = one.view().buffer;
+  one.reset();
+  one.writeLatin1("x");
+  expect(one.view().buffer.byteLength).toBe(1024);
+  const other = new GrowingBuffer();
+  other.writeBytes(Buffer.alloc(60_000, 2), 0, 60_000);
+  expect(other.view().buffer).toBe(large);
+  const taken = other.take();
+  one.writeBytes(Buffer.alloc(60_000, 3), 0, 60_000);
+  expect(one.view().buffer).not.toBe(large);
+  other.recycle(taken);
+  other.writeBytes(Buffer.alloc(40_000, 4), 0, 40_000);
+  expect(other.view().buffer).toBe(large);
+  expect(other.view().every((byte) => byte === 4)).toBe(true);
+});
+
+test("what is larger than large is nobody's", () => {
+  const sink = new GrowingBuffer();
+  sink.writeBytes(Buffer.alloc(200_000), 0, 200_000);
+  const huge = sink.view().buffer;
+  sink.reset();
+  sink.writeBytes(Buffer.alloc(200_000), 0, 200_000);
+  expect(sink.view().buffer).not.toBe(huge);
+});

@@ -3,6 +3,13 @@ import { FIELD } from "./characters.js";
 import type { ByteSink } from "./contract.js";
 import { latin1Write } from "./latin1.js";
 
+/** A buffer that must hold more than this gets a large one, for as long as there is something in it. */
+const KEPT_BYTES = 32 * 1024;
+const LARGE_BYTES = 128 * 1024;
+const MAX_SPARE = 8;
+/** Large memory that nobody uses: of all buffers together, so that bodies go through without an allocation. */
+const spare: Buffer[] = [];
+
 /** Sizes of a `GrowingBuffer`, in bytes. */
 export interface GrowingBufferOptions {
   /** Allocated at first use; default 4 KiB. */
@@ -100,9 +107,12 @@ export class GrowingBuffer implements ByteSink {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Forgets what was written and keeps the memory. */
+  /** Forgets what was written and keeps the memory, unless it is large: connections are many and mostly idle. */
   reset(): void {
     this.#length = 0;
+    if (this.#bytes.length <= Math.max(KEPT_BYTES, this.#initialBytes)) return;
+    keepSpare(this.#bytes);
+    this.#bytes = EMPTY;
   }
 
   /** What was written; the memory goes with it and the next write allocates anew. */
@@ -115,9 +125,11 @@ export class GrowingBuffer implements ByteSink {
 
   /** Gives memory got from `take()` back for reuse. Ignored when it is not needed or when it had grown. */
   recycle(taken: Buffer): void {
-    if (this.#bytes.length > 0 || taken.byteOffset !== 0) return;
-    if (taken.buffer.byteLength !== this.#initialBytes) return;
-    this.#bytes = Buffer.from(taken.buffer, 0, this.#initialBytes);
+    if (taken.byteOffset !== 0) return;
+    const size = taken.buffer.byteLength;
+    if (size === this.#initialBytes && this.#bytes.length === 0)
+      this.#bytes = Buffer.from(taken.buffer, 0, size);
+    else if (size === LARGE_BYTES) keepSpare(Buffer.from(taken.buffer, 0, size));
   }
 
   #grow(more: number): void {
@@ -129,12 +141,23 @@ export class GrowingBuffer implements ByteSink {
         `output buffer would exceed ${this.#maxBytes} bytes; stop reading the other side when length passes the high watermark`,
       );
     }
-    let size = Math.max(this.#bytes.length, this.#initialBytes);
-    while (size < needed) size *= 2;
-    const grown = Buffer.allocUnsafeSlow(Math.min(size, Math.max(this.#maxBytes, needed)));
+    const grown = this.#memoryFor(needed);
     this.#bytes.copy(grown, 0, 0, this.#length);
     this.#bytes = grown;
   }
+
+  #memoryFor(needed: number): Buffer {
+    if (needed > KEPT_BYTES && needed <= LARGE_BYTES && LARGE_BYTES <= this.#maxBytes) {
+      return spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES);
+    }
+    let size = Math.max(this.#bytes.length, this.#initialBytes);
+    while (size < needed) size *= 2;
+    return Buffer.allocUnsafeSlow(Math.min(size, this.#maxBytes));
+  }
+}
+
+function keepSpare(bytes: Buffer): void {
+  if (bytes.length === LARGE_BYTES && spare.length < MAX_SPARE) spare.push(bytes);
 }
 
 /**
