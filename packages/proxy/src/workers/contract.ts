@@ -24,6 +24,8 @@ export interface WorkerStart {
 /** What a worker is asked; each question is answered once. */
 export type Question =
   | { readonly kind: "open"; readonly ports: TrafficPorts }
+  /** Follow what became of the main thread's configuration; answered, so that nobody gets ahead without end. */
+  | { readonly kind: "configure"; readonly change: ConfigurationChange; readonly slots: SlotChanges }
   /** Answered when everything that was told before is in force. */
   | { readonly kind: "sync" }
   | { readonly kind: "listeners" }
@@ -36,6 +38,7 @@ export type Question =
 /** Answers by kind of question. */
 export interface Answers {
   open: TrafficAddresses;
+  configure: undefined;
   sync: undefined;
   listeners: readonly ListenerStatus[];
   metrics: MetricsDelta;
@@ -45,7 +48,6 @@ export interface Answers {
 
 export type ToWorker =
   | { readonly kind: "ask"; readonly id: number; readonly question: Question }
-  | { readonly kind: "configure"; readonly change: ConfigurationChange; readonly slots: SlotChanges }
   | { readonly kind: "identity"; readonly svid: Svid }
   | { readonly kind: "log-level"; readonly level: LogLevel };
 

@@ -1,7 +1,7 @@
 import type { MessagePort } from "node:worker_threads";
 
 import { createLogger, DisposableStack, MeshError, systemClock, type Logger } from "@tulle/base";
-import { openSharedLoadTable, type SharedSlotHolder } from "@tulle/engine";
+import { openSharedLoadTable, type SharedSlotHolder, type SlotChanges } from "@tulle/engine";
 
 import { CapturedTraffic } from "../lifecycle/captured-traffic.js";
 import { LocalTraffic } from "../lifecycle/local-traffic.js";
@@ -83,13 +83,6 @@ class TrafficWorker {
   /** Resolves with whether this was the last message. Never rejects. */
   async take(message: ToWorker): Promise<boolean> {
     switch (message.kind) {
-      case "configure":
-        // Before anything is linked that needs them; and freed only when nothing is linked to them any more.
-        this.#load.assign(message.slots.assigned);
-        this.#follow(message.change);
-        this.#load.free(message.slots.freed);
-        this.#traffic.onConfigurationChanged();
-        return false;
       case "identity":
         this.#identity.rotate(message.svid);
         return false;
@@ -102,10 +95,14 @@ class TrafficWorker {
     }
   }
 
-  /** What is refused here, the main thread has refused, too, and answered for. */
-  #follow(change: ConfigurationChange): void {
+  #follow(change: ConfigurationChange, { assigned, freed }: SlotChanges): void {
+    // Before anything is linked that needs them; and freed only when nothing is linked to them any more.
+    this.#load.assign(assigned);
+    // What is refused here, the main thread has refused, too, and answered for.
     if (change.kind === "apply") this.#configuration.apply(change.changes);
     else this.#configuration.forget(change.typeUrl, change.names);
+    this.#load.free(freed);
+    this.#traffic.onConfigurationChanged();
   }
 
   async #answer(id: number, question: Question): Promise<void> {
@@ -124,6 +121,9 @@ class TrafficWorker {
         this.#onOpen();
         return addresses;
       }
+      case "configure":
+        this.#follow(question.change, question.slots);
+        return undefined;
       case "sync":
         return undefined;
       case "listeners":

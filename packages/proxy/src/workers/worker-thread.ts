@@ -9,6 +9,9 @@ export interface WorkerListener {
   onEnd(error: Error | undefined): void;
 }
 
+/** Questions that a worker may owe answers to. One that owes more does nothing any more. */
+const MAX_WAITING = 10_000;
+
 interface Waiting {
   readonly resolve: (answer: Answers[keyof Answers]) => void;
   readonly reject: (error: MeshError) => void;
@@ -48,6 +51,7 @@ export class WorkerThread {
   /** Rejects with the worker's error, or `canceled` PROXY_WORKER_ENDED. Waits as long as the worker lives. */
   ask<K extends Question["kind"]>(question: Extract<Question, { readonly kind: K }>): Promise<Answers[K]> {
     if (this.#hasEnded) return Promise.reject(gone(undefined));
+    if (this.#waiting.size >= MAX_WAITING) this.#channel.terminate();
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       // The worker answers a question of this kind with this kind of answer.

@@ -307,6 +307,31 @@ test("a worker that fails ends the sidecar; one that was told to end does not", 
   expect(closed.failures).toEqual([]);
 });
 
+test("a worker that cannot follow a change ends the sidecar", async () => {
+  const { configuration, workers, failures } = await setupScripted();
+  configuration.apply([]);
+  const asked = workers[0]!.posted.at(-1);
+  if (asked?.kind !== "ask") throw new Error("nothing was forwarded");
+  workers[0]!.say({
+    kind: "failure",
+    id: asked.id,
+    error: { kind: "internal", code: "BASE_UNEXPECTED", message: "cannot follow" },
+  });
+  await settle();
+  expect(failures).toMatchObject([{ code: "PROXY_WORKER_FAILED", cause: { message: "cannot follow" } }]);
+});
+
+test("a worker that falls behind without end is ended", async () => {
+  const { configuration, workers, failures } = await setupScripted();
+  const change = (): unknown => configuration.apply([]);
+  for (let count = 0; count < 10_000; count++) change();
+  expect(workers.map(({ terminated }) => terminated)).toEqual([false, false]);
+  change();
+  expect(workers.map(({ terminated }) => terminated)).toEqual([true, true]);
+  expect(failures).toHaveLength(2);
+  await settle();
+});
+
 test("a worker that is stuck holds nobody up for long, is not asked again meanwhile, and loses no count", async () => {
   const clock = new FakeClock();
   const { traffic, metrics, workers } = await setupScripted({ clock });

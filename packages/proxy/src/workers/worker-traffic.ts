@@ -182,7 +182,11 @@ export class WorkerTraffic implements Traffic {
       configuration.onChanged((change) => {
         const slots = load.takeChanges();
         const copy = change.kind === "apply" ? { ...change, changes: change.changes.map(ownBytes) } : change;
-        for (const { thread } of this.#members) thread.tell({ kind: "configure", change: copy, slots });
+        const question = { kind: "configure", change: copy, slots } as const;
+        for (const [index, { thread }] of this.#members.entries()) {
+          // One that could not follow would go on with another configuration than the rest.
+          thread.ask(question).catch((thrown: unknown) => this.#onEnd(index, thrown));
+        }
       }),
     );
     this.#owned.use(
@@ -227,7 +231,7 @@ export class WorkerTraffic implements Traffic {
   }
 
   /** Without a worker its share of the connections would go nowhere: better that the sidecar is started anew. */
-  #onEnd(index: number, error: Error | undefined): void {
+  #onEnd(index: number, error: unknown): void {
     if (this.#closing) return;
     const message = `worker ${index} has failed, and the sidecar ends with it`;
     this.#parts.onFailure(new MeshError("internal", "PROXY_WORKER_FAILED", message, { cause: error }));
