@@ -14,7 +14,7 @@ export interface GrowingBufferOptions {
 /**
  * One output buffer of a connection. Encoders write into it, the owner flushes it once per event-loop turn:
  *
- * - a write that the kernel takes at once: `view()`, then `reset()`, and the same memory serves again;
+ * - a write that the kernel takes at once: `view()`, then `reset()`, and the memory serves again, whoever writes next;
  * - a write that stays pending: `take()`, and the memory belongs to the socket; `recycle()` it when written.
  */
 export class GrowingBuffer implements ByteSink {
@@ -24,7 +24,7 @@ export class GrowingBuffer implements ByteSink {
   #length = 0;
 
   constructor(options: GrowingBufferOptions = {}) {
-    this.#initialBytes = options.initialBytes ?? 4096;
+    this.#initialBytes = options.initialBytes ?? DEFAULT_BYTES;
     this.#maxBytes = options.maxBytes ?? 1_048_576;
   }
 
@@ -100,9 +100,12 @@ export class GrowingBuffer implements ByteSink {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Forgets what was written and keeps the memory. */
+  /** Forgets what was written; memory of the usual size is lent to other buffers until the next write. */
   reset(): void {
     this.#length = 0;
+    if (this.#bytes.length !== DEFAULT_BYTES) return;
+    if (spare.length < MAX_SPARE) spare.push(this.#bytes);
+    this.#bytes = EMPTY;
   }
 
   /** What was written; the memory goes with it and the next write allocates anew. */
@@ -118,6 +121,7 @@ export class GrowingBuffer implements ByteSink {
     if (this.#bytes.length > 0 || taken.byteOffset !== 0) return;
     if (taken.buffer.byteLength !== this.#initialBytes) return;
     this.#bytes = Buffer.from(taken.buffer, 0, this.#initialBytes);
+    if (this.#length === 0) this.reset();
   }
 
   #grow(more: number): void {
@@ -129,6 +133,13 @@ export class GrowingBuffer implements ByteSink {
         `output buffer would exceed ${this.#maxBytes} bytes; stop reading the other side when length passes the high watermark`,
       );
     }
+    if (this.#bytes === EMPTY && this.#initialBytes === DEFAULT_BYTES && more <= DEFAULT_BYTES) {
+      const lent = spare.pop();
+      if (lent !== undefined) {
+        this.#bytes = lent;
+        return;
+      }
+    }
     let size = Math.max(this.#bytes.length, this.#initialBytes);
     while (size < needed) size *= 2;
     const grown = Buffer.allocUnsafeSlow(Math.min(size, Math.max(this.#maxBytes, needed)));
@@ -136,6 +147,14 @@ export class GrowingBuffer implements ByteSink {
     this.#bytes = grown;
   }
 }
+
+const DEFAULT_BYTES = 4096;
+/**
+ * Memory of buffers that hold nothing: connections are many, mostly idle, and write one after the other. 1 MiB at most,
+ * where 10,000 idle connections would keep 40.
+ */
+const spare: Buffer[] = [];
+const MAX_SPARE = 256;
 
 /**
  * From here on, one test and one copy in the runtime beat the loop: 76 ns against 126 for 60 characters cut from a
