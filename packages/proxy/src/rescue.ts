@@ -186,7 +186,7 @@ const ROWS: Readonly<Record<Failure, Row>> = {
     flag: "-",
     details: () => "upgrade_failed",
     body: (f) =>
-      `${f.endpoint} of ${f.cluster} speaks HTTP/2 without extended CONNECT (RFC 8441): an upgrade to ${f.reason} cannot reach it; let it announce that, or declare the service http instead of http2`,
+      `${f.endpoint} of ${f.cluster} speaks HTTP/2 without extended CONNECT (RFC 8441): an upgrade to ${f.reason} cannot reach it; update the sidecar there, or declare the service http instead of http2`,
   },
   "bad-upgrade": {
     status: 400,

@@ -40,6 +40,20 @@ export class ExchangeTimers {
     this.#deadline.arm(ms);
   }
 
+  /**
+   * The deadline of an answer. The route's timeout runs from the end of the request, as Envoy's, which is now, or is 0
+   * before; what a gRPC client gives the call, from its beginning, for its stream may never end. The earlier one counts.
+   * 0 = no limit.
+   */
+  limitAnswer(routeMs: number, grpcMs: number, startMs: number): void {
+    if (grpcMs === 0) {
+      if (routeMs > 0) this.setDeadline(routeMs);
+      return;
+    }
+    const leftMs = Math.max(grpcMs - (this.#clock.monotonic() - startMs), 0);
+    this.setDeadline(routeMs > 0 ? Math.min(routeMs, leftMs) : leftMs);
+  }
+
   clearDeadline(): void {
     this.#deadline.disarm();
   }

@@ -366,19 +366,9 @@ export class Exchange
 
   // Time
 
-  /**
-   * The route's timeout runs from the end of the request, as Envoy's; what a gRPC client gives the call, from its
-   * beginning, for its stream may never end. The earlier one counts.
-   */
   #armDeadline(): void {
     const routeMs = this.#requestDone ? (this.plan?.timeoutMs ?? 0) : 0;
-    if (this.#grpcTimeoutMs === 0) {
-      if (routeMs > 0) this.#timers.setDeadline(routeMs);
-      return;
-    }
-    const elapsedMs = this.#context.clock.monotonic() - this.#startMs;
-    const grpcMs = Math.max(this.#grpcTimeoutMs - elapsedMs, 0);
-    this.#timers.setDeadline(routeMs > 0 ? Math.min(routeMs, grpcMs) : grpcMs);
+    this.#timers.limitAnswer(routeMs, this.#grpcTimeoutMs, this.#startMs);
   }
 
   onDeadline(): void {

@@ -23,6 +23,7 @@ import { BodyBuffer, MAX_REPLAY_BYTES } from "./body-buffer.js";
 import type { AcquireFailure, ResetReason, UpstreamStream, UpstreamWaiter } from "./contract.js";
 import type { ExchangeRecord } from "./exchange-record.js";
 import { Retries } from "./retries.js";
+import { TryAccount } from "./try-account.js";
 import { requestHeadersOf, requestTargetOf } from "./upstream-request.js";
 
 /** What tries share. */
@@ -94,6 +95,7 @@ export class Tries implements UpstreamWaiter {
   readonly #owner: TriesOwner;
   readonly #body = new BodyBuffer();
   readonly #retries: Retries;
+  readonly #account: TryAccount;
   /** One timer for what comes one after the other: a try's own timeout, and the wait before the next. */
   readonly #timer: WheelTimer;
   #state: State = State.IDLE;
@@ -108,9 +110,6 @@ export class Tries implements UpstreamWaiter {
   #keepBody = false;
   #upstream: UpstreamStream | undefined;
   #pool: UpstreamPool | undefined;
-  /** A try is counted in the load table. */
-  #counted = false;
-  #startMs = 0;
 
   constructor(
     context: TriesContext,
@@ -125,6 +124,7 @@ export class Tries implements UpstreamWaiter {
     this.#view = view;
     this.#owner = owner;
     this.#retries = new Retries(context.configuration, record, view, this.#body);
+    this.#account = new TryAccount(context.load, context.clock);
     this.#timer = context.fineWheel.timer(() => this.#onTimer());
   }
 
@@ -140,7 +140,6 @@ export class Tries implements UpstreamWaiter {
     this.#keepBody = false;
     this.#upstream = undefined;
     this.#pool = undefined;
-    this.#counted = false;
     this.#body.reset();
   }
 
@@ -237,19 +236,16 @@ export class Tries implements UpstreamWaiter {
     this.#responseStarted = true;
     this.#timer.disarm();
     this.#body.release();
-    this.#owner.onResponseHead(head, Math.round(this.#context.clock.monotonic() - this.#startMs));
+    this.#owner.onResponseHead(head, Math.round(this.#account.elapsedMs));
   }
 
   onUpstreamSwitched(head: ResponseHead): void {
-    const { endpoint } = this.#record;
-    const serviceTimeMs = this.#context.clock.monotonic() - this.#startMs;
-    // How long a tunnel lives says nothing about its endpoint.
-    if (endpoint !== undefined) this.#context.load.observe(endpoint.slot, serviceTimeMs, false);
+    this.#account.observe(false);
     this.#state = State.TUNNEL;
     this.#responseStarted = true;
     this.#timer.disarm();
     this.#body.release();
-    this.#owner.onSwitched(head, Math.round(serviceTimeMs));
+    this.#owner.onSwitched(head, Math.round(this.#account.elapsedMs));
   }
 
   onUpstreamBody(chunk: Buffer, start: number, end: number): void {
@@ -305,7 +301,7 @@ export class Tries implements UpstreamWaiter {
   #tryOnce(): void {
     const plan = this.#plan;
     if (plan === undefined) return;
-    const { configuration, load, pools, clock } = this.#context;
+    const { configuration, pools } = this.#context;
     const record = this.#record;
     const { attempt } = record;
     this.#view.snapshot = configuration.current;
@@ -322,10 +318,8 @@ export class Tries implements UpstreamWaiter {
     record.endpoint = picked;
     record.upstreamHost = picked.key;
     if (record.source.direction === "outbound") record.peer = picked.workload;
-    load.begin(cluster.slot, picked.slot, attempt.attempts > 1);
-    this.#counted = true;
+    this.#account.begin(cluster, picked, attempt.attempts > 1);
     this.#state = State.ACQUIRING;
-    this.#startMs = clock.monotonic();
     this.#pool = pools.for(picked, record.source);
     this.#pool.acquire(cluster, this);
   }
@@ -396,13 +390,7 @@ export class Tries implements UpstreamWaiter {
   #endTry(failed: boolean): void {
     this.#timer.disarm();
     this.#upstream = undefined;
-    const { cluster, endpoint, attempt } = this.#record;
-    if (!this.#counted || cluster === undefined || endpoint === undefined) return;
-    this.#counted = false;
-    const { load, clock } = this.#context;
-    load.end(cluster.slot, endpoint.slot, attempt.attempts > 1);
-    if (this.#state === State.TUNNEL) return;
-    load.observe(endpoint.slot, clock.monotonic() - this.#startMs, failed);
+    this.#account.end(failed);
   }
 
   #end(): void {

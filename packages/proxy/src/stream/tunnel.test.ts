@@ -67,6 +67,13 @@ async function tunnel(hop: string): Promise<Way & { client: Wire; server: Wire }
   return { ...made, client, server };
 }
 
+/** What a proxy counts as under way: each exchange once for its cluster and once for its endpoint. */
+function inFlight({ load }: TestProxy): number {
+  let sum = 0;
+  for (let slot = 0; slot < 16; slot++) sum += load.inFlight(slot);
+  return sum;
+}
+
 async function logged({ proxies }: Way, what: RegExp): Promise<void> {
   for (const proxy of proxies) {
     await eventually(() => proxy.log().length > 0);
@@ -111,6 +118,7 @@ describe.each(["one proxy", "HTTP/2 between sidecars", "HTTP/1.1 between sidecar
   test("the server may end its direction first", async () => {
     const made = await tunnel(hop);
     const { client, server } = made;
+    expect(made.proxies.map(inFlight)).toEqual(made.proxies.map(() => 2));
     server.send("all there is");
     server.socket.end();
     await client.until("all there is");
@@ -120,7 +128,7 @@ describe.each(["one proxy", "HTTP/2 between sidecars", "HTTP/1.1 between sidecar
     client.socket.end();
     expect(await server.end()).toBe("end");
     await logged(made, / 101 - via_upstream - "-" 10 12 /);
-    expect(made.proxies.map(({ load }) => load.inFlight(0))).toEqual(made.proxies.map(() => 0));
+    expect(made.proxies.map(inFlight)).toEqual(made.proxies.map(() => 0));
   });
 
   test("nothing is carried before the server has switched", async () => {
@@ -400,3 +408,76 @@ test("the route's timeout is for the answer to an upgrade, not for its tunnel", 
   client.send("still here");
   await server.until("still here");
 });
+
+/** What may happen to a tunnel, or to one that is asked for, by who does it. */
+const FATES: Record<string, (client: Wire, server: Wire) => void> = {
+  "client ends": (client) => client.socket.end("last"),
+  "server ends": (_client, server) => server.socket.end("last"),
+  "both end": (client, server) => {
+    client.socket.end("last");
+    server.socket.end("last");
+  },
+  "client breaks off": (client) => client.socket.resetAndDestroy(),
+  "server breaks off": (_client, server) => server.socket.resetAndDestroy(),
+  "both break off": (client, server) => {
+    client.socket.resetAndDestroy();
+    server.socket.resetAndDestroy();
+  },
+  "client leaves with bytes on their way": (client, server) => {
+    server.socket.write(Buffer.alloc(300_000));
+    client.socket.destroy();
+  },
+  "server leaves with bytes on their way": (client, server) => {
+    client.socket.write(Buffer.alloc(300_000));
+    server.socket.destroy();
+  },
+};
+
+test.each(["one proxy", "HTTP/2 between sidecars"])(
+  "through %s every tunnel is accounted for once and leaves nothing, however it ends and whenever",
+  async (hop) => {
+    const COUNT = 160;
+    const fates = Object.values(FATES);
+    const clients: Wire[] = [];
+    const made = await way(hop, (server, head) => {
+      const i = Number(/GET \/(\d+) /.exec(head)?.[1]);
+      const client = clients[i];
+      const fate = fates[i % fates.length];
+      if (client === undefined || fate === undefined) throw new Error(`nobody asked ${head}`);
+      // A half closes on the end of the other; some fates come before the 101, some with it, some after.
+      server.socket.on("end", () => server.socket.end());
+      client.socket.on("end", () => client.socket.end());
+      const moment = Math.floor(i / fates.length) % 3;
+      if (moment === 0) fate(client, server);
+      server.send(SWITCHED);
+      if (moment === 1) fate(client, server);
+      else if (moment === 2)
+        void client.until("\r\n\r\n").then(
+          () => fate(client, server),
+          () => undefined,
+        );
+    });
+    for (let i = 0; i < COUNT; i++) {
+      const client = Wire.to(made.port);
+      clients.push(client);
+      // Where no tunnel comes about, its connection ends with the answer.
+      client.send(ASK.replace("/t", `/${i}`).replace("keep-alive", "close"));
+    }
+    await eventually(() => clients.every(({ ended }) => ended !== ""));
+    await eventually(() => made.app.every(({ socket }) => socket.destroyed));
+    for (const proxy of made.proxies) {
+      await eventually(() => proxy.log().length >= COUNT);
+      const asked = proxy.log().map((line) => /"GET \/(\d+) /.exec(line)?.[1]);
+      expect(new Set(asked).size).toBe(COUNT);
+      expect(asked).toHaveLength(COUNT);
+      expect(inFlight(proxy)).toBe(0);
+    }
+    if (made.inbound === undefined) return;
+    expect(made.inbound.connections.busy).toBe(0);
+    // A connection that is given up goes once none of its streams is in use.
+    const [caller] = made.proxies;
+    caller?.stack.pools.renewMutualTls();
+    const active = /envoy_cluster_upstream_cx_active\{[^}]*\} (\d+)\n/;
+    await eventually(() => active.exec(caller?.metricsText() ?? "")?.[1] === "0");
+  },
+);

@@ -1,0 +1,50 @@
+import type { Clock } from "@tulle/base";
+import type { ClusterPart, EndpointPart, LoadTable } from "@tulle/engine";
+
+/** One try's entry in the load table: what balancing and circuit breaking see of it. Reused, one try after the other. */
+export class TryAccount {
+  readonly #load: LoadTable;
+  readonly #clock: Clock;
+  #cluster: ClusterPart | undefined;
+  #endpoint: EndpointPart | undefined;
+  #isRetry = false;
+  #startMs = 0;
+  #observed = false;
+
+  constructor(load: LoadTable, clock: Clock) {
+    this.#load = load;
+    this.#clock = clock;
+  }
+
+  /** Since the try began. */
+  get elapsedMs(): number {
+    return this.#clock.monotonic() - this.#startMs;
+  }
+
+  begin(cluster: ClusterPart, endpoint: EndpointPart, isRetry: boolean): void {
+    this.#cluster = cluster;
+    this.#endpoint = endpoint;
+    this.#isRetry = isRetry;
+    this.#observed = false;
+    this.#load.begin(cluster.slot, endpoint.slot, isRetry);
+    this.#startMs = this.#clock.monotonic();
+  }
+
+  /** Tells what the try says about its endpoint. The first word counts: how long a tunnel lives says nothing. */
+  observe(failed: boolean): void {
+    if (this.#endpoint === undefined || this.#observed) return;
+    this.#observed = true;
+    this.#load.observe(this.#endpoint.slot, this.elapsedMs, failed);
+  }
+
+  /** Nothing when none is under way. */
+  end(failed: boolean): void {
+    const cluster = this.#cluster;
+    const endpoint = this.#endpoint;
+    if (cluster === undefined || endpoint === undefined) return;
+    this.#load.end(cluster.slot, endpoint.slot, this.#isRetry);
+    this.observe(failed);
+    this.#cluster = undefined;
+    this.#endpoint = undefined;
+  }
+}
