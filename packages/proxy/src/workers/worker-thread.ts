@@ -60,6 +60,11 @@ export class WorkerThread {
     });
   }
 
+  /** Ends it at once. */
+  terminate(): void {
+    this.#channel.terminate();
+  }
+
   /** Asks it to close, and ends it when it has not within `graceMs`. */
   async close(graceMs: number): Promise<void> {
     const timer = this.#clock.setTimeout(() => this.#channel.terminate(), graceMs);

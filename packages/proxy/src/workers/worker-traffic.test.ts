@@ -281,6 +281,27 @@ test("what a worker cannot open is the sidecar's error, with its kind and code",
   expect(thrown).toMatchObject(error);
 });
 
+test("workers that do not open their listeners in time are ended, and there is no sidecar", async () => {
+  const clock = new FakeClock();
+  const workers: ScriptedWorker[] = [];
+  const spawn: SpawnWorker = (start) => {
+    const worker = new ScriptedWorker(start);
+    workers.push(worker);
+    return {
+      post: (message) => worker.posted.push(message),
+      onMessage: () => undefined,
+      onEnd: (ended) => (worker.end = ended),
+      terminate: () => worker.end(new Error("ended")),
+    };
+  };
+  const opening = setup({ spawn, clock }).traffic.open();
+  const refused = expect(opening).rejects.toMatchObject({ code: "PROXY_WORKER_ENDED" });
+  await settle();
+  expect(workers).toHaveLength(2);
+  await clock.advance(30_000);
+  await refused;
+});
+
 test("the second worker is told the ports that the first one got", async () => {
   const { workers } = await setupScripted();
   const questions = workers.map(({ posted }) => posted[0]);

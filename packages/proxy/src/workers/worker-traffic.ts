@@ -22,6 +22,8 @@ import type { SpawnWorker, Unasked, WorkerStart } from "./contract.js";
 import { WorkerThread } from "./worker-thread.js";
 
 const MAX_WORKERS = 64;
+/** Workers have this long to begin and to open their listeners. */
+const OPEN_MS = 30_000;
 /** A scrape does without what a worker has not told by then; it comes with the next one. */
 const ANSWER_MS = 1000;
 /** Workers that are busy with something else get this much longer than what they were given. */
@@ -74,21 +76,18 @@ export class WorkerTraffic implements Traffic {
   }
 
   async open(): Promise<TrafficAddresses> {
-    const { options } = this.#parts;
+    const { options, clock } = this.#parts;
     const wanted = trafficPorts(options);
     await this.#checkFree(wanted);
     this.#start(options.workers ?? 1);
-    const [first, ...others] = this.#members.map(({ thread }) => thread);
-    if (first === undefined) throw new MeshError("internal", "PROXY_WORKERS", "there is no worker");
-    const addresses = await first.ask({ kind: "open", ports: wanted });
-    const ports: TrafficPorts = {
-      upstreams: addresses.upstreams.map(({ port }) => port),
-      outbound: addresses.outbound.port,
-      inbound: addresses.inbound.port,
-    };
-    await Promise.all(others.map((thread) => thread.ask({ kind: "open", ports })));
-    await Promise.all(this.#members.map((member) => this.#askListeners(member)));
-    return addresses;
+    const timer = clock.setTimeout(() => {
+      for (const { thread } of this.#members) thread.terminate();
+    }, OPEN_MS);
+    try {
+      return await this.#openAll(wanted);
+    } finally {
+      timer[Symbol.dispose]();
+    }
   }
 
   /** The workers were told what changed when it did. */
@@ -133,6 +132,21 @@ export class WorkerTraffic implements Traffic {
     this.#closing = true;
     this.#owned[Symbol.dispose]();
     await Promise.all(this.#members.map(({ thread }) => thread.close(GRACE_MS)));
+  }
+
+  /** The first one finds free ports for all. */
+  async #openAll(wanted: TrafficPorts): Promise<TrafficAddresses> {
+    const [first, ...others] = this.#members.map(({ thread }) => thread);
+    if (first === undefined) throw new MeshError("internal", "PROXY_WORKERS", "there is no worker");
+    const addresses = await first.ask({ kind: "open", ports: wanted });
+    const ports: TrafficPorts = {
+      upstreams: addresses.upstreams.map(({ port }) => port),
+      outbound: addresses.outbound.port,
+      inbound: addresses.inbound.port,
+    };
+    await Promise.all(others.map((thread) => thread.ask({ kind: "open", ports })));
+    await Promise.all(this.#members.map((member) => this.#askListeners(member)));
+    return addresses;
   }
 
   /** Workers would share a port with whoever shares it, too: another sidecar of this user, say. */
