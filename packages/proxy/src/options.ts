@@ -88,6 +88,11 @@ export interface SidecarOptions {
    * Needs the optional package koffi. Default false.
    */
   readonly intercept?: boolean;
+  /**
+   * Limits that are not the default (docs/limits.md), `NAME=VALUE` each: `http1.maxHeadBytes=16384`. A later one wins; they
+   * win over what the control plane says for a listener.
+   */
+  readonly limits?: readonly string[];
   /** Default `stdout`. */
   readonly accessLog?: AccessLogSink;
   /** Default: JSON lines on stderr, level `info`. */

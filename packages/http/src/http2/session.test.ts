@@ -207,7 +207,7 @@ test("goAway of a server announces, refuses new streams a round trip later, and 
   expect(peer.session.drain).toBe("drained");
 });
 
-test("GOAWAY of a server gives unprocessed requests back and lets the others finish, also with no streams allowed (H2-12)", () => {
+test("GOAWAY of a server gives unprocessed requests back and lets the others finish, also with no streams allowed (H2-12, CVE-2021-32780)", () => {
   const peer = new Peer("client");
   peer.feed(settings());
   const ids = [1, 2, 3].map(() => peer.session.submitRequest(REQUEST, true));
@@ -286,7 +286,7 @@ test("tick lets a tunnel rest as long as its other end does not read", () => {
   expect(peer.of("reset")).toEqual([]);
 });
 
-test("tick resets a stream that the peer's window has held up, and lets one that moves go on", () => {
+test("H2-05 H2-08 tick resets a stream that the peer's window has held up, and lets one that moves go on", () => {
   const peer = serving(settings(4, 10), headers(3, get()));
   const body = Buffer.alloc(100);
   for (const id of [1, 3]) {

@@ -55,7 +55,7 @@ export class Http2Transport implements WriterEvents {
     this.#wheel = wheel;
     this.#lastReadMs = wheel.nowMs;
     this.#channel = openChannel(socket);
-    this.writer = new SocketWriter(socket, this.#channel, queue, this, OUTPUT_BYTES);
+    this.writer = new SocketWriter(socket, this.#channel, queue, this, { initialBytes: OUTPUT_BYTES });
     const create = side === "server" ? createServerSession : createClientSession;
     this.session = create(owner, this.writer.sink, options);
     this.#timer = wheel.timer(() => this.#onTimer());

@@ -7,7 +7,7 @@ import {
   type Server as TlsServer,
 } from "node:tls";
 
-import { DisposableStack, type Disposable, type Logger } from "@tulle/base";
+import { DisposableStack, systemErrorCode, type Disposable, type Logger } from "@tulle/base";
 import type { SnapshotSource } from "@tulle/engine";
 
 import { ConnectionSet } from "../connection/connection-set.js";
@@ -17,25 +17,26 @@ import {
 } from "../connection/http1-server-connection.js";
 import { Http2ServerConnection } from "../connection/http2-server-connection.js";
 import { SniffedConnection } from "../connection/sniffed-connection.js";
+import type { LimitName } from "../limits/limit-table.js";
 import { PeerMetadataCache } from "../filters/peer-metadata.js";
 import type { TcpContext, TcpEnd } from "../tcp/contract.js";
 import { TcpSession } from "../tcp/tcp-session.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { INBOUND_LISTENER, InboundSource, selectChain } from "./inbound-source.js";
 import type { HttpListener } from "./outbound-listener.js";
-import { formatAddress, listenTcp, type ListenTcp } from "./tcp-listener.js";
+import { formatAddress, listenTcp, refusals, type ListenTcp } from "./tcp-listener.js";
 import { InboundTcpSource } from "./tcp-sources.js";
 import { trustDomainOf, type WorkloadTls } from "../tls/workload-tls.js";
 
 /** First byte of a TLS connection: a handshake record. No HTTP method begins with it. */
 const TLS_HANDSHAKE = 0x16;
-/** A connection must have sent its first byte, and finished its handshake, within. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
 /**
  * Where plaintext TCP is taken, a client that has said nothing for so long waits for the server to speak first. A TLS
  * client speaks at once; one that a busy machine holds up so long connects again.
  */
 const SILENT_PLAINTEXT_MS = 1000;
+
+const HANDSHAKE_TIMEOUT: LimitName = "listener.handshakeTimeoutMs";
 
 export interface InboundListenerOptions {
   readonly host: string;
@@ -63,7 +64,7 @@ export async function listenInbound(options: InboundListenerOptions): Promise<Ht
     name: "inbound",
     host: options.host,
     port: options.port,
-    onDrop: () => options.dropped.inc(),
+    ...refusals(options.connection, "inbound", options.dropped),
     onConnection: (socket) => acceptor.accept(socket),
   });
   return {
@@ -107,7 +108,7 @@ class InboundAcceptor implements Disposable {
     const mayWait = selectChain(this.#options.configuration.current, "plaintext", "")?.tcp !== undefined;
     const timer = this.#options.connection.coarseWheel.timer(() => {
       if (!mayWait) {
-        this.#refuse(socket, "timeout");
+        this.#refuseLate(socket, "timeout");
         return;
       }
       this.#silent.delete(socket);
@@ -116,7 +117,7 @@ class InboundAcceptor implements Disposable {
       socket.pause();
       this.#startPlaintext(socket);
     });
-    timer.arm(mayWait ? SILENT_PLAINTEXT_MS : HANDSHAKE_TIMEOUT_MS);
+    timer.arm(mayWait ? SILENT_PLAINTEXT_MS : this.#handshakeTimeoutMs);
     this.#silent.add(socket);
     socket.once("close", () => {
       timer.disarm();
@@ -190,12 +191,13 @@ class InboundAcceptor implements Disposable {
       requestCert: true,
       rejectUnauthorized: true,
       ALPNProtocols: ["h2", "http/1.1"],
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      handshakeTimeout: this.#handshakeTimeoutMs,
     });
     server.on("secureConnection", (socket) => this.#onSecure(socket));
     server.on("tlsClientError", (error, socket) => {
       this.#options.logger.debug("TLS handshake failed", { error, remote: socket.remoteAddress });
-      this.#refuse(socket, "handshake");
+      if (systemErrorCode(error) === "ERR_TLS_HANDSHAKE_TIMEOUT") this.#refuseLate(socket, "handshake");
+      else this.#refuse(socket, "handshake");
     });
     server.on("error", (error) => this.#options.logger.warn("TLS server failed", { error }));
     return server;
@@ -276,6 +278,17 @@ class InboundAcceptor implements Disposable {
     this.#sessions.set(session, source);
     this.connections.add(session);
     session.start();
+  }
+
+  /** The first byte, or the end of the handshake, did not come in time. */
+  #refuseLate(socket: Socket, reason: string): void {
+    const remote = formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0);
+    this.#options.connection.onLimit(HANDSHAKE_TIMEOUT, this.#handshakeTimeoutMs, remote);
+    this.#refuse(socket, reason);
+  }
+
+  get #handshakeTimeoutMs(): number {
+    return this.#options.connection.limits.stranger.values[HANDSHAKE_TIMEOUT];
   }
 
   #refuse(socket: Socket, reason: string): void {
