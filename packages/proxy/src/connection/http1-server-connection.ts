@@ -29,6 +29,8 @@ import type { ServerConnection } from "./server-connection.js";
 
 /** How long a closing connection still reads and discards, so that the peer sees our last response. */
 const LINGER_MS = 1000;
+/** And how much: who sends more has not stopped, and will not read our last response. */
+const LINGER_BYTES = 1024 * 1024;
 const NO_TRAILERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
 
 /** What a server connection needs of its proxy. */
@@ -88,6 +90,8 @@ export class Http1ServerConnection
   /** While draining: how long the connection may be idle before it closes; -1 = not draining. */
   #drainIdleMs = -1;
   #executing = false;
+  /** Read and thrown away since our last response. */
+  #discarded = 0;
   /** Pipelined bytes that came before their turn. The socket stands still while there are any. */
   #rest: Buffer | undefined;
 
@@ -263,6 +267,7 @@ export class Http1ServerConnection
   #onBytes(bytes: Buffer, end: number): void {
     if (this.#phase > Phase.EXCHANGE) {
       if (this.#phase === Phase.TUNNEL) this.#exchange.onRequestBody(bytes, 0, end);
+      else this.#discard(end);
       return;
     }
     if (this.#phase === Phase.EXCHANGE && this.#requestDone) {
@@ -272,6 +277,12 @@ export class Http1ServerConnection
       return;
     }
     this.#feed(bytes, end);
+  }
+
+  /** While lingering. */
+  #discard(bytes: number): void {
+    this.#discarded += bytes;
+    if (this.#discarded > LINGER_BYTES) this.#socket.destroy();
   }
 
   #feed(chunk: Buffer, end: number): void {

@@ -251,6 +251,13 @@ export const LIMITS = {
     "other connections get their turn first",
     { stranger: h2.requestsPerTurn, quiet: true },
   ),
+  "http2.framesPerTurn": limit(
+    "count",
+    [1, h2.framesPerTurn, 100_000],
+    "frames taken from one read",
+    "other connections get their turn first",
+    { quiet: true },
+  ),
   "http2.prefaceTimeoutMs": limit(
     "ms",
     [100, h2.prefaceTimeoutMs, 10 * MINUTE_MS],

@@ -157,6 +157,7 @@ function http2Options(values: LimitValues): Http2Options {
     maxWindowUpdatesPerDataFrame: values["http2.maxWindowUpdatesPerDataFrame"],
     maxResetsPerSecond: values["http2.maxResetsPerSecond"],
     requestsPerTurn: values["http2.requestsPerTurn"],
+    framesPerTurn: values["http2.framesPerTurn"],
     prefaceTimeoutMs: values["http2.prefaceTimeoutMs"],
     headerTimeoutMs: values["http2.headerTimeoutMs"],
     settingsTimeoutMs: values["http2.settingsTimeoutMs"],
