@@ -11,7 +11,7 @@ TULLE_LIMITS=http1.maxHeadBytes=16384,connection.headerTimeoutMs=5000 tulle run 
 
 Three sources, each over the one before: the default, what the control plane says for a listener (Envoy's fields, below), \`--limit\`.
 "Strangers" are clients that show no certificate on the inbound listener (permissive mode); an empty cell means that they get the
-same. A limit that is given holds for them too.
+same. A limit that is given holds for them too. With \`--workers\` each thread counts for itself.
 
 A limit that is reached is counted, \`tulle_limit_exceeded_total{limit="…"}\`, and named in the log at \`warn\`, at most once in ten
 seconds each: which limit, its value, by whom, how often since the last line, and the option that changes it. Those marked * are
