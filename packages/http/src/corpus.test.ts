@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import type { RequestHead, ResponseHead } from "./contract.js";
+import type { Http2Head } from "./http2/contract.js";
 import { createRequestParser } from "./request-parser.js";
 import { createResponseParser } from "./response-parser.js";
 import { Peer } from "./testing/http2-peer.js";
@@ -50,6 +51,7 @@ function outcome(codec: Codec, bytes: Buffer, cuts: readonly number[]): unknown 
     const error = parser.error?.code;
     parser.finish();
     // What comes before a refusal may have been told or not; complete messages are.
+    if (codec === "request") for (const head of recorder.heads) expectStrict(head);
     const ends = recorder.events.filter(({ type }) => type === "end").length;
     return { ends, refused: error !== undefined, events: error === undefined ? recorder.events : [] };
   }
@@ -62,11 +64,58 @@ function outcome(codec: Codec, bytes: Buffer, cuts: readonly number[]): unknown 
     }
   }
   peer.feed(bytes, cuts);
+  if (role === "server") for (const head of peer.heads) expectStrictHttp2(head);
   return {
     events: peer.events,
     output: peer.output().toString("hex"),
     error: peer.session.error?.code,
   };
+}
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+/** What is let through is a request by the letter of RFC 9112, said here once more and in another way than the parser's. */
+function expectStrict({ method, target, minorVersion, headers }: RequestHead): void {
+  expect(method).toMatch(TOKEN);
+  expect(target).toMatch(/^[\x21-\x7e]+$/);
+  const valuesOf = (name: string): readonly string[] =>
+    headers.filter((_, i) => i % 2 === 1 && headers[i - 1]!.toLowerCase() === name);
+  expectStrictFields(headers, TOKEN);
+  const [lengths, codings] = [valuesOf("content-length"), valuesOf("transfer-encoding")];
+  expect(lengths.length + codings.length).toBeLessThanOrEqual(1);
+  for (const length of lengths) expect(length).toMatch(/^(?:0|[1-9][0-9]{0,15})$/);
+  for (const coding of codings) expect(coding.toLowerCase()).toBe("chunked");
+  if (minorVersion === 0) expect(codings).toEqual([]);
+  else expect(valuesOf("host")).toHaveLength(1);
+}
+
+/** The same for HTTP/2: nothing that a line of HTTP/1.1 could not hold. */
+function expectStrictHttp2({ method, scheme, authority, path, headers }: Http2Head): void {
+  expect(method).toMatch(TOKEN);
+  expect(["http", "https", ""]).toContain(scheme);
+  expect(authority).toMatch(/^[!-~]*$/);
+  expect(authority).not.toMatch(/[/?#@\\]/);
+  expect(path).toMatch(/^(?:\/[\x21-\x7e]*|\*|)$/);
+  expectStrictFields(headers, /^[!#$%&'*+.^_`|~0-9a-z-]+$/);
+  for (const name of [
+    "connection",
+    "transfer-encoding",
+    "upgrade",
+    "keep-alive",
+    "proxy-connection",
+    "host",
+  ]) {
+    expect(headers.filter((_, i) => i % 2 === 0)).not.toContain(name);
+  }
+}
+
+function expectStrictFields(headers: readonly string[], names: RegExp): void {
+  for (let i = 0; i < headers.length; i += 2) {
+    expect(headers[i]).toMatch(names);
+    expect(headers[i + 1]).toMatch(
+      /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/,
+    );
+  }
 }
 
 function expectInvariant(codec: Codec, bytes: Buffer, more: readonly number[] = []): void {
