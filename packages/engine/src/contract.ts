@@ -147,6 +147,28 @@ export interface ClusterPart {
   readonly provenance: Provenance;
 }
 
+/** Limits of a client's connection that a listener may set. Named as the proxy names them. */
+export type ChainLimit =
+  | "connection.headerTimeoutMs"
+  | "connection.idleTimeoutMs"
+  | "http1.maxHeadBytes"
+  | "http1.maxHeaderCount"
+  | "http2.maxHeaderListBytes"
+  | "http2.maxHeaderCount"
+  | "http2.headerTimeoutMs"
+  | "http2.maxConcurrentStreams"
+  | "http2.streamWindowBytes"
+  | "http2.connectionWindowBytes"
+  | "http2.headerTableBytes"
+  | "http2.maxPendingFrames"
+  | "http2.maxPendingControlFrames"
+  | "http2.maxEmptyFrames"
+  | "http2.maxPriorityFramesPerStream"
+  | "http2.maxWindowUpdatesPerDataFrame";
+
+/** Those that are set. */
+export type ChainLimits = Readonly<Partial<Record<ChainLimit, number>>>;
+
 /** HTTP behaviour of a listener or of one of its filter chains. */
 export interface HttpChain {
   readonly protocol: "http";
@@ -159,6 +181,8 @@ export interface HttpChain {
   readonly accessLogFormat: string | undefined;
   /** How paths are brought into one form before `route`: the caller does it, and sends on what was matched. */
   readonly pathNormalization: PathNormalization;
+  /** Undefined when the listener sets none. One object for as long as the listener does not change. */
+  readonly limits: ChainLimits | undefined;
 }
 
 /** A listener, or one of its filter chains, that carries bytes as they are (a tcp_proxy). */

@@ -141,7 +141,7 @@ describe("createRequestParser decides keepAlive", () => {
   });
 });
 
-describe("createRequestParser sees an upgrade only when all of it is there", () => {
+describe("H1-26 createRequestParser sees an upgrade only when all of it is there", () => {
   const upgrade = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n";
   test.each([
     [`GET / HTTP/1.1\r\nHost: a\r\n${upgrade}\r\n`, "websocket"],

@@ -73,7 +73,7 @@ test("createResponseParser accepts a status line without reason, with and withou
   });
 });
 
-describe("createResponseParser refuses with 502", () => {
+describe("H1-27 createResponseParser refuses with 502", () => {
   test.each([
     ["two Content-Length", ok("Content-Length: 1\r\nContent-Length: 1\r\n", "x")],
     ["CL and TE", ok(`Content-Length: 3\r\n${CHUNKED}`, "0\r\n\r\n")],

@@ -50,7 +50,7 @@ test("decodePeerMetadata takes anything and gives labels of the peer's namespace
   );
 });
 
-test("escapeLogValue leaves nothing that could end a line, a quote or a terminal's state", () => {
+test("H1-30 escapeLogValue leaves nothing that could end a line, a quote or a terminal's state", () => {
   fc.assert(
     fc.property(text, (value) => {
       // oxlint-disable-next-line no-control-regex -- control characters are what must be gone

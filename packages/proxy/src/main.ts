@@ -3,17 +3,20 @@ import { randomInt } from "node:crypto";
 import { createWorkloadIdentity } from "@tulle/agent";
 import { createLogger, systemClock, type Logger } from "@tulle/base";
 
+import { parseLimits } from "./limits/proxy-limits.js";
 import { RunningSidecar } from "./lifecycle/running-sidecar.js";
 import type { Sidecar, SidecarOptions } from "./options.js";
 
 /**
  * Starts a sidecar: joins the mesh (or takes its identity from the state directory), opens its listeners, subscribes to
  * its configuration. Resolves when every listener is open; `ready` says when it can serve. Rejects, with everything
- * closed again, with `PROXY_LISTEN_FAILED` or the agent's errors (`AGENT_NO_JOIN_TOKEN`, …).
+ * closed again, with `PROXY_BAD_LIMIT`, `PROXY_LISTEN_FAILED` or the agent's errors (`AGENT_NO_JOIN_TOKEN`, …).
  */
 export async function runSidecar(options: SidecarOptions): Promise<Sidecar> {
   const logger = options.logger ?? stderrLogger();
   const clock = options.clock ?? systemClock;
+  // Whoever misspells one should know before anything else happens.
+  parseLimits(options.limits ?? []);
   const { controlPlane } = options;
   const trustDomain = controlPlane.trustDomain ?? "cluster.local";
   const identity = await createWorkloadIdentity({

@@ -95,6 +95,11 @@ export interface SidecarOptions {
    * a PROXY header, version 1 or 2. Who sends one from elsewhere is refused. Default: none.
    */
   readonly proxyProtocolFrom?: readonly string[];
+  /**
+   * Limits that are not the default (docs/limits.md), `NAME=VALUE` each: `http1.maxHeadBytes=16384`. A later one wins; they
+   * win over what the control plane says for a listener.
+   */
+  readonly limits?: readonly string[];
   /** Default `stdout`. */
   readonly accessLog?: AccessLogSink;
   /** Default: JSON lines on stderr, level `info`. */

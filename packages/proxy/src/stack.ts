@@ -3,6 +3,9 @@ import type { LoadTable, SnapshotSource } from "@tulle/engine";
 import { FlushQueue, TurnClock } from "@tulle/http/socket";
 
 import type { ServerConnectionContext } from "./connection/http1-server-connection.js";
+import { limitOfCode, type LimitName } from "./limits/limit-table.js";
+import { ProxyLimits } from "./limits/proxy-limits.js";
+import { StruckLimits } from "./limits/struck-limits.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
 import type { WorkloadTls } from "./tls/workload-tls.js";
@@ -35,6 +38,8 @@ export interface StackOptions {
   readonly workload: OwnWorkload;
   readonly metrics: MetricsRegistry;
   readonly accessLog: LineWriter | undefined;
+  /** Default: those of the table. */
+  readonly limits?: ProxyLimits;
   readonly newRequestId: () => string;
   /** A request asked for an authority that is not subscribed to. */
   readonly onDemand: (authority: string) => void;
@@ -51,22 +56,43 @@ export interface ProxyStack extends Disposable {
 
 /** Composes the request path from the client's connection (top) to the endpoint's (bottom). */
 export function buildStack(options: StackOptions): ProxyStack {
-  const { metrics, tls, logger } = options;
+  const { metrics, tls, logger, limits = new ProxyLimits() } = options;
   const owned = new DisposableStack();
   const queue = new FlushQueue();
   const clock = new TurnClock(options.clock, queue);
   const fineWheel = owned.use(new TimerWheel(clock, FINE_TICK_MS));
   const coarseWheel = owned.use(new TimerWheel(clock, COARSE_TICK_MS));
 
+  const struck = new StruckLimits(metrics, logger, clock);
+  const { values } = limits.trusted;
+  const strike = (name: LimitName, remote: string): void => struck.strike(name, values[name], remote);
+  const strikeForCode = (code: string, remote: string, of = values): void => {
+    const name = limitOfCode(code);
+    if (name !== undefined) struck.strike(name, of[name], remote);
+  };
+
   const upstreamMetrics = new UpstreamMetrics(metrics);
   const connector = new Connector(fineWheel, tls);
   const { load } = options;
   const pools = owned.use(
-    new UpstreamPools({ connector, queue, coarseWheel, load, metrics: upstreamMetrics }),
+    new UpstreamPools({
+      connector,
+      queue,
+      coarseWheel,
+      load,
+      metrics: upstreamMetrics,
+      limits,
+      onCodecRefusal: (code, remote) =>
+        code === "HTTP_HEAD_TOO_LARGE"
+          ? strike("http1.maxResponseHeadBytes", remote)
+          : strikeForCode(code, remote),
+    }),
   );
   owned.use(tls.onChanged(() => pools.renewMutualTls()));
 
-  const parking = new ParkingLot();
+  const parking = new ParkingLot(values["request.maxParked"], values["request.parkTimeoutMs"], () =>
+    strike("request.maxParked", ""),
+  );
   metrics.onCollect(() =>
     metrics
       .gauge("tulle_parked_requests", "Requests and connections waiting for configuration.")
@@ -86,6 +112,8 @@ export function buildStack(options: StackOptions): ProxyStack {
     parking,
     authorities: new AuthorityCache(),
     peerMetadata: encodePeerMetadata(options.workload),
+    maxReplayBytes: values["request.maxReplayBytes"],
+    onReplayGivenUp: () => strike("request.maxReplayBytes", ""),
     newRequestId: options.newRequestId,
     onDemand: options.onDemand,
     onExchangeDone: (done) => telemetry.record(done),
@@ -102,14 +130,18 @@ export function buildStack(options: StackOptions): ProxyStack {
   const connection: ServerConnectionContext = {
     queue,
     coarseWheel,
+    limits,
+    onLimit: (name, value, remote) => struck.strike(name, value, remote),
     createExchange: (downstream, source) => new Exchange(exchange, downstream, source),
     onCodecError: (error, source) => {
       codecErrors.with(["code", error.code]).inc();
+      strikeForCode(error.code, source.remoteAddress, limits.of(source).values);
       logger.debug("request refused", { code: error.code, remote: source.remoteAddress });
       return `${error.message}\n`;
     },
     onHttp2Refusal: (refusal, source) => {
       http2Refusals.with(["code", refusal.code]).inc();
+      strikeForCode(refusal.code, source.remoteAddress, limits.of(source).values);
       logger.debug("HTTP/2 refused", { code: refusal.code, remote: source.remoteAddress });
     },
   };

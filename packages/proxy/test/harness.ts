@@ -23,6 +23,7 @@ import type { InboundInterception } from "../src/listener/inbound-interception.j
 import { listenInbound } from "../src/listener/inbound-listener.js";
 import type { Interception } from "../src/listener/interception.js";
 import { listenOutbound, type HttpListener } from "../src/listener/outbound-listener.js";
+import { parseLimits, ProxyLimits } from "../src/limits/proxy-limits.js";
 import { WorkloadTls } from "../src/tls/workload-tls.js";
 import { buildStack, type ProxyStack } from "../src/stack.js";
 import { LineWriter } from "../src/telemetry/line-writer.js";
@@ -84,6 +85,8 @@ export interface TestProxyOptions {
   readonly svid?: Svid;
   readonly identity?: TestIdentity;
   readonly name?: string;
+  /** `NAME=VALUE` each. */
+  readonly limits?: readonly string[];
 }
 
 export function createProxy(options: TestProxyOptions = {}): TestProxy {
@@ -111,6 +114,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
     tls,
     metrics,
     accessLog: writer,
+    limits: new ProxyLimits(parseLimits(options.limits ?? [])),
     workload: {
       workload: `${name}-v1`,
       namespace: "default",

@@ -79,14 +79,19 @@ const ROUTER = {
 const ADS = { configSourceSpecifier: { case: "ads" as const, value: {} } };
 
 /** An API listener whose routes come by RDS under `routes`; paths are normalised as Istio does by default. */
-export function apiListener(name: string, routes: string): ResourceChange {
+export function apiListener(
+  name: string,
+  routes: string,
+  settings: MessageInitShape<typeof HttpConnectionManagerSchema> = {},
+): ResourceChange {
   const manager = pack(HttpConnectionManagerSchema, {
     statPrefix: "outbound",
     normalizePath: true,
     routeSpecifier: { case: "rds", value: { routeConfigName: routes, configSource: ADS } },
     httpFilters: [ROUTER],
     accessLog: [accessLog()],
-  });
+    ...settings,
+  } as MessageInitShape<typeof HttpConnectionManagerSchema>);
   return resource(
     LISTENER_TYPE,
     name,

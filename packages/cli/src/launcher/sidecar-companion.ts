@@ -37,6 +37,7 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     stateDirectory: directory,
     workers: workload.workers,
     drainMs: parseDuration(workload.drain) ?? 5000,
+    limits: workload.limit,
     accessLog: accessLogSink(workload.accessLog),
     logger,
     clock,

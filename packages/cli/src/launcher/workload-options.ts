@@ -53,6 +53,8 @@ export interface WorkloadOptions extends ReadyTarget {
   /** No sidecar: the application's gRPC library speaks xDS itself. */
   readonly proxyless?: boolean;
   readonly accessLog: string;
+  /** `NAME=VALUE` each; those of the environment first. */
+  readonly limit: readonly string[];
   readonly drain: string;
   /** Threads that carry traffic. */
   readonly workers: number;
@@ -156,6 +158,14 @@ export function addWorkloadOptions(
     )
     .option("--access-log <sink>", '"stdout", "off" or a file', "off")
     .addOption(
+      new Option(
+        "--limit <name=value>",
+        "limit towards peers that is not the default (docs/limits.md), such as http1.maxHeadBytes=16384; repeat for more, or list them in $TULLE_LIMITS",
+      )
+        .argParser(collect((text) => text))
+        .default(wordsOf(context.environment["TULLE_LIMITS"]), "none"),
+    )
+    .addOption(
       new Option("--drain <duration>", "how long requests under way may take at the end")
         .argParser(checkDuration)
         .default("5s"),
@@ -195,6 +205,11 @@ function parseIp(text: string): string {
 function parseServiceName(text: string): string {
   if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
   throw new InvalidArgumentError('expected up to 63 lower-case letters, digits and "-".');
+}
+
+/** The words of a list with commas. */
+function wordsOf(text = ""): readonly string[] {
+  return text.split(",").flatMap((word) => (word.trim() === "" ? [] : [word.trim()]));
 }
 
 /** Durations stay text: the registry reads them itself. */

@@ -1,7 +1,7 @@
 import type { PathNormalization } from "@tulle/http";
 
 import type { AdmissionStep } from "../admit/admit.js";
-import type { HttpChain } from "../contract.js";
+import type { ChainLimits, HttpChain } from "../contract.js";
 import type { RouteTable } from "../route/route-table.js";
 
 /** What a HttpConnectionManager says, apart from its routes. */
@@ -10,6 +10,7 @@ export interface ChainSettings {
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
   readonly pathNormalization: PathNormalization;
+  readonly limits: ChainLimits | undefined;
   readonly steps: readonly AdmissionStep[];
   /** Virtual hosts are looked up without the authority's port (Envoy's `strip_any_host_port`). */
   readonly stripPort: boolean;
@@ -23,6 +24,7 @@ export class Chain implements HttpChain {
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
   readonly pathNormalization: PathNormalization;
+  readonly limits: ChainLimits | undefined;
   readonly steps: readonly AdmissionStep[];
   readonly stripPort: boolean;
   /** Undefined while the route table has not arrived, or when it does not exist. */
@@ -34,6 +36,7 @@ export class Chain implements HttpChain {
     this.direction = settings.direction;
     this.accessLogFormat = settings.accessLogFormat;
     this.pathNormalization = settings.pathNormalization;
+    this.limits = settings.limits;
     this.steps = settings.steps;
     this.stripPort = settings.stripPort;
     this.routes = routes;

@@ -408,3 +408,47 @@ test("compile reads Envoy's path settings as one of Istio's modes, or refuses th
     "path_with_escaped_slashes_action",
   );
 });
+
+test("limits of client connections are Envoy's fields, and a time of 0 sets none", () => {
+  const limits = (init: MessageInitShape<typeof HttpConnectionManagerSchema>) =>
+    listener([chain({}, manager({ ...INLINE, ...init }))]).inbound!.chains[0]!.http!.limits;
+  expect(limits({})).toBeUndefined();
+  expect(
+    limits({ commonHttpProtocolOptions: { idleTimeout: {} }, requestHeadersTimeout: {} }),
+  ).toBeUndefined();
+  expect(
+    limits({
+      maxRequestHeadersKb: 16,
+      requestHeadersTimeout: { seconds: 5n },
+      commonHttpProtocolOptions: { maxHeadersCount: 50, idleTimeout: { seconds: 60n } },
+      http2ProtocolOptions: {
+        maxConcurrentStreams: 100,
+        initialStreamWindowSize: 65_536,
+        initialConnectionWindowSize: 1_048_576,
+        hpackTableSize: 0,
+        maxOutboundFrames: 1000,
+        maxOutboundControlFrames: 100,
+        maxConsecutiveInboundFramesWithEmptyPayload: 3,
+        maxInboundPriorityFramesPerStream: 10,
+        maxInboundWindowUpdateFramesPerDataFrameSent: 20,
+      },
+    }),
+  ).toEqual({
+    "connection.headerTimeoutMs": 5000,
+    "connection.idleTimeoutMs": 60_000,
+    "http1.maxHeadBytes": 16_384,
+    "http1.maxHeaderCount": 50,
+    "http2.maxHeaderListBytes": 16_384,
+    "http2.maxHeaderCount": 50,
+    "http2.headerTimeoutMs": 5000,
+    "http2.maxConcurrentStreams": 100,
+    "http2.streamWindowBytes": 65_536,
+    "http2.connectionWindowBytes": 1_048_576,
+    "http2.headerTableBytes": 0,
+    "http2.maxPendingFrames": 1000,
+    "http2.maxPendingControlFrames": 100,
+    "http2.maxEmptyFrames": 3,
+    "http2.maxPriorityFramesPerStream": 10,
+    "http2.maxWindowUpdatesPerDataFrame": 20,
+  });
+});

@@ -9,6 +9,7 @@ import {
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManagerSchema,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { compileLimits } from "./chain-limits.js";
 import { compileRouteTable } from "../route/route-table.js";
 import type { RouteTable } from "../route/route-table.js";
 import { accessLogFormat } from "./access-log.js";
@@ -48,6 +49,7 @@ export function compileHttp(
       direction,
       accessLogFormat: accessLogFormat(at(field, "access_log"), manager.accessLog),
       pathNormalization: pathNormalization(field, manager),
+      limits: compileLimits(field, manager),
       steps: [],
       stripPort: manager.stripPortMode.case === "stripAnyHostPort" && manager.stripPortMode.value,
     },

@@ -116,8 +116,8 @@ export interface Http2Handler {
  */
 export interface Http2Session {
   /**
-   * Feeds bytes. Returns how many were consumed: all, unless `requestsPerTurn` requests came in one call (stop reading,
-   * keep the rest and feed it in the next turn, before any newer bytes) or the connection failed. Keeps no reference to
+   * Feeds bytes. Returns how many were consumed: all, unless a server session got `requestsPerTurn` requests or
+   * `framesPerTurn` frames in one call (stop reading, keep the rest and feed it in the next turn, before any newer bytes) or the connection failed. Keeps no reference to
    * `chunk`. Not from a handler.
    */
   execute(chunk: Buffer, start: number, end: number, nowMs: number): number;
@@ -207,8 +207,10 @@ export interface Http2Limits {
   readonly maxWindowUpdatesPerDataFrame: number;
   /** Resets in a second (the peer's, and ours for its errors) that count as a flood when above half of the streams; default 200. */
   readonly maxResetsPerSecond: number;
-  /** Requests taken from one `execute` before it returns; default 16. */
+  /** Server: requests taken from one `execute` before it returns; default 16. */
   readonly requestsPerTurn: number;
+  /** Server: frames of any type taken from one `execute` before it returns; default 512. */
+  readonly framesPerTurn: number;
   /** Until the peer's preface and SETTINGS have arrived; default 10,000. */
   readonly prefaceTimeoutMs: number;
   /** For one header block, or one frame other than DATA; default 10,000. */

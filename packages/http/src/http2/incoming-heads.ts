@@ -96,7 +96,7 @@ export class IncomingHeads {
     if (stream === undefined) {
       const isNew = core.isServer && (streamId & 1) === 1 && streamId > core.lastPeerStreamId;
       if (isNew) this.#request(streamId, endStream, selfDependent, bytes, start, end);
-      else this.#late(streamId, bytes, start, end);
+      else this.#late(streamId, endStream, bytes, start, end);
       return;
     }
     const isHead = !stream.headReceived;
@@ -144,7 +144,7 @@ export class IncomingHeads {
   /** A head that is only too large is answered, so that a person learns why; everything else is reset. */
   #refuseRequest(streamId: number, endStream: boolean, refusal: Http2Refusal): void {
     const core = this.#core;
-    if (refusal === REFUSALS.headerList || refusal === REFUSALS.headerCount) {
+    if (isTooLarge(refusal)) {
       core.writer.response(streamId, 431, ["content-length", "0"], true);
       if (!endStream) core.writer.reset(streamId, Http2ErrorCode.NO_ERROR);
       core.closed.add(streamId, Closed.BY_US);
@@ -186,13 +186,22 @@ export class IncomingHeads {
   }
 
   /** HEADERS on a stream that is gone, or was never there. */
-  #late(streamId: number, bytes: Buffer, start: number, end: number): void {
+  #late(streamId: number, endStream: boolean, bytes: Buffer, start: number, end: number): void {
     const core = this.#core;
     const reason = core.closed.reasonOf(streamId);
     if (core.isIdle(streamId) || (core.isServer && reason === Closed.UNKNOWN))
       return core.fail(REFUSALS.streamId);
     if (isOver(reason)) return core.fail(REFUSALS.closedStream);
-    this.#decode(Section.DISCARDED, bytes, start, end);
+    if (!core.isServer) {
+      this.#decode(Section.DISCARDED, bytes, start, end);
+      return;
+    }
+    // Trailers of a request that we answered or refused before its end. Nobody reads them; that they break a rule must not
+    // depend on which was first.
+    if (!this.#decode(Section.TRAILERS, bytes, start, end)) return;
+    const refusal = this.#fields.finish();
+    if (refusal !== undefined && !isTooLarge(refusal)) core.fail(refusal);
+    else if (!endStream) core.fail(REFUSALS.trailersWithoutEnd);
   }
 
   #decode(section: number, bytes: Buffer, start: number, end: number): boolean {
@@ -210,4 +219,8 @@ export class IncomingHeads {
     this.#core.handler.onStreamEnd(stream.id);
     this.#core.closeIfEnded(stream);
   }
+}
+
+function isTooLarge(refusal: Http2Refusal): boolean {
+  return refusal === REFUSALS.headerList || refusal === REFUSALS.headerCount;
 }

@@ -17,6 +17,8 @@ export class Incoming implements FrameTarget {
   readonly #heads: IncomingHeads;
   /** One of ours was sent and not answered. */
   pingPending = false;
+  /** Frames that came in this call of `execute`. */
+  #frames = 0;
 
   constructor(core: SessionCore) {
     this.#core = core;
@@ -25,7 +27,11 @@ export class Incoming implements FrameTarget {
   }
 
   get halted(): boolean {
-    return this.#core.error !== undefined || this.#heads.requests >= this.#core.limits.requestsPerTurn;
+    const { error, isServer, limits } = this.#core;
+    if (error !== undefined) return true;
+    return (
+      isServer && (this.#heads.requests >= limits.requestsPerTurn || this.#frames >= limits.framesPerTurn)
+    );
   }
 
   /** Whether a header block has begun and not ended. */
@@ -36,6 +42,7 @@ export class Incoming implements FrameTarget {
   /** A new call of `execute` begins. */
   beginTurn(): void {
     this.#heads.requests = 0;
+    this.#frames = 0;
   }
 
   onBadPreface(): void {
@@ -44,6 +51,7 @@ export class Incoming implements FrameTarget {
 
   onFrameStart(type: number, flags: number, streamId: number, length: number): number {
     const core = this.#core;
+    this.#frames++;
     if (length > core.options.maxFrameBytes) return this.#fail(REFUSALS.frameSize);
     if (!core.settingsSeen && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) {
       return this.#fail(REFUSALS.preface);

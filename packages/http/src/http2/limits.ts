@@ -19,6 +19,7 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = Object.freeze({
   maxWindowUpdatesPerDataFrame: 10,
   maxResetsPerSecond: 200,
   requestsPerTurn: 16,
+  framesPerTurn: 512,
   prefaceTimeoutMs: 10_000,
   headerTimeoutMs: 10_000,
   settingsTimeoutMs: 10_000,

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import {
   END_HEADERS,
   END_STREAM,
+  OPEN,
   clientStart,
   data,
   extendedConnect,
@@ -10,6 +11,7 @@ import {
   goaway,
   headers,
   literals,
+  many,
   ping,
   post,
   rst,
@@ -207,7 +209,7 @@ test("goAway of a server announces, refuses new streams a round trip later, and 
   expect(peer.session.drain).toBe("drained");
 });
 
-test("GOAWAY of a server gives unprocessed requests back and lets the others finish, also with no streams allowed (H2-12)", () => {
+test("GOAWAY of a server gives unprocessed requests back and lets the others finish, also with no streams allowed (H2-12, CVE-2021-32780)", () => {
   const peer = new Peer("client");
   peer.feed(settings());
   const ids = [1, 2, 3].map(() => peer.session.submitRequest(REQUEST, true));
@@ -286,7 +288,30 @@ test("tick lets a tunnel rest as long as its other end does not read", () => {
   expect(peer.of("reset")).toEqual([]);
 });
 
-test("tick resets a stream that the peer's window has held up, and lets one that moves go on", () => {
+test("execute of a server takes framesPerTurn frames and leaves the rest, wherever a payload is cut (H2-08)", () => {
+  const bytes = clientStart(
+    OPEN,
+    many(20, (i) => Buffer.concat([ping(), data(1, `<${i}>`)])),
+  );
+  for (const framesPerTurn of [1, 2, 3, 5, 100]) {
+    const peer = new Peer("server", { limits: { framesPerTurn } });
+    let calls = 0;
+    for (let at = 0; at < bytes.length; calls++) {
+      const consumed = peer.session.execute(bytes, at, bytes.length, 1);
+      expect(consumed).toBeGreaterThan(0);
+      at += consumed;
+    }
+    expect(peer.session.error).toBeUndefined();
+    expect(peer.of("data").map(({ text }) => text)).toEqual([
+      Array.from({ length: 20 }, (_, i) => `<${i}>`).join(""),
+    ]);
+    // SETTINGS and HEADERS, and forty more; the last one's payload may be left for a call of its own.
+    const turns = Math.ceil(42 / framesPerTurn);
+    expect([turns, turns + 1]).toContain(calls);
+  }
+});
+
+test("H2-05 H2-08 tick resets a stream that the peer's window has held up, and lets one that moves go on", () => {
   const peer = serving(settings(4, 10), headers(3, get()));
   const body = Buffer.alloc(100);
   for (const id of [1, 3]) {

@@ -13,6 +13,8 @@ const TICK_MS = 1000;
 const IDLE_TICK_MS = 5000;
 /** How long a closing connection waits for the peer to take the last bytes. */
 const LINGER_MS = 1000;
+/** And how much it still takes: who sends more has not stopped, and will not read our last bytes. */
+const LINGER_BYTES = 1024 * 1024;
 /** Output memory that serves again and again: a full frame with what comes before it. Given up when idle. */
 const OUTPUT_BYTES = 32 * 1024;
 
@@ -39,6 +41,8 @@ export class Http2Transport implements WriterEvents {
   /** Read and not yet taken by the session. The socket stands still while there is any. */
   #rest: Buffer | undefined;
   #closing = false;
+  /** Taken since. */
+  #discarded = 0;
   #lastReadMs: number;
   #errorCode = "";
 
@@ -55,7 +59,7 @@ export class Http2Transport implements WriterEvents {
     this.#wheel = wheel;
     this.#lastReadMs = wheel.nowMs;
     this.#channel = openChannel(socket);
-    this.writer = new SocketWriter(socket, this.#channel, queue, this, OUTPUT_BYTES);
+    this.writer = new SocketWriter(socket, this.#channel, queue, this, { initialBytes: OUTPUT_BYTES });
     const create = side === "server" ? createServerSession : createClientSession;
     this.session = create(owner, this.writer.sink, options);
     this.#timer = wheel.timer(() => this.#onTimer());
@@ -106,7 +110,11 @@ export class Http2Transport implements WriterEvents {
   }
 
   #onBytes(bytes: Buffer, end: number): void {
-    if (this.#closing) return;
+    if (this.#closing) {
+      this.#discarded += end;
+      if (this.#discarded > LINGER_BYTES) this.#socket.destroy();
+      return;
+    }
     if (this.#rest === undefined) this.#feed(bytes, end);
     else this.#rest = Buffer.concat([this.#rest, bytes.subarray(0, end)]);
   }

@@ -9,8 +9,15 @@ import type { FlushQueue, Flushable } from "./flush-queue.js";
 
 /** Output is handed over at once when so many bytes wait. */
 const FLUSH_BYTES = 16 * 1024;
-/** Back-pressure starts when the kernel has not taken so many bytes that were handed over. */
+/** Unless the writer's options say otherwise. */
 const HIGH_WATER_BYTES = 64 * 1024;
+
+export interface SocketWriterOptions {
+  /** Of the sink, see `GrowingBufferOptions`. */
+  readonly initialBytes?: number;
+  /** Back-pressure starts when the kernel has not taken so many bytes that were handed over. Default 64 KiB. */
+  readonly highWaterBytes?: number;
+}
 
 /** What a writer tells its connection. */
 export interface WriterEvents {
@@ -31,6 +38,7 @@ export class SocketWriter implements Flushable {
   readonly #channel: ByteChannel;
   readonly #queue: FlushQueue;
   readonly #events: WriterEvents;
+  readonly #highWaterBytes: number;
   #queued = false;
   /** Bytes handed over so far. */
   #handedOver = 0;
@@ -39,19 +47,20 @@ export class SocketWriter implements Flushable {
   #pendingBytes = 0;
   #drainDue = false;
 
-  /** `initialBytes`: of the sink, see `GrowingBufferOptions`. */
   constructor(
     socket: Socket,
     channel: ByteChannel,
     queue: FlushQueue,
     events: WriterEvents,
-    initialBytes?: number,
+    options: SocketWriterOptions = {},
   ) {
+    const { initialBytes, highWaterBytes = HIGH_WATER_BYTES } = options;
     this.sink = new GrowingBuffer(initialBytes === undefined ? {} : { initialBytes });
     this.#socket = socket;
     this.#channel = channel;
     this.#queue = queue;
     this.#events = events;
+    this.#highWaterBytes = highWaterBytes;
   }
 
   /** Bytes that have left for the socket: unchanged means that nothing written since has been sent. */
@@ -66,7 +75,7 @@ export class SocketWriter implements Flushable {
 
   /** Whether the writer's user must stop until `onDrain`. */
   get pressured(): boolean {
-    if (this.#pendingBytes < HIGH_WATER_BYTES) return false;
+    if (this.#pendingBytes < this.#highWaterBytes) return false;
     this.#drainDue = true;
     return true;
   }

@@ -374,6 +374,16 @@ export const REFUSED_CONNECTIONS: [name: string, bytes: Buffer, verdict: Verdict
       ["HTTP2_COMPRESSION", Code.COMPRESSION_ERROR],
     ],
     [
+      "H2-16 trailers with a pseudo field, on a stream that is over",
+      clientStart(headers(1, post("A", "b"), END_HEADERS), headers(1, literals(":path", "/"))),
+      ["HTTP2_BAD_TRAILER", Code.PROTOCOL_ERROR],
+    ],
+    [
+      "H2-16 trailers that end nothing, on a stream that is over",
+      clientStart(headers(1, post("A", "b"), END_HEADERS), headers(1, literals("a", "b"), END_HEADERS)),
+      ["HTTP2_TRAILERS_WITHOUT_END", Code.PROTOCOL_ERROR],
+    ],
+    [
       "H2-17 HTTP/1.1 on an HTTP/2 port",
       Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
       ["HTTP2_BAD_PREFACE", Code.PROTOCOL_ERROR],

@@ -7,8 +7,10 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { source } from "../../test/request-source.js";
 import type { DownstreamStream, RequestHandler } from "../stream/contract.js";
-import { HEADER_TIMEOUT_MS, Http1ServerConnection, IDLE_TIMEOUT_MS } from "./http1-server-connection.js";
+import { ProxyLimits } from "../limits/proxy-limits.js";
+import { Http1ServerConnection } from "./http1-server-connection.js";
 
+const limits = new ProxyLimits();
 let clock: FakeClock;
 let server: Server;
 let client: Socket;
@@ -35,6 +37,8 @@ beforeEach(async () => {
     connection = new Http1ServerConnection(socket, source, {
       queue: new FlushQueue(),
       coarseWheel: new TimerWheel(clock, 500),
+      limits,
+      onLimit: (name) => void events.push(`limit ${name}`),
       createExchange: (given) => {
         downstream = given;
         return handler;
@@ -61,31 +65,32 @@ afterEach(() => {
   connection = undefined;
 });
 
-test("a head that does not arrive in time is answered with 408, whatever trickles in meanwhile", async () => {
+test("H1-28 a head that does not arrive in time is answered with 408, whatever trickles in meanwhile", async () => {
   client.write("GET / HTTP/1.1\r\n");
   await eventually(() => connection?.busy);
-  await clock.advance(HEADER_TIMEOUT_MS - 1000);
+  await clock.advance(limits.trusted.headerTimeoutMs - 1000);
   client.write("X: y\r\n");
   await new Promise((resolve) => setTimeout(resolve, 20));
   expect(received).toBe("");
   await clock.advance(2000);
   await eventually(() => ended);
   expect(received).toMatch(/^HTTP\/1\.1 408/);
-  expect(events).toEqual([]);
+  expect(events).toEqual(["limit connection.headerTimeoutMs"]);
 });
 
-test("an idle connection is closed after an hour", async () => {
-  await clock.advance(IDLE_TIMEOUT_MS - 1000);
+test("H1-28 an idle connection is closed after an hour", async () => {
+  await clock.advance(limits.trusted.idleTimeoutMs - 1000);
   expect(ended).toBe(false);
   await clock.advance(2000);
   await eventually(() => ended);
   expect(received).toBe("");
+  expect(events).toEqual(["limit connection.idleTimeoutMs"]);
 });
 
 test("an exchange may take as long as it likes", async () => {
   client.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
   await eventually(() => events.includes("end"));
-  await clock.advance(2 * IDLE_TIMEOUT_MS);
+  await clock.advance(2 * limits.trusted.idleTimeoutMs);
   expect(ended).toBe(false);
   downstream?.writeHead(204, "No Content", [], false, 0);
   downstream?.writeEnd([]);

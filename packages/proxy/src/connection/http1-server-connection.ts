@@ -21,24 +21,25 @@ import {
   type WriterEvents,
 } from "@tulle/http/socket";
 
+import type { LimitName } from "../limits/limit-table.js";
+import type { ConnectionLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
 import { confirmSwitch } from "./http1-upgrade.js";
 import type { ServerConnection } from "./server-connection.js";
 
-/** A request head must be complete so long after its first byte. */
-export const HEADER_TIMEOUT_MS = 10_000;
-/** A connection without a request is closed after. */
-export const IDLE_TIMEOUT_MS = 3_600_000;
 /** How long a closing connection still reads and discards, so that the peer sees our last response. */
 const LINGER_MS = 1000;
+/** And how much: who sends more has not stopped, and will not read our last response. */
+const LINGER_BYTES = 1024 * 1024;
 const NO_TRAILERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
-/** Pipelined requests answered in one turn before others get theirs. */
-const MAX_EXCHANGES_PER_TURN = 16;
 
 /** What a server connection needs of its proxy. */
 export interface ServerConnectionContext {
   readonly queue: FlushQueue;
   readonly coarseWheel: TimerWheel;
+  readonly limits: ProxyLimits;
+  /** A client reached a limit; for counters and logs. `value`: of the limit; `remote`: the client's `host:port`. */
+  onLimit(name: LimitName, value: number, remote: string): void;
   /** Makes the exchange that serves this connection's requests, one after the other. */
   createExchange(downstream: DownstreamStream, source: RequestSource): RequestHandler;
   /** A message was refused by the codec; for counters and logs. Returns the body of the answer. */
@@ -76,6 +77,7 @@ export class Http1ServerConnection
   readonly #parser: Http1Parser;
   readonly #exchange: RequestHandler;
   readonly #timer: WheelTimer;
+  readonly #limits: ConnectionLimits;
   #phase: Phase = Phase.IDLE;
   #head: RequestHead | undefined;
   /** What comes behind the request may not be HTTP: nothing of it is read, or passed on, before the answer. */
@@ -88,6 +90,8 @@ export class Http1ServerConnection
   /** While draining: how long the connection may be idle before it closes; -1 = not draining. */
   #drainIdleMs = -1;
   #executing = false;
+  /** Read and thrown away since our last response. */
+  #discarded = 0;
   /** Pipelined bytes that came before their turn. The socket stands still while there are any. */
   #rest: Buffer | undefined;
 
@@ -96,11 +100,15 @@ export class Http1ServerConnection
     this.#source = source;
     this.#context = context;
     this.#channel = openChannel(socket);
-    this.#writer = new SocketWriter(socket, this.#channel, context.queue, this);
-    this.#parser = createRequestParser(this);
+    const limits = context.limits.of(source);
+    this.#limits = limits;
+    this.#writer = new SocketWriter(socket, this.#channel, context.queue, this, {
+      highWaterBytes: limits.maxBufferedBytes,
+    });
+    this.#parser = createRequestParser(this, limits.http1);
     this.#exchange = context.createExchange(this, source);
     this.#timer = context.coarseWheel.timer(() => this.#onTimer());
-    this.#timer.arm(IDLE_TIMEOUT_MS);
+    this.#timer.arm(limits.idleTimeoutMs);
     socket.on("end", this.#onEndOfStream);
     // The reason is of no use to anybody: 'close' follows and ends the exchange.
     socket.on("error", () => undefined);
@@ -259,6 +267,7 @@ export class Http1ServerConnection
   #onBytes(bytes: Buffer, end: number): void {
     if (this.#phase > Phase.EXCHANGE) {
       if (this.#phase === Phase.TUNNEL) this.#exchange.onRequestBody(bytes, 0, end);
+      else this.#discard(end);
       return;
     }
     if (this.#phase === Phase.EXCHANGE && this.#requestDone) {
@@ -270,6 +279,12 @@ export class Http1ServerConnection
     this.#feed(bytes, end);
   }
 
+  /** While lingering. */
+  #discard(bytes: number): void {
+    this.#discarded += bytes;
+    if (this.#discarded > LINGER_BYTES) this.#socket.destroy();
+  }
+
   #feed(chunk: Buffer, end: number): void {
     let at = 0;
     this.#executing = true;
@@ -277,7 +292,7 @@ export class Http1ServerConnection
       at += this.#parser.execute(chunk, at, end);
       if (this.#parser.error !== undefined || at >= end) break;
       if (this.#phase !== Phase.IDLE && this.#phase !== Phase.HEAD) break;
-      if (exchanges >= MAX_EXCHANGES_PER_TURN) {
+      if (exchanges >= this.#limits.requestsPerTurn) {
         setImmediate(() => this.#feedRest());
         break;
       }
@@ -293,7 +308,7 @@ export class Http1ServerConnection
       this.#channel.pause();
     } else if (this.#phase === Phase.IDLE && !this.#parser.idle) {
       this.#phase = Phase.HEAD;
-      this.#timer.arm(HEADER_TIMEOUT_MS);
+      this.#timer.arm(this.#limits.headerTimeoutMs);
     } else if (this.#responseDone && !this.#requestDone && this.#phase === Phase.EXCHANGE) {
       this.#linger();
     }
@@ -329,7 +344,7 @@ export class Http1ServerConnection
     this.#head = undefined;
     this.#bodyPaused = false;
     if (this.#rest === undefined)
-      this.#timer.arm(this.#drainIdleMs >= 0 ? this.#drainIdleMs : IDLE_TIMEOUT_MS);
+      this.#timer.arm(this.#drainIdleMs >= 0 ? this.#drainIdleMs : this.#limits.idleTimeoutMs);
     // Inside the parser the loop of #feed goes on by itself.
     else if (!this.#executing) setImmediate(() => this.#feedRest());
     if (!this.#executing && this.#rest === undefined && this.#channel.paused) this.#channel.resume();
@@ -371,9 +386,17 @@ export class Http1ServerConnection
   }
 
   #onTimer(): void {
-    if (this.#phase === Phase.HEAD) this.#writeAndLinger(408, "the request's head did not arrive in time\n");
-    else if (this.#phase === Phase.IDLE) this.#linger();
-    else this.#socket.destroy();
+    if (this.#phase === Phase.HEAD) {
+      this.#struck("connection.headerTimeoutMs");
+      this.#writeAndLinger(408, "the request's head did not arrive in time\n");
+    } else if (this.#phase === Phase.IDLE) {
+      if (this.#drainIdleMs < 0) this.#struck("connection.idleTimeoutMs");
+      this.#linger();
+    } else this.#socket.destroy();
+  }
+
+  #struck(name: LimitName): void {
+    this.#context.onLimit(name, this.#limits.values[name], this.#source.remoteAddress);
   }
 
   readonly #onEndOfStream = (): void => {

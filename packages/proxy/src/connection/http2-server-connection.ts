@@ -5,8 +5,7 @@ import { Http2ErrorCode, StreamTable, type HeaderList, type Http2Head, type Http
 import { Http2Transport, type Http2TransportOwner } from "@tulle/http/socket";
 
 import type { RequestSource } from "../stream/contract.js";
-import { IDLE_TIMEOUT_MS, type ServerConnectionContext } from "./http1-server-connection.js";
-import { TRUSTED_CLIENT, UNKNOWN_CLIENT } from "./http2-options.js";
+import type { ServerConnectionContext } from "./http1-server-connection.js";
 import { Http2ServerStream, type Http2ServerStreamOwner } from "./http2-server-stream.js";
 import type { ServerConnection } from "./server-connection.js";
 
@@ -20,6 +19,7 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
   readonly #transport: Http2Transport;
   readonly #streams = new StreamTable<Http2ServerStream>();
   readonly #spare: Http2ServerStream[] = [];
+  readonly #idleTimeoutMs: number;
   /** Ends a drain that the peer does not answer. */
   readonly #drainTimer: WheelTimer;
   #draining = false;
@@ -28,10 +28,10 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
   constructor(socket: Socket, source: RequestSource, context: ServerConnectionContext) {
     this.#source = source;
     this.#context = context;
-    const trusted = source.direction === "outbound" || source.peerSpiffeId !== "";
-    const options = trusted ? TRUSTED_CLIENT : UNKNOWN_CLIENT;
+    const { idleTimeoutMs, http2 } = context.limits.of(source);
+    this.#idleTimeoutMs = idleTimeoutMs;
     const { queue, coarseWheel } = context;
-    this.#transport = new Http2Transport("server", socket, this, queue, coarseWheel, options);
+    this.#transport = new Http2Transport("server", socket, this, queue, coarseWheel, http2);
     this.#lastUsedMs = this.#transport.nowMs;
     this.#drainTimer = coarseWheel.timer(() => {
       this.#transport.session.goAway(Http2ErrorCode.NO_ERROR, false);
@@ -126,7 +126,9 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
 
   onTick(nowMs: number): void {
     if (this.#streams.size > 0 || this.#draining) return;
-    if (nowMs - this.#lastUsedMs >= IDLE_TIMEOUT_MS) this.drain(IDLE_BEFORE_CLOSE_MS);
+    if (nowMs - this.#lastUsedMs < this.#idleTimeoutMs) return;
+    this.#context.onLimit("connection.idleTimeoutMs", this.#idleTimeoutMs, this.#source.remoteAddress);
+    this.drain(IDLE_BEFORE_CLOSE_MS);
   }
 
   onTransportClosed(): void {

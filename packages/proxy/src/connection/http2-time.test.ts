@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { source } from "../../test/request-source.js";
 import type { DownstreamStream, UpstreamStream, UpstreamWaiter } from "../stream/contract.js";
 import { Http2ClientConnection } from "../upstream/http2-client-connection.js";
-import { IDLE_TIMEOUT_MS } from "./http1-server-connection.js";
+import { ProxyLimits } from "../limits/proxy-limits.js";
 import { Http2ServerConnection } from "./http2-server-connection.js";
 
 const Frame: Readonly<Record<"HEADERS" | "SETTINGS" | "PING" | "GOAWAY", number>> = {
@@ -22,6 +22,7 @@ const Frame: Readonly<Record<"HEADERS" | "SETTINGS" | "PING" | "GOAWAY", number>
 const SETTINGS = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
 const SETTINGS_ACK = Buffer.from([0, 0, 0, 4, 1, 0, 0, 0, 0]);
 
+const limits = new ProxyLimits();
 let clock: FakeClock;
 let wheel: TimerWheel;
 let listener: Server;
@@ -73,6 +74,8 @@ function serve(): Http2ServerConnection {
   return new Http2ServerConnection(own, source, {
     queue: new FlushQueue(),
     coarseWheel: wheel,
+    limits,
+    onLimit: () => undefined,
     createExchange: (_downstream: DownstreamStream) => ({
       onRequestHead: () => undefined,
       onRequestBody: () => undefined,
@@ -86,7 +89,7 @@ function serve(): Http2ServerConnection {
   });
 }
 
-test("Http2ServerConnection gives up a client whose preface does not come", async () => {
+test("H2-17 Http2ServerConnection gives up a client whose preface does not come", async () => {
   serve();
   await clock.advance(9000);
   expect(ended).toBe(false);
@@ -100,7 +103,7 @@ test("Http2ServerConnection closes after an hour without a request, with GOAWAY"
   peer.write(Buffer.concat([HTTP2_PREFACE, SETTINGS, SETTINGS_ACK]));
   // SETTINGS and the acknowledgement of the client's.
   await eventually(() => frames().filter((type) => type === Frame.SETTINGS).length === 2);
-  await clock.advance(IDLE_TIMEOUT_MS - 10_000);
+  await clock.advance(limits.trusted.idleTimeoutMs - 10_000);
   expect(ended).toBe(false);
   await clock.advance(20_000);
   await eventually(() => ended);
@@ -127,11 +130,13 @@ function dial(): Http2ClientConnection {
     onStreamsAvailable: () => undefined,
     onConnectionRetired: () => void gone.push("retired"),
     onHttp2Closed: () => void gone.push("closed"),
+    onCodecRefusal: () => undefined,
   };
   return new Http2ClientConnection(own, owner, new FlushQueue(), wheel, {
     toSidecar: false,
     idleTimeoutMs: 60_000,
     maxRequests: 0,
+    http2: limits.http2Response,
   });
 }
 

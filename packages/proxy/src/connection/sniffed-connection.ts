@@ -4,18 +4,13 @@ import type { WheelTimer } from "@tulle/base";
 import { HTTP2_PREFACE } from "@tulle/http";
 
 import type { RequestSource } from "../stream/contract.js";
-import {
-  Http1ServerConnection,
-  IDLE_TIMEOUT_MS,
-  type ServerConnectionContext,
-} from "./http1-server-connection.js";
+import type { LimitName, LimitValues } from "../limits/limit-table.js";
+import { Http1ServerConnection, type ServerConnectionContext } from "./http1-server-connection.js";
 import { Http2ServerConnection } from "./http2-server-connection.js";
 import type { ServerConnection } from "./server-connection.js";
 
 /** No HTTP/1.1 request begins like this: the method is reserved (RFC 9113 section 11.6). */
 const DECISIVE_BYTES = 3;
-/** For the first bytes to become decisive, once there are any. */
-const FIRST_BYTES_TIMEOUT_MS = 10_000;
 
 /**
  * A plaintext connection of a client whose first bytes say whether it speaks HTTP/1 or, by prior knowledge, HTTP/2
@@ -26,6 +21,7 @@ export class SniffedConnection implements ServerConnection {
   readonly #source: RequestSource;
   readonly #context: ServerConnectionContext;
   readonly #timer: WheelTimer;
+  readonly #limits: LimitValues;
   #first: Buffer | undefined;
   #served: ServerConnection | undefined;
 
@@ -34,8 +30,9 @@ export class SniffedConnection implements ServerConnection {
     this.#socket = socket;
     this.#source = source;
     this.#context = context;
-    this.#timer = context.coarseWheel.timer(() => socket.destroy());
-    this.#timer.arm(IDLE_TIMEOUT_MS);
+    this.#limits = context.limits.of(source).values;
+    this.#timer = context.coarseWheel.timer(() => this.#onTimer());
+    this.#timer.arm(this.#limits["connection.idleTimeoutMs"]);
     socket.on("data", this.#onData);
     socket.on("end", this.#onEndOfStream);
     socket.once("close", () => this.#timer.disarm());
@@ -54,12 +51,19 @@ export class SniffedConnection implements ServerConnection {
     this.#socket.destroy();
   }
 
+  #onTimer(): void {
+    const name: LimitName =
+      this.#first === undefined ? "connection.idleTimeoutMs" : "connection.headerTimeoutMs";
+    this.#context.onLimit(name, this.#limits[name], this.#source.remoteAddress);
+    this.#socket.destroy();
+  }
+
   readonly #onData = (chunk: Buffer): void => {
     const first = this.#first === undefined ? chunk : Buffer.concat([this.#first, chunk]);
     const length = Math.min(first.length, DECISIVE_BYTES);
     const http2 = first.compare(HTTP2_PREFACE, 0, length, 0, length) === 0;
     if (http2 && length < DECISIVE_BYTES) {
-      if (this.#first === undefined) this.#timer.arm(FIRST_BYTES_TIMEOUT_MS);
+      if (this.#first === undefined) this.#timer.arm(this.#limits["connection.headerTimeoutMs"]);
       this.#first = first;
       return;
     }

@@ -4,6 +4,7 @@ import { DisposableStack, MeshError, type Clock, type Logger } from "@tulle/base
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
 
 import { listenTcp, type ListenTcp } from "../listener/tcp-listener.js";
+import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { buildStack, type ProxyStack } from "../stack.js";
 import { createRequestIds } from "../stream/request-ids.js";
 import { openLineWriter } from "../telemetry/line-writer.js";
@@ -106,6 +107,7 @@ export class LocalTraffic implements Traffic {
     const accessLog = openLineWriter(options.accessLog ?? "stdout", clock, lost);
     if (accessLog !== undefined) this.#owned.use(accessLog);
     return buildStack({
+      limits: new ProxyLimits(parseLimits(options.limits ?? [])),
       ...this.#parts,
       accessLog,
       workload: {

@@ -6,9 +6,6 @@ import type { Disposable } from "@tulle/base";
 import type { WorkloadTls } from "../tls/workload-tls.js";
 import { formatAddress } from "./tcp-listener.js";
 
-/** A connection must have sent its first byte, and finished its handshake, within. */
-export const HANDSHAKE_TIMEOUT_MS = 10_000;
-
 /** What becomes of handshakes. */
 export interface HandshakeOwner {
   /** The client has a certificate of a root that is trusted. `transport` is what TLS goes over. */
@@ -20,13 +17,16 @@ export interface HandshakeOwner {
 export class InboundHandshakes implements Disposable {
   readonly #tls: WorkloadTls;
   readonly #owner: HandshakeOwner;
+  readonly #timeoutMs: number;
   readonly #renewal: Disposable;
   /** Sockets below a handshake, by the address of their client. */
   readonly #transports = new Map<string, Socket>();
   #server: Server | undefined;
 
-  constructor(tls: WorkloadTls, owner: HandshakeOwner) {
+  /** A handshake must be done within `timeoutMs`. */
+  constructor(tls: WorkloadTls, timeoutMs: number, owner: HandshakeOwner) {
     this.#tls = tls;
+    this.#timeoutMs = timeoutMs;
     this.#owner = owner;
     this.#renewal = tls.onChanged(() => {
       const context = tls.serverOptions();
@@ -61,7 +61,7 @@ export class InboundHandshakes implements Disposable {
       requestCert: true,
       rejectUnauthorized: true,
       ALPNProtocols: ["h2", "http/1.1"],
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      handshakeTimeout: this.#timeoutMs,
     });
     server.on("secureConnection", (socket) => {
       socket.on("error", () => undefined);

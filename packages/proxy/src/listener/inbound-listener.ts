@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import { TLSSocket, type PeerCertificate } from "node:tls";
 
-import { DisposableStack, type Disposable, type Logger } from "@tulle/base";
+import { DisposableStack, systemErrorCode, type Disposable, type Logger } from "@tulle/base";
 import type { SnapshotSource } from "@tulle/engine";
 
 import { ConnectionSet } from "../connection/connection-set.js";
@@ -12,15 +12,16 @@ import {
 } from "../connection/http1-server-connection.js";
 import { Http2ServerConnection } from "../connection/http2-server-connection.js";
 import { SniffedConnection } from "../connection/sniffed-connection.js";
+import type { LimitName } from "../limits/limit-table.js";
 import { PeerMetadataCache } from "../filters/peer-metadata.js";
 import type { TcpContext, TcpEnd } from "../tcp/contract.js";
 import { TcpSession } from "../tcp/tcp-session.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
-import { HANDSHAKE_TIMEOUT_MS, InboundHandshakes } from "./inbound-handshakes.js";
+import { InboundHandshakes } from "./inbound-handshakes.js";
 import type { InboundInterception } from "./inbound-interception.js";
 import { INBOUND_LISTENER, InboundSource, isDeclared, isUnread, selectChain } from "./inbound-source.js";
 import type { HttpListener } from "./outbound-listener.js";
-import { listenTcp, type ListenTcp } from "./tcp-listener.js";
+import { formatAddress, listenTcp, refusals, type ListenTcp } from "./tcp-listener.js";
 import { ProxyHeaderGate } from "./proxy-header-gate.js";
 import { InboundTcpSource, localAddressOf, remoteAddressOf, type Origin } from "./tcp-sources.js";
 import { trustDomainOf, type WorkloadTls } from "../tls/workload-tls.js";
@@ -34,6 +35,7 @@ const TLS_HANDSHAKE = 0x16;
 const SILENT_PLAINTEXT_MS = 1000;
 
 const DIRECT: Origin = { destination: undefined, client: undefined };
+const HANDSHAKE_TIMEOUT: LimitName = "listener.handshakeTimeoutMs";
 
 export interface InboundListenerOptions {
   readonly host: string;
@@ -65,7 +67,7 @@ export async function listenInbound(options: InboundListenerOptions): Promise<Ht
     name: "inbound",
     host: options.host,
     port: options.port,
-    onDrop: () => options.dropped.inc(),
+    ...refusals(options.connection, "inbound", options.dropped),
     onConnection: (socket) => acceptor.accept(socket),
   });
   return {
@@ -100,11 +102,12 @@ class InboundAcceptor implements Disposable {
     this.#gate = new ProxyHeaderGate(proxyProtocolFrom, configuration, connection.coarseWheel);
     this.#owned.use(options.tcp.onConfigurationChanged(() => this.#dropUnadmitted()));
     this.#handshakes = this.#owned.use(
-      new InboundHandshakes(options.tls, {
+      new InboundHandshakes(options.tls, this.#handshakeTimeoutMs, {
         onSecure: (socket, transport) => this.#onSecure(socket, transport),
         onFailed: (socket, error) => {
           options.logger.debug("TLS handshake failed", { error, remote: socket.remoteAddress });
-          this.#refuse(socket, "handshake");
+          if (systemErrorCode(error) === "ERR_TLS_HANDSHAKE_TIMEOUT") this.#refuseLate(socket, "handshake");
+          else this.#refuse(socket, "handshake");
         },
       }),
     );
@@ -149,7 +152,7 @@ class InboundAcceptor implements Disposable {
     const mayWait = this.#select(socket, "plaintext", "")?.tcp !== undefined;
     const timer = this.#options.connection.coarseWheel.timer(() => {
       if (!mayWait) {
-        this.#refuse(socket, "timeout");
+        this.#refuseLate(socket, "timeout");
         return;
       }
       this.#silent.delete(socket);
@@ -158,7 +161,7 @@ class InboundAcceptor implements Disposable {
       socket.pause();
       this.#startPlaintext(socket);
     });
-    timer.arm(mayWait ? SILENT_PLAINTEXT_MS : HANDSHAKE_TIMEOUT_MS);
+    timer.arm(mayWait ? SILENT_PLAINTEXT_MS : this.#handshakeTimeoutMs);
     this.#silent.add(socket);
     socket.once("close", () => {
       timer.disarm();
@@ -310,6 +313,17 @@ class InboundAcceptor implements Disposable {
 
   #originOf(socket: Socket): Origin {
     return this.#origins.get(socket) ?? DIRECT;
+  }
+
+  /** The first byte, or the end of the handshake, did not come in time. */
+  #refuseLate(socket: Socket, reason: string): void {
+    const remote = formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0);
+    this.#options.connection.onLimit(HANDSHAKE_TIMEOUT, this.#handshakeTimeoutMs, remote);
+    this.#refuse(socket, reason);
+  }
+
+  get #handshakeTimeoutMs(): number {
+    return this.#options.connection.limits.stranger.values[HANDSHAKE_TIMEOUT];
   }
 
   #refuse(socket: Socket, reason: string): void {

@@ -10,7 +10,7 @@ import type { TcpContext } from "../tcp/contract.js";
 import type { Counter } from "../telemetry/metrics.js";
 import type { Interception } from "./interception.js";
 import { OutboundSource, ownAddresses } from "./outbound-source.js";
-import { formatAddress, listenTcp, type ListenTcp, type TcpListener } from "./tcp-listener.js";
+import { formatAddress, listenTcp, refusals, type ListenTcp, type TcpListener } from "./tcp-listener.js";
 import { UpstreamAcceptor } from "./upstream-acceptor.js";
 
 export interface OutboundListenerOptions {
@@ -87,7 +87,7 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
     name: options.name,
     host: options.host,
     port: options.port,
-    onDrop: () => options.dropped.inc(),
+    ...refusals(options.connection, options.name, options.dropped),
     onConnection: (socket) => (acceptor === undefined ? serveAny(socket) : acceptor.accept(socket)),
   });
   own = ownAddresses(tcp.address.host, tcp.address.port);

@@ -4,7 +4,7 @@ import type { WheelTimer } from "@tulle/base";
 
 import type { ConnectionSet } from "../connection/connection-set.js";
 import type { ServerConnection } from "../connection/server-connection.js";
-import { PARK_TIMEOUT_MS, type Parked } from "../stream/parking.js";
+import type { Parked } from "../stream/parking.js";
 import type { TcpContext } from "../tcp/contract.js";
 import { resetEnd } from "../tcp/tcp-pipe.js";
 
@@ -79,7 +79,7 @@ abstract class Pending implements ServerConnection {
 /** A connection that waits for its configuration. */
 export class Arrival extends Pending implements Parked {
   look(): void {
-    this.hold(PARK_TIMEOUT_MS);
+    this.hold(this.tcp.parking.timeoutMs);
     this.#park();
   }
 

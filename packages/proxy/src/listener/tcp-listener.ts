@@ -2,11 +2,11 @@ import { createServer, type ListenOptions, type Server, type Socket } from "node
 
 import { describeError, MeshError, systemErrorCode } from "@tulle/base";
 
+import type { ServerConnectionContext } from "../connection/http1-server-connection.js";
+import type { LimitName } from "../limits/limit-table.js";
 import type { ListenAddress } from "../options.js";
+import type { Counter } from "../telemetry/metrics.js";
 import { SOCKET_HIGH_WATER_BYTES } from "../upstream/connector.js";
-
-/** Connections that one listener holds at once; more are closed as they come. */
-export const MAX_CONNECTIONS = 10_000;
 
 export interface TcpListenerOptions {
   /** For messages: `inbound`, `upstream reviews:9080`. */
@@ -16,8 +16,10 @@ export interface TcpListenerOptions {
   readonly port: number;
   /** A connection; its `error` event has a listener already. */
   readonly onConnection: (socket: Socket) => void;
-  /** A connection was closed because there are too many. */
-  readonly onDrop: () => void;
+  /** Connections that it holds at once; more are closed as they come. */
+  readonly maxConnections: number;
+  /** A connection was closed: `full` because there are too many, else because the process can open no more files. */
+  readonly onDrop: (full: boolean) => void;
 }
 
 /** Makes a server listen at an address. */
@@ -49,8 +51,8 @@ export async function listenTcp(
     allowHalfOpen: true,
     highWaterMark: SOCKET_HIGH_WATER_BYTES,
   });
-  server.maxConnections = MAX_CONNECTIONS;
-  server.on("drop", options.onDrop);
+  server.maxConnections = options.maxConnections;
+  server.on("drop", () => options.onDrop(true));
   server.on("connection", (socket) => {
     socket.on("error", () => undefined);
     options.onConnection(socket);
@@ -64,7 +66,7 @@ export async function listenTcp(
     throw new MeshError("unavailable", "PROXY_LISTEN_FAILED", message, { cause });
   }
   // What accept() reports later (out of file descriptors) must not end the process.
-  server.on("error", options.onDrop);
+  server.on("error", () => options.onDrop(false));
   return listening(server);
 }
 
@@ -88,6 +90,23 @@ function listening(server: Server): TcpListener {
     address: { host: address.address, port: address.port },
     stopAccepting: () => {
       server.close();
+    },
+  };
+}
+
+/** How a listener treats more connections than it may hold: closed, counted, and said with the limit's name. */
+export function refusals(
+  { limits, onLimit }: Pick<ServerConnectionContext, "limits" | "onLimit">,
+  name: string,
+  dropped: Counter,
+): Pick<TcpListenerOptions, "maxConnections" | "onDrop"> {
+  const limit: LimitName = "listener.maxConnections";
+  const maxConnections = limits.stranger.values[limit];
+  return {
+    maxConnections,
+    onDrop: (full) => {
+      dropped.inc();
+      if (full) onLimit(limit, maxConnections, `the ${name} listener`);
     },
   };
 }

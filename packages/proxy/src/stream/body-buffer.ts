@@ -2,9 +2,6 @@ import type { HeaderList } from "@tulle/http";
 
 import type { UpstreamStream } from "./contract.js";
 
-/** More of a request's body than this is not kept for another try. */
-export const MAX_REPLAY_BYTES = 64 * 1024;
-
 const NO_TRAILERS: HeaderList = [];
 
 /**

@@ -33,7 +33,7 @@ import { ExchangeRecord } from "./exchange-record.js";
 import { findChain, findConnection } from "./find-chain.js";
 import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
-import { PARK_TIMEOUT_MS, type Parked, type ParkingLot } from "./parking.js";
+import type { Parked, ParkingLot } from "./parking.js";
 import { Tries, type TriesContext, type TriesOwner } from "./tries.js";
 
 /** What exchanges share. */
@@ -236,7 +236,7 @@ export class Exchange
     }
     if (this.#state === State.PARKED) return;
     this.#state = State.PARKED;
-    this.#timers.setDeadline(PARK_TIMEOUT_MS);
+    this.#timers.setDeadline(this.#context.parking.timeoutMs);
   }
 
   #unpark(): void {

@@ -100,7 +100,7 @@ test("bodies pass unchanged with Content-Length and with chunks, trailers includ
   expect(received).toContain("abcdefg");
 });
 
-test("a large body waits for a slow reader instead of filling the proxy, and arrives whole", async () => {
+test("H1-28 a large body waits for a slow reader instead of filling the proxy, and arrives whole", async () => {
   const megabyte = randomBytes(1024 * 1024);
   const total = 64;
   let release: () => void = () => undefined;
@@ -351,7 +351,7 @@ test("the upstream request ends when its client goes away", async () => {
   gone.catch(() => undefined);
 });
 
-test("bytes on an idle pooled connection end it and reach nobody", async () => {
+test("H1-27 bytes on an idle pooled connection end it and reach nobody", async () => {
   const { port: app } = await rawBackend((socket, index) => {
     socket.on("data", () => {
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n${index}`);

@@ -1,8 +1,3 @@
-/** At most so many requests wait for configuration. */
-export const MAX_PARKED = 1000;
-/** And no longer than this, milliseconds. */
-export const PARK_TIMEOUT_MS = 5000;
-
 /** Can be woken to look at the configuration again. */
 export interface Parked {
   onConfigurationChanged(): void;
@@ -10,7 +5,18 @@ export interface Parked {
 
 /** Requests whose configuration has not arrived yet. */
 export class ParkingLot {
+  /** How long one may wait, milliseconds. */
+  readonly timeoutMs: number;
+  readonly #maxParked: number;
+  readonly #onFull: () => void;
   #waiting = new Set<Parked>();
+
+  /** `onFull`: somebody was turned away. */
+  constructor(maxParked: number, timeoutMs: number, onFull: () => void) {
+    this.#maxParked = maxParked;
+    this.timeoutMs = timeoutMs;
+    this.#onFull = onFull;
+  }
 
   get size(): number {
     return this.#waiting.size;
@@ -18,7 +24,10 @@ export class ParkingLot {
 
   /** False when the lot is full. */
   add(item: Parked): boolean {
-    if (this.#waiting.size >= MAX_PARKED && !this.#waiting.has(item)) return false;
+    if (this.#waiting.size >= this.#maxParked && !this.#waiting.has(item)) {
+      this.#onFull();
+      return false;
+    }
     this.#waiting.add(item);
     return true;
   }

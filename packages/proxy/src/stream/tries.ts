@@ -19,7 +19,7 @@ import type { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { UpstreamPool, UpstreamPools } from "../upstream/upstream-pools.js";
-import { BodyBuffer, MAX_REPLAY_BYTES } from "./body-buffer.js";
+import { BodyBuffer } from "./body-buffer.js";
 import type { AcquireFailure, ResetReason, UpstreamStream, UpstreamWaiter } from "./contract.js";
 import type { ExchangeRecord } from "./exchange-record.js";
 import { Retries } from "./retries.js";
@@ -37,6 +37,10 @@ export interface TriesContext {
   readonly fineWheel: TimerWheel;
   /** Own workload, told to the next sidecar. */
   readonly peerMetadata: string;
+  /** More of a request's body is not kept for another try. */
+  readonly maxReplayBytes: number;
+  /** A body was larger than that. */
+  onReplayGivenUp(): void;
 }
 
 /** Who the tries are made for. After one of those that end it nothing more comes. */
@@ -161,7 +165,7 @@ export class Tries implements UpstreamWaiter {
         break;
       default:
         this.#body.append(chunk, start, end);
-        if (this.#body.bytes >= MAX_REPLAY_BYTES) this.#owner.pauseRequest();
+        if (this.#body.bytes >= this.#context.maxReplayBytes) this.#owner.pauseRequest();
     }
   }
 
@@ -326,8 +330,10 @@ export class Tries implements UpstreamWaiter {
 
   #sendBody(chunk: Buffer, start: number, end: number): void {
     if (this.#keepBody && this.#body.replayable) {
-      if (this.#body.bytes + end - start > MAX_REPLAY_BYTES) this.#body.release();
-      else this.#body.append(chunk, start, end);
+      if (this.#body.bytes + end - start > this.#context.maxReplayBytes) {
+        this.#body.release();
+        this.#context.onReplayGivenUp();
+      } else this.#body.append(chunk, start, end);
     }
     if (this.#upstream?.writeBody(chunk, start, end) === false) this.#owner.pauseRequest();
   }

@@ -18,7 +18,7 @@ import type { ServerConnection } from "../connection/server-connection.js";
 import { formatAddress } from "../listener/tcp-listener.js";
 import type { ListenAddress } from "../options.js";
 import { preambleOf } from "../proxy-protocol/preamble.js";
-import { PARK_TIMEOUT_MS, type Parked } from "../stream/parking.js";
+import type { Parked } from "../stream/parking.js";
 import type { AcquireFailure } from "../stream/contract.js";
 import type { ClusterTraffic } from "../telemetry/upstream-metrics.js";
 import type { TcpContext, TcpEnd, TcpRecord, TcpSource, TcpTraffic } from "./contract.js";
@@ -100,7 +100,7 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
       return;
     }
     this.#client.socket.on("close", this.#onClientGone);
-    this.#timer.arm(PARK_TIMEOUT_MS);
+    this.#timer.arm(this.#context.parking.timeoutMs);
     this.#decide();
   }
 

@@ -46,7 +46,7 @@ test("compileAccessLogFormat takes the alternative header, cuts lengths and prin
   expect(line(entry)).toBe("curl/8 /rev /reviews - 100%");
 });
 
-test("compileAccessLogFormat escapes what could forge a line", () => {
+test("H1-30 compileAccessLogFormat escapes what could forge a line", () => {
   const line = compileAccessLogFormat('"%REQ(USER-AGENT)%"');
   expect(line({ ...entry, requestHeaders: ["user-agent", 'a"b\u001b[2J\r\n\\'] })).toBe(
     '"a\\"b\\x1b[2J\\x0d\\x0a\\\\"',

@@ -31,7 +31,7 @@ c_ms_count{k="v"} 4
   );
 });
 
-test("Family folds label sets past its limit into one series and counts them", () => {
+test("H1-30 Family folds label sets past its limit into one series and counts them", () => {
   const registry = new MetricsRegistry(2);
   const family = registry.counter("a_total", "a");
   for (let i = 0; i < 10; i++) family.with(["id", String(i)]).inc();

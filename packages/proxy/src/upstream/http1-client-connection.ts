@@ -7,6 +7,7 @@ import {
   writeRequestHead,
   type HeaderList,
   type Http1Handler,
+  type Http1Limits,
   type Http1ResponseParser,
   type ResponseHead,
 } from "@tulle/http";
@@ -27,6 +28,8 @@ export interface ClientConnectionOwner {
   onConnectionIdle(connection: Http1ClientConnection): void;
   /** The connection is gone. Called exactly once. */
   onConnectionClosed(connection: Http1ClientConnection): void;
+  /** The codec refused what the server sent. */
+  onCodecRefusal(code: string): void;
 }
 
 const NO_TRAILERS: HeaderList = [];
@@ -67,14 +70,14 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
     owner: ClientConnectionOwner,
     queue: FlushQueue,
     wheel: TimerWheel,
-    idleTimeoutMs: number,
+    options: { readonly idleTimeoutMs: number; readonly limits: Http1Limits },
   ) {
     this.#socket = socket;
     this.#owner = owner;
     this.#channel = openChannel(socket);
     this.#writer = new SocketWriter(socket, this.#channel, queue, this);
-    this.#parser = createResponseParser(this);
-    this.#idleTimeoutMs = idleTimeoutMs;
+    this.#parser = createResponseParser(this, options.limits);
+    this.#idleTimeoutMs = options.idleTimeoutMs;
     this.#idleTimer = wheel.timer(() => this.#socket.destroy());
     this.localAddress = `${socket.localAddress ?? ""}:${socket.localPort ?? 0}`;
     socket.on("end", () => this.#onEndOfStream());
@@ -232,8 +235,10 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
       return;
     }
     const consumed = this.#parser.execute(bytes, 0, end);
-    if (this.#parser.error !== undefined) this.#fail("protocol-error", this.#parser.error.message);
-    else if (this.#responseDone) this.#complete(consumed < end);
+    if (this.#parser.error !== undefined) {
+      this.#owner.onCodecRefusal(this.#parser.error.code);
+      this.#fail("protocol-error", this.#parser.error.message);
+    } else if (this.#responseDone) this.#complete(consumed < end);
     else if (this.#switched && consumed < end) {
       this.#handler?.onUpstreamBody(bytes, consumed, end);
     }

@@ -1,7 +1,14 @@
 import type { Socket } from "node:net";
 
 import type { TimerWheel } from "@tulle/base";
-import { Http2ErrorCode, StreamTable, type HeaderList, type Http2Head, type Http2Refusal } from "@tulle/http";
+import {
+  Http2ErrorCode,
+  StreamTable,
+  type HeaderList,
+  type Http2Head,
+  type Http2Options,
+  type Http2Refusal,
+} from "@tulle/http";
 import {
   type FlushQueue,
   Http2KeepAlive,
@@ -9,7 +16,6 @@ import {
   type Http2TransportOwner,
 } from "@tulle/http/socket";
 
-import { TO_SERVER } from "../connection/http2-options.js";
 import type { UpstreamWaiter } from "../stream/contract.js";
 import { Http2ClientStream, type Http2ClientStreamOwner } from "./http2-client-stream.js";
 
@@ -26,6 +32,8 @@ export interface Http2ConnectionOwner {
   onConnectionRetired(connection: Http2ClientConnection): void;
   /** The connection is gone. Called exactly once. */
   onHttp2Closed(connection: Http2ClientConnection): void;
+  /** The codec refused what the server sent. */
+  onCodecRefusal(code: string): void;
 }
 
 /** An HTTP/2 connection to an endpoint: many tries at once, as many as the server allows. */
@@ -53,7 +61,12 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
     owner: Http2ConnectionOwner,
     queue: FlushQueue,
     wheel: TimerWheel,
-    options: { readonly toSidecar: boolean; readonly idleTimeoutMs: number; readonly maxRequests: number },
+    options: {
+      readonly toSidecar: boolean;
+      readonly idleTimeoutMs: number;
+      readonly maxRequests: number;
+      readonly http2: Http2Options;
+    },
   ) {
     this.#owner = owner;
     this.toSidecar = options.toSidecar;
@@ -62,7 +75,7 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
     this.#maxRequests = options.maxRequests;
     this.localAddress = `${socket.localAddress ?? ""}:${socket.localPort ?? 0}`;
     this.#idleSinceMs = wheel.nowMs;
-    this.#transport = new Http2Transport("client", socket, this, queue, wheel, TO_SERVER);
+    this.#transport = new Http2Transport("client", socket, this, queue, wheel, options.http2);
   }
 
   /** Whether another try can start now. */
@@ -153,8 +166,9 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
     this.#keepAlive.answered();
   }
 
-  onStreamRefused(): void {
+  onStreamRefused(_streamId: number, refusal: Http2Refusal): void {
     // `onReset` follows, and its try says what happened.
+    this.#owner.onCodecRefusal(refusal.code);
   }
 
   onDrained(): void {
@@ -162,6 +176,7 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
   }
 
   onConnectionError(_code: number, refusal: Http2Refusal): void {
+    this.#owner.onCodecRefusal(refusal.code);
     this.#retire();
     this.#loseStreams("protocol-error", refusal.message);
   }

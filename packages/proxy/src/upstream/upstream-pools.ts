@@ -5,6 +5,7 @@ import type { Disposable, TimerWheel } from "@tulle/base";
 import type { ClusterPart, EndpointPart, LoadTable } from "@tulle/engine";
 import type { FlushQueue } from "@tulle/http/socket";
 
+import type { ProxyLimits } from "../limits/proxy-limits.js";
 import { preambleOf, type ConnectionEnds } from "../proxy-protocol/preamble.js";
 import type { AcquireFailure, UpstreamWaiter } from "../stream/contract.js";
 import type { ClusterTraffic, UpstreamMetrics } from "../telemetry/upstream-metrics.js";
@@ -25,6 +26,9 @@ export interface PoolContext {
   /** Where limits of connections and of requests that wait are counted. */
   readonly load: LoadTable;
   readonly metrics: UpstreamMetrics;
+  readonly limits: ProxyLimits;
+  /** The codec refused what the server at `remote` sent; for counters and logs. */
+  readonly onCodecRefusal: (code: string, remote: string) => void;
 }
 
 interface Waiting {
@@ -217,13 +221,14 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   }
 
   #onConnected(socket: Socket, waiting: Waiting): void {
-    const { queue, coarseWheel } = this.#context;
+    const { queue, coarseWheel, limits } = this.#context;
     this.#http2 = this.#endpoint.http2 || (socket instanceof TLSSocket && socket.alpnProtocol === "h2");
     if (this.#http2) {
       const http2 = new Http2ClientConnection(socket, this, queue, coarseWheel, {
         toSidecar: this.mutualTls,
         idleTimeoutMs: MESH_IDLE_MS,
         maxRequests: waiting.cluster.maxRequestsPerConnection,
+        http2: limits.http2Response,
       });
       this.#connections.set(http2, waiting);
       if (this.retired) {
@@ -235,8 +240,10 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
       this.#connectForRest();
       return;
     }
-    const idleMs = this.mutualTls ? MESH_IDLE_MS : PLAIN_IDLE_MS;
-    const connection = new Http1ClientConnection(socket, this, queue, coarseWheel, idleMs);
+    const connection = new Http1ClientConnection(socket, this, queue, coarseWheel, {
+      idleTimeoutMs: this.mutualTls ? MESH_IDLE_MS : PLAIN_IDLE_MS,
+      limits: limits.http1Response,
+    });
     this.#connections.set(connection, waiting);
     this.onConnectionIdle(connection);
     // It was thought to speak HTTP/2, and everybody waited for this one connection.
@@ -246,6 +253,10 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   #countConnection({ cluster, traffic }: Waiting, by: 1 | -1): void {
     this.#context.load.addConnections(cluster.slot, by);
     traffic.connections.add(by);
+  }
+
+  onCodecRefusal(code: string): void {
+    this.#context.onCodecRefusal(code, this.#endpoint.key);
   }
 
   #connectForRest(): void {

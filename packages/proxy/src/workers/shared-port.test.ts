@@ -16,7 +16,7 @@ afterEach(() => {
 
 async function listen(host: string, port: number, taken: () => void = () => undefined): Promise<number> {
   const onDrop = (): void => undefined;
-  const options = { name: "test", host, port, onDrop };
+  const options = { name: "test", host, port, maxConnections: 10, onDrop };
   const listener = await listenTcp(
     {
       ...options,

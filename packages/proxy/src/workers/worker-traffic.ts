@@ -166,7 +166,14 @@ export class WorkerTraffic implements Traffic {
       const onConnection = (socket: Socket): void => {
         socket.destroy();
       };
-      const listener = await listenTcp({ name, host, port, onConnection, onDrop: () => undefined });
+      const listener = await listenTcp({
+        name,
+        host,
+        port,
+        onConnection,
+        maxConnections: 1,
+        onDrop: () => undefined,
+      });
       listener.stopAccepting();
     }
   }
