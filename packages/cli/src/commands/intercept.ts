@@ -70,8 +70,12 @@ export function registerIntercept(program: Command, context: CliContext): void {
 }
 
 function registerInterceptUp(command: Command, context: CliContext): void {
-  const list = (flags: string, description: string, parse: (text: string) => readonly string[]): Option =>
-    new Option(flags, description).argParser(parse).default([], "none");
+  const list = (
+    flags: string,
+    description: string,
+    parse: (text: string) => readonly string[],
+    shownDefault = "none",
+  ): Option => new Option(flags, description).argParser(parse).default([], shownDefault);
   const port = (flags: string, description: string, value: number): Option =>
     new Option(flags, description).argParser(parseFixedPort).default(value);
   command
@@ -88,9 +92,9 @@ function registerInterceptUp(command: Command, context: CliContext): void {
     )
     .addOption(list("--exclude-users <list>", "users whose connections are left alone", parseAccounts))
     .addOption(list("--exclude-groups <list>", "groups whose connections are left alone", parseAccounts))
-    .addOption(list("--include-ports <list>", "only these destination ports (default: all)", parsePorts))
+    .addOption(list("--include-ports <list>", "only these destination ports", parsePorts, "all"))
     .addOption(list("--exclude-ports <list>", "destination ports that are left alone", parsePorts))
-    .addOption(list("--include-networks <list>", "only these destinations (default: all)", parseNetworks))
+    .addOption(list("--include-networks <list>", "only these destinations", parseNetworks, "all"))
     .addOption(list("--exclude-networks <list>", "destinations that are left alone", parseNetworks))
     .addOption(
       new Option(
@@ -103,7 +107,7 @@ function registerInterceptUp(command: Command, context: CliContext): void {
         .argParser(parsePorts)
         .default(["22"], "22"),
     )
-    .addOption(list("--include-inbound-networks <list>", "only these clients (default: all)", parseNetworks))
+    .addOption(list("--include-inbound-networks <list>", "only these clients", parseNetworks, "all"))
     .addOption(list("--exclude-inbound-networks <list>", "clients that are left alone", parseNetworks))
     .addOption(
       new Option(
