@@ -2,6 +2,7 @@ import type { Http2Limits, Http2Refusal } from "./contract.js";
 import { REFUSALS } from "./refusals.js";
 
 const SECOND_MS = 1000;
+const SUSPECT_RESETS = 100;
 
 /**
  * The one ledger of what a peer may make us do for nothing. Every method books something and returns the refusal of the
@@ -86,6 +87,14 @@ export class Budget {
       ++this.#resets >= this.#limits.maxResetsPerSecond &&
       this.#resets * 2 > this.#streamsNow + this.#streamsBefore;
     return flood ? REFUSALS.resetFlood : undefined;
+  }
+
+  /**
+   * Whether half of the young streams of this second were reset, if there were a hundred: not yet a flood, and no connection
+   * to spend whole turns on.
+   */
+  get suspect(): boolean {
+    return this.#resets >= SUSPECT_RESETS && this.#resets * 2 > this.#streamsNow + this.#streamsBefore;
   }
 
   #turn(nowMs: number): void {

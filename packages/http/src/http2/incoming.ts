@@ -10,6 +10,9 @@ import type { SessionCore } from "./session-core.js";
 /** Which of our PINGs an acknowledgement answers; the first byte of the payload. */
 export const PingKind = { APPLICATION: 1, DRAIN: 2 } as const;
 
+/** What a connection gets of a turn that resets most of what it begins. */
+const SUSPECT_REQUESTS_PER_TURN = 4;
+
 /** Judges and dispatches the peer's frames. */
 export class Incoming implements FrameTarget {
   readonly #core: SessionCore;
@@ -19,6 +22,8 @@ export class Incoming implements FrameTarget {
   pingPending = false;
   /** Frames that came in this call of `execute`. */
   #frames = 0;
+  /** Requests that may come in it. */
+  #requestsPerTurn = 0;
 
   constructor(core: SessionCore) {
     this.#core = core;
@@ -30,7 +35,7 @@ export class Incoming implements FrameTarget {
     const { error, isServer, limits } = this.#core;
     if (error !== undefined) return true;
     return (
-      isServer && (this.#heads.requests >= limits.requestsPerTurn || this.#frames >= limits.framesPerTurn)
+      isServer && (this.#heads.requests >= this.#requestsPerTurn || this.#frames >= limits.framesPerTurn)
     );
   }
 
@@ -41,8 +46,12 @@ export class Incoming implements FrameTarget {
 
   /** A new call of `execute` begins. */
   beginTurn(): void {
+    const { budget, limits } = this.#core;
     this.#heads.requests = 0;
     this.#frames = 0;
+    this.#requestsPerTurn = budget.suspect
+      ? Math.min(SUSPECT_REQUESTS_PER_TURN, limits.requestsPerTurn)
+      : limits.requestsPerTurn;
   }
 
   onBadPreface(): void {

@@ -288,6 +288,23 @@ test("tick lets a tunnel rest as long as its other end does not read", () => {
   expect(peer.of("reset")).toEqual([]);
 });
 
+test("execute of a server takes few requests at once of a peer that resets most of them (H2-01)", () => {
+  const requests = (count: number, from: number, also: (id: number) => Buffer): Buffer =>
+    many(count, (i) => Buffer.concat([headers(2 * (from + i) + 1, get()), also(2 * (from + i) + 1)]));
+  const nothing = (): Buffer => Buffer.alloc(0);
+  for (const [also, taken] of [
+    [nothing, 16],
+    [(id: number) => rst(id), 4],
+  ] as const) {
+    const peer = new Peer("server", { limits: { maxResetsPerSecond: 10_000 } });
+    peer.feed(clientStart(requests(150, 0, also)));
+    const before = peer.heads.length;
+    const more = requests(40, 150, nothing);
+    peer.session.execute(more, 0, more.length, 2);
+    expect(peer.heads.length - before).toBe(taken);
+  }
+});
+
 test("execute of a server takes framesPerTurn frames and leaves the rest, wherever a payload is cut (H2-08)", () => {
   const bytes = clientStart(
     OPEN,
