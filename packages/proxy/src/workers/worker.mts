@@ -5,7 +5,7 @@ import type { WorkerStart } from "./contract.js";
 
 if (parentPort === null) throw new Error("this module is a worker thread's");
 // What starting up takes must not grow the young generation: an idle worker would keep 12 MB for nothing. Lifted once the
-// listeners are open. V8 takes this flag back whenever a thread begins, so each thread has to say it.
+// listeners are open. What the main thread has said of it has no effect on threads that begin later (measured).
 setFlagsFromString("--semi-space-growth-factor=1");
 const { runWorker } = await import("./run-worker.js");
 runWorker(parentPort, workerData as WorkerStart, () => setFlagsFromString("--semi-space-growth-factor=2"));
