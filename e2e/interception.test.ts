@@ -1,5 +1,5 @@
-import { spawnSync } from "node:child_process";
-import { chownSync, mkdtempSync, rmSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,7 +14,19 @@ import { TulleProcess, tulle } from "./support/tulle-process.js";
 
 const SIDECAR_USER = 1337;
 const APP_USER = 1000;
+const BANNER = fileURLToPath(new URL("support/apps/banner.mjs", import.meta.url));
+const TLS = fileURLToPath(new URL("support/apps/tls.mjs", import.meta.url));
 const OUTSIDE = fileURLToPath(new URL("support/apps/outside.mjs", import.meta.url));
+const SHOP = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: shop}
+spec:
+  hosts: [shop.example]
+  resolution: STATIC
+  endpoints: [{address: ${OUTSIDE_ADDRESS}}]
+  ports: [{number: 8443, name: tls, protocol: TLS}]
+`;
 const PORTS = ["--http-port", "8500", "--dns-port", "8600", "--xds-port", "15012"];
 
 const reason = whyNoNetworks();
@@ -55,6 +67,41 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
   }
   let calls = 0;
 
+  /** A server of TLS outside of the mesh, at port 8443. */
+  function startTlsOutside(): void {
+    const [key, certificate] = ["key.pem", "cert.pem"].map((name) => join(directory, name));
+    const request =
+      "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=test".split(" ");
+    execFileSync("openssl", [...request, "-out", certificate ?? "", "-keyout", key ?? ""], {
+      stdio: "ignore",
+    });
+    const variables = [`TLS_KEY=${key}`, `TLS_CERT=${certificate}`, "INSTANCE_ID=outside", "PORT=8443"];
+    network.startOutside("env", ...variables, `HOST=${OUTSIDE_ADDRESS}`, process.execPath, TLS);
+  }
+
+  /** What a client hears that says nothing; "" when it is closed without a word. */
+  async function listen(host: string, port: number): Promise<string> {
+    const script = `
+      const socket = require("node:net").connect(${port}, ${JSON.stringify(host)});
+      socket.once("data", (data) => { console.log(String(data).trim()); process.exit(0); });
+      socket.once("close", () => process.exit(1));
+      socket.on("error", () => undefined);
+    `;
+    return (await network.run(APP_USER, process.execPath, "-e", script)).output.trim();
+  }
+
+  /** What TLS outside says to who asks for a name, at its address. */
+  async function askTls(name: string): Promise<string> {
+    const script = `
+      const options = { host: ${JSON.stringify(OUTSIDE_ADDRESS)}, port: 8443, servername: ${JSON.stringify(name)} };
+      const socket = require("node:tls").connect({ ...options, rejectUnauthorized: false });
+      socket.once("data", (data) => { console.log(String(data).trim()); process.exit(0); });
+      socket.once("close", () => process.exit(1));
+      socket.on("error", () => undefined);
+    `;
+    return (await network.run(APP_USER, process.execPath, "-e", script)).output.trim();
+  }
+
   /** What the application does: a plain curl. No proxy, no knowledge of the mesh. */
   function curl(
     ...args: readonly string[]
@@ -82,6 +129,7 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     chownSync(directory, SIDECAR_USER, SIDECAR_USER);
     network = new Network();
     network.startOutside(process.execPath, OUTSIDE, OUTSIDE_ADDRESS, OUTSIDE_ADDRESS_IPV6);
+    startTlsOutside();
     await startControl("ALLOW_ANY");
     const reviews = [
       "--service",
@@ -94,6 +142,10 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
       "/health",
     ];
     await start("reviews", ["run", ...reviews, "--", ...WEB], SIDECAR_USER);
+    for (const [service, ...protocol] of [["banner"], ["declared", "--protocol", "tcp"]] as const) {
+      const options = ["--service", service, "--port", "0", "--service-port", "25", "--instance-id", service];
+      await start(service, ["run", ...options, ...protocol, "--", process.execPath, BANNER], SIDECAR_USER);
+    }
     await start("shell", ["sidecar", "--service", "shell", "--intercept"], SIDECAR_USER);
     await intercept("up");
   }, 60_000);
@@ -123,6 +175,20 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     const { code, output } = await curl("--fail", "--header", "Host: nobody.example", "http://reviews:9080/");
     expect(code).toBe(0);
     expect((JSON.parse(output) as WebAnswer).headers["host"]).toBe("nobody.example");
+  });
+
+  test("a server that speaks first is heard through its service's virtual IP, declared or not", async () => {
+    for (const service of ["banner", "declared"]) {
+      for (let time = 0; time < 2; time++) expect(await listen(service, 25)).toBe(`220 ${service} ready`);
+    }
+    const { output } = await network.run(
+      SIDECAR_USER,
+      "curl",
+      "--silent",
+      "http://127.0.0.1:15000/listeners",
+    );
+    expect(output).toContain("banner.default.svc.cluster.local:25 server-first, timeout 0 ms");
+    expect(output).not.toContain("declared.default");
   });
 
   test("names and destinations outside of the mesh work as before", async () => {
@@ -219,5 +285,15 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     await eventually(async () => (await curl("http://10.211.0.2:8081/")).code !== 0);
     expect((await curl("--fail", "http://reviews:9080/")).code).toBe(0);
     expect(await redirected("refused")).toBeGreaterThan(0);
+  }, 40_000);
+
+  test("under REGISTRY_ONLY, TLS to an unknown address reaches the host that it names, if the mesh knows it", async () => {
+    expect(await askTls("shop.example")).toBe("");
+    const file = join(directory, "shop.yaml");
+    writeFileSync(file, SHOP);
+    const { code, output } = await tulle(optionsOf("apply", ["apply", "-f", file]));
+    expect([code, output]).toEqual([0, expect.any(String)]);
+    await eventually(async () => (await askTls("shop.example")) === "outside for shop.example");
+    expect(await askTls("other.example")).toBe("");
   }, 40_000);
 });

@@ -1,3 +1,5 @@
+import type { AppProtocol } from "./app-protocol.js";
+
 /**
  * The model of what is registered: services and their instances, whatever registry dialect they came through. The
  * registry produces it, translation reads it; neither knows the other.
@@ -5,9 +7,6 @@
 
 /** Worst first wins: `maintenance` and `critical` instances get no traffic, `warning` ones do (Consul's meaning). */
 export type HealthStatus = "passing" | "warning" | "critical" | "maintenance";
-
-/** Application protocols that decide how traffic is carried; the vocabulary of Istio's port names. */
-export type AppProtocol = "http" | "http2" | "grpc" | "https" | "tls" | "tcp";
 
 export interface Address {
   /** IPv4 or IPv6 literal, or a DNS name for external instances. */

@@ -1,5 +1,6 @@
 export * from "./age.js";
 export * from "./api-version.js";
+export * from "./app-protocol.js";
 export * from "./catalog.js";
 export * from "./convert.js";
 export * from "./destination-rule/type.js";

@@ -115,6 +115,11 @@ export interface EndpointPart {
   readonly http2: boolean;
   /** Version of the PROXY header that each connection begins with; undefined = none. */
   readonly proxyProtocol: 1 | 2 | undefined;
+  /**
+   * The same endpoint with `http2`, for gRPC, where the server speaks whatever its client does (Envoy's
+   * `use_downstream_protocol_config`); undefined where it does not.
+   */
+  readonly overHttp2: EndpointPart | undefined;
   /** In the load table. Kept across updates for as long as the endpoint's identity is. */
   readonly slot: number;
   readonly weight: number;
@@ -197,6 +202,33 @@ export interface TcpChain {
   readonly accessLogFormat: string | undefined;
 }
 
+/** Bytes that ask for some server names in a TLS ClientHello. */
+export interface ServerNameChain {
+  /** Exact names and `*.suffix`, lower-case; empty = any. */
+  readonly serverNames: readonly string[];
+  readonly tcp: TcpChain;
+}
+
+/** A listener whose connections are told apart by their first bytes. */
+export interface DetectedChain {
+  readonly protocol: "detected";
+  /** Listener name, for metrics and logs. */
+  readonly name: string;
+  /** Whether all of its chains are. */
+  readonly warm: boolean;
+  /** How long a client may say nothing before the server gets a chance to speak, milliseconds. */
+  readonly silenceMs: number;
+  /** What carries plaintext HTTP; undefined = it is bytes like any other. */
+  readonly http: HttpChain | undefined;
+  /** What carries TLS, by the server name that it asks for. Use `chainForServerName`. */
+  readonly tls: readonly ServerNameChain[];
+  /** What carries everything else. */
+  readonly tcp: TcpChain;
+}
+
+/** What carries the connections to an authority. */
+export type OutboundChain = HttpChain | TcpChain | DetectedChain;
+
 /** One filter chain of the inbound listener. */
 export interface InboundChain {
   readonly name: string;
@@ -206,6 +238,8 @@ export interface InboundChain {
   readonly isDefault: boolean;
   /** SNI values that select it; empty = any. */
   readonly serverNames: readonly string[];
+  /** ALPN protocols, or in plaintext what the first bytes are (`http/1.1`, `h2c`), that select it; empty = any. */
+  readonly applicationProtocols: readonly string[];
   /** TLS with a client certificate, or plaintext (permissive mode). */
   readonly transport: "mtls" | "plaintext";
   /** Trust domains whose SPIFFE ids are let in; empty = the workload's own. */
@@ -229,6 +263,8 @@ export interface InboundListener {
   readonly proxyProtocol: ProxyProtocolFilter | undefined;
   /** The port that chains mean by a connection made to the listener itself, wherever a proxy really binds it; 0 = none. */
   readonly port: number;
+  /** How long a client may say nothing in plaintext before the server gets a chance to speak, milliseconds. */
+  readonly silenceMs: number;
   readonly chains: readonly InboundChain[];
 }
 
@@ -237,10 +273,10 @@ export interface Snapshot {
   /** Counts up with every change. */
   readonly sequence: number;
   /**
-   * What carries calls to an authority: an API listener, or one whose only chain is a tcp_proxy. Undefined = not known
-   * (yet), null = the control plane says that it does not exist.
+   * What carries calls to an authority: an API listener, or one without an address whose chains carry bytes, or HTTP
+   * where it is found. Undefined = not known (yet), null = the control plane says that it does not exist.
    */
-  outbound(name: string): HttpChain | TcpChain | undefined | null;
+  outbound(name: string): OutboundChain | undefined | null;
   inbound(name: string): InboundListener | undefined;
   clusters(): Iterable<ClusterPart>;
   /** A cluster by name; undefined = not known, or removed. */

@@ -12,5 +12,6 @@ export type {
 } from "./load/shared-load-table.js";
 export { applyHeaders } from "./route/header-mutations.js";
 export * from "./route/retry-on.js";
+export { chainForServerName, serverNameRank } from "./route/server-names.js";
 export { createSnapshotSource } from "./snapshot/snapshot-source.js";
 export type { SnapshotSourceOptions } from "./snapshot/snapshot-source.js";

@@ -9,8 +9,8 @@ export interface InboundPort {
   readonly servicePort: number;
   /** Port on 127.0.0.1 that the application listens on. */
   readonly appPort: number;
-  /** What the application speaks there: `tcp` for anything but HTTP. What is registered counts more. Default `http`. */
-  readonly protocol?: "http" | "http2" | "grpc" | "tcp";
+  /** What the application speaks there. What is registered counts more. Default: the first bytes of each connection say. */
+  readonly protocol?: "http" | "http2" | "grpc" | "tcp" | "tls" | "https";
   /** Version of the PROXY header that tells the application its client. Default: none. */
   readonly proxyProtocol?: 1 | 2;
 }

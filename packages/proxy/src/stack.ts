@@ -3,6 +3,7 @@ import type { LoadTable, SnapshotSource } from "@tulle/engine";
 import { FlushQueue, TurnClock } from "@tulle/http/socket";
 
 import type { ServerConnectionContext } from "./connection/http1-server-connection.js";
+import { LearntPorts } from "./detection/learnt-ports.js";
 import { limitOfCode, type LimitName } from "./limits/limit-table.js";
 import { ProxyLimits } from "./limits/proxy-limits.js";
 import { StruckLimits } from "./limits/struck-limits.js";
@@ -156,6 +157,8 @@ export function buildStack(options: StackOptions): ProxyStack {
     parking,
     onConfigurationChanged: configurationChanged.event,
     telemetry: new TcpTelemetry(metrics, options.workload, accessLog),
+    detection: { fineWheel, coarseWheel, ports: new LearntPorts(metrics) },
+    onDemand: options.onDemand,
     newEntropy: () => hashRequestId(options.newRequestId()),
   };
   return {

@@ -11,7 +11,7 @@ import { connect, createServer as createTcpServer, type AddressInfo, type Socket
 import { Writable } from "node:stream";
 
 import type { Svid, WorkloadIdentity } from "@tulle/agent";
-import { Emitter, MeshError, silentLogger, systemClock } from "@tulle/base";
+import { Emitter, MeshError, silentLogger, systemClock, type Clock } from "@tulle/base";
 import {
   createLoadTable,
   createSnapshotSource,
@@ -87,6 +87,8 @@ export interface TestProxyOptions {
   readonly name?: string;
   /** `NAME=VALUE` each. */
   readonly limits?: readonly string[];
+  /** Of everything but the access log; default: the system's. */
+  readonly clock?: Clock;
 }
 
 export function createProxy(options: TestProxyOptions = {}): TestProxy {
@@ -107,7 +109,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
   const name = options.name ?? "test";
   let ids = 0;
   const stack = buildStack({
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     logger: silentLogger,
     configuration,
     load,

@@ -285,6 +285,8 @@ interface InboundOptions {
   readonly proxyProtocol?: MessageInitShape<typeof ProxyProtocolSchema>;
 }
 
+const SILENCE = ms(50);
+
 /** The inbound listener: `filters` behind a mutual-TLS chain for `sni`, and behind a plaintext one when permissive. */
 function inboundWith(
   filters: ReturnType<typeof tcpFilter>[],
@@ -326,15 +328,16 @@ export function inboundListener(options: InboundOptions): ResourceChange {
 }
 
 function httpFilter(cluster: string) {
+  const virtualHosts = [{ name: "inbound", domains: ["*"], routes: [routeTo(cluster)] }];
+  return managerFilter({ case: "routeConfig", value: { name: "inbound", virtualHosts } });
+}
+
+function managerFilter(
+  routeSpecifier: MessageInitShape<typeof HttpConnectionManagerSchema>["routeSpecifier"],
+) {
   const manager = pack(HttpConnectionManagerSchema, {
-    statPrefix: "inbound",
-    routeSpecifier: {
-      case: "routeConfig",
-      value: {
-        name: "inbound",
-        virtualHosts: [{ name: "inbound", domains: ["*"], routes: [routeTo(cluster)] }],
-      },
-    },
+    statPrefix: "http",
+    routeSpecifier: routeSpecifier ?? { case: undefined },
     httpFilters: [ROUTER],
     accessLog: [accessLog()],
   });
@@ -411,6 +414,79 @@ export function tcpListener(
 export function inboundTcpListener(options: InboundOptions): ResourceChange {
   const filters = [tcpFilter(options.cluster)];
   return inboundWith(filters, options);
+}
+
+export interface DetectedOptions {
+  /** What carries everything but HTTP. */
+  readonly cluster: string;
+  /** Name of the routes for HTTP; undefined = HTTP is carried like everything else. */
+  readonly routes?: string;
+  /** Clusters for TLS, by the server name that it asks for. */
+  readonly tls?: Readonly<Record<string, string>>;
+}
+
+/** The listener of an authority whose connections are told apart by their first bytes. */
+export function detectedListener(
+  name: string,
+  { cluster, routes, tls = {} }: DetectedOptions,
+): ResourceChange {
+  const http = {
+    name: "http",
+    filterChainMatch: { transportProtocol: "raw_buffer", applicationProtocols: ["http/1.1", "h2c"] },
+    filters: [managerFilter({ case: "rds", value: { routeConfigName: routes ?? "", configSource: ADS } })],
+  };
+  const byName = Object.entries(tls).map(([serverName, target]) => ({
+    name: serverName,
+    filterChainMatch: { transportProtocol: "tls", serverNames: [serverName] },
+    filters: [tcpFilter(target)],
+  }));
+  const message = create(ListenerSchema, {
+    name,
+    trafficDirection: TrafficDirection.OUTBOUND,
+    filterChains: [...(routes === undefined ? [] : [http]), ...byName],
+    defaultFilterChain: { filters: [tcpFilter(cluster)] },
+    listenerFiltersTimeout: SILENCE,
+  });
+  return resource(LISTENER_TYPE, name, ListenerSchema, message);
+}
+
+/** The inbound listener of a port that nobody says of what it carries. */
+export function inboundDetectedListener({ sni, cluster, permissive }: InboundOptions): ResourceChange {
+  const http = httpFilter(cluster);
+  const transportSocket = {
+    name: "tls",
+    configType: {
+      case: "typedConfig" as const,
+      value: pack(DownstreamTlsContextSchema, { requireClientCertificate: true, commonTlsContext: {} }),
+    },
+  };
+  const mtls = { transportProtocol: "tls", serverNames: [sni] };
+  const plaintext = { transportProtocol: "raw_buffer" };
+  const message = create(ListenerSchema, {
+    name: "virtualInbound",
+    trafficDirection: TrafficDirection.INBOUND,
+    filterChains: [
+      {
+        name: "http",
+        filterChainMatch: { ...mtls, applicationProtocols: ["h2", "http/1.1"] },
+        transportSocket,
+        filters: [http],
+      },
+      { name: "bytes", filterChainMatch: mtls, transportSocket, filters: [tcpFilter(cluster)] },
+      ...(permissive === true
+        ? [
+            {
+              name: "plaintext",
+              filterChainMatch: { ...plaintext, applicationProtocols: ["http/1.1", "h2c"] },
+              filters: [http],
+            },
+            { name: "plaintext-tcp", filterChainMatch: plaintext, filters: [tcpFilter(cluster)] },
+          ]
+        : []),
+    ],
+    listenerFiltersTimeout: SILENCE,
+  });
+  return resource(LISTENER_TYPE, "virtualInbound", ListenerSchema, message);
 }
 
 /** A listener, a route, a cluster and its endpoints: everything for `authority` to reach `ports`. */

@@ -39,7 +39,7 @@ test("catalog derives an instance of the mesh from the launcher's registration",
   expect(registry.catalog.service("default", "reviews")).toEqual({
     name: "reviews",
     namespace: "default",
-    ports: [{ number: 9080, name: "http", protocol: "http" }],
+    ports: [{ number: 9080, name: "auto", protocol: "auto" }],
     portless: false,
     instances: [
       {
@@ -49,7 +49,7 @@ test("catalog derives an instance of the mesh from the launcher's registration",
         address: { host: "127.0.0.1", port: 40_001 },
         meshAddress: { host: "127.0.0.1", port: 15_006 },
         servicePort: 9080,
-        protocol: "http",
+        protocol: "auto",
         labels: { version: "v2", team: "a" },
         serviceAccount: "bookinfo-reviews",
         weight: 1,
@@ -64,10 +64,27 @@ test("catalog gives a plain Consul service one port, the node's address and its 
   const service = registry.catalog.service("default", "API");
   expect(service).toMatchObject({ name: "api", portless: true, ports: [{ number: 80 }] });
   expect(service?.instances).toMatchObject([
-    { id: "host-1/a", address: { host: "192.0.2.1", port: 80 }, serviceAccount: "api", protocol: "http" },
+    { id: "host-1/a", address: { host: "192.0.2.1", port: 80 }, serviceAccount: "api", protocol: "auto" },
     { id: "host-1/b" },
   ]);
   expect([...registry.catalog.services()]).toHaveLength(1);
+});
+
+test("catalog takes the protocol that one instance declares for those that declare none", async () => {
+  const meta = (protocol?: string): Record<string, string> => ({
+    "tulle-service-port": "80",
+    ...(protocol === undefined ? {} : { "tulle-protocol": protocol }),
+  });
+  const registry = await registryWith(
+    { name: "api", id: "a", port: 8001, meta: meta() },
+    { name: "api", id: "b", port: 8002, meta: meta("redis") },
+    { name: "old", id: "c", port: 8003 },
+    { name: "old", id: "d", port: 8004, meta: { "tulle-protocol": "grpc" } },
+  );
+  expect(registry.catalog.service("default", "api")?.ports).toMatchObject([{ number: 80, protocol: "tcp" }]);
+  expect(registry.catalog.service("default", "old")?.ports).toMatchObject([
+    { number: 8003, protocol: "grpc" },
+  ]);
 });
 
 test.each([

@@ -1,4 +1,4 @@
-import type { AppProtocol, CatalogService, Instance, ServicePort } from "@tulle/api";
+import { declaredProtocol, type CatalogService, type Instance, type ServicePort } from "@tulle/api";
 import { DEFAULT_NAMESPACE, type ServiceDefinition } from "./definition.js";
 import { serviceHealth, type ServiceState } from "./state.js";
 
@@ -12,15 +12,6 @@ export const MESH_KEYS = {
 /** TaggedAddresses entry that names the sidecar's inbound listener. */
 export const MESH_ADDRESS_TAG = "mesh";
 
-export const APP_PROTOCOLS: ReadonlySet<string> = new Set<AppProtocol>([
-  "http",
-  "http2",
-  "grpc",
-  "https",
-  "tls",
-  "tcp",
-]);
-
 /** What the mesh sees of a registration, or undefined when it has no port: nothing can be sent to it. */
 export function toInstance(service: ServiceState): Instance | undefined {
   const { definition, node } = service;
@@ -28,6 +19,7 @@ export function toInstance(service: ServiceState): Instance | undefined {
   const host = definition.address === "" ? node.definition.address : definition.address;
   const mesh = definition.taggedAddresses[MESH_ADDRESS_TAG];
   const servicePort = definition.meta[MESH_KEYS.servicePort];
+  const protocol = definition.meta[MESH_KEYS.protocol];
   const health = serviceHealth(service);
   return {
     id: instanceId(service),
@@ -38,7 +30,7 @@ export function toInstance(service: ServiceState): Instance | undefined {
       ? {}
       : { meshAddress: { host: mesh.address === "" ? host : mesh.address, port: mesh.port } }),
     ...(servicePort === undefined ? {} : { servicePort: Number(servicePort) }),
-    protocol: (definition.meta[MESH_KEYS.protocol] as AppProtocol | undefined) ?? "http",
+    protocol: (protocol === undefined ? undefined : declaredProtocol(protocol)) ?? "auto",
     labels: deriveLabels(definition),
     serviceAccount: definition.meta[MESH_KEYS.serviceAccount] ?? definition.name.toLowerCase(),
     weight: health === "warning" ? definition.weights.warning : definition.weights.passing,
@@ -74,16 +66,20 @@ export function toCatalogService(
 ): CatalogService {
   const declared = new Map<number, ServicePort>();
   for (const { servicePort, protocol } of instances) {
-    if (servicePort !== undefined && !declared.has(servicePort)) {
+    if (servicePort === undefined) continue;
+    const known = declared.get(servicePort);
+    // One instance that declares the protocol speaks for those that do not.
+    if (known === undefined || (known.protocol === "auto" && protocol !== "auto")) {
       declared.set(servicePort, { number: servicePort, name: protocol, protocol });
     }
   }
   const portless = declared.size === 0;
   const first = instances[0];
+  const protocol = instances.find((instance) => instance.protocol !== "auto")?.protocol ?? "auto";
   const ports: readonly ServicePort[] = portless
     ? first === undefined
       ? []
-      : [{ number: first.address.port, name: first.protocol, protocol: first.protocol }]
+      : [{ number: first.address.port, name: protocol, protocol }]
     : [...declared.values()].sort((a, b) => a.number - b.number);
   return { name, namespace, ports, portless, instances };
 }

@@ -1,8 +1,8 @@
-import type { Violation } from "@tulle/api";
+import { DECLARED_PROTOCOLS, declaredProtocol, type Violation } from "@tulle/api";
 import { MeshError } from "@tulle/base";
 import { isMeshName } from "./catalog.js";
 import type { CheckDefinition, NodeDefinition, ServiceDefinition } from "./definition.js";
-import { APP_PROTOCOLS, MESH_ADDRESS_TAG, MESH_KEYS } from "./instance.js";
+import { MESH_ADDRESS_TAG, MESH_KEYS } from "./instance.js";
 
 const LIMIT = {
   name: 255,
@@ -63,8 +63,8 @@ function validateMeshMeta({ meta }: ServiceDefinition, report: Report): void {
     report.add(`Meta.${MESH_KEYS.servicePort}`, "must be a port, 1 to 65535");
   }
   const protocol = meta[MESH_KEYS.protocol];
-  if (protocol !== undefined && !APP_PROTOCOLS.has(protocol)) {
-    report.add(`Meta.${MESH_KEYS.protocol}`, `must be one of ${[...APP_PROTOCOLS].join(", ")}`);
+  if (protocol !== undefined && declaredProtocol(protocol) === undefined) {
+    report.add(`Meta.${MESH_KEYS.protocol}`, `must be one of ${DECLARED_PROTOCOLS.join(", ")}`);
   }
   const account = meta[MESH_KEYS.serviceAccount];
   // Becomes a segment of a SPIFFE id's path (SPIFFE-ID section 2.2).

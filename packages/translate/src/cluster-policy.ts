@@ -13,6 +13,7 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import type { EffectivePolicy } from "./destination-rules.js";
 import { durationOf, durationOfText } from "./duration.js";
+import type { HttpVersion } from "./mesh-service.js";
 import { packed } from "./messages.js";
 import type { Translation } from "./translation.js";
 
@@ -26,15 +27,20 @@ const MAX_RING_SIZE = 8_388_608;
 /** Key under which Envoy looks for HTTP options of a cluster. */
 const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-/** Everything of a policy that ends up in the cluster besides TLS. `http2`: whether the service needs HTTP/2. */
-export function applyPolicy(t: Translation, cluster: Cluster, policy: EffectivePolicy, http2: boolean): void {
+/** Everything of a policy that ends up in the cluster besides TLS. `version`: what HTTP the service speaks. */
+export function applyPolicy(
+  t: Translation,
+  cluster: Cluster,
+  policy: EffectivePolicy,
+  version: HttpVersion,
+): void {
   const { connectionPool, loadBalancer, outlierDetection } = policy;
   const connectTimeout = connectionPool?.tcp?.connectTimeout;
   cluster.connectTimeout =
     connectTimeout === undefined ? durationOf(DEFAULT_CONNECT_TIMEOUT_MS) : durationOfText(connectTimeout);
   applyLimits(cluster, policy);
   applyKeepalive(cluster, connectionPool);
-  applyHttpOptions(cluster, connectionPool, http2);
+  applyHttpOptions(cluster, connectionPool, version);
   applyLoadBalancer(t, cluster, loadBalancer);
   if (outlierDetection !== undefined) applyOutlierDetection(t, cluster, outlierDetection);
 }
@@ -78,7 +84,11 @@ function applyKeepalive(cluster: Cluster, pool: ConnectionPoolSettings | undefin
   }).upstreamConnectionOptions;
 }
 
-function applyHttpOptions(cluster: Cluster, pool: ConnectionPoolSettings | undefined, http2: boolean): void {
+function applyHttpOptions(
+  cluster: Cluster,
+  pool: ConnectionPoolSettings | undefined,
+  version: HttpVersion,
+): void {
   const { http, tcp } = pool ?? {};
   const options = create(HttpProtocolOptionsSchema);
   const common = {
@@ -88,22 +98,28 @@ function applyHttpOptions(cluster: Cluster, pool: ConnectionPoolSettings | undef
       maxConnectionDuration: durationOfText(tcp.maxConnectionDuration),
     }),
   };
-  const upgraded = http2 || http?.h2UpgradePolicy === "UPGRADE";
+  const spoken = spokenVersion(http, version);
   const hasCommon = Object.keys(common).length > 0;
   // HTTP/1.1 without settings is what a cluster without options means.
-  if (!hasCommon && !upgraded && http?.useClientProtocol !== true) return;
+  if (!hasCommon && spoken === "http1") return;
   if (hasCommon) {
     options.commonHttpProtocolOptions = create(HttpProtocolOptionsSchema, {
       commonHttpProtocolOptions: common,
     }).commonHttpProtocolOptions;
   }
-  options.upstreamProtocolOptions = protocolOptions(http, upgraded);
+  options.upstreamProtocolOptions = protocolOptions(http, spoken);
   cluster.typedExtensionProtocolOptions[HTTP_PROTOCOL_OPTIONS] = packed(HttpProtocolOptionsSchema, options);
+}
+
+/** What a DestinationRule says wins. */
+function spokenVersion(http: ConnectionPoolSettings["http"], version: HttpVersion): HttpVersion {
+  if (http?.useClientProtocol === true) return "client";
+  return http?.h2UpgradePolicy === "UPGRADE" ? "http2" : version;
 }
 
 function protocolOptions(
   http: ConnectionPoolSettings["http"],
-  http2: boolean,
+  version: HttpVersion,
 ): HttpProtocolOptions["upstreamProtocolOptions"] {
   const http2ProtocolOptions = {
     ...(http?.maxConcurrentStreams && { maxConcurrentStreams: http.maxConcurrentStreams }),
@@ -116,14 +132,15 @@ function protocolOptions(
   };
   const { upstreamProtocolOptions } = create(HttpProtocolOptionsSchema, {
     upstreamProtocolOptions:
-      http?.useClientProtocol === true
+      version === "client"
         ? { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions } }
         : {
             case: "explicitHttpConfig",
             value: {
-              protocolConfig: http2
-                ? { case: "http2ProtocolOptions", value: http2ProtocolOptions }
-                : { case: "httpProtocolOptions", value: {} },
+              protocolConfig:
+                version === "http2"
+                  ? { case: "http2ProtocolOptions", value: http2ProtocolOptions }
+                  : { case: "httpProtocolOptions", value: {} },
             },
           },
   });

@@ -11,7 +11,7 @@ import { destinationRuleFor, effectivePolicy, type MergedRule } from "./destinat
 import { durationOf } from "./duration.js";
 import { loadAssignment } from "./endpoints.js";
 import { fromAds } from "./messages.js";
-import { carriesBytes, needsHttp2, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
+import { carriageOf, httpVersionOf, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
 import { serverName, spiffeId, type ClusterName } from "./names.js";
 import { configPath, ISTIO_METADATA } from "./provenance.js";
 import { tellClient } from "./upstream-proxy-protocol.js";
@@ -43,7 +43,7 @@ export function outboundCluster(t: Translation, name: string, parsed: ClusterNam
     t.warn(`${name}: trafficPolicy.tunnel is not supported and has no effect`);
   }
   discover(t, cluster, service, port, parsed);
-  applyPolicy(t, cluster, policy, needsHttp2(port.protocol));
+  applyPolicy(t, cluster, policy, httpVersionOf(port.protocol));
   if (cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) {
     cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
     cluster.lbConfig = { case: undefined };
@@ -59,7 +59,7 @@ export function outboundCluster(t: Translation, name: string, parsed: ClusterNam
 function emptyCluster(t: Translation, name: string): Cluster {
   const cluster = create(ClusterSchema, { name });
   useEds(cluster);
-  applyPolicy(t, cluster, {}, false);
+  applyPolicy(t, cluster, {}, "http1");
   return cluster;
 }
 
@@ -101,7 +101,7 @@ function secure(
   port: MeshPort,
   transport: Transport,
 ): void {
-  const opaque = carriesBytes(t, port);
+  const opaque = carriageOf(t, port) === "bytes";
   // Bytes that pass as they are have no protocol to name.
   const meshAlpn = opaque ? [] : MESH_ALPN;
   switch (transport.kind) {
@@ -112,7 +112,7 @@ function secure(
       cluster.transportSocket = originatedTls(
         transport.settings,
         service.host,
-        opaque ? [] : alpnFor(needsHttp2(port.protocol)),
+        opaque ? [] : alpnFor(httpVersionOf(port.protocol) === "http2"),
       );
       return;
     case "mesh": {

@@ -31,7 +31,7 @@ export interface InboundPort {
   readonly servicePort: number;
   /** Where the application listens on the workload's loopback. */
   readonly appPort: number;
-  /** What the workload says that the port speaks; what is registered counts more. Default `http`. */
+  /** What the workload says that the port speaks; what is registered counts more. Default `auto`. */
   readonly protocol?: AppProtocol;
   /** Version of the PROXY header that tells the application its client; absent: none. */
   readonly proxyProtocol?: 1 | 2;
@@ -97,8 +97,8 @@ export interface Untranslated {
  *
  * Names (tulle and grpc dialects alike, cluster names are Istio's):
  * - Listener `<authority>` as a client writes it (`reviews:9080`, `reviews.default`, `reviews.default.svc.cluster.local:9080`):
- *   an API listener whose route is `<host>:<port>` in full, or for a port that does not carry HTTP one without address
- *   and with one filter chain of a tcp_proxy; `virtualInbound`: the workload's inbound listener; `virtualOutbound`: where
+ *   an API listener whose route is `<host>:<port>` in full, or for a port that does not carry HTTP, or is not said to, one
+ *   without address and with filter chains that carry bytes, and HTTP where it is found; `virtualInbound`: the workload's inbound listener; `virtualOutbound`: where
  *   redirected connections to unknown destinations go.
  * - NameTable `name-table`: every host that the client may resolve, with its virtual IP.
  * - RouteConfiguration `<full host>:<port>`.

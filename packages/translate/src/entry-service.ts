@@ -1,10 +1,12 @@
-import type {
-  AppProtocol,
-  Locality,
-  MeshObject,
-  ServiceEntryPort,
-  ServiceEntrySpec,
-  WorkloadEntrySpec,
+import {
+  declaredProtocol,
+  protocolOfPortName,
+  type AppProtocol,
+  type Locality,
+  type MeshObject,
+  type ServiceEntryPort,
+  type ServiceEntrySpec,
+  type WorkloadEntrySpec,
 } from "@tulle/api";
 import { WORKLOAD_ENTRY } from "./kinds.js";
 import type { Discovery, MeshEndpoint, MeshPort, MeshService } from "./mesh-service.js";
@@ -130,23 +132,11 @@ function localityOf(text: string | undefined): Locality | undefined {
 }
 
 function meshPort(port: ServiceEntryPort): MeshPort {
-  return { number: port.number, name: port.name, protocol: protocolOf(port.protocol) };
+  return { number: port.number, name: port.name, protocol: protocolOf(port) };
 }
 
-function protocolOf(protocol = "TCP"): AppProtocol {
-  switch (protocol) {
-    case "HTTP":
-      return "http";
-    case "HTTP2":
-      return "http2";
-    case "GRPC":
-    case "GRPC-WEB":
-      return "grpc";
-    case "HTTPS":
-      return "https";
-    case "TLS":
-      return "tls";
-    default:
-      return "tcp";
-  }
+/** What the port declares, by its protocol or else by its name. UDP goes nowhere, like any protocol that is not known. */
+function protocolOf({ protocol, name }: ServiceEntryPort): AppProtocol {
+  if (protocol !== undefined) return declaredProtocol(protocol) ?? "tcp";
+  return protocolOfPortName(name) ?? "auto";
 }

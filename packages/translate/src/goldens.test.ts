@@ -98,6 +98,24 @@ const CASES: readonly Case[] = [
     listeners: ["api-service:9080"],
   },
   {
+    golden: "detected.tulle",
+    config: "detected",
+    view: { ...CLIENT, inbound: INBOUND.slice(0, 1) },
+    at: (yaml) =>
+      mesh(
+        SHOP.map((one) => ({ ...one, protocol: "auto" as const })),
+        yaml,
+      ),
+    listeners: [
+      "api-service:9080",
+      "shop.internal:443",
+      "shop.internal:3306",
+      "shop.internal:9000",
+      "virtualInbound",
+    ],
+    clusters: ["outbound|443||shop.internal"],
+  },
+  {
     golden: "external.tulle",
     config: "external",
     view: CLIENT,

@@ -1,4 +1,5 @@
 import { create, type DescMessage } from "@bufbuild/protobuf";
+import { FilterSchema, type Filter } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { CorsSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { RouterSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
@@ -32,6 +33,14 @@ export function connectionManager(
     // Long polls and event streams are the application's business, as in Istio.
     streamIdleTimeout: durationOf(0),
     upgradeConfigs: [{ upgradeType: "websocket" }],
+  });
+}
+
+/** A connection manager as the filter of a chain. */
+export function httpFilter(manager: HttpConnectionManager): Filter {
+  return create(FilterSchema, {
+    name: "envoy.filters.network.http_connection_manager",
+    configType: { case: "typedConfig", value: packed(HttpConnectionManagerSchema, manager) },
   });
 }
 

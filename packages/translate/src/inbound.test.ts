@@ -26,7 +26,10 @@ import type { ClientView } from "./contract.js";
 import { translate } from "./translate.js";
 
 const HOST = "reviews.default.svc.cluster.local";
-const REVIEWS = mesh([instance({ service: "reviews", servicePort: 9080 })]);
+const REVIEWS = mesh([
+  instance({ service: "reviews", servicePort: 9080 }),
+  instance({ service: "reviews", servicePort: 9090 }),
+]);
 
 function view(...ports: readonly (readonly [servicePort: number, appPort: number])[]): ClientView {
   return {
@@ -132,10 +135,32 @@ test("inboundListener tells redirected connections apart by their port, and thos
     [undefined, "raw_buffer", 0, "InboundPassthroughCluster"],
   ]);
   // Nothing in plaintext then, to no port.
-  expect(matches(mesh([instance({ service: "reviews", servicePort: 9080 })], policy("STRICT")))).toEqual([
+  const registered = REVIEWS.reader.catalog.service("default", "reviews")?.instances ?? [];
+  expect(matches(mesh(registered, policy("STRICT")))).toEqual([
     ...direct,
     [8080, "tls", 0, "0.0.0.0_8080"],
     [8081, "tls", 0, "0.0.0.0_8081"],
+  ]);
+});
+
+test("inboundListener of redirected connections finds out what each of several ports carries", () => {
+  const client = { ...view([9080, 8080], [9090, 8081]), intercepts: true };
+  const plaintext = chains(mesh([]), client).filter(
+    ({ filterChainMatch: match }) =>
+      match?.transportProtocol === "raw_buffer" && match.destinationPort !== 15_006,
+  );
+  expect(
+    plaintext.map(({ filterChainMatch: match, filters }) => [
+      match?.destinationPort,
+      match?.applicationProtocols.length,
+      filters[0]?.name.split(".").at(-1),
+    ]),
+  ).toEqual([
+    [8080, 2, "http_connection_manager"],
+    [8080, 0, "tcp_proxy"],
+    [8081, 2, "http_connection_manager"],
+    [8081, 0, "tcp_proxy"],
+    [undefined, 0, "tcp_proxy"],
   ]);
 });
 
@@ -183,7 +208,57 @@ test("inboundListener takes every port's server name for a portless service", ()
 });
 
 test("inboundListener works before its service is registered", () => {
-  expect(chains(mesh([]), view([9080, 8080]))).toHaveLength(2);
+  const at = (protocol: "http" | "tcp"): ClientView => ({
+    ...CLIENT,
+    inbound: [{ service: "reviews", namespace: "default", servicePort: 9080, appPort: 8080, protocol }],
+  });
+  expect(chains(mesh([]), at("http"))).toHaveLength(2);
+  expect(chains(mesh([]), at("tcp"))).toHaveLength(2);
+});
+
+/** Transport, application protocols and kind of filter of each chain. */
+function taken(at: TestMesh, client: ClientView) {
+  return chains(at, client).map(({ filterChainMatch, filters }) => [
+    filterChainMatch?.transportProtocol,
+    filterChainMatch?.applicationProtocols,
+    filters[0]?.name.split(".").at(-1),
+  ]);
+}
+
+test("inboundListener has chains for HTTP and for bytes where nobody says what a port carries", () => {
+  const auto = mesh([instance({ service: "reviews", servicePort: 9080, protocol: "auto" })]);
+  const expected = [
+    ["tls", ["h2", "http/1.1"], "http_connection_manager"],
+    ["tls", [], "tcp_proxy"],
+    ["raw_buffer", ["http/1.1", "h2c"], "http_connection_manager"],
+    ["raw_buffer", [], "tcp_proxy"],
+  ];
+  expect(taken(auto, view([9080, 8080]))).toEqual(expected);
+  expect(taken(mesh([]), view([9080, 8080]))).toEqual(expected);
+  const { listenerFilters, listenerFiltersTimeout } = listener(auto, view([9080, 8080]), "virtualInbound");
+  expect(listenerFilters.map(({ name }) => name)).toEqual([
+    "envoy.filters.listener.tls_inspector",
+    "envoy.filters.listener.http_inspector",
+  ]);
+  expect(listenerFiltersTimeout?.nanos).toBe(50_000_000);
+});
+
+test("inboundListener takes nothing but HTTP in plaintext where bytes could be for several ports", () => {
+  const auto = mesh([instance({ service: "reviews", servicePort: 9080, protocol: "auto" })]);
+  expect(taken(auto, view([9080, 8080], [9081, 8081])).slice(-1)).toEqual([
+    ["raw_buffer", [], "http_connection_manager"],
+  ]);
+});
+
+test("inboundListener believes the registry before the workload", () => {
+  const client = view([9080, 8080]);
+  const inbound = client.inbound.map((port) => ({ ...port, protocol: "tcp" as const }));
+  expect(taken(REVIEWS, { ...client, inbound })).toHaveLength(2);
+  const auto = mesh([instance({ service: "reviews", servicePort: 9080, protocol: "auto" })]);
+  expect(taken(auto, { ...client, inbound }).map(([, , filter]) => filter)).toEqual([
+    "tcp_proxy",
+    "tcp_proxy",
+  ]);
 });
 
 test("inboundListener is nothing for clients that cannot serve", () => {

@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import type { AppProtocol } from "@tulle/api";
 import {
   Cluster_DiscoveryType,
   ClusterSchema,
@@ -7,7 +8,6 @@ import {
 import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import {
   FilterChainSchema,
-  FilterSchema,
   type FilterChain,
 } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { ListenerSchema, type Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
@@ -31,11 +31,19 @@ import { acceptedTls, type AcceptedTls } from "./authentication.js";
 import { catalogService } from "./catalog-service.js";
 import { applyPolicy } from "./cluster-policy.js";
 import type { InboundPort } from "./contract.js";
+import { detect, PLAINTEXT_HTTP } from "./detection.js";
 import { durationOf } from "./duration.js";
 import { fullHost, writtenForms } from "./hosts.js";
-import { connectionManager, routerFilter } from "./http-connection-manager.js";
-import { addressOf, packed } from "./messages.js";
-import { carriesBytes, needsHttp2, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
+import { connectionManager, httpFilter, routerFilter } from "./http-connection-manager.js";
+import { addressOf } from "./messages.js";
+import {
+  carriageOf,
+  httpVersionOf,
+  portNamed,
+  type Carriage,
+  type MeshPort,
+  type MeshService,
+} from "./mesh-service.js";
 import { anyPortServerName, inboundClusterName, serverName, type ClusterName } from "./names.js";
 import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
 import { matchAll } from "./routes/match.js";
@@ -57,8 +65,7 @@ interface Inbound {
   readonly host: string;
   readonly cluster: string;
   readonly accepted: AcceptedTls;
-  /** Its bytes pass as they are. */
-  readonly opaque: boolean;
+  readonly carriage: Carriage;
   /** Server names that mean this port. */
   readonly serverNames: readonly string[];
 }
@@ -75,20 +82,23 @@ export function inboundListener(t: Translation): Listener | undefined {
   const chains = t.view.mtls
     ? ports.filter(({ accepted, serverNames }) => accepted !== "DISABLE" && serverNames.length > 0)
     : [];
-  const filterChains = chains.map((port) => mtlsChain(t, port));
-  const plaintext = plaintextChainOf(t, ports);
-  if (plaintext !== undefined) filterChains.push(plaintext);
+  const mtls = chains.flatMap((port) => mtlsChains(t, port));
+  const filterChains = [...mtls, ...plaintextChains(t, ports)];
   if (t.view.intercepts === true) {
     for (const chain of filterChains) takeFrom(chain, INBOUND_PORT);
     filterChains.push(...redirectedChains(t, ports));
   }
   if (filterChains.length === 0) return undefined;
-  return create(ListenerSchema, {
+  const listener = create(ListenerSchema, {
     name: INBOUND_LISTENER,
     trafficDirection: TrafficDirection.INBOUND,
     address: addressOf("0.0.0.0", INBOUND_PORT),
     filterChains,
   });
+  if (ports.some(({ carriage }) => carriage !== "http")) {
+    detect(listener, { http: ports.some(({ carriage }) => carriage === "detected") });
+  }
+  return listener;
 }
 
 /**
@@ -100,10 +110,9 @@ function redirectedChains(t: Translation, ports: readonly Inbound[]): FilterChai
   const chains = appPorts.flatMap((appPort) => {
     const [first, ...others] = ports.filter(({ port }) => port.appPort === appPort);
     if (first === undefined) return [];
-    const mtls = t.view.mtls && first.accepted !== "DISABLE" ? [mtlsChain(t, first)] : [];
-    const plaintext = plaintextChainOf(t, first.opaque ? [first] : [first, ...others]);
-    const made = plaintext === undefined ? mtls : [...mtls, plaintext];
-    return made.map((chain) => redirected(chain, appPort));
+    const mtls = t.view.mtls && first.accepted !== "DISABLE" ? mtlsChains(t, first) : [];
+    const plaintext = plaintextChains(t, first.carriage === "http" ? [first, ...others] : [first]);
+    return [...mtls, ...plaintext].map((chain) => redirected(chain, appPort));
   });
   const passthrough = passthroughChain(t);
   return passthrough === undefined ? chains : [...chains, passthrough];
@@ -149,7 +158,7 @@ export function inboundCluster(
     t,
     cluster,
     { loadBalancer: { simple: "ROUND_ROBIN" } },
-    declared !== undefined && needsHttp2(declared.port.protocol),
+    httpVersionOf(protocolOf(inbound, declared)),
   );
   return cluster;
 }
@@ -174,7 +183,7 @@ function inboundOf(t: Translation, port: InboundPort, seen: Set<string>): Inboun
     host,
     cluster,
     accepted: acceptedTls(t, port.appPort),
-    opaque: carriesBytes(t, { protocol: declared?.port.protocol ?? port.protocol ?? "http" }),
+    carriage: carriageOf(t, { protocol: protocolOf(port, declared) }),
     serverNames,
   };
 }
@@ -191,15 +200,43 @@ function portOf(t: Translation, inbound: InboundPort): { service: MeshService; p
   return service && port && { service, port };
 }
 
-function mtlsChain(t: Translation, inbound: Inbound): FilterChain {
-  const { cluster, port } = inbound;
-  if (inbound.opaque) {
-    return tcpChain(t, toApplication(cluster), {
-      name: cluster,
-      filterChainMatch: { transportProtocol: "tls", serverNames: [...inbound.serverNames] },
-      transportSocket: meshTlsServer(t.settings.trustDomain, []),
-    });
+/** What is registered counts more than what the workload says of itself. */
+function protocolOf(inbound: InboundPort, declared: { readonly port: MeshPort } | undefined): AppProtocol {
+  const registered = declared?.port.protocol ?? "auto";
+  return registered === "auto" ? (inbound.protocol ?? "auto") : registered;
+}
+
+/**
+ * The chains of a port for mutual TLS. Where nobody says what it carries, the caller's sidecar has found it out and says
+ * so by ALPN: who offers HTTP speaks it, anybody else sends bytes.
+ */
+function mtlsChains(t: Translation, inbound: Inbound): FilterChain[] {
+  switch (inbound.carriage) {
+    case "http":
+      return [mtlsHttpChain(t, inbound, [])];
+    case "bytes":
+      return [mtlsBytesChain(t, inbound, [])];
+    case "detected":
+      return [mtlsHttpChain(t, inbound, MESH_ALPN), mtlsBytesChain(t, inbound, MESH_ALPN)];
   }
+}
+
+/** `offered`: ALPN protocols that the other chain of the port takes. */
+function mtlsBytesChain(t: Translation, inbound: Inbound, offered: readonly string[]): FilterChain {
+  const { cluster, serverNames } = inbound;
+  return tcpChain(t, toApplication(cluster), {
+    name: offered.length === 0 ? cluster : `${cluster}-tcp`,
+    filterChainMatch: { transportProtocol: "tls", serverNames: [...serverNames] },
+    transportSocket: meshTlsServer(t.settings.trustDomain, offered),
+  });
+}
+
+/** `applicationProtocols`: what a client must have offered; empty = any. */
+function mtlsHttpChain(
+  t: Translation,
+  { cluster, port, serverNames }: Inbound,
+  applicationProtocols: readonly string[],
+): FilterChain {
   const manager = inboundManager(t, cluster, [everything(cluster, port)]);
   // What the peer says about callers before it stands only as a claim of the peer; its own identity is verified.
   manager.forwardClientCertDetails = ForwardClientCert.APPEND_FORWARD;
@@ -208,30 +245,35 @@ function mtlsChain(t: Translation, inbound: Inbound): FilterChain {
   }).setCurrentClientCertDetails;
   return create(FilterChainSchema, {
     name: cluster,
-    filterChainMatch: { transportProtocol: "tls", serverNames: [...inbound.serverNames] },
+    filterChainMatch: {
+      transportProtocol: "tls",
+      serverNames: [...serverNames],
+      applicationProtocols: [...applicationProtocols],
+    },
     transportSocket: meshTlsServer(t.settings.trustDomain, MESH_ALPN),
     filters: [httpFilter(manager)],
   });
 }
 
-/** The chain for plaintext: HTTP names its port by Host; bytes name nothing, so their port must be the only one. */
-function plaintextChainOf(t: Translation, ports: readonly Inbound[]): FilterChain | undefined {
+/** The chains for plaintext: HTTP names its port by Host; bytes name nothing, so their port must be the only one. */
+function plaintextChains(t: Translation, ports: readonly Inbound[]): FilterChain[] {
   const taken = ports.filter(({ accepted }) => accepted !== "STRICT");
   const [only] = taken;
-  if (ports.length === 1 && only?.opaque === true) {
-    return tcpChain(t, toApplication(only.cluster), {
-      name: `${INBOUND_LISTENER}-plaintext`,
+  if (ports.length === 1 && only !== undefined && only.carriage !== "http") {
+    const bytes = tcpChain(t, toApplication(only.cluster), {
+      name: `${INBOUND_LISTENER}-plaintext${only.carriage === "bytes" ? "" : "-tcp"}`,
       filterChainMatch: { transportProtocol: "raw_buffer" },
     });
+    return only.carriage === "bytes" ? [bytes] : [plaintextChain(t, [only], PLAINTEXT_HTTP), bytes];
   }
-  for (const { opaque, host, port } of taken) {
-    if (!opaque) continue;
+  for (const { carriage, host, port } of taken) {
+    if (carriage !== "bytes") continue;
     t.warn(
       `${host}:${port.servicePort} takes mutual TLS only: plaintext TCP cannot name one of several ports`,
     );
   }
-  const http = taken.filter(({ opaque }) => !opaque);
-  return http.length > 0 ? plaintextChain(t, http) : undefined;
+  const http = taken.filter(({ carriage }) => carriage !== "bytes");
+  return http.length > 0 ? [plaintextChain(t, http, [])] : [];
 }
 
 /** One try: the application is at one place, and whether it answers there is for the caller to know soon. */
@@ -242,7 +284,12 @@ function toApplication(cluster: string): TcpProxy {
   });
 }
 
-function plaintextChain(t: Translation, ports: readonly Inbound[]): FilterChain {
+/** `applicationProtocols`: what must have been found in the first bytes; empty = anything. */
+function plaintextChain(
+  t: Translation,
+  ports: readonly Inbound[],
+  applicationProtocols: readonly string[],
+): FilterChain {
   const domains = new Set<string>();
   const hosts: VirtualHost[] = [];
   for (const { cluster, host, port } of ports) {
@@ -259,7 +306,10 @@ function plaintextChain(t: Translation, ports: readonly Inbound[]): FilterChain 
   manager.forwardClientCertDetails = ForwardClientCert.SANITIZE;
   return create(FilterChainSchema, {
     name: `${INBOUND_LISTENER}-plaintext`,
-    filterChainMatch: { transportProtocol: "raw_buffer" },
+    filterChainMatch: {
+      transportProtocol: "raw_buffer",
+      applicationProtocols: [...applicationProtocols],
+    },
     filters: [httpFilter(manager)],
   });
 }
@@ -296,12 +346,5 @@ function virtualHost(name: string, domains: string[], cluster: string, port: Inb
         },
       }),
     ],
-  });
-}
-
-function httpFilter(manager: HttpConnectionManager) {
-  return create(FilterSchema, {
-    name: "envoy.filters.network.http_connection_manager",
-    configType: { case: "typedConfig", value: packed(HttpConnectionManagerSchema, manager) },
   });
 }

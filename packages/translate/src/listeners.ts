@@ -1,13 +1,22 @@
 import { create } from "@bufbuild/protobuf";
 import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import {
+  FilterChainMatchSchema,
+  FilterChainSchema,
+} from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { ListenerSchema, type Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
-import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import {
+  HttpConnectionManagerSchema,
+  type HttpConnectionManager,
+} from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { detect, PLAINTEXT_HTTP } from "./detection.js";
 import { parseAuthority } from "./hosts.js";
-import { connectionManager, outboundFilters } from "./http-connection-manager.js";
+import { connectionManager, httpFilter, outboundFilters } from "./http-connection-manager.js";
 import { fromAds, packed } from "./messages.js";
-import { carriesBytes, defaultPort, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
+import { carriageOf, defaultPort, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
 import { routeConfigurationName } from "./names.js";
 import { tcpRoute } from "./routes/tcp-route.js";
+import { tlsRoutes } from "./routes/tls-routes.js";
 import { resolveHost } from "./services.js";
 import { tcpChain } from "./tcp-proxy.js";
 import type { Translation } from "./translation.js";
@@ -18,36 +27,77 @@ const HTTP_PORT = 80;
 
 /**
  * The listener for an authority as a client wrote it: an API listener that leads to the routes of the host in full or,
- * where the port does not carry HTTP, one without an address whose one filter chain carries bytes. Undefined when no
- * service has the name and port, and no VirtualService rules the host.
+ * where the port does not carry HTTP or nobody says that it does, one without an address whose filter chains carry
+ * bytes, and HTTP where it is found. Undefined when no service has the name and port, and no VirtualService rules the
+ * host.
  */
 export function outboundListener(t: Translation, name: string): Listener | undefined {
   const target = targetOf(t, name);
   if (target === undefined) return undefined;
-  if ("port" in target && carriesBytes(t, target.port)) return bytesListener(t, name, target);
-  const { routes } = target;
+  if ("port" in target && carriageOf(t, target.port) !== "http") return chainsListener(t, name, target);
+  return create(ListenerSchema, {
+    name,
+    trafficDirection: TrafficDirection.OUTBOUND,
+    apiListener: { apiListener: packed(HttpConnectionManagerSchema, managerFor(t, target.routes)) },
+  });
+}
+
+/** A chain for plaintext HTTP where the port may carry it, one for each `tls` rule, and one for everything else. */
+function chainsListener(t: Translation, name: string, target: ServiceTarget): Listener {
+  const { service, port, listenerPort, routes } = target;
+  const listener = create(ListenerSchema, { name, trafficDirection: TrafficDirection.OUTBOUND });
+  const http = carriageOf(t, port) === "detected";
+  if (http) {
+    const chain = create(FilterChainSchema, {
+      name: "http",
+      filterChainMatch: { transportProtocol: "raw_buffer", applicationProtocols: [...PLAINTEXT_HTTP] },
+      filters: [httpFilter(managerFor(t, routes))],
+    });
+    listener.filterChains.push(chain);
+  }
+  // Nobody looks into a port that is declared as `tcp`: its server may speak first.
+  const byName = port.protocol === "tcp" ? [] : tlsRoutes(t, service, listenerPort);
+  for (const [index, { serverNames, proxy }] of byName.entries()) {
+    const filterChainMatch = create(FilterChainMatchSchema, {
+      transportProtocol: "tls",
+      serverNames: [...serverNames],
+    });
+    listener.filterChains.push(tcpChain(t, proxy, { name: `tls[${index}]`, filterChainMatch }));
+  }
+  warnOfRulesWithoutEffect(t, service, port);
+  const rest = tcpChain(t, tcpRoute(t, service, port, listenerPort), { name });
+  if (listener.filterChains.length === 0) {
+    listener.filterChains.push(rest);
+  } else {
+    listener.defaultFilterChain = rest;
+    detect(listener, { http });
+  }
+  return listener;
+}
+
+function managerFor(t: Translation, routes: string): HttpConnectionManager {
   const manager = connectionManager(t, routes, outboundFilters());
   manager.routeSpecifier = create(HttpConnectionManagerSchema, {
     routeSpecifier: { case: "rds", value: { routeConfigName: routes, configSource: fromAds() } },
   }).routeSpecifier;
-  return create(ListenerSchema, {
-    name,
-    trafficDirection: TrafficDirection.OUTBOUND,
-    apiListener: { apiListener: packed(HttpConnectionManagerSchema, manager) },
-  });
+  return manager;
 }
 
-function bytesListener(
+function warnOfRulesWithoutEffect(
   t: Translation,
-  name: string,
-  { service, port, listenerPort }: ServiceTarget,
-): Listener {
-  const proxy = tcpRoute(t, service, port, listenerPort);
-  return create(ListenerSchema, {
-    name,
-    trafficDirection: TrafficDirection.OUTBOUND,
-    filterChains: [tcpChain(t, proxy, { name })],
-  });
+  service: MeshService,
+  { number, protocol }: MeshPort,
+): void {
+  const object = virtualServiceFor(t, service.host);
+  if (object === undefined || protocol === "auto") return;
+  const { metadata, spec } = object;
+  const where = `VirtualService ${metadata.namespace}/${metadata.name}`;
+  if (spec.tls !== undefined && protocol === "tcp") {
+    t.warn(`${where}: tls rules have no effect on ${service.host}:${number}, which is declared as tcp`);
+  }
+  if (spec.http !== undefined && spec.tcp === undefined) {
+    t.warn(`${where}: http rules have no effect on ${service.host}:${number}, which carries ${protocol}`);
+  }
 }
 
 interface ServiceTarget {

@@ -54,12 +54,12 @@ export function portNamed(service: MeshService, number: number): MeshPort | unde
 
 /**
  * The port that a caller means who wrote none: 80 where the service has it (what HTTP means by no port), else the
- * first port that carries HTTP, else the first.
+ * first port that carries HTTP or may, else the first.
  */
 export function defaultPort(service: MeshService): MeshPort | undefined {
   return (
     service.ports.find((port) => port.number === 80) ??
-    service.ports.find((port) => isHttp(port.protocol)) ??
+    service.ports.find(({ protocol }) => isHttp(protocol) || protocol === "auto") ??
     service.ports[0]
   );
 }
@@ -69,15 +69,23 @@ export function isHttp(protocol: AppProtocol): boolean {
   return protocol === "http" || protocol === "http2" || protocol === "grpc";
 }
 
-/** Whether a protocol needs HTTP/2 on every hop. */
-export function needsHttp2(protocol: AppProtocol): boolean {
-  return protocol === "http2" || protocol === "grpc";
+/** The version of HTTP that a server speaks in plaintext; `client`: the one that the client speaks to it. */
+export type HttpVersion = "http1" | "http2" | "client";
+
+/** The version of HTTP that a protocol needs on every hop. */
+export function httpVersionOf(protocol: AppProtocol): HttpVersion {
+  if (protocol === "auto") return "client";
+  return protocol === "http2" || protocol === "grpc" ? "http2" : "http1";
 }
 
-/** Whether a client's proxy carries a port's bytes as they are. Clients of other dialects speak HTTP only. */
-export function carriesBytes(
+/** How a client's proxy carries a port: as HTTP, as bytes, or as what the first bytes of each connection say. */
+export type Carriage = "http" | "bytes" | "detected";
+
+/** How a client's proxy carries a port. Clients of other dialects speak HTTP only. */
+export function carriageOf(
   { view }: { readonly view: { readonly dialect: Dialect } },
-  port: Pick<MeshPort, "protocol">,
-): boolean {
-  return view.dialect === "tulle" && !isHttp(port.protocol);
+  { protocol }: Pick<MeshPort, "protocol">,
+): Carriage {
+  if (view.dialect !== "tulle" || isHttp(protocol)) return "http";
+  return protocol === "auto" ? "detected" : "bytes";
 }

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { arbitraryMesh, arbitraryView } from "../testdata/arbitrary.js";
 import { grpcRefusal } from "../testdata/grpc-js-xds.js";
-import { apiManager, clustersOf, tcpClustersOf, tcpProxy, type TestMesh } from "../testdata/mesh.js";
+import { clustersOf, listener, targetsOf, type TestMesh } from "../testdata/mesh.js";
 import type { ClientView, Dependency } from "./contract.js";
 import { translate } from "./translate.js";
 
@@ -26,13 +26,9 @@ function walk(at: TestMesh, view: ClientView): { resources: EncodedResource[]; m
   for (const name of AUTHORITIES) {
     if (translate(at.reader, view, LISTENER_TYPE, name).resource === undefined) continue;
     ask(LISTENER_TYPE, name);
-    const proxy = tcpProxy(at, view, name);
-    if (proxy !== undefined) {
-      for (const cluster of tcpClustersOf(proxy)) clusters.add(cluster);
-      continue;
-    }
-    const { routeSpecifier } = apiManager(at, view, name);
-    if (routeSpecifier.case === "rds") routes.add(routeSpecifier.value.routeConfigName);
+    const targets = targetsOf(listener(at, view, name));
+    for (const route of targets.routes) routes.add(route);
+    for (const cluster of targets.clusters) clusters.add(cluster);
   }
   for (const name of routes) {
     const resource = ask(ROUTE_TYPE, name);

@@ -56,7 +56,7 @@ export function inboundPassthrough(t: Translation): Cluster | undefined {
     name: INBOUND_PASSTHROUGH,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
   });
-  applyPolicy(t, cluster, {}, false);
+  applyPolicy(t, cluster, {}, "http1");
   cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
   cluster.lbConfig = { case: undefined };
   return cluster;

@@ -179,6 +179,27 @@ export function tcpClustersOf({ clusterSpecifier }: TcpProxy): string[] {
     : [];
 }
 
+/** Names of the routes and the clusters that a listener leads to, of all its chains. */
+export function targetsOf({ apiListener, filterChains, defaultFilterChain }: Listener): {
+  readonly routes: readonly string[];
+  readonly clusters: readonly string[];
+} {
+  const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
+  const configs = chains.map(({ filters }) => {
+    const config = filters[0]?.configType;
+    return config?.case === "typedConfig" ? config.value : undefined;
+  });
+  const routes: string[] = [];
+  const clusters: string[] = [];
+  for (const any of [apiListener?.apiListener, ...configs]) {
+    const routing = any && anyUnpack(any, HttpConnectionManagerSchema)?.routeSpecifier;
+    if (routing?.case === "rds") routes.push(routing.value.routeConfigName);
+    const proxy = any && anyUnpack(any, TcpProxySchema);
+    if (proxy !== undefined) clusters.push(...tcpClustersOf(proxy));
+  }
+  return { routes, clusters };
+}
+
 export function routeConfig(at: TestMesh, view: ClientView, name: string): RouteConfiguration {
   return fromBinary(RouteConfigurationSchema, made(at, view, ROUTE_TYPE, name).resource.bytes);
 }

@@ -40,7 +40,7 @@ export function registrationOf(
       ...Object.fromEntries(options.label ?? []),
       ...(version === undefined ? {} : { version }),
       "tulle-service-account": serviceAccount,
-      "tulle-protocol": protocol,
+      ...(protocol === undefined ? {} : { "tulle-protocol": protocol }),
       ...(servicePort === undefined ? {} : { "tulle-service-port": String(servicePort) }),
     },
     ...(mesh === undefined ? {} : { TaggedAddresses: { mesh: { Address: mesh.host, Port: mesh.port } } }),

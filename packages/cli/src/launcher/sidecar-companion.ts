@@ -12,7 +12,16 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
   const inbound =
     appPort === undefined
       ? []
-      : [{ service, namespace, servicePort: servicePort ?? appPort, appPort, protocol, ...proxyProtocol }];
+      : [
+          {
+            service,
+            namespace,
+            servicePort: servicePort ?? appPort,
+            appPort,
+            ...(protocol === undefined ? {} : { protocol }),
+            ...proxyProtocol,
+          },
+        ];
   const sidecar = await runSidecar({
     service,
     namespace,

@@ -16,7 +16,7 @@ import {
 import { readyOptions, serverOption } from "../command.js";
 import type { ReadyTarget } from "../ready.js";
 
-const PROTOCOLS = ["http", "http2", "grpc", "tcp"] as const;
+const PROTOCOLS = ["http", "http2", "grpc", "tcp", "tls", "https"] as const;
 
 /** What `tulle run` and `tulle sidecar` have in common. */
 export interface WorkloadOptions extends ReadyTarget {
@@ -37,7 +37,8 @@ export interface WorkloadOptions extends ReadyTarget {
   readonly appProxyProtocol?: 1 | 2;
   readonly upstream?: readonly UpstreamArgument[];
   readonly label?: readonly (readonly [string, string])[];
-  readonly protocol: (typeof PROTOCOLS)[number];
+  /** Undefined: found out from the first bytes of each connection. */
+  readonly protocol?: (typeof PROTOCOLS)[number];
   readonly healthPath?: string;
   readonly healthInterval: string;
   readonly stateDir?: string;
@@ -119,7 +120,10 @@ export function addWorkloadOptions(
       ),
     )
     .addOption(
-      new Option("--protocol <protocol>", "what the service speaks").choices(PROTOCOLS).default("http"),
+      new Option(
+        "--protocol <protocol>",
+        "what the service speaks (default: found out from each connection)",
+      ).choices(PROTOCOLS),
     )
     .option("--health-path <path>", "check health by GET of this path (default: by connecting)")
     .addOption(

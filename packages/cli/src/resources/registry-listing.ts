@@ -79,9 +79,7 @@ function serviceRow(instances: readonly RegisteredInstance[]): ListedRow {
   const { service: name = "", namespace = "" } = instances[0] ?? {};
   const healthy = instances.filter(({ health }) => health === "passing" || health === "warning").length;
   const versions = distinct(instances.map(({ version }) => version));
-  const protocols = distinct(
-    instances.map(({ meta, mesh }) => own(meta, "tulle-protocol") ?? (mesh === "" ? "" : "http")),
-  );
+  const protocols = distinct(instances.map(({ meta }) => own(meta, "tulle-protocol") ?? "auto"));
   const accounts = distinct(instances.map(({ meta }) => own(meta, "tulle-service-account") ?? name));
   const tags = distinct(instances.flatMap((instance) => instance.tags));
   const meshed = instances.filter(({ mesh }) => mesh !== "").length;

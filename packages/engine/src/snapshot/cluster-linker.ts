@@ -60,6 +60,7 @@ function endpointPart(
 ): EndpointPart {
   const { tls, proxyProtocol } = settings.transport(assigned.transportMatch);
   const http2 = settings.http2 && tls === undefined;
+  const asClient = settings.httpAsClient && tls === undefined;
   const healthy = assigned.health === "healthy";
   if (
     before !== undefined &&
@@ -67,6 +68,7 @@ function endpointPart(
     before.tls?.key === tls?.key &&
     before.http2 === http2 &&
     before.proxyProtocol === proxyProtocol &&
+    (before.overHttp2 !== undefined) === asClient &&
     before.weight === assigned.weight &&
     before.healthy === healthy &&
     equalLabels(before.workload, assigned.workload)
@@ -74,7 +76,20 @@ function endpointPart(
     return before;
   }
   const { key, host, port, weight, workload } = assigned;
-  return { key, host, port, tls, http2, proxyProtocol, slot, weight, healthy, workload };
+  const part = {
+    key,
+    host,
+    port,
+    tls,
+    http2,
+    proxyProtocol,
+    slot,
+    weight,
+    healthy,
+    workload,
+    overHttp2: undefined,
+  };
+  return asClient ? { ...part, overHttp2: { ...part, http2: true } } : part;
 }
 
 function equalLabels(left: WorkloadLabels | undefined, right: WorkloadLabels | undefined): boolean {

@@ -32,6 +32,8 @@ export interface ClusterSettings {
   readonly maxRequestsPerConnection: number;
   /** Endpoints in plaintext speak HTTP/2 by prior knowledge (`explicit_http_config.http2_protocol_options`). */
   readonly http2: boolean;
+  /** Endpoints in plaintext speak what their client does (`use_downstream_protocol_config`). */
+  readonly httpAsClient: boolean;
   readonly originalDestination: boolean;
   readonly provenance: Provenance;
   readonly balancing: CompiledPolicy;
@@ -77,6 +79,7 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     ...compileBreakers(cluster),
     maxRequestsPerConnection: requestsPerConnection(cluster, httpOptions),
     http2: isExplicitHttp2(cluster, httpOptions),
+    httpAsClient: httpOptions?.upstreamProtocolOptions.case === "useDownstreamProtocolConfig",
     originalDestination: discovery === DiscoveryType.ORIGINAL_DST,
     provenance: provenanceOf(cluster.metadata),
     balancing: compilePolicy(cluster),

@@ -296,12 +296,14 @@ test("an inbound listener has a chain per filter chain, with its SNI, transport 
     name: "virtualInbound",
     port: 0,
     proxyProtocol: undefined,
+    silenceMs: 1000,
     chains: [
       {
         name: "mtls",
         destinationPort: undefined,
         isDefault: false,
         serverNames: ["outbound_.80_._.x"],
+        applicationProtocols: [],
         transport: "mtls",
         trustDomains: ["cluster.local"],
         http: expect.objectContaining({ direction: "inbound", name: "virtualInbound" }) as HttpChain,
@@ -312,6 +314,7 @@ test("an inbound listener has a chain per filter chain, with its SNI, transport 
         destinationPort: undefined,
         isDefault: false,
         serverNames: [],
+        applicationProtocols: [],
         transport: "plaintext",
         trustDomains: [],
         http: expect.objectContaining({ warm: false }) as HttpChain,

@@ -8,6 +8,9 @@ import type {
 import type { ProxyProtocolFilter } from "../contract.js";
 import { compileDownstream } from "./downstream-tls.js";
 import type { DownstreamTransport } from "./downstream-tls.js";
+import { compileTaking } from "./detected-chain.js";
+import type { Taking } from "./detected-chain.js";
+import { durationMs } from "./duration.js";
 import { compileHttp } from "./http-settings.js";
 import type { HttpSettings } from "./http-settings.js";
 import { at, invalid } from "./invalid.js";
@@ -15,31 +18,49 @@ import { compileProxyProtocolFilter } from "./proxy-protocol-filter.js";
 import { compileTcp, isTcpProxy } from "./tcp-settings.js";
 import type { TcpSettings } from "./tcp-settings.js";
 
-/** A filter chain of a listener that accepts connections. */
-export interface FilterChainSettings extends DownstreamTransport {
-  readonly name: string;
+/** What a filter chain's connections are told from those of others by. */
+interface MatchSettings {
   readonly destinationPort: number | undefined;
-  readonly isDefault: boolean;
   readonly serverNames: readonly string[];
+  readonly applicationProtocols: readonly string[];
+  /** `tls`, `raw_buffer`, or "" when it does not say. */
+  readonly wantedTransport: string;
+}
+
+/** A filter chain. */
+export interface FilterChainSettings extends DownstreamTransport, MatchSettings {
+  readonly isDefault: boolean;
+  /** Where it stands in its listener, for messages. */
+  readonly field: string;
+  readonly name: string;
   readonly behaviour: Behaviour;
 }
 
 /** What a filter chain does with its connections. */
 export type Behaviour = { readonly http: HttpSettings } | { readonly tcp: TcpSettings };
 
+interface ChainsSettings {
+  readonly name: string;
+  /** `listener_filters_timeout`. */
+  readonly silenceMs: number;
+  readonly chains: readonly FilterChainSettings[];
+}
+
 /**
  * A compiled Listener: one that names an authority and binds nothing (an API listener, or an outbound one whose only
- * chain is a tcp_proxy), or one with filter chains.
+ * chain is a tcp_proxy; `detected` with several chains), or one that accepts connections.
  */
 export type ListenerSettings =
   | { readonly kind: "authority"; readonly name: string; readonly behaviour: Behaviour }
-  | {
+  | ({ readonly kind: "detected"; readonly taking: readonly Taking[] } & ChainsSettings)
+  | ({
       readonly kind: "chains";
-      readonly name: string;
       readonly port: number;
       readonly proxyProtocol: ProxyProtocolFilter | undefined;
-      readonly chains: readonly FilterChainSettings[];
-    };
+    } & ChainsSettings);
+
+/** Silence after which a server may speak, where a listener does not say: Envoy's wait is for another purpose, and long. */
+const DEFAULT_SILENCE_MS = 1000;
 
 /** Compiles a Listener. Of its listener filters the PROXY protocol's counts; the others sniff what the proxy finds out itself. */
 export function compileListener(listener: Listener): ListenerSettings {
@@ -66,18 +87,16 @@ export function compileListener(listener: Listener): ListenerSettings {
   }
   const [first] = chains;
   if (first === undefined) throw invalid("filter_chains", "must not be empty, or api_listener be set");
-  if (direction === "outbound" && "tcp" in first.behaviour) {
-    if (chains.length > 1 || first.transport !== "plaintext" || isConditional(first)) {
-      throw invalid("filter_chains", "an outbound listener with a tcp_proxy must have it as its only chain");
-    }
-    return { kind: "authority", name, behaviour: first.behaviour };
+  const silenceMs =
+    durationMs("listener_filters_timeout", listener.listenerFiltersTimeout) ?? DEFAULT_SILENCE_MS;
+  if (direction === "inbound" || chains.every(({ behaviour }) => "http" in behaviour)) {
+    const proxyProtocol = compileProxyProtocolFilter(listener.listenerFilters);
+    return { kind: "chains", name, port: portOf(listener), proxyProtocol, silenceMs, chains };
   }
-  const proxyProtocol = compileProxyProtocolFilter(listener.listenerFilters);
-  return { kind: "chains", name, port: portOf(listener), proxyProtocol, chains };
-}
-
-function isConditional({ serverNames, destinationPort }: FilterChainSettings): boolean {
-  return serverNames.length > 0 || destinationPort !== undefined;
+  const taking = compileTaking(chains);
+  return chains.length === 1
+    ? { kind: "authority", name, behaviour: first.behaviour }
+    : { kind: "detected", name, silenceMs, chains, taking };
 }
 
 function portOf({ address }: Listener): number {
@@ -94,9 +113,10 @@ function compileChain(
 ): FilterChainSettings {
   const match = compileMatch(at(field, "filter_chain_match"), chain.filterChainMatch);
   const transport = compileDownstream(at(field, "transport_socket"), chain.transportSocket);
-  const wanted = chain.filterChainMatch?.transportProtocol ?? "";
+  const { wantedTransport: wanted } = match;
   const matching = transport.transport === "mtls" ? "tls" : "raw_buffer";
-  if (wanted !== "" && wanted !== matching) {
+  // Outbound, TLS is told from plaintext to be carried as it is.
+  if (wanted !== "" && wanted !== matching && direction === "inbound") {
     throw invalid(
       at(field, "filter_chain_match.transport_protocol"),
       `is ${JSON.stringify(wanted)}, but the transport socket makes it ${matching}`,
@@ -114,6 +134,7 @@ function compileChain(
   return {
     ...transport,
     ...match,
+    field,
     name: chain.name === "" ? field : chain.name,
     isDefault: false,
     behaviour: isTcpProxy(config)
@@ -122,12 +143,10 @@ function compileChain(
   };
 }
 
-/** What of a match connections are told apart by here; other conditions are refused. */
-function compileMatch(
-  field: string,
-  match: FilterChainMatch | undefined,
-): Pick<FilterChainSettings, "destinationPort" | "serverNames"> {
-  if (match === undefined) return { destinationPort: undefined, serverNames: [] };
+/** What a match asks for; conditions that connections here are not told apart by are refused. */
+function compileMatch(field: string, match: FilterChainMatch | undefined): MatchSettings {
+  if (match === undefined)
+    return { serverNames: [], applicationProtocols: [], wantedTransport: "", destinationPort: undefined };
   const others: readonly (readonly [string, boolean])[] = [
     ["prefix_ranges", match.prefixRanges.length > 0],
     ["address_suffix", match.addressSuffix !== ""],
@@ -136,14 +155,17 @@ function compileMatch(
     ["source_type", match.sourceType !== SourceType.ANY],
     ["source_prefix_ranges", match.sourcePrefixRanges.length > 0],
     ["source_ports", match.sourcePorts.length > 0],
-    ["application_protocols", match.applicationProtocols.length > 0],
   ];
   for (const [name, set] of others)
     if (set)
       throw invalid(
         at(field, name),
-        "is not supported: use destination_port, server_names and transport_protocol",
+        "is not supported: use destination_port, server_names, transport_protocol and application_protocols",
       );
-  const serverNames = match.serverNames.map((name) => name.toLowerCase());
-  return { destinationPort: match.destinationPort, serverNames };
+  return {
+    serverNames: match.serverNames.map((name) => name.toLowerCase()),
+    applicationProtocols: [...match.applicationProtocols],
+    wantedTransport: match.transportProtocol,
+    destinationPort: match.destinationPort,
+  };
 }

@@ -4,6 +4,7 @@ import type { InboundListener } from "../contract.js";
 import type { RouteTable } from "../route/route-table.js";
 import { decode } from "./any.js";
 import { Chain } from "./chain.js";
+import { SniffedChain } from "./detected-chain.js";
 import type { Clusters } from "./clusters.js";
 import { invalid } from "./invalid.js";
 import { compileListener } from "./listener-settings.js";
@@ -24,7 +25,7 @@ export interface ActiveListener {
   readonly settings: ListenerSettings;
   readonly resolved: readonly Resolved[];
   readonly warm: boolean;
-  readonly value: Chain | BytesChain | InboundListener;
+  readonly value: Chain | BytesChain | SniffedChain | InboundListener;
 }
 
 /**
@@ -145,18 +146,26 @@ function createChain({ behaviour, table, warm }: Resolved): Chain | BytesChain {
 function createValue(settings: ListenerSettings, resolved: readonly Resolved[]): ActiveListener["value"] {
   const chains = resolved.map(createChain);
   if (settings.kind === "authority") return chains[0]!;
+  if (settings.kind === "detected") {
+    return new SniffedChain(settings.name, settings.silenceMs, settings.chains, settings.taking, chains);
+  }
   return {
     name: settings.name,
+    silenceMs: settings.silenceMs,
     port: settings.port,
     proxyProtocol: settings.proxyProtocol,
     chains: settings.chains.map(
-      ({ name, destinationPort, isDefault, serverNames, transport, trustDomains }, index) => {
+      (
+        { name, destinationPort, isDefault, serverNames, applicationProtocols, transport, trustDomains },
+        index,
+      ) => {
         const chain = chains[index]!;
         return {
           name,
           destinationPort,
           isDefault,
           serverNames,
+          applicationProtocols,
           transport,
           trustDomains,
           http: chain.protocol === "http" ? chain : undefined,

@@ -1,7 +1,8 @@
-import type { ClusterPart, HttpChain, InboundListener, Snapshot, TcpChain } from "../contract.js";
+import type { ClusterPart, InboundListener, OutboundChain, Snapshot } from "../contract.js";
 import { Chain } from "./chain.js";
 import type { LinkedCluster } from "./linked-cluster.js";
 import type { ActiveListener } from "./listeners.js";
+import { SniffedChain } from "./detected-chain.js";
 import { BytesChain } from "./tcp-settings.js";
 
 /** An immutable state: maps that later states share as far as nothing in them has changed. */
@@ -23,15 +24,15 @@ export class CompiledSnapshot implements Snapshot {
     this.linkedClusters = linkedClusters;
   }
 
-  outbound(name: string): HttpChain | TcpChain | undefined | null {
+  outbound(name: string): OutboundChain | undefined | null {
     const value = this.listeners.get(name)?.value;
-    if (value instanceof Chain || value instanceof BytesChain) return value;
+    if (isOutbound(value)) return value;
     return value !== undefined || this.absentListeners.has(name) ? null : undefined;
   }
 
   inbound(name: string): InboundListener | undefined {
     const value = this.listeners.get(name)?.value;
-    return value instanceof Chain || value instanceof BytesChain ? undefined : value;
+    return isOutbound(value) ? undefined : value;
   }
 
   clusters(): Iterable<ClusterPart> {
@@ -41,4 +42,8 @@ export class CompiledSnapshot implements Snapshot {
   cluster(name: string): ClusterPart | undefined {
     return this.linkedClusters.get(name);
   }
+}
+
+function isOutbound(value: ActiveListener["value"] | undefined): value is Chain | BytesChain | SniffedChain {
+  return value instanceof Chain || value instanceof BytesChain || value instanceof SniffedChain;
 }

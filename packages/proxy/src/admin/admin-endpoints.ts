@@ -2,6 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { PROMETHEUS_CONTENT_TYPE, type Clock, type Logger, type LogLevel } from "@tulle/base";
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
 
+import type { LearntPort } from "../detection/learnt-ports.js";
 import type { ListenerStatus } from "../lifecycle/traffic.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import { prometheusText } from "../telemetry/prometheus-text.js";
@@ -136,17 +137,25 @@ async function listeners(context: AdminContext, asJson: boolean): Promise<Reply>
   if (!asJson)
     return text(
       all
-        .map(({ name, address, protocol }) => `${name}::${address.host}:${address.port} ${protocol}\n`)
+        .map(
+          ({ name, address, protocol, learnt }) =>
+            `${name}::${address.host}:${address.port} ${protocol}\n${learnt.map(learntLine).join("")}`,
+        )
         .join(""),
     );
   return json({
-    listener_statuses: all.map(({ name, address, connections, protocol }) => ({
+    listener_statuses: all.map(({ name, address, connections, protocol, learnt }) => ({
       name,
       protocol,
       local_address: { socket_address: { address: address.host, port_value: address.port } },
       connections,
+      detected: learnt.map(({ port, verdict, silenceMs }) => ({ port, verdict, timeout_ms: silenceMs })),
     })),
   });
+}
+
+function learntLine({ port, verdict, silenceMs }: LearntPort): string {
+  return `  ${port} ${verdict}, timeout ${silenceMs} ms\n`;
 }
 
 function setLevel(context: AdminContext, level: string): Reply {

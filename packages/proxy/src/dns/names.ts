@@ -5,13 +5,18 @@ import { NameTableSchema } from "@tulle/xds/gen/istio/networking/nds/v1/nds_pb.j
 /** Registry of hosts that also answer to their short forms (Istio's). */
 const WITH_SHORT_FORMS = "Kubernetes";
 
+interface NamedHost {
+  readonly host: string;
+  readonly ips: readonly string[];
+}
+
 /**
  * The names that the mesh answers for, as the control plane's name table has them. Looked up by name for DNS, and by
  * address for connections to virtual IPs. Replaced whole by every new table.
  */
 export class Names {
   readonly #namespace: string;
-  #byName: ReadonlyMap<string, readonly string[]> = new Map();
+  #byName: ReadonlyMap<string, NamedHost> = new Map();
   #byAddress: ReadonlyMap<string, string> = new Map();
 
   /** `namespace` is where short names are at home. */
@@ -26,7 +31,12 @@ export class Names {
 
   /** Addresses of a name as somebody wrote it, lower-case, without a final dot; undefined when the mesh has none such. */
   addressesOf(name: string): readonly string[] | undefined {
-    return this.#byName.get(name);
+    return this.#byName.get(name)?.ips;
+  }
+
+  /** The host in full that a spelling means; undefined when the mesh has none such. */
+  hostNamed(name: string): string | undefined {
+    return this.#byName.get(name)?.host;
   }
 
   /** The host in full that an address stands for. */
@@ -36,18 +46,19 @@ export class Names {
 
   /** Takes a table, encoded. Throws `invalid` PROXY_NAME_TABLE, and what was there stays. */
   replace(bytes: Uint8Array): void {
-    const byName = new Map<string, readonly string[]>();
+    const byName = new Map<string, NamedHost>();
     const byAddress = new Map<string, string>();
     // Longer spellings are more precise: a host in full wins over what another host's short form happens to be.
-    const short: [string, readonly string[]][] = [];
+    const short: [string, NamedHost][] = [];
     for (const [host, { ips, registry, shortname, namespace }] of Object.entries(decode(bytes))) {
-      byName.set(host, ips);
+      const named = { host, ips };
+      byName.set(host, named);
       for (const ip of ips) if (!byAddress.has(ip)) byAddress.set(ip, host);
       if (registry !== WITH_SHORT_FORMS || shortname === "" || namespace === "") continue;
-      short.push([`${shortname}.${namespace}.svc`, ips], [`${shortname}.${namespace}`, ips]);
-      if (namespace === this.#namespace) short.push([shortname, ips]);
+      short.push([`${shortname}.${namespace}.svc`, named], [`${shortname}.${namespace}`, named]);
+      if (namespace === this.#namespace) short.push([shortname, named]);
     }
-    for (const [name, ips] of short) if (!byName.has(name)) byName.set(name, ips);
+    for (const [name, named] of short) if (!byName.has(name)) byName.set(name, named);
     this.#byName = byName;
     this.#byAddress = byAddress;
   }

@@ -76,11 +76,17 @@ export class LocalTraffic implements Traffic {
   async listeners(): Promise<readonly ListenerStatus[]> {
     const { upstreams, outbound, outboundIpv6, inbound } = this.#mustListen();
     const own = outboundIpv6 === undefined ? [outbound] : [outbound, outboundIpv6];
-    return [inbound, ...own, ...upstreams].map((listener) => ({
+    const all = [inbound, ...own, ...upstreams];
+    const names = new Set(all.map(({ learntAs }) => learntAs));
+    const learnt = this.#stack.tcp.detection.ports.all();
+    return all.map((listener) => ({
       name: listener.name,
       address: listener.tcp.address,
       connections: listener.connections.size,
       protocol: listener.protocol(),
+      learnt: learnt.filter(({ port }) =>
+        listener.learntAs === "" ? !names.has(port) : port === listener.learntAs,
+      ),
     }));
   }
 

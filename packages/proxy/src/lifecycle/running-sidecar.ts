@@ -193,7 +193,7 @@ export class RunningSidecar implements Sidecar {
       configuration: this.#configuration,
       tls: this.#tls,
       onDemand: (authority: string) => {
-        if (this.#demand.add(authority)) this.#ads?.refresh();
+        if (!this.#fixedNames.has(authority) && this.#demand.add(authority)) this.#ads?.refresh();
       },
       onUse: (authority: string) => this.#demand.touch(authority),
     };

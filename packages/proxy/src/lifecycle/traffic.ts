@@ -1,5 +1,6 @@
 import type { LogLevel } from "@tulle/base";
 
+import type { LearntPort } from "../detection/learnt-ports.js";
 import type { ListenAddress, SidecarOptions } from "../options.js";
 
 /** What a thread that carries traffic needs to know of its sidecar. Plain data. */
@@ -26,8 +27,10 @@ export interface ListenerStatus {
   readonly name: string;
   readonly address: ListenAddress;
   readonly connections: number;
-  /** What it carries: `http`, `tcp`, both, or `unknown` before configuration. */
+  /** What it carries: `http`, `tcp`, both, `auto` for what first bytes say, or `unknown` before configuration. */
   readonly protocol: string;
+  /** What its connections turned out to be, where nobody declares it. */
+  readonly learnt: readonly LearntPort[];
 }
 
 /** What carries a sidecar's connections: the thread that also does everything else, or worker threads. */

@@ -19,8 +19,16 @@ import { TcpSession } from "../tcp/tcp-session.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { InboundHandshakes } from "./inbound-handshakes.js";
 import type { InboundInterception } from "./inbound-interception.js";
-import { INBOUND_LISTENER, InboundSource, isDeclared, isUnread, selectChain } from "./inbound-source.js";
+import {
+  INBOUND_LISTENER,
+  InboundSource,
+  isDeclared,
+  isUnread,
+  PLAINTEXT_HTTP,
+  selectChain,
+} from "./inbound-source.js";
 import type { HttpListener } from "./outbound-listener.js";
+import { PlaintextDetection } from "./plaintext-detection.js";
 import { formatAddress, listenTcp, refusals, type ListenTcp } from "./tcp-listener.js";
 import { ProxyHeaderGate } from "./proxy-header-gate.js";
 import { InboundTcpSource, localAddressOf, remoteAddressOf, type Origin } from "./tcp-sources.js";
@@ -28,11 +36,7 @@ import { trustDomainOf, type WorkloadTls } from "../tls/workload-tls.js";
 
 /** First byte of a TLS connection: a handshake record. No HTTP method begins with it. */
 const TLS_HANDSHAKE = 0x16;
-/**
- * Where plaintext TCP is taken, a client that has said nothing for so long waits for the server to speak first. A TLS
- * client speaks at once; one that a busy machine holds up so long connects again.
- */
-const SILENT_PLAINTEXT_MS = 1000;
+const NOTHING = Buffer.alloc(0);
 
 const DIRECT: Origin = { destination: undefined, client: undefined };
 const HANDSHAKE_TIMEOUT: LimitName = "listener.handshakeTimeoutMs";
@@ -75,6 +79,7 @@ export async function listenInbound(options: InboundListenerOptions): Promise<Ht
     tcp,
     connections: acceptor.connections,
     protocol: () => protocolsOf(options.configuration),
+    learntAs: INBOUND_LISTENER,
     stopAccepting: () => {
       tcp.stopAccepting();
       acceptor.dropSilent();
@@ -90,16 +95,29 @@ class InboundAcceptor implements Disposable {
   readonly #owned = new DisposableStack();
   /** Sockets before their first byte. */
   readonly #silent = new Set<Socket>();
-  readonly #sessions = new Map<TcpSession, InboundTcpSource>();
+  readonly #sessions = new Set<TcpSession<InboundTcpSource>>();
   /** Of connections that were redirected, or come by way of somebody else. */
   readonly #origins = new WeakMap<Socket, Origin>();
   readonly #gate: ProxyHeaderGate;
   readonly #handshakes: InboundHandshakes;
+  readonly #detection: PlaintextDetection;
 
   constructor(options: InboundListenerOptions) {
     this.#options = options;
     const { proxyProtocolFrom, configuration, connection } = options;
     this.#gate = new ProxyHeaderGate(proxyProtocolFrom, configuration, connection.coarseWheel);
+    this.#detection = new PlaintextDetection(options.configuration, options.tcp.detection, {
+      connections: this.connections,
+      select: (socket, transport, serverName, protocol) =>
+        this.#select(socket, transport, serverName, protocol),
+      createSession: (socket) =>
+        this.#session({ socket, transport: socket }, "plaintext", "", "", this.#originOf(socket)),
+      beginSession: (session, head) => this.#begin(session, head),
+      startTls: (socket) => this.#startTls(socket),
+      startHttp: (socket) => this.#startPlaintext(socket),
+      isPretence: (head) => this.#gate.isPretence(head),
+      refuse: (socket, reason) => this.#refuse(socket, reason),
+    });
     this.#owned.use(options.tcp.onConfigurationChanged(() => this.#dropUnadmitted()));
     this.#handshakes = this.#owned.use(
       new InboundHandshakes(options.tls, this.#handshakeTimeoutMs, {
@@ -149,19 +167,12 @@ class InboundAcceptor implements Disposable {
   }
 
   #sniff(socket: Socket): void {
-    const mayWait = this.#select(socket, "plaintext", "")?.tcp !== undefined;
-    const timer = this.#options.connection.coarseWheel.timer(() => {
-      if (!mayWait) {
-        this.#refuseLate(socket, "timeout");
-        return;
-      }
-      this.#silent.delete(socket);
-      socket.removeListener("end", onEnd);
-      socket.removeListener("data", onFirst);
-      socket.pause();
-      this.#startPlaintext(socket);
-    });
-    timer.arm(mayWait ? SILENT_PLAINTEXT_MS : this.#handshakeTimeoutMs);
+    if (this.#detection.takesBytes(socket)) {
+      this.#detection.accept(socket);
+      return;
+    }
+    const timer = this.#options.connection.coarseWheel.timer(() => this.#refuseLate(socket, "timeout"));
+    timer.arm(this.#handshakeTimeoutMs);
     this.#silent.add(socket);
     socket.once("close", () => {
       timer.disarm();
@@ -201,20 +212,21 @@ class InboundAcceptor implements Disposable {
 
   /** A session has no next request that could be refused: it ends when its chain does. */
   #dropUnadmitted(): void {
-    for (const [session, source] of this.#sessions) if (!source.admitted) session.destroy();
+    for (const session of this.#sessions) if (!session.source.admitted) session.destroy();
   }
 
   #startPlaintext(socket: Socket): void {
-    const chain = this.#select(socket, "plaintext", "");
+    const chain = this.#select(socket, "plaintext", "", PLAINTEXT_HTTP);
     if (chain === undefined) {
       this.#refuse(socket, "plaintext");
       return;
     }
+    const origin = this.#originOf(socket);
     if (chain.tcp !== undefined) {
-      this.#serveTcp({ socket, transport: socket }, "plaintext", "", "", this.#originOf(socket));
+      this.#begin(this.#session({ socket, transport: socket }, "plaintext", "", "", origin), NOTHING);
       return;
     }
-    this.#serve(socket, "plaintext", "", "", "", this.#originOf(socket));
+    this.#serve(socket, "plaintext", "", PLAINTEXT_HTTP, "", "", origin);
     socket.resume();
   }
 
@@ -224,7 +236,8 @@ class InboundAcceptor implements Disposable {
 
   #onSecure(socket: TLSSocket, transport: Socket): void {
     const serverName = typeof socket.servername === "string" ? socket.servername.toLowerCase() : "";
-    const chain = this.#select(transport, "mtls", serverName);
+    const protocol = socket.alpnProtocol === false ? "" : (socket.alpnProtocol ?? "");
+    const chain = this.#select(transport, "mtls", serverName, protocol);
     if (chain === undefined) {
       this.#refuse(socket, "unknown_sni");
       return;
@@ -245,18 +258,22 @@ class InboundAcceptor implements Disposable {
     }
     const origin = this.#originOf(transport);
     if (chain.tcp !== undefined) {
-      this.#serveTcp({ socket, transport }, "mtls", serverName, verdict.spiffeId, origin);
+      this.#begin(
+        this.#session({ socket, transport }, "mtls", serverName, verdict.spiffeId, origin),
+        NOTHING,
+      );
       return;
     }
     const hash = createHash("sha256").update(der).digest("hex");
     const clientCert = `By=${own};Hash=${hash};Subject="";URI=${verdict.spiffeId}`;
-    this.#serve(socket, "mtls", serverName, verdict.spiffeId, clientCert, origin);
+    this.#serve(socket, "mtls", serverName, protocol, verdict.spiffeId, clientCert, origin);
   }
 
   #serve(
     socket: Socket,
     transport: "mtls" | "plaintext",
     serverName: string,
+    applicationProtocol: string,
     peerSpiffeId: string,
     forwardedClientCert: string,
     origin: Origin,
@@ -265,6 +282,7 @@ class InboundAcceptor implements Disposable {
     const source = new InboundSource({
       transport,
       serverName,
+      applicationProtocol,
       destinationPort: origin.destination?.port,
       localAddress: localAddressOf(socket, origin),
       remoteAddress: remoteAddressOf(socket, origin),
@@ -281,13 +299,13 @@ class InboundAcceptor implements Disposable {
     socket.on("close", () => this.connections.remove(connection));
   }
 
-  #serveTcp(
+  #session(
     client: TcpEnd,
     transport: "mtls" | "plaintext",
     serverName: string,
     peerSpiffeId: string,
     origin: Origin,
-  ): void {
+  ): TcpSession<InboundTcpSource> {
     const { configuration, tcp } = this.#options;
     const source = new InboundTcpSource({
       socket: client.socket,
@@ -301,14 +319,19 @@ class InboundAcceptor implements Disposable {
       this.#sessions.delete(session);
       this.connections.remove(session);
     });
-    this.#sessions.set(session, source);
-    this.connections.add(session);
-    session.start();
+    return session;
   }
 
-  #select(socket: Socket, transport: "mtls" | "plaintext", serverName: string) {
+  #begin(session: TcpSession<InboundTcpSource>, head: Buffer): void {
+    this.#sessions.add(session);
+    this.connections.add(session);
+    session.start(head);
+  }
+
+  #select(socket: Socket, transport: "mtls" | "plaintext", serverName: string, applicationProtocol: string) {
     const { current } = this.#options.configuration;
-    return selectChain(current, transport, serverName, this.#originOf(socket).destination?.port);
+    const port = this.#originOf(socket).destination?.port;
+    return selectChain(current, transport, serverName, applicationProtocol, port);
   }
 
   #originOf(socket: Socket): Origin {
@@ -340,6 +363,7 @@ function connectionOf(socket: Socket) {
 
 function protocolsOf(configuration: SnapshotSource): string {
   const chains = configuration.current.inbound(INBOUND_LISTENER)?.chains ?? [];
+  if (chains.some(({ applicationProtocols }) => applicationProtocols.length > 0)) return "auto";
   const protocols = (["http", "tcp"] as const).filter((protocol) =>
     chains.some((chain) => chain[protocol] !== undefined),
   );

@@ -7,6 +7,7 @@ function snapshotOf(chains: Readonly<Record<string, readonly string[]>>): Snapsh
   const listed = Object.entries(chains).map(([name, serverNames]) => ({
     name,
     serverNames,
+    applicationProtocols: name.endsWith("-http") ? ["h2", "http/1.1"] : [],
     transport: "mtls",
   }));
   return {
@@ -30,7 +31,7 @@ test.each([
   ["outbound_.1_._.reviews.other.svc.cluster.local", "any"],
   ["", "any"],
 ])("selectChain finds the most specific chain for %j", (serverName, expected) => {
-  expect(selectChain(snapshotOf(chains), "mtls", serverName)?.name).toBe(expected);
+  expect(selectChain(snapshotOf(chains), "mtls", serverName, "")?.name).toBe(expected);
 });
 
 test.each([
@@ -47,6 +48,7 @@ test.each([
     name,
     destinationPort,
     serverNames,
+    applicationProtocols: [],
     transport: "mtls",
     isDefault: name === "default",
   });
@@ -62,10 +64,21 @@ test.each([
       ],
     }),
   } as unknown as Snapshot;
-  expect(selectChain(snapshot, "mtls", serverName, port)?.name).toBe(expected);
+  expect(selectChain(snapshot, "mtls", serverName, "", port)?.name).toBe(expected);
 });
 
 test("selectChain finds none when no name fits or the transport is another", () => {
-  expect(selectChain(snapshotOf({ port: chains.port }), "mtls", "x")).toBeUndefined();
-  expect(selectChain(snapshotOf(chains), "plaintext", "x")).toBeUndefined();
+  expect(selectChain(snapshotOf({ port: chains.port }), "mtls", "x", "")).toBeUndefined();
+  expect(selectChain(snapshotOf(chains), "plaintext", "x", "")).toBeUndefined();
+});
+
+test("selectChain takes the chain that asks for the protocol, and without one the other", () => {
+  const both = snapshotOf({ "port-http": chains.port, port: chains.port, any: [] });
+  const [name = ""] = chains.port;
+  expect(selectChain(both, "mtls", name, "h2")?.name).toBe("port-http");
+  expect(selectChain(both, "mtls", name, "http/1.1")?.name).toBe("port-http");
+  expect(selectChain(both, "mtls", name, "")?.name).toBe("port");
+  expect(selectChain(both, "mtls", name, "smtp")?.name).toBe("port");
+  const turned = snapshotOf({ port: chains.port, "port-http": chains.port });
+  expect(selectChain(turned, "mtls", name, "h2")?.name).toBe("port-http");
 });

@@ -1,4 +1,11 @@
-import type { HttpChain, InboundChain, Snapshot, SnapshotSource, WorkloadLabels } from "@tulle/engine";
+import {
+  serverNameRank,
+  type HttpChain,
+  type InboundChain,
+  type Snapshot,
+  type SnapshotSource,
+  type WorkloadLabels,
+} from "@tulle/engine";
 
 import type { ConnectionSet } from "../connection/connection-set.js";
 import type { PeerMetadataCache } from "../filters/peer-metadata.js";
@@ -6,12 +13,16 @@ import type { RequestSource } from "../stream/contract.js";
 
 /** Name of the inbound listener's xDS resource. */
 export const INBOUND_LISTENER = "virtualInbound";
+/** What plaintext HTTP is found as, of the chains' application protocols. */
+export const PLAINTEXT_HTTP = "http/1.1";
 
 export interface InboundSourceOptions {
   readonly transport: InboundChain["transport"];
   readonly serverName: string;
   /** For a redirected connection: the port that it was made to. */
   readonly destinationPort: number | undefined;
+  /** ALPN's, or what was found in plaintext; "" when neither says. */
+  readonly applicationProtocol: string;
   readonly localAddress: string;
   readonly remoteAddress: string;
   readonly peerSpiffeId: string;
@@ -75,8 +86,9 @@ export class InboundSource implements RequestSource {
     const snapshot = this.#options.configuration.current;
     if (snapshot !== this.#snapshot) {
       this.#snapshot = snapshot;
-      const { transport, serverName, destinationPort } = this.#options;
-      this.#chain = selectChain(snapshot, transport, serverName, destinationPort)?.http ?? missing(snapshot);
+      const { transport, serverName, applicationProtocol, destinationPort } = this.#options;
+      const chain = selectChain(snapshot, transport, serverName, applicationProtocol, destinationPort);
+      this.#chain = chain?.http ?? missing(snapshot);
     }
     return this.#chain;
   }
@@ -113,34 +125,27 @@ export function isUnread(snapshot: Snapshot, port: number): boolean {
 
 /**
  * The filter chain for a connection, among those that its port leaves ({@link chainsFor}), as Envoy matches SNI: the
- * exact name, else the longest `*.suffix`, else one that takes any.
+ * exact name, else the longest `*.suffix`, else one that takes any; of equal ones the chain that asks for the
+ * application protocol ("" = none is known).
  */
 export function selectChain(
   snapshot: Snapshot,
   transport: InboundChain["transport"],
   serverName: string,
+  applicationProtocol: string,
   destinationPort?: number,
 ): InboundChain | undefined {
   let best: InboundChain | undefined;
   let bestRank = -1;
   for (const chain of chainsFor(snapshot, destinationPort)) {
     if (chain.transport !== transport) continue;
-    const rank = matchRank(chain.serverNames, serverName);
-    if (rank > bestRank) {
+    const asks = chain.applicationProtocols.length > 0;
+    if (asks && !chain.applicationProtocols.includes(applicationProtocol)) continue;
+    const rank = serverNameRank(chain.serverNames, serverName);
+    if (rank > bestRank || (rank === bestRank && asks)) {
       best = chain;
       bestRank = rank;
     }
   }
   return best;
-}
-
-/** How well one of `names` fits: its length, more for an exact one; 0 when any will do, -1 for not at all. */
-function matchRank(names: readonly string[], serverName: string): number {
-  if (names.length === 0) return 0;
-  let rank = -1;
-  for (const name of names) {
-    if (name === serverName) return Number.MAX_SAFE_INTEGER;
-    if (name.startsWith("*.") && serverName.endsWith(name.slice(1))) rank = Math.max(rank, name.length);
-  }
-  return rank;
 }

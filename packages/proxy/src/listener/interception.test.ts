@@ -5,9 +5,11 @@ import { anyPack } from "@bufbuild/protobuf/wkt";
 import { silentLogger, systemClock } from "@tulle/base";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import type { ResourceChange } from "@tulle/engine";
 import { eventually } from "@tulle/testkit";
 import { afterEach, expect, test } from "vitest";
 
+import { clientHello } from "../../test/client-hello.js";
 import {
   backend,
   call,
@@ -17,7 +19,15 @@ import {
   rawBackend,
   type TestProxy,
 } from "../../test/harness.js";
-import { apiListener, cluster, endpoints, routes, routeTo } from "../../test/resources.js";
+import {
+  apiListener,
+  cluster,
+  detectedListener,
+  endpoints,
+  routes,
+  routeTo,
+  tcpListener,
+} from "../../test/resources.js";
 import type { Names } from "../dns/names.js";
 import type { ListenAddress } from "../options.js";
 import { Interception } from "./interception.js";
@@ -33,7 +43,10 @@ import { OwnListeners } from "./own-listeners.js";
 afterEach(closeAll);
 
 const HOST = "reviews.default.svc.cluster.local";
-const names = { hostOf: (address: string) => (address === "240.240.0.1" ? HOST : undefined) } as Names;
+const names = {
+  hostOf: (address: string) => (address === "240.240.0.1" ? HOST : undefined),
+  hostNamed: (name: string) => (name === "reviews" || name === HOST ? HOST : undefined),
+} as Names;
 
 function policyBytes(target: string): Uint8Array {
   const proxy = create(TcpProxySchema, { clusterSpecifier: { case: "cluster", value: target } });
@@ -85,6 +98,7 @@ async function serveReviews(proxy: TestProxy, authority: string): Promise<void> 
 
 test("Interception leads a request to the service that its Host names", async () => {
   const { proxy, port } = await intercepting(to("240.240.0.1", 1234));
+  proxy.apply({ ...apiListener(`${HOST}:1234`, "r"), bytes: undefined });
   await serveReviews(proxy, "reviews:9080");
   const { body } = await call(port, "/", { headers: { host: "reviews:9080" } });
   expect(body).toBe("reviews as reviews:9080");
@@ -99,6 +113,82 @@ test("Interception leads a request with a Host that nobody knows to where it was
   expect(body).toBe("reviews as nobody.example");
   // HTTP/1.0 may name nobody at all.
   expect(await exchangeBytes(port, "GET / HTTP/1.0\r\n\r\n")).toContain("200 OK");
+});
+
+/** A service that carries bytes, with a server that speaks first. */
+async function serveBytes(proxy: TestProxy, listener: (cluster: string) => ResourceChange): Promise<void> {
+  const name = `outbound|9080||${HOST}`;
+  const app = await rawBackend((socket) => {
+    socket.write("ready ");
+    socket.on("data", (chunk: Buffer) => socket.end(`got ${chunk.length}`));
+  }, true);
+  proxy.apply(cluster(name), endpoints(name, [{ port: app.port }]), listener(name));
+}
+
+test("Interception carries the bytes of a connection to a service's virtual IP, also of a server that speaks first", async () => {
+  for (const listener of [
+    (name: string) => tcpListener(`${HOST}:9080`, name),
+    (name: string) => detectedListener(`${HOST}:9080`, { cluster: name }),
+  ]) {
+    const { proxy, port } = await intercepting(to("240.240.0.1", 9080));
+    const waiting = exchangeBytes(port, "", (received) => received === "ready ");
+    // Nobody has named the service before: it is asked for.
+    await eventually(() => proxy.demanded.includes(`${HOST}:9080`));
+    await serveBytes(proxy, listener);
+    expect(await waiting).toBe("ready ");
+    expect(await exchangeBytes(port, "*1\r\n")).toBe("ready got 4");
+    await eventually(() => expect(proxy.log().join("\n")).toContain(" 240.240.0.1:9080 "));
+    expect(counted(proxy, "service")).toBe("2");
+  }
+});
+
+test("Interception leads TLS to an unknown address to the service that it names", async () => {
+  const { proxy, port } = await intercepting(to("127.0.0.1", 9080), "BlackHoleCluster");
+  await serveBytes(proxy, (name) => tcpListener(`${HOST}:9080`, name));
+  const hello = clientHello("reviews");
+  expect(await exchangeBytes(port, "").catch(() => "")).toBe("");
+  const socket = connect(port, "127.0.0.1");
+  let received = "";
+  socket.on("data", (chunk: Buffer) => (received += chunk.toString()));
+  socket.write(hello);
+  await eventually(() => received.endsWith(`got ${hello.length}`));
+  socket.destroy();
+  expect(counted(proxy, "service")).toBe("1");
+});
+
+test.each([
+  ["PassthroughCluster", "passthrough", `got ${clientHello("else.example").length}`],
+  ["BlackHoleCluster", "refused", ""],
+])("Interception takes TLS that names nobody known by the policy (%s)", async (target, where, answer) => {
+  const server = await rawBackend((socket) =>
+    socket.once("data", (chunk: Buffer) => socket.end(`got ${chunk.length}`)),
+  );
+  const { proxy, port } = await intercepting(to("127.0.0.1", server.port), target);
+  // A service that the mesh knows, at a port that it does not have.
+  proxy.apply({ ...apiListener(`${HOST}:${server.port}`, "r"), bytes: undefined });
+  for (const name of ["else.example", HOST]) {
+    const socket = connect({ port, host: "127.0.0.1" });
+    let received = "";
+    socket.on("error", () => undefined);
+    socket.on("data", (chunk: Buffer) => (received += chunk.toString()));
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    socket.write(clientHello(name));
+    await closed;
+    expect(received.slice(0, 4)).toBe(answer.slice(0, 4));
+  }
+  expect(counted(proxy, where)).toBe("2");
+});
+
+test("Interception hears an unknown server that speaks first at once after the first time", async () => {
+  const server = await rawBackend((socket) => socket.end("hello"));
+  const { proxy, port } = await intercepting(to("127.0.0.1", server.port));
+  for (let time = 0; time < 2; time++) expect(await exchangeBytes(port, "")).toBe("hello");
+  expect(proxy.stack.tcp.detection.ports.all()).toEqual([
+    { port: `127.0.0.1:${server.port}`, verdict: "server-first", silenceMs: 0 },
+  ]);
+  expect(proxy.metricsText()).toContain(
+    'tulle_protocol_detections_total{port="unknown",verdict="server-first"} 2',
+  );
 });
 
 test("Interception asks for a service that was called by address before anybody named it", async () => {

@@ -2,17 +2,26 @@ import type { Socket } from "node:net";
 
 import type { Clock, Disposable, Logger } from "@tulle/base";
 
+import type { ConnectionSet } from "../connection/connection-set.js";
+import { Detection, type DetectionContext, type Found } from "../detection/detection.js";
+import { silenceAfter } from "../detection/learnt-ports.js";
 import type { Names } from "../dns/names.js";
 import type { ListenAddress } from "../options.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import type { OriginalDestination } from "./original-destination.js";
 import type { OutboundPolicy } from "./outbound-policy.js";
 import type { OwnListeners } from "./own-listeners.js";
-import { Passthrough } from "./passthrough.js";
+import { Passthrough, type PassthroughWay } from "./passthrough.js";
 import { formatAddress } from "./tcp-listener.js";
 
 /** Nothing is there but services (control plane's virtual IPs): an address without one is that of a service that is gone. */
 const VIRTUAL_IPS = "240.240.";
+/**
+ * How long a client may say nothing to a destination that the mesh does not know, before the connection to that is made:
+ * what a client of TLS says names a service, maybe.
+ */
+const SILENCE_MS = 50;
+const NOTHING = Buffer.alloc(0);
 
 export interface InterceptionOptions {
   readonly originalDestination: OriginalDestination;
@@ -29,6 +38,16 @@ export interface Redirected {
   /** `host:port` in full of the service that its destination stands for. */
   readonly authority: string;
   readonly destination: ListenAddress;
+  /** Takes the connection when there is no such service; undefined = nobody does. */
+  readonly serveNobody: ((socket: Socket) => void) | undefined;
+}
+
+/** What the outbound listener does for redirected connections. */
+export interface RedirectionTarget {
+  readonly detection: DetectionContext;
+  readonly connections: ConnectionSet;
+  /** Takes a connection to a service; it is paused, or was not read yet. */
+  serve(socket: Socket, redirected: Redirected): void;
 }
 
 /**
@@ -54,33 +73,85 @@ export class Interception implements Disposable {
     });
   }
 
-  /** The service that a connection leads to; "direct" when it was not redirected; "taken" when it is dealt with here. */
-  sort(socket: Socket): Redirected | "direct" | "taken" {
-    const { originalDestination, own, names, policy } = this.#options;
+  /** Takes a connection that was redirected. False, and nothing is done, for one that was made to the listener itself. */
+  take(socket: Socket, target: RedirectionTarget): boolean {
+    const { originalDestination, own, names } = this.#options;
     const destination = originalDestination(socket);
-    if (destination === undefined) return "direct";
-    if (this.#passthrough.isLoop(socket)) return "taken";
+    if (destination === undefined) return false;
+    if (this.#passthrough.isLoop(socket)) return true;
     if (own.has(destination)) {
       this.#count("loop");
       socket.destroy();
-      return "taken";
+      return true;
     }
     const host = names.hostOf(destination.host);
     if (host !== undefined) {
       this.#count("service");
-      return { authority: formatAddress(host, destination.port), destination };
-    }
-    if (policy.passthrough && !destination.host.startsWith(VIRTUAL_IPS)) {
-      this.#count("passthrough");
-      this.#passthrough.carry(socket, destination);
-    } else {
-      this.#count("refused");
-      socket.destroy();
-    }
-    return "taken";
+      const authority = formatAddress(host, destination.port);
+      target.serve(socket, { authority, destination, serveNobody: undefined });
+    } else if (destination.host.startsWith(VIRTUAL_IPS)) this.#refuse(socket);
+    else this.#detect(socket, destination, target);
+    return true;
   }
 
   [Symbol.dispose](): void {
     this.#passthrough[Symbol.dispose]();
+  }
+
+  /** Looks for a name in what is said to an unknown destination. */
+  #detect(socket: Socket, destination: ListenAddress, target: RedirectionTarget): void {
+    const { connections } = target;
+    const { ports } = target.detection;
+    const port = formatAddress(destination.host, destination.port);
+    const detection = new Detection<PassthroughWay>(
+      socket,
+      {
+        silenceMs: ports.silenceMs(port, SILENCE_MS),
+        learn: ({ kind }) => ports.learn(port, kind, silenceAfter(kind, SILENCE_MS), "unknown"),
+        open: (listener) =>
+          this.#options.policy.passthrough
+            ? this.#passthrough.open(socket, destination, listener)
+            : undefined,
+        take: (found, head, way) => {
+          connections.remove(detection);
+          const host = this.#hostNamedBy(found);
+          if (host === undefined) {
+            this.#carry(socket, destination, head, way);
+            return;
+          }
+          this.#count("service");
+          way?.abandon();
+          socket.unshift(head);
+          target.serve(socket, {
+            authority: formatAddress(host, destination.port),
+            destination,
+            serveNobody: (unserved) => this.#carry(unserved, destination, NOTHING, undefined),
+          });
+        },
+        gone: () => connections.remove(detection),
+      },
+      target.detection,
+    );
+    connections.add(detection);
+    detection.start();
+  }
+
+  #hostNamedBy(found: Found): string | undefined {
+    if (found.kind !== "tls" || found.hello.serverName === "") return undefined;
+    return this.#options.names.hostNamed(found.hello.serverName);
+  }
+
+  #carry(socket: Socket, destination: ListenAddress, head: Buffer, way: PassthroughWay | undefined): void {
+    if (way === undefined && !this.#options.policy.passthrough) {
+      this.#refuse(socket);
+      return;
+    }
+    this.#count("passthrough");
+    (way ?? this.#passthrough.open(socket, destination)).start(head);
+  }
+
+  #refuse(socket: Socket): void {
+    this.#count("refused");
+    socket.destroy();
   }
 }

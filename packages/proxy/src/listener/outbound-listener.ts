@@ -8,7 +8,7 @@ import { SniffedConnection } from "../connection/sniffed-connection.js";
 import type { ConnectListener } from "../stream/contract.js";
 import type { TcpContext } from "../tcp/contract.js";
 import type { Counter } from "../telemetry/metrics.js";
-import type { Interception } from "./interception.js";
+import type { Interception, Redirected } from "./interception.js";
 import { OutboundSource, ownAddresses } from "./outbound-source.js";
 import { formatAddress, listenTcp, refusals, type ListenTcp, type TcpListener } from "./tcp-listener.js";
 import { UpstreamAcceptor } from "./upstream-acceptor.js";
@@ -35,8 +35,13 @@ export interface HttpListener {
   readonly name: string;
   readonly tcp: TcpListener;
   readonly connections: ConnectionSet;
-  /** What connections are carried as at present: `http`, `tcp`, both (`http,tcp`), or `unknown` before configuration. */
+  /**
+   * What connections are carried as at present: `http`, `tcp`, both (`http,tcp`), `auto` for what their first bytes say,
+   * or `unknown` before configuration.
+   */
   protocol(): string;
+  /** By what name its connections are remembered where their protocol was found out; "" = by where each one leads. */
+  readonly learntAs: string;
   /** Takes no more connections. Those with a request stay. */
   stopAccepting(): void;
 }
@@ -74,13 +79,26 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
     },
     accept: (socket, authority) => acceptorOf(authority).accept(socket),
   };
+  /** A connection to the service that its destination stands for; HTTP may name another one by Host. */
+  const serveRedirected = (socket: Socket, redirected: Redirected): void => {
+    const { authority, destination, serveNobody } = redirected;
+    options.onUse(authority);
+    const acceptor = new UpstreamAcceptor(
+      authority,
+      options.tcp,
+      connections,
+      (http) => serve(http, "", (source) => source.redirectedTo(redirected)),
+      {
+        localAddress: formatAddress(destination.host, destination.port),
+        ...(serveNobody === undefined ? {} : { serveNobody }),
+      },
+    );
+    acceptor.accept(socket);
+  };
+  const redirection = { detection: options.tcp.detection, connections, serve: serveRedirected };
   const serveAny = (socket: Socket): void => {
-    const redirected = options.interception?.sort(socket) ?? "direct";
-    if (redirected === "taken") return;
-    serve(socket, "", (source) => {
-      if (redirected === "direct") source.connects = connects;
-      else source.redirectedTo(redirected);
-    });
+    if (options.interception?.take(socket, redirection) === true) return;
+    serve(socket, "", (source) => (source.connects = connects));
   };
   const acceptor = options.authority === "" ? undefined : acceptorOf(options.authority);
   const tcp = await (options.listen ?? listenTcp)({
@@ -96,6 +114,7 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
     tcp,
     connections,
     protocol: () => (acceptor === undefined ? "http" : (acceptor.protocol ?? "unknown")),
+    learntAs: options.authority,
     stopAccepting: () => tcp.stopAccepting(),
   };
 }

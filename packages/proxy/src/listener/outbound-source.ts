@@ -1,4 +1,4 @@
-import type { HttpChain, Snapshot, SnapshotSource, WorkloadLabels } from "@tulle/engine";
+import type { HttpChain, OutboundChain, Snapshot, SnapshotSource, WorkloadLabels } from "@tulle/engine";
 
 import type { ConnectionSet } from "../connection/connection-set.js";
 import type { ConnectListener, RequestSource } from "../stream/contract.js";
@@ -79,11 +79,16 @@ export class OutboundSource implements RequestSource {
       this.#snapshot = snapshot;
       this.#authority = authority;
       const chain = snapshot.outbound(authority);
-      // Bytes have no request that could name a service: they are carried by an upstream's own listener only.
-      this.#chain = chain?.protocol === "tcp" ? null : chain;
+      this.#chain = chain && httpOf(chain);
     }
     return this.#chain;
   }
+}
+
+/** Null where an authority carries no HTTP. */
+function httpOf(chain: OutboundChain): HttpChain | null {
+  if (chain.protocol === "detected") return chain.http ?? null;
+  return chain.protocol === "http" ? chain : null;
 }
 
 /** The spellings of Host by which a client means a listener on `host:port` itself. */

@@ -2,17 +2,26 @@ import { connect, type Socket } from "node:net";
 
 import type { Clock, Disposable } from "@tulle/base";
 
+import type { Opening, OpeningListener } from "../detection/detection.js";
 import type { ListenAddress } from "../options.js";
+import { HeldUpstream } from "../tcp/held-upstream.js";
 import { SOCKET_HIGH_WATER_BYTES } from "../upstream/connector.js";
 import { formatAddress } from "./tcp-listener.js";
 
 const CONNECT_TIMEOUT_MS = 10_000;
 /** A connection without a byte in either direction is closed after (Envoy's TCP proxy does so, too). */
 const IDLE_TIMEOUT_MS = 3_600_000;
+const NOTHING = Buffer.alloc(0);
+
+/** A redirected connection on its way to where it was made to. */
+export interface PassthroughWay extends Opening {
+  /** Carries the connection; call once. `head`: what was read from the client, which may have ended since. */
+  start(head?: Buffer): void;
+}
 
 /**
- * Redirected connections whose destination the mesh does not know: carried to it unread. Bytes wait in the sockets, so
- * a slow side slows the other one.
+ * Redirected connections whose destination the mesh does not know: carried to it as they are. Bytes wait in the sockets,
+ * so a slow side slows the other one.
  *
  * Rules that redirect the sidecar's own connections, too, would lead it to itself for ever. So each connection that
  * is carried on is compared with those that came in: one that is both is closed.
@@ -35,18 +44,24 @@ export class Passthrough implements Disposable {
     return this.#incoming.size;
   }
 
-  /** Whether this connection is one of ours that came back; then it is closed. */
+  /**
+   * Whether a connection that came in is one of ours that came back; then it is closed. Call it for every one that may be
+   * carried, as it comes: either end may be seen first.
+   */
   isLoop(socket: Socket): boolean {
-    const own = this.#outgoing.get(formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0));
-    if (own === undefined) return false;
-    this.#break(socket, own);
-    return true;
+    const from = formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0);
+    const own = this.#outgoing.get(from);
+    if (own !== undefined) {
+      this.#break(socket, own);
+      return true;
+    }
+    this.#incoming.set(from, socket);
+    socket.once("close", () => this.#incoming.delete(from));
+    return false;
   }
 
-  /** Carries a connection to its destination. */
-  carry(socket: Socket, destination: ListenAddress): void {
-    const from = formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0);
-    this.#incoming.set(from, socket);
+  /** Connects to a destination; nothing flows until `start`. `holder` is told what happens before. */
+  open(socket: Socket, destination: ListenAddress, holder?: OpeningListener): PassthroughWay {
     const { host, port } = destination;
     const options = {
       host,
@@ -56,6 +71,8 @@ export class Passthrough implements Disposable {
       highWaterMark: SOCKET_HIGH_WATER_BYTES,
     };
     const upstream = connect(options);
+    upstream.on("error", () => undefined);
+    const held = holder && new HeldUpstream({ socket: upstream, transport: upstream }, holder);
     const timer = this.#clock.setTimeout(() => upstream.destroy(), CONNECT_TIMEOUT_MS, { keepAlive: false });
     let at: string | undefined;
     upstream.once("connect", () => {
@@ -65,21 +82,21 @@ export class Passthrough implements Disposable {
       const returned = this.#incoming.get(at);
       if (returned !== undefined) this.#break(returned, upstream);
     });
-    upstream.on("error", () => socket.destroy());
     upstream.on("close", () => {
       timer[Symbol.dispose]();
       if (at !== undefined) this.#outgoing.delete(at);
-      // What it sent last may still be on its way to the client; without its end, it was cut.
-      if (!upstream.readableEnded) socket.destroy();
     });
-    socket.on("error", () => upstream.destroy());
-    socket.on("close", () => {
-      this.#incoming.delete(from);
-      upstream.destroy();
-    });
-    for (const side of [socket, upstream]) side.setTimeout(IDLE_TIMEOUT_MS, () => socket.destroy());
-    socket.pipe(upstream);
-    upstream.pipe(socket);
+    socket.once("close", () => upstream.destroy());
+    return {
+      start: (head = NOTHING) => {
+        held?.release();
+        carry(socket, upstream, head);
+      },
+      abandon: () => {
+        held?.release();
+        upstream.destroy();
+      },
+    };
   }
 
   [Symbol.dispose](): void {
@@ -91,4 +108,20 @@ export class Passthrough implements Disposable {
     outgoing.destroy();
     this.#onLoop();
   }
+}
+
+function carry(socket: Socket, upstream: Socket, head: Buffer): void {
+  if (upstream.destroyed) {
+    socket.destroy();
+    return;
+  }
+  socket.on("error", () => upstream.destroy());
+  upstream.on("close", () => {
+    // What it sent last may still be on its way to the client; without its end, it was cut.
+    if (!upstream.readableEnded) socket.destroy();
+  });
+  for (const side of [socket, upstream]) side.setTimeout(IDLE_TIMEOUT_MS, () => socket.destroy());
+  if (head.length > 0) upstream.write(head);
+  socket.pipe(upstream);
+  upstream.pipe(socket);
 }

@@ -1,35 +1,54 @@
 import type { Socket } from "node:net";
 
-import type { InboundChain, SnapshotSource, TcpChain, WorkloadLabels } from "@tulle/engine";
+import {
+  chainForServerName,
+  type InboundChain,
+  type SnapshotSource,
+  type TcpChain,
+  type WorkloadLabels,
+} from "@tulle/engine";
 
+import type { ClientHello } from "../detection/client-hello.js";
 import type { ListenAddress } from "../options.js";
 import type { TcpSource } from "../tcp/contract.js";
 import { INBOUND_LISTENER, selectChain } from "./inbound-source.js";
 import { plainAddress } from "./plain-address.js";
 import { formatAddress } from "./tcp-listener.js";
 
-/** A connection of the application to the listener of an upstream. */
+/** A connection of the application to a service. */
 export class OutboundTcpSource implements TcpSource {
   readonly direction = "outbound";
   readonly localAddress: string;
   readonly remoteAddress: string;
   readonly peerSpiffeId = "";
-  readonly serverName = "";
   readonly originalDestination = undefined;
   readonly peer = undefined;
+  /** Of a connection whose first bytes were looked at and are TLS. */
+  hello: ClientHello | undefined = undefined;
   readonly #authority: string;
   readonly #configuration: SnapshotSource;
 
-  constructor(socket: Socket, authority: string, configuration: SnapshotSource) {
-    this.localAddress = formatAddress(socket.localAddress ?? "", socket.localPort ?? 0);
+  constructor(
+    socket: Socket,
+    authority: string,
+    configuration: SnapshotSource,
+    localAddress = formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
+  ) {
+    this.localAddress = localAddress;
     this.remoteAddress = formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0);
     this.#authority = authority;
     this.#configuration = configuration;
   }
 
+  get serverName(): string {
+    return this.hello?.serverName ?? "";
+  }
+
   chain(): TcpChain | undefined | null {
     const chain = this.#configuration.current.outbound(this.#authority);
-    return chain?.protocol === "http" ? null : chain;
+    if (chain?.protocol === "http") return null;
+    if (chain?.protocol !== "detected") return chain;
+    return this.hello === undefined ? chain.tcp : chainForServerName(chain, this.hello.serverName);
   }
 }
 
@@ -87,7 +106,7 @@ export class InboundTcpSource implements TcpSource {
     const { configuration, transport, serverName, origin } = this.#options;
     const snapshot = configuration.current;
     if (snapshot.inbound(INBOUND_LISTENER) === undefined) return undefined;
-    return selectChain(snapshot, transport, serverName, origin.destination?.port) ?? null;
+    return selectChain(snapshot, transport, serverName, "", origin.destination?.port) ?? null;
   }
 }
 

@@ -324,7 +324,8 @@ export class Tries implements UpstreamWaiter {
     if (record.source.direction === "outbound") record.peer = picked.workload;
     this.#account.begin(cluster, picked, attempt.attempts > 1);
     this.#state = State.ACQUIRING;
-    this.#pool = pools.for(picked, record.source);
+    // Of HTTP's versions only gRPC's is known of the client: between sidecars HTTP/2 carries them all.
+    this.#pool = pools.for((record.grpc ? picked.overHttp2 : undefined) ?? picked, record.source);
     this.#pool.acquire(cluster, this);
   }
 

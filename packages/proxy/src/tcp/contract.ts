@@ -10,6 +10,7 @@ import type {
   WorkloadLabels,
 } from "@tulle/engine";
 
+import type { DetectionContext } from "../detection/detection.js";
 import type { ListenAddress } from "../options.js";
 import type { ParkingLot } from "../stream/parking.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
@@ -52,6 +53,9 @@ export interface TcpContext {
   readonly parking: ParkingLot;
   readonly onConfigurationChanged: Event<void>;
   readonly telemetry: TcpObserver;
+  readonly detection: DetectionContext;
+  /** Somebody asks for an authority that may not be subscribed to. */
+  readonly onDemand: (authority: string) => void;
   /** 32 unsigned random bits, for the decisions about one connection. */
   newEntropy(): number;
 }

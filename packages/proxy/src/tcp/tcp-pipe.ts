@@ -32,11 +32,18 @@ export class TcpPipe {
   readonly #upstream: Side;
   readonly #owner: TcpPipeOwner;
 
-  /** Both sockets must be open and paused, or not read yet. */
-  constructor(client: TcpEnd, upstream: TcpEnd, owner: TcpPipeOwner) {
+  /**
+   * Both sockets must be open and paused, or not read yet. `head`: what was read from the client before; it may have
+   * ended.
+   */
+  constructor(client: TcpEnd, upstream: TcpEnd, owner: TcpPipeOwner, head: Buffer) {
     this.#client = { name: "client", end: client, ended: false, closed: false, detail: "" };
     this.#upstream = { name: "upstream", end: upstream, ended: false, closed: false, detail: "" };
     this.#owner = owner;
+    if (head.length > 0) {
+      owner.onBytes("client", head.length);
+      upstream.socket.write(head);
+    }
     this.#carry(this.#client, this.#upstream);
     this.#carry(this.#upstream, this.#client);
   }
@@ -60,7 +67,8 @@ export class TcpPipe {
       from.detail = error.code ?? error.message;
     });
     source.on("close", () => this.#onClose(from, to));
-    source.resume();
+    if (source.readableEnded) this.#onEnd(from, to);
+    else source.resume();
   }
 
   /**

@@ -15,6 +15,7 @@ import {
 } from "@tulle/engine";
 
 import type { ServerConnection } from "../connection/server-connection.js";
+import type { Opening, OpeningListener } from "../detection/detection.js";
 import { formatAddress } from "../listener/tcp-listener.js";
 import type { ListenAddress } from "../options.js";
 import { preambleOf } from "../proxy-protocol/preamble.js";
@@ -22,12 +23,17 @@ import type { Parked } from "../stream/parking.js";
 import type { AcquireFailure } from "../stream/contract.js";
 import type { ClusterTraffic } from "../telemetry/upstream-metrics.js";
 import type { TcpContext, TcpEnd, TcpRecord, TcpSource, TcpTraffic } from "./contract.js";
+import { HeldUpstream } from "./held-upstream.js";
 import { resetEnd, TcpPipe, type TcpPipeOwner } from "./tcp-pipe.js";
+
+const NOTHING = Buffer.alloc(0);
 
 const enum State {
   /** Waits for configuration. */
   PARKED,
   CONNECTING,
+  /** Connected, and nothing flows. */
+  HELD,
   OPEN,
   CLOSED,
 }
@@ -38,10 +44,16 @@ const enum State {
  *
  * ```
  *  PARKED ─► CONNECTING ⟲ ─► OPEN ─► CLOSED      (⟲: another endpoint after one that cannot be connected to)
+ *                 └─► HELD ──┘
  * ```
+ *
+ * A session may be held: it connects, and until `start` the client's side is not its business. One that is never started
+ * was none: it is not counted.
  */
-export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Parked {
-  readonly source: TcpSource;
+export class TcpSession<Source extends TcpSource = TcpSource>
+  implements ServerConnection, TcpPipeOwner, TcpRecord, Parked, Opening
+{
+  readonly source: Source;
   readonly startTimeMs: number;
   chain: TcpChain | undefined;
   cluster: ClusterPart | undefined;
@@ -65,13 +77,17 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
   #state: State = State.PARKED;
   #plan: Plan | undefined;
   #connecting: Disposable | undefined;
+  #holder: OpeningListener | undefined;
+  #held: HeldUpstream | undefined;
+  /** Read from the client before it was this session's. */
+  #head: Buffer = NOTHING;
   #pipe: TcpPipe | undefined;
   #traffic: TcpTraffic | undefined;
   #clusterTraffic: ClusterTraffic | undefined;
   #lastActivityMs = 0;
 
   /** `client` is paused and its error event has a listener. `onClosed` is called once, later. */
-  constructor(client: TcpEnd, source: TcpSource, context: TcpContext, onClosed: () => void) {
+  constructor(client: TcpEnd, source: Source, context: TcpContext, onClosed: () => void) {
     this.#client = client;
     this.source = source;
     this.peer = source.peer;
@@ -93,15 +109,32 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
     return this.#state !== State.CLOSED;
   }
 
-  /** Looks for an endpoint; call once. */
-  start(): void {
+  /** Carries the connection; call once. `head`: what was read from the client, which may have ended since. */
+  start(head: Buffer = NOTHING): void {
+    this.#head = head;
+    const held = this.#holder !== undefined;
+    this.#holder = undefined;
     if (this.#client.socket.destroyed) {
       this.#onClientGone();
       return;
     }
     this.#client.socket.on("close", this.#onClientGone);
-    this.#timer.arm(this.#context.parking.timeoutMs);
-    this.#decide();
+    if (!held) this.#look();
+    else if (this.#held !== undefined && this.#plan !== undefined) {
+      this.#open(this.#plan, this.#held.release());
+    }
+  }
+
+  /** Connects and lets nothing flow until `start`. Call instead of that, before it. */
+  hold(holder: OpeningListener): void {
+    this.#holder = holder;
+    this.#look();
+  }
+
+  abandon(): void {
+    if (this.#holder === undefined) return;
+    this.#holder = undefined;
+    this.#leave();
   }
 
   /** Sessions go on until they end by themselves or {@link destroy} cuts them. */
@@ -116,6 +149,11 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
   }
 
   // Connecting
+
+  #look(): void {
+    this.#timer.arm(this.#context.parking.timeoutMs);
+    this.#decide();
+  }
 
   #decide(): void {
     const chain = this.source.chain();
@@ -173,7 +211,8 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
         onConnected: (socket, transport) => {
           this.#connecting = undefined;
           load.observe(picked.slot, this.#context.clock.monotonic() - startedMs, false);
-          this.#open(plan, { socket, transport });
+          if (this.#holder === undefined) this.#open(plan, { socket, transport });
+          else this.#hold({ socket, transport }, this.#holder);
         },
         onConnectFailed: (failure, detail) => {
           this.#connecting = undefined;
@@ -195,13 +234,26 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
 
   // Open
 
+  #hold(upstream: TcpEnd, holder: OpeningListener): void {
+    this.#state = State.HELD;
+    this.#held = new HeldUpstream(upstream, {
+      onServerFirst: (spoke) => holder.onServerFirst(spoke),
+      onUnreachable: () => {
+        this.abandon();
+        holder.onUnreachable();
+      },
+    });
+  }
+
   #open(plan: Plan, upstream: TcpEnd): void {
     this.#state = State.OPEN;
+    this.#held = undefined;
     this.upstreamLocalAddress = addressOf(upstream.socket);
     this.#traffic = this.#context.telemetry.opened(this);
     this.#client.socket.removeListener("close", this.#onClientGone);
-    this.#pipe = new TcpPipe(this.#client, upstream, this);
     this.#lastActivityMs = this.#context.clock.monotonic();
+    this.#pipe = new TcpPipe(this.#client, upstream, this, this.#head);
+    this.#head = NOTHING;
     if (plan.idleTimeoutMs > 0) this.#timer.arm(plan.idleTimeoutMs);
   }
 
@@ -247,13 +299,16 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
   /** Cuts everything. */
   #fail(flags: string, termination: string): void {
     if (this.#state === State.CLOSED) return;
+    const holder = this.#holder;
+    if (holder !== undefined) {
+      this.abandon();
+      holder.onUnreachable();
+      return;
+    }
     if (this.termination === "") {
       this.flags = flags;
       this.termination = termination;
     }
-    const connecting = this.#connecting;
-    this.#connecting = undefined;
-    connecting?.[Symbol.dispose]();
     this.#finish();
     if (this.#pipe === undefined) resetEnd(this.#client);
     else this.#pipe.reset();
@@ -261,15 +316,25 @@ export class TcpSession implements ServerConnection, TcpPipeOwner, TcpRecord, Pa
 
   #finish(): void {
     if (this.#state === State.CLOSED) return;
-    this.#state = State.CLOSED;
-    this.#timer.disarm();
-    this.#context.parking.remove(this);
+    this.#leave();
     this.#client.socket.removeListener("close", this.#onClientGone);
-    this.#leaveEndpoint();
     this.durationMs = this.#context.clock.monotonic() - this.#startMs;
     if (this.#traffic === undefined) this.#context.telemetry.opened(this);
     this.#context.telemetry.closed(this);
     this.#onClosed();
+  }
+
+  /** Gives up what is held on the way to the server. */
+  #leave(): void {
+    this.#state = State.CLOSED;
+    this.#timer.disarm();
+    this.#context.parking.remove(this);
+    const connecting = this.#connecting;
+    this.#connecting = undefined;
+    connecting?.[Symbol.dispose]();
+    this.#held?.destroy();
+    this.#held = undefined;
+    this.#leaveEndpoint();
   }
 
   #leaveEndpoint(): void {
@@ -291,6 +356,7 @@ function originalEndpoint(destination: ListenAddress | undefined): EndpointPart 
   const key = formatAddress(host, port);
   const unknown = {
     tls: undefined,
+    overHttp2: undefined,
     http2: false,
     proxyProtocol: undefined,
     weight: 1,

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { DisposableStack, MeshError, type Clock, type Logger, type LogLevel } from "@tulle/base";
 import type { ResourceChange, SharedSlotOwner } from "@tulle/engine";
 
+import { joinLearnt } from "../detection/learnt-ports.js";
 import { trafficHosts, trafficPorts } from "../lifecycle/listeners.js";
 import { drainMsOf } from "../lifecycle/local-traffic.js";
 import type {
@@ -106,6 +107,7 @@ export class WorkerTraffic implements Traffic {
         (sum, { listeners }) => sum + (listeners[index]?.connections ?? 0),
         status.connections,
       ),
+      learnt: joinLearnt(this.#members.map(({ listeners }) => listeners[index]?.learnt ?? [])),
     }));
   }
 

@@ -10,7 +10,7 @@ import {
   type RouteConfiguration,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { parseAuthority, writtenForms } from "../hosts.js";
-import { carriesBytes, portNamed, type MeshService } from "../mesh-service.js";
+import { carriageOf, portNamed, type MeshService } from "../mesh-service.js";
 import { bracketed, outboundClusterName, routeConfigurationName } from "../names.js";
 import { destinationRuleFor, effectivePolicy } from "../destination-rules.js";
 import { resolveHost, type ResolvedHost } from "../services.js";
@@ -82,8 +82,9 @@ function warnOfOthers(
   service: MeshService | undefined,
 ): void {
   const where = `VirtualService ${metadata.namespace}/${metadata.name}`;
-  if (spec.tls !== undefined) t.warn(`${where}: tls rules are not supported and have no effect`);
-  if (spec.tcp !== undefined && !(service?.ports ?? []).some((port) => carriesBytes(t, port))) {
-    t.warn(`${where}: tcp rules have no effect on a service without a port whose protocol is tcp`);
+  if ((service?.ports ?? []).some((port) => carriageOf(t, port) !== "http")) return;
+  for (const kind of ["tls", "tcp"] as const) {
+    if (spec[kind] === undefined) continue;
+    t.warn(`${where}: ${kind} rules have no effect on a service whose ports all carry HTTP`);
   }
 }

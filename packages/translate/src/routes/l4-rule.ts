@@ -1,0 +1,84 @@
+import { create } from "@bufbuild/protobuf";
+import type { L4MatchAttributes, MeshObject, RouteDestination, VirtualServiceSpec } from "@tulle/api";
+import {
+  TcpProxy_WeightedClusterSchema,
+  TcpProxySchema,
+  type TcpProxy,
+} from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import type { EffectivePolicy } from "../destination-rules.js";
+import { durationOfText } from "../duration.js";
+import type { Translation } from "../translation.js";
+import { isForMesh } from "../virtual-services.js";
+import { isSource } from "../visibility.js";
+import { targetOf } from "./destination.js";
+
+/** Endpoints that a connection is tried on before it is given up: the first and two more, as with HTTP's retries. */
+const MAX_CONNECT_ATTEMPTS = 3;
+
+/** A `tcp` or `tls` rule of a VirtualService. */
+export interface L4Rule {
+  readonly object: MeshObject<VirtualServiceSpec>;
+  readonly route: readonly RouteDestination[];
+  /** `tcp[0]` */
+  readonly field: string;
+}
+
+/** Where a rule stands, for messages. */
+export function placeOf({ object: { metadata }, field }: L4Rule): string {
+  return `VirtualService ${metadata.namespace}/${metadata.name} ${field}`;
+}
+
+/** A proxy to the destinations of a rule; undefined, with a warning, when none of them would get anything. */
+export function proxyByRule(t: Translation, rule: L4Rule, listenerPort: number): TcpProxy | undefined {
+  const { metadata } = rule.object;
+  if (rule.route.length > 1 && !rule.route.some(({ weight }) => (weight ?? 0) > 0)) {
+    t.warn(`${placeOf(rule)}: no destination has a weight; the rule is left out`);
+    return undefined;
+  }
+  const targets = rule.route.map(({ destination, weight }) => ({
+    ...targetOf(t, destination, metadata.namespace, listenerPort),
+    weight: weight ?? 0,
+  }));
+  const prefix = `${metadata.name}/${rule.field}`;
+  const [first] = targets;
+  const policy = first?.policy ?? {};
+  if (targets.length === 1 && first !== undefined) {
+    return proxyTo(prefix, { case: "cluster", value: first.cluster }, policy);
+  }
+  // Destinations of weight 0 get nothing and are left out, so that nothing has to be kept warm for them.
+  const clusters = targets
+    .filter(({ weight }) => weight > 0)
+    .map(({ cluster, weight }) => ({ name: cluster, weight }));
+  const weighted = create(TcpProxy_WeightedClusterSchema, { clusters });
+  return proxyTo(prefix, { case: "weightedClusters", value: weighted }, policy);
+}
+
+/** A proxy to clusters, with the idle timeout of a policy. */
+export function proxyTo(
+  statPrefix: string,
+  clusterSpecifier: TcpProxy["clusterSpecifier"],
+  policy: EffectivePolicy,
+): TcpProxy {
+  const idle = policy.connectionPool?.tcp?.idleTimeout;
+  return create(TcpProxySchema, {
+    statPrefix,
+    clusterSpecifier,
+    maxConnectAttempts: MAX_CONNECT_ATTEMPTS,
+    ...(idle !== undefined && { idleTimeout: durationOfText(idle) }),
+  });
+}
+
+/** Whether a match can hold for this client. All its conditions are known before there is a connection, but addresses. */
+export function canHold(
+  t: Translation,
+  match: L4MatchAttributes,
+  listenerPort: number,
+  where: string,
+): boolean {
+  if (match.destinationSubnets !== undefined || match.sourceSubnet !== undefined) {
+    t.warn(`${where}: matching by subnet is not supported; the match is left out`);
+    return false;
+  }
+  if (match.port !== undefined && match.port !== listenerPort) return false;
+  return isForMesh(match.gateways) && isSource(match, t.view);
+}

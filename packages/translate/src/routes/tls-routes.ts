@@ -1,0 +1,35 @@
+import type { TcpProxy } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import type { MeshService } from "../mesh-service.js";
+import type { Translation } from "../translation.js";
+import { virtualServiceFor } from "../virtual-services.js";
+import { canHold, placeOf, proxyByRule } from "./l4-rule.js";
+
+/** Where TLS connections go that ask for one of some server names. */
+export interface TlsRoute {
+  /** Exact ones and `*.suffix`, lower-case; empty = any. */
+  readonly serverNames: readonly string[];
+  readonly proxy: TcpProxy;
+}
+
+/**
+ * The `tls` rules of a service's VirtualService that can hold for this client. Which one a connection takes, the best
+ * match of its server name decides, not their order; of two rules with the same name the first has it.
+ */
+export function tlsRoutes(t: Translation, service: MeshService, listenerPort: number): readonly TlsRoute[] {
+  const object = virtualServiceFor(t, service.host);
+  const routes: TlsRoute[] = [];
+  const taken = new Set<string>();
+  for (const [index, { match, route }] of (object?.spec.tls ?? []).entries()) {
+    if (object === undefined) break;
+    const rule = { object, route, field: `tls[${index}]` };
+    const names = match
+      .filter((each) => canHold(t, each, listenerPort, placeOf(rule)))
+      .flatMap(({ sniHosts }) => sniHosts.map((name) => name.toLowerCase()));
+    const own = [...new Set(names)].filter((name) => !taken.has(name));
+    const proxy = own.length > 0 ? proxyByRule(t, rule, listenerPort) : undefined;
+    if (proxy === undefined) continue;
+    for (const name of own) taken.add(name);
+    routes.push({ serverNames: own.includes("*") ? [] : own, proxy });
+  }
+  return routes;
+}
