@@ -17,6 +17,7 @@ const FAILING_WORKER = new URL("support/apps/failing-worker.mjs", import.meta.ur
 const WORKERS = ["--workers", "2"];
 const SLOW_MS = 1500;
 const LIMIT = 4;
+const SNI = "outbound_.8080_._.web.default.svc.cluster.local";
 const RATE = 200;
 
 let mesh: Mesh;
@@ -183,7 +184,10 @@ test("certificates rotate in both workers, and an instance drains and ends with 
   await eventually(async () => {
     const now = await web.certificateSerial();
     const shown = await Promise.all(
-      Array.from({ length: 12 }, async () => (await tryTls(web.ready.addresses.inbound, {})).serial),
+      Array.from(
+        { length: 12 },
+        async () => (await tryTls(web.ready.addresses.inbound, { servername: SNI })).serial,
+      ),
     );
     return shown.every((serial) => serial === now);
   });

@@ -77,6 +77,7 @@ export class Detection<Way extends Opening> implements ServerConnection, Opening
   readonly #socket: Socket;
   readonly #owner: DetectionOwner<Way>;
   readonly #silence: WheelTimer;
+  #pending: NodeJS.Immediate | undefined;
   /** For what should not happen: see the constants above. */
   readonly #patience: WheelTimer;
   #head: Buffer = NOTHING;
@@ -94,7 +95,8 @@ export class Detection<Way extends Opening> implements ServerConnection, Opening
   ) {
     this.#socket = socket;
     this.#owner = owner;
-    this.#silence = context.fineWheel.timer(() => this.#open());
+    // A busy process has what came meanwhile still to read: it does so before the immediate.
+    this.#silence = context.fineWheel.timer(() => (this.#pending = setImmediate(() => this.#open())));
     this.#patience = context.coarseWheel.timer(() =>
       this.#take({ kind: this.#head.length > 0 ? "tcp" : "silent" }),
     );
@@ -184,6 +186,7 @@ export class Detection<Way extends Opening> implements ServerConnection, Opening
     if (this.#done) return false;
     this.#done = true;
     this.#silence.disarm();
+    clearImmediate(this.#pending);
     this.#patience.disarm();
     const socket = this.#socket;
     socket.removeListener("data", this.#onData);
