@@ -5,18 +5,17 @@ import { latin1Write } from "./latin1.js";
 import { SpareMemory } from "./spare-memory.js";
 
 /**
- * What most buffers hold at a time. Connections are many, mostly idle, and write one after the other: 10,000 idle ones
- * would keep 40 MiB, the spare memory is 1 MiB at most.
+ * Memory that all buffers share, by size: for heads, for the frames of many streams, and for bodies, which would leave
+ * their memory with every connection that carried one. Connections are many, mostly idle, and write one after the other:
+ * 10,000 idle ones would keep 40 MiB or more, the spare memory is 3 MiB at most.
  */
 const usual = new SpareMemory(4096, 256);
-/** For bodies, which would leave their memory with every connection that carried one. */
+const medium = new SpareMemory(32 * 1024, 32);
 const large = new SpareMemory(128 * 1024, 8);
-/** More than this is large. */
-const KEPT_BYTES = 32 * 1024;
 
 /** Sizes of a `GrowingBuffer`, in bytes. */
 export interface GrowingBufferOptions {
-  /** Allocated at first use; default 4 KiB. */
+  /** There is room for at least so much from the first write on; default 4 KiB. */
   readonly initialBytes?: number;
   /** A write beyond it throws `HTTP_BUFFER_FULL`; default 1 MiB. Owners apply back-pressure long before. */
   readonly maxBytes?: number;
@@ -111,10 +110,10 @@ export class GrowingBuffer implements ByteSink {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Forgets what was written. Memory of the usual size, or a large one, is lent to others until the next write. */
+  /** Forgets what was written. The memory is lent to others until the next write. */
   reset(): void {
     this.#length = 0;
-    if (this.#lend(this.#bytes)) this.#bytes = EMPTY;
+    if (this.#bytes.length > large.size || giveBack(this.#bytes)) this.#bytes = EMPTY;
   }
 
   /** What was written; the memory goes with it and the next write allocates anew. */
@@ -125,20 +124,9 @@ export class GrowingBuffer implements ByteSink {
     return taken;
   }
 
-  /** Gives memory got from `take()` back for reuse. Ignored when it is not needed or when it had grown. */
+  /** Gives memory got from `take()` back, once, for whichever buffer writes next. Ignored when it is of no usual size. */
   recycle(taken: Buffer): void {
-    if (taken.byteOffset !== 0) return;
-    const bytes = Buffer.from(taken.buffer);
-    if (!this.#lend(bytes) && bytes.length === this.#initialBytes && this.#bytes.length === 0)
-      this.#bytes = bytes;
-  }
-
-  /** Whether memory is of a size that all buffers share, and was given back. */
-  #lend(bytes: Buffer): boolean {
-    if (bytes.length === large.size) large.give(bytes);
-    else if (bytes.length === usual.size) usual.give(bytes);
-    else return bytes.length > Math.max(KEPT_BYTES, this.#initialBytes);
-    return true;
+    if (taken.byteOffset === 0) giveBack(Buffer.from(taken.buffer));
   }
 
   #grow(more: number): void {
@@ -152,16 +140,32 @@ export class GrowingBuffer implements ByteSink {
     }
     const grown = this.#memoryFor(needed);
     this.#bytes.copy(grown, 0, 0, this.#length);
-    this.#lend(this.#bytes);
+    giveBack(this.#bytes);
     this.#bytes = grown;
   }
 
   #memoryFor(needed: number): Buffer {
-    if (needed > KEPT_BYTES && needed <= large.size && large.size <= this.#maxBytes) return large.take();
-    let size = Math.max(this.#bytes.length, this.#initialBytes);
+    const wanted = Math.max(needed, Math.min(this.#initialBytes, this.#maxBytes));
+    const shared = sharedFor(wanted);
+    if (shared !== undefined && shared.size <= this.#maxBytes) return shared.take();
+    let size = Math.max(this.#bytes.length, wanted);
     while (size < needed) size *= 2;
-    return size === usual.size ? usual.take() : Buffer.allocUnsafeSlow(Math.min(size, this.#maxBytes));
+    return Buffer.allocUnsafeSlow(Math.min(size, this.#maxBytes));
   }
+}
+
+function sharedFor(bytes: number): SpareMemory | undefined {
+  if (bytes <= usual.size) return usual;
+  if (bytes <= medium.size) return medium;
+  return bytes <= large.size ? large : undefined;
+}
+
+/** Returns whether memory is of a size that all buffers share. */
+function giveBack(bytes: Buffer): boolean {
+  const shared = sharedFor(bytes.length);
+  if (shared?.size !== bytes.length) return false;
+  shared.give(bytes);
+  return true;
 }
 
 /**

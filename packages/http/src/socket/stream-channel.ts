@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 
 import type { ByteChannel } from "./byte-channel.js";
 
-/** A channel by the public interface of sockets: for TLS, and wherever {@link DirectChannel} finds nothing to stand on. */
+/** A channel by the public interface of sockets: wherever {@link DirectChannel} finds nothing to stand on. */
 export class StreamChannel implements ByteChannel {
   readonly #socket: Socket;
   #onData: ((chunk: Buffer) => void) | undefined;
