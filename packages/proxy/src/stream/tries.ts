@@ -18,7 +18,8 @@ import {
 import type { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
-import type { UpstreamPool, UpstreamPools } from "../upstream/upstream-pools.js";
+import type { UpstreamPool } from "../upstream/upstream-pool.js";
+import type { UpstreamPools } from "../upstream/upstream-pools.js";
 import { BodyBuffer } from "./body-buffer.js";
 import type { AcquireFailure, ResetReason, UpstreamStream, UpstreamWaiter } from "./contract.js";
 import type { ExchangeRecord } from "./exchange-record.js";
