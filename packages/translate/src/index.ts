@@ -2,7 +2,6 @@ export type * from "./contract.js";
 export { VIRTUAL_IPS_DEPENDENCY } from "./contract.js";
 export { NAME_TABLE, takesVirtualIp } from "./name-table.js";
 export { VIRTUAL_OUTBOUND } from "./virtual-outbound.js";
-export { INBOUND_LISTENER } from "./inbound.js";
 export {
   inboundClusterName,
   outboundClusterName,

@@ -1,5 +1,8 @@
 import { isPortNumber } from "./ports.js";
 
+/** Name of the inbound listener (Istio's). */
+export const INBOUND_LISTENER = "virtualInbound";
+
 /** What a cluster's name says, in Istio's form `<direction>|<port>|<subset>|<host>`. */
 export interface ClusterName {
   readonly direction: "outbound" | "inbound";

@@ -12,6 +12,8 @@ import {
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { acceptedTls } from "./authentication.js";
 import { applyPolicy } from "./cluster-policy.js";
+import { mtlsChains, plaintextChains } from "./inbound-chains.js";
+import type { Inbound } from "./inbound-ports.js";
 import { tcpChain } from "./tcp-proxy.js";
 import type { Translation } from "./translation.js";
 
@@ -27,8 +29,25 @@ export function takeFrom(chain: FilterChain, destinationPort: number): void {
   chain.filterChainMatch.destinationPort = destinationPort;
 }
 
+/**
+ * The chains for connections that were redirected on their way to the workload, each chosen by the port that it was made
+ * to. Other ports than the declared ones pass as they are, unless the workload takes mutual TLS only.
+ */
+export function redirectedChains(t: Translation, ports: readonly Inbound[]): FilterChain[] {
+  const appPorts = [...new Set(ports.map(({ port }) => port.appPort))];
+  const chains = appPorts.flatMap((appPort) => {
+    const [first, ...others] = ports.filter(({ port }) => port.appPort === appPort);
+    if (first === undefined) return [];
+    const mtls = t.view.mtls && first.accepted !== "DISABLE" ? mtlsChains(t, first) : [];
+    const plaintext = plaintextChains(t, first.carriage === "http" ? [first, ...others] : [first]);
+    return [...mtls, ...plaintext].map((chain) => redirected(chain, appPort));
+  });
+  const passthrough = passthroughChain(t);
+  return passthrough === undefined ? chains : [...chains, passthrough];
+}
+
 /** Turns a chain of the listener's own connections, in place, into one of those that were redirected from a port. */
-export function redirected(chain: FilterChain, destinationPort: number): FilterChain {
+function redirected(chain: FilterChain, destinationPort: number): FilterChain {
   takeFrom(chain, destinationPort);
   // The port says what server names say else; who was redirected may have asked for any.
   if (chain.filterChainMatch !== undefined) chain.filterChainMatch.serverNames = [];
@@ -37,7 +56,7 @@ export function redirected(chain: FilterChain, destinationPort: number): FilterC
 }
 
 /** The chain of every port that no other chain names; undefined for workloads that take mutual TLS only. */
-export function passthroughChain(t: Translation): FilterChain | undefined {
+function passthroughChain(t: Translation): FilterChain | undefined {
   if (acceptedTls(t, UNDECLARED) === "STRICT") return undefined;
   const proxy = create(TcpProxySchema, {
     statPrefix: INBOUND_PASSTHROUGH,

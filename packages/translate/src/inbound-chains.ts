@@ -1,0 +1,177 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  FilterChainSchema,
+  type FilterChain,
+} from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
+import {
+  RouteActionSchema,
+  RouteSchema,
+  VirtualHostSchema,
+  type VirtualHost,
+} from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import {
+  HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
+  HttpConnectionManagerSchema,
+  type HttpConnectionManager,
+} from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import {
+  TcpProxySchema,
+  type TcpProxy,
+} from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import type { InboundPort } from "./contract.js";
+import { PLAINTEXT_HTTP } from "./detection.js";
+import { durationOf } from "./duration.js";
+import { writtenForms } from "./hosts.js";
+import { connectionManager, httpFilter, routerFilter } from "./http-connection-manager.js";
+import type { Inbound } from "./inbound-ports.js";
+import { INBOUND_LISTENER } from "./names.js";
+import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
+import { matchAll } from "./routes/match.js";
+import { inboundRetryPolicy } from "./routes/retry.js";
+import { tcpChain } from "./tcp-proxy.js";
+import { MESH_ALPN, meshTlsServer } from "./tls.js";
+import type { Translation } from "./translation.js";
+
+/**
+ * The chains of a port for mutual TLS. Where nobody says what it carries, the caller's sidecar has found it out and says
+ * so by ALPN: who offers HTTP speaks it, anybody else sends bytes.
+ */
+export function mtlsChains(t: Translation, inbound: Inbound): FilterChain[] {
+  switch (inbound.carriage) {
+    case "http":
+      return [mtlsHttpChain(t, inbound, [])];
+    case "bytes":
+      return [mtlsBytesChain(t, inbound, [])];
+    case "detected":
+      return [mtlsHttpChain(t, inbound, MESH_ALPN), mtlsBytesChain(t, inbound, MESH_ALPN)];
+  }
+}
+
+/** `offered`: ALPN protocols that the other chain of the port takes. */
+function mtlsBytesChain(t: Translation, inbound: Inbound, offered: readonly string[]): FilterChain {
+  const { cluster, serverNames } = inbound;
+  return tcpChain(t, toApplication(cluster), {
+    name: offered.length === 0 ? cluster : `${cluster}-tcp`,
+    filterChainMatch: { transportProtocol: "tls", serverNames: [...serverNames] },
+    transportSocket: meshTlsServer(t.settings.trustDomain, offered),
+  });
+}
+
+/** `applicationProtocols`: what a client must have offered; empty = any. */
+function mtlsHttpChain(
+  t: Translation,
+  { cluster, port, serverNames }: Inbound,
+  applicationProtocols: readonly string[],
+): FilterChain {
+  const manager = inboundManager(t, cluster, [everything(cluster, port)]);
+  // What the peer says about callers before it stands only as a claim of the peer; its own identity is verified.
+  manager.forwardClientCertDetails = ForwardClientCert.APPEND_FORWARD;
+  manager.setCurrentClientCertDetails = create(HttpConnectionManagerSchema, {
+    setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
+  }).setCurrentClientCertDetails;
+  return create(FilterChainSchema, {
+    name: cluster,
+    filterChainMatch: {
+      transportProtocol: "tls",
+      serverNames: [...serverNames],
+      applicationProtocols: [...applicationProtocols],
+    },
+    transportSocket: meshTlsServer(t.settings.trustDomain, MESH_ALPN),
+    filters: [httpFilter(manager)],
+  });
+}
+
+/** The chains for plaintext: HTTP names its port by Host; bytes name nothing, so their port must be the only one. */
+export function plaintextChains(t: Translation, ports: readonly Inbound[]): FilterChain[] {
+  const taken = ports.filter(({ accepted }) => accepted !== "STRICT");
+  const [only] = taken;
+  if (ports.length === 1 && only !== undefined && only.carriage !== "http") {
+    const bytes = tcpChain(t, toApplication(only.cluster), {
+      name: `${INBOUND_LISTENER}-plaintext${only.carriage === "bytes" ? "" : "-tcp"}`,
+      filterChainMatch: { transportProtocol: "raw_buffer" },
+    });
+    return only.carriage === "bytes" ? [bytes] : [plaintextChain(t, [only], PLAINTEXT_HTTP), bytes];
+  }
+  for (const { carriage, host, port } of taken) {
+    if (carriage !== "bytes") continue;
+    t.warn(
+      `${host}:${port.servicePort} takes mutual TLS only: plaintext TCP cannot name one of several ports`,
+    );
+  }
+  const http = taken.filter(({ carriage }) => carriage !== "bytes");
+  return http.length > 0 ? [plaintextChain(t, http, [])] : [];
+}
+
+/** One try: the application is at one place, and whether it answers there is for the caller to know soon. */
+function toApplication(cluster: string): TcpProxy {
+  return create(TcpProxySchema, {
+    statPrefix: cluster,
+    clusterSpecifier: { case: "cluster", value: cluster },
+  });
+}
+
+/** `applicationProtocols`: what must have been found in the first bytes; empty = anything. */
+function plaintextChain(
+  t: Translation,
+  ports: readonly Inbound[],
+  applicationProtocols: readonly string[],
+): FilterChain {
+  const domains = new Set<string>();
+  const hosts: VirtualHost[] = [];
+  for (const { cluster, host, port } of ports) {
+    const forms = writtenForms(host, t.view.namespace, t.settings.domainSuffix)
+      .flatMap((form) => [`${form}:${port.servicePort}`, form])
+      .filter((form) => !domains.has(form));
+    for (const form of forms) domains.add(form);
+    if (forms.length > 0) hosts.push(virtualHost(cluster, forms, cluster, port));
+  }
+  const [first] = ports;
+  if (first !== undefined) hosts.push(everything(first.cluster, first.port));
+  const manager = inboundManager(t, INBOUND_LISTENER, hosts);
+  // Nobody vouches for the sender of plaintext: what it says about certificates is dropped.
+  manager.forwardClientCertDetails = ForwardClientCert.SANITIZE;
+  return create(FilterChainSchema, {
+    name: `${INBOUND_LISTENER}-plaintext`,
+    filterChainMatch: {
+      transportProtocol: "raw_buffer",
+      applicationProtocols: [...applicationProtocols],
+    },
+    filters: [httpFilter(manager)],
+  });
+}
+
+function inboundManager(t: Translation, name: string, virtualHosts: VirtualHost[]): HttpConnectionManager {
+  const manager = connectionManager(t, name, [routerFilter()]);
+  manager.routeSpecifier = {
+    case: "routeConfig",
+    value: create(RouteConfigurationSchema, { name, virtualHosts, validateClusters: false }),
+  };
+  return manager;
+}
+
+function everything(cluster: string, port: InboundPort): VirtualHost {
+  return virtualHost(`inbound|http|${port.servicePort}`, ["*"], cluster, port);
+}
+
+function virtualHost(name: string, domains: string[], cluster: string, port: InboundPort): VirtualHost {
+  return create(VirtualHostSchema, {
+    name,
+    domains,
+    routes: [
+      create(RouteSchema, {
+        name: DEFAULT_ROUTE,
+        match: matchAll(),
+        decorator: { operation: `${port.service}.${port.namespace}:${port.servicePort}/*` },
+        action: {
+          case: "route",
+          value: create(RouteActionSchema, {
+            clusterSpecifier: { case: "cluster", value: cluster },
+            timeout: durationOf(0),
+            retryPolicy: inboundRetryPolicy(),
+          }),
+        },
+      }),
+    ],
+  });
+}
