@@ -2,7 +2,7 @@ import { DisposableStack, Emitter, type Clock, type Disposable, type Logger, Tim
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
 import { FlushQueue, TurnClock } from "@tulle/http/socket";
 
-import type { ServerConnectionContext } from "./connection/http1-server-connection.js";
+import type { ServerConnectionContext } from "./connection/server-connection.js";
 import { LearntPorts } from "./detection/learnt-ports.js";
 import { limitOfCode, type LimitName } from "./limits/limit-table.js";
 import { ProxyLimits } from "./limits/proxy-limits.js";

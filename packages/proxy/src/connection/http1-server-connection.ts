@@ -2,7 +2,7 @@ import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
-import type { TimerWheel, WheelTimer } from "@tulle/base";
+import type { WheelTimer } from "@tulle/base";
 import {
   createRequestParser,
   writeResponseHead,
@@ -10,43 +10,22 @@ import {
   type Http1Error,
   type Http1Handler,
   type Http1Parser,
-  type Http2Refusal,
   type RequestHead,
 } from "@tulle/http";
-import {
-  openChannel,
-  SocketWriter,
-  type ByteChannel,
-  type FlushQueue,
-  type WriterEvents,
-} from "@tulle/http/socket";
+import { openChannel, SocketWriter, type ByteChannel, type WriterEvents } from "@tulle/http/socket";
 
 import type { LimitName } from "../limits/limit-table.js";
-import type { ConnectionLimits, ProxyLimits } from "../limits/proxy-limits.js";
+import type { ConnectionLimits } from "../limits/proxy-limits.js";
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
+import { tellEnd } from "./http1-response-end.js";
 import { confirmSwitch } from "./http1-upgrade.js";
-import type { ServerConnection } from "./server-connection.js";
+import type { ServerConnection, ServerConnectionContext } from "./server-connection.js";
 
 /** How long a closing connection still reads and discards, so that the peer sees our last response. */
 const LINGER_MS = 1000;
 /** And how much: who sends more has not stopped, and will not read our last response. */
 const LINGER_BYTES = 1024 * 1024;
 const NO_TRAILERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
-
-/** What a server connection needs of its proxy. */
-export interface ServerConnectionContext {
-  readonly queue: FlushQueue;
-  readonly coarseWheel: TimerWheel;
-  readonly limits: ProxyLimits;
-  /** A client reached a limit; for counters and logs. `value`: of the limit; `remote`: the client's `host:port`. */
-  onLimit(name: LimitName, value: number, remote: string): void;
-  /** Makes the exchange that serves this connection's requests, one after the other. */
-  createExchange(downstream: DownstreamStream, source: RequestSource): RequestHandler;
-  /** A message was refused by the codec; for counters and logs. Returns the body of the answer. */
-  onCodecError(error: Http1Error, source: RequestSource): string;
-  /** An HTTP/2 client broke a rule, on a stream or on its connection; for counters and logs. */
-  onHttp2Refusal(refusal: Http2Refusal, source: RequestSource): void;
-}
 
 const enum Phase {
   /** Between two requests. */
@@ -146,24 +125,14 @@ export class Http1ServerConnection
     hasBody: boolean,
     contentLength: number,
   ): void {
-    const minorVersion = this.#head?.minorVersion ?? 1;
-    if (this.#head?.keepAlive !== true || this.#source.closing || this.#drainIdleMs >= 0 || this.#hasEarly)
+    const head = this.#head;
+    const responseEnd = tellEnd(headers, head, status, hasBody, contentLength);
+    this.#chunked = responseEnd === "chunked";
+    if (head?.keepAlive !== true || this.#source.closing || this.#drainIdleMs >= 0 || this.#hasEarly)
       this.#closeAfter = true;
-    this.#chunked = false;
-    if (hasBody && contentLength < 0) {
-      if (minorVersion === 1) {
-        this.#chunked = true;
-        headers.push("transfer-encoding", "chunked");
-      } else {
-        this.#closeAfter = true;
-      }
-    }
-    // An upstream with HTTP/2 ends an empty response without saying how long it is; here that would mean "until close".
-    if (!hasBody && contentLength < 0 && mayHaveBody(this.#head?.method, status)) {
-      headers.push("content-length", "0");
-    }
+    if (responseEnd === "close") this.#closeAfter = true;
     if (this.#closeAfter) headers.push("connection", "close");
-    else if (minorVersion === 0) headers.push("connection", "keep-alive");
+    else if (head?.minorVersion === 0) headers.push("connection", "keep-alive");
     writeResponseHead(this.#writer.sink, status, reason, headers);
     this.#writer.commit();
   }
@@ -418,9 +387,4 @@ export class Http1ServerConnection
     this.#rest = undefined;
     if (inExchange) this.#exchange.onDownstreamClose();
   }
-}
-
-/** Whether a response has a body unless it says otherwise (RFC 9112 section 6.3). */
-function mayHaveBody(method: string | undefined, status: number): boolean {
-  return method !== "HEAD" && status >= 200 && status !== 204 && status !== 304;
 }

@@ -5,9 +5,8 @@ import { Http2ErrorCode, StreamTable, type HeaderList, type Http2Head, type Http
 import { Http2Transport, type Http2TransportOwner } from "@tulle/http/socket";
 
 import type { RequestSource } from "../stream/contract.js";
-import type { ServerConnectionContext } from "./http1-server-connection.js";
 import { Http2ServerStream, type Http2ServerStreamOwner } from "./http2-server-stream.js";
-import type { ServerConnection } from "./server-connection.js";
+import type { ServerConnection, ServerConnectionContext } from "./server-connection.js";
 
 /** Streams kept for reuse with their exchanges. */
 const MAX_SPARE_STREAMS = 256;

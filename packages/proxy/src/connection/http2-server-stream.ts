@@ -12,7 +12,7 @@ import type { Http2Transport } from "@tulle/http/socket";
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
 import { tellDeclinedUpgrade } from "../filters/declined-upgrade.js";
 import { addHeaderCase, takeHeaderCase, withHeaderCase } from "./carried-case.js";
-import type { ServerConnectionContext } from "./http1-server-connection.js";
+import type { ServerConnectionContext } from "./server-connection.js";
 
 const NO_TRAILERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
 

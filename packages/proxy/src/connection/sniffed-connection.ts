@@ -5,9 +5,9 @@ import { HTTP2_PREFACE } from "@tulle/http";
 
 import type { RequestSource } from "../stream/contract.js";
 import type { LimitName, LimitValues } from "../limits/limit-table.js";
-import { Http1ServerConnection, type ServerConnectionContext } from "./http1-server-connection.js";
+import { Http1ServerConnection } from "./http1-server-connection.js";
 import { Http2ServerConnection } from "./http2-server-connection.js";
-import type { ServerConnection } from "./server-connection.js";
+import type { ServerConnection, ServerConnectionContext } from "./server-connection.js";
 
 /** No HTTP/1.1 request begins like this: the method is reserved (RFC 9113 section 11.6). */
 const DECISIVE_BYTES = 3;

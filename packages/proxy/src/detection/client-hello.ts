@@ -10,7 +10,8 @@ export interface ClientHello {
 /** A ClientHello longer than this is not waited for. */
 export const MAX_HELLO_BYTES = 16 * 1024;
 
-const HANDSHAKE_RECORD = 22;
+/** First byte of a TLS connection: type of its first record. No HTTP method begins with it. */
+export const HANDSHAKE_RECORD = 22;
 const CLIENT_HELLO = 1;
 const RECORD_HEADER_BYTES = 5;
 /** RFC 8446 section 5.1. */

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { SnapshotSource } from "@tulle/engine";
 
 import { ConnectionSet } from "../connection/connection-set.js";
-import type { ServerConnectionContext } from "../connection/http1-server-connection.js";
+import type { ServerConnectionContext } from "../connection/server-connection.js";
 import { SniffedConnection } from "../connection/sniffed-connection.js";
 import type { ConnectListener } from "../stream/contract.js";
 import type { TcpContext } from "../tcp/contract.js";

@@ -3,6 +3,7 @@ import { BlockList, isIP, type Socket } from "node:net";
 import { MeshError, type TimerWheel } from "@tulle/base";
 import type { SnapshotSource } from "@tulle/engine";
 
+import { HANDSHAKE_RECORD } from "../detection/client-hello.js";
 import type { ListenAddress } from "../options.js";
 import { V1_SIGNATURE, V2_SIGNATURE, type ProxyProtocolVersion } from "../proxy-protocol/header.js";
 import { ProxyHeaderReader, type Beginning } from "../proxy-protocol/reader.js";
@@ -11,8 +12,6 @@ import { plainAddress } from "./plain-address.js";
 
 /** A header must have come within. */
 const HEADER_TIMEOUT_MS = 10_000;
-/** First byte of a TLS connection: a handshake record. */
-const TLS_HANDSHAKE = 0x16;
 /** Of a signature, as many bytes as no request begins with. */
 const TELLING_BYTES = 5;
 
@@ -115,7 +114,7 @@ function tryPush(reader: ProxyHeaderReader, piece: Buffer): Beginning | "malform
 
 function isAllowed({ header, rest }: Beginning, { required, versions }: HeaderDemand): boolean {
   if (header !== undefined) return versions.includes(header.version);
-  return required === "never" || (required === "plaintext" && rest[0] === TLS_HANDSHAKE);
+  return required === "never" || (required === "plaintext" && rest[0] === HANDSHAKE_RECORD);
 }
 
 function networksOf(texts: readonly string[]): BlockList {

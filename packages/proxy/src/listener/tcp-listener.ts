@@ -2,7 +2,7 @@ import { createServer, type ListenOptions, type Server, type Socket } from "node
 
 import { describeError, MeshError, systemErrorCode } from "@tulle/base";
 
-import type { ServerConnectionContext } from "../connection/http1-server-connection.js";
+import type { ServerConnectionContext } from "../connection/server-connection.js";
 import type { LimitName } from "../limits/limit-table.js";
 import type { ListenAddress } from "../options.js";
 import type { Counter } from "../telemetry/metrics.js";
