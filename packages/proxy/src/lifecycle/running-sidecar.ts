@@ -3,7 +3,6 @@ import { randomInt } from "node:crypto";
 import { connectControlPlane, type JoiningIdentity } from "@tulle/agent";
 import { DisposableStack, MeshError, type Clock, type Logger } from "@tulle/base";
 import { createLoadTable, createSharedLoadTable, type SharedSlotOwner, type SlotTable } from "@tulle/engine";
-import { LISTENER_TYPE } from "@tulle/xds";
 
 import { adminEndpoints, type ServerState } from "../admin/admin-endpoints.js";
 import { text, type Endpoint } from "../admin/http-endpoints.js";
@@ -14,18 +13,18 @@ import { addProcessMetrics } from "../telemetry/process-metrics.js";
 import { WorkloadTls } from "../tls/workload-tls.js";
 import { AdsClient } from "../xds/ads-client.js";
 import { ConfigCache } from "../xds/config-cache.js";
-import { Demand, DEMAND_SWEEP_MS } from "../xds/demand.js";
+import { DEMAND_SWEEP_MS } from "../xds/demand.js";
 import { nodeId, nodeMetadata } from "../xds/node.js";
-import { VIRTUAL_OUTBOUND, type SidecarConfiguration } from "../xds/sidecar-configuration.js";
+import type { SidecarConfiguration } from "../xds/sidecar-configuration.js";
+import { WantedListeners } from "../xds/wanted-listeners.js";
 import { CapturedTraffic } from "./captured-traffic.js";
 import { upstreamEnvironment } from "./environment.js";
 import { LocalTraffic } from "./local-traffic.js";
 import { openLocalServers, type LocalServers } from "./local-servers.js";
+import { Readiness } from "./readiness.js";
 import type { Traffic, TrafficAddresses } from "./traffic.js";
 
 const VERSION = "0.1.0";
-/** Services named by requests are dropped after ten minutes without one. */
-const DEMAND_KEEP_SWEEPS = 10;
 
 /** What a sidecar is given beside its options. */
 export interface SidecarParts {
@@ -51,19 +50,16 @@ export class RunningSidecar implements Sidecar {
   readonly #load: SlotTable;
   readonly #captured: CapturedTraffic;
   readonly #configuration: SidecarConfiguration;
-  readonly #demand = new Demand(DEMAND_KEEP_SWEEPS);
+  readonly #wanted: WantedListeners;
   readonly #tls: WorkloadTls;
   readonly #cache: ConfigCache;
-  /** Listeners that are always subscribed to. */
-  readonly #fixedNames: ReadonlySet<string>;
+  readonly #readiness: Readiness;
   readonly #startedAtMs: number;
   #traffic: Traffic | undefined;
   #open: (TrafficAddresses & LocalServers) | undefined;
   #ads: AdsClient | undefined;
-  #live = false;
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
-  #settleReady: { resolve: () => void; reject: (error: unknown) => void } | undefined;
   #quit: () => void = () => undefined;
   #fail: (error: MeshError) => void = () => undefined;
 
@@ -72,19 +68,13 @@ export class RunningSidecar implements Sidecar {
     this.#options = options;
     this.#parts = parts;
     this.#startedAtMs = clock.now();
-    this.#fixedNames = new Set([
+    this.#wanted = new WantedListeners([
       INBOUND_LISTENER,
       ...options.upstreams.map(({ authority }) => authority.toLowerCase()),
     ]);
-    this.ready = new Promise((resolve, reject) => {
-      this.#settleReady = { resolve, reject };
-    });
-    // Whoever does not wait for it must not crash by it.
-    this.ready.catch(() => undefined);
     this.failed = new Promise((_resolve, reject) => {
       this.#fail = reject;
     });
-    this.failed.catch((error: unknown) => this.#settleReady?.reject(error));
     this.quitRequested = new Promise((resolve) => {
       this.#quit = resolve;
     });
@@ -103,6 +93,16 @@ export class RunningSidecar implements Sidecar {
       clock,
       logger,
     );
+    this.#readiness = new Readiness({
+      configuration: this.#configuration,
+      tls: this.#tls,
+      listeners: this.#wanted.fixed,
+      servesPorts: options.inbound.length > 0,
+      caughtUp: async () => this.#traffic?.caughtUp(),
+      onReady: () => logger.info("sidecar is ready", { service: options.service }),
+    });
+    this.ready = this.#readiness.ready;
+    this.failed.catch((error: unknown) => this.#readiness.fail(error));
     addProcessMetrics(this.#metrics, clock);
   }
 
@@ -165,7 +165,7 @@ export class RunningSidecar implements Sidecar {
     const ads = this.#createAdsClient();
     this.#ads = ads;
     const sweep = (): void => {
-      if (this.#demand.sweep()) ads.refresh();
+      if (this.#wanted.sweep()) ads.refresh();
     };
     this.#owned.use(clock.setInterval(sweep, DEMAND_SWEEP_MS, { keepAlive: false }));
     identity.ready().then(
@@ -174,11 +174,11 @@ export class RunningSidecar implements Sidecar {
         ads.connect();
         // A stream lives no longer than the certificate that it began with: begin a new one in time.
         this.#owned.use(identity.onRotated(() => ads.connect()));
-        void this.#checkReady();
+        void this.#readiness.check();
       },
       (error: unknown) => {
         if (this.#closing === undefined) logger.error("this sidecar gets no identity", { error });
-        this.#settleReady?.reject(error);
+        this.#readiness.fail(error);
       },
     );
   }
@@ -193,9 +193,9 @@ export class RunningSidecar implements Sidecar {
       configuration: this.#configuration,
       tls: this.#tls,
       onDemand: (authority: string) => {
-        if (!this.#fixedNames.has(authority) && this.#demand.add(authority)) this.#ads?.refresh();
+        if (this.#wanted.add(authority)) this.#ads?.refresh();
       },
-      onUse: (authority: string) => this.#demand.touch(authority),
+      onUse: (authority: string) => this.#wanted.touch(authority),
     };
     const load = this.#sharedLoad;
     if (load === undefined) return new LocalTraffic({ ...parts, load: this.#load, captured: this.#captured });
@@ -212,25 +212,8 @@ export class RunningSidecar implements Sidecar {
     for (const { name, message } of this.#configuration.apply(kept)) {
       this.#parts.logger.warn("a resource on disk is not used", { name, message });
     }
-    // Services that requests had named are still wanted: nobody should wait for them again.
-    for (const { typeUrl, name } of kept) {
-      if (typeUrl === LISTENER_TYPE && name !== VIRTUAL_OUTBOUND && !this.#fixedNames.has(name)) {
-        this.#demand.add(name);
-      }
-    }
-    this.#forgetUnwanted(kept);
-  }
-
-  /** What the kept configuration does not refer to any more is not subscribed to and would grow old. */
-  #forgetUnwanted(kept: Iterable<{ readonly typeUrl: string; readonly name: string }>): void {
-    const wanted = this.#configuration.wanted(this.#roots());
-    for (const { typeUrl, name } of kept) {
-      if (wanted.get(typeUrl)?.has(name) !== true) this.#configuration.forget(typeUrl, [name]);
-    }
-  }
-
-  #roots(): string[] {
-    return [...this.#fixedNames, ...this.#demand.names];
+    this.#wanted.addKept(kept);
+    this.#wanted.forgetOthers(this.#configuration, kept);
   }
 
   #createAdsClient(): AdsClient {
@@ -252,11 +235,11 @@ export class RunningSidecar implements Sidecar {
           metadata: nodeMetadata(this.#options, this.#mustBeOpen().admin.address),
         },
         configuration: this.#configuration,
-        roots: () => this.#roots(),
+        roots: () => this.#wanted.names,
         onChanged: () => {
           this.#traffic?.onConfigurationChanged();
           this.#cache.touch();
-          void this.#checkReady();
+          void this.#readiness.check();
         },
         clock,
         random,
@@ -308,30 +291,7 @@ export class RunningSidecar implements Sidecar {
 
   #state(): ServerState {
     if (this.#draining !== undefined || this.#closing !== undefined) return "DRAINING";
-    return this.#live ? "LIVE" : "PRE_INITIALIZING";
-  }
-
-  async #checkReady(): Promise<void> {
-    if (this.#live || !this.#hasAll()) return;
-    await this.#traffic?.caughtUp();
-    if (this.#live || this.#closing !== undefined) return;
-    this.#live = true;
-    this.#parts.logger.info("sidecar is ready", { service: this.#options.service });
-    this.#settleReady?.resolve();
-  }
-
-  /** An identity, the inbound listener where ports are served, and an answer about every upstream. */
-  #hasAll(): boolean {
-    if (this.#tls.svid === undefined || !this.#configuration.complete) return false;
-    const snapshot = this.#configuration.current;
-    if (this.#options.inbound.length > 0 && snapshot.inbound(INBOUND_LISTENER) === undefined) return false;
-    for (const name of this.#fixedNames) {
-      if (name === INBOUND_LISTENER) continue;
-      const chain = snapshot.outbound(name);
-      // Null is an answer: the service does not exist yet, and requests to it are told so.
-      if (chain === undefined || chain?.warm === false) return false;
-    }
-    return true;
+    return this.#readiness.live ? "LIVE" : "PRE_INITIALIZING";
   }
 
   async #drain(): Promise<void> {
@@ -339,9 +299,7 @@ export class RunningSidecar implements Sidecar {
   }
 
   async #close(): Promise<void> {
-    this.#settleReady?.reject(
-      new MeshError("canceled", "PROXY_CLOSED", "the sidecar was closed before it was ready"),
-    );
+    this.#readiness.close();
     await this.#traffic?.close();
     this.#owned[Symbol.dispose]();
     await this.#cache.flush();
