@@ -2,6 +2,9 @@ import { equalsIgnoringCase } from "./characters.js";
 import type { HeaderList } from "./contract.js";
 import { lowerName } from "./field-names.js";
 
+/** A list for when there are none. Frozen: it is everybody's. */
+export const NO_FIELDS = Object.freeze([]) as unknown as HeaderList;
+
 /** Value of the first field called `name` (lower-case), or undefined. */
 export function getHeader(headers: HeaderList, name: string): string | undefined {
   for (let i = 0; i < headers.length; i += 2) if (isName(headers[i]!, name)) return headers[i + 1];

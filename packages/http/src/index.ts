@@ -10,7 +10,16 @@ export {
 } from "./encode.js";
 export { lowerName } from "./field-names.js";
 export { GrowingBuffer, type GrowingBufferOptions } from "./growing-buffer.js";
-export { getHeader, hasHeader, hasToken, joinHeader, listHasToken, splitList, trimSpace } from "./headers.js";
+export {
+  getHeader,
+  hasHeader,
+  hasToken,
+  joinHeader,
+  listHasToken,
+  NO_FIELDS,
+  splitList,
+  trimSpace,
+} from "./headers.js";
 export { connectionOptions, isForbiddenInTrailers, isHopByHop } from "./hop-by-hop.js";
 export { DEFAULT_HTTP1_LIMITS } from "./limits.js";
 export { createRequestParser } from "./request-parser.js";

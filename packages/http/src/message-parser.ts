@@ -2,12 +2,11 @@ import { Block, BlockAssembler } from "./block-assembler.js";
 import { ChunkFraming } from "./chunk-framing.js";
 import type { Framing, HeaderList, Http1Error, Http1Handler, Http1Limits, Http1Parser } from "./contract.js";
 import type { FieldSection } from "./field-section.js";
+import { NO_FIELDS } from "./headers.js";
 import { HTTP1_ERRORS } from "./http1-errors.js";
 
 const CR = 0x0d;
 const LF = 0x0a;
-const NO_TRAILERS = Object.freeze([]) as unknown as HeaderList;
-
 /** What comes after a head. */
 export const Follow = {
   /** A body by its framing, and the end. */
@@ -81,7 +80,7 @@ export class MessageParser<Head extends Framed> implements Http1Parser {
   #tunnelFollows = false;
   #remaining = 0;
   #headBytes = 0;
-  #trailers: HeaderList = NO_TRAILERS;
+  #trailers: HeaderList = NO_FIELDS;
 
   constructor(handler: Http1Handler<Head>, limits: Http1Limits, reader: HeadReader<Head>) {
     this.#handler = handler;
@@ -117,7 +116,7 @@ export class MessageParser<Head extends Framed> implements Http1Parser {
     switch (this.#state) {
       case State.UNTIL_CLOSE: {
         this.#state = State.CLOSED;
-        this.#handler.onEnd(NO_TRAILERS);
+        this.#handler.onEnd(NO_FIELDS);
         break;
       }
       case State.START:
@@ -178,7 +177,7 @@ export class MessageParser<Head extends Framed> implements Http1Parser {
       }
       case State.END: {
         const trailers = this.#trailers;
-        this.#trailers = NO_TRAILERS;
+        this.#trailers = NO_FIELDS;
         this.#state = this.#tunnelFollows ? State.CLOSED : State.START;
         this.#skippedLine = false;
         this.#handler.onEnd(trailers);

@@ -12,7 +12,7 @@ import {
   readGrpcMessage,
   readGrpcStatus,
 } from "../grpc.js";
-import { getHeader } from "../headers.js";
+import { getHeader, NO_FIELDS } from "../headers.js";
 import type { Http2Head, Http2Refusal } from "../http2/contract.js";
 import { Http2ErrorCode, http2ErrorName } from "../http2/error-codes.js";
 import { IncomingCredit } from "../http2/incoming-credit.js";
@@ -73,8 +73,6 @@ export interface GrpcCallOwner {
 
 /** Of what a server wrote for people. */
 const MAX_STATUS_TEXT = 1024;
-const NO_FIELDS: HeaderList = Object.freeze([]) as unknown as HeaderList;
-
 /** A call on its stream, or waiting for the connection. For `GrpcClient` only. */
 export class ClientCall<Request, Response> implements GrpcCall<Request> {
   readonly #owner: GrpcCallOwner;

@@ -6,6 +6,7 @@ import type { WheelTimer } from "@tulle/base";
 import {
   createRequestParser,
   writeResponseHead,
+  NO_FIELDS,
   type HeaderList,
   type Http1Error,
   type Http1Handler,
@@ -25,8 +26,6 @@ import type { ServerConnection, ServerConnectionContext } from "./server-connect
 const LINGER_MS = 1000;
 /** And how much: who sends more has not stopped, and will not read our last response. */
 const LINGER_BYTES = 1024 * 1024;
-const NO_TRAILERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
-
 const enum Phase {
   /** Between two requests. */
   IDLE,
@@ -371,7 +370,7 @@ export class Http1ServerConnection
   readonly #onEndOfStream = (): void => {
     if (this.#phase === Phase.TUNNEL) {
       this.#requestDone = true;
-      this.#exchange.onRequestEnd(NO_TRAILERS);
+      this.#exchange.onRequestEnd(NO_FIELDS);
       return;
     }
     // A client that ends its side in mid-exchange has gone, as with Envoy and nginx.

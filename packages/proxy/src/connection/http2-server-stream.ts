@@ -1,6 +1,7 @@
 import { MeshError } from "@tulle/base";
 import {
   Http2ErrorCode,
+  NO_FIELDS,
   type HeaderList,
   type Http2Head,
   type RequestHead,
@@ -13,8 +14,6 @@ import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/
 import { tellDeclinedUpgrade } from "../filters/declined-upgrade.js";
 import { addHeaderCase, takeHeaderCase, withHeaderCase } from "./carried-case.js";
 import type { ServerConnectionContext } from "./server-connection.js";
-
-const NO_TRAILERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
 
 /** Who a stream belongs to. */
 export interface Http2ServerStreamOwner {
@@ -34,7 +33,7 @@ export class Http2ServerStream implements DownstreamStream {
   #streamId = 0;
   #requestDone = false;
   #responseDone = false;
-  #trailers: HeaderList = NO_TRAILERS;
+  #trailers: HeaderList = NO_FIELDS;
   /** Protocol of an extended CONNECT (RFC 8441), "" for other requests. */
   #upgrade = "";
   #switched = false;
@@ -61,14 +60,14 @@ export class Http2ServerStream implements DownstreamStream {
     this.#streamId = streamId;
     this.#requestDone = head.endStream;
     this.#responseDone = false;
-    this.#trailers = NO_TRAILERS;
+    this.#trailers = NO_FIELDS;
     this.#upgrade = head.protocol;
     this.#switched = false;
     this.#body.start(streamId, false);
     this.#credit.start(streamId);
     this.#exchange.onRequestHead(this.#requestHead(head));
     if (head.endStream && this.#upgrade === "" && this.#streamId === streamId && !this.#responseDone) {
-      this.#exchange.onRequestEnd(NO_TRAILERS);
+      this.#exchange.onRequestEnd(NO_FIELDS);
     }
   }
 
@@ -211,7 +210,7 @@ export class Http2ServerStream implements DownstreamStream {
   }
 
   #endRequestOfTunnel(): void {
-    this.#exchange.onRequestEnd(NO_TRAILERS);
+    this.#exchange.onRequestEnd(NO_FIELDS);
     if (this.#body.ended) this.#release();
   }
 

@@ -1,10 +1,8 @@
 import type { EngineRequest } from "@tulle/engine";
-import { parseRequestTarget, type HeaderList, type RequestHead } from "@tulle/http";
+import { NO_FIELDS, parseRequestTarget, type HeaderList, type RequestHead } from "@tulle/http";
 
 import type { AuthorityCache } from "./authority-cache.js";
 import type { RequestSource } from "./contract.js";
-
-const NO_HEADERS: HeaderList = [];
 
 /** The request as every decision and the upstream's serialiser see it. One object per exchange, filled per request. */
 export class CanonicalRequest implements EngineRequest {
@@ -12,7 +10,7 @@ export class CanonicalRequest implements EngineRequest {
   path = "";
   authority = "";
   scheme: "http" | "https" = "http";
-  headers: HeaderList = NO_HEADERS;
+  headers: HeaderList = NO_FIELDS;
   /** Protocol that the connection shall be switched to, "" for an ordinary request. */
   upgrade = "";
   /** Value for the Host field sent on: as received, unless the client named our own listener. */

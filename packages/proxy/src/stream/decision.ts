@@ -1,3 +1,8 @@
+import type { DecisionView } from "@tulle/engine";
+
+/** What decisions look at, filled anew for each one: a view that lives as long as its exchange or session. */
+export type OwnView = { -readonly [Key in keyof DecisionView]: DecisionView[Key] };
+
 /** 32 bits of a request id's hash (FNV-1a): the entropy of its decisions, so that a replay decides the same way. */
 export function hashRequestId(id: string): number {
   let hash = 0x811c9dc5;

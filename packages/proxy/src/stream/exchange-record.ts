@@ -1,11 +1,15 @@
 import type { AttemptState, ClusterPart, EndpointPart, HttpChain, Plan, WorkloadLabels } from "@tulle/engine";
-import { GrpcMessageCounter, NO_GRPC_STATUS, type HeaderList, type RequestHead } from "@tulle/http";
+import {
+  GrpcMessageCounter,
+  NO_FIELDS,
+  NO_GRPC_STATUS,
+  type HeaderList,
+  type RequestHead,
+} from "@tulle/http";
 
 import type { AccessLogEntry } from "../telemetry/access-log-format.js";
 import { CanonicalRequest } from "./canonical-request.js";
 import type { RequestSource } from "./contract.js";
-
-const NO_HEADERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
 
 /** What is known of an exchange: what telemetry reads when it is over. Filled anew for every request. */
 export abstract class ExchangeRecord implements AccessLogEntry {
@@ -42,7 +46,7 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   upstreamHost = "";
   upstreamCluster = "";
   upstreamLocalAddress = "";
-  responseHeaders: HeaderList = NO_HEADERS;
+  responseHeaders: HeaderList = NO_FIELDS;
 
   constructor(source: RequestSource) {
     this.source = source;
@@ -126,6 +130,6 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     this.upstreamHost = "";
     this.upstreamCluster = "";
     this.upstreamLocalAddress = "";
-    this.responseHeaders = NO_HEADERS;
+    this.responseHeaders = NO_FIELDS;
   }
 }

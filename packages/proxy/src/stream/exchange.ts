@@ -1,15 +1,4 @@
-import { STATUS_CODES } from "node:http";
-
-import {
-  admit,
-  route,
-  type DecisionView,
-  type Facts,
-  type HeaderMutation,
-  type HttpChain,
-  type Plan,
-  type ReplyPlan,
-} from "@tulle/engine";
+import { admit, route, type Facts, type HttpChain, type Plan, type ReplyPlan } from "@tulle/engine";
 import {
   normalizePath,
   type HeaderList,
@@ -17,6 +6,7 @@ import {
   type RequestHead,
   type ResponseHead,
   grpcStatusFields,
+  NO_FIELDS,
   NO_GRPC_STATUS,
   parseGrpcTimeout,
   readGrpcStatus,
@@ -24,11 +14,11 @@ import {
 
 import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
-import { downstreamResponseHeaders, switchedResponseHeaders } from "../filters/response-headers.js";
 import type { Failure } from "../rescue.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
-import { hashRequestId } from "./decision.js";
+import { hashRequestId, type OwnView } from "./decision.js";
+import { DownstreamResponse } from "./downstream-response.js";
 import { ExchangeRecord } from "./exchange-record.js";
 import { findChain, findConnection } from "./find-chain.js";
 import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
@@ -62,9 +52,6 @@ const enum State {
   DONE,
 }
 
-const NO_HEADERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
-const NO_MUTATIONS: readonly HeaderMutation[] = [];
-
 /**
  * One request and its response. A connection's requests come one after the other, so it has one of these and fills it
  * anew each time: no allocation, closure or promise per request.
@@ -83,16 +70,14 @@ export class Exchange
   readonly #context: ExchangeContext;
   readonly #downstream: DownstreamStream;
   readonly #fields = new RequestFields();
-  readonly #view: { -readonly [Key in keyof DecisionView]: DecisionView[Key] };
+  readonly #view: OwnView;
   readonly #facts: Facts;
   readonly #tries: Tries;
+  readonly #response: DownstreamResponse;
   /** The deadline is the route's timeout, or the time that a request may be parked. */
   readonly #timers: ExchangeTimers;
   #state: State = State.IDLE;
   #requestDone = false;
-  #responseStarted = false;
-  /** A 100 (Continue) was passed on; a second try's is not. */
-  #continued = false;
   #startMs = 0;
   /** What a gRPC client allows for the whole call; 0 = no limit. */
   #grpcTimeoutMs = 0;
@@ -107,6 +92,7 @@ export class Exchange
       principal: source.peerSpiffeId === "" ? undefined : source.peerSpiffeId,
     };
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
+    this.#response = new DownstreamResponse(this, downstream);
     this.#timers = new ExchangeTimers(context, this);
   }
 
@@ -119,8 +105,7 @@ export class Exchange
     this.#state = State.IDLE;
     // What follows an upgrade is the tunnel's.
     this.#requestDone = head.upgrade !== "";
-    this.#responseStarted = false;
-    this.#continued = false;
+    this.#response.clear();
     this.#tries.clear(head);
     this.request.fill(head, this.source, authorities);
     this.#fields.scan(head.headers);
@@ -275,43 +260,19 @@ export class Exchange
   // The server's side
 
   onResponseInterim(head: ResponseHead): void {
-    if (head.status === 100) {
-      if (this.#continued) return;
-      this.#continued = true;
-    }
-    const headers = downstreamResponseHeaders(head.headers, -1, NO_MUTATIONS);
-    this.#downstream.writeInterim(head.status, head.reason || (STATUS_CODES[head.status] ?? ""), headers);
+    this.#response.writeInterim(head);
   }
 
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
     this.#timers.touch();
-    this.#responseStarted = true;
-    this.responseCode = head.status;
-    this.responseCodeDetails = "via_upstream";
-    if (this.grpc) this.grpcStatus = readGrpcStatus(head.headers);
-    const mutations = this.plan?.responseHeaders ?? NO_MUTATIONS;
-    const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, mutations);
-    this.responseHeaders = headers;
-    this.#downstream.writeHead(
-      head.status,
-      head.reason === "" ? (STATUS_CODES[head.status] ?? "") : head.reason,
-      headers,
-      head.framing !== "none",
-      head.contentLength,
-    );
+    this.#response.writeHead(head, serviceTimeMs);
   }
 
   onSwitched(head: ResponseHead, serviceTimeMs: number): void {
     this.#state = State.TUNNEL;
-    this.#responseStarted = true;
-    this.responseCode = 101;
-    this.responseCodeDetails = "via_upstream";
     this.#timers.clearDeadline();
     this.#timers.watchIdle(TUNNEL_IDLE_TIMEOUT_MS, this.#context.clock.monotonic());
-    const mutations = this.plan?.responseHeaders ?? NO_MUTATIONS;
-    const headers = switchedResponseHeaders(head.headers, serviceTimeMs, mutations);
-    this.responseHeaders = headers;
-    this.#downstream.writeSwitched(headers);
+    this.#response.writeSwitched(head, serviceTimeMs);
   }
 
   onResponseBody(chunk: Buffer, start: number, end: number): boolean {
@@ -338,7 +299,7 @@ export class Exchange
   }
 
   onTunnelHalfEnd(): void {
-    this.#downstream.writeEnd(NO_HEADERS);
+    this.#downstream.writeEnd(NO_FIELDS);
   }
 
   onTunnelEnd(): void {
@@ -402,28 +363,16 @@ export class Exchange
 
   /** Answers, unless an answer is under way already. */
   #end(reply: LocalReply): void {
-    if (!this.#responseStarted) this.#answer(reply);
+    if (!this.#response.started) this.#answer(reply);
     else if (reply.grpcStatus === NO_GRPC_STATUS) this.#cut();
     else this.#endGrpc(reply);
   }
 
   /** The telemetry's other fields are set before. */
-  #answer({ status, headers, body, grpcStatus }: LocalReply): void {
-    const bytes = Buffer.from(body);
-    const isGrpc = grpcStatus !== NO_GRPC_STATUS;
-    const hasBody = !isGrpc && this.request.method !== "HEAD" && status !== 204 && status !== 304;
-    if (isGrpc) this.grpcStatus = grpcStatus;
-    this.responseCode = status;
-    this.responseHeaders = headers;
-    this.#responseStarted = true;
-    const length = isGrpc ? -1 : bytes.length;
-    this.#downstream.writeHead(status, STATUS_CODES[status] ?? "", headers, hasBody, length);
-    if (hasBody && bytes.length > 0) {
-      this.bytesSent = bytes.length;
-      this.#downstream.writeBody(bytes, 0, bytes.length);
-    }
+  #answer(reply: LocalReply): void {
+    this.#response.writeReply(reply);
     this.#finish();
-    this.#downstream.writeEnd(NO_HEADERS);
+    this.#downstream.writeEnd(NO_FIELDS);
   }
 
   /** Ends a gRPC call that has begun to be answered: what came still counts, and the status says that no more will. */
@@ -446,7 +395,7 @@ export class Exchange
     this.durationMs = this.#context.clock.monotonic() - this.#startMs;
     this.#context.onExchangeDone(this);
     // Whoever waits for a next request, perhaps for an hour, keeps nothing of the last.
-    this.request.headers = NO_HEADERS;
-    this.responseHeaders = NO_HEADERS;
+    this.request.headers = NO_FIELDS;
+    this.responseHeaders = NO_FIELDS;
   }
 }

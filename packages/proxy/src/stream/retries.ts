@@ -1,8 +1,9 @@
-import { next, type DecisionView, type Outcome, type Plan, type SnapshotSource } from "@tulle/engine";
+import { next, type Outcome, type Plan, type SnapshotSource } from "@tulle/engine";
 import { NO_GRPC_STATUS, readGrpcStatus, type ResponseHead } from "@tulle/http";
 
 import { toldUpstreamFailure } from "../filters/upstream-failure.js";
-import type { BodyBuffer } from "./body-buffer.js";
+import type { RequestBody } from "./request-body.js";
+import type { OwnView } from "./decision.js";
 import type { ExchangeRecord } from "./exchange-record.js";
 
 /** Negative: the request is not tried again. */
@@ -12,15 +13,10 @@ const NEVER = -1;
 export class Retries {
   readonly #configuration: SnapshotSource;
   readonly #record: ExchangeRecord;
-  readonly #view: { -readonly [Key in keyof DecisionView]: DecisionView[Key] };
-  readonly #body: BodyBuffer;
+  readonly #view: OwnView;
+  readonly #body: RequestBody;
 
-  constructor(
-    configuration: SnapshotSource,
-    record: ExchangeRecord,
-    view: { -readonly [Key in keyof DecisionView]: DecisionView[Key] },
-    body: BodyBuffer,
-  ) {
+  constructor(configuration: SnapshotSource, record: ExchangeRecord, view: OwnView, body: RequestBody) {
     this.#configuration = configuration;
     this.#record = record;
     this.#view = view;

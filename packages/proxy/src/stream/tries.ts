@@ -1,17 +1,11 @@
 import type { Clock, TimerWheel, WheelTimer } from "@tulle/base";
-import {
-  pick,
-  type DecisionView,
-  type LoadTable,
-  type Outcome,
-  type Plan,
-  type SnapshotSource,
-} from "@tulle/engine";
+import { pick, type LoadTable, type Outcome, type Plan, type SnapshotSource } from "@tulle/engine";
 import {
   type HeaderList,
   type RequestHead,
   type ResponseHead,
   GrpcStatus,
+  NO_FIELDS,
   readGrpcStatus,
 } from "@tulle/http";
 
@@ -20,15 +14,16 @@ import type { Failure } from "../rescue.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { UpstreamPool } from "../upstream/upstream-pool.js";
 import type { UpstreamPools } from "../upstream/upstream-pools.js";
-import { BodyBuffer } from "./body-buffer.js";
 import type { AcquireFailure, ResetReason, UpstreamStream, UpstreamWaiter } from "./contract.js";
+import type { OwnView } from "./decision.js";
 import type { ExchangeRecord } from "./exchange-record.js";
+import { RequestBody, type ReplayLimit } from "./request-body.js";
 import { Retries } from "./retries.js";
 import { TryAccount } from "./try-account.js";
 import { requestHeadersOf, requestTargetOf } from "./upstream-request.js";
 
 /** What tries share. */
-export interface TriesContext {
+export interface TriesContext extends ReplayLimit {
   readonly clock: Clock;
   readonly configuration: SnapshotSource;
   readonly load: LoadTable;
@@ -38,10 +33,6 @@ export interface TriesContext {
   readonly fineWheel: TimerWheel;
   /** Own workload, told to the next sidecar. */
   readonly peerMetadata: string;
-  /** More of a request's body is not kept for another try. */
-  readonly maxReplayBytes: number;
-  /** A body was larger than that. */
-  onReplayGivenUp(): void;
 }
 
 /** Who the tries are made for. After one of those that end it nothing more comes. */
@@ -66,8 +57,6 @@ export interface TriesOwner {
   pauseRequest(): void;
   resumeRequest(): void;
 }
-
-const NO_TRAILERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
 
 const enum State {
   /** No way is chosen yet; what comes of the body is kept. */
@@ -96,23 +85,18 @@ export class Tries implements UpstreamWaiter {
   readonly #context: TriesContext;
   readonly #record: ExchangeRecord;
   readonly #fields: RequestFields;
-  readonly #view: { -readonly [Key in keyof DecisionView]: DecisionView[Key] };
+  readonly #view: OwnView;
   readonly #owner: TriesOwner;
-  readonly #body = new BodyBuffer();
+  readonly #body: RequestBody;
   readonly #retries: Retries;
   readonly #account: TryAccount;
   /** One timer for what comes one after the other: a try's own timeout, and the wait before the next. */
   readonly #timer: WheelTimer;
   #state: State = State.IDLE;
   #plan: Plan | undefined;
-  #hasBody = false;
-  #contentLength = 0;
-  #requestDone = false;
   #responseStarted = false;
   /** The server ended its side of the tunnel. */
   #tunnelHalfEnded = false;
-  /** Whether another try may need the body. */
-  #keepBody = false;
   #upstream: UpstreamStream | undefined;
   #pool: UpstreamPool | undefined;
 
@@ -120,7 +104,7 @@ export class Tries implements UpstreamWaiter {
     context: TriesContext,
     record: ExchangeRecord,
     fields: RequestFields,
-    view: { -readonly [Key in keyof DecisionView]: DecisionView[Key] },
+    view: OwnView,
     owner: TriesOwner,
   ) {
     this.#context = context;
@@ -128,6 +112,7 @@ export class Tries implements UpstreamWaiter {
     this.#fields = fields;
     this.#view = view;
     this.#owner = owner;
+    this.#body = new RequestBody(context);
     this.#retries = new Retries(context.configuration, record, view, this.#body);
     this.#account = new TryAccount(context.load, context.clock);
     this.#timer = context.fineWheel.timer(() => this.#onTimer());
@@ -137,21 +122,17 @@ export class Tries implements UpstreamWaiter {
   clear(head: RequestHead): void {
     this.#state = State.IDLE;
     this.#plan = undefined;
-    this.#hasBody = head.framing !== "none";
-    this.#contentLength = head.contentLength;
-    this.#requestDone = false;
     this.#responseStarted = false;
     this.#tunnelHalfEnded = false;
-    this.#keepBody = false;
     this.#upstream = undefined;
     this.#pool = undefined;
-    this.#body.reset();
+    this.#body.clear(head);
   }
 
   /** Sends the request the way that was chosen. */
   start(plan: Plan): void {
     this.#plan = plan;
-    this.#keepBody = plan.retry !== undefined;
+    this.#body.keep = plan.retry !== undefined;
     this.#tryOnce();
   }
 
@@ -160,19 +141,19 @@ export class Tries implements UpstreamWaiter {
     switch (this.#state) {
       case State.ACTIVE:
       case State.TUNNEL:
-        this.#sendBody(chunk, start, end);
+        this.#body.copy(chunk, start, end);
+        if (this.#upstream?.writeBody(chunk, start, end) === false) this.#owner.pauseRequest();
         break;
       case State.OVER:
         break;
       default:
-        this.#body.append(chunk, start, end);
-        if (this.#body.bytes >= this.#context.maxReplayBytes) this.#owner.pauseRequest();
+        if (!this.#body.hold(chunk, start, end)) this.#owner.pauseRequest();
     }
   }
 
   onRequestEnd(trailers: HeaderList): void {
-    this.#requestDone = true;
-    this.#body.setTrailers(trailers);
+    this.#body.done = true;
+    this.#body.trailers = trailers;
     if (this.#state === State.TUNNEL) this.#onClientEnd();
     if (this.#state !== State.ACTIVE) return;
     this.#upstream?.writeEnd(trailers);
@@ -214,10 +195,9 @@ export class Tries implements UpstreamWaiter {
       this.#armTimeout();
       return;
     }
-    stream.writeHead(request.method, target, headers, this.#hasBody, this.#contentLength);
+    stream.writeHead(request.method, target, headers, this.#body.expected, this.#body.contentLength);
     const writable = this.#body.replayTo(stream);
-    if (!this.#keepBody && this.#hasBody) this.#body.release();
-    if (this.#requestDone) {
+    if (this.#body.done) {
       stream.writeEnd(this.#body.trailers);
       this.#armTimeout();
     } else if (writable) this.#owner.resumeRequest();
@@ -258,7 +238,7 @@ export class Tries implements UpstreamWaiter {
   }
 
   onUpstreamEnd(trailers: HeaderList): void {
-    if (this.#state === State.TUNNEL && !this.#requestDone) {
+    if (this.#state === State.TUNNEL && !this.#body.done) {
       this.#tunnelHalfEnded = true;
       this.#owner.onTunnelHalfEnd();
       return;
@@ -269,7 +249,7 @@ export class Tries implements UpstreamWaiter {
   }
 
   onUpstreamDrain(): void {
-    if (!this.#requestDone) this.#owner.resumeRequest();
+    if (!this.#body.done) this.#owner.resumeRequest();
   }
 
   onUpstreamReset(reason: ResetReason, detail: string): void {
@@ -296,7 +276,7 @@ export class Tries implements UpstreamWaiter {
 
   /** The client ended its side of the tunnel. */
   #onClientEnd(): void {
-    this.#upstream?.writeEnd(NO_TRAILERS);
+    this.#upstream?.writeEnd(NO_FIELDS);
     if (!this.#tunnelHalfEnded) return;
     this.#endTry(false);
     this.#end();
@@ -328,16 +308,6 @@ export class Tries implements UpstreamWaiter {
     // Of HTTP's versions only gRPC's is known of the client: between sidecars HTTP/2 carries them all.
     this.#pool = pools.for((record.grpc ? picked.overHttp2 : undefined) ?? picked, record.source);
     this.#pool.acquire(cluster, this);
-  }
-
-  #sendBody(chunk: Buffer, start: number, end: number): void {
-    if (this.#keepBody && this.#body.replayable) {
-      if (this.#body.bytes + end - start > this.#context.maxReplayBytes) {
-        this.#body.release();
-        this.#context.onReplayGivenUp();
-      } else this.#body.append(chunk, start, end);
-    }
-    if (this.#upstream?.writeBody(chunk, start, end) === false) this.#owner.pauseRequest();
   }
 
   /** Tries again if the engine says so; otherwise it is over with `failure`. */
@@ -404,6 +374,6 @@ export class Tries implements UpstreamWaiter {
   #end(): void {
     this.#state = State.OVER;
     this.#timer.disarm();
-    this.#body.reset();
+    this.#body.forget();
   }
 }

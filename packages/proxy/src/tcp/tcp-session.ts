@@ -6,7 +6,6 @@ import {
   routeConnection,
   type AttemptState,
   type ClusterPart,
-  type DecisionView,
   type EndpointPart,
   type PickFailure,
   type Plan,
@@ -19,6 +18,7 @@ import type { Opening, OpeningListener } from "../detection/detection.js";
 import { formatAddress } from "../listener/tcp-listener.js";
 import type { ListenAddress } from "../options.js";
 import { preambleOf } from "../proxy-protocol/preamble.js";
+import type { OwnView } from "../stream/decision.js";
 import type { Parked } from "../stream/parking.js";
 import type { AcquireFailure } from "../stream/contract.js";
 import type { ClusterTraffic } from "../telemetry/upstream-metrics.js";
@@ -73,7 +73,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
   readonly #attempt: AttemptState = { attempts: 0, triedSlots: [] };
   /** First for the time that it may be parked, then for idleness. */
   readonly #timer: WheelTimer;
-  readonly #view: { -readonly [Key in keyof DecisionView]: DecisionView[Key] };
+  readonly #view: OwnView;
   #state: State = State.PARKED;
   #plan: Plan | undefined;
   #connecting: Disposable | undefined;

@@ -5,6 +5,7 @@ import { systemErrorCode, type TimerWheel, type WheelTimer } from "@tulle/base";
 import {
   createResponseParser,
   writeRequestHead,
+  NO_FIELDS,
   type HeaderList,
   type Http1Handler,
   type Http1Limits,
@@ -32,8 +33,6 @@ export interface ClientConnectionOwner {
   onCodecRefusal(code: string): void;
 }
 
-const NO_TRAILERS: HeaderList = [];
-
 /**
  * An HTTP/1.1 connection to an endpoint, serving one exchange after the other. Idle ones wait in their pool; whatever
  * arrives on an idle one ends it, for it answers no request (RELIABILITY H1-27).
@@ -55,7 +54,7 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
   #responseDone = false;
   #keepAlive = true;
   #keepAliveHintMs = Number.POSITIVE_INFINITY;
-  #trailers: HeaderList = NO_TRAILERS;
+  #trailers: HeaderList = NO_FIELDS;
   /** What the server is asked to switch to, and WebSocket's key for it. */
   #protocol = "";
   #key = "";
@@ -113,7 +112,7 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
     this.#sentMark = this.#writer.handedOver;
     this.#requestDone = false;
     this.#responseDone = false;
-    this.#trailers = NO_TRAILERS;
+    this.#trailers = NO_FIELDS;
     this.#protocol = "";
   }
 
@@ -253,7 +252,7 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
       const handler = this.#handler;
       this.#responseDone = true;
       if (this.#requestDone) this.#handler = undefined;
-      handler.onUpstreamEnd(NO_TRAILERS);
+      handler.onUpstreamEnd(NO_FIELDS);
       return;
     }
     this.#keepAlive = false;

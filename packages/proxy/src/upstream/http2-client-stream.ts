@@ -2,6 +2,7 @@ import {
   getHeader,
   http2ErrorName,
   Http2ErrorCode,
+  NO_FIELDS,
   type HeaderList,
   type Http2Head,
   type Http2Refusal,
@@ -15,8 +16,6 @@ import type { Http2Transport } from "@tulle/http/socket";
 import { addHeaderCase, takeHeaderCase, withHeaderCase } from "../connection/carried-case.js";
 import { toldDeclinedUpgrade } from "../filters/declined-upgrade.js";
 import type { ResetReason, UpstreamHandler, UpstreamStream } from "../stream/contract.js";
-
-const NO_TRAILERS: HeaderList = Object.freeze([]) as unknown as HeaderList;
 
 /** Who a stream belongs to. */
 export interface Http2ClientStreamOwner {
@@ -47,7 +46,7 @@ export class Http2ClientStream implements UpstreamStream {
   /** The server says that it has not looked at the request. */
   #unprocessed = false;
   #isHead = false;
-  #trailers: HeaderList = NO_TRAILERS;
+  #trailers: HeaderList = NO_FIELDS;
   /** Protocol of an extended CONNECT (RFC 8441), "" for other requests. */
   #upgrade = "";
   #switched = false;
@@ -77,7 +76,7 @@ export class Http2ClientStream implements UpstreamStream {
     this.reused = reused;
     this.#streamId = 0;
     this.#unprocessed = false;
-    this.#trailers = NO_TRAILERS;
+    this.#trailers = NO_FIELDS;
     this.#upgrade = "";
     this.#switched = false;
     this.#tunnelEnded = false;
@@ -198,7 +197,7 @@ export class Http2ClientStream implements UpstreamStream {
       this.#handler?.onUpstreamSwitched(head);
       return;
     }
-    this.#body.end(NO_TRAILERS);
+    this.#body.end(NO_FIELDS);
     this.#transport.commit();
     this.#handler?.onUpstreamHead(head);
   }
@@ -218,7 +217,7 @@ export class Http2ClientStream implements UpstreamStream {
     const handler = this.#handler;
     if (this.#switched && !this.#body.ended) {
       this.#tunnelEnded = true;
-      handler?.onUpstreamEnd(NO_TRAILERS);
+      handler?.onUpstreamEnd(NO_FIELDS);
       return;
     }
     const trailers = this.#trailers;

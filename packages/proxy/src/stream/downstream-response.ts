@@ -1,0 +1,97 @@
+import { STATUS_CODES } from "node:http";
+
+import type { HeaderMutation } from "@tulle/engine";
+import { NO_GRPC_STATUS, readGrpcStatus, type HeaderList, type ResponseHead } from "@tulle/http";
+
+import { downstreamResponseHeaders, switchedResponseHeaders } from "../filters/response-headers.js";
+import type { DownstreamStream } from "./contract.js";
+import type { ExchangeRecord } from "./exchange-record.js";
+import type { LocalReply } from "./local-reply.js";
+
+const NO_MUTATIONS: readonly HeaderMutation[] = [];
+
+/**
+ * How the client of an exchange begins to be answered, with the server's response or the proxy's own: the head is
+ * written downstream and noted in the record. The end is the exchange's. One for each, reused.
+ */
+export class DownstreamResponse {
+  /** Whether its head is written. */
+  started = false;
+  readonly #record: ExchangeRecord;
+  readonly #downstream: DownstreamStream;
+  /** A 100 (Continue) was passed on; a second try's is not. */
+  #continued = false;
+
+  constructor(record: ExchangeRecord, downstream: DownstreamStream) {
+    this.#record = record;
+    this.#downstream = downstream;
+  }
+
+  /** Prepares for a new request. */
+  clear(): void {
+    this.started = false;
+    this.#continued = false;
+  }
+
+  writeInterim(head: ResponseHead): void {
+    if (head.status === 100) {
+      if (this.#continued) return;
+      this.#continued = true;
+    }
+    const headers = downstreamResponseHeaders(head.headers, -1, NO_MUTATIONS);
+    this.#downstream.writeInterim(head.status, reasonOf(head), headers);
+  }
+
+  writeHead(head: ResponseHead, serviceTimeMs: number): void {
+    const record = this.#record;
+    if (record.grpc) record.grpcStatus = readGrpcStatus(head.headers);
+    const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, this.#mutations);
+    this.#begin(head.status, headers);
+    record.responseCodeDetails = "via_upstream";
+    this.#downstream.writeHead(
+      head.status,
+      reasonOf(head),
+      headers,
+      head.framing !== "none",
+      head.contentLength,
+    );
+  }
+
+  /** The upgrade is made. */
+  writeSwitched(head: ResponseHead, serviceTimeMs: number): void {
+    const headers = switchedResponseHeaders(head.headers, serviceTimeMs, this.#mutations);
+    this.#begin(101, headers);
+    this.#record.responseCodeDetails = "via_upstream";
+    this.#downstream.writeSwitched(headers);
+  }
+
+  /** Head and body of an answer of the proxy's own. Why it is made is in the record already. */
+  writeReply({ status, headers, body, grpcStatus }: LocalReply): void {
+    const record = this.#record;
+    const bytes = Buffer.from(body);
+    const isGrpc = grpcStatus !== NO_GRPC_STATUS;
+    const hasBody = !isGrpc && record.request.method !== "HEAD" && status !== 204 && status !== 304;
+    if (isGrpc) record.grpcStatus = grpcStatus;
+    this.#begin(status, headers);
+    const length = isGrpc ? -1 : bytes.length;
+    this.#downstream.writeHead(status, STATUS_CODES[status] ?? "", headers, hasBody, length);
+    if (!hasBody || bytes.length === 0) return;
+    record.bytesSent = bytes.length;
+    this.#downstream.writeBody(bytes, 0, bytes.length);
+  }
+
+  get #mutations(): readonly HeaderMutation[] {
+    return this.#record.plan?.responseHeaders ?? NO_MUTATIONS;
+  }
+
+  #begin(status: number, headers: HeaderList): void {
+    this.started = true;
+    this.#record.responseCode = status;
+    this.#record.responseHeaders = headers;
+  }
+}
+
+/** HTTP/2 has no reason phrase. */
+function reasonOf({ status, reason }: ResponseHead): string {
+  return reason === "" ? (STATUS_CODES[status] ?? "") : reason;
+}
