@@ -1,4 +1,5 @@
 export * from "./contract.js";
+export type * from "./snapshot/contract.js";
 export * from "./decide.js";
 export { createLoadTable } from "./load/load-table.js";
 export type { LoadTableOptions, SlotTable } from "./load/load-table.js";

@@ -1,4 +1,5 @@
-import type { Admission, DecisionView, Facts, HttpChain, Plan } from "../contract.js";
+import type { Admission, DecisionView, Facts, Plan } from "../contract.js";
+import type { HttpChain } from "../snapshot/contract.js";
 import { Chain } from "../snapshot/chain.js";
 
 /** One step between routing and picking, compiled from an HTTP filter: authorization, rate limit, fault. */

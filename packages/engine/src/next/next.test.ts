@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import type { DecisionView, EngineRequest, HttpChain, Outcome, Plan } from "../contract.js";
+import type { DecisionView, EngineRequest, Outcome, Plan } from "../contract.js";
+import type { HttpChain } from "../snapshot/contract.js";
 import { GIVE_UP } from "../contract.js";
 import { createLoadTable } from "../load/load-table.js";
 import { route } from "../route/route.js";

@@ -1,4 +1,5 @@
-import type { EndpointPart, LoadTable } from "../contract.js";
+import type { LoadTable } from "../contract.js";
+import type { EndpointPart } from "../snapshot/contract.js";
 
 /** The endpoints that requests go to at the moment: of one priority, usable, with their effective weights. */
 export interface Candidates {

@@ -4,7 +4,8 @@ import type { ClusterSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/clust
 import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { AttemptState, DecisionView, EndpointPart, HttpChain, PickFailure, Plan } from "../contract.js";
+import type { AttemptState, DecisionView, PickFailure, Plan } from "../contract.js";
+import type { EndpointPart, HttpChain } from "../snapshot/contract.js";
 import { createLoadTable } from "../load/load-table.js";
 import { route } from "../route/route.js";
 import { createSnapshotSource } from "../snapshot/snapshot-source.js";

@@ -1,4 +1,5 @@
-import type { AttemptState, DecisionView, EndpointPart, PickFailure, Plan } from "../contract.js";
+import type { AttemptState, DecisionView, PickFailure, Plan } from "../contract.js";
+import type { EndpointPart } from "../snapshot/contract.js";
 import { below, mix } from "../entropy.js";
 import { LinkedCluster } from "../snapshot/linked-cluster.js";
 

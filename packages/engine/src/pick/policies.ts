@@ -1,4 +1,4 @@
-import type { EndpointPart } from "../contract.js";
+import type { EndpointPart } from "../snapshot/contract.js";
 import { mix } from "../entropy.js";
 import type { Balancer, Candidates, Draw, Policy } from "./balancer.js";
 import { smoothSchedule } from "./smooth-schedule.js";

@@ -1,4 +1,4 @@
-import type { EndpointPart } from "../contract.js";
+import type { EndpointPart } from "../snapshot/contract.js";
 import { below } from "../entropy.js";
 import type { Candidates } from "./balancer.js";
 

@@ -5,7 +5,8 @@ import type {
   RedirectAction,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { RedirectAction_RedirectResponseCode as Code } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
-import type { EngineRequest, HeaderMutation, Provenance, ReplyPlan } from "../contract.js";
+import type { EngineRequest, HeaderMutation, ReplyPlan } from "../contract.js";
+import type { Provenance } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { pathEnd } from "./path-test.js";
 import { prefixRewrite, regexRewrite } from "./path-rewrite.js";

@@ -3,7 +3,7 @@ import type {
   WeightedCluster,
   WeightedCluster_ClusterWeight,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
-import type { Provenance } from "../contract.js";
+import type { Provenance } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { durationMs } from "../snapshot/duration.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";

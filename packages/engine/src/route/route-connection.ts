@@ -1,5 +1,6 @@
 import { MeshError } from "@tulle/base";
-import type { DecisionView, Plan, TcpChain } from "../contract.js";
+import type { DecisionView, Plan } from "../contract.js";
+import type { TcpChain } from "../snapshot/contract.js";
 import { BytesChain } from "../snapshot/tcp-settings.js";
 import { Way } from "./way.js";
 

@@ -5,7 +5,8 @@ import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/r
 import { RedirectAction_RedirectResponseCode as RedirectCode } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { expect, test } from "vitest";
-import type { EngineRequest, HttpChain, Plan, ReplyPlan, Routed } from "../contract.js";
+import type { EngineRequest, Plan, ReplyPlan, Routed } from "../contract.js";
+import type { HttpChain } from "../snapshot/contract.js";
 import { createLoadTable } from "../load/load-table.js";
 import { createSnapshotSource } from "../snapshot/snapshot-source.js";
 import {
@@ -17,7 +18,7 @@ import {
   routes,
   routeTo,
 } from "../testing/resources.js";
-import type { ResourceChange } from "../contract.js";
+import type { ResourceChange } from "../snapshot/contract.js";
 import { route } from "./route.js";
 
 type RouteInit = MessageInitShape<typeof RouteSchema>;

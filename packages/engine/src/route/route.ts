@@ -1,5 +1,6 @@
 import { MeshError } from "@tulle/base";
-import type { DecisionView, EngineRequest, HttpChain, NoRoute, Routed } from "../contract.js";
+import type { DecisionView, EngineRequest, NoRoute, Routed } from "../contract.js";
+import type { HttpChain } from "../snapshot/contract.js";
 import { Chain } from "../snapshot/chain.js";
 import { pathEnd } from "./path-test.js";
 import { takes } from "./route-entry.js";

@@ -1,4 +1,4 @@
-import type { DetectedChain, TcpChain } from "../contract.js";
+import type { DetectedChain, TcpChain } from "../snapshot/contract.js";
 
 /**
  * How well one of `names` fits a server name, as Envoy matches them: an exact one best, then the longest `*.suffix`;

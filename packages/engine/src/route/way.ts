@@ -1,4 +1,5 @@
-import type { ClusterPart, HeaderMutation, Plan, Provenance, Snapshot } from "../contract.js";
+import type { HeaderMutation, Plan } from "../contract.js";
+import type { ClusterPart, Provenance, Snapshot } from "../snapshot/contract.js";
 import { NO_SLOT } from "../load/load-table.js";
 import type { PathRewrite } from "./path-rewrite.js";
 import type { CompiledRetry } from "./retry-policy.js";

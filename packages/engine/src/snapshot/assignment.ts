@@ -2,7 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import type { ClusterLoadAssignment } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { LbEndpoint } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
-import type { WorkloadLabels } from "../contract.js";
+import type { WorkloadLabels } from "./contract.js";
 import { at, invalid } from "./invalid.js";
 import { filterMetadata, workloadOf } from "./metadata.js";
 

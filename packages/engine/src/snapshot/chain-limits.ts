@@ -1,6 +1,6 @@
 import type { HttpConnectionManager } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 
-import type { ChainLimit, ChainLimits } from "../contract.js";
+import type { ChainLimit, ChainLimits } from "./contract.js";
 import { durationMs } from "./duration.js";
 import { at } from "./invalid.js";
 

@@ -1,7 +1,7 @@
 import type { PathNormalization } from "@tulle/http";
 
 import type { AdmissionStep } from "../admit/admit.js";
-import type { ChainLimits, HttpChain } from "../contract.js";
+import type { ChainLimits, HttpChain } from "./contract.js";
 import type { RouteTable } from "../route/route-table.js";
 
 /** What a HttpConnectionManager says, apart from its routes. */

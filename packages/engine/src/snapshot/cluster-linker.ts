@@ -1,4 +1,4 @@
-import type { EndpointPart, WorkloadLabels } from "../contract.js";
+import type { EndpointPart, WorkloadLabels } from "./contract.js";
 import type { SlotTable } from "../load/load-table.js";
 import type { AssignedEndpoint, Assignment } from "./assignment.js";
 import type { ClusterSettings } from "./cluster-settings.js";

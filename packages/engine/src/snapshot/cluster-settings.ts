@@ -5,7 +5,7 @@ import {
   HttpProtocolOptionsSchema,
   type HttpProtocolOptions,
 } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
-import type { Provenance } from "../contract.js";
+import type { Provenance } from "./contract.js";
 import { compilePolicy } from "../pick/compile-policy.js";
 import type { CompiledPolicy } from "../pick/compile-policy.js";
 import { holds, unpack } from "./any.js";

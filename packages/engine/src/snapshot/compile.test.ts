@@ -24,10 +24,10 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { HttpProtocolOptionsSchema } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { expect, test } from "vitest";
-import type { ClusterPart, HttpChain, InboundListener } from "../contract.js";
+import type { ClusterPart, HttpChain, InboundListener } from "./contract.js";
 import { createLoadTable } from "../load/load-table.js";
 import { change, edsCluster, endpoints, manager, packed, ROUTER, routeTo } from "../testing/resources.js";
-import type { ResourceChange } from "../contract.js";
+import type { ResourceChange } from "./contract.js";
 import { createSnapshotSource } from "./snapshot-source.js";
 
 function compile(changes: readonly ResourceChange[]) {

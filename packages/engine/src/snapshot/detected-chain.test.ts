@@ -6,7 +6,7 @@ import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { HttpProtocolOptionsSchema } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { expect, test } from "vitest";
-import type { DetectedChain, OutboundChain } from "../contract.js";
+import type { DetectedChain, OutboundChain } from "./contract.js";
 import { createLoadTable } from "../load/load-table.js";
 import { routeConnection } from "../route/route-connection.js";
 import { chainForServerName } from "../route/server-names.js";

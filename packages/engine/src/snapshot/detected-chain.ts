@@ -1,4 +1,4 @@
-import type { DetectedChain, HttpChain, ServerNameChain, TcpChain } from "../contract.js";
+import type { DetectedChain, HttpChain, ServerNameChain, TcpChain } from "./contract.js";
 import type { Chain } from "./chain.js";
 import { at, invalid } from "./invalid.js";
 import type { FilterChainSettings } from "./listener-settings.js";

@@ -1,4 +1,4 @@
-import type { ClusterPart, EndpointPart, Provenance } from "../contract.js";
+import type { ClusterPart, EndpointPart, Provenance } from "./contract.js";
 import { saltOf } from "../entropy.js";
 import type { Balancer } from "../pick/balancer.js";
 import { createCandidates } from "../pick/weighted-draw.js";

@@ -5,7 +5,7 @@ import type {
   FilterChain,
   FilterChainMatch,
 } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
-import type { ProxyProtocolFilter } from "../contract.js";
+import type { ProxyProtocolFilter } from "./contract.js";
 import { compileDownstream } from "./downstream-tls.js";
 import type { DownstreamTransport } from "./downstream-tls.js";
 import { compileTaking } from "./detected-chain.js";

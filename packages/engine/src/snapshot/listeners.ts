@@ -1,6 +1,6 @@
 import { LISTENER_TYPE } from "@tulle/xds";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
-import type { InboundListener } from "../contract.js";
+import type { InboundListener } from "./contract.js";
 import type { RouteTable } from "../route/route-table.js";
 import { decode } from "./any.js";
 import { Chain } from "./chain.js";

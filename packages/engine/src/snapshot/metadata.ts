@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { Metadata } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
-import type { Provenance, WorkloadLabels } from "../contract.js";
+import type { Provenance, WorkloadLabels } from "./contract.js";
 
 /** One of a message's `filter_metadata` objects, or undefined. */
 export function filterMetadata(metadata: Metadata | undefined, filter: string): JsonObject | undefined {

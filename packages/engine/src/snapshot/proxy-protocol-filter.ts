@@ -1,7 +1,7 @@
 import type { ListenerFilter } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { ProxyProtocolConfig_Version as Version } from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
 import { ProxyProtocolSchema } from "@tulle/xds/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js";
-import type { ProxyProtocolFilter } from "../contract.js";
+import type { ProxyProtocolFilter } from "./contract.js";
 import { holds, unpack } from "./any.js";
 import { at, invalid } from "./invalid.js";
 

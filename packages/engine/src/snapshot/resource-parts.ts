@@ -1,4 +1,4 @@
-import type { ResourceChange } from "../contract.js";
+import type { ResourceChange } from "./contract.js";
 
 /** A resource as applied, with what it was compiled to. */
 interface Held<Part> {

@@ -3,7 +3,8 @@ import { Cluster_LbPolicy } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { HttpChain, Plan, ResourceChange } from "../contract.js";
+import type { Plan } from "../contract.js";
+import type { HttpChain, ResourceChange } from "./contract.js";
 import { createLoadTable } from "../load/load-table.js";
 import { route } from "../route/route.js";
 import {

@@ -1,6 +1,6 @@
 import { MeshError } from "@tulle/base";
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
-import type { Rejection, ResourceChange, Snapshot, SnapshotSource } from "../contract.js";
+import type { Rejection, ResourceChange, Snapshot, SnapshotSource } from "./contract.js";
 import type { SlotTable } from "../load/load-table.js";
 import { Clusters } from "./clusters.js";
 import { Listeners } from "./listeners.js";

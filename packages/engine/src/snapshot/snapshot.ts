@@ -1,4 +1,4 @@
-import type { ClusterPart, InboundListener, OutboundChain, Snapshot } from "../contract.js";
+import type { ClusterPart, InboundListener, OutboundChain, Snapshot } from "./contract.js";
 import { Chain } from "./chain.js";
 import type { LinkedCluster } from "./linked-cluster.js";
 import type { ActiveListener } from "./listeners.js";

@@ -4,7 +4,7 @@ import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { expect, test } from "vitest";
-import type { EndpointPart, TcpChain } from "../contract.js";
+import type { EndpointPart, TcpChain } from "./contract.js";
 import { createLoadTable } from "../load/load-table.js";
 import { pick } from "../pick/pick.js";
 import { routeConnection } from "../route/route-connection.js";

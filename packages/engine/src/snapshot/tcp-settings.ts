@@ -1,7 +1,7 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import type { TcpProxy } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
-import type { TcpChain } from "../contract.js";
+import type { TcpChain } from "./contract.js";
 import { saltOf } from "../entropy.js";
 import { RETRY_ON_CONNECT_FAILURE } from "../route/retry-on.js";
 import type { CompiledRetry } from "../route/retry-policy.js";

@@ -9,7 +9,7 @@ import type { CommonTlsContext } from "@tulle/xds/gen/envoy/extensions/transport
 import { UpstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
-import type { UpstreamTls } from "../contract.js";
+import type { UpstreamTls } from "./contract.js";
 import { holds, typeName, unpack } from "./any.js";
 import { at, invalid } from "./invalid.js";
 import { includes } from "./metadata.js";

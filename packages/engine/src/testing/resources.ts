@@ -16,7 +16,8 @@ import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/r
 import type { RouteSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { RouterSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
-import type { EngineRequest, ResourceChange } from "../contract.js";
+import type { EngineRequest } from "../contract.js";
+import type { ResourceChange } from "../snapshot/contract.js";
 
 type Init<Desc extends DescMessage> = MessageInitShape<Desc>;
 

@@ -1,0 +1,242 @@
+import type { PathNormalization } from "@tulle/http";
+
+/** Object, rule and index that a part of the configuration came from (Istio's `filter_metadata.istio.config`). */
+export interface Provenance {
+  /** `/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews`, or "" for what Tulle adds itself. */
+  readonly config: string;
+  /** `http[0]`, or "". */
+  readonly rule: string;
+}
+
+/** How to reach an endpoint with TLS; equal objects mean connections may be shared. */
+export interface UpstreamTls {
+  /** Distinguishes connection pools. */
+  readonly key: string;
+  readonly sni: string;
+  readonly alpn: readonly string[];
+  /** The peer must present one of these SPIFFE ids; never empty. */
+  readonly spiffeIds: ReadonlySet<string>;
+}
+
+/** A workload as metrics name it (Istio's endpoint metadata `workload;namespace;canonical name;revision;cluster`). */
+export interface WorkloadLabels {
+  readonly workload: string;
+  readonly namespace: string;
+  readonly canonicalName: string;
+  readonly canonicalRevision: string;
+}
+
+export interface EndpointPart {
+  /** `host:port` */
+  readonly key: string;
+  readonly host: string;
+  readonly port: number;
+  /** Undefined = plaintext. */
+  readonly tls: UpstreamTls | undefined;
+  /** Plaintext HTTP/2 by prior knowledge. With TLS, ALPN says which version of HTTP it is. */
+  readonly http2: boolean;
+  /** Version of the PROXY header that each connection begins with; undefined = none. */
+  readonly proxyProtocol: 1 | 2 | undefined;
+  /**
+   * The same endpoint with `http2`, for gRPC, where the server speaks whatever its client does (Envoy's
+   * `use_downstream_protocol_config`); undefined where it does not.
+   */
+  readonly overHttp2: EndpointPart | undefined;
+  /** In the load table. Kept across updates for as long as the endpoint's identity is. */
+  readonly slot: number;
+  readonly weight: number;
+  readonly healthy: boolean;
+  readonly workload: WorkloadLabels | undefined;
+}
+
+export interface ClusterPart {
+  readonly name: string;
+  /** Full host of the service and its port, for metrics; "" when unknown. */
+  readonly serviceHost: string;
+  readonly servicePort: number;
+  readonly subset: string;
+  /** Cluster slot in the load table. */
+  readonly slot: number;
+  readonly connectTimeoutMs: number;
+  /** Envoy's circuit breakers, priority DEFAULT. */
+  readonly maxConnections: number;
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
+  readonly maxRetries: number;
+  /** Requests after which a connection is closed; 0 = no limit. */
+  readonly maxRequestsPerConnection: number;
+  /** Every endpoint, healthy or not; replaced whole by an update. */
+  readonly endpoints: readonly EndpointPart[];
+  /** Whether EDS (or a static assignment) has answered. Before, requests wait. */
+  readonly warm: boolean;
+  /** Type ORIGINAL_DST: it has no endpoints, the connection goes to where the caller's connection was going. */
+  readonly originalDestination: boolean;
+  readonly provenance: Provenance;
+}
+
+/** Limits of a client's connection that a listener may set. Named as the proxy names them. */
+export type ChainLimit =
+  | "connection.headerTimeoutMs"
+  | "connection.idleTimeoutMs"
+  | "http1.maxHeadBytes"
+  | "http1.maxHeaderCount"
+  | "http2.maxHeaderListBytes"
+  | "http2.maxHeaderCount"
+  | "http2.headerTimeoutMs"
+  | "http2.maxConcurrentStreams"
+  | "http2.streamWindowBytes"
+  | "http2.connectionWindowBytes"
+  | "http2.headerTableBytes"
+  | "http2.maxPendingFrames"
+  | "http2.maxPendingControlFrames"
+  | "http2.maxEmptyFrames"
+  | "http2.maxPriorityFramesPerStream"
+  | "http2.maxWindowUpdatesPerDataFrame";
+
+/** Those that are set. */
+export type ChainLimits = Readonly<Partial<Record<ChainLimit, number>>>;
+
+/** HTTP behaviour of a listener or of one of its filter chains. */
+export interface HttpChain {
+  readonly protocol: "http";
+  /** Listener name, for metrics and logs. */
+  readonly name: string;
+  /** False until every resource that it refers to (routes, clusters, endpoints) has arrived: requests are parked. */
+  readonly warm: boolean;
+  readonly direction: "inbound" | "outbound";
+  /** Whether an access log was asked for, and its format (Envoy's command operators); undefined = none. */
+  readonly accessLogFormat: string | undefined;
+  /** How paths are brought into one form before `route`: the caller does it, and sends on what was matched. */
+  readonly pathNormalization: PathNormalization;
+  /** Undefined when the listener sets none. One object for as long as the listener does not change. */
+  readonly limits: ChainLimits | undefined;
+}
+
+/** A listener, or one of its filter chains, that carries bytes as they are (a tcp_proxy). */
+export interface TcpChain {
+  readonly protocol: "tcp";
+  /** Listener name, for metrics and logs. */
+  readonly name: string;
+  /** False until every cluster that it refers to has been answered: connections wait. */
+  readonly warm: boolean;
+  readonly direction: "inbound" | "outbound";
+  /** As with {@link HttpChain}; the operators that are about requests are empty. */
+  readonly accessLogFormat: string | undefined;
+}
+
+/** Bytes that ask for some server names in a TLS ClientHello. */
+export interface ServerNameChain {
+  /** Exact names and `*.suffix`, lower-case; empty = any. */
+  readonly serverNames: readonly string[];
+  readonly tcp: TcpChain;
+}
+
+/** A listener whose connections are told apart by their first bytes. */
+export interface DetectedChain {
+  readonly protocol: "detected";
+  /** Listener name, for metrics and logs. */
+  readonly name: string;
+  /** Whether all of its chains are. */
+  readonly warm: boolean;
+  /** How long a client may say nothing before the server gets a chance to speak, milliseconds. */
+  readonly silenceMs: number;
+  /** What carries plaintext HTTP; undefined = it is bytes like any other. */
+  readonly http: HttpChain | undefined;
+  /** What carries TLS, by the server name that it asks for. Use `chainForServerName`. */
+  readonly tls: readonly ServerNameChain[];
+  /** What carries everything else. */
+  readonly tcp: TcpChain;
+}
+
+/** What carries the connections to an authority. */
+export type OutboundChain = HttpChain | TcpChain | DetectedChain;
+
+/** One filter chain of the inbound listener. */
+export interface InboundChain {
+  readonly name: string;
+  /** Port that the connection was made to; undefined = any that no other chain names. */
+  readonly destinationPort: number | undefined;
+  /** It takes what no other chain takes (Envoy's `default_filter_chain`). */
+  readonly isDefault: boolean;
+  /** SNI values that select it; empty = any. */
+  readonly serverNames: readonly string[];
+  /** ALPN protocols, or in plaintext what the first bytes are (`http/1.1`, `h2c`), that select it; empty = any. */
+  readonly applicationProtocols: readonly string[];
+  /** TLS with a client certificate, or plaintext (permissive mode). */
+  readonly transport: "mtls" | "plaintext";
+  /** Trust domains whose SPIFFE ids are let in; empty = the workload's own. */
+  readonly trustDomains: readonly string[];
+  /** Exactly one of the two is set. */
+  readonly http: HttpChain | undefined;
+  readonly tcp: TcpChain | undefined;
+}
+
+/** What a listener makes of PROXY headers (Envoy's listener filter). */
+export interface ProxyProtocolFilter {
+  /** Connections without a header are refused. */
+  readonly required: boolean;
+  /** Versions that are read. */
+  readonly versions: readonly (1 | 2)[];
+}
+
+export interface InboundListener {
+  readonly name: string;
+  /** Undefined: nothing is said of PROXY headers. */
+  readonly proxyProtocol: ProxyProtocolFilter | undefined;
+  /** The port that chains mean by a connection made to the listener itself, wherever a proxy really binds it; 0 = none. */
+  readonly port: number;
+  /** How long a client may say nothing in plaintext before the server gets a chance to speak, milliseconds. */
+  readonly silenceMs: number;
+  readonly chains: readonly InboundChain[];
+}
+
+/** One immutable state of the configuration. */
+export interface Snapshot {
+  /** Counts up with every change. */
+  readonly sequence: number;
+  /**
+   * What carries calls to an authority: an API listener, or one without an address whose chains carry bytes, or HTTP
+   * where it is found. Undefined = not known (yet), null = the control plane says that it does not exist.
+   */
+  outbound(name: string): OutboundChain | undefined | null;
+  inbound(name: string): InboundListener | undefined;
+  clusters(): Iterable<ClusterPart>;
+  /** A cluster by name; undefined = not known, or removed. */
+  cluster(name: string): ClusterPart | undefined;
+}
+
+export interface ResourceChange {
+  readonly typeUrl: string;
+  readonly name: string;
+  readonly version: string;
+  /** Encoded message; undefined = the resource does not exist (any more). */
+  readonly bytes: Uint8Array | undefined;
+}
+
+export interface Rejection {
+  readonly name: string;
+  /** For the NACK's error_detail: says which field and why. */
+  readonly message: string;
+}
+
+/** Takes xDS resources, keeps the last good one of each name, and compiles them into snapshots. */
+export interface SnapshotSource {
+  readonly current: Snapshot;
+  /**
+   * Applies one xDS response. What cannot be compiled is rejected by name and its last good version stays; the rest
+   * of the response is applied. `current` shows the result on return.
+   */
+  apply(changes: readonly ResourceChange[]): readonly Rejection[];
+  /**
+   * Names of each type that `rootListeners` need now, found by walking references: what to subscribe to. Grows as
+   * resources arrive (a route names its clusters, a cluster its endpoints).
+   */
+  wanted(rootListeners: Iterable<string>): ReadonlyMap<string, ReadonlySet<string>>;
+  /**
+   * Drops what is known of resources that are no longer subscribed to, "does not exist" included: as if they had
+   * never arrived. Without this, a name that is asked for again would answer from what it was before.
+   */
+  forget(typeUrl: string, names: Iterable<string>): void;
+  /** The resources as applied, for the configuration kept on disk and for /config_dump. */
+  resources(): Iterable<ResourceChange>;
+}
