@@ -31,12 +31,7 @@ import {
 import type { Names } from "../dns/names.js";
 import type { ListenAddress } from "../options.js";
 import { Interception } from "./interception.js";
-import {
-  descriptorOf,
-  loadOriginalDestination,
-  readSockaddr,
-  type OriginalDestination,
-} from "./original-destination.js";
+import { descriptorOf, loadOriginalDestination, type OriginalDestination } from "./original-destination.js";
 import { OutboundPolicy } from "./outbound-policy.js";
 import { OwnListeners } from "./own-listeners.js";
 
@@ -272,18 +267,6 @@ test("OutboundPolicy passes nothing through until it is told to, and refuses wha
   expect(policy.passthrough).toBe(true);
   policy.clear();
   expect(policy.passthrough).toBe(false);
-});
-
-test("readSockaddr reads IPv4 and IPv6 addresses as the kernel writes them", () => {
-  const v4 = Buffer.from("0200238c0a63000100000000000000000000".slice(0, 32), "hex");
-  expect(readSockaddr(v4)).toEqual({ host: "10.99.0.1", port: 9100 });
-  const v6 = Buffer.from(`0a00238c00000000fd00${"00".repeat(13)}0100000000`, "hex");
-  expect(readSockaddr(v6)).toEqual({ host: "fd00::1", port: 9100 });
-  const mapped = Buffer.from(`0a00238c00000000${"00".repeat(10)}ffff7f00000100000000`, "hex");
-  expect(readSockaddr(mapped)).toEqual({ host: "127.0.0.1", port: 9100 });
-  // An interface that there is not.
-  const linkLocal = Buffer.from(`0a00238c00000000fe80${"00".repeat(13)}01ffffffff`, "hex");
-  expect(readSockaddr(linkLocal)).toEqual({ host: "fe80::1", port: 9100 });
 });
 
 test.runIf(process.platform === "linux")(

@@ -1,10 +1,10 @@
 import type { Socket } from "node:net";
-import { networkInterfaces } from "node:os";
 
 import { MeshError } from "@tulle/base";
 
 import type { ListenAddress } from "../options.js";
-import { plainAddress, plainIpv6 } from "./plain-address.js";
+import { plainAddress } from "./plain-address.js";
+import { readSockaddr, SOCKADDR_IN6_BYTES, SOCKADDR_IN_BYTES } from "./sockaddr.js";
 
 /** Where a redirected connection was made to; undefined when it was made to this listener itself. */
 export type OriginalDestination = (socket: Socket) => ListenAddress | undefined;
@@ -13,8 +13,6 @@ export type OriginalDestination = (socket: Socket) => ListenAddress | undefined;
 const SOL_IP = 0;
 const SOL_IPV6 = 41;
 const SO_ORIGINAL_DST = 80;
-const SOCKADDR_IN_BYTES = 16;
-const SOCKADDR_IN6_BYTES = 28;
 
 /**
  * Loads what asks the kernel for original destinations (`getsockopt(SO_ORIGINAL_DST)`; Node.js has no call for it).
@@ -57,27 +55,6 @@ export async function loadOriginalDestination(): Promise<OriginalDestination> {
       plainAddress(destination.host) === plainAddress(socket.localAddress ?? "");
     return isOwn ? undefined : destination;
   };
-}
-
-/** A `sockaddr_in` (16 bytes) or `sockaddr_in6` (28 bytes) as the kernel fills it in. */
-export function readSockaddr(bytes: Buffer): ListenAddress {
-  const port = bytes.readUInt16BE(2);
-  if (bytes.length === SOCKADDR_IN_BYTES) return { host: bytes.subarray(4, 8).join("."), port };
-  const host = plainIpv6(bytes.subarray(8, 24));
-  // A link-local address (RFC 4291, 2.5.6) says nothing without its interface.
-  return { host: /^fe[89ab]/.test(host) ? host + zoneOf(bytes.readUInt32LE(24)) : host, port };
-}
-
-/** `%eth0` for an interface by number; "" when there is none. */
-function zoneOf(scopeId: number): string {
-  for (const [name, addresses] of Object.entries(networkInterfaces())) {
-    if (
-      addresses?.some((address) => address.family === "IPv6" && address.scopeid === scopeId && scopeId > 0)
-    ) {
-      return `%${name}`;
-    }
-  }
-  return "";
 }
 
 /** Node.js does not document a socket's descriptor; it is there on every Linux while the socket is open. */

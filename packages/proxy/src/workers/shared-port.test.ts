@@ -1,12 +1,10 @@
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 
-import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 
-import { readSockaddr } from "../listener/original-destination.js";
 import { listenTcp } from "../listener/tcp-listener.js";
-import { hasReusePort, startOnSharedPort, writeSockaddr } from "./shared-port.js";
+import { hasReusePort, startOnSharedPort } from "./shared-port.js";
 
 const closings: (() => void)[] = [];
 
@@ -62,16 +60,4 @@ test.skipIf(process.platform !== "linux")("a port that somebody has for himself 
 test("hasReusePort knows the versions of Node.js that have the option", () => {
   const versions = ["20.19.0", "22.11.0", "22.12.0", "22.20.1", "23.0.0", "23.1.0", "24.0.0"];
   expect(versions.filter(hasReusePort)).toEqual(["22.12.0", "22.20.1", "23.1.0", "24.0.0"]);
-});
-
-test("writeSockaddr writes what readSockaddr reads", () => {
-  const port = fc.integer({ min: 0, max: 65_535 });
-  fc.assert(
-    fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), port, (host, at) => {
-      const bytes = writeSockaddr(host, at);
-      const canonical = host.includes(":") ? new URL(`http://[${host}]`).hostname.slice(1, -1) : host;
-      expect(readSockaddr(bytes)).toEqual({ host: canonical, port: at });
-      expect(bytes.readUInt16LE(0)).toBe(host.includes(":") ? 10 : 2);
-    }),
-  );
 });

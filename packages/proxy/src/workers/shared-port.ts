@@ -4,11 +4,10 @@ import { getSystemErrorName } from "node:util";
 
 import { MeshError } from "@tulle/base";
 
+import { AF_INET, AF_INET6, writeSockaddr } from "../listener/sockaddr.js";
 import { startListening, type StartListening } from "../listener/tcp-listener.js";
 
 // <asm-generic/socket.h>, <linux/in.h>, <linux/in6.h>, <bits/socket_type.h>
-const AF_INET = 2;
-const AF_INET6 = 10;
 const SOCK_STREAM = 1;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
@@ -47,28 +46,6 @@ export const startOnSharedPort: StartListening = async (server, at) => {
 export function hasReusePort(version: string): boolean {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   return major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12);
-}
-
-/** A `sockaddr_in` or `sockaddr_in6` of an IP address. */
-export function writeSockaddr(host: string, port: number): Buffer {
-  const bytes = Buffer.alloc(isIP(host) === 6 ? 28 : 16);
-  bytes.writeUInt16LE(bytes.length === 28 ? AF_INET6 : AF_INET, 0);
-  bytes.writeUInt16BE(port, 2);
-  bytes.set(addressBytes(host), bytes.length === 28 ? 8 : 4);
-  return bytes;
-}
-
-function addressBytes(host: string): readonly number[] {
-  if (isIP(host) !== 6) return host.split(".").map(Number);
-  // The URL parser knows every spelling of an IPv6 address and gives one without an embedded IPv4 address.
-  const [head = "", tail] = new URL(`http://[${host}]`).hostname.slice(1, -1).split("::");
-  const before = head === "" ? [] : head.split(":");
-  const after = tail === undefined || tail === "" ? [] : tail.split(":");
-  const middle = Array.from({ length: 8 - before.length - after.length }, () => "0");
-  return [...before, ...middle, ...after].flatMap((group) => {
-    const value = Number.parseInt(group, 16);
-    return [value >> 8, value & 0xff];
-  });
 }
 
 async function loadSocketCalls(): Promise<SocketCalls> {
