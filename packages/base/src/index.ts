@@ -4,6 +4,7 @@ export * from "./disposable.js";
 export * from "./duration.js";
 export * from "./emitter.js";
 export * from "./errors.js";
+export * from "./format-address.js";
 export * from "./logger.js";
 export * from "./prometheus-format.js";
 export * from "./spiffe-id.js";

@@ -1,3 +1,4 @@
+import { formatAddress } from "@tulle/base";
 import { isPortNumber } from "./ports.js";
 
 /** Name of the inbound listener (Istio's). */
@@ -36,12 +37,7 @@ export function parseClusterName(name: string): ClusterName | undefined {
 
 /** Name of the RouteConfiguration for calls to `host:port`. */
 export function routeConfigurationName(host: string, port: number): string {
-  return `${bracketed(host)}:${port}`;
-}
-
-/** An address as it stands before `:port`: IPv6 literals in brackets. */
-export function bracketed(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
+  return formatAddress(host, port);
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Client, ServiceRegistration } from "@tulle/client";
-import { disposable, MeshError, type Clock, type Disposable, type Logger } from "@tulle/base";
+import { disposable, formatAddress, MeshError, type Clock, type Disposable, type Logger } from "@tulle/base";
 
 import type { Companion } from "./companion.js";
 import type { WorkloadOptions } from "./workload-options.js";
@@ -17,7 +17,7 @@ export function registrationOf(
 ): ServiceRegistration {
   const { service, namespace, version, servicePort, serviceAccount = service, protocol } = options;
   const address = options.address ?? "127.0.0.1";
-  const application = `${address.includes(":") ? `[${address}]` : address}:${appPort}`;
+  const application = formatAddress(address, appPort);
   const check =
     options.healthPath === undefined
       ? { TCP: application }
@@ -54,7 +54,7 @@ export function registrationOf(
               ...common,
               CheckID: `sidecar:${instanceId}`,
               Name: `the sidecar of ${service} takes connections`,
-              TCP: mesh.host.includes(":") ? `[${mesh.host}]:${mesh.port}` : `${mesh.host}:${mesh.port}`,
+              TCP: formatAddress(mesh.host, mesh.port),
             },
           ]),
     ],

@@ -1,4 +1,5 @@
 import { findKind, type MeshStatus } from "@tulle/api";
+import { formatAddress } from "@tulle/base";
 import type { Client, ServiceHealth } from "@tulle/client";
 
 import type { ListedRow, Listing, ListingQuery } from "./listing.js";
@@ -187,8 +188,8 @@ function toInstance({ Node, Service, Checks }: ServiceHealth, namespace: string)
     service: Service.Service,
     namespace: Service.Namespace ?? namespace,
     version: own(meta, "version") ?? tags.find((tag) => /^v\d/.test(tag)) ?? "",
-    address: hostPort(host, Service.Port),
-    mesh: mesh === undefined ? "" : hostPort(mesh.Address, mesh.Port),
+    address: formatAddress(host, Service.Port),
+    mesh: mesh === undefined ? "" : formatAddress(mesh.Address, mesh.Port),
     node: Node.Node,
     ...worst(Checks),
     tags,
@@ -229,10 +230,6 @@ function notFound<T>(
   const there = new Set(found.flatMap(namesOf));
   const where = namespace === undefined ? "" : ` in namespace ${namespace}`;
   return names.filter((name) => !there.has(name)).map((name) => `${what} "${name}" not found${where}`);
-}
-
-function hostPort(host: string, port: number): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 function distinct(texts: readonly string[]): string[] {

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 
 import * as grpc from "@grpc/grpc-js";
-import { MeshError, systemErrorCode, type Clock } from "@tulle/base";
+import { formatAddress, MeshError, systemErrorCode, type Clock } from "@tulle/base";
 
 import { OptionalMtlsCredentials, type ServerCertificateProvider } from "./server-credentials.js";
 
@@ -63,7 +63,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const server = new grpc.Server(CHANNEL_OPTIONS);
   for (const service of options.services) server.addService(service.definition, service.implementation);
   const tls = certificates === undefined ? undefined : new OptionalMtlsCredentials(certificates);
-  const authority = isIP(address) === 6 ? `[${address}]:${options.port}` : `${address}:${options.port}`;
+  const authority = formatAddress(address, options.port);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(authority, tls ?? grpc.ServerCredentials.createInsecure(), (error, bound) => {
       if (error === null) resolve(bound);

@@ -1,4 +1,5 @@
 import type { JsonObject } from "@bufbuild/protobuf";
+import { formatAddress } from "@tulle/base";
 import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import type { ClusterLoadAssignment } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { LbEndpoint } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
@@ -80,7 +81,7 @@ function compileEndpoint(
   const weight = member.loadBalancingWeight ?? 1;
   if (weight < 1) throw invalid(at(field, "load_balancing_weight"), "must be at least 1");
   return {
-    key: host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`,
+    key: formatAddress(host, port),
     host,
     port,
     weight,

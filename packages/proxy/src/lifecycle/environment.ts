@@ -1,3 +1,5 @@
+import { formatAddress } from "@tulle/base";
+
 /** A listener that stands for an upstream. */
 export interface UpstreamAddress {
   /** `reviews:9080`, `reviews.prod` */
@@ -19,8 +21,7 @@ export function upstreamEnvironment(upstreams: readonly UpstreamAddress[]): Reco
     const full = name.replace(/:\d+$/, "");
     const short = variableName(full.split(".")[0] ?? full);
     const prefix = `${short}_URL` in variables ? variableName(full) : short;
-    const shownHost = host.includes(":") ? `[${host}]` : host;
-    variables[`${prefix}_URL`] = `${scheme}://${shownHost}:${port}`;
+    variables[`${prefix}_URL`] = `${scheme}://${formatAddress(host, port)}`;
     variables[`${prefix}_SERVICE_HOST`] = host;
     variables[`${prefix}_SERVICE_PORT`] = String(port);
   }

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
-import { DisposableStack, systemErrorCode, type Disposable, type Logger } from "@tulle/base";
+import { DisposableStack, formatAddress, systemErrorCode, type Disposable, type Logger } from "@tulle/base";
 import type { SnapshotSource } from "@tulle/engine";
 
 import { ConnectionSet } from "../connection/connection-set.js";
@@ -23,7 +23,6 @@ import { verifiedPeer } from "./mutual-tls-peer.js";
 import { PlaintextDetection } from "./plaintext-detection.js";
 import { ProxyHeaderGate } from "./proxy-header-gate.js";
 import { SilentConnections } from "./silent-connections.js";
-import { formatAddress } from "./tcp-listener.js";
 import { InboundTcpSource, localAddressOf, remoteAddressOf, type Origin } from "./tcp-sources.js";
 
 const NOTHING = Buffer.alloc(0);

@@ -1,10 +1,9 @@
 import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 
-import type { Disposable } from "@tulle/base";
+import { formatAddress, type Disposable } from "@tulle/base";
 
 import type { WorkloadTls } from "../tls/workload-tls.js";
-import { formatAddress } from "./tcp-listener.js";
 
 /** What becomes of handshakes. */
 export interface HandshakeOwner {

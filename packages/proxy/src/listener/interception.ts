@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-import type { Clock, Disposable, Logger } from "@tulle/base";
+import { formatAddress, type Clock, type Disposable, type Logger } from "@tulle/base";
 
 import type { ConnectionSet } from "../connection/connection-set.js";
 import { Detection, type DetectionContext, type Found } from "../detection/detection.js";
@@ -12,7 +12,6 @@ import type { OriginalDestination } from "./original-destination.js";
 import type { OutboundPolicy } from "./outbound-policy.js";
 import type { OwnListeners } from "./own-listeners.js";
 import { Passthrough, type PassthroughWay } from "./passthrough.js";
-import { formatAddress } from "./tcp-listener.js";
 
 /** Nothing is there but services (control plane's virtual IPs): an address without one is that of a service that is gone. */
 const VIRTUAL_IPS = "240.240.";

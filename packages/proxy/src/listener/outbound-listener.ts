@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 
+import { formatAddress } from "@tulle/base";
 import type { SnapshotSource } from "@tulle/engine";
 
 import { ConnectionSet } from "../connection/connection-set.js";
@@ -10,7 +11,7 @@ import type { TcpContext } from "../tcp/contract.js";
 import type { Counter } from "../telemetry/metrics.js";
 import type { Interception, Redirected } from "./interception.js";
 import { OutboundSource, ownAddresses } from "./outbound-source.js";
-import { formatAddress, listenTcp, refusals, type ListenTcp, type TcpListener } from "./tcp-listener.js";
+import { listenTcp, refusals, type ListenTcp, type TcpListener } from "./tcp-listener.js";
 import { UpstreamAcceptor } from "./upstream-acceptor.js";
 
 export interface OutboundListenerOptions {

@@ -1,9 +1,9 @@
+import { bracketed, formatAddress } from "@tulle/base";
 import type { HttpChain, OutboundChain, Snapshot, SnapshotSource, WorkloadLabels } from "@tulle/engine";
 
 import type { ConnectionSet } from "../connection/connection-set.js";
 import type { ConnectListener, RequestSource } from "../stream/contract.js";
 import type { Redirected } from "./interception.js";
-import { formatAddress } from "./tcp-listener.js";
 
 const NO_ADDRESSES: ReadonlySet<string> = new Set();
 
@@ -93,13 +93,6 @@ function httpOf(chain: OutboundChain): HttpChain | null {
 
 /** The spellings of Host by which a client means a listener on `host:port` itself. */
 export function ownAddresses(host: string, port: number): ReadonlySet<string> {
-  const names = [
-    "127.0.0.1",
-    "localhost",
-    "[::1]",
-    "0.0.0.0",
-    "[::]",
-    host.includes(":") ? `[${host}]` : host,
-  ];
+  const names = ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "[::]", bracketed(host)];
   return new Set(names.map((name) => `${name}:${port}`));
 }

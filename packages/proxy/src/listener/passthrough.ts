@@ -1,12 +1,11 @@
 import { connect, type Socket } from "node:net";
 
-import type { Clock, Disposable } from "@tulle/base";
+import { formatAddress, type Clock, type Disposable } from "@tulle/base";
 
 import type { Opening, OpeningListener } from "../detection/detection.js";
 import type { ListenAddress } from "../options.js";
 import { HeldUpstream } from "../tcp/held-upstream.js";
 import { SOCKET_HIGH_WATER_BYTES } from "../upstream/connector.js";
-import { formatAddress } from "./tcp-listener.js";
 
 const CONNECT_TIMEOUT_MS = 10_000;
 /** A connection without a byte in either direction is closed after (Envoy's TCP proxy does so, too). */

@@ -110,8 +110,3 @@ export function refusals(
     },
   };
 }
-
-/** `host:port`, IPv6 in brackets. */
-export function formatAddress(host: string, port: number): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}

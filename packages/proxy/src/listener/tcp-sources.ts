@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 
+import { formatAddress } from "@tulle/base";
 import {
   chainForServerName,
   type InboundChain,
@@ -13,7 +14,6 @@ import type { ListenAddress } from "../options.js";
 import type { TcpSource } from "../tcp/contract.js";
 import { INBOUND_LISTENER, selectChain } from "./inbound-source.js";
 import { plainAddress } from "./plain-address.js";
-import { formatAddress } from "./tcp-listener.js";
 
 /** A connection of the application to a service. */
 export class OutboundTcpSource implements TcpSource {

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-import type { Disposable, WheelTimer } from "@tulle/base";
+import { formatAddress, type Disposable, type WheelTimer } from "@tulle/base";
 import {
   pick,
   routeConnection,
@@ -15,7 +15,6 @@ import {
 
 import type { ServerConnection } from "../connection/server-connection.js";
 import type { Opening, OpeningListener } from "../detection/detection.js";
-import { formatAddress } from "../listener/tcp-listener.js";
 import type { ListenAddress } from "../options.js";
 import { preambleOf } from "../proxy-protocol/preamble.js";
 import type { OwnView } from "../stream/decision.js";

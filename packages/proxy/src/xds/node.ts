@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
+import { formatAddress } from "@tulle/base";
 
-import { formatAddress } from "../listener/tcp-listener.js";
 import type { ListenAddress, SidecarOptions } from "../options.js";
 
 /** `sidecar~<ip>~<instance id>.<namespace>~<namespace>.svc.cluster.local`, Istio's form of a node id. */

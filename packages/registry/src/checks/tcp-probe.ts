@@ -1,4 +1,7 @@
 import { connect } from "node:net";
+
+import { formatAddress } from "@tulle/base";
+
 import type { ProbeDefinition } from "../definition.js";
 import type { ProbeResult } from "./probe.js";
 
@@ -7,7 +10,7 @@ export function probeTcp(
   { host, port }: Extract<ProbeDefinition, { kind: "tcp" }>,
   signal: AbortSignal,
 ): Promise<ProbeResult> {
-  const what = `TCP connect ${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const what = `TCP connect ${formatAddress(host, port)}`;
   return new Promise((resolve) => {
     const socket = connect({ host, port });
     const stop = (): void => {

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { MeshObject, VirtualServiceSpec } from "@tulle/api";
+import { bracketed } from "@tulle/base";
 import {
   RouteSchema,
   VirtualHostSchema,
@@ -11,7 +12,7 @@ import {
 } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { parseAuthority, writtenForms } from "../hosts.js";
 import { carriageOf, portNamed, type MeshService } from "../mesh-service.js";
-import { bracketed, outboundClusterName, routeConfigurationName } from "../names.js";
+import { outboundClusterName, routeConfigurationName } from "../names.js";
 import { destinationRuleFor, effectivePolicy } from "../destination-rules.js";
 import { resolveHost, type ResolvedHost } from "../services.js";
 import type { Translation } from "../translation.js";
