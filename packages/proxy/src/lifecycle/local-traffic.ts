@@ -1,6 +1,6 @@
 import { randomFillSync } from "node:crypto";
 
-import { DisposableStack, MeshError, type Clock, type Logger } from "@tulle/base";
+import { DisposableStack, MeshError } from "@tulle/base";
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
 
 import { listenTcp, type ListenTcp } from "../listener/tcp-listener.js";
@@ -8,29 +8,25 @@ import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { buildStack, type ProxyStack } from "../stack.js";
 import { createRequestIds } from "../stream/request-ids.js";
 import { openLineWriter } from "../telemetry/line-writer.js";
-import type { MetricsRegistry } from "../telemetry/metrics.js";
-import type { WorkloadTls } from "../tls/workload-tls.js";
 import { workloadName } from "../xds/node.js";
 import type { CapturedTraffic } from "./captured-traffic.js";
 import { drainConnections } from "./drain.js";
 import { openListeners, trafficPorts, type Listeners } from "./listeners.js";
-import type { ListenerStatus, Traffic, TrafficAddresses, TrafficOptions, TrafficPorts } from "./traffic.js";
+import type {
+  ListenerStatus,
+  Traffic,
+  TrafficAddresses,
+  TrafficOptions,
+  TrafficParts,
+  TrafficPorts,
+} from "./traffic.js";
 
 const DEFAULT_DRAIN_MS = 5000;
 
-export interface LocalTrafficParts {
-  readonly options: TrafficOptions;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics: MetricsRegistry;
+export interface LocalTrafficParts extends TrafficParts {
   readonly load: LoadTable;
   readonly configuration: SnapshotSource;
   readonly captured: CapturedTraffic;
-  readonly tls: WorkloadTls;
-  /** A request asked for an authority that is not subscribed to. */
-  readonly onDemand: (authority: string) => void;
-  /** A request named this authority. */
-  readonly onUse: (authority: string) => void;
   /** How listeners are opened; default: with a port of their own. */
   readonly listen?: ListenTcp;
 }

@@ -1,10 +1,25 @@
-import type { LogLevel } from "@tulle/base";
+import type { Clock, Logger, LogLevel } from "@tulle/base";
 
 import type { LearntPort } from "../detection/learnt-ports.js";
 import type { ListenAddress, SidecarOptions } from "../options.js";
+import type { MetricsRegistry } from "../telemetry/metrics.js";
+import type { WorkloadTls } from "../tls/workload-tls.js";
 
 /** What a thread that carries traffic needs to know of its sidecar. Plain data. */
 export type TrafficOptions = Omit<SidecarOptions, "clock" | "logger">;
+
+/** What carrying traffic needs of the sidecar's other parts. */
+export interface TrafficParts {
+  readonly options: TrafficOptions;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
+  readonly tls: WorkloadTls;
+  /** A request asked for an authority that is not subscribed to. */
+  readonly onDemand: (authority: string) => void;
+  /** A request named this authority. */
+  readonly onUse: (authority: string) => void;
+}
 
 /** Where connections of the application and of the mesh arrive. */
 export interface TrafficAddresses {

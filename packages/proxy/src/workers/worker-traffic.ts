@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-import { DisposableStack, MeshError, type Clock, type Logger, type LogLevel } from "@tulle/base";
+import { DisposableStack, MeshError, type LogLevel } from "@tulle/base";
 import type { ResourceChange, SharedSlotOwner } from "@tulle/engine";
 
 import { joinLearnt } from "../detection/learnt-ports.js";
@@ -11,13 +11,12 @@ import type {
   Traffic,
   TrafficAddresses,
   TrafficOptions,
+  TrafficParts,
   TrafficPorts,
 } from "../lifecycle/traffic.js";
 import { listenTcp } from "../listener/tcp-listener.js";
 import type { SidecarOptions } from "../options.js";
-import type { MetricsRegistry } from "../telemetry/metrics.js";
 import { MetricsSums } from "../telemetry/metrics-delta.js";
-import type { WorkloadTls } from "../tls/workload-tls.js";
 import type { SidecarConfiguration } from "../xds/sidecar-configuration.js";
 import type { SpawnWorker, Unasked, WorkerStart } from "./contract.js";
 import { WorkerThread } from "./worker-thread.js";
@@ -30,16 +29,10 @@ const ANSWER_MS = 1000;
 /** Workers that are busy with something else get this much longer than what they were given. */
 const GRACE_MS = 2000;
 
-export interface WorkerTrafficParts {
+export interface WorkerTrafficParts extends TrafficParts {
   readonly options: SidecarOptions;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics: MetricsRegistry;
   readonly load: SharedSlotOwner;
   readonly configuration: SidecarConfiguration;
-  readonly tls: WorkloadTls;
-  readonly onDemand: (authority: string) => void;
-  readonly onUse: (authority: string) => void;
   readonly spawn: SpawnWorker;
   /** A worker has failed (`internal` PROXY_WORKER_FAILED). */
   readonly onFailure: (error: MeshError) => void;
