@@ -1,4 +1,3 @@
-import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
 
 import { eventually } from "@tulle/testkit";
@@ -6,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { deliveries } from "../../../http/src/testing/record-events.js";
 import { closeAll, createProxy, exchangeBytes } from "../../test/harness.js";
+import { sendInPieces } from "../../test/pieces.js";
 import { recordingBackend, type RecordingBackend, type ServedRequest } from "../../test/recording-backend.js";
 import { serviceAt } from "../../test/resources.js";
 
@@ -60,7 +60,7 @@ test.each(BODIES)("%s: the body stays a body", async (_name, text) => {
   const bytes = Buffer.from(text, "latin1");
   let sent = 0;
   for (const [delivery, cuts] of deliveries(bytes)) {
-    await send(bytes, cuts);
+    await sendInPieces(port, bytes, cuts, "head");
     sent++;
     await eventually(() => app.requests().length === sent);
     const { head, body, trailers } = app.requests().at(-1)!;
@@ -138,17 +138,18 @@ test("H1-25 pipelined requests split at every byte, and an invalid one behind va
     "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
   const bytes = Buffer.from(`${valid}GET /3 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n${SMUGGLED}`, "latin1");
   for (const cuts of [[], Array.from({ length: bytes.length - 1 }, (_, i) => i + 1)]) {
-    const answers = await send(bytes, cuts, true);
+    const answers = await sendInPieces(port, bytes, cuts, "end");
     expect(answers.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 200", "HTTP/1.1 200", "HTTP/1.1 400"]);
   }
   expect(served(4).map(({ head, body }) => `${head.target}${body}`)).toEqual(["/1", "/2abc", "/1", "/2abc"]);
 });
 
 test("H1-25 what is pipelined behind Connection: close is not read", async () => {
-  const answers = await send(
+  const answers = await sendInPieces(
+    port,
     Buffer.from(`GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n${SMUGGLED}`),
     [],
-    true,
+    "end",
   );
   expect(answers.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 200"]);
   expect(served(1)[0].head.target).toBe("/1");
@@ -159,7 +160,7 @@ test("H1-29 a thousand ranges and a compressed bomb pass as they are: nothing he
   const bomb = gzipSync(Buffer.alloc(8_000_000));
   const before = process.memoryUsage().rss;
   const head = `POST /x HTTP/1.1\r\nHost: a\r\nRange: ${ranges}\r\nContent-Encoding: gzip\r\nContent-Length: ${bomb.length}\r\n\r\n`;
-  await send(Buffer.concat([Buffer.from(head), bomb]), []);
+  await sendInPieces(port, Buffer.concat([Buffer.from(head), bomb]), [], "head");
   const [request] = served(1);
   expect(valuesOf(request.head.headers, "range")).toEqual([ranges]);
   expect(request.body === bomb.toString("latin1")).toBe(true);
@@ -176,25 +177,6 @@ function served(count: number): readonly [ServedRequest, ...ServedRequest[]] {
 /** One exchange. */
 function ask(text: string): Promise<string> {
   return exchangeBytes(port, text, (answer) => answer.endsWith("ok"));
-}
-
-/** Sends the bytes in pieces cut at `cuts`; gives what came until a whole answer, or the end with `untilEnd`. */
-async function send(bytes: Buffer, cuts: readonly number[], untilEnd = false): Promise<string> {
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
-  let answer = "";
-  let closed = false;
-  socket.on("data", (chunk: Buffer) => (answer += chunk.toString("latin1")));
-  socket.on("error", () => undefined);
-  socket.on("close", () => (closed = true));
-  let from = 0;
-  for (const to of [...cuts, bytes.length]) {
-    if (closed || !socket.writable) break;
-    await new Promise<void>((resolve) => socket.write(bytes.subarray(from, to), () => resolve()));
-    from = to;
-  }
-  await eventually(() => closed || (!untilEnd && answer.includes("\r\n\r\n")));
-  socket.destroy();
-  return answer;
 }
 
 function valuesOf(fields: readonly string[], name: string): readonly string[] {

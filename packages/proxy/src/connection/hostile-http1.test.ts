@@ -1,12 +1,10 @@
-import { connect } from "node:net";
-
 import { createRequestParser, type RequestHead } from "@tulle/http";
-import { eventually } from "@tulle/testkit";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { deliveries, feed, Recorder } from "../../../http/src/testing/record-events.js";
 import { REFUSED } from "../../../http/src/testing/refused-requests.js";
 import { call, closeAll, createProxy, rawBackend } from "../../test/harness.js";
+import { sendInPieces } from "../../test/pieces.js";
 import { apiListener, cluster, endpoints, routes, routeTo } from "../../test/resources.js";
 
 // Every class of hostile request, by its exact bytes and through a real proxy: it is refused, its connection ends,
@@ -50,7 +48,7 @@ describe.each(Object.entries(REFUSED))("a proxy refuses %s", (_name, cases) => {
       const bytes = Buffer.from(text, "latin1");
       for (const [delivery, cuts] of deliveries(bytes)) {
         if (cuts.length > MAX_BYTEWISE) continue;
-        const answer = await send(bytes, cuts);
+        const answer = await sendInPieces(port, bytes, cuts, "end");
         // Once a request was under way to the server, its client may just be cut off.
         if (answer !== "" || received.length === 0) {
           expect(answer, delivery).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
@@ -61,25 +59,6 @@ describe.each(Object.entries(REFUSED))("a proxy refuses %s", (_name, cases) => {
     },
   );
 });
-
-/** Sends the bytes in pieces cut at `cuts`; gives the answer once the proxy has ended the connection. */
-async function send(bytes: Buffer, cuts: readonly number[]): Promise<string> {
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
-  let answer = "";
-  let closed = false;
-  socket.on("data", (chunk: Buffer) => (answer += chunk.toString("latin1")));
-  // A proxy that has refused may reset what is still being sent.
-  socket.on("error", () => undefined);
-  socket.on("close", () => (closed = true));
-  let from = 0;
-  for (const to of [...cuts, bytes.length]) {
-    if (closed || !socket.writable) break;
-    await new Promise<void>((resolve) => socket.write(bytes.subarray(from, to), () => resolve()));
-    from = to;
-  }
-  await eventually(() => closed);
-  return answer;
-}
 
 /** The requests in `bytes` that a strict server would act on. */
 function completeRequests(bytes: Buffer): readonly string[] {

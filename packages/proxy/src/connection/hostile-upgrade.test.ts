@@ -1,12 +1,10 @@
-import { connect } from "node:net";
-
 import { createRequestParser, type RequestHead } from "@tulle/http";
-import { eventually } from "@tulle/testkit";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { deliveries, Recorder } from "../../../http/src/testing/record-events.js";
 import { call, closeAll, createProxy, rawBackend } from "../../test/harness.js";
+import { sendInPieces } from "../../test/pieces.js";
 import { serviceAt } from "../../test/resources.js";
 
 // H1-26: what comes behind a request that asks for another protocol is carried only once the server has switched, and
@@ -74,26 +72,6 @@ beforeEach(async () => {
 });
 afterEach(closeAll);
 
-/** Sends bytes in pieces cut at `cuts`, ends, and gives all that came back. */
-async function send(bytes: Buffer, cuts: readonly number[]): Promise<string> {
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
-  let answer = "";
-  let closed = false;
-  socket.on("data", (chunk: Buffer) => (answer += chunk.toString("latin1")));
-  socket.on("error", () => undefined);
-  socket.on("close", () => (closed = true));
-  let from = 0;
-  for (const to of [...cuts, bytes.length]) {
-    if (closed || !socket.writable) break;
-    await new Promise<void>((resolve) => socket.write(bytes.subarray(from, to), () => resolve()));
-    from = to;
-  }
-  await eventually(() => closed || answer.includes("\r\n\r\n"));
-  socket.destroy();
-  await eventually(() => closed);
-  return answer;
-}
-
 /** Reads what a connection of the server got as a strict server does; everything must be whole requests of ours. */
 function requestsOf(chunks: readonly Buffer[]): readonly RequestHead[] {
   const recorder = new Recorder<RequestHead>();
@@ -114,7 +92,7 @@ describe.each([426, 403, 200])(
       const whole = Buffer.from(bytes + ADMIN, "latin1");
       for (const [delivery, cuts] of deliveries(whole)) {
         received.length = 0;
-        await send(whole, cuts);
+        await sendInPieces(port, whole, cuts, "head");
         const heads = received.flatMap(requestsOf);
         const upgrade = heads.filter((head) => head.upgrade !== "");
         for (const head of heads) {
@@ -147,7 +125,7 @@ test("whatever comes behind an upgrade, and however it is cut, a server that doe
         received.length = 0;
         const bytes = Buffer.from(ask + behind, "latin1");
         const cuts = [...new Set(at)].filter((cut) => cut > 0 && cut < bytes.length).sort((a, b) => a - b);
-        await send(bytes, cuts);
+        await sendInPieces(port, bytes, cuts, "head");
         for (const chunks of received) requestsOf(chunks);
       },
     ),
