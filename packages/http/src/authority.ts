@@ -24,17 +24,6 @@ export function parseAuthority(text: string): Authority | undefined {
   return host === undefined ? undefined : { host, port };
 }
 
-/**
- * The canonical spelling of an authority, as routes are keyed by: `host` when the port is `defaultPort` or absent,
- * else `host:port`. Undefined when it is not valid.
- */
-export function canonicalAuthority(text: string, defaultPort = 80): string | undefined {
-  const authority = parseAuthority(text);
-  if (authority === undefined) return undefined;
-  const { host, port } = authority;
-  return port === undefined || port === defaultPort ? host : `${host}:${port}`;
-}
-
 function endOfName(text: string): number {
   const colon = text.indexOf(":");
   return colon < 0 ? text.length : colon;

@@ -1,11 +1,12 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { RequestHead, ResponseHead } from "./contract.js";
-import { writeChunk, writeLastChunk, writeRequestHead, writeResponseHead } from "./encode.js";
+import { writeLastChunk, writeRequestHead, writeResponseHead } from "./encode.js";
 import { GrowingBuffer } from "./growing-buffer.js";
 import { createRequestParser } from "./request-parser.js";
 import { createResponseParser } from "./response-parser.js";
 import { Recorder, feed } from "./testing/record-events.js";
+import { writeChunk } from "./testing/write-chunk.js";
 
 const token = fc.stringMatching(/^[!#$%&'*+.^`|~0-9A-Za-z-]{1,20}$/);
 const fieldName = token.map((name) => `X-${name}`);

@@ -1,5 +1,11 @@
 import { expect, test } from "vitest";
-import { writeChunk, writeLastChunk, writeRequestHead, writeResponseHead } from "./encode.js";
+import {
+  writeChunkEnd,
+  writeChunkStart,
+  writeLastChunk,
+  writeRequestHead,
+  writeResponseHead,
+} from "./encode.js";
 import { GrowingBuffer } from "./growing-buffer.js";
 
 function written(write: (sink: GrowingBuffer) => void): string {
@@ -28,10 +34,9 @@ test("writeResponseHead writes the status line with and without reason", () => {
   );
 });
 
-test("writeChunk writes size, data and line end, and nothing for no data", () => {
-  const bytes = Buffer.from("..hello world.....");
-  expect(written((sink) => writeChunk(sink, bytes, 2, 18))).toBe("10\r\nhello world.....\r\n");
-  expect(written((sink) => writeChunk(sink, bytes, 2, 2))).toBe("");
+test("writeChunkStart and writeChunkEnd put size and line ends around a chunk's bytes", () => {
+  expect(written((sink) => writeChunkStart(sink, 16))).toBe("10\r\n");
+  expect(written((sink) => writeChunkEnd(sink))).toBe("\r\n");
 });
 
 test("writeLastChunk writes trailers when there are some", () => {

@@ -37,14 +37,6 @@ export function writeChunkEnd(sink: ByteSink): void {
   sink.writeLatin1("\r\n");
 }
 
-/** Writes `bytes[start, end)` as one chunk (RFC 9112 section 7.1). Nothing when it is empty: that would end the body. */
-export function writeChunk(sink: ByteSink, bytes: Buffer, start: number, end: number): void {
-  if (end <= start) return;
-  writeChunkStart(sink, end - start);
-  sink.writeBytes(bytes, start, end);
-  writeChunkEnd(sink);
-}
-
 /** Ends a chunked body, with trailer fields if any. */
 export function writeLastChunk(sink: ByteSink, trailers: HeaderList): void {
   sink.writeLatin1("0\r\n");

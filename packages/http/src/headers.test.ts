@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { getHeader, hasHeader, hasToken, joinHeader, listHasToken, splitList, trimSpace } from "./headers.js";
+import { getHeader, hasToken, joinHeader, listHasToken, splitList, trimSpace } from "./headers.js";
 
 const HEADERS = ["Host", "a", "Via", "1", "x-empty", "", "VIA", "2, Three", "__proto__", "p"];
 
@@ -8,7 +8,6 @@ test("getHeader finds the first field whatever its spelling", () => {
   expect(getHeader(HEADERS, "x-empty")).toBe("");
   expect(getHeader(HEADERS, "__proto__")).toBe("p");
   expect(getHeader(HEADERS, "constructor")).toBeUndefined();
-  expect([hasHeader(HEADERS, "host"), hasHeader(HEADERS, "a")]).toEqual([true, false]);
 });
 
 test("joinHeader joins repeated fields in order", () => {

@@ -11,11 +11,6 @@ export function getHeader(headers: HeaderList, name: string): string | undefined
   return undefined;
 }
 
-/** Whether a field called `name` (lower-case) is there. */
-export function hasHeader(headers: HeaderList, name: string): boolean {
-  return getHeader(headers, name) !== undefined;
-}
-
 /** Values of all fields called `name` (lower-case), joined by ", " in order; undefined without one. */
 export function joinHeader(headers: HeaderList, name: string): string | undefined {
   let joined: string | undefined;

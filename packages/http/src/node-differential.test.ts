@@ -3,11 +3,12 @@ import { createServer, request } from "node:http";
 import { type AddressInfo, type Socket, connect, createServer as createTcpServer } from "node:net";
 import { expect, test } from "vitest";
 import type { RequestHead, ResponseHead } from "./contract.js";
-import { writeChunk, writeLastChunk, writeRequestHead } from "./encode.js";
+import { writeLastChunk, writeRequestHead } from "./encode.js";
 import { GrowingBuffer } from "./growing-buffer.js";
 import { createRequestParser } from "./request-parser.js";
 import { createResponseParser } from "./response-parser.js";
 import { Recorder } from "./testing/record-events.js";
+import { writeChunk } from "./testing/write-chunk.js";
 
 /** What node:http's client sends, byte for byte: our parser must read the same as node:http's server would. */
 async function sentByNode(options: object, body: readonly string[]): Promise<Recorder<RequestHead>> {

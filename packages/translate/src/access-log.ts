@@ -4,7 +4,7 @@ import { FileAccessLogSchema } from "@tulle/xds/gen/envoy/extensions/access_logg
 import { packed } from "./messages.js";
 
 /** Istio's default text format: https://istio.io/latest/docs/tasks/observability/logs/access-log/#default-access-log-format */
-export const DEFAULT_ACCESS_LOG_FORMAT =
+const DEFAULT_ACCESS_LOG_FORMAT =
   '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% ' +
   '%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% ' +
   '%BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" ' +

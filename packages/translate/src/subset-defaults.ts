@@ -2,7 +2,7 @@ import type { MergedRule } from "./destination-rules.js";
 import type { Translation } from "./translation.js";
 
 /** Label that an undeclared subset selects by. */
-export const VERSION_LABEL = "version";
+const VERSION_LABEL = "version";
 
 /**
  * Labels of a subset's instances. A subset that no DestinationRule declares means the instances whose `version` label

@@ -27,7 +27,7 @@ import {
 import { packed } from "./messages.js";
 
 /** SDS secret with the workload's own certificate and key. */
-export const IDENTITY_SECRET = "default";
+const IDENTITY_SECRET = "default";
 /** SDS secret with the roots that peers are verified against. */
 export const ROOT_SECRET = "ROOTCA";
 /** Cluster by which a proxy reaches its agent's SDS (Istio's bootstrap has it). */

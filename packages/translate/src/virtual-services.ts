@@ -5,7 +5,7 @@ import type { Translation } from "./translation.js";
 import { byAge, isExported } from "./visibility.js";
 
 /** Gateway name that means all sidecars. */
-export const MESH_GATEWAY = "mesh";
+const MESH_GATEWAY = "mesh";
 
 /**
  * The VirtualService that rules calls to `host` (in full) from sidecars: the best host match among those that are

@@ -13,7 +13,7 @@ import {
 import type { Names } from "./names.js";
 
 /** Seconds that clients may keep an answer of the mesh's. */
-export const TTL_SECONDS = 30;
+const TTL_SECONDS = 30;
 const CLASS_IN = 1;
 
 /** Answers one query, or gives undefined when none is due. Never rejects. */
