@@ -57,7 +57,7 @@ function takingOf({
 }
 
 /** One object for as long as neither its settings nor its warmth change. */
-export class SniffedChain implements DetectedChain {
+export class CompiledDetectedChain implements DetectedChain {
   readonly protocol = "detected";
   readonly name: string;
   readonly warm: boolean;

@@ -62,7 +62,7 @@ export type ListenerSettings =
 /** Silence after which a server may speak, where a listener does not say: Envoy's wait is for another purpose, and long. */
 const DEFAULT_SILENCE_MS = 1000;
 
-/** Compiles a Listener. Of its listener filters the PROXY protocol's counts; the others sniff what the proxy finds out itself. */
+/** Compiles a Listener. Of its listener filters the PROXY protocol's counts; the others detect what the proxy finds out itself. */
 export function compileListener(listener: Listener): ListenerSettings {
   const { name } = listener;
   if (listener.apiListener !== undefined) {

@@ -4,7 +4,7 @@ import type { InboundListener } from "./contract.js";
 import type { RouteTable } from "../route/route-table.js";
 import { decode } from "./any.js";
 import { Chain } from "./chain.js";
-import { SniffedChain } from "./detected-chain.js";
+import { CompiledDetectedChain } from "./detected-chain.js";
 import type { Clusters } from "./clusters.js";
 import { invalid } from "./invalid.js";
 import { compileListener } from "./listener-settings.js";
@@ -25,7 +25,7 @@ export interface ActiveListener {
   readonly settings: ListenerSettings;
   readonly resolved: readonly Resolved[];
   readonly warm: boolean;
-  readonly value: Chain | BytesChain | SniffedChain | InboundListener;
+  readonly value: Chain | BytesChain | CompiledDetectedChain | InboundListener;
 }
 
 /**
@@ -147,7 +147,13 @@ function createValue(settings: ListenerSettings, resolved: readonly Resolved[]):
   const chains = resolved.map(createChain);
   if (settings.kind === "authority") return chains[0]!;
   if (settings.kind === "detected") {
-    return new SniffedChain(settings.name, settings.silenceMs, settings.chains, settings.taking, chains);
+    return new CompiledDetectedChain(
+      settings.name,
+      settings.silenceMs,
+      settings.chains,
+      settings.taking,
+      chains,
+    );
   }
   return {
     name: settings.name,

@@ -2,7 +2,7 @@ import type { ClusterPart, InboundListener, OutboundChain, Snapshot } from "./co
 import { Chain } from "./chain.js";
 import type { LinkedCluster } from "./linked-cluster.js";
 import type { ActiveListener } from "./listeners.js";
-import { SniffedChain } from "./detected-chain.js";
+import { CompiledDetectedChain } from "./detected-chain.js";
 import { BytesChain } from "./tcp-settings.js";
 
 /** An immutable state: maps that later states share as far as nothing in them has changed. */
@@ -44,6 +44,8 @@ export class CompiledSnapshot implements Snapshot {
   }
 }
 
-function isOutbound(value: ActiveListener["value"] | undefined): value is Chain | BytesChain | SniffedChain {
-  return value instanceof Chain || value instanceof BytesChain || value instanceof SniffedChain;
+function isOutbound(
+  value: ActiveListener["value"] | undefined,
+): value is Chain | BytesChain | CompiledDetectedChain {
+  return value instanceof Chain || value instanceof BytesChain || value instanceof CompiledDetectedChain;
 }

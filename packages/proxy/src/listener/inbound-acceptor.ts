@@ -2,13 +2,13 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
 import { DisposableStack, formatAddress, systemErrorCode, type Disposable, type Logger } from "@tulle/base";
-import type { SnapshotSource } from "@tulle/engine";
+import type { InboundChain, SnapshotSource } from "@tulle/engine";
 
 import { ConnectionSet } from "../connection/connection-set.js";
 import { Http1ServerConnection } from "../connection/http1-server-connection.js";
 import { Http2ServerConnection } from "../connection/http2-server-connection.js";
 import type { ServerConnectionContext } from "../connection/server-connection.js";
-import { SniffedConnection } from "../connection/sniffed-connection.js";
+import { PlaintextConnection } from "../connection/plaintext-connection.js";
 import { HANDSHAKE_RECORD } from "../detection/client-hello.js";
 import { PeerMetadataCache } from "../filters/peer-metadata.js";
 import type { LimitName } from "../limits/limit-table.js";
@@ -107,7 +107,7 @@ export class InboundAcceptor implements Disposable {
     }
     const begin = (): void => {
       if (destination !== undefined && isUnread(current, destination.port)) this.#startPlaintext(socket);
-      else this.#sniff(socket);
+      else this.#awaitFirst(socket);
     };
     const demand = this.#gate.demandOf(socket);
     if (demand === undefined) {
@@ -125,7 +125,7 @@ export class InboundAcceptor implements Disposable {
     });
   }
 
-  #sniff(socket: Socket): void {
+  #awaitFirst(socket: Socket): void {
     if (this.#detection.takesBytes(socket)) {
       this.#detection.accept(socket);
       return;
@@ -203,7 +203,7 @@ export class InboundAcceptor implements Disposable {
 
   #serve(
     socket: Socket,
-    transport: "mtls" | "plaintext",
+    transport: InboundChain["transport"],
     serverName: string,
     applicationProtocol: string,
     peerSpiffeId: string,
@@ -233,7 +233,7 @@ export class InboundAcceptor implements Disposable {
 
   #session(
     client: TcpEnd,
-    transport: "mtls" | "plaintext",
+    transport: InboundChain["transport"],
     serverName: string,
     peerSpiffeId: string,
     origin: Origin,
@@ -260,7 +260,12 @@ export class InboundAcceptor implements Disposable {
     session.start(head);
   }
 
-  #select(socket: Socket, transport: "mtls" | "plaintext", serverName: string, applicationProtocol: string) {
+  #select(
+    socket: Socket,
+    transport: InboundChain["transport"],
+    serverName: string,
+    applicationProtocol: string,
+  ) {
     const { current } = this.#options.configuration;
     const port = this.#originOf(socket).destination?.port;
     return selectChain(current, transport, serverName, applicationProtocol, port);
@@ -289,6 +294,6 @@ export class InboundAcceptor implements Disposable {
 
 /** TLS has agreed on the protocol by ALPN; a client without ALPN speaks HTTP/1.1. */
 function connectionOf(socket: Socket) {
-  if (!(socket instanceof TLSSocket)) return SniffedConnection;
+  if (!(socket instanceof TLSSocket)) return PlaintextConnection;
   return socket.alpnProtocol === "h2" ? Http2ServerConnection : Http1ServerConnection;
 }

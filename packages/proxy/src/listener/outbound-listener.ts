@@ -5,7 +5,7 @@ import type { SnapshotSource } from "@tulle/engine";
 
 import { ConnectionSet } from "../connection/connection-set.js";
 import type { ServerConnectionContext } from "../connection/server-connection.js";
-import { SniffedConnection } from "../connection/sniffed-connection.js";
+import { PlaintextConnection } from "../connection/plaintext-connection.js";
 import type { ConnectListener } from "../stream/contract.js";
 import type { TcpContext } from "../tcp/contract.js";
 import type { Counter } from "../telemetry/metrics.js";
@@ -62,7 +62,7 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
       options.authority === "" ? options.onUse : undefined,
     );
     extend(source);
-    const connection = new SniffedConnection(socket, source, options.connection);
+    const connection = new PlaintextConnection(socket, source, options.connection);
     connections.add(connection);
     socket.on("close", () => connections.remove(connection));
     socket.resume();

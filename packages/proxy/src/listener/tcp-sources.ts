@@ -54,7 +54,7 @@ export class OutboundTcpSource implements TcpSource {
 
 export interface InboundTcpSourceOptions {
   readonly socket: Socket;
-  readonly transport: "mtls" | "plaintext";
+  readonly transport: InboundChain["transport"];
   readonly serverName: string;
   readonly peerSpiffeId: string;
   readonly origin: Origin;

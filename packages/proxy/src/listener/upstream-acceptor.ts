@@ -27,7 +27,7 @@ type Way = TcpSession<OutboundTcpSource>;
 
 /**
  * Decides how the connections to an authority are carried. Configuration says it where a protocol is declared, and then
- * nothing is sniffed; elsewhere who speaks first does. Connections that come before the configuration wait for it. A
+ * nothing is looked at; elsewhere who speaks first does. Connections that come before the configuration wait for it. A
  * change holds for connections that come after it.
  */
 export class UpstreamAcceptor implements PendingOwner {

@@ -16,7 +16,7 @@ const DECISIVE_BYTES = 3;
  * A plaintext connection of a client whose first bytes say whether it speaks HTTP/1 or, by prior knowledge, HTTP/2
  * (RFC 9113 section 3.3).
  */
-export class SniffedConnection implements ServerConnection {
+export class PlaintextConnection implements ServerConnection {
   readonly #socket: Socket;
   readonly #source: RequestSource;
   readonly #context: ServerConnectionContext;
