@@ -12,7 +12,7 @@ const NO_MUTATIONS: readonly HeaderMutation[] = [];
 
 /**
  * How the client of an exchange begins to be answered, with the server's response or the proxy's own: the head is
- * written downstream and noted in the record. The end is the exchange's. One for each, reused.
+ * written downstream and noted in the record. The end is the exchange's. One per exchange, reused.
  */
 export class DownstreamResponse {
   /** Whether its head is written. */
