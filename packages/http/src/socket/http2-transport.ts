@@ -115,28 +115,40 @@ export class Http2Transport implements WriterEvents {
       if (this.#discarded > LINGER_BYTES) this.#socket.destroy();
       return;
     }
-    if (this.#rest === undefined) this.#feed(bytes, end);
-    else this.#rest = Buffer.concat([this.#rest, bytes.subarray(0, end)]);
+    if (this.#rest !== undefined) {
+      this.#rest = Buffer.concat([this.#rest, bytes.subarray(0, end)]);
+      return;
+    }
+    const consumed = this.#feed(bytes, end);
+    if (consumed === end || this.#closing) return;
+    // The memory is lent for this turn only.
+    this.#rest = Buffer.from(bytes.subarray(consumed, end));
+    this.#channel.pause();
+    setImmediate(this.#feedRest);
   }
 
-  #feed(bytes: Buffer, end: number): void {
+  /** Returns what the session took. */
+  #feed(bytes: Buffer, end: number): number {
     this.#lastReadMs = this.#wheel.nowMs;
     const consumed = this.session.execute(bytes, 0, end, this.#lastReadMs);
     this.writer.commit();
     if (this.session.error !== undefined) this.close();
-    else if (consumed < end && !this.#closing) {
-      this.#rest = Buffer.from(bytes.subarray(consumed, end));
-      this.#channel.pause();
-      setImmediate(this.#feedRest);
-    }
+    return consumed;
   }
 
   readonly #feedRest = (): void => {
     const rest = this.#rest;
     if (rest === undefined || this.#socket.destroyed) return;
-    this.#rest = undefined;
-    this.#feed(rest, rest.length);
-    if (this.#rest === undefined) this.#channel.resume();
+    const consumed = this.#feed(rest, rest.length);
+    if (this.#closing) return;
+    if (consumed < rest.length) {
+      // A view: copied every turn, 64 KiB of small requests would be some megabytes.
+      this.#rest = rest.subarray(consumed);
+      setImmediate(this.#feedRest);
+    } else {
+      this.#rest = undefined;
+      this.#channel.resume();
+    }
   };
 
   /** From the writer. */
