@@ -22,8 +22,8 @@ export interface FrameTarget {
   onPayloadEnd(): void;
   /** The bytes do not start with the client's preface. */
   onBadPreface(): void;
-  /** Stop after this event, for now or for good. */
-  readonly halted: boolean;
+  /** Whether to stop here, for now or for good. `type`: of the frame that comes next, -1 within one or when it is cut. */
+  haltsBefore(type: number): boolean;
 }
 
 const enum State {
@@ -77,7 +77,11 @@ export class FrameReader {
   /** Returns how many bytes were consumed. */
   execute(chunk: Buffer, start: number, end: number): number {
     let at = start;
-    while (at < end && !this.#target.halted && this.#state !== State.STOPPED) at = this.#step(chunk, at, end);
+    while (at < end && this.#state !== State.STOPPED) {
+      const starts = this.#state === State.HEADER && this.#seen === 0 && end - at >= FRAME_HEADER_BYTES;
+      if (this.#target.haltsBefore(starts ? chunk[at + 3]! : -1)) break;
+      at = this.#step(chunk, at, end);
+    }
     return at - start;
   }
 

@@ -31,12 +31,13 @@ export class Incoming implements FrameTarget {
     this.#heads = new IncomingHeads(core);
   }
 
-  get halted(): boolean {
+  haltsBefore(type: number): boolean {
     const { error, isServer, limits } = this.#core;
     if (error !== undefined) return true;
-    return (
-      isServer && (this.#heads.requests >= this.#requestsPerTurn || this.#frames >= limits.framesPerTurn)
-    );
+    if (!isServer) return false;
+    if (this.#frames >= limits.framesPerTurn) return true;
+    // A reset that is here already spares the application the request before it.
+    return this.#heads.requests >= this.#requestsPerTurn && type !== FrameType.RST_STREAM;
   }
 
   /** Whether a header block has begun and not ended. */

@@ -190,6 +190,15 @@ test("execute returns after requestsPerTurn requests and takes the rest in the n
   expect(peer.heads).toHaveLength(4);
 });
 
+test("H2-01 the reset of a turn's last request is taken in that turn, before the request has gone on", () => {
+  const peer = new Peer("server", { limits: { requestsPerTurn: 2 } });
+  const bytes = clientStart(...[1, 3, 5].flatMap((id) => [headers(id, get()), rst(id)]));
+  const consumed = peer.session.execute(bytes, 0, bytes.length, 1);
+  expect(peer.heads).toHaveLength(2);
+  expect(peer.of("reset").map(({ id }) => id)).toEqual([1, 3]);
+  expect(bytes.length - consumed).toBe(headers(5, get()).length + rst(5).length);
+});
+
 test("goAway of a server announces, refuses new streams a round trip later, and is drained with the last stream", () => {
   const peer = serving();
   peer.session.goAway(Code.NO_ERROR, true);
