@@ -98,7 +98,10 @@ export interface Http1Parser {
  * follows the head is no longer HTTP.
  */
 export interface Http1ResponseParser extends Http1Parser {
-  /** Call before the response to a request is fed: `method` of the request. Throws when one is still awaited. */
+  /**
+   * Call before the response to a request is fed: `method` of the request. Throws when one is still awaited; "" awaits none
+   * any more, for a request that was not sent after all.
+   */
   expect(method: string): void;
 }
 

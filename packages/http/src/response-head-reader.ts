@@ -28,7 +28,7 @@ export class ResponseHeadReader implements HeadReader<ResponseHead> {
   }
 
   expect(method: string): void {
-    if (this.#method !== "") {
+    if (this.#method !== "" && method !== "") {
       throw new MeshError(
         "internal",
         "HTTP_RESPONSE_STILL_EXPECTED",

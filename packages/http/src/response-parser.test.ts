@@ -159,6 +159,20 @@ test("expect throws when the last response is still awaited", () => {
   );
 });
 
+test("a response to a request that was taken back is refused, and the next request's method counts", () => {
+  const parser = createResponseParser(new Recorder<ResponseHead>());
+  parser.expect("HEAD");
+  parser.expect("");
+  const answer = Buffer.from("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+  parser.expect("GET");
+  expect(parser.execute(answer, 0, answer.length)).toBe(answer.length);
+  const silent = createResponseParser(new Recorder<ResponseHead>());
+  silent.expect("GET");
+  silent.expect("");
+  silent.execute(answer, 0, answer.length);
+  expect(silent.error?.code).toBe("HTTP_UNEXPECTED_RESPONSE");
+});
+
 test.each([
   ["HTTP/1.1", "Connection: close\r\n", false],
   ["HTTP/1.0", "", false],

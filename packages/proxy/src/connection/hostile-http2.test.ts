@@ -11,9 +11,11 @@ import {
   get,
   headers,
   literals,
+  many,
   parseFrames,
   ping,
   post,
+  rst,
   type SentFrame,
 } from "../../../http/src/testing/http2-frames.js";
 import { REFUSED_CONNECTIONS } from "../../../http/src/testing/refused-connections.js";
@@ -25,6 +27,7 @@ import { serviceAt } from "../../test/resources.js";
 // Every class of hostile HTTP/2, by its exact frames and through a real proxy to an application that speaks HTTP/1.1: what
 // is refused reaches it as no request, and the next client is served.
 
+const HEADERS = 1;
 const RST_STREAM = 3;
 const GOAWAY = 7;
 /** Longer input is not also sent a byte at a time: that is the session's own test. */
@@ -185,6 +188,17 @@ describe.each(PLACES)("%s", (place, request) => {
       for (const { head, body } of served) expectUninjected(head.headers, head.target, body, text);
     },
   );
+});
+
+test("H2-01 streams that are reset at once cost the application no connection, and it hears nothing of them", async () => {
+  expect((await call(port, "/warm")).body).toBe("ok");
+  const client = new Client();
+  const pairs = many(20, (i) => Buffer.concat([headers(2 * i + 1, get()), rst(2 * i + 1)]));
+  await client.send(clientStart(pairs, headers(41, get()), ping("alive...")), []);
+  await eventually(() => client.frames().some(({ type, streamId }) => type === HEADERS && streamId === 41));
+  expect(app.received()).toHaveLength(1);
+  expect(app.requests()).toHaveLength(2);
+  client.socket.destroy();
 });
 
 test("D-12 a trailer section adds nothing to an HTTP/1.1 request but its harmless fields", async () => {

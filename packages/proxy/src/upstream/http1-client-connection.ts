@@ -164,6 +164,10 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
 
   cancel(): void {
     this.#handler = undefined;
+    if (!this.requestSent && this.usable) {
+      this.#takeBack();
+      return;
+    }
     // Who cuts a tunnel does not end it: with a proper end the server would take what it has for all there is.
     if (this.#switched && !(this.#socket instanceof TLSSocket)) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
@@ -201,6 +205,17 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
     this.#trailers = trailers;
   }
 
+  /**
+   * The server knows nothing of this exchange, so the next one may have the connection. Were it closed, who resets streams
+   * as soon as it begins them would have the application accept and lose a connection for each.
+   */
+  #takeBack(): void {
+    this.#writer.sink.reset();
+    this.#parser.expect("");
+    this.#exchanges--;
+    this.#owner.onConnectionIdle(this);
+  }
+
   #onSwitched(head: ResponseHead): void {
     const wrong = wrongSwitch(head, this.#protocol, this.#key);
     if (wrong !== "") {
@@ -227,6 +242,11 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
   #onBytes(bytes: Buffer, end: number): void {
     if (this.#handler === undefined) {
       this.#socket.destroy();
+      return;
+    }
+    if (!this.requestSent) {
+      // No answer to what the server has not seen; as on an idle connection.
+      this.#fail("closed", "");
       return;
     }
     if (this.#switched) {
@@ -270,6 +290,8 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
     // A request that is not wholly sent would run into the next one (RELIABILITY H1-07).
     if (this.#requestDone && this.#keepAlive && !extraBytes && this.usable) {
       this.#channel.resume();
+      // What waits to be sent from now on is the next exchange's.
+      this.#writer.flush();
       this.#owner.onConnectionIdle(this);
     } else {
       this.#socket.destroy();
