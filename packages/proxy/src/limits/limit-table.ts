@@ -239,7 +239,7 @@ export const LIMITS = {
   ),
   "http2.maxResetsPerSecond": limit(
     "count",
-    [1, 10_000, 1_000_000],
+    [1, 1000, 1_000_000],
     "resets of young streams in a second, the peer's and those it provokes, when half of all streams",
     "GOAWAY",
     { stranger: h2.maxResetsPerSecond, codes: ["HTTP2_RESET_FLOOD"] },
