@@ -1,4 +1,5 @@
 import { connect as connectTcp } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 
 import {
@@ -36,6 +37,7 @@ export class Connection {
   #seen = [];
   #wake = () => {};
   #closed = false;
+  #sent = Promise.resolve();
   /** Settings of the server by identifier. */
   settings = new Map();
 
@@ -74,9 +76,21 @@ export class Connection {
     });
   }
 
-  /** Sends each buffer in a write of its own. */
+  /** Sends each buffer in a write of its own, and with a gap in a segment of its own after it. */
   send(...buffers) {
-    for (const buffer of buffers) if (this.#socket.writable) this.#socket.write(buffer);
+    if (this.target.gapMs === 0) for (const buffer of buffers) this.#write(buffer);
+    else for (const buffer of buffers) this.#writeLater(buffer);
+  }
+
+  #write(buffer) {
+    if (this.#socket.writable) this.#socket.write(buffer);
+  }
+
+  #writeLater(buffer) {
+    this.#sent = this.#sent.then(async () => {
+      this.#write(buffer);
+      await delay(this.target.gapMs);
+    });
   }
 
   /** Preface and SETTINGS both ways, acknowledged both ways. */

@@ -14,6 +14,8 @@ import { MESSAGES } from "./message-cases.mjs";
  *   node conformance/h2/run.mjs --port 8080 [--host 127.0.0.1] [--authority reviews:9080] [--only http2/6.9]
  *   node conformance/h2/run.mjs --port 15006 --tls --cert chain.pem --key key.pem --servername NAME
  *
+ * `--gap-ms 5` lets so much time pass between frames, so that a server has answered one before the next comes.
+ *
  * Prints a line a case, and exits with 1 when one fails. Stricter than h2spec where a connection is to end: GOAWAY must
  * name the right error, closing alone is not enough.
  */
@@ -25,6 +27,7 @@ const { values } = parseArgs({
     port: { type: "string" },
     authority: { type: "string" },
     "timeout-ms": { type: "string", default: "2000" },
+    "gap-ms": { type: "string", default: "0" },
     only: { type: "string", default: "" },
     tls: { type: "boolean", default: false },
     cert: { type: "string" },
@@ -44,6 +47,7 @@ const target = {
   port,
   authority: values.authority ?? `${values.host}:${port}`,
   timeoutMs: Number(values["timeout-ms"]),
+  gapMs: Number(values["gap-ms"]),
   tls: values.tls
     ? { cert: pem(values.cert), key: pem(values.key), servername: values.servername }
     : undefined,

@@ -149,6 +149,12 @@ export interface Http2Session {
   submitTrailers(streamId: number, trailers: HeaderList): boolean;
   /** Ends the stream at once, both ways. Ignored when it is gone. */
   reset(streamId: number, code: number): void;
+  /**
+   * The response has been submitted to its end, and the request will not be read to its own: ends the stream with NO_ERROR when
+   * about a second has passed, or its window is used up, and the request has not ended. Until then the peer's errors on it
+   * are still errors; no `onData` follows. Ignored when it is gone. Server sessions only.
+   */
+  linger(streamId: number, nowMs: number): void;
   /** See `Http2Handler.onReset`. Ignored when there is nothing to release. */
   release(streamId: number): void;
   /** The application is done with `bytes` that `onData` gave. Credited to the peer in batches of half a window. */

@@ -1,5 +1,6 @@
 import { isOver } from "./closed-streams.js";
 import type { Http2Refusal } from "./contract.js";
+import { Http2ErrorCode } from "./error-codes.js";
 import { Flag } from "./frame.js";
 import { Payload } from "./frame-reader.js";
 import { REFUSALS } from "./refusals.js";
@@ -67,7 +68,12 @@ export class IncomingData {
   end(): void {
     const stream = this.#stream;
     this.#stream = undefined;
-    if (stream === undefined || stream.gone || !this.#endStream || this.#core.error !== undefined) return;
+    if (stream === undefined || stream.gone || this.#core.error !== undefined) return;
+    if (!this.#endStream) {
+      if (stream.lingersSinceMs >= 0 && stream.receiveWindow <= 0)
+        this.#core.reset(stream, Http2ErrorCode.NO_ERROR);
+      return;
+    }
     if (stream.bodyLeft > 0) {
       this.#core.refuseStream(stream, REFUSALS.length);
       return;
@@ -108,6 +114,10 @@ export class IncomingData {
       return;
     }
     if (stream.bodyLeft >= 0) stream.bodyLeft -= length;
+    if (stream.lingersSinceMs >= 0) {
+      this.#core.receiving.credit(length);
+      return;
+    }
     stream.unconsumed += length;
     this.#core.handler.onData(stream.id, bytes, start, end);
   }

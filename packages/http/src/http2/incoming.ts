@@ -195,7 +195,8 @@ export class Incoming implements FrameTarget {
     const stream = core.streams.get(streamId);
     if (stream !== undefined) {
       core.lose(stream, code);
-      core.countReset(stream.openedMs);
+      // Who stops sending because it has its answer has cancelled nothing.
+      if (stream.lingersSinceMs < 0) core.countReset(stream.openedMs);
       return;
     }
     // Once, a reset may cross ours or follow the end. Again, it is no error, only work.

@@ -15,6 +15,9 @@ import { StreamTable } from "./stream-table.js";
 
 /** Ids are not used up to the last: a connection is replaced in time. */
 const LAST_CLIENT_STREAM_ID = 0x7fff_0001;
+/** How long the rest of a request that is answered already may take, and how many may at once: others are cut short. */
+const LINGER_MS = 1000;
+const MAX_LINGERING = 32;
 
 /** State of one connection, shared by the side that reads frames and the side that is called by the application. */
 export class SessionCore {
@@ -46,6 +49,8 @@ export class SessionCore {
   draining = false;
   /** Server: GOAWAY was announced and new streams are still taken, for one round trip. */
   announced = false;
+  /** Server: streams that linger. */
+  #lingering = 0;
   #drainedTold = false;
   #waking = false;
 
@@ -139,6 +144,34 @@ export class SessionCore {
     this.checkDrained();
   }
 
+  reset(stream: Stream, code: number): void {
+    this.writer.reset(stream.id, code);
+    this.remove(stream, Closed.BY_US);
+    this.checkDrained();
+  }
+
+  /**
+   * The response is out and the request is not. What is under way of it is read for a moment, within the window that it has,
+   * so that a malformed request is refused whichever came first; then its sender is told that nobody reads on.
+   */
+  linger(stream: Stream, nowMs: number): void {
+    if (this.draining || this.#lingering >= MAX_LINGERING || stream.receiveWindow <= 0) {
+      this.reset(stream, Http2ErrorCode.NO_ERROR);
+      return;
+    }
+    this.#lingering++;
+    stream.lingersSinceMs = nowMs;
+    this.receiving.release(stream);
+  }
+
+  endLingering(nowMs: number): void {
+    if (this.#lingering === 0) return;
+    for (const stream of this.streams.all()) {
+      if (stream.lingersSinceMs < 0 || nowMs - stream.lingersSinceMs < LINGER_MS) continue;
+      this.reset(stream, Http2ErrorCode.NO_ERROR);
+    }
+  }
+
   countReset(openedMs: number): void {
     if (this.isServer) this.goesOn(this.budget.reset(this.nowMs, openedMs));
   }
@@ -152,6 +185,7 @@ export class SessionCore {
 
   remove(stream: Stream, reason: number): void {
     stream.gone = true;
+    if (stream.lingersSinceMs >= 0) this.#lingering--;
     this.streams.delete(stream.id);
     this.closed.add(stream.id, reason);
     this.sending.forget(stream);

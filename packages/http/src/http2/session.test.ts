@@ -441,3 +441,68 @@ test("with hostField a request's fields begin with its authority as host, whiche
     ["host", "a", "x", "1"],
   ]);
 });
+
+test("linger: what is under way of an answered request is judged, then its sender is told that nobody reads on", () => {
+  const answered = (...bytes: Buffer[]): Peer => {
+    const peer = serving(...bytes);
+    peer.session.submitHeaders(1, 200, [], true);
+    peer.session.linger(1, 2);
+    peer.frames();
+    return peer;
+  };
+  const resets = (peer: Peer): number[] =>
+    peer.frames().flatMap(({ type, payload }) => (type === 3 ? [payload.readUInt32BE(0)] : []));
+
+  const ending = answered();
+  ending.feed(data(1, "the rest", END_STREAM));
+  expect(resets(ending)).toEqual([]);
+  expect(ending.session.openStreams).toBe(0);
+
+  const malformed = answered();
+  malformed.feed(headers(1, literals(":path", "/")));
+  expect(resets(malformed)).toEqual([Code.PROTOCOL_ERROR]);
+
+  const slow = answered();
+  slow.feed(data(1, "more"));
+  slow.session.tick(1001);
+  expect(resets(slow)).toEqual([]);
+  slow.session.tick(1002);
+  expect(resets(slow)).toEqual([Code.NO_ERROR]);
+  expect(slow.of("data")).toEqual([]);
+
+  const large = answered();
+  large.feed(many(4, () => data(1, "x".repeat(16_384))));
+  expect(large.frames().filter(({ type, streamId }) => type === 8 && streamId === 1)).toEqual([]);
+  expect(large.session.openStreams).toBe(0);
+  expect(large.session.error).toBeUndefined();
+});
+
+test("linger: a client that stops sending because it has its answer is not taken for a flood", () => {
+  const peer = new Peer("server", { limits: { maxResetsPerSecond: 10 } });
+  peer.feed(clientStart(settingsAck()));
+  for (let id = 1; id < 100; id += 2) {
+    peer.feed(headers(id, post(), END_HEADERS));
+    peer.session.submitHeaders(id, 200, [], true);
+    peer.session.linger(id, 2);
+    peer.feed(rst(id, Code.NO_ERROR));
+  }
+  expect(peer.session.error).toBeUndefined();
+  expect(peer.session.openStreams).toBe(0);
+});
+
+test("linger: few streams at a time, none while draining", () => {
+  const peer = new Peer("server");
+  peer.feed(clientStart(many(40, (i) => headers(2 * i + 1, post(), END_HEADERS))));
+  for (let i = 0; i < 40; i++) {
+    peer.session.submitHeaders(2 * i + 1, 200, [], true);
+    peer.session.linger(2 * i + 1, 2);
+  }
+  expect(peer.session.openStreams).toBe(32);
+  peer.feed(many(32, (i) => data(2 * i + 1, "", END_STREAM)));
+  expect(peer.session.openStreams).toBe(0);
+  peer.feed(headers(81, post(), END_HEADERS));
+  peer.session.goAway(Code.NO_ERROR, true);
+  peer.session.submitHeaders(81, 200, [], true);
+  peer.session.linger(81, 2);
+  expect(peer.session.openStreams).toBe(0);
+});

@@ -1,6 +1,5 @@
 import type { HeaderList } from "../contract.js";
 import type { GrowingBuffer } from "../growing-buffer.js";
-import { Closed } from "./closed-streams.js";
 import type {
   Http2Handler,
   Http2Options,
@@ -129,6 +128,7 @@ class Session implements Http2Session {
     if (this.#partialSinceMs >= 0 && nowMs - this.#partialSinceMs >= limits.headerTimeoutMs) {
       return core.fail(REFUSALS.headerTimeout);
     }
+    core.endLingering(nowMs);
     if (core.sending.stalled === 0) return;
     for (const stream of core.streams.all()) {
       if (stream.stalledSinceMs < 0 || nowMs - stream.stalledSinceMs < limits.stallTimeoutMs) continue;
@@ -195,9 +195,13 @@ class Session implements Http2Session {
     const core = this.#core;
     const stream = core.streams.get(streamId);
     if (stream === undefined || core.error !== undefined) return;
-    core.writer.reset(streamId, code);
-    core.remove(stream, Closed.BY_US);
-    core.checkDrained();
+    core.reset(stream, code);
+  }
+
+  linger(streamId: number, nowMs: number): void {
+    const core = this.#core;
+    const stream = core.streams.get(streamId);
+    if (stream !== undefined && core.error === undefined) core.linger(stream, nowMs);
   }
 
   release(streamId: number): void {

@@ -39,6 +39,8 @@ export class Stream {
   waiting: number = Waiting.NOTHING;
   /** Since when a window of the peer has held up bytes on offer; -1 when none does. */
   stalledSinceMs = -1;
+  /** Server: since when the response is out and the request still comes; -1 when it does not linger. */
+  lingersSinceMs = -1;
 
   constructor(
     id: number,

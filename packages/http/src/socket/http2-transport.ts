@@ -40,6 +40,7 @@ export class Http2Transport implements WriterEvents {
   readonly #timer: WheelTimer;
   /** Read and not yet taken by the session. The socket stands still while there is any. */
   #rest: Buffer | undefined;
+  #ticksRarely = false;
   #closing = false;
   /** Taken since. */
   #discarded = 0;
@@ -91,6 +92,15 @@ export class Http2Transport implements WriterEvents {
   /** After every call of the session: what it wrote leaves at the end of the turn. */
   commit(): void {
     this.writer.commit();
+  }
+
+  /** As the session's. */
+  linger(streamId: number): void {
+    this.session.linger(streamId, this.nowMs);
+    this.commit();
+    if (!this.#ticksRarely) return;
+    this.#ticksRarely = false;
+    this.#timer.arm(TICK_MS);
   }
 
   /** Sends what is written, then closes. */
@@ -170,6 +180,7 @@ export class Http2Transport implements WriterEvents {
     if (this.#closing) return;
     const idle = this.session.openStreams === 0;
     if (idle && this.writer.sink.length === 0) this.writer.sink.take();
+    this.#ticksRarely = idle;
     this.#timer.arm(idle ? IDLE_TICK_MS : TICK_MS);
   }
 

@@ -20,13 +20,14 @@ import {
 } from "../../../http/src/testing/http2-frames.js";
 import { REFUSED_CONNECTIONS } from "../../../http/src/testing/refused-connections.js";
 import { REFUSED_STREAMS } from "../../../http/src/testing/refused-streams.js";
-import { call, closeAll, createProxy } from "../../test/harness.js";
+import { call, closeAll, createProxy, rawBackend } from "../../test/harness.js";
 import { recordingBackend, type RecordingBackend } from "../../test/recording-backend.js";
 import { serviceAt } from "../../test/resources.js";
 
 // Every class of hostile HTTP/2, by its exact frames and through a real proxy to an application that speaks HTTP/1.1: what
 // is refused reaches it as no request, and the next client is served.
 
+const DATA = 0;
 const HEADERS = 1;
 const RST_STREAM = 3;
 const GOAWAY = 7;
@@ -198,6 +199,29 @@ test("H2-01 streams that are reset at once cost the application no connection, a
   await eventually(() => client.frames().some(({ type, streamId }) => type === HEADERS && streamId === 41));
   expect(app.received()).toHaveLength(1);
   expect(app.requests()).toHaveLength(2);
+  client.socket.destroy();
+});
+
+test.each([
+  ["more than its content-length", data(1, "abcdef")],
+  ["less than its content-length", data(1, "ab", END_STREAM)],
+  ["pseudo fields in its trailers", headers(1, literals(":path", "/"))],
+])("D-07 D-12 an answered request that goes on with %s is refused for it", async (_name, rest) => {
+  const early = await rawBackend((socket) => {
+    socket.once("data", () => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+  });
+  const proxy = createProxy();
+  proxy.apply(...serviceAt("early:9080", [early.port]));
+  port = await proxy.listen("early:9080");
+  const client = new Client();
+  await client.send(clientStart(headers(1, post("content-length", "5"), END_HEADERS)), []);
+  const ended = (): boolean =>
+    client.frames().some(({ type, flags }) => type === DATA && (flags & END_STREAM) !== 0);
+  await eventually(ended);
+  await client.send(rest, []);
+  await eventually(() => client.frames().some(({ type }) => type === RST_STREAM));
+  const reset = client.frames().find(({ type }) => type === RST_STREAM);
+  expect(reset!.payload.readUInt32BE(0)).toBe(1);
   client.socket.destroy();
 });
 

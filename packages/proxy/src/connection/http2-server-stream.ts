@@ -214,12 +214,11 @@ export class Http2ServerStream implements DownstreamStream {
     if (this.#body.ended) this.#release();
   }
 
-  /** The response is out. A client that is still sending is told that nobody reads on (RFC 9113 section 8.1). */
+  /** The response is out. A client that goes on sending is told that nobody reads on (RFC 9113 section 8.1). */
   #finish(): void {
     if (!this.#requestDone) {
       if (this.#switched) return;
-      this.#transport.session.reset(this.#streamId, Http2ErrorCode.NO_ERROR);
-      this.#transport.commit();
+      this.#transport.linger(this.#streamId);
     }
     this.#release();
   }
