@@ -36,8 +36,8 @@ export class Incoming implements FrameTarget {
     if (error !== undefined) return true;
     if (!isServer) return false;
     if (this.#frames >= limits.framesPerTurn) return true;
-    // A reset that is here already spares the application the request before it.
-    return this.#heads.requests >= this.#requestsPerTurn && type !== FrameType.RST_STREAM;
+    // Before the next request, not behind the last: what ends that one at once spares the application it.
+    return this.#heads.requests >= this.#requestsPerTurn && (type === FrameType.HEADERS || type < 0);
   }
 
   /** Whether a header block has begun and not ended. */

@@ -190,13 +190,17 @@ test("execute returns after requestsPerTurn requests and takes the rest in the n
   expect(peer.heads).toHaveLength(4);
 });
 
-test("H2-01 the reset of a turn's last request is taken in that turn, before the request has gone on", () => {
+test.each([
+  ["H2-01 the reset", rst(3)],
+  ["H2-02 the error", windowUpdate(3, 0)],
+])("%s of a turn's last request is taken in that turn, before the request has gone on", (_name, end) => {
   const peer = new Peer("server", { limits: { requestsPerTurn: 2 } });
-  const bytes = clientStart(...[1, 3, 5].flatMap((id) => [headers(id, get()), rst(id)]));
+  const next = headers(5, get());
+  const bytes = clientStart(headers(1, get()), headers(3, get()), end, next);
   const consumed = peer.session.execute(bytes, 0, bytes.length, 1);
   expect(peer.heads).toHaveLength(2);
-  expect(peer.of("reset").map(({ id }) => id)).toEqual([1, 3]);
-  expect(bytes.length - consumed).toBe(headers(5, get()).length + rst(5).length);
+  expect(peer.of("reset").map(({ id }) => id)).toEqual([3]);
+  expect(bytes.length - consumed).toBe(next.length);
 });
 
 test("goAway of a server announces, refuses new streams a round trip later, and is drained with the last stream", () => {
