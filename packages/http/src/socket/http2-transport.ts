@@ -15,7 +15,7 @@ const IDLE_TICK_MS = 5000;
 const LINGER_MS = 1000;
 /** And how much it still takes: who sends more has not stopped, and will not read our last bytes. */
 const LINGER_BYTES = 1024 * 1024;
-/** Output memory that serves again and again: a full frame with what comes before it. Given up when idle. */
+/** Output memory to begin with: a full frame with what comes before it. */
 const OUTPUT_BYTES = 32 * 1024;
 
 /** Takes a session's events and the transport's own. */
@@ -179,7 +179,6 @@ export class Http2Transport implements WriterEvents {
     if (this.session.error !== undefined) this.close();
     if (this.#closing) return;
     const idle = this.session.openStreams === 0;
-    if (idle && this.writer.sink.length === 0) this.writer.sink.take();
     this.#ticksRarely = idle;
     this.#timer.arm(idle ? IDLE_TICK_MS : TICK_MS);
   }
