@@ -1,6 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -10,9 +9,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { WebAnswer } from "./support/http.js";
 import { WEB } from "./support/mesh.js";
 import { MESH_ADDRESS, MESH_ADDRESS_IPV6, Network, whyNoNetworks, type Ran } from "./support/network.js";
-import { TulleProcess, tulle } from "./support/tulle-process.js";
+import { NetworkCommands, SIDECAR_USER } from "./support/network-commands.js";
 
-const SIDECAR_USER = 1337;
 const APP_USER = 1000;
 const APP_PORT = 9080;
 const OTHER_PORT = 9090;
@@ -30,31 +28,7 @@ function ruleLines(saved: string): readonly string[] {
 describe.skipIf(reason !== "")(`inbound interception${reason === "" ? "" : ` (skipped: ${reason})`}`, () => {
   let network: Network;
   let directory: string;
-  const processes: TulleProcess[] = [];
-  let calls = 0;
-
-  function optionsOf(name: string, args: readonly string[], user?: number) {
-    const home = { HOME: directory, XDG_STATE_HOME: directory };
-    return {
-      args,
-      environment: { ...process.env, ...home, TULLE_SERVER: "http://127.0.0.1:8500" },
-      launcher: network.inside(user),
-      logFile: join(directory, `${name}.log`),
-    };
-  }
-
-  async function start(name: string, args: readonly string[], user?: number): Promise<TulleProcess> {
-    const started = new TulleProcess(optionsOf(name, args, user), { announces: true });
-    processes.push(started);
-    await started.ready();
-    return started;
-  }
-
-  async function run(...args: readonly string[]): Promise<string> {
-    const { code, output } = await tulle(optionsOf(`call-${calls++}`, args));
-    if (code !== 0) throw new Error(output);
-    return output;
-  }
+  let commands: NetworkCommands;
 
   /** What somebody does who is not of the mesh. */
   function curl(...args: readonly string[]): Promise<Ran> {
@@ -89,14 +63,14 @@ describe.skipIf(reason !== "")(`inbound interception${reason === "" ? "" : ` (sk
     };
     const file = join(directory, "policy.yaml");
     writeFileSync(file, JSON.stringify(object));
-    await run("apply", "-f", file);
+    await commands.run("apply", "-f", file);
   }
 
   beforeAll(async () => {
-    directory = mkdtempSync(join(tmpdir(), "tulle-inbound-"));
-    chownSync(directory, SIDECAR_USER, SIDECAR_USER);
     network = new Network();
-    await start("control-plane", ["up", "--data-dir", join(directory, "data"), ...PORTS]);
+    commands = new NetworkCommands(network);
+    ({ directory } = commands);
+    await commands.start("control-plane", ["up", "--data-dir", join(directory, "data"), ...PORTS]);
     network.startInside(APP_USER, { PORT: String(APP_PORT), LISTEN: "::", INSTANCE_ID: "web" }, ...WEB);
     network.startInside(
       APP_USER,
@@ -105,15 +79,11 @@ describe.skipIf(reason !== "")(`inbound interception${reason === "" ? "" : ` (sk
       GREETER,
     );
     const reviews = ["--service", "reviews", "--port", String(APP_PORT), "--address", MESH_ADDRESS];
-    await start("reviews", ["sidecar", ...reviews, "--intercept", "--workers", "2"], SIDECAR_USER);
-    await run("intercept", "up", "--include-inbound-ports", "all");
+    await commands.start("reviews", ["sidecar", ...reviews, "--intercept", "--workers", "2"], SIDECAR_USER);
+    await commands.run("intercept", "up", "--include-inbound-ports", "all");
   }, 60_000);
 
-  afterAll(async () => {
-    await Promise.all(processes.map((started) => started.stop()));
-    network.end();
-    rmSync(directory, { recursive: true, force: true });
-  });
+  afterAll(() => commands.end());
 
   test("what others send to the application's port goes through the sidecar, however its machine is addressed", async () => {
     await eventually(() => ask(MESH_ADDRESS));
@@ -133,7 +103,7 @@ describe.skipIf(reason !== "")(`inbound interception${reason === "" ? "" : ` (sk
       "0",
     ]);
     const upstream = ["--upstream", `reviews:${APP_PORT}=19080`];
-    await start("shell", ["sidecar", "--service", "shell", ...upstream, ...ports], SIDECAR_USER);
+    await commands.start("shell", ["sidecar", "--service", "shell", ...upstream, ...ports], SIDECAR_USER);
     const before = await redirected("service");
     const { output } = await curlInside(APP_USER, "--fail", "http://127.0.0.1:19080/");
     expect((JSON.parse(output) as WebAnswer).headers["x-forwarded-client-cert"]).toContain("/sa/shell");
@@ -183,14 +153,14 @@ describe.skipIf(reason !== "")(`inbound interception${reason === "" ? "" : ` (sk
       ["--exclude-inbound-networks", "10.211.0.0/24,fd00:211::/64"],
       ["--include-inbound-networks", "192.0.2.0/24"],
     ]) {
-      await run("intercept", "up", "--include-inbound-ports", "all", ...options);
+      await commands.run("intercept", "up", "--include-inbound-ports", "all", ...options);
       const before = await redirected("service");
       for (const host of [MESH_ADDRESS, `[${MESH_ADDRESS_IPV6}]`]) {
         expect((await ask(host))?.headers["x-request-id"], options.join(" ")).toBeUndefined();
       }
       expect(await redirected("service")).toBe(before);
     }
-    await run("intercept", "up", "--include-inbound-ports", String(OTHER_PORT));
+    await commands.run("intercept", "up", "--include-inbound-ports", String(OTHER_PORT));
     expect((await ask(MESH_ADDRESS))?.headers["x-request-id"]).toBeUndefined();
   });
 
@@ -203,13 +173,13 @@ describe.skipIf(reason !== "")(`inbound interception${reason === "" ? "" : ` (sk
         );
         return both.map(({ output }) => output).join("");
       };
-      await run("intercept", "up", "--include-inbound-ports", "all");
+      await commands.run("intercept", "up", "--include-inbound-ports", "all");
       const rules = ["--backend", "iptables", "--include-inbound-ports", "all"];
-      await run("intercept", "up", ...rules);
+      await commands.run("intercept", "up", ...rules);
       const once = ruleLines(await saved());
-      await run("intercept", "up", ...rules);
+      await commands.run("intercept", "up", ...rules);
       expect(ruleLines(await saved())).toEqual(once);
-      const shown = await run("intercept", "show");
+      const shown = await commands.run("intercept", "show");
       expect(shown).toContain("-A TULLE_PREROUTING -p tcp -j REDIRECT --to-ports 15006");
       // Those of nft have gone: both together would be one too many.
       expect(shown).not.toContain("table inet");
@@ -218,10 +188,10 @@ describe.skipIf(reason !== "")(`inbound interception${reason === "" ? "" : ` (sk
         await eventually(() => ask(host));
         expect(await redirected("service")).toBe(before + 1);
       }
-      await run("intercept", "down");
-      await run("intercept", "down");
+      await commands.run("intercept", "down");
+      await commands.run("intercept", "down");
       expect(await saved()).not.toContain("TULLE");
-      expect(await run("intercept", "show")).toContain("nothing is intercepted");
+      expect(await commands.run("intercept", "show")).toContain("nothing is intercepted");
       expect((await ask(MESH_ADDRESS))?.headers["x-request-id"]).toBeUndefined();
     },
   );

@@ -1,6 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -10,9 +9,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { WebAnswer } from "./support/http.js";
 import { WEB } from "./support/mesh.js";
 import { Network, OUTSIDE_ADDRESS, OUTSIDE_ADDRESS_IPV6, whyNoNetworks } from "./support/network.js";
-import { TulleProcess, tulle } from "./support/tulle-process.js";
+import { NetworkCommands, SIDECAR_USER } from "./support/network-commands.js";
+import type { TulleProcess } from "./support/tulle-process.js";
 
-const SIDECAR_USER = 1337;
 const APP_USER = 1000;
 const BANNER = fileURLToPath(new URL("support/apps/banner.mjs", import.meta.url));
 const TLS = fileURLToPath(new URL("support/apps/tls.mjs", import.meta.url));
@@ -36,36 +35,14 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
   let network: Network;
   let directory: string;
   let control: TulleProcess;
-  const processes: TulleProcess[] = [];
-
-  function optionsOf(name: string, args: readonly string[], user?: number) {
-    const home = { HOME: directory, XDG_STATE_HOME: directory };
-    return {
-      args,
-      environment: { ...process.env, ...home, TULLE_SERVER: "http://127.0.0.1:8500" },
-      launcher: network.inside(user),
-      logFile: join(directory, `${name}.log`),
-    };
-  }
-
-  async function start(name: string, args: readonly string[], user?: number): Promise<TulleProcess> {
-    const started = new TulleProcess(optionsOf(name, args, user), { announces: true });
-    processes.push(started);
-    await started.ready();
-    return started;
-  }
+  let commands: NetworkCommands;
 
   async function startControl(policy: string): Promise<void> {
     const data = ["--data-dir", join(directory, "data"), "--outbound-traffic-policy", policy];
-    control = await start("control-plane", ["up", ...data, ...PORTS]);
+    control = await commands.start("control-plane", ["up", ...data, ...PORTS]);
   }
 
-  async function intercept(...args: readonly string[]): Promise<string> {
-    const { code, output } = await tulle(optionsOf(`intercept-${calls++}`, ["intercept", ...args]));
-    if (code !== 0) throw new Error(output);
-    return output;
-  }
-  let calls = 0;
+  const intercept = (...args: readonly string[]): Promise<string> => commands.run("intercept", ...args);
 
   /** A server of TLS outside of the mesh, at port 8443. */
   function startTlsOutside(): void {
@@ -125,9 +102,9 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
   }
 
   beforeAll(async () => {
-    directory = mkdtempSync(join(tmpdir(), "tulle-interception-"));
-    chownSync(directory, SIDECAR_USER, SIDECAR_USER);
     network = new Network();
+    commands = new NetworkCommands(network);
+    ({ directory } = commands);
     network.startOutside(process.execPath, OUTSIDE, OUTSIDE_ADDRESS, OUTSIDE_ADDRESS_IPV6);
     startTlsOutside();
     await startControl("ALLOW_ANY");
@@ -141,20 +118,20 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
       "--health-path",
       "/health",
     ];
-    await start("reviews", ["run", ...reviews, "--", ...WEB], SIDECAR_USER);
+    await commands.start("reviews", ["run", ...reviews, "--", ...WEB], SIDECAR_USER);
     for (const [service, ...protocol] of [["banner"], ["declared", "--protocol", "tcp"]] as const) {
       const options = ["--service", service, "--port", "0", "--service-port", "25", "--instance-id", service];
-      await start(service, ["run", ...options, ...protocol, "--", process.execPath, BANNER], SIDECAR_USER);
+      await commands.start(
+        service,
+        ["run", ...options, ...protocol, "--", process.execPath, BANNER],
+        SIDECAR_USER,
+      );
     }
-    await start("shell", ["sidecar", "--service", "shell", "--intercept"], SIDECAR_USER);
+    await commands.start("shell", ["sidecar", "--service", "shell", "--intercept"], SIDECAR_USER);
     await intercept("up");
   }, 60_000);
 
-  afterAll(async () => {
-    await Promise.all(processes.map((started) => started.stop()));
-    network.end();
-    rmSync(directory, { recursive: true, force: true });
-  });
+  afterAll(() => commands.end());
 
   test("an application without any setting reaches a service by its name, through two sidecars", async () => {
     for (const host of ["reviews", "reviews.default", "reviews.default.svc.cluster.local"]) {
@@ -291,8 +268,8 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     expect(await askTls("shop.example")).toBe("");
     const file = join(directory, "shop.yaml");
     writeFileSync(file, SHOP);
-    const { code, output } = await tulle(optionsOf("apply", ["apply", "-f", file]));
-    expect([code, output]).toEqual([0, expect.any(String)]);
+    // Throws unless it exits with 0.
+    expect(await commands.run("apply", "-f", file)).toEqual(expect.any(String));
     await eventually(async () => (await askTls("shop.example")) === "outside for shop.example");
     expect(await askTls("other.example")).toBe("");
   }, 40_000);
