@@ -1,6 +1,7 @@
 import type { HeaderList } from "@tulle/http";
 
 import type { ClusterPart, Provenance, Snapshot } from "./snapshot/contract.js";
+import type { Trace } from "./trace.js";
 
 /** What a decision may look at of a request. Canonical: the proxy builds it once, everything after reads only it. */
 export interface EngineRequest {
@@ -88,6 +89,8 @@ export interface DecisionView {
   readonly now: number;
   /** 32 unsigned bits of the request id's hash: the same request decides the same way when replayed. */
   readonly entropy: number;
+  /** Told why each decision was made; undefined for live traffic. */
+  readonly trace?: Trace | undefined;
 }
 
 /** What one request has tried so far. One object per exchange, reused over its attempts. */
@@ -143,7 +146,20 @@ export interface LoadTable {
   addPending(clusterSlot: number, by: number): void;
   /** Next value of a cluster's round-robin cursor, unsigned 32 bits. */
   turn(clusterSlot: number): number;
+  /** What is held against an endpoint beside what the configuration says of it: bits `UNHEALTHY_*`; 0 = nothing. */
+  unhealthy(endpointSlot: number): number;
+  /** Sets or clears one of the bits `UNHEALTHY_*`. */
+  setUnhealthy(endpointSlot: number, bit: number, on: boolean): void;
+  /** Changes whenever a bit of any endpoint does: what was derived from the bits before is out of date. */
+  healthEpoch(): number;
 }
+
+/** An active health check failed. */
+export const UNHEALTHY_CHECK = 1;
+/** Outlier detection ejected it. */
+export const UNHEALTHY_EJECTED = 2;
+/** An active health check found it degraded: it takes requests when no healthy endpoint is left. */
+export const UNHEALTHY_DEGRADED = 4;
 
 /** What only the outside knows of a request, as far as it is known. */
 export interface Facts {

@@ -1,6 +1,7 @@
 export * from "./contract.js";
 export type * from "./snapshot/contract.js";
 export * from "./decide.js";
+export type * from "./trace.js";
 export { createLoadTable } from "./load/load-table.js";
 export type { LoadTableOptions, SlotTable } from "./load/load-table.js";
 export { createSharedLoadTable, openSharedLoadTable } from "./load/shared-load-table.js";

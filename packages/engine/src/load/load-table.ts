@@ -44,6 +44,8 @@ class TypedArrayLoadTable implements SlotTable {
   readonly #connections: Int32Array;
   readonly #pending: Int32Array;
   readonly #cursor: Uint32Array;
+  readonly #unhealthy: Uint32Array;
+  #healthEpoch = 0;
   readonly #averages: Averages;
   readonly #seed: number;
 
@@ -54,6 +56,7 @@ class TypedArrayLoadTable implements SlotTable {
     this.#connections = new Int32Array(maxSlots);
     this.#pending = new Int32Array(maxSlots);
     this.#cursor = new Uint32Array(maxSlots);
+    this.#unhealthy = new Uint32Array(maxSlots);
     this.#averages = new Averages(new Float64Array(maxSlots), new Float64Array(maxSlots));
     this.#slots = new SlotAllocator(
       maxSlots,
@@ -67,6 +70,7 @@ class TypedArrayLoadTable implements SlotTable {
     const slot = this.#slots.assign(identity);
     if (slot < 0) return slot;
     this.#cursor[slot] = this.#seed;
+    this.#unhealthy[slot] = 0;
     this.#averages.reset(slot);
     return slot;
   }
@@ -121,6 +125,22 @@ class TypedArrayLoadTable implements SlotTable {
 
   turn(clusterSlot: number): number {
     return this.#cursor[clusterSlot]!++;
+  }
+
+  unhealthy(endpointSlot: number): number {
+    return this.#unhealthy[endpointSlot]!;
+  }
+
+  setUnhealthy(endpointSlot: number, bit: number, on: boolean): void {
+    const before = this.#unhealthy[endpointSlot]!;
+    const after = on ? before | bit : before & ~bit;
+    if (after === before) return;
+    this.#unhealthy[endpointSlot] = after;
+    this.#healthEpoch++;
+  }
+
+  healthEpoch(): number {
+    return this.#healthEpoch;
   }
 
   latencyMs(slot: number): number {

@@ -46,8 +46,10 @@ export function openSharedLoadTable(shared: SharedLoad): SharedSlotHolder {
   return new HeldTable(shared);
 }
 
-/** Four counts and the cursor of 4 bytes, two averages of 8. */
-const BYTES_PER_SLOT = 5 * 4 + 2 * 8;
+/** Four counts, the cursor and what makes unhealthy of 4 bytes, two averages of 8. */
+const BYTES_PER_SLOT = 6 * 4 + 2 * 8;
+/** After the rows: the epoch of health. */
+const BYTES_AFTER_SLOTS = 4;
 
 /**
  * Counts that limits depend on change by atomic operations. The averages do not: of two observations at the very same
@@ -62,6 +64,8 @@ abstract class SharedTable {
   readonly #retries: Int32Array;
   readonly #connections: Int32Array;
   readonly #pending: Int32Array;
+  protected readonly unhealthyBits: Int32Array;
+  readonly #healthEpoch: Int32Array;
 
   constructor(shared: SharedLoad) {
     this.shared = shared;
@@ -77,6 +81,8 @@ abstract class SharedTable {
     this.#connections = counts(2);
     this.#pending = counts(3);
     this.cursor = new Uint32Array(memory, 32 * maxSlots, maxSlots);
+    this.unhealthyBits = counts(5);
+    this.#healthEpoch = new Int32Array(memory, BYTES_PER_SLOT * maxSlots, 1);
   }
 
   begin(clusterSlot: number, endpointSlot: number, retry = false): void {
@@ -127,6 +133,21 @@ abstract class SharedTable {
     return Atomics.add(this.cursor, clusterSlot, 1);
   }
 
+  unhealthy(endpointSlot: number): number {
+    return Atomics.load(this.unhealthyBits, endpointSlot);
+  }
+
+  setUnhealthy(endpointSlot: number, bit: number, on: boolean): void {
+    const before = on
+      ? Atomics.or(this.unhealthyBits, endpointSlot, bit)
+      : Atomics.and(this.unhealthyBits, endpointSlot, ~bit);
+    if (((before & bit) !== 0) !== on) Atomics.add(this.#healthEpoch, 0, 1);
+  }
+
+  healthEpoch(): number {
+    return Atomics.load(this.#healthEpoch, 0);
+  }
+
   latencyMs(slot: number): number {
     return this.averages.latencyMs(slot);
   }
@@ -147,7 +168,7 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
   #freed: SlotEntry[] = [];
 
   constructor(maxSlots: number, seed: number) {
-    super({ maxSlots, memory: new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT) });
+    super({ maxSlots, memory: new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT + BYTES_AFTER_SLOTS) });
     this.#seed = seed >>> 0;
     this.#slots = new SlotAllocator(
       maxSlots,
@@ -162,6 +183,7 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
     const slot = this.#slots.assign(identity);
     if (slot < 0) return slot;
     this.cursor[slot] = this.#seed;
+    this.unhealthyBits[slot] = 0;
     this.averages.reset(slot);
     this.#assigned.push([identity, slot]);
     return slot;

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import { UNHEALTHY_CHECK, UNHEALTHY_EJECTED } from "../../contract.js";
 import { NO_SLOT, type LoadTableOptions, type SlotTable } from "../load-table.js";
 
 /** What every load table does, whoever shares it. */
@@ -73,6 +74,24 @@ export function loadTableContract(name: string, create: (options: LoadTableOptio
     load.observe(slot, 200, true);
     expect(load.latencyMs(slot)).toBeCloseTo(112.5);
     expect(load.failureRate(slot)).toBeCloseTo(0.125);
+  });
+
+  test(`${name}: setUnhealthy sets and clears one bit, and the epoch counts what changed`, () => {
+    const load = create({ maxSlots: 8 });
+    const slot = load.acquire("a");
+    const epochs = [load.healthEpoch()];
+    const note = (bit: number, on: boolean): number => {
+      load.setUnhealthy(slot, bit, on);
+      epochs.push(load.healthEpoch());
+      return load.unhealthy(slot);
+    };
+    expect(note(UNHEALTHY_CHECK, true)).toBe(UNHEALTHY_CHECK);
+    expect(note(UNHEALTHY_CHECK, true)).toBe(UNHEALTHY_CHECK);
+    expect(note(UNHEALTHY_EJECTED, true)).toBe(UNHEALTHY_CHECK | UNHEALTHY_EJECTED);
+    expect(note(UNHEALTHY_CHECK, false)).toBe(UNHEALTHY_EJECTED);
+    expect(epochs).toEqual([0, 1, 1, 2, 3]);
+    load.release(slot);
+    expect(load.unhealthy(load.acquire("b"))).toBe(0);
   });
 
   test(`${name}: turn starts at the seed and wraps at 32 bits`, () => {
