@@ -228,12 +228,14 @@ class MixedLoad {
     let heard = 0;
     call.on("data", () => heard++);
     call.on("error", () => undefined);
+    const statuses: grpc.StatusObject[] = [];
     const status = new Promise<grpc.StatusObject>((resolve) => {
-      call.once("status", resolve);
+      call.once("status", (one: grpc.StatusObject) => {
+        statuses.push(one);
+        resolve(one);
+      });
     });
-    let over = false;
-    void status.then(() => (over = true));
-    for (let message = 0; message < STREAM_MESSAGES && !over; message++) {
+    for (let message = 0; message < STREAM_MESSAGES && statuses.length === 0; message++) {
       call.write(`message ${message}`);
       await pause(STREAM_EVERY_MS);
     }
