@@ -12,6 +12,7 @@ export type {
   SlotChanges,
   SlotEntry,
 } from "./load/shared-load-table.js";
+export * from "./outlier/index.js";
 export { applyHeaders } from "./route/header-mutations.js";
 export * from "./route/retry-on.js";
 export { chainForServerName, serverNameRank } from "./route/server-names.js";

@@ -2,6 +2,7 @@ import { createLoadTable, type ClusterPart, type EndpointPart } from "@tulle/eng
 import { FakeClock } from "@tulle/testkit";
 import { beforeEach, expect, test, vi } from "vitest";
 
+import { OutlierRecorder } from "../health/outlier-recorder.js";
 import { TryAccount } from "./try-account.js";
 
 const cluster = { slot: 1 } as ClusterPart;
@@ -17,7 +18,7 @@ beforeEach(() => {
   load = createLoadTable({ maxSlots: 8 });
   observed = [];
   vi.spyOn(load, "observe").mockImplementation((...told) => observed.push(told));
-  account = new TryAccount(load, clock);
+  account = new TryAccount(load, clock, new OutlierRecorder(load, () => undefined));
 });
 
 const counts = (): number[] => [load.clusterInFlight(1), load.inFlight(2), load.retriesInFlight(1)];
