@@ -1,4 +1,12 @@
-import type { AttemptState, ClusterPart, EndpointPart, HttpChain, Plan, WorkloadLabels } from "@tulle/engine";
+import type {
+  AdmissionProgress,
+  AttemptState,
+  ClusterPart,
+  EndpointPart,
+  HttpChain,
+  Plan,
+  WorkloadLabels,
+} from "@tulle/engine";
 import {
   GrpcMessageCounter,
   NO_FIELDS,
@@ -19,6 +27,8 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   protocol = "";
   chain: HttpChain | undefined;
   plan: Plan | undefined;
+  /** What the chain's steps alter; undefined when none was asked. */
+  admission: AdmissionProgress | undefined;
   /** The cluster that was routed to, as it was at the last try. */
   cluster: ClusterPart | undefined;
   /** The endpoint of the last try. */
@@ -112,6 +122,7 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     this.protocol = http2 ? "HTTP/2" : head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
     this.chain = undefined;
     this.plan = undefined;
+    this.admission = undefined;
     this.cluster = undefined;
     this.endpoint = undefined;
     this.peer = undefined;
