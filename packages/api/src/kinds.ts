@@ -6,6 +6,7 @@ import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
 import { secretKind } from "./secret/kind.js";
 import { serviceEntryKind } from "./service-entry/kind.js";
+import { sidecarKind } from "./sidecar/kind.js";
 import { virtualServiceKind } from "./virtual-service/kind.js";
 import { workloadEntryKind } from "./workload-entry/kind.js";
 
@@ -18,6 +19,7 @@ export const KINDS: readonly Kind[] = [
   destinationRuleKind,
   serviceEntryKind,
   workloadEntryKind,
+  sidecarKind,
   peerAuthenticationKind,
 ];
 
