@@ -1,3 +1,4 @@
+import { registerAnalyze } from "./commands/analyze.js";
 import { registerApply } from "./commands/apply.js";
 import { registerCompletion } from "./commands/completion.js";
 import { registerDelete } from "./commands/delete.js";
@@ -21,6 +22,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerIntercept,
   registerDemo,
   registerApply,
+  registerAnalyze,
   registerDelete,
   registerGet,
   registerDescribe,

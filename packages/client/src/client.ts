@@ -1,4 +1,4 @@
-import type { MeshInfo, MeshStatus } from "@tulle/api";
+import type { AnalysisAnswer, AnalysisQuestion, MeshInfo, MeshStatus } from "@tulle/api";
 import { MeshError, systemClock, type Clock } from "@tulle/base";
 import { RegistrationClient } from "./registration.js";
 import { ResourceClient } from "./resources.js";
@@ -42,6 +42,8 @@ export interface Client {
   info(): Promise<MeshInfo>;
   status(): Promise<MeshStatus>;
   joinToken(request: JoinTokenRequest): Promise<JoinToken>;
+  /** What is doubtful in the configuration, with some objects as if they were applied. */
+  analyze(question: AnalysisQuestion): Promise<AnalysisAnswer>;
 }
 
 /**
@@ -68,6 +70,10 @@ export function createClient(options: ClientOptions): Client {
       expectObject(
         await transport.call({ method: "POST", path: "/tulle/v1/join-tokens", body: request }),
       ) as JoinToken,
+    analyze: async (question) =>
+      expectObject(
+        await transport.call({ method: "POST", path: "/tulle/v1/analyze", body: question }),
+      ) as AnalysisAnswer,
   };
 }
 

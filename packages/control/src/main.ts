@@ -14,6 +14,7 @@ import { createConsulApi, createDnsDirectory, createRegistry, type Registry } fr
 import { translate, type MeshSettings, type OutboundTrafficPolicy } from "@tulle/translate";
 import { Hono } from "hono";
 
+import { createAnalysisApi } from "./analysis/index.js";
 import { createResourceApi } from "./api-server/resource-api.js";
 import {
   createCertificateAuthority,
@@ -152,18 +153,19 @@ async function build(
     trustDomain,
     clock,
   });
+  const reader = createMeshReader({
+    settings: {
+      ...SETTINGS,
+      trustDomain,
+      pathNormalization: options.pathNormalization ?? "BASE",
+      outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
+    },
+    catalog: registry.catalog,
+    index: config,
+    virtualIp: (host) => virtualIps.addressOf(host),
+  });
   const ads = new AdsServer({
-    reader: createMeshReader({
-      settings: {
-        ...SETTINGS,
-        trustDomain,
-        pathNormalization: options.pathNormalization ?? "BASE",
-        outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
-      },
-      catalog: registry.catalog,
-      index: config,
-      virtualIp: (host) => virtualIps.addressOf(host),
-    }),
+    reader,
     translate,
     identify: peerIdentity,
     warm: () => config.ready,
@@ -229,6 +231,8 @@ async function build(
   const app = new Hono();
   const consul = createConsulApi(registry, { logger, version: VERSION });
   app.all("/v1/*", (c) => consul.fetch(c.req.raw, c.env));
+  // Before the API whose limit of what a body may hold is lower.
+  app.route("/", createAnalysisApi({ reader, kinds: KINDS, clock, logger }));
   app.route("/", createTulleApi({ info: () => info!, status, joinTokens, logger }));
   app.get("/metrics", (c) => {
     const { services, instances } = status().controlPlane;

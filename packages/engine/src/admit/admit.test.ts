@@ -28,6 +28,7 @@ function chain(...filters: ChainFilter[]): Chain {
     name: "c",
     direction: "outbound",
     accessLogFormat: undefined,
+    routeConfiguration: "",
     pathNormalization: "NONE",
     limits: undefined,
     filters,
