@@ -3,6 +3,7 @@ import { registerCompletion } from "./commands/completion.js";
 import { registerDelete } from "./commands/delete.js";
 import { registerDemo } from "./commands/demo.js";
 import { registerDescribe } from "./commands/describe.js";
+import { registerExplain } from "./commands/explain.js";
 import { registerIntercept } from "./commands/intercept.js";
 import { registerGet } from "./commands/get.js";
 import { registerRun } from "./commands/run.js";
@@ -25,6 +26,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerGet,
   registerDescribe,
   registerStatus,
+  registerExplain,
   registerCompletion,
   registerVersion,
 ];
