@@ -9,6 +9,7 @@ import { registerGet } from "./commands/get.js";
 import { registerRun } from "./commands/run.js";
 import { registerSidecar } from "./commands/sidecar.js";
 import { registerStatus } from "./commands/status.js";
+import { registerTest } from "./commands/test.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersion } from "./commands/version.js";
 import type { RegisterCommand } from "./command.js";
@@ -27,6 +28,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerDescribe,
   registerStatus,
   registerExplain,
+  registerTest,
   registerCompletion,
   registerVersion,
 ];

@@ -1,6 +1,7 @@
 import type { Instance, MeshObject } from "@tulle/api";
 import {
   applyHeaders,
+  createLoadTable,
   explain,
   INBOUND_LISTENER,
   type EngineRequest,
@@ -44,6 +45,7 @@ export class OfflineMesh {
   readonly #reader: MeshReader;
   readonly #written: readonly WrittenMeshObject[];
   readonly #instances: readonly Instance[];
+  readonly #load = createLoadTable();
   readonly #snapshots = new Map<string, SidecarSnapshot>();
 
   constructor({ objects, services }: Pick<WrittenMesh, "objects" | "services">) {
@@ -165,7 +167,7 @@ export class OfflineMesh {
     const key = JSON.stringify(view);
     let sidecar = this.#snapshots.get(key);
     if (sidecar === undefined) {
-      sidecar = new SidecarSnapshot(this.#reader, view);
+      sidecar = new SidecarSnapshot(this.#reader, view, this.#load);
       this.#snapshots.set(key, sidecar);
     }
     return sidecar;

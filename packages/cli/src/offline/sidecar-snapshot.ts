@@ -1,4 +1,4 @@
-import { createLoadTable, createSnapshotSource, type SlotTable, type Snapshot } from "@tulle/engine";
+import { createSnapshotSource, type SlotTable, type Snapshot, type SnapshotSource } from "@tulle/engine";
 import { translate, type ClientView, type MeshReader } from "@tulle/translate";
 
 /** Rounds in which a sidecar learns what it needs; references are three deep. */
@@ -10,15 +10,18 @@ const MAX_ROUNDS = 16;
  */
 export class SidecarSnapshot {
   readonly view: ClientView;
-  readonly load: SlotTable = createLoadTable();
+  readonly load: SlotTable;
   /** What translation and the engine complain of. */
   readonly warnings = new Set<string>();
   readonly #reader: MeshReader;
-  readonly #source = createSnapshotSource({ load: this.load });
+  readonly #source: SnapshotSource;
   readonly #listeners = new Set<string>();
   readonly #asked = new Set<string>();
 
-  constructor(reader: MeshReader, view: ClientView) {
+  /** `load`: sidecars that carry nothing may share one. */
+  constructor(reader: MeshReader, view: ClientView, load: SlotTable) {
+    this.load = load;
+    this.#source = createSnapshotSource({ load });
     this.#reader = reader;
     this.view = view;
   }
