@@ -31,6 +31,25 @@ export interface JoinToken {
   readonly expiresAt: string;
 }
 
+/** What would become of a request of a workload. */
+export interface ExplainRequest {
+  /** The calling service; its sidecar is asked. */
+  readonly from: string;
+  readonly namespace: string;
+  readonly method: string;
+  readonly url: string;
+  /** `name: value` */
+  readonly headers: readonly string[];
+  readonly requestId?: string;
+}
+
+export interface ExplainAnswer {
+  /** The engine's explanation; its field `version` says its form. */
+  readonly explanation: unknown;
+  /** Who was asked. */
+  readonly proxy: { readonly id: string; readonly version: string };
+}
+
 /** Everything that the control plane's HTTP API offers. */
 export interface Client {
   /** Base URL without a slash at its end. */
@@ -44,6 +63,8 @@ export interface Client {
   joinToken(request: JoinTokenRequest): Promise<JoinToken>;
   /** What is doubtful in the configuration, with some objects as if they were applied. */
   analyze(question: AnalysisQuestion): Promise<AnalysisAnswer>;
+  /** Asks a sidecar of the calling service, by way of the control plane. */
+  explain(request: ExplainRequest): Promise<ExplainAnswer>;
 }
 
 /**
@@ -74,6 +95,10 @@ export function createClient(options: ClientOptions): Client {
       expectObject(
         await transport.call({ method: "POST", path: "/tulle/v1/analyze", body: question }),
       ) as AnalysisAnswer,
+    explain: async (request) =>
+      expectObject(
+        await transport.call({ method: "POST", path: "/tulle/v1/explain", body: request }),
+      ) as ExplainAnswer,
   };
 }
 
