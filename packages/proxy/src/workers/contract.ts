@@ -3,6 +3,7 @@ import type { Svid } from "@tulle/agent";
 import type { ResourceChange, SharedLoad, SlotChanges, SlotEntry } from "@tulle/engine";
 
 import type { ListenerStatus, TrafficAddresses, TrafficOptions, TrafficPorts } from "../lifecycle/traffic.js";
+import type { RecordAnswer } from "../records/record-answer.js";
 import type { MetricsDelta } from "../telemetry/metrics-delta.js";
 import type { ConfigurationChange } from "../xds/sidecar-configuration.js";
 
@@ -30,6 +31,7 @@ export type Question =
   | { readonly kind: "sync" }
   | { readonly kind: "listeners" }
   | { readonly kind: "metrics" }
+  | { readonly kind: "records"; readonly requestId: string }
   /** Answered when no inbound connection is left. */
   | { readonly kind: "drain" }
   /** Answered when every connection is closed; the worker ends then. */
@@ -42,6 +44,7 @@ export interface Answers {
   sync: undefined;
   listeners: readonly ListenerStatus[];
   metrics: MetricsDelta;
+  records: readonly RecordAnswer[];
   drain: undefined;
   close: undefined;
 }
