@@ -1,4 +1,4 @@
-import type { MeshInfo, MeshStatus } from "@tulle/api";
+import type { ExplainAnswer, ExplainRequest, MeshInfo, MeshStatus, RequestStory } from "@tulle/api";
 import { MeshError, systemClock, type Clock } from "@tulle/base";
 import { RegistrationClient } from "./registration.js";
 import { ResourceClient } from "./resources.js";
@@ -42,6 +42,10 @@ export interface Client {
   info(): Promise<MeshInfo>;
   status(): Promise<MeshStatus>;
   joinToken(request: JoinTokenRequest): Promise<JoinToken>;
+  /** What would become of a request that a service's proxy got now. */
+  explain(request: ExplainRequest): Promise<ExplainAnswer>;
+  /** What became of a request that was made: what proxies have recorded of it. */
+  why(requestId: string): Promise<RequestStory>;
 }
 
 /**
@@ -68,6 +72,14 @@ export function createClient(options: ClientOptions): Client {
       expectObject(
         await transport.call({ method: "POST", path: "/tulle/v1/join-tokens", body: request }),
       ) as JoinToken,
+    explain: async (request) =>
+      expectObject(
+        await transport.call({ method: "POST", path: "/tulle/v1/explain", body: request }),
+      ) as ExplainAnswer,
+    why: async (requestId) =>
+      expectObject(
+        await transport.call({ method: "GET", path: `/tulle/v1/why/${encodeURIComponent(requestId)}` }),
+      ) as RequestStory,
   };
 }
 
