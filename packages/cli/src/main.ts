@@ -13,6 +13,7 @@ import { registerStatus } from "./commands/status.js";
 import { registerTest } from "./commands/test.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersion } from "./commands/version.js";
+import { registerWhy } from "./commands/why.js";
 import type { RegisterCommand } from "./command.js";
 import { processContext, type CliContext } from "./context.js";
 import { runCommand } from "./run-cli.js";
@@ -31,6 +32,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerStatus,
   registerExplain,
   registerTest,
+  registerWhy,
   registerCompletion,
   registerVersion,
 ];

@@ -1,4 +1,12 @@
-import type { AnalysisAnswer, AnalysisQuestion, MeshInfo, MeshStatus } from "@tulle/api";
+import type {
+  AnalysisAnswer,
+  AnalysisQuestion,
+  ExplainAnswer,
+  ExplainRequest,
+  MeshInfo,
+  MeshStatus,
+  RequestStory,
+} from "@tulle/api";
 import { MeshError, systemClock, type Clock } from "@tulle/base";
 import { RegistrationClient } from "./registration.js";
 import { ResourceClient } from "./resources.js";
@@ -31,25 +39,6 @@ export interface JoinToken {
   readonly expiresAt: string;
 }
 
-/** What would become of a request of a workload. */
-export interface ExplainRequest {
-  /** The calling service; its sidecar is asked. */
-  readonly from: string;
-  readonly namespace: string;
-  readonly method: string;
-  readonly url: string;
-  /** `name: value` */
-  readonly headers: readonly string[];
-  readonly requestId?: string;
-}
-
-export interface ExplainAnswer {
-  /** The engine's explanation; its field `version` says its form. */
-  readonly explanation: unknown;
-  /** Who was asked. */
-  readonly proxy: { readonly id: string; readonly version: string };
-}
-
 /** Everything that the control plane's HTTP API offers. */
 export interface Client {
   /** Base URL without a slash at its end. */
@@ -63,8 +52,10 @@ export interface Client {
   joinToken(request: JoinTokenRequest): Promise<JoinToken>;
   /** What is doubtful in the configuration, with some objects as if they were applied. */
   analyze(question: AnalysisQuestion): Promise<AnalysisAnswer>;
-  /** Asks a sidecar of the calling service, by way of the control plane. */
+  /** What would become of a request that a service's proxy got now. */
   explain(request: ExplainRequest): Promise<ExplainAnswer>;
+  /** What became of a request that was made: what proxies have recorded of it. */
+  why(requestId: string): Promise<RequestStory>;
 }
 
 /**
@@ -99,6 +90,10 @@ export function createClient(options: ClientOptions): Client {
       expectObject(
         await transport.call({ method: "POST", path: "/tulle/v1/explain", body: request }),
       ) as ExplainAnswer,
+    why: async (requestId) =>
+      expectObject(
+        await transport.call({ method: "GET", path: `/tulle/v1/why/${encodeURIComponent(requestId)}` }),
+      ) as RequestStory,
   };
 }
 

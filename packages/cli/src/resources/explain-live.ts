@@ -1,5 +1,6 @@
+import type { ExplainRequest } from "@tulle/api";
 import { MeshError, systemErrorCode } from "@tulle/base";
-import type { Client, ExplainRequest } from "@tulle/client";
+import type { Client } from "@tulle/client";
 import { EXPLANATION_VERSION, type Explanation } from "@tulle/engine";
 
 /** How long a sidecar may take to answer: it may have to ask for the service first. */
