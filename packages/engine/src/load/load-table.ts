@@ -1,6 +1,7 @@
-import type { LoadTable } from "../contract.js";
+import type { LoadTable, TokenLimit } from "../contract.js";
 import { Averages } from "./averages.js";
 import { SlotAllocator } from "./slot-allocator.js";
+import { TokenBuckets } from "./token-buckets.js";
 
 export { NO_SLOT } from "./slot-allocator.js";
 
@@ -27,6 +28,8 @@ export interface LoadTableOptions {
    * requests to the same endpoint; default 0.
    */
   readonly seed?: number;
+  /** Where threads share the table: when this thread's monotonic clock began, by a clock of all of them; default 0. */
+  readonly clockOriginMs?: number;
 }
 
 export const DEFAULT_MAX_SLOTS = 65_536;
@@ -46,6 +49,8 @@ class TypedArrayLoadTable implements SlotTable {
   readonly #cursor: Uint32Array;
   readonly #unhealthy: Uint32Array;
   #healthEpoch = 0;
+  #activeFaults = 0;
+  readonly #tokens = new TokenBuckets();
   readonly #averages: Averages;
   readonly #seed: number;
 
@@ -127,6 +132,10 @@ class TypedArrayLoadTable implements SlotTable {
     return this.#cursor[clusterSlot]!++;
   }
 
+  nextTurn(clusterSlot: number): number {
+    return this.#cursor[clusterSlot]!;
+  }
+
   unhealthy(endpointSlot: number): number {
     return this.#unhealthy[endpointSlot]!;
   }
@@ -141,6 +150,22 @@ class TypedArrayLoadTable implements SlotTable {
 
   healthEpoch(): number {
     return this.#healthEpoch;
+  }
+
+  takeToken(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.take(key, kept, limit, now);
+  }
+
+  tokens(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.tokens(key, kept, limit, now);
+  }
+
+  activeFaults(): number {
+    return this.#activeFaults;
+  }
+
+  addActiveFaults(by: number): void {
+    this.#activeFaults += by;
   }
 
   latencyMs(slot: number): number {

@@ -1,11 +1,16 @@
 import { Averages } from "./averages.js";
 import { DEFAULT_MAX_SLOTS, type LoadTableOptions, type SlotTable } from "./load-table.js";
+import type { TokenLimit } from "../contract.js";
+import { SharedTokenBuckets, TOKEN_BYTES } from "./shared-token-buckets.js";
 import { SlotAllocator } from "./slot-allocator.js";
 
 /** The rows of a load table in memory that threads share. Goes to them as it is. */
 export interface SharedLoad {
   readonly maxSlots: number;
   readonly memory: SharedArrayBuffer;
+  /** When the owner's monotonic clock began. */
+  readonly clockOriginMs: number;
+  readonly seed: number;
 }
 
 /** An identity and its slot. */
@@ -38,18 +43,22 @@ export interface SharedSlotHolder extends SlotTable {
 
 /** A load table whose counts hold across threads; this thread hands out its slots. */
 export function createSharedLoadTable(options: LoadTableOptions = {}): SharedSlotOwner {
-  return new OwnedTable(options.maxSlots ?? DEFAULT_MAX_SLOTS, options.seed ?? 0);
+  return new OwnedTable(
+    options.maxSlots ?? DEFAULT_MAX_SLOTS,
+    (options.seed ?? 0) >>> 0,
+    options.clockOriginMs ?? 0,
+  );
 }
 
-/** The same table in another thread. */
-export function openSharedLoadTable(shared: SharedLoad): SharedSlotHolder {
-  return new HeldTable(shared);
+/** The same table in another thread. `clockOriginMs`: as the owner's, of this thread. */
+export function openSharedLoadTable(shared: SharedLoad, clockOriginMs = 0): SharedSlotHolder {
+  return new HeldTable(shared, clockOriginMs);
 }
 
 /** Four counts, the cursor and what makes unhealthy of 4 bytes, two averages of 8. */
 const BYTES_PER_SLOT = 6 * 4 + 2 * 8;
-/** After the rows: the epoch of health. */
-const BYTES_AFTER_SLOTS = 4;
+/** After the rows: the epoch of health, the active faults; then come the token buckets. */
+const BYTES_AFTER_SLOTS = 8;
 
 /**
  * Counts that limits depend on change by atomic operations. The averages do not: of two observations at the very same
@@ -66,9 +75,15 @@ abstract class SharedTable {
   readonly #pending: Int32Array;
   protected readonly unhealthyBits: Int32Array;
   readonly #healthEpoch: Int32Array;
+  readonly #activeFaults: Int32Array;
 
-  constructor(shared: SharedLoad) {
+  readonly #tokens: SharedTokenBuckets;
+  /** Added to this thread's times, it makes them the owner's. */
+  readonly #clockOffsetMs: number;
+
+  constructor(shared: SharedLoad, clockOriginMs: number) {
     this.shared = shared;
+    this.#clockOffsetMs = clockOriginMs - shared.clockOriginMs;
     const { maxSlots, memory } = shared;
     this.averages = new Averages(
       new Float64Array(memory, 0, maxSlots),
@@ -83,6 +98,8 @@ abstract class SharedTable {
     this.cursor = new Uint32Array(memory, 32 * maxSlots, maxSlots);
     this.unhealthyBits = counts(5);
     this.#healthEpoch = new Int32Array(memory, BYTES_PER_SLOT * maxSlots, 1);
+    this.#activeFaults = new Int32Array(memory, BYTES_PER_SLOT * maxSlots + 4, 1);
+    this.#tokens = new SharedTokenBuckets(memory, BYTES_PER_SLOT * maxSlots + BYTES_AFTER_SLOTS, shared.seed);
   }
 
   begin(clusterSlot: number, endpointSlot: number, retry = false): void {
@@ -133,6 +150,10 @@ abstract class SharedTable {
     return Atomics.add(this.cursor, clusterSlot, 1);
   }
 
+  nextTurn(clusterSlot: number): number {
+    return Atomics.load(this.cursor, clusterSlot);
+  }
+
   unhealthy(endpointSlot: number): number {
     return Atomics.load(this.unhealthyBits, endpointSlot);
   }
@@ -146,6 +167,22 @@ abstract class SharedTable {
 
   healthEpoch(): number {
     return Atomics.load(this.#healthEpoch, 0);
+  }
+
+  takeToken(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.take(key, kept, limit, now + this.#clockOffsetMs);
+  }
+
+  tokens(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.tokens(key, kept, limit, now + this.#clockOffsetMs);
+  }
+
+  activeFaults(): number {
+    return Atomics.load(this.#activeFaults, 0);
+  }
+
+  addActiveFaults(by: number): void {
+    Atomics.add(this.#activeFaults, 0, by);
   }
 
   latencyMs(slot: number): number {
@@ -167,9 +204,10 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
   #assigned: SlotEntry[] = [];
   #freed: SlotEntry[] = [];
 
-  constructor(maxSlots: number, seed: number) {
-    super({ maxSlots, memory: new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT + BYTES_AFTER_SLOTS) });
-    this.#seed = seed >>> 0;
+  constructor(maxSlots: number, seed: number, clockOriginMs: number) {
+    const memory = new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT + BYTES_AFTER_SLOTS + TOKEN_BYTES);
+    super({ maxSlots, memory, clockOriginMs, seed }, clockOriginMs);
+    this.#seed = seed;
     this.#slots = new SlotAllocator(
       maxSlots,
       (slot) => this.isIdle(slot),

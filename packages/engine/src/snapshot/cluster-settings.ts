@@ -39,6 +39,8 @@ export interface ClusterSettings {
   readonly balancing: CompiledPolicy;
   /** Share of usable endpoints, percent, below which all are used; 0 = never. */
   readonly panicPercent: number;
+  /** Then requests fail rather than go to endpoints that are not healthy. */
+  readonly failOnPanic: boolean;
   readonly transport: TransportChoice;
   /** Name of the ClusterLoadAssignment to ask for, or the endpoints themselves. */
   readonly endpoints: { readonly eds: string } | { readonly fixed: Assignment };
@@ -84,6 +86,7 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     provenance: provenanceOf(cluster.metadata),
     balancing: compilePolicy(cluster),
     panicPercent: compilePanic(cluster),
+    failOnPanic: failsOnPanic(cluster),
     transport: compileTransport(cluster),
     endpoints: compileDiscovery(cluster, discovery),
   };
@@ -144,6 +147,11 @@ function compilePanic(cluster: Cluster): number {
     cluster.commonLbConfig?.healthyPanicThreshold?.value,
     0,
   );
+}
+
+function failsOnPanic({ commonLbConfig }: Cluster): boolean {
+  const specifier = commonLbConfig?.localityConfigSpecifier;
+  return specifier?.case === "zoneAwareLbConfig" && specifier.value.failTrafficOnPanic;
 }
 
 function percent(field: string, value: number | undefined, fallback: number): number {

@@ -39,9 +39,11 @@ export function compileHttp(
     throw invalid(at(field, "strip_matching_host_port"), "is not supported: use strip_any_host_port");
   const idleTimeoutMs =
     durationMs(at(field, "stream_idle_timeout"), manager.streamIdleTimeout) ?? DEFAULT_IDLE_TIMEOUT_MS;
+  const routes = compileRoutes(field, manager, idleTimeoutMs);
   return {
     chain: {
       name,
+      routeConfiguration: "rds" in routes ? routes.rds : "",
       direction,
       accessLogFormat: accessLogFormat(at(field, "access_log"), manager.accessLog),
       pathNormalization: pathNormalization(field, manager),
@@ -49,7 +51,7 @@ export function compileHttp(
       filters: compileChainFilters(at(field, "http_filters"), manager.httpFilters, name),
       stripPort: manager.stripPortMode.case === "stripAnyHostPort" && manager.stripPortMode.value,
     },
-    routes: compileRoutes(field, manager, idleTimeoutMs),
+    routes,
     idleTimeoutMs,
   };
 }
