@@ -1,5 +1,6 @@
 import type { HeaderList } from "@tulle/http";
 
+import type { ResultTable } from "./load/result-table.js";
 import type { ClusterPart, Provenance, Snapshot } from "./snapshot/contract.js";
 import type { Trace } from "./trace.js";
 
@@ -170,6 +171,8 @@ export interface LoadTable {
   addActiveFaults(by: number): void;
   /** Changes whenever a bit of any endpoint does: what was derived from the bits before is out of date. */
   healthEpoch(): number;
+  /** What outlier detection goes by, and what it did. */
+  readonly results: ResultTable;
 }
 
 /** A token bucket: how many tokens it holds, and how long it takes for one to come back. */

@@ -1,4 +1,5 @@
 import type { LoadTable, TokenLimit } from "../contract.js";
+import type { ResultTable } from "../load/result-table.js";
 
 /**
  * A load table as it is, for decisions that are not carried out: nothing that they do to it reaches the real one. What
@@ -10,6 +11,11 @@ export class FrozenLoad implements LoadTable {
 
   constructor(real: LoadTable) {
     this.#real = real;
+  }
+
+  /** The real one: decisions only read it. */
+  get results(): ResultTable {
+    return this.#real.results;
   }
 
   begin(): void {}

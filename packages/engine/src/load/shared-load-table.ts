@@ -2,15 +2,18 @@ import { Averages } from "./averages.js";
 import { DEFAULT_MAX_SLOTS, type LoadTableOptions, type SlotTable } from "./load-table.js";
 import type { TokenLimit } from "../contract.js";
 import { SharedTokenBuckets, TOKEN_BYTES } from "./shared-token-buckets.js";
+import { resultBytes, ResultTable } from "./result-table.js";
 import { SlotAllocator } from "./slot-allocator.js";
 
 /** The rows of a load table in memory that threads share. Goes to them as it is. */
 export interface SharedLoad {
   readonly maxSlots: number;
   readonly memory: SharedArrayBuffer;
+  readonly tokens: SharedArrayBuffer;
   /** When the owner's monotonic clock began. */
   readonly clockOriginMs: number;
   readonly seed: number;
+  readonly results: SharedArrayBuffer;
 }
 
 /** An identity and its slot. */
@@ -57,7 +60,7 @@ export function openSharedLoadTable(shared: SharedLoad, clockOriginMs = 0): Shar
 
 /** Four counts, the cursor and what makes unhealthy of 4 bytes, two averages of 8. */
 const BYTES_PER_SLOT = 6 * 4 + 2 * 8;
-/** After the rows: the epoch of health, the active faults; then come the token buckets. */
+/** After the rows: the epoch of health, the active faults. */
 const BYTES_AFTER_SLOTS = 8;
 
 /**
@@ -67,6 +70,7 @@ const BYTES_AFTER_SLOTS = 8;
  */
 abstract class SharedTable {
   readonly shared: SharedLoad;
+  readonly results: ResultTable;
   protected readonly cursor: Uint32Array;
   protected readonly averages: Averages;
   readonly #inFlight: Int32Array;
@@ -85,6 +89,7 @@ abstract class SharedTable {
     this.shared = shared;
     this.#clockOffsetMs = clockOriginMs - shared.clockOriginMs;
     const { maxSlots, memory } = shared;
+    this.results = new ResultTable(shared.results, maxSlots);
     this.averages = new Averages(
       new Float64Array(memory, 0, maxSlots),
       new Float64Array(memory, 8 * maxSlots, maxSlots),
@@ -99,7 +104,7 @@ abstract class SharedTable {
     this.unhealthyBits = counts(5);
     this.#healthEpoch = new Int32Array(memory, BYTES_PER_SLOT * maxSlots, 1);
     this.#activeFaults = new Int32Array(memory, BYTES_PER_SLOT * maxSlots + 4, 1);
-    this.#tokens = new SharedTokenBuckets(memory, BYTES_PER_SLOT * maxSlots + BYTES_AFTER_SLOTS, shared.seed);
+    this.#tokens = new SharedTokenBuckets(shared.tokens, shared.seed);
   }
 
   begin(clusterSlot: number, endpointSlot: number, retry = false): void {
@@ -205,8 +210,15 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
   #freed: SlotEntry[] = [];
 
   constructor(maxSlots: number, seed: number, clockOriginMs: number) {
-    const memory = new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT + BYTES_AFTER_SLOTS + TOKEN_BYTES);
-    super({ maxSlots, memory, clockOriginMs, seed }, clockOriginMs);
+    const shared = {
+      maxSlots,
+      memory: new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT + BYTES_AFTER_SLOTS),
+      results: new SharedArrayBuffer(resultBytes(maxSlots)),
+      tokens: new SharedArrayBuffer(TOKEN_BYTES),
+      clockOriginMs,
+      seed,
+    };
+    super(shared, clockOriginMs);
     this.#seed = seed;
     this.#slots = new SlotAllocator(
       maxSlots,
@@ -222,6 +234,7 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
     if (slot < 0) return slot;
     this.cursor[slot] = this.#seed;
     this.unhealthyBits[slot] = 0;
+    this.results.reset(slot);
     this.averages.reset(slot);
     this.#assigned.push([identity, slot]);
     return slot;

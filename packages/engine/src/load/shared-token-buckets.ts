@@ -24,10 +24,10 @@ export class SharedTokenBuckets {
   readonly #keyed: Buckets;
   readonly #seed: number;
 
-  /** `memory` has `TOKEN_BYTES` from `offset`, which is a multiple of 8. */
-  constructor(memory: SharedArrayBuffer, offset: number, seed: number) {
-    this.#kept = new Buckets(memory, offset, MAX_KEPT_BUCKETS);
-    this.#keyed = new Buckets(memory, offset + MAX_KEPT_BUCKETS * BYTES_PER_BUCKET, MAX_KEYED_BUCKETS);
+  /** `memory` has `TOKEN_BYTES`. */
+  constructor(memory: SharedArrayBuffer, seed: number) {
+    this.#kept = new Buckets(memory, 0, MAX_KEPT_BUCKETS);
+    this.#keyed = new Buckets(memory, MAX_KEPT_BUCKETS * BYTES_PER_BUCKET, MAX_KEYED_BUCKETS);
     this.#seed = seed;
   }
 

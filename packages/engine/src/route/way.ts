@@ -85,6 +85,7 @@ class UnknownCluster implements ClusterPart {
   readonly maxRequests = 0;
   readonly maxRetries = 0;
   readonly maxRequestsPerConnection = 0;
+  readonly outlier = undefined;
   readonly endpoints = [];
   readonly warm = false;
   readonly originalDestination = false;

@@ -1,4 +1,4 @@
-import type { ClusterPart, EndpointPart, Provenance } from "./contract.js";
+import type { ClusterPart, EndpointPart, OutlierSettings, Provenance } from "./contract.js";
 import { saltOf } from "../entropy.js";
 import { ClusterBalance } from "../pick/cluster-balance.js";
 import type { Assignment } from "./assignment.js";
@@ -21,6 +21,7 @@ export class LinkedCluster implements ClusterPart {
   readonly maxRetries: number;
   readonly retryBudget: RetryBudget | undefined;
   readonly maxRequestsPerConnection: number;
+  readonly outlier: OutlierSettings | undefined;
   readonly endpoints: readonly EndpointPart[];
   readonly warm: boolean;
   readonly originalDestination: boolean;
@@ -49,6 +50,7 @@ export class LinkedCluster implements ClusterPart {
     this.maxRetries = settings.maxRetries;
     this.retryBudget = settings.retryBudget;
     this.maxRequestsPerConnection = settings.maxRequestsPerConnection;
+    this.outlier = settings.outlier;
     this.endpoints = endpoints;
     this.warm = warm;
     this.originalDestination = settings.originalDestination;

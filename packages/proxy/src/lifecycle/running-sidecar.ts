@@ -7,6 +7,8 @@ import { createLoadTable, createSharedLoadTable, type SharedSlotOwner, type Slot
 import { adminEndpoints, type ServerState } from "../admin/admin-endpoints.js";
 import { Explainer } from "../admin/explainer.js";
 import { text, type Endpoint } from "../admin/http-endpoints.js";
+import type { Suspicion } from "../health/outlier-recorder.js";
+import { Outliers } from "../health/outliers.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
 import type { Sidecar, SidecarOptions } from "../options.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
@@ -53,6 +55,7 @@ export class RunningSidecar implements Sidecar {
   readonly #configuration: SidecarConfiguration;
   readonly #wanted: WantedListeners;
   readonly #tls: WorkloadTls;
+  readonly #outliers: Outliers;
   readonly #cache: ConfigCache;
   readonly #readiness: Readiness;
   readonly #explainer: Explainer;
@@ -90,6 +93,17 @@ export class RunningSidecar implements Sidecar {
     this.#configuration = this.#captured.configuration(this.#load);
     this.#owned.use(identity);
     this.#tls = this.#owned.use(new WorkloadTls(identity, clock));
+    this.#outliers = this.#owned.use(
+      new Outliers({
+        clock,
+        logger,
+        metrics: this.#metrics,
+        load: this.#load,
+        configuration: this.#configuration,
+        random: parts.random,
+      }),
+    );
+    this.#owned.use(this.#configuration.onChanged(() => this.#outliers.onConfigurationChanged()));
     this.#cache = new ConfigCache(
       options.stateDirectory,
       nodeId(options),
@@ -204,6 +218,7 @@ export class RunningSidecar implements Sidecar {
       tls: this.#tls,
       onDemand: (authority: string) => this.#demand(authority),
       onUse: (authority: string) => this.#wanted.touch(authority),
+      onSuspect: (suspicion: Suspicion) => this.#outliers.suspect(suspicion),
     };
     const load = this.#sharedLoad;
     if (load === undefined) return new LocalTraffic({ ...parts, load: this.#load, captured: this.#captured });

@@ -1,6 +1,7 @@
 import type { Clock, Logger, LogLevel } from "@tulle/base";
 
 import type { LearntPort } from "../detection/learnt-ports.js";
+import type { Suspicion } from "../health/outlier-recorder.js";
 import type { ListenAddress, SidecarOptions } from "../options.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
@@ -19,6 +20,8 @@ export interface TrafficParts {
   readonly onDemand: (authority: string) => void;
   /** A request named this authority. */
   readonly onUse: (authority: string) => void;
+  /** Requests found that an endpoint stands out. */
+  readonly onSuspect: (suspicion: Suspicion) => void;
 }
 
 /** Where connections of the application and of the mesh arrive. */

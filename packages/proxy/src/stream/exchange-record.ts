@@ -36,10 +36,10 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   snapshot: Snapshot | undefined;
   chain: HttpChain | undefined;
   plan: Plan | undefined;
-  /** What the chain's steps alter; undefined when none was asked. */
-  admission: AdmissionProgress | undefined;
   /** Where the route comes from. */
   provenance: Provenance | undefined;
+  /** What the chain's steps alter; undefined when none was asked. */
+  admission: AdmissionProgress | undefined;
   /** The cluster that was routed to, as it was at the last try. */
   cluster: ClusterPart | undefined;
   /** The endpoint of the last try. */
@@ -135,8 +135,8 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     this.snapshot = undefined;
     this.chain = undefined;
     this.plan = undefined;
-    this.admission = undefined;
     this.provenance = undefined;
+    this.admission = undefined;
     this.cluster = undefined;
     this.endpoint = undefined;
     this.peer = undefined;

@@ -395,6 +395,7 @@ export class Exchange
       this.#gate.resume();
     } else if (this.#state === State.FORWARDED) {
       if (this.cluster !== undefined) this.#context.upstreamMetrics.of(this.cluster).timeouts.inc();
+      this.#tries.onTimeout();
       this.#abandon();
       this.#fail("request-timeout", "");
     }

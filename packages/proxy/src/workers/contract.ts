@@ -2,6 +2,7 @@ import type { ErrorKind, LogLevel } from "@tulle/base";
 import type { Svid } from "@tulle/agent";
 import type { ResourceChange, SharedLoad, SlotChanges, SlotEntry } from "@tulle/engine";
 
+import type { Suspicion } from "../health/outlier-recorder.js";
 import type { ListenerStatus, TrafficAddresses, TrafficOptions, TrafficPorts } from "../lifecycle/traffic.js";
 import type { MetricsDelta } from "../telemetry/metrics-delta.js";
 import type { ConfigurationChange } from "../xds/sidecar-configuration.js";
@@ -62,6 +63,8 @@ export type FromWorker =
   | { readonly kind: "demand"; readonly authority: string }
   /** A request named this authority, as the first one for a while. */
   | { readonly kind: "use"; readonly authority: string }
+  /** Requests found that an endpoint stands out; the main thread decides. */
+  | { readonly kind: "suspect"; readonly suspicion: Suspicion }
   /** A log record in JSON. */
   | { readonly kind: "log"; readonly line: string };
 

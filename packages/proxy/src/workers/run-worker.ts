@@ -76,6 +76,7 @@ class TrafficWorker {
       tls,
       onDemand: (authority) => send({ kind: "demand", authority }),
       onUse: (authority) => this.#onUse(authority),
+      onSuspect: (suspicion) => send({ kind: "suspect", suspicion }),
       listen: countingConnections(start.index, metrics),
     });
   }

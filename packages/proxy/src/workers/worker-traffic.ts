@@ -235,6 +235,9 @@ export class WorkerTraffic implements Traffic {
       case "use":
         this.#parts.onUse(message.authority);
         break;
+      case "suspect":
+        this.#parts.onSuspect(message.suspicion);
+        break;
       case "log":
         this.#log(message.line);
     }

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 
 import { UNHEALTHY_CHECK, UNHEALTHY_EJECTED } from "../../contract.js";
+import { ResultCount, ResultTime } from "../result-table.js";
 import { NO_SLOT, type LoadTableOptions, type SlotTable } from "../load-table.js";
 
 /** What every load table does, whoever shares it. */
@@ -125,6 +126,25 @@ export function loadTableContract(name: string, create: (options: LoadTableOptio
     expect(load.tokens("a", true, limit, 102)).toBeLessThan(1);
     expect(load.tokens("a", false, limit, 102)).toBe(1);
     expect(load.tokens("other 99999", false, limit, 102)).toBeLessThan(1);
+  });
+
+  test(`${name}: results are counted for each slot, and an identity that comes back to another's slot has none`, () => {
+    const load = create({ maxSlots: 2 });
+    const { results } = load;
+    const slot = load.acquire("a");
+    expect(results.add(ResultCount.CONSECUTIVE_5XX, slot)).toBe(1);
+    expect(results.add(ResultCount.CONSECUTIVE_5XX, slot)).toBe(2);
+    results.set(ResultCount.EJECTIONS, slot, 7);
+    results.setTime(ResultTime.EJECTED_UNTIL, slot, 1234.5);
+    expect(results.get(ResultCount.CONSECUTIVE_5XX, NO_SLOT)).toBe(0);
+    expect(results.take(ResultCount.CONSECUTIVE_5XX, slot)).toBe(2);
+    expect(results.get(ResultCount.CONSECUTIVE_5XX, slot)).toBe(0);
+    expect(results.get(ResultCount.EJECTIONS, slot)).toBe(7);
+    expect(results.time(ResultTime.EJECTED_UNTIL, slot)).toBe(1234.5);
+    load.release(slot);
+    expect(load.acquire("b")).toBe(slot);
+    expect(results.get(ResultCount.EJECTIONS, slot)).toBe(0);
+    expect(results.time(ResultTime.EJECTED_UNTIL, slot)).toBe(0);
   });
 
   test(`${name}: turn starts at the seed and wraps at 32 bits`, () => {
