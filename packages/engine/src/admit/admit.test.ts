@@ -33,6 +33,7 @@ function chain(...filters: ChainFilter[]): Chain {
     limits: undefined,
     filters,
     stripPort: false,
+    routeConfiguration: "",
   } as const;
   return new Chain(settings, undefined, true);
 }

@@ -98,7 +98,9 @@ export class RunningSidecar implements Sidecar {
     });
 
     const seed = randomInt(2 ** 32);
-    if ((options.workers ?? 1) > 1) this.#sharedLoad = createSharedLoadTable({ seed });
+    if ((options.workers ?? 1) > 1) {
+      this.#sharedLoad = createSharedLoadTable({ seed, clockOriginMs: performance.timeOrigin });
+    }
     this.#load = this.#sharedLoad ?? createLoadTable({ seed });
     this.#captured = new CapturedTraffic(options, { clock, logger, metrics: this.#metrics });
     this.#configuration = this.#captured.configuration(this.#load);
