@@ -14,6 +14,7 @@ export type {
   SlotChanges,
   SlotEntry,
 } from "./load/shared-load-table.js";
+export * from "./health/index.js";
 export * from "./outlier/index.js";
 export { applyHeaders } from "./route/header-mutations.js";
 export { chainsFor, INBOUND_LISTENER, selectChain } from "./route/inbound-chains.js";

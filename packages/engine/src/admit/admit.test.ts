@@ -28,7 +28,6 @@ function chain(...filters: ChainFilter[]): Chain {
     name: "c",
     direction: "outbound",
     accessLogFormat: undefined,
-    routeConfiguration: "",
     pathNormalization: "NONE",
     limits: undefined,
     filters,

@@ -1,7 +1,9 @@
 import type { PathNormalization } from "@tulle/http";
 
+import type { HealthCheckSettings } from "./health-check-settings.js";
 import type { OutlierSettings } from "./outlier-settings.js";
 
+export type { GrpcProbe, HealthCheckSettings, HttpProbe, TcpProbe } from "./health-check-settings.js";
 export type { OutlierSettings } from "./outlier-settings.js";
 
 /** Object, rule and index that a part of the configuration came from (Istio's `filter_metadata.istio.config`). */
@@ -71,6 +73,8 @@ export interface ClusterPart {
   readonly maxRequestsPerConnection: number;
   /** What ejects an endpoint that fails; undefined = nothing does. */
   readonly outlier: OutlierSettings | undefined;
+  /** How endpoints are asked whether they are well; undefined = they are not. */
+  readonly healthCheck: HealthCheckSettings | undefined;
   /** Every endpoint, healthy or not; replaced whole by an update. */
   readonly endpoints: readonly EndpointPart[];
   /** Whether EDS (or a static assignment) has answered. Before, requests wait. */
