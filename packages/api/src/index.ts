@@ -27,6 +27,8 @@ export * from "./service-entry/type.js";
 export * from "./sidecar/type.js";
 export * from "./source/position.js";
 export * from "./status-object.js";
+export * from "./request-story/read.js";
+export type * from "./request-story/type.js";
 export * from "./status.js";
 export * from "./tcp-route/type.js";
 export * from "./tls-route/type.js";
