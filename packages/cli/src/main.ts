@@ -11,6 +11,7 @@ import { registerSidecar } from "./commands/sidecar.js";
 import { registerStatus } from "./commands/status.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersion } from "./commands/version.js";
+import { registerWhy } from "./commands/why.js";
 import type { RegisterCommand } from "./command.js";
 import { processContext, type CliContext } from "./context.js";
 import { runCommand } from "./run-cli.js";
@@ -27,6 +28,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerGet,
   registerDescribe,
   registerStatus,
+  registerWhy,
   registerCompletion,
   registerVersion,
 ];

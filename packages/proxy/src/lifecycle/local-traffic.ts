@@ -5,7 +5,7 @@ import type { LoadTable, SnapshotSource } from "@tulle/engine";
 
 import { listenTcp, type ListenTcp } from "../listener/tcp-listener.js";
 import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
-import { answerOf, type RecordAnswer } from "../records/record-answer.js";
+import { explainRecord, type RecordAnswer } from "../records/record-answer.js";
 import { buildStack, type ProxyStack } from "../stack.js";
 import { createRequestIds } from "../stream/request-ids.js";
 import { openLineWriter } from "../telemetry/line-writer.js";
@@ -92,7 +92,9 @@ export class LocalTraffic implements Traffic {
   setLogLevel(): void {}
 
   async recordsOf(requestId: string): Promise<readonly RecordAnswer[]> {
-    return this.#stack.records.find(requestId).map(answerOf);
+    const { configuration, load, clock } = this.#parts;
+    const present = { snapshot: configuration.current, load, now: clock.monotonic() };
+    return this.#stack.records.find(requestId).map((found) => explainRecord(found, present));
   }
 
   async drain(): Promise<void> {

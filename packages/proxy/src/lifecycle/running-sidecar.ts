@@ -292,7 +292,7 @@ export class RunningSidecar implements Sidecar {
     const context = {
       configuration: this.#configuration,
       load: this.#load,
-      clock,
+      explainer: this.#explainer,
       logger,
       records: (requestId: string) => traffic.recordsOf(requestId),
       setLogLevel: (level: LogLevel) => {
