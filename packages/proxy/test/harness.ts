@@ -86,6 +86,7 @@ export interface TestProxyOptions {
   readonly svid?: Svid;
   readonly identity?: TestIdentity;
   readonly name?: string;
+  readonly proxyStatus?: boolean;
   /** `NAME=VALUE` each. */
   readonly limits?: readonly string[];
   /** Of everything but the access log; default: the system's. */
@@ -126,6 +127,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
     metrics,
     accessLog: writer,
     limits: new ProxyLimits(parseLimits(options.limits ?? [])),
+    proxyStatus: options.proxyStatus ?? true,
     workload: {
       workload: `${name}-v1`,
       namespace: "default",
