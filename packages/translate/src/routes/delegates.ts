@@ -3,16 +3,9 @@ import { VIRTUAL_SERVICE } from "../kinds.js";
 import { isPresence } from "../string-match.js";
 import type { Translation } from "../translation.js";
 import { isExported } from "../visibility.js";
+import type { OwnedRule } from "./rule.js";
 
 type VirtualService = MeshObject<VirtualServiceSpec>;
-
-/** A rule with the object that it stands in. */
-export interface OwnedRule {
-  readonly rule: HttpRoute;
-  readonly object: VirtualService;
-  /** Position in the object's `http` list. */
-  readonly index: number;
-}
 
 /**
  * The http rules of an object in order, with the rules of the objects that it delegates to in the place of the delegating
@@ -21,7 +14,9 @@ export interface OwnedRule {
  */
 export function rulesOf(t: Translation, root: VirtualService): OwnedRule[] {
   return (root.spec.http ?? []).flatMap((rule, index) =>
-    rule.delegate === undefined ? [{ rule, object: root, index }] : delegated(t, root, rule, index),
+    rule.delegate === undefined
+      ? [{ rule, object: root, field: `http[${index}]` }]
+      : delegated(t, root, rule, index),
   );
 }
 
@@ -55,7 +50,7 @@ function delegated(t: Translation, root: VirtualService, parent: HttpRoute, inde
       t.warn(`${place}: its matches contradict those of ${where}; the rule is left out`);
       return;
     }
-    rules.push({ rule: mergeRules(parent, child, match), object, index: childIndex });
+    rules.push({ rule: mergeRules(parent, child, match), object, field: `http[${childIndex}]` });
   });
   return rules;
 }
