@@ -1,5 +1,6 @@
 import type { LoadTable } from "../contract.js";
 import { Averages } from "./averages.js";
+import { resultBytes, ResultTable } from "./result-table.js";
 import { SlotAllocator } from "./slot-allocator.js";
 
 export { NO_SLOT } from "./slot-allocator.js";
@@ -20,7 +21,7 @@ export interface SlotTable extends LoadTable {
 }
 
 export interface LoadTableOptions {
-  /** Endpoints and clusters together; default 65,536 (about 2.5 MB of address space, touched only as far as used). */
+  /** Endpoints and clusters together; default 65,536 (about 6 MB of address space, touched only as far as used). */
   readonly maxSlots?: number;
   /**
    * Where the round-robin cursors start, so that a fleet of proxies that starts together does not send its first
@@ -46,11 +47,13 @@ class TypedArrayLoadTable implements SlotTable {
   readonly #cursor: Uint32Array;
   readonly #unhealthy: Uint32Array;
   #healthEpoch = 0;
+  readonly results: ResultTable;
   readonly #averages: Averages;
   readonly #seed: number;
 
   constructor(maxSlots: number, seed: number) {
     this.#seed = seed >>> 0;
+    this.results = new ResultTable(new ArrayBuffer(resultBytes(maxSlots)), maxSlots);
     this.#inFlight = new Int32Array(maxSlots);
     this.#retries = new Int32Array(maxSlots);
     this.#connections = new Int32Array(maxSlots);
@@ -71,6 +74,7 @@ class TypedArrayLoadTable implements SlotTable {
     if (slot < 0) return slot;
     this.#cursor[slot] = this.#seed;
     this.#unhealthy[slot] = 0;
+    this.results.reset(slot);
     this.#averages.reset(slot);
     return slot;
   }
@@ -125,6 +129,10 @@ class TypedArrayLoadTable implements SlotTable {
 
   turn(clusterSlot: number): number {
     return this.#cursor[clusterSlot]!++;
+  }
+
+  nextTurn(clusterSlot: number): number {
+    return this.#cursor[clusterSlot]!;
   }
 
   unhealthy(endpointSlot: number): number {

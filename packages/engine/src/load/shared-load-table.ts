@@ -1,11 +1,13 @@
 import { Averages } from "./averages.js";
 import { DEFAULT_MAX_SLOTS, type LoadTableOptions, type SlotTable } from "./load-table.js";
+import { resultBytes, ResultTable } from "./result-table.js";
 import { SlotAllocator } from "./slot-allocator.js";
 
 /** The rows of a load table in memory that threads share. Goes to them as it is. */
 export interface SharedLoad {
   readonly maxSlots: number;
   readonly memory: SharedArrayBuffer;
+  readonly results: SharedArrayBuffer;
 }
 
 /** An identity and its slot. */
@@ -58,6 +60,7 @@ const BYTES_AFTER_SLOTS = 4;
  */
 abstract class SharedTable {
   readonly shared: SharedLoad;
+  readonly results: ResultTable;
   protected readonly cursor: Uint32Array;
   protected readonly averages: Averages;
   readonly #inFlight: Int32Array;
@@ -70,6 +73,7 @@ abstract class SharedTable {
   constructor(shared: SharedLoad) {
     this.shared = shared;
     const { maxSlots, memory } = shared;
+    this.results = new ResultTable(shared.results, maxSlots);
     this.averages = new Averages(
       new Float64Array(memory, 0, maxSlots),
       new Float64Array(memory, 8 * maxSlots, maxSlots),
@@ -133,6 +137,10 @@ abstract class SharedTable {
     return Atomics.add(this.cursor, clusterSlot, 1);
   }
 
+  nextTurn(clusterSlot: number): number {
+    return Atomics.load(this.cursor, clusterSlot);
+  }
+
   unhealthy(endpointSlot: number): number {
     return Atomics.load(this.unhealthyBits, endpointSlot);
   }
@@ -168,7 +176,11 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
   #freed: SlotEntry[] = [];
 
   constructor(maxSlots: number, seed: number) {
-    super({ maxSlots, memory: new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT + BYTES_AFTER_SLOTS) });
+    super({
+      maxSlots,
+      memory: new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT + BYTES_AFTER_SLOTS),
+      results: new SharedArrayBuffer(resultBytes(maxSlots)),
+    });
     this.#seed = seed >>> 0;
     this.#slots = new SlotAllocator(
       maxSlots,
@@ -184,6 +196,7 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
     if (slot < 0) return slot;
     this.cursor[slot] = this.#seed;
     this.unhealthyBits[slot] = 0;
+    this.results.reset(slot);
     this.averages.reset(slot);
     this.#assigned.push([identity, slot]);
     return slot;

@@ -1,4 +1,4 @@
-import type { HeaderMutation, Plan } from "../contract.js";
+import type { HeaderMutation, Plan, RouteFilters } from "../contract.js";
 import type { ClusterPart, Provenance, Snapshot } from "../snapshot/contract.js";
 import { NO_SLOT } from "../load/load-table.js";
 import type { PathRewrite } from "./path-rewrite.js";
@@ -15,6 +15,7 @@ export interface WaySettings {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  readonly filters: RouteFilters | undefined;
   readonly provenance: Provenance;
 }
 
@@ -53,6 +54,7 @@ class ForwardPlan implements Plan {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  readonly filters: RouteFilters | undefined;
   readonly provenance: Provenance;
 
   constructor(settings: WaySettings, cluster: ClusterPart) {
@@ -65,6 +67,7 @@ class ForwardPlan implements Plan {
     this.rewriteAuthority = settings.rewriteAuthority;
     this.requestHeaders = settings.requestHeaders;
     this.responseHeaders = settings.responseHeaders;
+    this.filters = settings.filters;
     this.provenance = settings.provenance;
   }
 }
@@ -82,6 +85,7 @@ class UnknownCluster implements ClusterPart {
   readonly maxRequests = 0;
   readonly maxRetries = 0;
   readonly maxRequestsPerConnection = 0;
+  readonly outlier = undefined;
   readonly endpoints = [];
   readonly warm = false;
   readonly originalDestination = false;

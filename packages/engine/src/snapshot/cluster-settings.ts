@@ -14,6 +14,8 @@ import type { Assignment } from "./assignment.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
 import { provenanceOf } from "./metadata.js";
+import { compileOutlier } from "./outlier-settings.js";
+import type { OutlierSettings } from "./outlier-settings.js";
 import { compileTransport } from "./upstream-tls.js";
 import type { TransportChoice } from "./upstream-tls.js";
 
@@ -30,6 +32,7 @@ export interface ClusterSettings {
   readonly maxRetries: number;
   readonly retryBudget: RetryBudget | undefined;
   readonly maxRequestsPerConnection: number;
+  readonly outlier: OutlierSettings | undefined;
   /** Endpoints in plaintext speak HTTP/2 by prior knowledge (`explicit_http_config.http2_protocol_options`). */
   readonly http2: boolean;
   /** Endpoints in plaintext speak what their client does (`use_downstream_protocol_config`). */
@@ -39,6 +42,8 @@ export interface ClusterSettings {
   readonly balancing: CompiledPolicy;
   /** Share of usable endpoints, percent, below which all are used; 0 = never. */
   readonly panicPercent: number;
+  /** Then requests fail rather than go to endpoints that are not healthy. */
+  readonly failOnPanic: boolean;
   readonly transport: TransportChoice;
   /** Name of the ClusterLoadAssignment to ask for, or the endpoints themselves. */
   readonly endpoints: { readonly eds: string } | { readonly fixed: Assignment };
@@ -60,8 +65,8 @@ const BUDGET_PERCENT = 20;
 const BUDGET_MIN_CONCURRENCY = 3;
 
 /**
- * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %). Active health checks,
- * outlier detection and slow start are read by others or not yet.
+ * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %). Slow start is
+ * not read.
  */
 export function compileCluster(cluster: Cluster): ClusterSettings {
   if (cluster.lbSubsetConfig !== undefined && cluster.lbSubsetConfig.subsetSelectors.length > 0) {
@@ -78,12 +83,14 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     connectTimeoutMs: durationMs("connect_timeout", cluster.connectTimeout) ?? CONNECT_TIMEOUT_MS,
     ...compileBreakers(cluster),
     maxRequestsPerConnection: requestsPerConnection(cluster, httpOptions),
+    outlier: compileOutlier(cluster.outlierDetection),
     http2: isExplicitHttp2(cluster, httpOptions),
     httpAsClient: httpOptions?.upstreamProtocolOptions.case === "useDownstreamProtocolConfig",
     originalDestination: discovery === DiscoveryType.ORIGINAL_DST,
     provenance: provenanceOf(cluster.metadata),
     balancing: compilePolicy(cluster),
     panicPercent: compilePanic(cluster),
+    failOnPanic: failsOnPanic(cluster),
     transport: compileTransport(cluster),
     endpoints: compileDiscovery(cluster, discovery),
   };
@@ -144,6 +151,11 @@ function compilePanic(cluster: Cluster): number {
     cluster.commonLbConfig?.healthyPanicThreshold?.value,
     0,
   );
+}
+
+function failsOnPanic({ commonLbConfig }: Cluster): boolean {
+  const specifier = commonLbConfig?.localityConfigSpecifier;
+  return specifier?.case === "zoneAwareLbConfig" && specifier.value.failTrafficOnPanic;
 }
 
 function percent(field: string, value: number | undefined, fallback: number): number {

@@ -3,6 +3,7 @@ import { STATUS_CODES } from "node:http";
 import type { HeaderMutation } from "@tulle/engine";
 import { NO_GRPC_STATUS, readGrpcStatus, type HeaderList, type ResponseHead } from "@tulle/http";
 
+import { applyHeaderMutations } from "../filters/header-mutations.js";
 import { downstreamResponseHeaders, switchedResponseHeaders } from "../filters/response-headers.js";
 import type { DownstreamStream } from "./contract.js";
 import type { ExchangeRecord } from "./exchange-record.js";
@@ -46,6 +47,7 @@ export class DownstreamResponse {
     const record = this.#record;
     if (record.grpc) record.grpcStatus = readGrpcStatus(head.headers);
     const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, this.#mutations);
+    if (record.admission !== undefined) applyHeaderMutations(headers, record.admission.response);
     this.#begin(head.status, headers);
     record.responseCodeDetails = "via_upstream";
     this.#downstream.writeHead(

@@ -1,4 +1,4 @@
-import { admit, route, type Facts, type HttpChain, type Plan, type ReplyPlan } from "@tulle/engine";
+import { route, type HttpChain, type Plan, type ReplyPlan, hasSteps } from "@tulle/engine";
 import {
   normalizePath,
   type HeaderList,
@@ -15,6 +15,7 @@ import {
 import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
+import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
 import { hashRequestId, type OwnView } from "./decision.js";
@@ -44,6 +45,8 @@ const enum State {
   IDLE,
   /** Waits for configuration. */
   PARKED,
+  /** Waits because a step of the chain says so. */
+  DELAYED,
   /** Its tries are under way. */
   FORWARDED,
   /** The upgrade that was asked for is made. */
@@ -58,6 +61,7 @@ const enum State {
  *
  * ```
  *  head ─► decide ─► PARKED ⟲           (configuration not here yet)
+ *             ├────► DELAYED ⟲           (injected by a fault)
  *             ├────► reply ──► DONE      (redirect, fixed response, failure)
  *             └────► FORWARDED ─► DONE   (see Tries)
  *                        └─► TUNNEL ─► DONE
@@ -65,13 +69,13 @@ const enum State {
  */
 export class Exchange
   extends ExchangeRecord
-  implements RequestHandler, TriesOwner, ExchangeTimersOwner, Parked
+  implements RequestHandler, TriesOwner, ExchangeTimersOwner, Parked, AdmissionGateOwner
 {
   readonly #context: ExchangeContext;
   readonly #downstream: DownstreamStream;
   readonly #fields = new RequestFields();
   readonly #view: OwnView;
-  readonly #facts: Facts;
+  readonly #gate: AdmissionGate;
   readonly #tries: Tries;
   readonly #response: DownstreamResponse;
   /** The deadline is the route's timeout, or the time that a request may be parked. */
@@ -87,10 +91,7 @@ export class Exchange
     this.#context = context;
     this.#downstream = downstream;
     this.#view = { snapshot: context.configuration.current, load: context.load, now: 0, entropy: 0 };
-    this.#facts = {
-      request: this.request,
-      principal: source.peerSpiffeId === "" ? undefined : source.peerSpiffeId,
-    };
+    this.#gate = new AdmissionGate(this, this.#view, this);
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
     this.#response = new DownstreamResponse(this, downstream);
     this.#timers = new ExchangeTimers(context, this);
@@ -112,7 +113,8 @@ export class Exchange
     this.grpc = this.#fields.grpc && this.#downstream.http2 && head.upgrade === "";
     if (this.grpc) this.clearMessages();
     this.requestId = this.#fields.requestId === "" ? this.#context.newRequestId() : this.#fields.requestId;
-    this.#view.entropy = hashRequestId(this.requestId);
+    this.entropy = hashRequestId(this.requestId);
+    this.#view.entropy = this.entropy;
     if (this.source.peerSpiffeId !== "" && this.#fields.peerMetadata !== "") {
       this.peer = this.source.peerOf(this.#fields.peerMetadata);
     }
@@ -165,6 +167,7 @@ export class Exchange
   #decide(): void {
     const view = this.#view;
     view.snapshot = this.#context.configuration.current;
+    this.snapshot = view.snapshot;
     view.now = this.#context.clock.monotonic();
     const chain = findChain(this.source, this.request);
     if (typeof chain === "string") {
@@ -185,12 +188,8 @@ export class Exchange
       case "no-route":
         this.#fail("no-route", "");
         break;
-      case "reply":
-        this.#replyAsRouted(routed);
-        break;
-      case "forward":
-        this.#forward(chain, routed);
-        break;
+      default:
+        this.#admit(chain, routed);
     }
   }
 
@@ -230,19 +229,37 @@ export class Exchange
     this.#context.parking.remove(this);
   }
 
-  #forward(chain: HttpChain, plan: Plan): void {
-    this.plan = plan;
-    this.routeName = plan.routeName;
-    this.cluster = plan.cluster;
-    this.upstreamCluster = plan.cluster.name;
-    const admission = admit(this.#view, chain, plan, this.#facts);
-    if (admission.kind === "reply") {
-      this.addFlag(admission.flag);
-      this.responseCodeDetails = "admission_denied";
-      const { status, body, headers } = admission;
-      this.#answer(configuredReply(this, status, body, headers, plan.responseHeaders));
-      return;
+  #admit(chain: HttpChain, routed: Plan | ReplyPlan): void {
+    this.routeName = routed.routeName;
+    this.provenance = routed.provenance;
+    if (routed.kind === "forward") {
+      this.plan = routed;
+      this.cluster = routed.cluster;
+      this.upstreamCluster = routed.cluster.name;
     }
+    if (hasSteps(chain, routed)) this.#gate.enter(chain, routed);
+    else this.onAdmitted(routed);
+  }
+
+  onAdmitted(routed: Plan | ReplyPlan): void {
+    if (routed.kind === "forward") this.#forward(routed);
+    else this.#replyAsRouted(routed);
+  }
+
+  onAdmissionDelay(ms: number): void {
+    this.#state = State.DELAYED;
+    this.#timers.setDeadline(ms);
+  }
+
+  onAdmissionReply(reply: LocalReply): void {
+    this.#answer(reply);
+  }
+
+  onAdmissionReset(): void {
+    this.#cut();
+  }
+
+  #forward(plan: Plan): void {
     this.#state = State.FORWARDED;
     if (plan.idleTimeoutMs > 0) this.#timers.watchIdle(plan.idleTimeoutMs, this.#startMs);
     this.#grpcTimeoutMs = this.grpc ? parseGrpcTimeout(this.#fields.grpcTimeout) : 0;
@@ -251,7 +268,6 @@ export class Exchange
   }
 
   #replyAsRouted(routed: ReplyPlan): void {
-    this.routeName = routed.routeName;
     this.responseCodeDetails = "direct_response";
     const { status, body, responseHeaders } = routed;
     this.#answer(configuredReply(this, status, body, routed.headers(this.request), responseHeaders));
@@ -336,8 +352,11 @@ export class Exchange
     if (this.#state === State.PARKED) {
       this.#unpark();
       this.#fail("not-ready", "");
+    } else if (this.#state === State.DELAYED) {
+      this.#gate.resume();
     } else if (this.#state === State.FORWARDED) {
       if (this.cluster !== undefined) this.#context.upstreamMetrics.of(this.cluster).timeouts.inc();
+      this.#tries.onTimeout();
       this.#abandon();
       this.#fail("request-timeout", "");
     }
@@ -392,6 +411,7 @@ export class Exchange
   #finish(): void {
     this.#state = State.DONE;
     this.#timers.stop();
+    if (this.admission !== undefined) this.#gate.leave();
     this.durationMs = this.#context.clock.monotonic() - this.#startMs;
     this.#context.onExchangeDone(this);
     // Whoever waits for a next request, perhaps for an hour, keeps nothing of the last.

@@ -76,6 +76,7 @@ class TrafficWorker {
       tls,
       onDemand: (authority) => send({ kind: "demand", authority }),
       onUse: (authority) => this.#onUse(authority),
+      onSuspect: (suspicion) => send({ kind: "suspect", suspicion }),
       listen: countingConnections(start.index, metrics),
     });
   }
@@ -130,6 +131,8 @@ class TrafficWorker {
         return this.#traffic.listeners();
       case "metrics":
         return this.#deltas.take();
+      case "records":
+        return this.#traffic.recordsOf(question.requestId);
       case "drain":
         await this.#traffic.drain();
         return undefined;

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 
 import { UNHEALTHY_CHECK, UNHEALTHY_EJECTED } from "../../contract.js";
+import { ResultCount, ResultTime } from "../result-table.js";
 import { NO_SLOT, type LoadTableOptions, type SlotTable } from "../load-table.js";
 
 /** What every load table does, whoever shares it. */
@@ -94,10 +95,30 @@ export function loadTableContract(name: string, create: (options: LoadTableOptio
     expect(load.unhealthy(load.acquire("b"))).toBe(0);
   });
 
+  test(`${name}: results are counted for each slot, and an identity that comes back to another's slot has none`, () => {
+    const load = create({ maxSlots: 2 });
+    const { results } = load;
+    const slot = load.acquire("a");
+    expect(results.add(ResultCount.CONSECUTIVE_5XX, slot)).toBe(1);
+    expect(results.add(ResultCount.CONSECUTIVE_5XX, slot)).toBe(2);
+    results.set(ResultCount.EJECTIONS, slot, 7);
+    results.setTime(ResultTime.EJECTED_UNTIL, slot, 1234.5);
+    expect(results.get(ResultCount.CONSECUTIVE_5XX, NO_SLOT)).toBe(0);
+    expect(results.take(ResultCount.CONSECUTIVE_5XX, slot)).toBe(2);
+    expect(results.get(ResultCount.CONSECUTIVE_5XX, slot)).toBe(0);
+    expect(results.get(ResultCount.EJECTIONS, slot)).toBe(7);
+    expect(results.time(ResultTime.EJECTED_UNTIL, slot)).toBe(1234.5);
+    load.release(slot);
+    expect(load.acquire("b")).toBe(slot);
+    expect(results.get(ResultCount.EJECTIONS, slot)).toBe(0);
+    expect(results.time(ResultTime.EJECTED_UNTIL, slot)).toBe(0);
+  });
+
   test(`${name}: turn starts at the seed and wraps at 32 bits`, () => {
     const load = create({ maxSlots: 8, seed: 0xffff_ffff });
     const slot = load.acquire("cluster:x");
     expect([load.turn(slot), load.turn(slot), load.turn(slot)]).toEqual([0xffff_ffff, 0, 1]);
+    expect([load.nextTurn(slot), load.nextTurn(slot), load.turn(slot)]).toEqual([2, 2, 2]);
   });
 
   test(`${name}: connections and pending requests keep a slot from others`, () => {
