@@ -7,20 +7,33 @@ import type { OwnedRule } from "./rule.js";
 
 type VirtualService = MeshObject<VirtualServiceSpec>;
 
+/** An http rule of a VirtualService. */
+export interface VirtualServiceRule extends OwnedRule {
+  readonly rule: HttpRoute;
+  readonly object: VirtualService;
+  /** Position in the object's `http` list. */
+  readonly index: number;
+}
+
 /**
  * The http rules of an object in order, with the rules of the objects that it delegates to in the place of the delegating
  * ones. Delegates do not delegate further. A delegate's rule holds where both its own and the delegating match hold;
  * rules whose matches contradict each other are left out with a warning.
  */
-export function rulesOf(t: Translation, root: VirtualService): OwnedRule[] {
+export function rulesOf(t: Translation, root: VirtualService): VirtualServiceRule[] {
   return (root.spec.http ?? []).flatMap((rule, index) =>
     rule.delegate === undefined
-      ? [{ rule, object: root, field: `http[${index}]` }]
+      ? [{ rule, object: root, index, field: `http[${index}]` }]
       : delegated(t, root, rule, index),
   );
 }
 
-function delegated(t: Translation, root: VirtualService, parent: HttpRoute, index: number): OwnedRule[] {
+function delegated(
+  t: Translation,
+  root: VirtualService,
+  parent: HttpRoute,
+  index: number,
+): VirtualServiceRule[] {
   const where = `VirtualService ${root.metadata.namespace}/${root.metadata.name} http[${index}]`;
   const name = parent.delegate?.name ?? "";
   const namespace = parent.delegate?.namespace ?? root.metadata.namespace;
@@ -39,7 +52,7 @@ function delegated(t: Translation, root: VirtualService, parent: HttpRoute, inde
     return [];
   }
   t.own(object);
-  const rules: OwnedRule[] = [];
+  const rules: VirtualServiceRule[] = [];
   (object.spec.http ?? []).forEach((child, childIndex) => {
     const place = `VirtualService ${namespace}/${name} http[${childIndex}]`;
     if (child.delegate !== undefined) {
@@ -51,7 +64,12 @@ function delegated(t: Translation, root: VirtualService, parent: HttpRoute, inde
       t.warn(`${place}: its matches contradict those of ${where}; the rule is left out`);
       return;
     }
-    rules.push({ rule: mergeRules(parent, child, match), object, field: `http[${childIndex}]` });
+    rules.push({
+      rule: mergeRules(parent, child, match),
+      object,
+      index: childIndex,
+      field: `http[${childIndex}]`,
+    });
   });
   return rules;
 }
