@@ -24,6 +24,7 @@ import {
   createServerIdentity,
   type CertificateAuthority,
 } from "./ca/index.js";
+import { RouteStatuses } from "./gateway-api/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
 import { createPeerIdentity, startGrpcServer } from "./grpc/index.js";
@@ -177,13 +178,15 @@ async function build(
     logger,
   });
   const agents = new AgentServer({ identify: peerIdentity, clock, logger });
+  const routeStatuses = new RouteStatuses({ reader, index: config, clock });
   const resourceApi = await createResourceApi({
     kinds: KINDS,
     store: stores.resources,
     clock,
     version: VERSION,
     newUid: randomUUID,
-    statusOf: (key) => (key.group === "" ? undefined : ads.ledger.statusOf(key)),
+    statusOf: (key) =>
+      key.group === "" ? undefined : { ...ads.ledger.statusOf(key), ...routeStatuses.statusOf(key) },
     logger,
   });
 
