@@ -14,7 +14,8 @@ import { createConsulApi, createDnsDirectory, createRegistry, type Registry } fr
 import { translate, type MeshSettings, type OutboundTrafficPolicy } from "@tulle/translate";
 import { Hono } from "hono";
 
-import { createAnalysisApi } from "./analysis/index.js";
+import { createAdmission, createQuarantine } from "./admission/index.js";
+import { createAnalysisApi, Findings } from "./analysis/index.js";
 import { createResourceApi } from "./api-server/resource-api.js";
 import {
   createCertificateAuthority,
@@ -30,6 +31,7 @@ import { isLoopback } from "./http/host-check.js";
 import { startHttpServer } from "./http/server.js";
 import { createTulleApi } from "./http/tulle-api.js";
 import { AdsServer } from "./push/index.js";
+import { createObjectStatus } from "./status/index.js";
 import { createRegistryPersistence } from "./registry-persistence.js";
 import { createMemoryStores, openLmdbStores, type Stores } from "./stores/open.js";
 import { controlMetrics } from "./telemetry/control-metrics.js";
@@ -124,7 +126,17 @@ async function build(
   closers.push(() => config[Symbol.dispose]());
 
   await config.ready;
-  const hosts = { catalog: registry.catalog, index: config, domainSuffix: SETTINGS.domainSuffix };
+  const settings: MeshSettings = {
+    ...SETTINGS,
+    trustDomain,
+    pathNormalization: options.pathNormalization ?? "BASE",
+    outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
+  };
+  const quarantine = createQuarantine({ settings, logger });
+  const index: Pick<ConfigIndex, "objects"> = {
+    objects: (group, kind) => quarantine.admitted(config.objects(group, kind)),
+  };
+  const hosts = { catalog: registry.catalog, index, domainSuffix: SETTINGS.domainSuffix };
   const virtualIps = await createVirtualIps({
     coordination: stores.coordination,
     hosts: () => meshHosts(hosts),
@@ -154,14 +166,9 @@ async function build(
     clock,
   });
   const reader = createMeshReader({
-    settings: {
-      ...SETTINGS,
-      trustDomain,
-      pathNormalization: options.pathNormalization ?? "BASE",
-      outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
-    },
+    settings,
     catalog: registry.catalog,
-    index: config,
+    index,
     virtualIp: (host) => virtualIps.addressOf(host),
   });
   const ads = new AdsServer({
@@ -175,13 +182,19 @@ async function build(
     clock,
     logger,
   });
+  const findings = new Findings({
+    reader,
+    changes: [config.onChange, registry.catalog.onChanged, virtualIps.onChanged],
+  });
+  const statusOf = createObjectStatus({ ledger: ads.ledger, findings, quarantine, index: config });
   const resourceApi = await createResourceApi({
     kinds: KINDS,
     store: stores.resources,
     clock,
     version: VERSION,
     newUid: randomUUID,
-    statusOf: (key) => (key.group === "" ? undefined : ads.ledger.statusOf(key)),
+    statusOf: (key) => (key.group === "" ? undefined : statusOf(key)),
+    admit: createAdmission({ reader, logger }),
     logger,
   });
 
