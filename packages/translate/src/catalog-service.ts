@@ -14,8 +14,9 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
       spiffeId(t.settings.trustDomain, namespace, serviceAccount),
     ),
   );
+  const host = fullHost(service, t.settings.domainSuffix);
   return {
-    host: fullHost(service, t.settings.domainSuffix),
+    host,
     name: service.name.toLowerCase(),
     namespace: service.namespace,
     ports: service.ports,
@@ -23,6 +24,10 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
     discovery: "EDS",
     identities: [...identities].sort(),
     meshed: meshed === 0 ? "none" : meshed === service.instances.length ? "all" : "some",
+    addresses: () => {
+      const ip = t.virtualIp(host);
+      return ip === undefined ? [] : [ip];
+    },
     endpoints: (port) =>
       t
         .instances(service)

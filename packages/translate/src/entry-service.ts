@@ -42,6 +42,11 @@ export function entryService(t: Translation, entry: ServiceEntry, host: string):
     discovery: discoveryOf(t, entry, host),
     identities: [...identities].sort(),
     meshed: meshed === 0 ? "none" : meshed === workloads.length ? "all" : "some",
+    addresses: () => {
+      if (spec.addresses !== undefined && spec.addresses.length > 0) return spec.addresses;
+      const ip = t.virtualIp(host);
+      return ip === undefined ? [] : [ip];
+    },
     endpoints: (port) => {
       const declared = spec.ports?.find((candidate) => candidate.number === port.number);
       return declared === undefined ? [] : workloads.map((workload) => endpointOf(entry, workload, declared));

@@ -18,7 +18,7 @@ export function tcpRoute(
   listenerPort: number,
 ): TcpProxy {
   const virtualService = virtualServiceFor(t, service.host);
-  const byRule = virtualService && firstRule(t, virtualService, listenerPort);
+  const byRule = virtualService && firstRule(t, service, virtualService, listenerPort);
   if (byRule !== undefined) return byRule;
   const cluster = outboundClusterName(service.host, port.number);
   const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
@@ -27,12 +27,14 @@ export function tcpRoute(
 
 function firstRule(
   t: Translation,
+  service: MeshService,
   object: MeshObject<VirtualServiceSpec>,
   listenerPort: number,
 ): TcpProxy | undefined {
   for (const [index, { match = [], route }] of (object.spec.tcp ?? []).entries()) {
     const rule = { object, route, field: `tcp[${index}]` };
-    if (match.length > 0 && !match.some((each) => canHold(t, each, listenerPort, placeOf(rule)))) continue;
+    if (match.length > 0 && !match.some((each) => canHold(t, service, each, listenerPort, placeOf(rule))))
+      continue;
     const proxy = proxyByRule(t, rule, listenerPort);
     if (proxy !== undefined) return proxy;
   }
