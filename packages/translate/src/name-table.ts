@@ -23,7 +23,7 @@ const AS_WRITTEN = "External";
  * destination decides where they lead (resolution NONE), which a virtual IP would hide.
  */
 export function takesVirtualIp({ addresses = [], resolution = "NONE" }: ServiceEntrySpec): boolean {
-  return addresses.length === 0 && resolution !== "NONE" && resolution !== "DYNAMIC_DNS";
+  return addresses.length === 0 && resolution !== "NONE";
 }
 
 /** Every host that the client may resolve. A registered service wins over a ServiceEntry, the older entry over the newer. */

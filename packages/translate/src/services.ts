@@ -31,7 +31,10 @@ export function resolveHost(t: Translation, host: string, namespace: string): Re
   const full = expandHost(host, namespace, domain);
   const entry = entryFor(t, host) ?? (full === host ? undefined : entryFor(t, full));
   if (entry === undefined) return { host: full, service: undefined };
-  return { host: entry.concrete, service: entryService(t, entry.object, entry.pattern) };
+  // Found by name when it is called: each host that a wildcard covers is a service of its own.
+  const isDynamic = entry.object.spec.resolution === "DYNAMIC_DNS";
+  const own = isDynamic ? entry.concrete : entry.pattern;
+  return { host: entry.concrete, service: entryService(t, entry.object, own) };
 }
 
 /**
