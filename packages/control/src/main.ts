@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 
-import { isServing, KINDS, type MeshInfo, type MeshStatus } from "@tulle/api";
+import { isProtected, isServing, KINDS, type MeshInfo, type MeshStatus } from "@tulle/api";
 import {
   MeshError,
   PROMETHEUS_CONTENT_TYPE,
@@ -56,6 +56,8 @@ export interface ControlPlaneOptions {
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
   /** How proxies bring paths into one form; default `BASE`. */
   readonly pathNormalization?: NonNullable<MeshSettings["pathNormalization"]>;
+  /** Share of a service's instances that must be heard of; with fewer, silent ones are kept. Default 0.2; 0 = off. */
+  readonly protectThreshold?: number;
   readonly logger: Logger;
   readonly clock?: Clock;
   /** Numbers in [0, 1), for jitter and the order of DNS answers. */
@@ -112,6 +114,8 @@ async function build(
   const startedAt = clock.now();
   if (!isLoopback(address)) throw refuseAddress(address);
 
+  const protectThreshold =
+    options.protectThreshold === undefined ? {} : { protectThreshold: options.protectThreshold };
   const stores = openStores(options, clock);
   closers.push(() => stores.close());
   const registry = createRegistry({
@@ -119,6 +123,7 @@ async function build(
     random,
     logger,
     persistence: createRegistryPersistence(stores.coordination),
+    ...protectThreshold,
   });
   closers.push(() => registry[Symbol.dispose]());
   await registry.start();
@@ -131,6 +136,7 @@ async function build(
     trustDomain,
     pathNormalization: options.pathNormalization ?? "BASE",
     outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
+    ...protectThreshold,
   };
   const quarantine = createQuarantine({ settings, logger });
   const index: Pick<ConfigIndex, "objects"> = {
@@ -230,7 +236,7 @@ async function build(
   // Before its servers, so that their graceful close finds no stream open.
   closers.push(() => ads[Symbol.dispose]());
 
-  const answer = createDnsAnswerer(createDnsDirectory(registry.catalog), {
+  const answer = createDnsAnswerer(createDnsDirectory(registry.catalog, options.protectThreshold), {
     clusterDomain: SETTINGS.domainSuffix,
     random,
   });
@@ -238,7 +244,17 @@ async function build(
   closers.push(() => dns.close());
 
   const status = (): MeshStatus =>
-    meshStatus({ stores, registry, config, authority, ads, startedAt, now: clock.now(), trustDomain });
+    meshStatus({
+      stores,
+      registry,
+      config,
+      authority,
+      ads,
+      startedAt,
+      now: clock.now(),
+      trustDomain,
+      protectThreshold: options.protectThreshold,
+    });
   // Filled in once the HTTP port is known; nothing asks before.
   let info: MeshInfo | undefined;
   const app = new Hono();
@@ -297,8 +313,9 @@ function meshStatus(sources: {
   readonly startedAt: number;
   readonly now: number;
   readonly trustDomain: string;
+  readonly protectThreshold: number | undefined;
 }): MeshStatus {
-  const { stores, registry, config, authority, ads, startedAt, now, trustDomain } = sources;
+  const { stores, registry, config, authority, ads, startedAt, now, trustDomain, protectThreshold } = sources;
   const services = [...registry.catalog.services()];
   const instances = services.flatMap((service) => service.instances);
   return {
@@ -311,6 +328,10 @@ function meshStatus(sources: {
       instances: instances.length,
       healthyInstances: instances.filter((instance) => isServing(instance.health)).length,
       objects: config.size,
+      protectedServices: services
+        .filter(({ instances: own }) => isProtected(own, protectThreshold))
+        .map(({ namespace, name }) => `${namespace}/${name}`)
+        .sort(),
     },
     authority: {
       trustDomain,

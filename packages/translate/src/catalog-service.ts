@@ -1,4 +1,4 @@
-import { isServing, type CatalogService, type Instance } from "@tulle/api";
+import { servingInstances, type CatalogService, type Instance } from "@tulle/api";
 import { fullHost } from "./hosts.js";
 import type { MeshEndpoint, MeshService } from "./mesh-service.js";
 import { spiffeId } from "./names.js";
@@ -29,12 +29,8 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
       return ip === undefined ? [] : [ip];
     },
     endpoints: (port) =>
-      t
-        .instances(service)
-        .filter(
-          (instance) =>
-            isServing(instance.health) && (service.portless || servedPort(instance) === port.number),
-        )
+      servingInstances(t.instances(service), t.settings.protectThreshold)
+        .filter((instance) => service.portless || servedPort(instance) === port.number)
         .map(endpointOf),
   };
 }
