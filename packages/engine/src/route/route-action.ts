@@ -3,6 +3,8 @@ import type {
   WeightedCluster,
   WeightedCluster_ClusterWeight,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { compileRequestHash } from "../affinity/request-hash.js";
+import type { SessionPolicy } from "../affinity/session.js";
 import type { Provenance } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { durationMs } from "../snapshot/duration.js";
@@ -25,21 +27,22 @@ export interface ActionContext {
   readonly levels: readonly Mutations[];
   readonly prefixLength: number | undefined;
   readonly salt: number;
+  readonly session: SessionPolicy | undefined;
 }
 
 /** Envoy's default of `route.timeout`; Istio sends 0 for none. */
 const DEFAULT_TIMEOUT_MS = 15_000;
 
 /**
- * Compiles a forwarding action into one way per cluster. Mirroring, hedging, hash policies, upgrades and per-route
- * filter configuration are no business of routing and are left to who reads them.
+ * Compiles a forwarding action into one way per cluster. Mirroring, hedging, upgrades and per-route filter
+ * configuration are no business of routing and are left to who reads them.
  */
 export function compileForward(
   field: string,
   action: RouteAction,
   context: RouteContext,
   route: ActionContext,
-): Pick<RouteEntry, "target" | "clusters"> {
+): Pick<RouteEntry, "target" | "clusters" | "session"> {
   const shared = compileShared(field, action, context, route);
   const way = (clusterName: string, own: readonly Mutations[], host: string | undefined): Way => {
     const { request, response } = orderMutations([...own, ...route.levels], context.specificWins);
@@ -57,7 +60,10 @@ export function compileForward(
       if (specifier.value === "") throw invalid(at(field, "cluster"), "must not be empty");
       return { target: way(specifier.value, [], undefined), clusters: [specifier.value] };
     case "weightedClusters":
-      return compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route.salt);
+      return {
+        ...compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route.salt),
+        session: route.session,
+      };
     case "clusterHeader":
       throw invalid(at(field, "cluster_header"), "is not supported: use cluster or weighted_clusters");
     case "clusterSpecifierPlugin":
@@ -118,6 +124,8 @@ function compileShared(
     retry: compileRetryPolicy(at(field, "retry_policy"), own ?? context.virtualHost.retryPolicy),
     rewritePath: compilePathRewrite(field, action, route.prefixLength),
     rewriteAuthority: compileHostRewrite(field, action),
+    hash: compileRequestHash(at(field, "hash_policy"), action.hashPolicy),
+    session: route.session,
   };
 }
 

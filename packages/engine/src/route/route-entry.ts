@@ -1,5 +1,7 @@
 import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteMatch, VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { compileSession } from "../affinity/session.js";
+import type { SessionPolicy } from "../affinity/session.js";
 import type { EngineRequest, ReplyPlan } from "../contract.js";
 import { mix, saltOf } from "../entropy.js";
 import { at, invalid } from "../snapshot/invalid.js";
@@ -39,6 +41,8 @@ export interface RouteEntry {
   readonly target: Way | Split<Way> | ReplyPlan;
   /** Every cluster that the route may lead to. */
   readonly clusters: readonly string[];
+  /** Of a target that is a split: a session stays with the cluster that has its endpoint. */
+  readonly session?: SessionPolicy | undefined;
 }
 
 /** Whether a request takes this route. `end` is `pathEnd` of its path. */
@@ -85,9 +89,13 @@ function compileTarget(
   context: RouteContext,
   prefixLength: number | undefined,
   salt: number,
-): Pick<RouteEntry, "target" | "clusters"> {
+): Pick<RouteEntry, "target" | "clusters" | "session"> {
   const levels = [compileMutations(field, route), ...context.outer];
   const settings = { routeName: route.name, provenance: provenanceOf(route.metadata) };
+  const session =
+    compileSession(field, route.typedPerFilterConfig) ??
+    compileSession("virtual_host", context.virtualHost.typedPerFilterConfig) ??
+    undefined;
   const action = route.action;
   switch (action.case) {
     case "route":
@@ -96,6 +104,7 @@ function compileTarget(
         levels,
         prefixLength,
         salt,
+        session,
       });
     case "redirect": {
       const responseHeaders = orderMutations(levels, context.specificWins).response;

@@ -1,9 +1,11 @@
 import { MeshError } from "@tulle/base";
 import type { DecisionView, EngineRequest, NoRoute, Routed } from "../contract.js";
 import type { HttpChain } from "../snapshot/contract.js";
+import { boundEndpoint } from "../affinity/session.js";
 import { Chain } from "../snapshot/chain.js";
+import { LinkedCluster } from "../snapshot/linked-cluster.js";
 import { pathEnd } from "./path-test.js";
-import { takes } from "./route-entry.js";
+import { takes, type RouteEntry } from "./route-entry.js";
 import { Split } from "./split.js";
 import { withoutPort } from "./virtual-hosts.js";
 import { Way } from "./way.js";
@@ -33,8 +35,28 @@ export function route(view: DecisionView, chain: HttpChain, request: EngineReque
     if (!takes(entry, request, end, view.entropy)) continue;
     const { target } = entry;
     if (target instanceof Way) return target.plan(view.snapshot);
-    if (target instanceof Split) return target.choose(view.entropy).plan(view.snapshot);
+    if (target instanceof Split) return chooseWay(view, entry, target, request).plan(view.snapshot);
     return target;
   }
   return NO_ROUTE;
+}
+
+/** By weight; but where the session's endpoint is, when it is anywhere. */
+function chooseWay(
+  view: DecisionView,
+  { session }: RouteEntry,
+  split: Split<Way>,
+  request: EngineRequest,
+): Way {
+  if (session !== undefined) {
+    const boundTo = boundEndpoint(session, request);
+    const home = boundTo === "" ? undefined : split.choices.find((way) => has(view, way, boundTo));
+    if (home !== undefined) return home;
+  }
+  return split.choose(view.entropy);
+}
+
+function has({ snapshot }: DecisionView, way: Way, endpoint: string): boolean {
+  const cluster = snapshot.cluster(way.settings.clusterName);
+  return cluster instanceof LinkedCluster && cluster.indexOf(endpoint) >= 0;
 }

@@ -6,7 +6,7 @@ const MAX_TOTAL_WEIGHT = 0xffff_ffff;
 
 /** Weighted choice among a few things, the same for equal entropy. */
 export class Split<Choice> {
-  readonly #choices: readonly Choice[];
+  readonly choices: readonly Choice[];
   /** Running sums of the weights. */
   readonly #upTo: readonly number[];
   readonly #total: number;
@@ -19,7 +19,7 @@ export class Split<Choice> {
     if (total < 1) throw invalid(at(field, "clusters"), "the sum of the weights must be greater than zero");
     if (total > MAX_TOTAL_WEIGHT)
       throw invalid(at(field, "clusters"), "the sum of the weights must be below 2^32");
-    this.#choices = choices;
+    this.choices = choices;
     this.#total = total;
     this.#salt = salt;
   }
@@ -28,6 +28,6 @@ export class Split<Choice> {
     const point = below(mix(entropy, this.#salt), this.#total);
     let index = 0;
     while (point >= this.#upTo[index]!) index++;
-    return this.#choices[index]!;
+    return this.choices[index]!;
   }
 }

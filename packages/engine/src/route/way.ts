@@ -1,3 +1,5 @@
+import type { RequestHash } from "../affinity/request-hash.js";
+import type { SessionPolicy } from "../affinity/session.js";
 import type { HeaderMutation, Plan } from "../contract.js";
 import type { ClusterPart, Provenance, Snapshot } from "../snapshot/contract.js";
 import { NO_SLOT } from "../load/load-table.js";
@@ -15,6 +17,8 @@ export interface WaySettings {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  readonly hash: RequestHash | undefined;
+  readonly session: SessionPolicy | undefined;
   readonly provenance: Provenance;
 }
 
@@ -53,6 +57,8 @@ class ForwardPlan implements Plan {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  readonly hash: RequestHash | undefined;
+  readonly session: SessionPolicy | undefined;
   readonly provenance: Provenance;
 
   constructor(settings: WaySettings, cluster: ClusterPart) {
@@ -65,6 +71,8 @@ class ForwardPlan implements Plan {
     this.rewriteAuthority = settings.rewriteAuthority;
     this.requestHeaders = settings.requestHeaders;
     this.responseHeaders = settings.responseHeaders;
+    this.hash = settings.hash;
+    this.session = settings.session;
     this.provenance = settings.provenance;
   }
 }

@@ -9,6 +9,7 @@ import {
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManagerSchema,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { StatefulSessionSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js";
 import { compileLimits } from "./chain-limits.js";
 import { compileRouteTable } from "../route/route-table.js";
 import type { RouteTable } from "../route/route-table.js";
@@ -120,10 +121,19 @@ function compileFilters(field: string, filters: readonly HttpFilter[]): void {
     if (filter.isOptional || filter.disabled) return;
     const config = filter.configType;
     const type = config.case === "typedConfig" ? typeName(config.value) : "by config_discovery";
-    if (INERT.has(type)) return;
+    if (INERT.has(type) || (config.case === "typedConfig" && leavesSessionsToRoutes(field, config.value)))
+      return;
     throw invalid(
       `${field}[${index}]`,
       `filter ${JSON.stringify(filter.name)} (${type}) is not supported and not optional`,
     );
   });
+}
+
+/** Sessions are configured route by route; a filter that sets one for all is refused. */
+function leavesSessionsToRoutes(field: string, config: Any): boolean {
+  return (
+    holds(config, StatefulSessionSchema) &&
+    unpack(field, config, StatefulSessionSchema).sessionState === undefined
+  );
 }

@@ -4,6 +4,7 @@ import type { HeaderMutation } from "@tulle/engine";
 import { NO_GRPC_STATUS, readGrpcStatus, type HeaderList, type ResponseHead } from "@tulle/http";
 
 import { downstreamResponseHeaders, switchedResponseHeaders } from "../filters/response-headers.js";
+import { tellBinding } from "./affinity.js";
 import type { DownstreamStream } from "./contract.js";
 import type { ExchangeRecord } from "./exchange-record.js";
 import type { LocalReply } from "./local-reply.js";
@@ -46,6 +47,7 @@ export class DownstreamResponse {
     const record = this.#record;
     if (record.grpc) record.grpcStatus = readGrpcStatus(head.headers);
     const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, this.#mutations);
+    if (record.attempt.affinity !== undefined) tellBinding(headers, record);
     this.#begin(head.status, headers);
     record.responseCodeDetails = "via_upstream";
     this.#downstream.writeHead(
@@ -59,9 +61,11 @@ export class DownstreamResponse {
 
   /** The upgrade is made. */
   writeSwitched(head: ResponseHead, serviceTimeMs: number): void {
+    const record = this.#record;
     const headers = switchedResponseHeaders(head.headers, serviceTimeMs, this.#mutations);
+    if (record.attempt.affinity !== undefined) tellBinding(headers, record);
     this.#begin(101, headers);
-    this.#record.responseCodeDetails = "via_upstream";
+    record.responseCodeDetails = "via_upstream";
     this.#downstream.writeSwitched(headers);
   }
 
