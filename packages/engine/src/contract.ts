@@ -175,6 +175,8 @@ export interface LoadTable {
   addPending(clusterSlot: number, by: number): void;
   /** Next value of a cluster's round-robin cursor, unsigned 32 bits. */
   turn(clusterSlot: number): number;
+  /** The value that `turn` gives next; leaves the cursor where it is. */
+  nextTurn(clusterSlot: number): number;
   /** What is held against an endpoint beside what the configuration says of it: bits `UNHEALTHY_*`; 0 = nothing. */
   unhealthy(endpointSlot: number): number;
   /** Sets or clears one of the bits `UNHEALTHY_*`. */

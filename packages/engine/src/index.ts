@@ -6,6 +6,8 @@ export type { SessionPolicy } from "./affinity/session.js";
 export type { RequestHash } from "./affinity/request-hash.js";
 export * from "./decide.js";
 export type * from "./trace.js";
+export { entropyOf } from "./entropy.js";
+export * from "./explain/index.js";
 export { createLoadTable } from "./load/load-table.js";
 export type { LoadTableOptions, SlotTable } from "./load/load-table.js";
 export { createSharedLoadTable, openSharedLoadTable } from "./load/shared-load-table.js";
@@ -17,6 +19,7 @@ export type {
   SlotEntry,
 } from "./load/shared-load-table.js";
 export { applyHeaders } from "./route/header-mutations.js";
+export { chainsFor, INBOUND_LISTENER, selectChain } from "./route/inbound-chains.js";
 export * from "./route/retry-on.js";
 export { chainForServerName, serverNameRank } from "./route/server-names.js";
 export { createSnapshotSource } from "./snapshot/snapshot-source.js";

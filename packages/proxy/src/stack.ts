@@ -10,6 +10,7 @@ import { StruckLimits } from "./limits/struck-limits.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
 import type { WorkloadTls } from "./tls/workload-tls.js";
+import { DecisionRecords } from "./records/decision-records.js";
 import { AuthorityCache } from "./stream/authority-cache.js";
 import { hashRequestId } from "./stream/decision.js";
 import { Exchange, type ExchangeContext } from "./stream/exchange.js";
@@ -29,6 +30,8 @@ import { UpstreamPools } from "./upstream/upstream-pools.js";
 const FINE_TICK_MS = 10;
 const COARSE_TICK_MS = 500;
 
+const DEFAULT_RECORD_PERCENT = 1;
+
 /** What a proxy is made of. */
 export interface StackOptions {
   readonly clock: Clock;
@@ -41,6 +44,8 @@ export interface StackOptions {
   readonly accessLog: LineWriter | undefined;
   /** Default: those of the table. */
   readonly limits?: ProxyLimits;
+  /** Share of the successes that decision records are kept of, percent; default 1. */
+  readonly recordPercent?: number;
   readonly newRequestId: () => string;
   /** A request asked for an authority that is not subscribed to. */
   readonly onDemand: (authority: string) => void;
@@ -51,6 +56,7 @@ export interface ProxyStack extends Disposable {
   readonly connection: ServerConnectionContext;
   readonly tcp: TcpContext;
   readonly pools: UpstreamPools;
+  readonly records: DecisionRecords;
   /** Call after every change of the configuration. */
   onConfigurationChanged(): void;
 }
@@ -102,6 +108,14 @@ export function buildStack(options: StackOptions): ProxyStack {
   );
   const accessLog = new AccessLog(options.accessLog);
   const telemetry = new ExchangeTelemetry(new IstioMetrics(metrics, options.workload), accessLog);
+  const records = new DecisionRecords({
+    configuration: options.configuration,
+    clock,
+    samplePercent: options.recordPercent ?? DEFAULT_RECORD_PERCENT,
+    dropped: metrics
+      .counter("tulle_decision_records_dropped_total", "Failures of which no decision record was kept.")
+      .with([]),
+  });
   const exchange: ExchangeContext = {
     clock,
     configuration: options.configuration,
@@ -117,7 +131,10 @@ export function buildStack(options: StackOptions): ProxyStack {
     onReplayGivenUp: () => strike("request.maxReplayBytes", ""),
     newRequestId: options.newRequestId,
     onDemand: options.onDemand,
-    onExchangeDone: (done) => telemetry.record(done),
+    onExchangeDone: (done) => {
+      telemetry.record(done);
+      records.take(done);
+    },
   };
 
   const codecErrors = metrics.counter(
@@ -165,6 +182,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     connection,
     tcp,
     pools,
+    records,
     onConfigurationChanged: () => {
       configurationChanged.emit();
       parking.wake();

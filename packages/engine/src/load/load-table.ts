@@ -143,6 +143,10 @@ class TypedArrayLoadTable implements SlotTable {
     return this.#cursor[clusterSlot]!++;
   }
 
+  nextTurn(clusterSlot: number): number {
+    return this.#cursor[clusterSlot]!;
+  }
+
   unhealthy(endpointSlot: number): number {
     return this.#unhealthy[endpointSlot]!;
   }

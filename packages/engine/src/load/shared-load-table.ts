@@ -146,6 +146,10 @@ abstract class SharedTable {
     return Atomics.add(this.cursor, clusterSlot, 1);
   }
 
+  nextTurn(clusterSlot: number): number {
+    return Atomics.load(this.cursor, clusterSlot);
+  }
+
   unhealthy(endpointSlot: number): number {
     return Atomics.load(this.unhealthyBits, endpointSlot);
   }

@@ -5,6 +5,9 @@ import type { LinkedCluster } from "../snapshot/linked-cluster.js";
 import type { Trace } from "../trace.js";
 import type { Balance, BalancedGroup } from "./cluster-balance.js";
 
+/** Endpoints that are told of, at most. */
+const MAX_LISTED = 100;
+
 /** Tells of every endpoint that a pick looks at, and of the groups that requests are divided among. */
 export function traceBalance(
   trace: Trace,
@@ -34,7 +37,7 @@ export function traceBalance(
       facts: { priority: group.priority, state: group.state, percent: round((group.share * 100) / total) },
     });
   }
-  cluster.endpoints.forEach((endpoint, index) => {
+  cluster.endpoints.slice(0, MAX_LISTED).forEach((endpoint, index) => {
     const bits = load.unhealthy(endpoint.slot);
     trace.add({
       step: "endpoint",

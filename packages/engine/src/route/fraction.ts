@@ -2,6 +2,8 @@ import type { FractionalPercent } from "@tulle/xds/gen/envoy/type/v3/percent_pb.
 import { FractionalPercent_DenominatorType as Denominator } from "@tulle/xds/gen/envoy/type/v3/percent_pb.js";
 import { below, mix } from "../entropy.js";
 import { at, invalid } from "../snapshot/invalid.js";
+import { percent } from "./words.js";
+import type { ConditionWords } from "./words.js";
 
 /** Whether the share of requests that a fraction lets through holds this one. */
 export type FractionTest = (entropy: number) => boolean;
@@ -18,6 +20,16 @@ export function compileFraction(
     throw invalid(at(field, "denominator"), "must be HUNDRED, TEN_THOUSAND or MILLION");
   const share = fraction.numerator;
   return (entropy) => below(mix(entropy, salt), whole) < share;
+}
+
+/** A fraction that compiles, in words. */
+export function fractionWords({ numerator, denominator }: FractionalPercent): ConditionWords {
+  const share = Math.min(1, numerator / (DENOMINATORS.get(denominator) ?? 100));
+  return {
+    condition: () => `${percent(share)} of requests, by their request ids`,
+    mismatch: () => `by its request id it is not of the ${percent(share)} of requests that this is for`,
+    share,
+  };
 }
 
 const DENOMINATORS: ReadonlyMap<Denominator, number> = new Map([

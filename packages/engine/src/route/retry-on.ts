@@ -38,6 +38,11 @@ const WORDS: ReadonlyMap<string, number> = new Map([
   ["http3-post-connect-failure", 0],
 ]);
 
+/** The words whose bits are set, for people. */
+export function retryWords(on: number): readonly string[] {
+  return [...WORDS].filter(([, bit]) => (on & bit) !== 0).map(([word]) => word);
+}
+
 export interface RetryConditions {
   /** Bit set of `RETRY_ON_*`. */
   readonly on: number;

@@ -8,13 +8,15 @@ import { compileMutations } from "./header-mutations.js";
 import type { Mutations } from "./header-mutations.js";
 import { tlsRequired } from "./reply.js";
 import { compileRoute } from "./route-entry.js";
-import type { RouteEntry } from "./route-entry.js";
+import { RouteIndex } from "./route-index.js";
 import { createHostIndex } from "./virtual-hosts.js";
 import type { HostIndex } from "./virtual-hosts.js";
 
-/** A virtual host's routes, in order. */
+/** A virtual host with its routes. */
 export interface CompiledHost {
-  readonly routes: readonly RouteEntry[];
+  readonly name: string;
+  readonly domains: readonly string[];
+  readonly routes: RouteIndex;
   /** The answer to plaintext requests when the host takes TLS only. */
   readonly tlsOnly: ReplyPlan | undefined;
 }
@@ -22,6 +24,9 @@ export interface CompiledHost {
 /** A compiled RouteConfiguration. */
 export interface RouteTable {
   readonly hosts: HostIndex<CompiledHost>;
+  readonly allHosts: readonly CompiledHost[];
+  /** Hosts are found without the authority's port. */
+  readonly ignorePort: boolean;
   /** Every cluster that its routes name, without repetition. */
   readonly clusters: readonly string[];
 }
@@ -47,8 +52,13 @@ export function compileRouteTable(
   }));
   const clusters = new Set<string>();
   for (const { host } of entries)
-    for (const route of host.routes) for (const name of route.clusters) clusters.add(name);
-  return { hosts: createHostIndex(here, entries, config.ignorePortInHostMatching), clusters: [...clusters] };
+    for (const route of host.routes.routes) for (const name of route.clusters) clusters.add(name);
+  return {
+    hosts: createHostIndex(here, entries, config.ignorePortInHostMatching),
+    allHosts: entries.map(({ host }) => host),
+    ignorePort: config.ignorePortInHostMatching,
+    clusters: [...clusters],
+  };
 }
 
 function compileHost(
@@ -72,7 +82,11 @@ function compileHost(
   };
   const settings = { routeName: "", responseHeaders: [], provenance: provenanceOf(host.metadata) };
   return {
-    routes: host.routes.map((route, index) => compileRoute(at(field, `routes[${index}]`), route, context)),
+    name: host.name,
+    domains: host.domains,
+    routes: new RouteIndex(
+      host.routes.map((route, index) => compileRoute(at(field, `routes[${index}]`), route, context)),
+    ),
     tlsOnly: host.requireTls === TlsRequirement.ALL ? tlsRequired(settings) : undefined,
   };
 }

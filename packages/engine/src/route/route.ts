@@ -1,13 +1,12 @@
 import { MeshError } from "@tulle/base";
 import type { DecisionView, EngineRequest, NoRoute, Routed } from "../contract.js";
 import type { HttpChain } from "../snapshot/contract.js";
-import { boundEndpoint } from "../affinity/session.js";
 import { Chain } from "../snapshot/chain.js";
-import { LinkedCluster } from "../snapshot/linked-cluster.js";
+import { homeWay } from "./home-way.js";
 import { pathEnd } from "./path-test.js";
-import { takes, type RouteEntry } from "./route-entry.js";
 import { Split } from "./split.js";
 import { withoutPort } from "./virtual-hosts.js";
+import { traceHost, traceRoutes, traceSplit, traceTlsOnly } from "./trace-route.js";
 import { Way } from "./way.js";
 
 const NO_ROUTE: NoRoute = { kind: "no-route" };
@@ -27,36 +26,26 @@ export function route(view: DecisionView, chain: HttpChain, request: EngineReque
       "the chain does not come from a snapshot of this engine",
     );
   }
-  const host = chain.routes?.hosts.find(chain.stripPort ? withoutPort(request.authority) : request.authority);
+  const { trace, entropy, snapshot } = view;
+  const authority = chain.stripPort ? withoutPort(request.authority) : request.authority;
+  const host = chain.routes?.hosts.find(authority);
+  if (trace !== undefined) traceHost(trace, chain, host, authority);
   if (host === undefined) return NO_ROUTE;
-  if (host.tlsOnly !== undefined && request.scheme === "http") return host.tlsOnly;
+  if (host.tlsOnly !== undefined && request.scheme === "http") {
+    if (trace !== undefined) traceTlsOnly(trace, host);
+    return host.tlsOnly;
+  }
   const end = pathEnd(request.path);
-  for (const entry of host.routes) {
-    if (!takes(entry, request, end, view.entropy)) continue;
-    const { target } = entry;
-    if (target instanceof Way) return target.plan(view.snapshot);
-    if (target instanceof Split) return chooseWay(view, entry, target, request).plan(view.snapshot);
-    return target;
+  const entry = host.routes.first(request, end, entropy);
+  if (trace !== undefined) traceRoutes(trace, host, entry, request, entropy);
+  if (entry === undefined) return NO_ROUTE;
+  const { target } = entry;
+  if (target instanceof Way) return target.plan(snapshot);
+  if (target instanceof Split) {
+    const home = entry.session === undefined ? undefined : homeWay(view, entry.session, target, request);
+    if (home !== undefined) return home.plan(snapshot);
+    if (trace !== undefined) traceSplit(trace, target, entropy);
+    return target.choose(entropy).plan(snapshot);
   }
-  return NO_ROUTE;
-}
-
-/** By weight; but where the session's endpoint is, when it is anywhere. */
-function chooseWay(
-  view: DecisionView,
-  { session }: RouteEntry,
-  split: Split<Way>,
-  request: EngineRequest,
-): Way {
-  if (session !== undefined) {
-    const boundTo = boundEndpoint(session, request);
-    const home = boundTo === "" ? undefined : split.choices.find((way) => has(view, way, boundTo));
-    if (home !== undefined) return home;
-  }
-  return split.choose(view.entropy);
-}
-
-function has({ snapshot }: DecisionView, way: Way, endpoint: string): boolean {
-  const cluster = snapshot.cluster(way.settings.clusterName);
-  return cluster instanceof LinkedCluster && cluster.indexOf(endpoint) >= 0;
+  return target;
 }

@@ -25,9 +25,24 @@ export class Split<Choice> {
   }
 
   choose(entropy: number): Choice {
-    const point = below(mix(entropy, this.#salt), this.#total);
+    const point = this.draw(entropy);
     let index = 0;
     while (point >= this.#upTo[index]!) index++;
     return this.choices[index]!;
+  }
+
+  /** Where equal entropy falls in the sum of the weights: a whole number below it. */
+  draw(entropy: number): number {
+    return below(mix(entropy, this.#salt), this.#total);
+  }
+
+  /** The sum of the weights. */
+  get total(): number {
+    return this.#total;
+  }
+
+  /** The weight of a choice. */
+  weight(index: number): number {
+    return this.#upTo[index]! - (this.#upTo[index - 1] ?? 0);
   }
 }

@@ -7,6 +7,7 @@ import type { RouteTable } from "../route/route-table.js";
 /** What a HttpConnectionManager says, apart from its routes. */
 export interface ChainSettings {
   readonly name: string;
+  readonly routeConfiguration: string;
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
   readonly pathNormalization: PathNormalization;
@@ -20,6 +21,7 @@ export interface ChainSettings {
 export class Chain implements HttpChain {
   readonly protocol = "http";
   readonly name: string;
+  readonly routeConfiguration: string;
   readonly warm: boolean;
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
@@ -32,6 +34,7 @@ export class Chain implements HttpChain {
 
   constructor(settings: ChainSettings, routes: RouteTable | undefined, warm: boolean) {
     this.name = settings.name;
+    this.routeConfiguration = settings.routeConfiguration;
     this.warm = warm;
     this.direction = settings.direction;
     this.accessLogFormat = settings.accessLogFormat;

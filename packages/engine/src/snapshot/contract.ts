@@ -101,6 +101,8 @@ export interface HttpChain {
   readonly protocol: "http";
   /** Listener name, for metrics and logs. */
   readonly name: string;
+  /** Name of its RouteConfiguration; "" when the listener holds its routes itself. */
+  readonly routeConfiguration: string;
   /** False until every resource that it refers to (routes, clusters, endpoints) has arrived: requests are parked. */
   readonly warm: boolean;
   readonly direction: "inbound" | "outbound";
@@ -239,4 +241,6 @@ export interface SnapshotSource {
   forget(typeUrl: string, names: Iterable<string>): void;
   /** The resources as applied, for the configuration kept on disk and for /config_dump. */
   resources(): Iterable<ResourceChange>;
+  /** Version of a resource as applied; "" when there is none. */
+  version(typeUrl: string, name: string): string;
 }

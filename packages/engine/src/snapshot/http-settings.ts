@@ -44,9 +44,11 @@ export function compileHttp(
     throw invalid(at(field, "strip_matching_host_port"), "is not supported: use strip_any_host_port");
   const idleTimeoutMs =
     durationMs(at(field, "stream_idle_timeout"), manager.streamIdleTimeout) ?? DEFAULT_IDLE_TIMEOUT_MS;
+  const routes = compileRoutes(field, manager, idleTimeoutMs);
   return {
     chain: {
       name,
+      routeConfiguration: "rds" in routes ? routes.rds : "",
       direction,
       accessLogFormat: accessLogFormat(at(field, "access_log"), manager.accessLog),
       pathNormalization: pathNormalization(field, manager),
@@ -54,7 +56,7 @@ export function compileHttp(
       steps: [],
       stripPort: manager.stripPortMode.case === "stripAnyHostPort" && manager.stripPortMode.value,
     },
-    routes: compileRoutes(field, manager, idleTimeoutMs),
+    routes,
     idleTimeoutMs,
   };
 }

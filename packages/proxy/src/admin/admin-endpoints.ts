@@ -11,6 +11,8 @@ import type { AdsStatus } from "../xds/ads-client.js";
 import { certs } from "./certs.js";
 import { clustersJson, clustersText } from "./clusters.js";
 import { configDump } from "./config-dump.js";
+import { explainEndpoint } from "./explain.js";
+import type { Explainer } from "./explainer.js";
 import { json, text, type Endpoint, type Reply } from "./http-endpoints.js";
 import { statsJson, statsText } from "./stats.js";
 
@@ -26,6 +28,7 @@ export interface AdminContext {
   readonly configuration: SnapshotSource;
   readonly load: LoadTable;
   readonly tls: WorkloadTls;
+  readonly explainer: Explainer;
   readonly version: string;
   readonly startedAtMs: number;
   /** Threads that carry traffic. */
@@ -68,6 +71,7 @@ export function adminEndpoints(context: AdminContext): readonly Endpoint[] {
     get("/stats", "metrics; ?filter=substring, ?format=json|prometheus", (query) => stats(scrape, query)),
     get("/memory", "memory of this process, bytes", () => json(process.memoryUsage())),
     metricsEndpoint("/stats/prometheus", scrape),
+    explainEndpoint(context.explainer),
     post("/logging", "?level=debug|info|warn|error", (query) => setLevel(context, query.get("level") ?? "")),
     post("/drain_listeners", "finish what is under way and take no more inbound connections", () => {
       context.drain();

@@ -5,6 +5,7 @@ import { DisposableStack, MeshError, type Clock, type Logger } from "@tulle/base
 import { createLoadTable, createSharedLoadTable, type SharedSlotOwner, type SlotTable } from "@tulle/engine";
 
 import { adminEndpoints, type ServerState } from "../admin/admin-endpoints.js";
+import { Explainer } from "../admin/explainer.js";
 import { text, type Endpoint } from "../admin/http-endpoints.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
 import type { Sidecar, SidecarOptions } from "../options.js";
@@ -54,6 +55,7 @@ export class RunningSidecar implements Sidecar {
   readonly #tls: WorkloadTls;
   readonly #cache: ConfigCache;
   readonly #readiness: Readiness;
+  readonly #explainer: Explainer;
   readonly #startedAtMs: number;
   #traffic: Traffic | undefined;
   #open: (TrafficAddresses & LocalServers) | undefined;
@@ -100,6 +102,12 @@ export class RunningSidecar implements Sidecar {
       servesPorts: options.inbound.length > 0,
       caughtUp: async () => this.#traffic?.caughtUp(),
       onReady: () => logger.info("sidecar is ready", { service: options.service }),
+    });
+    this.#explainer = new Explainer({
+      clock,
+      configuration: this.#configuration,
+      load: this.#load,
+      onDemand: (authority) => this.#demand(authority),
     });
     this.ready = this.#readiness.ready;
     this.failed.catch((error: unknown) => this.#readiness.fail(error));
@@ -192,9 +200,7 @@ export class RunningSidecar implements Sidecar {
       metrics: this.#metrics,
       configuration: this.#configuration,
       tls: this.#tls,
-      onDemand: (authority: string) => {
-        if (this.#wanted.add(authority)) this.#ads?.refresh();
-      },
+      onDemand: (authority: string) => this.#demand(authority),
       onUse: (authority: string) => this.#wanted.touch(authority),
     };
     const load = this.#sharedLoad;
@@ -204,6 +210,10 @@ export class RunningSidecar implements Sidecar {
       import("../workers/spawn-worker.js"),
     ]);
     return new WorkerTraffic({ ...parts, load, spawn: spawnWorker, onFailure: this.#fail });
+  }
+
+  #demand(authority: string): void {
+    if (this.#wanted.add(authority)) this.#ads?.refresh();
   }
 
   async #loadConfiguration(): Promise<void> {
@@ -238,6 +248,7 @@ export class RunningSidecar implements Sidecar {
         roots: () => this.#wanted.names,
         onChanged: () => {
           this.#traffic?.onConfigurationChanged();
+          this.#explainer.onConfigurationChanged();
           this.#cache.touch();
           void this.#readiness.check();
         },
@@ -263,6 +274,7 @@ export class RunningSidecar implements Sidecar {
       configuration: this.#configuration,
       load: this.#load,
       tls: this.#tls,
+      explainer: this.#explainer,
       version: VERSION,
       startedAtMs: this.#startedAtMs,
       workers: this.#options.workers ?? 1,

@@ -1,4 +1,13 @@
-import type { AttemptState, ClusterPart, EndpointPart, HttpChain, Plan, WorkloadLabels } from "@tulle/engine";
+import type {
+  AttemptState,
+  ClusterPart,
+  EndpointPart,
+  HttpChain,
+  Plan,
+  Provenance,
+  Snapshot,
+  WorkloadLabels,
+} from "@tulle/engine";
 import {
   GrpcMessageCounter,
   NO_FIELDS,
@@ -7,6 +16,7 @@ import {
   type RequestHead,
 } from "@tulle/http";
 
+import { TryLog } from "../records/try-log.js";
 import type { AccessLogEntry } from "../telemetry/access-log-format.js";
 import { CanonicalRequest } from "./canonical-request.js";
 import type { RequestSource } from "./contract.js";
@@ -16,9 +26,17 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   readonly source: RequestSource;
   readonly request = new CanonicalRequest();
   readonly attempt: AttemptState = { attempts: 0, triedSlots: [], affinity: undefined };
+  /** How each try went. */
+  readonly tries = new TryLog();
   protocol = "";
+  /** 32 bits of the request id's hash: what chance is drawn from. */
+  entropy = 0;
+  /** The configuration that the route was chosen with. */
+  snapshot: Snapshot | undefined;
   chain: HttpChain | undefined;
   plan: Plan | undefined;
+  /** Where the route comes from. */
+  provenance: Provenance | undefined;
   /** The cluster that was routed to, as it was at the last try. */
   cluster: ClusterPart | undefined;
   /** The endpoint of the last try. */
@@ -110,9 +128,12 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     // Setting `length` calls into the runtime, 60 ns; there is one, nearly always.
     while (this.attempt.triedSlots.length > 0) this.attempt.triedSlots.pop();
     this.attempt.affinity = undefined;
+    this.tries.clear();
     this.protocol = http2 ? "HTTP/2" : head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
+    this.snapshot = undefined;
     this.chain = undefined;
     this.plan = undefined;
+    this.provenance = undefined;
     this.cluster = undefined;
     this.endpoint = undefined;
     this.peer = undefined;

@@ -113,7 +113,8 @@ export class Exchange
     this.grpc = this.#fields.grpc && this.#downstream.http2 && head.upgrade === "";
     if (this.grpc) this.clearMessages();
     this.requestId = this.#fields.requestId === "" ? this.#context.newRequestId() : this.#fields.requestId;
-    this.#view.entropy = hashRequestId(this.requestId);
+    this.entropy = hashRequestId(this.requestId);
+    this.#view.entropy = this.entropy;
     if (this.source.peerSpiffeId !== "" && this.#fields.peerMetadata !== "") {
       this.peer = this.source.peerOf(this.#fields.peerMetadata);
     }
@@ -166,6 +167,7 @@ export class Exchange
   #decide(): void {
     const view = this.#view;
     view.snapshot = this.#context.configuration.current;
+    this.snapshot = view.snapshot;
     view.now = this.#context.clock.monotonic();
     const chain = findChain(this.source, this.request);
     if (typeof chain === "string") {
@@ -233,6 +235,7 @@ export class Exchange
 
   #forward(chain: HttpChain, plan: Plan): void {
     this.plan = plan;
+    this.provenance = plan.provenance;
     this.routeName = plan.routeName;
     this.cluster = plan.cluster;
     this.upstreamCluster = plan.cluster.name;
@@ -254,6 +257,7 @@ export class Exchange
 
   #replyAsRouted(routed: ReplyPlan): void {
     this.routeName = routed.routeName;
+    this.provenance = routed.provenance;
     this.responseCodeDetails = "direct_response";
     const { status, body, responseHeaders } = routed;
     this.#answer(configuredReply(this, status, body, routed.headers(this.request), responseHeaders));

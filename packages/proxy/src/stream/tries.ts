@@ -114,7 +114,7 @@ export class Tries implements UpstreamWaiter {
     this.#owner = owner;
     this.#body = new RequestBody(context);
     this.#retries = new Retries(context.configuration, record, view, this.#body);
-    this.#account = new TryAccount(context.load, context.clock);
+    this.#account = new TryAccount(context.load, context.clock, record.tries);
     this.#timer = context.fineWheel.timer(() => this.#onTimer());
   }
 
@@ -207,6 +207,7 @@ export class Tries implements UpstreamWaiter {
   onUpstreamUnavailable(failure: AcquireFailure, detail: string): void {
     this.#pool = undefined;
     this.#record.upstreamTransportFailureReason = detail;
+    this.#account.note(failure, 0, detail);
     this.#endTry(failure !== "overflow");
     if (failure === "overflow") this.#fail("overflow", "");
     else this.#retryOr({ kind: "connect-failure" }, failure, detail);
@@ -217,6 +218,7 @@ export class Tries implements UpstreamWaiter {
   }
 
   onUpstreamHead(head: ResponseHead): void {
+    this.#account.note("answered", head.status, "");
     if ((head.status >= 400 || this.#record.grpc) && this.#retryAnswer(head)) return;
     this.#responseStarted = true;
     this.#timer.disarm();
@@ -226,6 +228,7 @@ export class Tries implements UpstreamWaiter {
 
   onUpstreamSwitched(head: ResponseHead): void {
     this.#account.observe(false);
+    this.#account.note("switched", head.status, "");
     this.#state = State.TUNNEL;
     this.#responseStarted = true;
     this.#timer.disarm();
@@ -255,6 +258,7 @@ export class Tries implements UpstreamWaiter {
   onUpstreamReset(reason: ResetReason, detail: string): void {
     const stream = this.#upstream;
     this.#record.upstreamTransportFailureReason = detail;
+    this.#account.note(reason, 0, detail);
     this.#endTry(true);
     if (this.#responseStarted) {
       this.#end();
@@ -345,6 +349,7 @@ export class Tries implements UpstreamWaiter {
     if (this.#state === State.BACKOFF) {
       this.#tryOnce();
     } else if (this.#state === State.ACTIVE) {
+      this.#account.note("per-try-timeout", 0, "");
       this.#dropTry(true);
       this.#retryOr({ kind: "per-try-timeout" }, "per-try-timeout", "");
     }

@@ -1,19 +1,28 @@
 import type { Clock } from "@tulle/base";
 import type { ClusterPart, EndpointPart, LoadTable } from "@tulle/engine";
 
-/** One try's entry in the load table: what balancing and circuit breaking see of it. Reused, one try after the other. */
+import type { TryLog, TryOutcome } from "../records/try-log.js";
+
+/**
+ * One try's entry in the load table: what balancing and circuit breaking see of it; and in the log of tries. Reused, one
+ * try after the other.
+ */
 export class TryAccount {
   readonly #load: LoadTable;
   readonly #clock: Clock;
+  readonly #log: TryLog;
+  /** Its place in the log. */
+  #number = 0;
   #cluster: ClusterPart | undefined;
   #endpoint: EndpointPart | undefined;
   #isRetry = false;
   #startMs = 0;
   #observed = false;
 
-  constructor(load: LoadTable, clock: Clock) {
+  constructor(load: LoadTable, clock: Clock, log: TryLog) {
     this.#load = load;
     this.#clock = clock;
+    this.#log = log;
   }
 
   /** Since the try began. */
@@ -28,6 +37,13 @@ export class TryAccount {
     this.#observed = false;
     this.#load.begin(cluster.slot, endpoint.slot, isRetry);
     this.#startMs = this.#clock.monotonic();
+    this.#number = this.#log.begin(endpoint.key, this.#startMs);
+  }
+
+  /** What became of the try, for people. `status`: of a response, else 0. */
+  note(outcome: TryOutcome, status: number, detail: string): void {
+    if (this.#endpoint === undefined) return;
+    this.#log.note(this.#number, outcome, status, detail, this.#clock.monotonic());
   }
 
   /** Tells what the try says about its endpoint. The first word counts: how long a tunnel lives says nothing. */
@@ -45,6 +61,7 @@ export class TryAccount {
     if (cluster === undefined || endpoint === undefined) return;
     this.#load.end(cluster.slot, endpoint.slot, this.#isRetry);
     this.observe(failed);
+    if (!this.#log.isNoted(this.#number)) this.note("abandoned", 0, "");
     this.#cluster = undefined;
     this.#endpoint = undefined;
   }

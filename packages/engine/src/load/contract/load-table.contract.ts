@@ -127,6 +127,7 @@ export function loadTableContract(name: string, create: (options: LoadTableOptio
     const load = create({ maxSlots: 8, seed: 0xffff_ffff });
     const slot = load.acquire("cluster:x");
     expect([load.turn(slot), load.turn(slot), load.turn(slot)]).toEqual([0xffff_ffff, 0, 1]);
+    expect([load.nextTurn(slot), load.nextTurn(slot), load.turn(slot)]).toEqual([2, 2, 2]);
   });
 
   test(`${name}: connections and pending requests keep a slot from others`, () => {

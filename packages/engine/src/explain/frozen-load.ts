@@ -1,0 +1,74 @@
+import type { LoadTable } from "../contract.js";
+
+/**
+ * A load table as it is, for decisions that are not carried out: nothing that they do to it reaches the real one. What
+ * would move on with each decision (whose turn it is) moves on here.
+ */
+export class FrozenLoad implements LoadTable {
+  readonly #real: LoadTable;
+  readonly #turns = new Map<number, number>();
+
+  constructor(real: LoadTable) {
+    this.#real = real;
+  }
+
+  begin(): void {}
+
+  end(): void {}
+
+  observe(): void {}
+
+  expectedMs(endpointSlot: number, now: number): number {
+    return this.#real.expectedMs(endpointSlot, now);
+  }
+
+  warmSince(endpointSlot: number): number {
+    return this.#real.warmSince(endpointSlot);
+  }
+
+  setWarmSince(): void {}
+
+  inFlight(endpointSlot: number): number {
+    return this.#real.inFlight(endpointSlot);
+  }
+
+  clusterInFlight(clusterSlot: number): number {
+    return this.#real.clusterInFlight(clusterSlot);
+  }
+
+  retriesInFlight(clusterSlot: number): number {
+    return this.#real.retriesInFlight(clusterSlot);
+  }
+
+  connections(clusterSlot: number): number {
+    return this.#real.connections(clusterSlot);
+  }
+
+  addConnections(): void {}
+
+  pending(clusterSlot: number): number {
+    return this.#real.pending(clusterSlot);
+  }
+
+  addPending(): void {}
+
+  turn(clusterSlot: number): number {
+    const turn = this.nextTurn(clusterSlot);
+    this.#turns.set(clusterSlot, (turn + 1) >>> 0);
+    return turn;
+  }
+
+  nextTurn(clusterSlot: number): number {
+    return this.#turns.get(clusterSlot) ?? this.#real.nextTurn(clusterSlot);
+  }
+
+  unhealthy(endpointSlot: number): number {
+    return this.#real.unhealthy(endpointSlot);
+  }
+
+  setUnhealthy(): void {}
+
+  healthEpoch(): number {
+    return this.#real.healthEpoch();
+  }
+}
