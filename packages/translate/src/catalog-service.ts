@@ -1,6 +1,8 @@
-import { isServing, type CatalogService, type Instance } from "@tulle/api";
+import { isServing, serviceLabels, type CatalogService, type Instance } from "@tulle/api";
 import { fullHost } from "./hosts.js";
 import type { MeshEndpoint, MeshService } from "./mesh-service.js";
+import { localityOfLabels } from "./locality/locality.js";
+import { sessionOfLabels } from "./routes/session.js";
 import { spiffeId } from "./names.js";
 import type { Translation } from "./translation.js";
 
@@ -22,14 +24,12 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
     portless: service.portless,
     discovery: "EDS",
     identities: [...identities].sort(),
+    session: sessionOfLabels(serviceLabels(service)),
     meshed: meshed === 0 ? "none" : meshed === service.instances.length ? "all" : "some",
     endpoints: (port) =>
       t
         .instances(service)
-        .filter(
-          (instance) =>
-            isServing(instance.health) && (service.portless || servedPort(instance) === port.number),
-        )
+        .filter((instance) => service.portless || servedPort(instance) === port.number)
         .map(endpointOf),
   };
 }
@@ -48,7 +48,12 @@ function endpointOf(instance: Instance): MeshEndpoint {
     mesh: mesh === undefined ? undefined : { address: mesh.host, port: mesh.port },
     labels: instance.labels,
     weight: instance.weight,
-    locality: instance.locality,
+    health: isServing(instance.health)
+      ? "healthy"
+      : instance.health === "maintenance"
+        ? "draining"
+        : "unhealthy",
+    locality: instance.locality ?? localityOfLabels(instance.labels),
     service: instance.service,
     namespace: instance.namespace,
   };
