@@ -1,4 +1,5 @@
-export { admit } from "./admit/admit.js";
+export { admit, hasSteps } from "./admit/admit.js";
+export { AdmissionProgress } from "./admit/admission-progress.js";
 export { isRepeatable, next } from "./next/next.js";
 export { pick } from "./pick/pick.js";
 export { route } from "./route/route.js";

@@ -18,6 +18,7 @@ export type {
   SlotChanges,
   SlotEntry,
 } from "./load/shared-load-table.js";
+export * from "./outlier/index.js";
 export { applyHeaders } from "./route/header-mutations.js";
 export { chainsFor, INBOUND_LISTENER, selectChain } from "./route/inbound-chains.js";
 export * from "./route/retry-on.js";

@@ -100,6 +100,8 @@ export interface SidecarOptions {
    * win over what the control plane says for a listener.
    */
   readonly limits?: readonly string[];
+  /** Share of the successes that decision records are kept of, percent; failures all are. Default 1. */
+  readonly recordPercent?: number;
   /** Default `stdout`. */
   readonly accessLog?: AccessLogSink;
   /** Default: JSON lines on stderr, level `info`. */

@@ -3,6 +3,7 @@ import type { LoadTable, SnapshotSource } from "@tulle/engine";
 import { FlushQueue, TurnClock } from "@tulle/http/socket";
 
 import type { ServerConnectionContext } from "./connection/server-connection.js";
+import { OutlierRecorder, type Suspicion } from "./health/outlier-recorder.js";
 import { LearntPorts } from "./detection/learnt-ports.js";
 import { limitOfCode, type LimitName } from "./limits/limit-table.js";
 import { ProxyLimits } from "./limits/proxy-limits.js";
@@ -49,6 +50,8 @@ export interface StackOptions {
   readonly newRequestId: () => string;
   /** A request asked for an authority that is not subscribed to. */
   readonly onDemand: (authority: string) => void;
+  /** Requests found that an endpoint stands out. */
+  readonly onSuspect: (suspicion: Suspicion) => void;
 }
 
 /** The request path, put together; listeners feed it. */
@@ -81,6 +84,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   const upstreamMetrics = new UpstreamMetrics(metrics);
   const connector = new Connector(fineWheel, tls);
   const { load } = options;
+  const outliers = new OutlierRecorder(load, options.onSuspect);
   const pools = owned.use(
     new UpstreamPools({
       connector,
@@ -122,6 +126,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     load,
     pools,
     upstreamMetrics,
+    outliers,
     fineWheel,
     coarseWheel,
     parking,
@@ -170,6 +175,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     load,
     connector,
     upstreamMetrics,
+    outliers,
     coarseWheel,
     parking,
     onConfigurationChanged: configurationChanged.event,

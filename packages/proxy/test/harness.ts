@@ -19,6 +19,7 @@ import {
   type SnapshotSource,
 } from "@tulle/engine";
 
+import { Outliers } from "../src/health/outliers.js";
 import type { InboundInterception } from "../src/listener/inbound-interception.js";
 import { listenInbound } from "../src/listener/inbound-listener.js";
 import type { Interception } from "../src/listener/interception.js";
@@ -105,6 +106,14 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
     },
   });
   const writer = new LineWriter(sink, systemClock, new Counter());
+  const outliers = new Outliers({
+    clock: options.clock ?? systemClock,
+    logger: silentLogger,
+    metrics,
+    load,
+    configuration,
+    random: () => 0,
+  });
   const demanded: string[] = [];
   const name = options.name ?? "test";
   let ids = 0;
@@ -126,6 +135,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
     },
     newRequestId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, "0")}`,
     onDemand: (authority) => demanded.push(authority),
+    onSuspect: (suspicion) => outliers.suspect(suspicion),
   });
   const listeners: HttpListener[] = [];
   cleanups.push(() => {
@@ -134,6 +144,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
       listener.connections.destroy();
     }
     stack[Symbol.dispose]();
+    outliers[Symbol.dispose]();
     tls[Symbol.dispose]();
   });
   const dropped = new Counter();
@@ -148,6 +159,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
       const rejections = configuration.apply(resources);
       if (rejections.length > 0) throw new Error(JSON.stringify(rejections));
       stack.onConfigurationChanged();
+      outliers.onConfigurationChanged();
     },
     async listener(authority, interception) {
       const listener = await listenOutbound({

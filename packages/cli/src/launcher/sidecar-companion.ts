@@ -47,6 +47,7 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     workers: workload.workers,
     drainMs: parseDuration(workload.drain) ?? 5000,
     limits: workload.limit,
+    recordPercent: workload.recordPercent,
     accessLog: accessLogSink(workload.accessLog),
     logger,
     clock,

@@ -1,6 +1,7 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
 import {
   StatefulSessionPerRouteSchema,
+  StatefulSessionSchema,
   type StatefulSession,
 } from "@tulle/xds/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js";
 import { CookieBasedSessionStateSchema } from "@tulle/xds/gen/envoy/extensions/http/stateful_session/cookie/v3/cookie_pb.js";
@@ -56,6 +57,14 @@ export function compileSession(
     case undefined:
       throw invalid(here, "must set one of disabled, stateful_session");
   }
+}
+
+/** Whether a filter of a chain is Envoy's for sessions, without one of its own: routes say which they have. */
+export function isSessionFilter(field: string, config: Any): boolean {
+  return (
+    holds(config, StatefulSessionSchema) &&
+    unpack(field, config, StatefulSessionSchema).sessionState === undefined
+  );
 }
 
 function compilePolicy(field: string, { sessionState, strict }: StatefulSession): SessionPolicy | null {
@@ -118,8 +127,9 @@ function isUnder(requestPath: string, cookiePath: string): boolean {
  */
 function decodeEndpoint(value: string | undefined): string {
   if (value === undefined || value === "" || value.length > MAX_BOUND_LENGTH) return "";
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(value) || value.length % 4 === 1) return "";
-  const decoded = atob(value);
+  const digits = /^([A-Za-z0-9+/]+)={0,2}$/.exec(value)?.[1];
+  if (digits === undefined || digits.length % 4 === 1) return "";
+  const decoded = atob(digits);
   const isMessage = decoded.charCodeAt(0) === 0x0a && decoded.charCodeAt(1) <= decoded.length - 2;
   return isMessage ? decoded.slice(2, 2 + decoded.charCodeAt(1)) : decoded;
 }

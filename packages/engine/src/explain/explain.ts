@@ -1,6 +1,5 @@
 import { normalizePath } from "@tulle/http";
 import { affinityOf } from "../affinity/affinity-of.js";
-import { admit } from "../admit/admit.js";
 import type { DecisionView, EngineRequest, LoadTable, Plan, ReplyPlan } from "../contract.js";
 import { entropyOf } from "../entropy.js";
 import { pick } from "../pick/pick.js";
@@ -10,9 +9,11 @@ import { routeConnection } from "../route/route-connection.js";
 import { route } from "../route/route.js";
 import type { HttpChain, Snapshot, TcpChain } from "../snapshot/contract.js";
 import { EXPLANATION_VERSION, type ExplainedResult, type Explanation, type Question } from "./contract.js";
+import { explainAdmission } from "./explain-admission.js";
 import { explainCluster, explainEndpoints } from "./explain-cluster.js";
 import { explainRoute, explainSplit } from "./explain-route.js";
 import { FrozenLoad } from "./frozen-load.js";
+import { lines } from "./lines.js";
 import { ownerOf } from "./owner.js";
 import { Recorder } from "./recorder.js";
 
@@ -116,7 +117,7 @@ function explainChain(
     case "no-route":
       return { result: { kind: "no-route", status: 404, flag: "NR" } };
     case "reply":
-      return explainReply(view, routed, request, question);
+      return explainReply(view, chain, routed, request, question);
     case "forward":
       return explainForward(view, chain, routed, request, question);
   }
@@ -131,13 +132,14 @@ function whyNothing({ direction, request, principal }: Question): string {
 
 function explainReply(
   view: TracedView,
+  chain: HttpChain,
   reply: ReplyPlan,
   request: EngineRequest,
-  { locate }: Question,
+  { locate, principal }: Question,
 ): Parts {
   const owner = ownerOf(reply.provenance, locate);
   return {
-    result: {
+    result: explainAdmission(view, chain, reply, { request, principal }) ?? {
       kind: "reply",
       status: reply.status,
       flag: "",
@@ -169,11 +171,8 @@ function explainForward(
     cluster: explainCluster(plan.cluster, view.load, question.locate),
     endpointCount: plan.cluster.endpoints.length,
   };
-  const admission = admit(view, chain, plan, { request, principal: question.principal });
-  if (admission.kind === "reply") {
-    const { status, flag, body, headers } = admission;
-    return { ...common, result: { kind: "denied", status, flag, body, headers: lines(headers) } };
-  }
+  const denied = explainAdmission(view, chain, plan, { request, principal: question.principal });
+  if (denied !== undefined) return { ...common, result: denied };
   return { ...common, ...explainPick(view, chain, plan, request) };
 }
 
@@ -248,11 +247,4 @@ function likeliestEntropy(view: ExplainView, chain: FoundChain, request: EngineR
   if (likeliest === "") return 0;
   for (let entropy = 0; entropy < MAX_TRIES; entropy++) if (decide(entropy) === likeliest) return entropy;
   return 0;
-}
-
-function lines(headers: readonly string[]): readonly string[] {
-  const written: string[] = [];
-  for (let index = 0; index < headers.length; index += 2)
-    written.push(`${headers[index]!}: ${headers[index + 1]!}`);
-  return written;
 }

@@ -1,4 +1,5 @@
-import type { LoadTable } from "../contract.js";
+import type { LoadTable, TokenLimit } from "../contract.js";
+import type { ResultTable } from "../load/result-table.js";
 
 /**
  * A load table as it is, for decisions that are not carried out: nothing that they do to it reaches the real one. What
@@ -10,6 +11,11 @@ export class FrozenLoad implements LoadTable {
 
   constructor(real: LoadTable) {
     this.#real = real;
+  }
+
+  /** The real one: decisions only read it. */
+  get results(): ResultTable {
+    return this.#real.results;
   }
 
   begin(): void {}
@@ -61,6 +67,20 @@ export class FrozenLoad implements LoadTable {
   nextTurn(clusterSlot: number): number {
     return this.#turns.get(clusterSlot) ?? this.#real.nextTurn(clusterSlot);
   }
+
+  takeToken(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#real.tokens(key, kept, limit, now);
+  }
+
+  tokens(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#real.tokens(key, kept, limit, now);
+  }
+
+  activeFaults(): number {
+    return this.#real.activeFaults();
+  }
+
+  addActiveFaults(): void {}
 
   unhealthy(endpointSlot: number): number {
     return this.#real.unhealthy(endpointSlot);

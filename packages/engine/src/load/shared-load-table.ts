@@ -1,11 +1,19 @@
 import { Averages } from "./averages.js";
 import { DEFAULT_MAX_SLOTS, type LoadTableOptions, type SlotTable } from "./load-table.js";
+import type { TokenLimit } from "../contract.js";
+import { SharedTokenBuckets, TOKEN_BYTES } from "./shared-token-buckets.js";
+import { resultBytes, ResultTable } from "./result-table.js";
 import { SlotAllocator } from "./slot-allocator.js";
 
 /** The rows of a load table in memory that threads share. Goes to them as it is. */
 export interface SharedLoad {
   readonly maxSlots: number;
   readonly memory: SharedArrayBuffer;
+  readonly tokens: SharedArrayBuffer;
+  /** When the owner's monotonic clock began. */
+  readonly clockOriginMs: number;
+  readonly seed: number;
+  readonly results: SharedArrayBuffer;
 }
 
 /** An identity and its slot. */
@@ -38,19 +46,23 @@ export interface SharedSlotHolder extends SlotTable {
 
 /** A load table whose counts hold across threads; this thread hands out its slots. */
 export function createSharedLoadTable(options: LoadTableOptions = {}): SharedSlotOwner {
-  return new OwnedTable(options.maxSlots ?? DEFAULT_MAX_SLOTS, options.seed ?? 0);
+  return new OwnedTable(
+    options.maxSlots ?? DEFAULT_MAX_SLOTS,
+    (options.seed ?? 0) >>> 0,
+    options.clockOriginMs ?? 0,
+  );
 }
 
-/** The same table in another thread. */
-export function openSharedLoadTable(shared: SharedLoad): SharedSlotHolder {
-  return new HeldTable(shared);
+/** The same table in another thread. `clockOriginMs`: as the owner's, of this thread. */
+export function openSharedLoadTable(shared: SharedLoad, clockOriginMs = 0): SharedSlotHolder {
+  return new HeldTable(shared, clockOriginMs);
 }
 
 /** Four averages and the time of warming of 8 bytes; four counts, the cursor and what makes unhealthy of 4. */
 const WIDE_ROWS = 5;
 const BYTES_PER_SLOT = WIDE_ROWS * 8 + 6 * 4;
-/** After the rows: the epoch of health. */
-const BYTES_AFTER_SLOTS = 4;
+/** After the rows: the epoch of health, the active faults. */
+const BYTES_AFTER_SLOTS = 8;
 
 /**
  * Counts that limits depend on change by atomic operations. The averages do not: of two observations at the very same
@@ -59,6 +71,7 @@ const BYTES_AFTER_SLOTS = 4;
  */
 abstract class SharedTable {
   readonly shared: SharedLoad;
+  readonly results: ResultTable;
   protected readonly cursor: Uint32Array;
   protected readonly averages: Averages;
   protected readonly warmTimes: Float64Array;
@@ -68,10 +81,17 @@ abstract class SharedTable {
   readonly #pending: Int32Array;
   protected readonly unhealthyBits: Int32Array;
   readonly #healthEpoch: Int32Array;
+  readonly #activeFaults: Int32Array;
 
-  constructor(shared: SharedLoad) {
+  readonly #tokens: SharedTokenBuckets;
+  /** Added to this thread's times, it makes them the owner's. */
+  readonly #clockOffsetMs: number;
+
+  constructor(shared: SharedLoad, clockOriginMs: number) {
     this.shared = shared;
+    this.#clockOffsetMs = clockOriginMs - shared.clockOriginMs;
     const { maxSlots, memory } = shared;
+    this.results = new ResultTable(shared.results, maxSlots);
     const wide = (index: number): Float64Array => new Float64Array(memory, 8 * index * maxSlots, maxSlots);
     this.averages = new Averages(wide(0), wide(1), wide(2), wide(3));
     this.warmTimes = wide(4);
@@ -84,6 +104,8 @@ abstract class SharedTable {
     this.cursor = new Uint32Array(memory, narrow(4), maxSlots);
     this.unhealthyBits = counts(5);
     this.#healthEpoch = new Int32Array(memory, BYTES_PER_SLOT * maxSlots, 1);
+    this.#activeFaults = new Int32Array(memory, BYTES_PER_SLOT * maxSlots + 4, 1);
+    this.#tokens = new SharedTokenBuckets(shared.tokens, shared.seed);
   }
 
   begin(clusterSlot: number, endpointSlot: number, retry = false): void {
@@ -165,6 +187,22 @@ abstract class SharedTable {
     return Atomics.load(this.#healthEpoch, 0);
   }
 
+  takeToken(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.take(key, kept, limit, now + this.#clockOffsetMs);
+  }
+
+  tokens(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.tokens(key, kept, limit, now + this.#clockOffsetMs);
+  }
+
+  activeFaults(): number {
+    return Atomics.load(this.#activeFaults, 0);
+  }
+
+  addActiveFaults(by: number): void {
+    Atomics.add(this.#activeFaults, 0, by);
+  }
+
   latencyMs(slot: number): number {
     return this.averages.latencyMs(slot);
   }
@@ -184,9 +222,17 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
   #assigned: SlotEntry[] = [];
   #freed: SlotEntry[] = [];
 
-  constructor(maxSlots: number, seed: number) {
-    super({ maxSlots, memory: new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT + BYTES_AFTER_SLOTS) });
-    this.#seed = seed >>> 0;
+  constructor(maxSlots: number, seed: number, clockOriginMs: number) {
+    const shared = {
+      maxSlots,
+      memory: new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT + BYTES_AFTER_SLOTS),
+      results: new SharedArrayBuffer(resultBytes(maxSlots)),
+      tokens: new SharedArrayBuffer(TOKEN_BYTES),
+      clockOriginMs,
+      seed,
+    };
+    super(shared, clockOriginMs);
+    this.#seed = seed;
     this.#slots = new SlotAllocator(
       maxSlots,
       (slot) => this.isIdle(slot),
@@ -202,6 +248,7 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
     this.cursor[slot] = this.#seed;
     this.unhealthyBits[slot] = 0;
     this.warmTimes[slot] = 0;
+    this.results.reset(slot);
     this.averages.reset(slot);
     this.#assigned.push([identity, slot]);
     return slot;

@@ -2,7 +2,8 @@ import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_component
 import type { RouteMatch, VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { compileSession } from "../affinity/session.js";
 import type { SessionPolicy } from "../affinity/session.js";
-import type { EngineRequest, ReplyPlan } from "../contract.js";
+import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
+import type { EngineRequest, ReplyPlan, RouteFilters } from "../contract.js";
 import { mix, saltOf } from "../entropy.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { provenanceOf } from "../snapshot/metadata.js";
@@ -19,6 +20,7 @@ import type { PathTest } from "./path-test.js";
 import { compileQueryTest, queryWords } from "./query-test.js";
 import type { QueryTest } from "./query-test.js";
 import { compileDirectResponse, compileRedirect } from "./reply.js";
+import type { ReplySettings } from "./reply.js";
 import { compileForward } from "./route-action.js";
 import { Split } from "./split.js";
 import { Way } from "./way.js";
@@ -30,6 +32,10 @@ export interface RouteContext {
   /** Mutations of the levels above the route, and whether the most specific level has the last word. */
   readonly outer: readonly Mutations[];
   readonly specificWins: boolean;
+  /** Filter configuration of the levels above the route. */
+  readonly outerFilters: readonly RouteFilters[];
+  /** The table's, for what must differ between places. */
+  readonly tableName: string;
   readonly defaultIdleTimeoutMs: number;
   readonly maxDirectBodyBytes: number;
 }
@@ -85,7 +91,7 @@ export function firstFailure(
 
 /**
  * Compiles one route. A condition, rewrite or action that this engine does not have is an error: requests would go
- * where they must not. What only adds to the exchange (mirroring, hedging, filter configuration) is left out.
+ * where they must not. What only adds to the exchange (hedging) is left out.
  */
 export function compileRoute(field: string, route: Route, context: RouteContext): RouteEntry {
   const match = route.match;
@@ -126,35 +132,39 @@ function compileTarget(
   salt: number,
 ): Pick<RouteEntry, "target" | "clusters" | "session"> {
   const levels = [compileMutations(field, route), ...context.outer];
+  const place = `${context.tableName}/${context.virtualHost.name}/${route.name === "" ? field : route.name}`;
+  const filterLevels = [compileRouteFilters(field, route, place), ...context.outerFilters];
   const settings = { routeName: route.name, provenance: provenanceOf(route.metadata) };
   const session =
     compileSession(field, route.typedPerFilterConfig) ??
     compileSession("virtual_host", context.virtualHost.typedPerFilterConfig) ??
     undefined;
+  const replySettings = (): ReplySettings => ({
+    ...settings,
+    responseHeaders: orderMutations(levels, context.specificWins).response,
+    filters: mergeRouteFilters(filterLevels),
+  });
   const action = route.action;
   switch (action.case) {
     case "route":
       return compileForward(at(field, "route"), action.value, context, {
         ...settings,
         levels,
+        filterLevels,
+        place,
         prefixLength,
         salt,
         session,
       });
     case "redirect": {
-      const responseHeaders = orderMutations(levels, context.specificWins).response;
+      const reply = replySettings();
       return {
-        target: compileRedirect(
-          at(field, "redirect"),
-          action.value,
-          { ...settings, responseHeaders },
-          prefixLength,
-        ),
+        target: compileRedirect(at(field, "redirect"), action.value, reply, prefixLength),
         clusters: [],
       };
     }
     case "directResponse": {
-      const reply = { ...settings, responseHeaders: orderMutations(levels, context.specificWins).response };
+      const reply = replySettings();
       const here = at(field, "direct_response");
       return {
         target: compileDirectResponse(here, action.value, reply, context.maxDirectBodyBytes),

@@ -1,7 +1,8 @@
 import type { RouteConfiguration } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import type { VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { VirtualHost_TlsRequirementType as TlsRequirement } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
-import type { ReplyPlan } from "../contract.js";
+import type { ReplyPlan, RouteFilters } from "../contract.js";
+import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { provenanceOf } from "../snapshot/metadata.js";
 import { compileMutations } from "./header-mutations.js";
@@ -44,7 +45,10 @@ export function compileRouteTable(
   if (config.clusterSpecifierPlugins.some((plugin) => !plugin.isOptional)) {
     throw invalid(at(field, "cluster_specifier_plugins"), "are not supported");
   }
-  const outer = compileMutations(field, config);
+  const outer = {
+    mutations: compileMutations(field, config),
+    filters: compileRouteFilters(field, config, config.name),
+  };
   const here = at(field, "virtual_hosts");
   const entries = config.virtualHosts.map((host, index) => ({
     domains: host.domains,
@@ -65,7 +69,7 @@ function compileHost(
   field: string,
   host: VirtualHost,
   config: RouteConfiguration,
-  tableMutations: Mutations,
+  table: { readonly mutations: Mutations; readonly filters: RouteFilters },
   defaultIdleTimeoutMs: number,
 ): CompiledHost {
   if (host.name === "") throw invalid(at(field, "name"), "must not be empty");
@@ -73,14 +77,22 @@ function compileHost(
   if (host.requireTls === TlsRequirement.EXTERNAL_ONLY) {
     throw invalid(at(field, "require_tls"), "EXTERNAL_ONLY is not supported: use NONE or ALL");
   }
+  const filters = [compileRouteFilters(field, host, `${config.name}/${host.name}`), table.filters];
   const context = {
     virtualHost: host,
-    outer: [compileMutations(field, host), tableMutations],
+    outer: [compileMutations(field, host), table.mutations],
+    outerFilters: filters,
+    tableName: config.name,
     specificWins: config.mostSpecificHeaderMutationsWins,
     defaultIdleTimeoutMs,
     maxDirectBodyBytes: config.maxDirectResponseBodySizeBytes ?? DEFAULT_DIRECT_BODY_BYTES,
   };
-  const settings = { routeName: "", responseHeaders: [], provenance: provenanceOf(host.metadata) };
+  const settings = {
+    routeName: "",
+    responseHeaders: [],
+    filters: mergeRouteFilters(filters),
+    provenance: provenanceOf(host.metadata),
+  };
   return {
     name: host.name,
     domains: host.domains,

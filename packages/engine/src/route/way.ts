@@ -1,6 +1,6 @@
 import type { RequestHash } from "../affinity/request-hash.js";
 import type { SessionPolicy } from "../affinity/session.js";
-import type { HeaderMutation, Plan } from "../contract.js";
+import type { HeaderMutation, Plan, RouteFilters } from "../contract.js";
 import type { ClusterPart, Provenance, Snapshot } from "../snapshot/contract.js";
 import { NO_SLOT } from "../load/load-table.js";
 import type { PathRewrite } from "./path-rewrite.js";
@@ -19,6 +19,7 @@ export interface WaySettings {
   readonly responseHeaders: readonly HeaderMutation[];
   readonly hash: RequestHash | undefined;
   readonly session: SessionPolicy | undefined;
+  readonly filters: RouteFilters | undefined;
   readonly provenance: Provenance;
 }
 
@@ -59,6 +60,7 @@ class ForwardPlan implements Plan {
   readonly responseHeaders: readonly HeaderMutation[];
   readonly hash: RequestHash | undefined;
   readonly session: SessionPolicy | undefined;
+  readonly filters: RouteFilters | undefined;
   readonly provenance: Provenance;
 
   constructor(settings: WaySettings, cluster: ClusterPart) {
@@ -73,6 +75,7 @@ class ForwardPlan implements Plan {
     this.responseHeaders = settings.responseHeaders;
     this.hash = settings.hash;
     this.session = settings.session;
+    this.filters = settings.filters;
     this.provenance = settings.provenance;
   }
 }
@@ -90,6 +93,7 @@ class UnknownCluster implements ClusterPart {
   readonly maxRequests = 0;
   readonly maxRetries = 0;
   readonly maxRequestsPerConnection = 0;
+  readonly outlier = undefined;
   readonly endpoints = [];
   readonly warm = false;
   readonly originalDestination = false;

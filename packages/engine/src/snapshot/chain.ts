@@ -1,6 +1,6 @@
 import type { PathNormalization } from "@tulle/http";
 
-import type { AdmissionStep } from "../admit/admit.js";
+import type { ChainFilter } from "../admit/chain-filters.js";
 import type { ChainLimits, HttpChain } from "./contract.js";
 import type { RouteTable } from "../route/route-table.js";
 
@@ -12,7 +12,8 @@ export interface ChainSettings {
   readonly accessLogFormat: string | undefined;
   readonly pathNormalization: PathNormalization;
   readonly limits: ChainLimits | undefined;
-  readonly steps: readonly AdmissionStep[];
+  /** In their order, without the router. */
+  readonly filters: readonly ChainFilter[];
   /** Virtual hosts are looked up without the authority's port (Envoy's `strip_any_host_port`). */
   readonly stripPort: boolean;
 }
@@ -27,7 +28,9 @@ export class Chain implements HttpChain {
   readonly accessLogFormat: string | undefined;
   readonly pathNormalization: PathNormalization;
   readonly limits: ChainLimits | undefined;
-  readonly steps: readonly AdmissionStep[];
+  readonly filters: readonly ChainFilter[];
+  /** Whether a filter does something where the route says nothing. */
+  readonly hasOwnSteps: boolean;
   readonly stripPort: boolean;
   /** Undefined while the route table has not arrived, or when it does not exist. */
   readonly routes: RouteTable | undefined;
@@ -40,7 +43,8 @@ export class Chain implements HttpChain {
     this.accessLogFormat = settings.accessLogFormat;
     this.pathNormalization = settings.pathNormalization;
     this.limits = settings.limits;
-    this.steps = settings.steps;
+    this.filters = settings.filters;
+    this.hasOwnSteps = settings.filters.some(({ own, disabled }) => own !== undefined && !disabled);
     this.stripPort = settings.stripPort;
     this.routes = routes;
   }

@@ -16,6 +16,8 @@ import type { Assignment } from "./assignment.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
 import { provenanceOf } from "./metadata.js";
+import { compileOutlier } from "./outlier-settings.js";
+import type { OutlierSettings } from "./outlier-settings.js";
 import { compileTransport } from "./upstream-tls.js";
 import type { TransportChoice } from "./upstream-tls.js";
 
@@ -32,6 +34,7 @@ export interface ClusterSettings {
   readonly maxRetries: number;
   readonly retryBudget: RetryBudget | undefined;
   readonly maxRequestsPerConnection: number;
+  readonly outlier: OutlierSettings | undefined;
   /** Endpoints in plaintext speak HTTP/2 by prior knowledge (`explicit_http_config.http2_protocol_options`). */
   readonly http2: boolean;
   /** Endpoints in plaintext speak what their client does (`use_downstream_protocol_config`). */
@@ -66,8 +69,7 @@ const BUDGET_PERCENT = 20;
 const BUDGET_MIN_CONCURRENCY = 3;
 
 /**
- * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %). Active health checks and
- * outlier detection are read by others or not yet.
+ * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %).
  */
 export function compileCluster(cluster: Cluster): ClusterSettings {
   if (cluster.lbSubsetConfig !== undefined && cluster.lbSubsetConfig.subsetSelectors.length > 0) {
@@ -84,6 +86,7 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     connectTimeoutMs: durationMs("connect_timeout", cluster.connectTimeout) ?? CONNECT_TIMEOUT_MS,
     ...compileBreakers(cluster),
     maxRequestsPerConnection: requestsPerConnection(cluster, httpOptions),
+    outlier: compileOutlier(cluster.outlierDetection),
     http2: isExplicitHttp2(cluster, httpOptions),
     httpAsClient: httpOptions?.upstreamProtocolOptions.case === "useDownstreamProtocolConfig",
     originalDestination: discovery === DiscoveryType.ORIGINAL_DST,

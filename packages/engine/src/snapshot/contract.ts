@@ -1,5 +1,9 @@
 import type { PathNormalization } from "@tulle/http";
 
+import type { OutlierSettings } from "./outlier-settings.js";
+
+export type { OutlierSettings } from "./outlier-settings.js";
+
 /** Object, rule and index that a part of the configuration came from (Istio's `filter_metadata.istio.config`). */
 export interface Provenance {
   /** `/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews`, or "" for what Tulle adds itself. */
@@ -65,6 +69,8 @@ export interface ClusterPart {
   readonly maxRetries: number;
   /** Requests after which a connection is closed; 0 = no limit. */
   readonly maxRequestsPerConnection: number;
+  /** What ejects an endpoint that fails; undefined = nothing does. */
+  readonly outlier: OutlierSettings | undefined;
   /** Every endpoint, healthy or not; replaced whole by an update. */
   readonly endpoints: readonly EndpointPart[];
   /** Whether EDS (or a static assignment) has answered. Before, requests wait. */

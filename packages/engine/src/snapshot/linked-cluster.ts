@@ -1,4 +1,4 @@
-import type { ClusterPart, EndpointPart, Provenance } from "./contract.js";
+import type { ClusterPart, EndpointPart, OutlierSettings, Provenance } from "./contract.js";
 import { saltOf } from "../entropy.js";
 import type { EndpointHealth } from "../pick/health.js";
 import { ClusterBalance } from "../pick/cluster-balance.js";
@@ -22,6 +22,7 @@ export class LinkedCluster implements ClusterPart {
   readonly maxRetries: number;
   readonly retryBudget: RetryBudget | undefined;
   readonly maxRequestsPerConnection: number;
+  readonly outlier: OutlierSettings | undefined;
   readonly endpoints: readonly EndpointPart[];
   readonly warm: boolean;
   readonly originalDestination: boolean;
@@ -54,6 +55,7 @@ export class LinkedCluster implements ClusterPart {
     this.maxRetries = settings.maxRetries;
     this.retryBudget = settings.retryBudget;
     this.maxRequestsPerConnection = settings.maxRequestsPerConnection;
+    this.outlier = settings.outlier;
     this.endpoints = endpoints;
     this.warm = warm;
     this.originalDestination = settings.originalDestination;

@@ -114,6 +114,7 @@ function createWay(field: string, proxy: TcpProxy, clusterName: string): Way {
     responseHeaders: [],
     hash: compileHash(at(field, "hash_policy"), proxy.hashPolicy),
     session: undefined,
+    filters: undefined,
     provenance: { config: "", rule: "" },
   });
 }

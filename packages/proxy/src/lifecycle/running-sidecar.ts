@@ -1,12 +1,26 @@
 import { randomInt } from "node:crypto";
 
+import { create } from "@bufbuild/protobuf";
 import { connectControlPlane, type JoiningIdentity } from "@tulle/agent";
-import { DisposableStack, MeshError, type Clock, type Logger } from "@tulle/base";
+import {
+  DisposableStack,
+  formatAddress,
+  MeshError,
+  type Clock,
+  type Logger,
+  type LogLevel,
+} from "@tulle/base";
 import { createLoadTable, createSharedLoadTable, type SharedSlotOwner, type SlotTable } from "@tulle/engine";
+import { NodeSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import { HelloSchema, type Hello } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
 import { adminEndpoints, type ServerState } from "../admin/admin-endpoints.js";
 import { Explainer } from "../admin/explainer.js";
 import { text, type Endpoint } from "../admin/http-endpoints.js";
+import type { Suspicion } from "../health/outlier-recorder.js";
+import { Outliers } from "../health/outliers.js";
+import { AgentStream } from "../agent-stream/agent-stream.js";
+import { answerQuery, QUERIES } from "../agent-stream/answer-query.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
 import type { Sidecar, SidecarOptions } from "../options.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
@@ -53,6 +67,7 @@ export class RunningSidecar implements Sidecar {
   readonly #configuration: SidecarConfiguration;
   readonly #wanted: WantedListeners;
   readonly #tls: WorkloadTls;
+  readonly #outliers: Outliers;
   readonly #cache: ConfigCache;
   readonly #readiness: Readiness;
   readonly #explainer: Explainer;
@@ -60,6 +75,7 @@ export class RunningSidecar implements Sidecar {
   #traffic: Traffic | undefined;
   #open: (TrafficAddresses & LocalServers) | undefined;
   #ads: AdsClient | undefined;
+  #agent: AgentStream | undefined;
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #quit: () => void = () => undefined;
@@ -82,12 +98,25 @@ export class RunningSidecar implements Sidecar {
     });
 
     const seed = randomInt(2 ** 32);
-    if ((options.workers ?? 1) > 1) this.#sharedLoad = createSharedLoadTable({ seed });
+    if ((options.workers ?? 1) > 1) {
+      this.#sharedLoad = createSharedLoadTable({ seed, clockOriginMs: performance.timeOrigin });
+    }
     this.#load = this.#sharedLoad ?? createLoadTable({ seed });
     this.#captured = new CapturedTraffic(options, { clock, logger, metrics: this.#metrics });
     this.#configuration = this.#captured.configuration(this.#load);
     this.#owned.use(identity);
     this.#tls = this.#owned.use(new WorkloadTls(identity, clock));
+    this.#outliers = this.#owned.use(
+      new Outliers({
+        clock,
+        logger,
+        metrics: this.#metrics,
+        load: this.#load,
+        configuration: this.#configuration,
+        random: parts.random,
+      }),
+    );
+    this.#owned.use(this.#configuration.onChanged(() => this.#outliers.onConfigurationChanged()));
     this.#cache = new ConfigCache(
       options.stateDirectory,
       nodeId(options),
@@ -170,6 +199,7 @@ export class RunningSidecar implements Sidecar {
       this.#owned,
     );
     this.#open = { ...addresses, ...servers };
+    this.#agent = this.#createAgentStream(traffic);
     const ads = this.#createAdsClient();
     this.#ads = ads;
     const sweep = (): void => {
@@ -202,6 +232,7 @@ export class RunningSidecar implements Sidecar {
       tls: this.#tls,
       onDemand: (authority: string) => this.#demand(authority),
       onUse: (authority: string) => this.#wanted.touch(authority),
+      onSuspect: (suspicion: Suspicion) => this.#outliers.suspect(suspicion),
     };
     const load = this.#sharedLoad;
     if (load === undefined) return new LocalTraffic({ ...parts, load: this.#load, captured: this.#captured });
@@ -240,11 +271,9 @@ export class RunningSidecar implements Sidecar {
             clock,
           );
         },
-        node: {
-          id: nodeId(this.#options),
-          metadata: nodeMetadata(this.#options, this.#mustBeOpen().admin.address),
-        },
+        node: this.#node(),
         configuration: this.#configuration,
+        onConnection: (client) => this.#agent?.attach(client),
         roots: () => this.#wanted.names,
         onChanged: () => {
           this.#traffic?.onConfigurationChanged();
@@ -258,6 +287,52 @@ export class RunningSidecar implements Sidecar {
         metrics: this.#metrics,
       }),
     );
+  }
+
+  #createAgentStream(traffic: Traffic): AgentStream {
+    const { clock, logger, random } = this.#parts;
+    const context = {
+      configuration: this.#configuration,
+      load: this.#load,
+      explainer: this.#explainer,
+      logger,
+      records: (requestId: string) => traffic.recordsOf(requestId),
+      setLogLevel: (level: LogLevel) => {
+        logger.setLevel(level);
+        traffic.setLogLevel(level);
+      },
+    };
+    return this.#owned.use(
+      new AgentStream({
+        hello: () => this.#hello(),
+        answer: (query) => answerQuery(query, context),
+        clock,
+        random,
+        logger,
+        metrics: this.#metrics,
+      }),
+    );
+  }
+
+  #hello(): Hello {
+    const { service, meshAddress, inboundAddress = "127.0.0.1" } = this.#options;
+    const { port } = this.#mustBeOpen().inbound;
+    const node = create(NodeSchema, { ...this.#node(), userAgentName: "tulle" });
+    return create(HelloSchema, {
+      node,
+      service,
+      version: VERSION,
+      inboundAddress: formatAddress(meshAddress ?? inboundAddress, port),
+      queries: [...QUERIES],
+    });
+  }
+
+  /** How this proxy names itself to the control plane. */
+  #node(): { readonly id: string; readonly metadata: ReturnType<typeof nodeMetadata> } {
+    return {
+      id: nodeId(this.#options),
+      metadata: nodeMetadata(this.#options, this.#mustBeOpen().admin.address),
+    };
   }
 
   async #scrape(): Promise<MetricsRegistry> {
@@ -278,11 +353,7 @@ export class RunningSidecar implements Sidecar {
       version: VERSION,
       startedAtMs: this.#startedAtMs,
       workers: this.#options.workers ?? 1,
-      node: () => ({
-        id: nodeId(this.#options),
-        user_agent_name: "tulle",
-        metadata: nodeMetadata(this.#options, this.#mustBeOpen().admin.address),
-      }),
+      node: () => ({ ...this.#node(), user_agent_name: "tulle" }),
       state: () => this.#state(),
       ads: () => this.#ads?.status() ?? { connected: false, lastError: "", types: new Map() },
       listeners: () => traffic.listeners(),

@@ -3,6 +3,7 @@ import { STATUS_CODES } from "node:http";
 import type { HeaderMutation } from "@tulle/engine";
 import { NO_GRPC_STATUS, readGrpcStatus, type HeaderList, type ResponseHead } from "@tulle/http";
 
+import { applyHeaderMutations } from "../filters/header-mutations.js";
 import { downstreamResponseHeaders, switchedResponseHeaders } from "../filters/response-headers.js";
 import { tellBinding } from "./affinity.js";
 import type { DownstreamStream } from "./contract.js";
@@ -48,6 +49,7 @@ export class DownstreamResponse {
     if (record.grpc) record.grpcStatus = readGrpcStatus(head.headers);
     const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, this.#mutations);
     if (record.attempt.affinity !== undefined) tellBinding(headers, record);
+    if (record.admission !== undefined) applyHeaderMutations(headers, record.admission.response);
     this.#begin(head.status, headers);
     record.responseCodeDetails = "via_upstream";
     this.#downstream.writeHead(

@@ -1,4 +1,5 @@
 import type {
+  AdmissionProgress,
   AttemptState,
   ClusterPart,
   EndpointPart,
@@ -37,6 +38,8 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   plan: Plan | undefined;
   /** Where the route comes from. */
   provenance: Provenance | undefined;
+  /** What the chain's steps alter; undefined when none was asked. */
+  admission: AdmissionProgress | undefined;
   /** The cluster that was routed to, as it was at the last try. */
   cluster: ClusterPart | undefined;
   /** The endpoint of the last try. */
@@ -134,6 +137,7 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     this.chain = undefined;
     this.plan = undefined;
     this.provenance = undefined;
+    this.admission = undefined;
     this.cluster = undefined;
     this.endpoint = undefined;
     this.peer = undefined;

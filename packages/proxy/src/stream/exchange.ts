@@ -1,4 +1,11 @@
-import { admit, route, type Facts, type HttpChain, type Plan, type ReplyPlan } from "@tulle/engine";
+import {
+  type AdmissionProgress,
+  route,
+  type HttpChain,
+  type Plan,
+  type ReplyPlan,
+  hasSteps,
+} from "@tulle/engine";
 import {
   normalizePath,
   type HeaderList,
@@ -16,11 +23,13 @@ import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
 import { bindRequest } from "./affinity.js";
+import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
 import { hashRequestId, type OwnView } from "./decision.js";
 import { DownstreamResponse } from "./downstream-response.js";
 import { ExchangeRecord } from "./exchange-record.js";
+import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
 import { findChain, findConnection } from "./find-chain.js";
 import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
@@ -45,6 +54,8 @@ const enum State {
   IDLE,
   /** Waits for configuration. */
   PARKED,
+  /** Waits because a step of the chain says so. */
+  DELAYED,
   /** Its tries are under way. */
   FORWARDED,
   /** The upgrade that was asked for is made. */
@@ -59,6 +70,7 @@ const enum State {
  *
  * ```
  *  head ─► decide ─► PARKED ⟲           (configuration not here yet)
+ *             ├────► DELAYED ⟲           (injected by a fault)
  *             ├────► reply ──► DONE      (redirect, fixed response, failure)
  *             └────► FORWARDED ─► DONE   (see Tries)
  *                        └─► TUNNEL ─► DONE
@@ -66,15 +78,17 @@ const enum State {
  */
 export class Exchange
   extends ExchangeRecord
-  implements RequestHandler, TriesOwner, ExchangeTimersOwner, Parked
+  implements RequestHandler, TriesOwner, ExchangeTimersOwner, Parked, AdmissionGateOwner, FaultyResponseOwner
 {
   readonly #context: ExchangeContext;
   readonly #downstream: DownstreamStream;
   readonly #fields = new RequestFields();
   readonly #view: OwnView;
-  readonly #facts: Facts;
+  readonly #gate: AdmissionGate;
   readonly #tries: Tries;
   readonly #response: DownstreamResponse;
+  /** Made when a fault is injected into a response. */
+  #faulty: FaultyResponse | undefined;
   /** The deadline is the route's timeout, or the time that a request may be parked. */
   readonly #timers: ExchangeTimers;
   #state: State = State.IDLE;
@@ -88,10 +102,7 @@ export class Exchange
     this.#context = context;
     this.#downstream = downstream;
     this.#view = { snapshot: context.configuration.current, load: context.load, now: 0, entropy: 0 };
-    this.#facts = {
-      request: this.request,
-      principal: source.peerSpiffeId === "" ? undefined : source.peerSpiffeId,
-    };
+    this.#gate = new AdmissionGate(this, this.#view, this);
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
     this.#response = new DownstreamResponse(this, downstream);
     this.#timers = new ExchangeTimers(context, this);
@@ -139,7 +150,8 @@ export class Exchange
   }
 
   onDownstreamDrain(): void {
-    this.#tries.resumeResponse();
+    if (this.#faulty?.active === true) this.#faulty.onDrain();
+    else this.#tries.resumeResponse();
   }
 
   onDownstreamClose(): void {
@@ -188,12 +200,8 @@ export class Exchange
       case "no-route":
         this.#fail("no-route", "");
         break;
-      case "reply":
-        this.#replyAsRouted(routed);
-        break;
-      case "forward":
-        this.#forward(chain, routed);
-        break;
+      default:
+        this.#admit(chain, routed);
     }
   }
 
@@ -233,20 +241,37 @@ export class Exchange
     this.#context.parking.remove(this);
   }
 
-  #forward(chain: HttpChain, plan: Plan): void {
-    this.plan = plan;
-    this.provenance = plan.provenance;
-    this.routeName = plan.routeName;
-    this.cluster = plan.cluster;
-    this.upstreamCluster = plan.cluster.name;
-    const admission = admit(this.#view, chain, plan, this.#facts);
-    if (admission.kind === "reply") {
-      this.addFlag(admission.flag);
-      this.responseCodeDetails = "admission_denied";
-      const { status, body, headers } = admission;
-      this.#answer(configuredReply(this, status, body, headers, plan.responseHeaders));
-      return;
+  #admit(chain: HttpChain, routed: Plan | ReplyPlan): void {
+    this.routeName = routed.routeName;
+    this.provenance = routed.provenance;
+    if (routed.kind === "forward") {
+      this.plan = routed;
+      this.cluster = routed.cluster;
+      this.upstreamCluster = routed.cluster.name;
     }
+    if (hasSteps(chain, routed)) this.#gate.enter(chain, routed);
+    else this.onAdmitted(routed);
+  }
+
+  onAdmitted(routed: Plan | ReplyPlan): void {
+    if (routed.kind === "forward") this.#forward(routed);
+    else this.#replyAsRouted(routed);
+  }
+
+  onAdmissionDelay(ms: number): void {
+    this.#state = State.DELAYED;
+    this.#timers.setDeadline(ms);
+  }
+
+  onAdmissionReply(reply: LocalReply): void {
+    this.#answer(reply);
+  }
+
+  onAdmissionReset(): void {
+    this.#cut();
+  }
+
+  #forward(plan: Plan): void {
     if (plan.hash !== undefined || plan.session !== undefined) bindRequest(this, this.#view, plan);
     this.#state = State.FORWARDED;
     if (plan.idleTimeoutMs > 0) this.#timers.watchIdle(plan.idleTimeoutMs, this.#startMs);
@@ -256,8 +281,6 @@ export class Exchange
   }
 
   #replyAsRouted(routed: ReplyPlan): void {
-    this.routeName = routed.routeName;
-    this.provenance = routed.provenance;
     this.responseCodeDetails = "direct_response";
     const { status, body, responseHeaders } = routed;
     this.#answer(configuredReply(this, status, body, routed.headers(this.request), responseHeaders));
@@ -272,6 +295,7 @@ export class Exchange
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
     this.#timers.touch();
     this.#response.writeHead(head, serviceTimeMs);
+    if (this.admission !== undefined) this.#injectInto(this.admission);
   }
 
   onSwitched(head: ResponseHead, serviceTimeMs: number): void {
@@ -282,6 +306,17 @@ export class Exchange
   }
 
   onResponseBody(chunk: Buffer, start: number, end: number): boolean {
+    if (this.#faulty?.active === true) return this.#faulty.write(chunk, start, end);
+    return this.writeFaulty(chunk, start, end);
+  }
+
+  #injectInto(admission: AdmissionProgress): void {
+    if (admission.responseBytesPerSecond === 0 && admission.resetAfterBytes < 0) return;
+    this.#faulty ??= new FaultyResponse(this.#context.clock, this.#context.fineWheel, this);
+    this.#faulty.start(admission);
+  }
+
+  writeFaulty(chunk: Buffer, start: number, end: number): boolean {
     this.bytesSent += end - start;
     if (this.grpc) this.responseMessages?.count(chunk, start, end);
     this.#timers.touch();
@@ -290,6 +325,22 @@ export class Exchange
   }
 
   onResponseEnd(trailers: HeaderList): void {
+    if (this.#faulty?.active === true) this.#faulty.end(trailers);
+    else this.onFaultyEnd(trailers);
+  }
+
+  onFaultyReset(): void {
+    this.addFlag("FI");
+    this.responseCodeDetails = "fault_filter_reset";
+    this.#abandon();
+    this.#cut();
+  }
+
+  resumeFaulty(): void {
+    this.#tries.resumeResponse();
+  }
+
+  onFaultyEnd(trailers: HeaderList): void {
     if (this.grpc && this.grpcStatus === NO_GRPC_STATUS) this.grpcStatus = readGrpcStatus(trailers);
     this.#finish();
     this.#downstream.writeEnd(trailers);
@@ -342,8 +393,11 @@ export class Exchange
     if (this.#state === State.PARKED) {
       this.#unpark();
       this.#fail("not-ready", "");
+    } else if (this.#state === State.DELAYED) {
+      this.#gate.resume();
     } else if (this.#state === State.FORWARDED) {
       if (this.cluster !== undefined) this.#context.upstreamMetrics.of(this.cluster).timeouts.inc();
+      this.#tries.onTimeout();
       this.#abandon();
       this.#fail("request-timeout", "");
     }
@@ -398,6 +452,10 @@ export class Exchange
   #finish(): void {
     this.#state = State.DONE;
     this.#timers.stop();
+    if (this.admission !== undefined) {
+      this.#gate.leave();
+      this.#faulty?.stop();
+    }
     this.durationMs = this.#context.clock.monotonic() - this.#startMs;
     this.#context.onExchangeDone(this);
     // Whoever waits for a next request, perhaps for an hour, keeps nothing of the last.

@@ -1,4 +1,4 @@
-import type { HeaderMutation } from "@tulle/engine";
+import type { AdmissionReply, HeaderMutation } from "@tulle/engine";
 import { grpcStatusOf, NO_GRPC_STATUS, trailersOnly, type HeaderList, type Http1Error } from "@tulle/http";
 
 import { applyHeaderMutations } from "../filters/header-mutations.js";
@@ -53,8 +53,22 @@ export function configuredReply(
   if (record.grpc && status >= 400) return grpcReply(grpcStatusOf(status), body);
   const out = [...headers];
   applyHeaderMutations(out, mutations);
+  if (record.admission !== undefined) applyHeaderMutations(out, record.admission.response);
   if (status !== 204 && status !== 304) out.push("content-length", String(Buffer.byteLength(body)));
   return { status, headers: out, body, grpcStatus: NO_GRPC_STATUS };
+}
+
+/** What a step of the chain says to answer. */
+export function admissionReply(
+  record: ExchangeRecord,
+  { status, body, headers, grpcStatus }: AdmissionReply,
+  mutations: readonly HeaderMutation[],
+): LocalReply {
+  if (!record.grpc) return configuredReply(record, status, body, headers, mutations);
+  const reply = grpcReply(grpcStatus ?? grpcStatusOf(status), body);
+  reply.headers.push(...headers);
+  if (record.admission !== undefined) applyHeaderMutations(reply.headers, record.admission.response);
+  return reply;
 }
 
 function textReply(status: number, body: string): LocalReply {

@@ -6,9 +6,11 @@ import {
   type ResponseHead,
   GrpcStatus,
   NO_FIELDS,
+  NO_GRPC_STATUS,
   readGrpcStatus,
 } from "@tulle/http";
 
+import type { OutlierRecorder } from "../health/outlier-recorder.js";
 import type { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
@@ -29,6 +31,7 @@ export interface TriesContext extends ReplayLimit {
   readonly load: LoadTable;
   readonly pools: UpstreamPools;
   readonly upstreamMetrics: UpstreamMetrics;
+  readonly outliers: OutlierRecorder;
   /** For timeouts of a request. */
   readonly fineWheel: TimerWheel;
   /** Own workload, told to the next sidecar. */
@@ -114,7 +117,7 @@ export class Tries implements UpstreamWaiter {
     this.#owner = owner;
     this.#body = new RequestBody(context);
     this.#retries = new Retries(context.configuration, record, view, this.#body);
-    this.#account = new TryAccount(context.load, context.clock, record.tries);
+    this.#account = new TryAccount(context.load, context.clock, record.tries, context.outliers);
     this.#timer = context.fineWheel.timer(() => this.#onTimer());
   }
 
@@ -165,6 +168,11 @@ export class Tries implements UpstreamWaiter {
     this.#upstream?.resumeResponse();
   }
 
+  /** The time for the answer is over: that is held against whoever owes it. `abandon` follows. */
+  onTimeout(): void {
+    if (this.#state === State.ACTIVE && !this.#responseStarted) this.#account.unreached(true);
+  }
+
   /** Ends whatever is under way: nobody waits for it any more. */
   abandon(): void {
     this.#pool?.withdraw(this);
@@ -208,6 +216,7 @@ export class Tries implements UpstreamWaiter {
     this.#pool = undefined;
     this.#record.upstreamTransportFailureReason = detail;
     this.#account.note(failure, 0, detail);
+    if (failure !== "overflow") this.#account.unreached(failure === "connect-timeout");
     this.#endTry(failure !== "overflow");
     if (failure === "overflow") this.#fail("overflow", "");
     else this.#retryOr({ kind: "connect-failure" }, failure, detail);
@@ -219,6 +228,7 @@ export class Tries implements UpstreamWaiter {
 
   onUpstreamHead(head: ResponseHead): void {
     this.#account.note("answered", head.status, "");
+    this.#account.answered(head, this.#record.grpc);
     if ((head.status >= 400 || this.#record.grpc) && this.#retryAnswer(head)) return;
     this.#responseStarted = true;
     this.#timer.disarm();
@@ -246,6 +256,8 @@ export class Tries implements UpstreamWaiter {
       this.#owner.onTunnelHalfEnd();
       return;
     }
+    const { grpc, responseCode, grpcStatus } = this.#record;
+    if (grpc && responseCode === 200 && grpcStatus === NO_GRPC_STATUS) this.#account.grpcEnded(trailers);
     this.#endTry(this.#record.responseCode >= 500);
     this.#end();
     this.#owner.onResponseEnd(trailers);
@@ -259,6 +271,7 @@ export class Tries implements UpstreamWaiter {
     const stream = this.#upstream;
     this.#record.upstreamTransportFailureReason = detail;
     this.#account.note(reason, 0, detail);
+    if (this.#state === State.ACTIVE && reason !== "no-upgrade") this.#account.unreached(false);
     this.#endTry(true);
     if (this.#responseStarted) {
       this.#end();
@@ -350,6 +363,7 @@ export class Tries implements UpstreamWaiter {
       this.#tryOnce();
     } else if (this.#state === State.ACTIVE) {
       this.#account.note("per-try-timeout", 0, "");
+      this.#account.unreached(true);
       this.#dropTry(true);
       this.#retryOr({ kind: "per-try-timeout" }, "per-try-timeout", "");
     }

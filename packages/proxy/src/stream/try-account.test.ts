@@ -2,6 +2,7 @@ import { createLoadTable, type ClusterPart, type EndpointPart } from "@tulle/eng
 import { FakeClock } from "@tulle/testkit";
 import { beforeEach, expect, test, vi } from "vitest";
 
+import { OutlierRecorder } from "../health/outlier-recorder.js";
 import { TryLog } from "../records/try-log.js";
 import { TryAccount } from "./try-account.js";
 
@@ -20,7 +21,7 @@ beforeEach(() => {
   observed = [];
   vi.spyOn(load, "observe").mockImplementation((...told) => observed.push(told));
   log = new TryLog();
-  account = new TryAccount(load, clock, log);
+  account = new TryAccount(load, clock, log, new OutlierRecorder(load, () => undefined));
 });
 
 const counts = (): number[] => [load.clusterInFlight(1), load.inFlight(2), load.retriesInFlight(1)];

@@ -1,11 +1,13 @@
 import type { Clock } from "@tulle/base";
 import type { ClusterPart, EndpointPart, LoadTable } from "@tulle/engine";
+import type { HeaderList, ResponseHead } from "@tulle/http";
 
+import type { OutlierRecorder } from "../health/outlier-recorder.js";
 import type { TryLog, TryOutcome } from "../records/try-log.js";
 
 /**
- * One try's entry in the load table: what balancing and circuit breaking see of it; and in the log of tries. Reused, one
- * try after the other.
+ * One try's entry in the load table: what balancing, circuit breaking and outlier detection see of it; and in the log of
+ * tries. Reused, one try after the other.
  */
 export class TryAccount {
   readonly #load: LoadTable;
@@ -13,16 +15,18 @@ export class TryAccount {
   readonly #log: TryLog;
   /** Its place in the log. */
   #number = 0;
+  readonly #outliers: OutlierRecorder;
   #cluster: ClusterPart | undefined;
   #endpoint: EndpointPart | undefined;
   #isRetry = false;
   #startMs = 0;
   #observed = false;
 
-  constructor(load: LoadTable, clock: Clock, log: TryLog) {
+  constructor(load: LoadTable, clock: Clock, log: TryLog, outliers: OutlierRecorder) {
     this.#load = load;
     this.#clock = clock;
     this.#log = log;
+    this.#outliers = outliers;
   }
 
   /** Since the try began. */
@@ -52,6 +56,24 @@ export class TryAccount {
     this.#observed = true;
     const now = this.#clock.monotonic();
     this.#load.observe(this.#endpoint.slot, now - this.#startMs, failed, now);
+  }
+
+  /** The endpoint answered. */
+  answered(head: ResponseHead, grpc: boolean): void {
+    if (this.#cluster?.outlier === undefined || this.#endpoint === undefined) return;
+    this.#outliers.answered(this.#cluster, this.#endpoint, head.status, head.headers, grpc);
+  }
+
+  /** The trailers of a gRPC call whose head had no status. */
+  grpcEnded(trailers: HeaderList): void {
+    if (this.#cluster?.outlier === undefined || this.#endpoint === undefined) return;
+    this.#outliers.trailers(this.#cluster, this.#endpoint, trailers);
+  }
+
+  /** No connection, a broken one, or no answer in time. */
+  unreached(timedOut: boolean): void {
+    if (this.#cluster?.outlier === undefined || this.#endpoint === undefined) return;
+    this.#outliers.unreached(this.#cluster, this.#endpoint, timedOut);
   }
 
   /** Nothing when none is under way. */

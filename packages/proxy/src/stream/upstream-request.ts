@@ -1,6 +1,7 @@
 import type { EndpointPart, Plan } from "@tulle/engine";
 import type { HeaderList } from "@tulle/http";
 
+import { applyHeaderMutations } from "../filters/header-mutations.js";
 import { upstreamRequestHeaders, type RequestFields } from "../filters/request-headers.js";
 import type { ExchangeRecord } from "./exchange-record.js";
 
@@ -12,8 +13,8 @@ export function requestHeadersOf(
   endpoint: EndpointPart,
   peerMetadata: string,
 ): HeaderList {
-  const { request, source } = record;
-  return upstreamRequestHeaders(request.headers, fields, {
+  const { request, source, admission } = record;
+  const headers = upstreamRequestHeaders(request.headers, fields, {
     direction: source.direction,
     host: plan.rewriteAuthority ?? request.host,
     requestId: record.requestId,
@@ -24,6 +25,8 @@ export function requestHeadersOf(
     forwardedFor: source.forwardedFor,
     mutations: plan.requestHeaders,
   });
+  if (admission !== undefined) applyHeaderMutations(headers, admission.request);
+  return headers;
 }
 
 /** The target of a try's request: the path as it was matched, rewritten as the route says. */

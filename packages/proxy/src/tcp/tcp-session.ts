@@ -219,12 +219,14 @@ export class TcpSession<Source extends TcpSource = TcpSource>
         onConnected: (socket, transport) => {
           this.#connecting = undefined;
           this.#observe(picked, startedMs, false);
+          this.#context.outliers.connected(cluster, picked);
           if (this.#holder === undefined) this.#open(plan, { socket, transport });
           else this.#hold({ socket, transport }, this.#holder);
         },
         onConnectFailed: (failure, detail) => {
           this.#connecting = undefined;
           this.#observe(picked, startedMs, true);
+          this.#context.outliers.unreached(cluster, picked, failure === "connect-timeout");
           this.#onConnectFailed(plan, failure, detail);
         },
       },

@@ -1,4 +1,6 @@
-import type { Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { create } from "@bufbuild/protobuf";
+import { Cluster_DiscoveryType, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { OutlierDetectionSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js";
 import type { ClusterLoadAssignment } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { HeaderValueOption } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import type {
@@ -8,10 +10,13 @@ import type {
 import type { RouteConfiguration } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { UpstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
-import { CORS_FILTER } from "../routes/cors.js";
-import { FAULT_FILTER } from "../routes/fault.js";
+import { durationOf } from "../duration.js";
 import type { Translation } from "../translation.js";
 import type { DialectRules } from "./dialect.js";
+
+/** How long an endpoint that cannot be reached is left out the first time, and at most. */
+const UNREACHABLE_MS = 5000;
+const MAX_UNREACHABLE_MS = 60_000;
 
 /**
  * Tulle's own proxy. It gets everything that translation makes; what it does not carry out yet is said as a warning, so
@@ -36,13 +41,9 @@ function routes(t: Translation, full: RouteConfiguration): RouteConfiguration {
   return full;
 }
 
-function notCarriedOut({ typedPerFilterConfig, action }: Route): string[] {
+function notCarriedOut({ action }: Route): string[] {
   const mirrors = action.case === "route" ? action.value.requestMirrorPolicies.length : 0;
-  const parts: readonly (readonly [string, boolean])[] = [
-    ["fault injection", Object.hasOwn(typedPerFilterConfig, FAULT_FILTER)],
-    ["CORS", Object.hasOwn(typedPerFilterConfig, CORS_FILTER)],
-    ["mirroring", mirrors > 0],
-  ];
+  const parts: readonly (readonly [string, boolean])[] = [["mirroring", mirrors > 0]];
   return named(parts);
 }
 
@@ -76,14 +77,36 @@ function cluster(t: Translation, full: Cluster): Cluster {
     // Sent all the same: the proxy refuses the cluster, so that nothing goes out in the clear.
     t.warn(`${full.name}: Tulle's proxy cannot originate TLS with other certificates than the mesh's yet`);
   }
+  ejectUnreachable(full);
   const missing = notCarriedOutBy(full);
   if (missing.length > 0) t.warn(`${full.name}: Tulle's proxy does not carry out ${missing.join(", ")} yet`);
   return full;
 }
 
-function notCarriedOutBy({ outlierDetection, upstreamConnectionOptions }: Cluster): string[] {
+/**
+ * An endpoint that cannot be reached five times in a row is left out for a while, whatever the registry says of it: what
+ * the proxy knows may be old. Never the last one: of less than 100 % one always stays. Answers, even bad ones, hold
+ * nobody out.
+ */
+function ejectUnreachable(cluster: Cluster): void {
+  if (cluster.outlierDetection !== undefined) return;
+  if (cluster.clusterDiscoveryType.value !== Cluster_DiscoveryType.EDS) return;
+  cluster.outlierDetection = create(OutlierDetectionSchema, {
+    splitExternalLocalOriginErrors: true,
+    consecutiveLocalOriginFailure: 5,
+    enforcingConsecutiveLocalOriginFailure: 100,
+    enforcingConsecutive5xx: 0,
+    enforcingSuccessRate: 0,
+    enforcingLocalOriginSuccessRate: 0,
+    interval: durationOf(UNREACHABLE_MS),
+    baseEjectionTime: durationOf(UNREACHABLE_MS),
+    maxEjectionTime: durationOf(MAX_UNREACHABLE_MS),
+    maxEjectionPercent: 99,
+  });
+}
+
+function notCarriedOutBy({ upstreamConnectionOptions }: Cluster): string[] {
   const parts: readonly (readonly [string, boolean])[] = [
-    ["outlier detection", outlierDetection !== undefined],
     ["TCP keep-alive", upstreamConnectionOptions?.tcpKeepalive !== undefined],
   ];
   return named(parts);
