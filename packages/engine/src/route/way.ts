@@ -1,3 +1,5 @@
+import type { RequestHash } from "../affinity/request-hash.js";
+import type { SessionPolicy } from "../affinity/session.js";
 import type { HeaderMutation, Plan, RouteFilters } from "../contract.js";
 import type { ClusterPart, Provenance, Snapshot } from "../snapshot/contract.js";
 import { NO_SLOT } from "../load/load-table.js";
@@ -15,6 +17,8 @@ export interface WaySettings {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  readonly hash: RequestHash | undefined;
+  readonly session: SessionPolicy | undefined;
   readonly filters: RouteFilters | undefined;
   readonly provenance: Provenance;
 }
@@ -54,6 +58,8 @@ class ForwardPlan implements Plan {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  readonly hash: RequestHash | undefined;
+  readonly session: SessionPolicy | undefined;
   readonly filters: RouteFilters | undefined;
   readonly provenance: Provenance;
 
@@ -67,6 +73,8 @@ class ForwardPlan implements Plan {
     this.rewriteAuthority = settings.rewriteAuthority;
     this.requestHeaders = settings.requestHeaders;
     this.responseHeaders = settings.responseHeaders;
+    this.hash = settings.hash;
+    this.session = settings.session;
     this.filters = settings.filters;
     this.provenance = settings.provenance;
   }

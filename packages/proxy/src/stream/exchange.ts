@@ -21,6 +21,7 @@ import {
 import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
+import { bindRequest } from "./affinity.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
@@ -271,6 +272,7 @@ export class Exchange
   }
 
   #forward(plan: Plan): void {
+    if (plan.hash !== undefined || plan.session !== undefined) bindRequest(this, this.#view, plan);
     this.#state = State.FORWARDED;
     if (plan.idleTimeoutMs > 0) this.#timers.watchIdle(plan.idleTimeoutMs, this.#startMs);
     this.#grpcTimeoutMs = this.grpc ? parseGrpcTimeout(this.#fields.grpcTimeout) : 0;

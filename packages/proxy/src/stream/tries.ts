@@ -303,10 +303,11 @@ export class Tries implements UpstreamWaiter {
   #tryOnce(): void {
     const plan = this.#plan;
     if (plan === undefined) return;
-    const { configuration, pools } = this.#context;
+    const { clock, configuration, pools } = this.#context;
     const record = this.#record;
     const { attempt } = record;
     this.#view.snapshot = configuration.current;
+    this.#view.now = clock.monotonic();
     const picked = pick(this.#view, plan, attempt);
     if ("kind" in picked) {
       this.#fail(picked.flag === "UH" ? "no-healthy-upstream" : "overflow", "");

@@ -23,6 +23,7 @@ import { virtualServiceFor } from "../virtual-services.js";
 import { rulesOf } from "./delegates.js";
 import { defaultAction } from "./forward.js";
 import { matchAll } from "./match.js";
+import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { ruleRoutes } from "./rule-routes.js";
 
 /** Name of the route that every request takes where no VirtualService says otherwise (Istio's). */
@@ -80,6 +81,9 @@ function routesFor(
       name: DEFAULT_ROUTE,
       match: matchAll(),
       action: { case: "route", value: defaultAction({ cluster, policy }) },
+      ...(service.session !== undefined && {
+        typedPerFilterConfig: { [SESSION_FILTER]: sessionConfig(service.session) },
+      }),
     }),
   ];
 }
