@@ -8,3 +8,4 @@ export const DESTINATION_RULE: KindRef = { group: NETWORKING, kind: "Destination
 export const SERVICE_ENTRY: KindRef = { group: NETWORKING, kind: "ServiceEntry" };
 export const WORKLOAD_ENTRY: KindRef = { group: NETWORKING, kind: "WorkloadEntry" };
 export const PEER_AUTHENTICATION: KindRef = { group: SECURITY, kind: "PeerAuthentication" };
+export const RATE_LIMIT: KindRef = { group: "tulle.dev", kind: "RateLimit" };

@@ -1,4 +1,4 @@
-import type { HeaderMutation, Plan, RouteFilters } from "../contract.js";
+import type { HeaderMutation, MirrorPlan, Plan, RateLimitSources, RouteFilters } from "../contract.js";
 import type { ClusterPart, Provenance, Snapshot } from "../snapshot/contract.js";
 import { NO_SLOT } from "../load/load-table.js";
 import type { PathRewrite } from "./path-rewrite.js";
@@ -16,6 +16,8 @@ export interface WaySettings {
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   readonly filters: RouteFilters | undefined;
+  readonly rateLimits: RateLimitSources | undefined;
+  readonly mirrors: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
 }
 
@@ -55,6 +57,8 @@ class ForwardPlan implements Plan {
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   readonly filters: RouteFilters | undefined;
+  readonly rateLimits: RateLimitSources | undefined;
+  readonly mirrors: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
 
   constructor(settings: WaySettings, cluster: ClusterPart) {
@@ -68,6 +72,8 @@ class ForwardPlan implements Plan {
     this.requestHeaders = settings.requestHeaders;
     this.responseHeaders = settings.responseHeaders;
     this.filters = settings.filters;
+    this.rateLimits = settings.rateLimits;
+    this.mirrors = settings.mirrors;
     this.provenance = settings.provenance;
   }
 }

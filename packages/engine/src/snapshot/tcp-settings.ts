@@ -111,6 +111,8 @@ function createWay(field: string, proxy: TcpProxy, clusterName: string): Way {
     requestHeaders: [],
     responseHeaders: [],
     filters: undefined,
+    rateLimits: undefined,
+    mirrors: undefined,
     provenance: { config: "", rule: "" },
   });
 }

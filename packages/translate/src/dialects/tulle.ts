@@ -44,21 +44,10 @@ export const tulleDialect: DialectRules = {
 function routes(t: Translation, full: RouteConfiguration): RouteConfiguration {
   for (const host of full.virtualHosts) {
     for (const route of host.routes) {
-      const missing = notCarriedOut(route);
-      if (missing.length > 0)
-        t.warn(`route ${route.name}: Tulle's proxy does not carry out ${missing.join(", ")} yet`);
       for (const part of [route, ...weightedClusters(route)]) leaveOutOperators(t, route.name, part);
     }
   }
   return full;
-}
-
-function notCarriedOut({ action }: Route): string[] {
-  const mirrors = action.case === "route" ? action.value.requestMirrorPolicies.length : 0;
-  const parts: readonly (readonly [string, boolean])[] = [
-    ["mirroring", mirrors > 0],
-  ];
-  return named(parts);
 }
 
 function weightedClusters({ action }: Route): readonly WeightedCluster_ClusterWeight[] {

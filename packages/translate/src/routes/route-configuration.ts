@@ -10,6 +10,10 @@ import {
   RouteConfigurationSchema,
   type RouteConfiguration,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
+import { packed } from "../messages.js";
+import { rateLimitsOf } from "../rate-limits.js";
+import { injectAnnotated } from "./annotated-faults.js";
 import { parseAuthority, writtenForms } from "../hosts.js";
 import { carriageOf, portNamed, type MeshService } from "../mesh-service.js";
 import { outboundClusterName, routeConfigurationName } from "../names.js";
@@ -37,6 +41,7 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
   if (full !== name) return undefined;
   const routes = routesFor(t, target, authority.port);
   if (routes === undefined) return undefined;
+  const limits = rateLimitsOf(t, target.host, "OUTBOUND");
   const forms = writtenForms(target.host, t.view.namespace, t.settings.domainSuffix).map(bracketed);
   return create(RouteConfigurationSchema, {
     name,
@@ -46,6 +51,10 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
         domains: forms.flatMap((form) => [form, `${form}:${authority.port}`]),
         routes,
         includeRequestAttemptCount: true,
+        rateLimits: limits.flatMap(({ sources }) => sources),
+        typedPerFilterConfig: Object.fromEntries(
+          limits.map((limit) => [limit.name, packed(LocalRateLimitSchema, limit.filter)]),
+        ),
       }),
     ],
     validateClusters: false,
@@ -62,7 +71,9 @@ function routesFor(
   const virtualService = virtualServiceFor(t, host);
   if (virtualService !== undefined) warnOfOthers(t, virtualService, service);
   if (virtualService?.spec.http !== undefined && virtualService.spec.http.length > 0) {
-    return rulesOf(t, virtualService).flatMap((rule) => ruleRoutes(t, rule, listenerPort));
+    const routes = rulesOf(t, virtualService).flatMap((rule) => ruleRoutes(t, rule, listenerPort));
+    injectAnnotated(t, virtualService, routes);
+    return routes;
   }
   if (service === undefined || port === undefined) return undefined;
   const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
