@@ -23,6 +23,7 @@ export * from "./metadata.js";
 export * from "./namespace/type.js";
 export * from "./parse.js";
 export * from "./peer-authentication/type.js";
+export * from "./rate-limit/type.js";
 export * from "./reference-grant/type.js";
 export { isCidr, isIpAddress } from "./schema/addresses.js";
 export type { StringMatch } from "./schema/match.js";

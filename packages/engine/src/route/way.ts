@@ -1,6 +1,6 @@
 import type { RequestHash } from "../affinity/request-hash.js";
 import type { SessionPolicy } from "../affinity/session.js";
-import type { HeaderMutation, Plan, RouteFilters } from "../contract.js";
+import type { HeaderMutation, MirrorPlan, Plan, RateLimitSources, RouteFilters } from "../contract.js";
 import type { ClusterPart, Provenance, Snapshot } from "../snapshot/contract.js";
 import { NO_SLOT } from "../load/load-table.js";
 import type { PathRewrite } from "./path-rewrite.js";
@@ -20,6 +20,8 @@ export interface WaySettings {
   readonly hash: RequestHash | undefined;
   readonly session: SessionPolicy | undefined;
   readonly filters: RouteFilters | undefined;
+  readonly rateLimits: RateLimitSources | undefined;
+  readonly mirrors: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
 }
 
@@ -61,6 +63,8 @@ class ForwardPlan implements Plan {
   readonly hash: RequestHash | undefined;
   readonly session: SessionPolicy | undefined;
   readonly filters: RouteFilters | undefined;
+  readonly rateLimits: RateLimitSources | undefined;
+  readonly mirrors: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
 
   constructor(settings: WaySettings, cluster: ClusterPart) {
@@ -76,6 +80,8 @@ class ForwardPlan implements Plan {
     this.hash = settings.hash;
     this.session = settings.session;
     this.filters = settings.filters;
+    this.rateLimits = settings.rateLimits;
+    this.mirrors = settings.mirrors;
     this.provenance = settings.provenance;
   }
 }

@@ -115,6 +115,8 @@ function createWay(field: string, proxy: TcpProxy, clusterName: string): Way {
     hash: compileHash(at(field, "hash_policy"), proxy.hashPolicy),
     session: undefined,
     filters: undefined,
+    rateLimits: undefined,
+    mirrors: undefined,
     provenance: { config: "", rule: "" },
   });
 }

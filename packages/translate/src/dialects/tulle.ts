@@ -32,9 +32,6 @@ export const tulleDialect: DialectRules = {
 function routes(t: Translation, full: RouteConfiguration): RouteConfiguration {
   for (const host of full.virtualHosts) {
     for (const route of host.routes) {
-      const missing = notCarriedOut(route);
-      if (missing.length > 0)
-        t.warn(`route ${route.name}: Tulle's proxy does not carry out ${missing.join(", ")} yet`);
       for (const part of [route, ...weightedClusters(route)]) leaveOutOperators(t, route.name, part);
     }
   }
