@@ -30,7 +30,7 @@ export function applyHealthCheck(cluster: Cluster, spec: HealthCheckSpec, http2:
 }
 
 function activeCheck(spec: HealthCheckSpec, healthChecker: HealthCheck["healthChecker"]): HealthCheck {
-  const time = <Name extends string>(name: Name, text: string | undefined) =>
+  const time = (name: keyof HealthCheck, text: string | undefined) =>
     text === undefined ? {} : { [name]: durationOfText(text) };
   return create(HealthCheckSchema, {
     interval: durationOfText(spec.interval ?? INTERVAL),

@@ -55,9 +55,7 @@ function routes(t: Translation, full: RouteConfiguration): RouteConfiguration {
 
 function notCarriedOut({ action }: Route): string[] {
   const mirrors = action.case === "route" ? action.value.requestMirrorPolicies.length : 0;
-  const parts: readonly (readonly [string, boolean])[] = [
-    ["mirroring", mirrors > 0],
-  ];
+  const parts: readonly (readonly [string, boolean])[] = [["mirroring", mirrors > 0]];
   return named(parts);
 }
 
@@ -136,14 +134,11 @@ function ejectUnreachable(cluster: Cluster): void {
   });
 }
 
-function notCarriedOutBy({ lbConfig, upstreamConnectionOptions }: Cluster): string[] {
+function notCarriedOutBy({ lbConfig }: Cluster): string[] {
   const slowStart =
     (lbConfig.case === "leastRequestLbConfig" || lbConfig.case === "roundRobinLbConfig") &&
     lbConfig.value.slowStartConfig !== undefined;
-  const parts: readonly (readonly [string, boolean])[] = [
-    ["warm-up", slowStart],
-    ["TCP keep-alive", upstreamConnectionOptions?.tcpKeepalive !== undefined],
-  ];
+  const parts: readonly (readonly [string, boolean])[] = [["warm-up", slowStart]];
   return named(parts);
 }
 
