@@ -13,6 +13,7 @@ export { GATEWAY_API_GROUP } from "./gateway-api/names.js";
 export { isMeshParent } from "./gateway-api/parent-warnings.js";
 export * from "./gateway-api/type.js";
 export * from "./grpc-route/type.js";
+export * from "./health-check/type.js";
 export * from "./http-route/type.js";
 export * from "./kind.js";
 export * from "./kinds.js";
