@@ -7,6 +7,7 @@ export * from "./app-protocol.js";
 export * from "./catalog.js";
 export * from "./convert.js";
 export * from "./destination-rule/type.js";
+export * from "./effective-policy.js";
 export * from "./event/type.js";
 export * from "./kind.js";
 export * from "./kinds.js";
