@@ -20,5 +20,6 @@ export { applyHeaders } from "./route/header-mutations.js";
 export { chainsFor, INBOUND_LISTENER, selectChain } from "./route/inbound-chains.js";
 export * from "./route/retry-on.js";
 export { chainForServerName, serverNameRank } from "./route/server-names.js";
+export type { ProxyStatusSettings } from "./snapshot/proxy-status-settings.js";
 export { createSnapshotSource } from "./snapshot/snapshot-source.js";
 export type { SnapshotSourceOptions } from "./snapshot/snapshot-source.js";

@@ -87,6 +87,7 @@ export interface TestProxyOptions {
   readonly svid?: Svid;
   readonly identity?: TestIdentity;
   readonly name?: string;
+  readonly proxyStatus?: boolean;
   /** `NAME=VALUE` each. */
   readonly limits?: readonly string[];
   /** Of the health of endpoints; default: silent. */
@@ -132,6 +133,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
     metrics,
     accessLog: writer,
     limits,
+    proxyStatus: options.proxyStatus ?? true,
     workload: {
       workload: `${name}-v1`,
       namespace: "default",

@@ -2,6 +2,7 @@ import type { PathNormalization } from "@tulle/http";
 
 import type { HealthCheckSettings } from "./health-check-settings.js";
 import type { OutlierSettings } from "./outlier-settings.js";
+import type { ProxyStatusSettings } from "./proxy-status-settings.js";
 
 export type { GrpcProbe, HealthCheckSettings, HttpProbe, TcpProbe } from "./health-check-settings.js";
 export type { OutlierSettings } from "./outlier-settings.js";
@@ -122,6 +123,10 @@ export interface HttpChain {
   readonly pathNormalization: PathNormalization;
   /** Undefined when the listener sets none. One object for as long as the listener does not change. */
   readonly limits: ChainLimits | undefined;
+  /** How failures are told in Proxy-Status; undefined = as the proxy does by itself. */
+  readonly proxyStatus: ProxyStatusSettings | undefined;
+  /** Whether every response carries its request's id. */
+  readonly requestIdInResponse: boolean;
 }
 
 /** A listener, or one of its filter chains, that carries bytes as they are (a tcp_proxy). */
