@@ -1,6 +1,6 @@
 // `tulle why` and live `explain`, over a chain of three services: caller -> front -> back.
-import { randomUUID } from "node:crypto";
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -179,6 +179,15 @@ test("a request that nothing is known of has exit code 4 and says what is kept",
   const { code, err } = await tulle("why", randomUUID());
   expect(code).toBe(4);
   expect(err).toContain("3 sidecars were asked");
+});
+
+test("tulle explain asks the caller's sidecar through the control plane", async () => {
+  const { code, out } = await tulle("explain", "http://back:8080/hang", "--from", "front");
+  expect(code).toBe(0);
+  expect(out).toContain("VirtualService default/back http[0]");
+  const refused = await tulle("explain", "http://back:8080/", "--from", "nobody");
+  expect(refused.code).toBe(4);
+  expect(refused.err).toContain("there is no service nobody");
 });
 
 test("explain asks the running sidecar, and the destination's own", async () => {
