@@ -27,6 +27,7 @@ import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } fro
 import { hashRequestId, type OwnView } from "./decision.js";
 import { DownstreamResponse } from "./downstream-response.js";
 import { ExchangeRecord } from "./exchange-record.js";
+import type { ProxyNames } from "./failure-headers.js";
 import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
 import type { ProxyNames } from "./failure-headers.js";
 import { findChain, findConnection } from "./find-chain.js";

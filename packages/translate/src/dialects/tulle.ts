@@ -55,9 +55,7 @@ function routes(t: Translation, full: RouteConfiguration): RouteConfiguration {
 
 function notCarriedOut({ action }: Route): string[] {
   const mirrors = action.case === "route" ? action.value.requestMirrorPolicies.length : 0;
-  const parts: readonly (readonly [string, boolean])[] = [
-    ["mirroring", mirrors > 0],
-  ];
+  const parts: readonly (readonly [string, boolean])[] = [["mirroring", mirrors > 0]];
   return named(parts);
 }
 
