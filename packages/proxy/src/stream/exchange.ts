@@ -29,7 +29,6 @@ import { DownstreamResponse } from "./downstream-response.js";
 import { ExchangeRecord } from "./exchange-record.js";
 import type { ProxyNames } from "./failure-headers.js";
 import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
-import type { ProxyNames } from "./failure-headers.js";
 import { findChain, findConnection } from "./find-chain.js";
 import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
