@@ -157,10 +157,28 @@ export interface LoadTable {
   unhealthy(endpointSlot: number): number;
   /** Sets or clears one of the bits `UNHEALTHY_*`. */
   setUnhealthy(endpointSlot: number, bit: number, on: boolean): void;
+  /**
+   * Takes a token out of a bucket, which is full when it is asked for first. Returns how many there were before: below 1
+   * none was taken. `key` is whose bucket it is. Those of `kept` are many at most by configuration and stay; the others,
+   * which callers can make up, displace each other when there are too many.
+   */
+  takeToken(key: string, kept: boolean, limit: TokenLimit, now: number): number;
+  /** As `takeToken`, only looking. */
+  tokens(key: string, kept: boolean, limit: TokenLimit, now: number): number;
+  /** Requests that injected faults hold up. */
+  activeFaults(): number;
+  /** `by` is 1 or -1. */
+  addActiveFaults(by: number): void;
   /** Changes whenever a bit of any endpoint does: what was derived from the bits before is out of date. */
   healthEpoch(): number;
   /** What outlier detection goes by, and what it did. */
   readonly results: ResultTable;
+}
+
+/** A token bucket: how many tokens it holds, and how long it takes for one to come back. */
+export interface TokenLimit {
+  readonly maxTokens: number;
+  readonly msPerToken: number;
 }
 
 /** An active health check failed. */

@@ -18,7 +18,7 @@ import { carriageOf, defaultPort, portNamed, type MeshPort, type MeshService } f
 import { routeConfigurationName } from "./names.js";
 import { tcpRoute } from "./routes/tcp-route.js";
 import { tlsRoutes } from "./routes/tls-routes.js";
-import { resolveHost } from "./services.js";
+import { calledHost } from "./services.js";
 import { tcpChain } from "./tcp-proxy.js";
 import type { Translation } from "./translation.js";
 import { virtualServiceFor } from "./virtual-services.js";
@@ -109,7 +109,8 @@ interface ServiceTarget extends Frontend {
 function targetOf(t: Translation, name: string): ServiceTarget | { readonly routes: string } | undefined {
   const authority = parseAuthority(name);
   if (authority === undefined) return undefined;
-  const { host, service } = resolveHost(t, authority.host, t.view.namespace);
+  const { host, service, hidden } = calledHost(t, authority.host, authority.port);
+  if (hidden) return undefined;
   if (service !== undefined) {
     const port = authority.port === undefined ? defaultPort(service) : portNamed(service, authority.port);
     if (port === undefined) return undefined;

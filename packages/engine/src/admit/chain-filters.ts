@@ -16,15 +16,6 @@ export interface ChainFilter {
 }
 
 /**
- * Filters that are taken and not carried out: without CORS headers browsers keep cross-origin pages out, without fault
- * injection nothing fails. Nothing is let through that they would have stopped.
- */
-const INERT: ReadonlySet<string> = new Set([
-  "envoy.extensions.filters.http.cors.v3.Cors",
-  "envoy.extensions.filters.http.fault.v3.HTTPFault",
-]);
-
-/**
  * Compiles the filters of a connection manager. The router must come last. One that this engine does not have is refused
  * unless it is optional or disabled: what an authorization filter guards would be open.
  */
@@ -49,7 +40,6 @@ export function compileChainFilters(
       compiled.push({ name: filter.name, own, disabled: filter.disabled });
     } else if (!filter.isOptional && !filter.disabled) {
       const type = any === undefined ? "by config_discovery" : typeName(any);
-      if (INERT.has(type)) return;
       throw invalid(
         here,
         `filter ${JSON.stringify(filter.name)} (${type}) is not supported and not optional`,

@@ -1,4 +1,4 @@
-import type { LoadTable } from "../contract.js";
+import type { LoadTable, TokenLimit } from "../contract.js";
 import type { ResultTable } from "../load/result-table.js";
 
 /**
@@ -57,6 +57,20 @@ export class FrozenLoad implements LoadTable {
   nextTurn(clusterSlot: number): number {
     return this.#turns.get(clusterSlot) ?? this.#real.nextTurn(clusterSlot);
   }
+
+  takeToken(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#real.tokens(key, kept, limit, now);
+  }
+
+  tokens(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#real.tokens(key, kept, limit, now);
+  }
+
+  activeFaults(): number {
+    return this.#real.activeFaults();
+  }
+
+  addActiveFaults(): void {}
 
   unhealthy(endpointSlot: number): number {
     return this.#real.unhealthy(endpointSlot);

@@ -1,7 +1,8 @@
-import type { LoadTable } from "../contract.js";
+import type { LoadTable, TokenLimit } from "../contract.js";
 import { Averages } from "./averages.js";
 import { resultBytes, ResultTable } from "./result-table.js";
 import { SlotAllocator } from "./slot-allocator.js";
+import { TokenBuckets } from "./token-buckets.js";
 
 export { NO_SLOT } from "./slot-allocator.js";
 
@@ -28,6 +29,8 @@ export interface LoadTableOptions {
    * requests to the same endpoint; default 0.
    */
   readonly seed?: number;
+  /** Where threads share the table: when this thread's monotonic clock began, by a clock of all of them; default 0. */
+  readonly clockOriginMs?: number;
 }
 
 export const DEFAULT_MAX_SLOTS = 65_536;
@@ -47,6 +50,8 @@ class TypedArrayLoadTable implements SlotTable {
   readonly #cursor: Uint32Array;
   readonly #unhealthy: Uint32Array;
   #healthEpoch = 0;
+  #activeFaults = 0;
+  readonly #tokens = new TokenBuckets();
   readonly results: ResultTable;
   readonly #averages: Averages;
   readonly #seed: number;
@@ -149,6 +154,22 @@ class TypedArrayLoadTable implements SlotTable {
 
   healthEpoch(): number {
     return this.#healthEpoch;
+  }
+
+  takeToken(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.take(key, kept, limit, now);
+  }
+
+  tokens(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.tokens(key, kept, limit, now);
+  }
+
+  activeFaults(): number {
+    return this.#activeFaults;
+  }
+
+  addActiveFaults(by: number): void {
+    this.#activeFaults += by;
   }
 
   latencyMs(slot: number): number {

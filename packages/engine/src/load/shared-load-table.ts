@@ -1,5 +1,7 @@
 import { Averages } from "./averages.js";
 import { DEFAULT_MAX_SLOTS, type LoadTableOptions, type SlotTable } from "./load-table.js";
+import type { TokenLimit } from "../contract.js";
+import { SharedTokenBuckets, TOKEN_BYTES } from "./shared-token-buckets.js";
 import { resultBytes, ResultTable } from "./result-table.js";
 import { SlotAllocator } from "./slot-allocator.js";
 
@@ -7,6 +9,10 @@ import { SlotAllocator } from "./slot-allocator.js";
 export interface SharedLoad {
   readonly maxSlots: number;
   readonly memory: SharedArrayBuffer;
+  readonly tokens: SharedArrayBuffer;
+  /** When the owner's monotonic clock began. */
+  readonly clockOriginMs: number;
+  readonly seed: number;
   readonly results: SharedArrayBuffer;
 }
 
@@ -40,18 +46,22 @@ export interface SharedSlotHolder extends SlotTable {
 
 /** A load table whose counts hold across threads; this thread hands out its slots. */
 export function createSharedLoadTable(options: LoadTableOptions = {}): SharedSlotOwner {
-  return new OwnedTable(options.maxSlots ?? DEFAULT_MAX_SLOTS, options.seed ?? 0);
+  return new OwnedTable(
+    options.maxSlots ?? DEFAULT_MAX_SLOTS,
+    (options.seed ?? 0) >>> 0,
+    options.clockOriginMs ?? 0,
+  );
 }
 
-/** The same table in another thread. */
-export function openSharedLoadTable(shared: SharedLoad): SharedSlotHolder {
-  return new HeldTable(shared);
+/** The same table in another thread. `clockOriginMs`: as the owner's, of this thread. */
+export function openSharedLoadTable(shared: SharedLoad, clockOriginMs = 0): SharedSlotHolder {
+  return new HeldTable(shared, clockOriginMs);
 }
 
 /** Four counts, the cursor and what makes unhealthy of 4 bytes, two averages of 8. */
 const BYTES_PER_SLOT = 6 * 4 + 2 * 8;
-/** After the rows: the epoch of health. */
-const BYTES_AFTER_SLOTS = 4;
+/** After the rows: the epoch of health, the active faults. */
+const BYTES_AFTER_SLOTS = 8;
 
 /**
  * Counts that limits depend on change by atomic operations. The averages do not: of two observations at the very same
@@ -69,9 +79,15 @@ abstract class SharedTable {
   readonly #pending: Int32Array;
   protected readonly unhealthyBits: Int32Array;
   readonly #healthEpoch: Int32Array;
+  readonly #activeFaults: Int32Array;
 
-  constructor(shared: SharedLoad) {
+  readonly #tokens: SharedTokenBuckets;
+  /** Added to this thread's times, it makes them the owner's. */
+  readonly #clockOffsetMs: number;
+
+  constructor(shared: SharedLoad, clockOriginMs: number) {
     this.shared = shared;
+    this.#clockOffsetMs = clockOriginMs - shared.clockOriginMs;
     const { maxSlots, memory } = shared;
     this.results = new ResultTable(shared.results, maxSlots);
     this.averages = new Averages(
@@ -87,6 +103,8 @@ abstract class SharedTable {
     this.cursor = new Uint32Array(memory, 32 * maxSlots, maxSlots);
     this.unhealthyBits = counts(5);
     this.#healthEpoch = new Int32Array(memory, BYTES_PER_SLOT * maxSlots, 1);
+    this.#activeFaults = new Int32Array(memory, BYTES_PER_SLOT * maxSlots + 4, 1);
+    this.#tokens = new SharedTokenBuckets(shared.tokens, shared.seed);
   }
 
   begin(clusterSlot: number, endpointSlot: number, retry = false): void {
@@ -156,6 +174,22 @@ abstract class SharedTable {
     return Atomics.load(this.#healthEpoch, 0);
   }
 
+  takeToken(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.take(key, kept, limit, now + this.#clockOffsetMs);
+  }
+
+  tokens(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.tokens(key, kept, limit, now + this.#clockOffsetMs);
+  }
+
+  activeFaults(): number {
+    return Atomics.load(this.#activeFaults, 0);
+  }
+
+  addActiveFaults(by: number): void {
+    Atomics.add(this.#activeFaults, 0, by);
+  }
+
   latencyMs(slot: number): number {
     return this.averages.latencyMs(slot);
   }
@@ -175,13 +209,17 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
   #assigned: SlotEntry[] = [];
   #freed: SlotEntry[] = [];
 
-  constructor(maxSlots: number, seed: number) {
-    super({
+  constructor(maxSlots: number, seed: number, clockOriginMs: number) {
+    const shared = {
       maxSlots,
       memory: new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT + BYTES_AFTER_SLOTS),
       results: new SharedArrayBuffer(resultBytes(maxSlots)),
-    });
-    this.#seed = seed >>> 0;
+      tokens: new SharedArrayBuffer(TOKEN_BYTES),
+      clockOriginMs,
+      seed,
+    };
+    super(shared, clockOriginMs);
+    this.#seed = seed;
     this.#slots = new SlotAllocator(
       maxSlots,
       (slot) => this.isIdle(slot),

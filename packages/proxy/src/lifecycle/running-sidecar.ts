@@ -17,10 +17,11 @@ import { HelloSchema, type Hello } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 import { adminEndpoints, type ServerState } from "../admin/admin-endpoints.js";
 import { Explainer } from "../admin/explainer.js";
 import { text, type Endpoint } from "../admin/http-endpoints.js";
+import { EndpointHealth } from "../health/endpoint-health.js";
 import type { Suspicion } from "../health/outlier-recorder.js";
-import { Outliers } from "../health/outliers.js";
 import { AgentStream } from "../agent-stream/agent-stream.js";
 import { answerQuery, QUERIES } from "../agent-stream/answer-query.js";
+import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
 import type { Sidecar, SidecarOptions } from "../options.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
@@ -67,7 +68,7 @@ export class RunningSidecar implements Sidecar {
   readonly #configuration: SidecarConfiguration;
   readonly #wanted: WantedListeners;
   readonly #tls: WorkloadTls;
-  readonly #outliers: Outliers;
+  readonly #health: EndpointHealth;
   readonly #cache: ConfigCache;
   readonly #readiness: Readiness;
   readonly #explainer: Explainer;
@@ -98,23 +99,27 @@ export class RunningSidecar implements Sidecar {
     });
 
     const seed = randomInt(2 ** 32);
-    if ((options.workers ?? 1) > 1) this.#sharedLoad = createSharedLoadTable({ seed });
+    if ((options.workers ?? 1) > 1) {
+      this.#sharedLoad = createSharedLoadTable({ seed, clockOriginMs: performance.timeOrigin });
+    }
     this.#load = this.#sharedLoad ?? createLoadTable({ seed });
     this.#captured = new CapturedTraffic(options, { clock, logger, metrics: this.#metrics });
     this.#configuration = this.#captured.configuration(this.#load);
     this.#owned.use(identity);
     this.#tls = this.#owned.use(new WorkloadTls(identity, clock));
-    this.#outliers = this.#owned.use(
-      new Outliers({
+    this.#health = this.#owned.use(
+      new EndpointHealth({
         clock,
         logger,
         metrics: this.#metrics,
         load: this.#load,
         configuration: this.#configuration,
+        tls: this.#tls,
+        limits: new ProxyLimits(parseLimits(options.limits ?? [])),
         random: parts.random,
       }),
     );
-    this.#owned.use(this.#configuration.onChanged(() => this.#outliers.onConfigurationChanged()));
+    this.#owned.use(this.#configuration.onChanged(() => this.#health.onConfigurationChanged()));
     this.#cache = new ConfigCache(
       options.stateDirectory,
       nodeId(options),
@@ -230,7 +235,7 @@ export class RunningSidecar implements Sidecar {
       tls: this.#tls,
       onDemand: (authority: string) => this.#demand(authority),
       onUse: (authority: string) => this.#wanted.touch(authority),
-      onSuspect: (suspicion: Suspicion) => this.#outliers.suspect(suspicion),
+      onSuspect: (suspicion: Suspicion) => this.#health.suspect(suspicion),
     };
     const load = this.#sharedLoad;
     if (load === undefined) return new LocalTraffic({ ...parts, load: this.#load, captured: this.#captured });
@@ -294,6 +299,7 @@ export class RunningSidecar implements Sidecar {
       load: this.#load,
       explainer: this.#explainer,
       logger,
+      checkFailure: (slot: number) => this.#health.checkFailureOf(slot),
       records: (requestId: string) => traffic.recordsOf(requestId),
       setLogLevel: (level: LogLevel) => {
         logger.setLevel(level);
@@ -346,6 +352,7 @@ export class RunningSidecar implements Sidecar {
       scrape: () => this.#scrape(),
       configuration: this.#configuration,
       load: this.#load,
+      checkFailure: (slot) => this.#health.checkFailureOf(slot),
       tls: this.#tls,
       explainer: this.#explainer,
       version: VERSION,

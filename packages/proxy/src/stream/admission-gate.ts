@@ -33,6 +33,8 @@ export class AdmissionGate {
   #facts: Facts | undefined;
   #routed: Plan | ReplyPlan | undefined;
   #chain: HttpChain | undefined;
+  /** Whether this exchange counts as one that a fault holds up. */
+  #faulty = false;
 
   constructor(record: ExchangeRecord, view: OwnView, owner: AdmissionGateOwner) {
     this.#record = record;
@@ -58,10 +60,12 @@ export class AdmissionGate {
     const admission = admit(this.#view, chain, routed, this.#factsOf(record), this.#progress);
     switch (admission.kind) {
       case "continue":
+        if (this.#progress !== undefined && this.#progress.responseBytesPerSecond > 0) this.#countFault();
         this.#owner.onAdmitted(routed);
         break;
       case "delay":
         record.addFlag(admission.flag);
+        this.#countFault();
         this.#owner.onAdmissionDelay(admission.ms);
         break;
       case "reply":
@@ -79,6 +83,15 @@ export class AdmissionGate {
   leave(): void {
     this.#chain = undefined;
     this.#routed = undefined;
+    if (!this.#faulty) return;
+    this.#faulty = false;
+    this.#view.load.addActiveFaults(-1);
+  }
+
+  #countFault(): void {
+    if (this.#faulty) return;
+    this.#faulty = true;
+    this.#view.load.addActiveFaults(1);
   }
 
   #replyOf(admission: AdmissionReply, routed: Plan | ReplyPlan): LocalReply {

@@ -1,11 +1,17 @@
-import { route, type HttpChain, type Plan, type ReplyPlan, hasSteps } from "@tulle/engine";
+import {
+  type AdmissionProgress,
+  route,
+  type HttpChain,
+  type Plan,
+  type ReplyPlan,
+  hasSteps,
+} from "@tulle/engine";
 import {
   normalizePath,
   type HeaderList,
   type Http1Error,
   type RequestHead,
   type ResponseHead,
-  grpcStatusFields,
   NO_FIELDS,
   NO_GRPC_STATUS,
   parseGrpcTimeout,
@@ -21,6 +27,8 @@ import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } fro
 import { hashRequestId, type OwnView } from "./decision.js";
 import { DownstreamResponse } from "./downstream-response.js";
 import { ExchangeRecord } from "./exchange-record.js";
+import type { ProxyNames } from "./failure-headers.js";
+import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
 import { findChain, findConnection } from "./find-chain.js";
 import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
@@ -28,7 +36,7 @@ import type { Parked, ParkingLot } from "./parking.js";
 import { Tries, type TriesContext, type TriesOwner } from "./tries.js";
 
 /** What exchanges share. */
-export interface ExchangeContext extends TriesContext, ExchangeTimersContext {
+export interface ExchangeContext extends TriesContext, ExchangeTimersContext, ProxyNames {
   readonly parking: ParkingLot;
   readonly authorities: AuthorityCache;
   newRequestId(): string;
@@ -69,7 +77,7 @@ const enum State {
  */
 export class Exchange
   extends ExchangeRecord
-  implements RequestHandler, TriesOwner, ExchangeTimersOwner, Parked, AdmissionGateOwner
+  implements RequestHandler, TriesOwner, ExchangeTimersOwner, Parked, AdmissionGateOwner, FaultyResponseOwner
 {
   readonly #context: ExchangeContext;
   readonly #downstream: DownstreamStream;
@@ -78,6 +86,8 @@ export class Exchange
   readonly #gate: AdmissionGate;
   readonly #tries: Tries;
   readonly #response: DownstreamResponse;
+  /** Made when a fault is injected into a response. */
+  #faulty: FaultyResponse | undefined;
   /** The deadline is the route's timeout, or the time that a request may be parked. */
   readonly #timers: ExchangeTimers;
   #state: State = State.IDLE;
@@ -93,7 +103,7 @@ export class Exchange
     this.#view = { snapshot: context.configuration.current, load: context.load, now: 0, entropy: 0 };
     this.#gate = new AdmissionGate(this, this.#view, this);
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
-    this.#response = new DownstreamResponse(this, downstream);
+    this.#response = new DownstreamResponse(this, downstream, context);
     this.#timers = new ExchangeTimers(context, this);
   }
 
@@ -139,7 +149,8 @@ export class Exchange
   }
 
   onDownstreamDrain(): void {
-    this.#tries.resumeResponse();
+    if (this.#faulty?.active === true) this.#faulty.onDrain();
+    else this.#tries.resumeResponse();
   }
 
   onDownstreamClose(): void {
@@ -282,6 +293,7 @@ export class Exchange
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
     this.#timers.touch();
     this.#response.writeHead(head, serviceTimeMs);
+    if (this.admission !== undefined) this.#injectInto(this.admission);
   }
 
   onSwitched(head: ResponseHead, serviceTimeMs: number): void {
@@ -292,6 +304,17 @@ export class Exchange
   }
 
   onResponseBody(chunk: Buffer, start: number, end: number): boolean {
+    if (this.#faulty?.active === true) return this.#faulty.write(chunk, start, end);
+    return this.writeFaulty(chunk, start, end);
+  }
+
+  #injectInto(admission: AdmissionProgress): void {
+    if (admission.responseBytesPerSecond === 0 && admission.resetAfterBytes < 0) return;
+    this.#faulty ??= new FaultyResponse(this.#context.clock, this.#context.fineWheel, this);
+    this.#faulty.start(admission);
+  }
+
+  writeFaulty(chunk: Buffer, start: number, end: number): boolean {
     this.bytesSent += end - start;
     if (this.grpc) this.responseMessages?.count(chunk, start, end);
     this.#timers.touch();
@@ -300,6 +323,22 @@ export class Exchange
   }
 
   onResponseEnd(trailers: HeaderList): void {
+    if (this.#faulty?.active === true) this.#faulty.end(trailers);
+    else this.onFaultyEnd(trailers);
+  }
+
+  onFaultyReset(): void {
+    this.addFlag("FI");
+    this.responseCodeDetails = "fault_filter_reset";
+    this.#abandon();
+    this.#cut();
+  }
+
+  resumeFaulty(): void {
+    this.#tries.resumeResponse();
+  }
+
+  onFaultyEnd(trailers: HeaderList): void {
     if (this.grpc && this.grpcStatus === NO_GRPC_STATUS) this.grpcStatus = readGrpcStatus(trailers);
     this.#finish();
     this.#downstream.writeEnd(trailers);
@@ -395,10 +434,11 @@ export class Exchange
   }
 
   /** Ends a gRPC call that has begun to be answered: what came still counts, and the status says that no more will. */
-  #endGrpc({ grpcStatus, body }: LocalReply): void {
-    this.grpcStatus = grpcStatus;
+  #endGrpc(reply: LocalReply): void {
+    this.grpcStatus = reply.grpcStatus;
+    const trailers = this.#response.trailersOf(reply);
     this.#finish();
-    this.#downstream.writeEnd(grpcStatusFields(grpcStatus, body));
+    this.#downstream.writeEnd(trailers);
   }
 
   /** The client must notice that its response is not complete. */
@@ -411,7 +451,10 @@ export class Exchange
   #finish(): void {
     this.#state = State.DONE;
     this.#timers.stop();
-    if (this.admission !== undefined) this.#gate.leave();
+    if (this.admission !== undefined) {
+      this.#gate.leave();
+      this.#faulty?.stop();
+    }
     this.durationMs = this.#context.clock.monotonic() - this.#startMs;
     this.#context.onExchangeDone(this);
     // Whoever waits for a next request, perhaps for an hour, keeps nothing of the last.

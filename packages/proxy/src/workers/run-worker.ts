@@ -54,7 +54,7 @@ class TrafficWorker {
     this.#send = send;
     this.#onOpen = onOpen;
     this.#logger = logger;
-    this.#load = openSharedLoadTable(start.load);
+    this.#load = openSharedLoadTable(start.load, performance.timeOrigin);
     this.#identity = new RelayedIdentity(start.svid);
     const tls = this.#owned.use(new WorkloadTls(this.#identity, clock));
     this.#deltas = new MetricsDeltas(metrics);

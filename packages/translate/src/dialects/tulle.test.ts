@@ -19,7 +19,7 @@ spec:
   - route: [{destination: {host: reviews}}]
 `;
   expect(made(mesh(REVIEWS, yaml), CLIENT, ROUTE_TYPE, `${HOST}:9080`).warnings).toEqual([
-    "route reviews/http[0]: Tulle's proxy does not carry out fault injection, mirroring yet",
+    "route reviews/http[0]: Tulle's proxy does not carry out mirroring yet",
   ]);
 });
 

@@ -23,8 +23,6 @@ import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
 import { UpstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { durationOf } from "../duration.js";
 import { packed } from "../messages.js";
-import { CORS_FILTER } from "../routes/cors.js";
-import { FAULT_FILTER } from "../routes/fault.js";
 import type { Translation } from "../translation.js";
 import type { DialectRules } from "./dialect.js";
 
@@ -55,13 +53,9 @@ function routes(t: Translation, full: RouteConfiguration): RouteConfiguration {
   return full;
 }
 
-function notCarriedOut({ typedPerFilterConfig, action }: Route): string[] {
+function notCarriedOut({ action }: Route): string[] {
   const mirrors = action.case === "route" ? action.value.requestMirrorPolicies.length : 0;
-  const parts: readonly (readonly [string, boolean])[] = [
-    ["fault injection", Object.hasOwn(typedPerFilterConfig, FAULT_FILTER)],
-    ["CORS", Object.hasOwn(typedPerFilterConfig, CORS_FILTER)],
-    ["mirroring", mirrors > 0],
-  ];
+  const parts: readonly (readonly [string, boolean])[] = [["mirroring", mirrors > 0]];
   return named(parts);
 }
 

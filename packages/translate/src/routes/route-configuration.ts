@@ -17,7 +17,7 @@ import { GRPC_ROUTE, HTTP_ROUTE } from "../kinds.js";
 import { carriageOf, portNamed, type MeshService } from "../mesh-service.js";
 import { outboundClusterName, routeConfigurationName } from "../names.js";
 import { destinationRuleFor, effectivePolicy } from "../destination-rules.js";
-import { resolveHost, type ResolvedHost } from "../services.js";
+import { calledHost, type ResolvedHost } from "../services.js";
 import type { Translation } from "../translation.js";
 import { virtualServiceFor } from "../virtual-services.js";
 import { rulesOf } from "./delegates.js";
@@ -35,7 +35,8 @@ export const DEFAULT_ROUTE = "default";
 export function routeConfiguration(t: Translation, name: string): RouteConfiguration | undefined {
   const authority = parseAuthority(name);
   if (authority?.port === undefined) return undefined;
-  const target = resolveHost(t, authority.host, t.view.namespace);
+  const target = calledHost(t, authority.host, authority.port);
+  if (target.hidden) return undefined;
   const full = routeConfigurationName(target.host, authority.port);
   if (full !== name) return undefined;
   const routes = routesFor(t, target, authority.port);

@@ -6,6 +6,7 @@ import { warnOfOverruled } from "../gateway-api/overruled.js";
 import type { Frontend } from "../gateway-api/parents.js";
 import { TCP_ROUTE } from "../kinds.js";
 import { outboundClusterName } from "../names.js";
+import type { MeshService } from "../mesh-service.js";
 import type { Translation } from "../translation.js";
 import { virtualServiceFor } from "../virtual-services.js";
 import { canHold, placeOf, proxyByRule, proxyTo } from "./l4-rule.js";
@@ -17,7 +18,7 @@ import { canHold, placeOf, proxyByRule, proxyTo } from "./l4-rule.js";
 export function tcpRoute(t: Translation, frontend: Frontend): TcpProxy {
   const { service, port, listenerPort } = frontend;
   const virtualService = virtualServiceFor(t, service.host);
-  const byRule = virtualService && firstRule(t, virtualService, listenerPort);
+  const byRule = virtualService && firstRule(t, service, virtualService, listenerPort);
   if (virtualService !== undefined && byRule !== undefined) {
     warnOfOverruled(t, virtualService, frontend, [TCP_ROUTE]);
     return byRule;
@@ -31,12 +32,14 @@ export function tcpRoute(t: Translation, frontend: Frontend): TcpProxy {
 
 function firstRule(
   t: Translation,
+  service: MeshService,
   object: MeshObject<VirtualServiceSpec>,
   listenerPort: number,
 ): TcpProxy | undefined {
   for (const [index, { match = [], route }] of (object.spec.tcp ?? []).entries()) {
     const rule = { object, route, field: `tcp[${index}]` };
-    if (match.length > 0 && !match.some((each) => canHold(t, each, listenerPort, placeOf(rule)))) continue;
+    if (match.length > 0 && !match.some((each) => canHold(t, service, each, listenerPort, placeOf(rule))))
+      continue;
     const proxy = proxyByRule(t, rule, listenerPort);
     if (proxy !== undefined) return proxy;
   }

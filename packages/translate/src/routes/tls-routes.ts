@@ -28,7 +28,7 @@ export function tlsRoutes(t: Translation, frontend: Frontend): readonly TlsRoute
     if (object === undefined) break;
     const rule = { object, route, field: `tls[${index}]` };
     const names = match
-      .filter((each) => canHold(t, each, listenerPort, placeOf(rule)))
+      .filter((each) => canHold(t, service, each, listenerPort, placeOf(rule)))
       .flatMap(({ sniHosts }) => sniHosts.map((name) => name.toLowerCase()));
     const own = [...new Set(names)].filter((name) => !taken.has(name));
     const proxy = own.length > 0 ? proxyByRule(t, rule, listenerPort) : undefined;
