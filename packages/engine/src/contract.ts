@@ -2,6 +2,8 @@ import type { HeaderList } from "@tulle/http";
 
 import type { ResultTable } from "./load/result-table.js";
 import type { ClusterPart, Provenance, Snapshot } from "./snapshot/contract.js";
+import type { RequestHash } from "./affinity/request-hash.js";
+import type { SessionPolicy } from "./affinity/session.js";
 import type { Trace } from "./trace.js";
 
 /** What a decision may look at of a request. Canonical: the proxy builds it once, everything after reads only it. */
@@ -60,9 +62,27 @@ export interface Plan {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  /** What of a request consistent hashing goes by; undefined = nothing. */
+  readonly hash: RequestHash | undefined;
+  /** How a session is bound to an endpoint; undefined = not at all. */
+  readonly session: SessionPolicy | undefined;
   /** What the route says to filters of the chain, by their names; undefined = nothing. */
   readonly filters?: RouteFilters | undefined;
+  /** What limits may know of a request; undefined = nothing. */
+  readonly rateLimits?: RateLimitSources | undefined;
+  /** Who else gets the requests; undefined = nobody. */
+  readonly mirrors?: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
+}
+
+/** Copies of a route's requests for another cluster. Nobody waits for the answers, and they are never tried again. */
+export interface MirrorPlan {
+  /** `-shadow` is added to the copy's authority: see `shadowHost`. */
+  readonly marksHost: boolean;
+  /** Whether a request is copied. */
+  takes(entropy: number): boolean;
+  /** The way of the copies, with the cluster as `snapshot` has it. */
+  plan(snapshot: Snapshot): Plan;
 }
 
 /** The route answers by itself: a redirect or a fixed response. */
@@ -76,6 +96,8 @@ export interface ReplyPlan {
   readonly responseHeaders: readonly HeaderMutation[];
   /** As of a {@link Plan}. */
   readonly filters?: RouteFilters | undefined;
+  /** As of a {@link Plan}. */
+  readonly rateLimits?: RateLimitSources | undefined;
   readonly provenance: Provenance;
 }
 
@@ -98,12 +120,30 @@ export interface DecisionView {
   readonly trace?: Trace | undefined;
 }
 
+/** A hash of 64 bits, as two unsigned halves. */
+export interface HashKey {
+  readonly high: number;
+  readonly low: number;
+}
+
+/** What binds a request to an endpoint. */
+export interface Affinity {
+  /** What consistent hashing looks it up by; undefined = nothing of it is hashed. */
+  readonly key: HashKey | undefined;
+  /** `host:port` of the endpoint that its session is bound to, as the client says; "" = none. */
+  readonly boundTo: string;
+  /** A cookie to give to the client, so that it brings the same key next time; "" = none. */
+  readonly setCookie: string;
+}
+
 /** What one request has tried so far. One object per exchange, reused over its attempts. */
 export interface AttemptState {
   /** Tries made, the first included. */
   attempts: number;
   /** Endpoint slots tried, newest last. */
   readonly triedSlots: number[];
+  /** Made by `affinityOf` before the first try where the plan has a `hash` or a `session`. */
+  affinity?: Affinity | undefined;
 }
 
 export type Outcome =
@@ -135,8 +175,13 @@ export interface LoadTable {
   begin(clusterSlot: number, endpointSlot: number, retry?: boolean): void;
   /** It ended, however. Exactly once per `begin`, with the same arguments. */
   end(clusterSlot: number, endpointSlot: number, retry?: boolean): void;
-  /** What an attempt told about an endpoint. */
-  observe(endpointSlot: number, latencyMs: number, failed: boolean): void;
+  /** What an attempt told about an endpoint at the time `now` (monotonic, the same in all threads). */
+  observe(endpointSlot: number, latencyMs: number, failed: boolean, now: number): void;
+  /** How long an answer is expected to take, by the slowest of late; 0 when nothing is known. */
+  expectedMs(endpointSlot: number, now: number): number;
+  /** When an endpoint began to warm up; 0 = nobody has said, `-Infinity` = it was there from the start. */
+  warmSince(endpointSlot: number): number;
+  setWarmSince(endpointSlot: number, at: number): void;
   inFlight(endpointSlot: number): number;
   clusterInFlight(clusterSlot: number): number;
   /** Retries under way in a cluster. */
@@ -206,6 +251,30 @@ export interface AdmissionStep {
 /** What a route says to a filter: a step in place of the chain's, or whether the chain's is taken at all. */
 export type RouteFilter = AdmissionStep | "enabled" | "disabled";
 
+/** What makes a descriptor of a request (Envoy's `rate_limits`): keys and values that limits have buckets for. */
+export interface RateLimitSource {
+  readonly stage: number;
+  /** Undefined = this request has none. */
+  descriptor(
+    plan: Plan | ReplyPlan,
+    facts: Facts,
+  ): readonly (readonly [key: string, value: string])[] | undefined;
+}
+
+/** Those of a route and those of its virtual host. */
+export interface RateLimitSources {
+  readonly route: readonly RateLimitSource[];
+  readonly host: readonly RateLimitSource[];
+}
+
+/** A limit that a request was beyond. */
+export interface Limited {
+  /** For metrics. */
+  readonly name: string;
+  /** Whether it was refused for that. */
+  readonly enforced: boolean;
+}
+
 /** By the filter's name in the chain. */
 export type RouteFilters = ReadonlyMap<string, RouteFilter>;
 
@@ -222,6 +291,7 @@ export interface AdmissionReply {
   readonly details: string;
   /** For gRPC callers; undefined = by the HTTP status. */
   readonly grpcStatus?: number | undefined;
+  readonly limited?: Limited | undefined;
 }
 
 /** The request waits, and is then asked about again, where `after` comes first. */
@@ -248,7 +318,7 @@ export interface AdmissionMutation {
   readonly responseBytesPerSecond?: number | undefined;
   /** The client's connection is reset after so many bytes of the response's body; undefined = it is not. */
   readonly resetAfterBytes?: number | undefined;
-  readonly flag?: string | undefined;
+  readonly limited?: Limited | undefined;
 }
 
 /** What one step says. */

@@ -15,3 +15,4 @@ export const GRPC_ROUTE: KindRef = { group: GATEWAY_API, kind: "GRPCRoute" };
 export const TCP_ROUTE: KindRef = { group: GATEWAY_API, kind: "TCPRoute" };
 export const TLS_ROUTE: KindRef = { group: GATEWAY_API, kind: "TLSRoute" };
 export const REFERENCE_GRANT: KindRef = { group: GATEWAY_API, kind: "ReferenceGrant" };
+export const RATE_LIMIT: KindRef = { group: "tulle.dev", kind: "RateLimit" };

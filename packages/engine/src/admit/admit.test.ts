@@ -28,11 +28,11 @@ function chain(...filters: ChainFilter[]): Chain {
     name: "c",
     direction: "outbound",
     accessLogFormat: undefined,
+    routeConfiguration: "",
     pathNormalization: "NONE",
     limits: undefined,
     filters,
     stripPort: false,
-    routeConfiguration: "",
   } as const;
   return new Chain(settings, undefined, true);
 }

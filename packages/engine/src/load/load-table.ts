@@ -22,7 +22,7 @@ export interface SlotTable extends LoadTable {
 }
 
 export interface LoadTableOptions {
-  /** Endpoints and clusters together; default 65,536 (about 6 MB of address space, touched only as far as used). */
+  /** Endpoints and clusters together; default 65,536 (about 7 MB of address space, touched only as far as used). */
   readonly maxSlots?: number;
   /**
    * Where the round-robin cursors start, so that a fleet of proxies that starts together does not send its first
@@ -50,6 +50,7 @@ class TypedArrayLoadTable implements SlotTable {
   readonly #cursor: Uint32Array;
   readonly #unhealthy: Uint32Array;
   #healthEpoch = 0;
+  readonly #warmSince: Float64Array;
   #activeFaults = 0;
   readonly #tokens = new TokenBuckets();
   readonly results: ResultTable;
@@ -65,7 +66,9 @@ class TypedArrayLoadTable implements SlotTable {
     this.#pending = new Int32Array(maxSlots);
     this.#cursor = new Uint32Array(maxSlots);
     this.#unhealthy = new Uint32Array(maxSlots);
-    this.#averages = new Averages(new Float64Array(maxSlots), new Float64Array(maxSlots));
+    this.#warmSince = new Float64Array(maxSlots);
+    const row = (): Float64Array => new Float64Array(maxSlots);
+    this.#averages = new Averages(row(), row(), row(), row());
     this.#slots = new SlotAllocator(
       maxSlots,
       (slot) => this.#inFlight[slot] === 0 && this.#connections[slot] === 0 && this.#pending[slot] === 0,
@@ -79,6 +82,7 @@ class TypedArrayLoadTable implements SlotTable {
     if (slot < 0) return slot;
     this.#cursor[slot] = this.#seed;
     this.#unhealthy[slot] = 0;
+    this.#warmSince[slot] = 0;
     this.results.reset(slot);
     this.#averages.reset(slot);
     return slot;
@@ -100,8 +104,20 @@ class TypedArrayLoadTable implements SlotTable {
     if (retry) this.#retries[clusterSlot]!--;
   }
 
-  observe(endpointSlot: number, latencyMs: number, failed: boolean): void {
-    this.#averages.observe(endpointSlot, latencyMs, failed);
+  observe(endpointSlot: number, latencyMs: number, failed: boolean, now: number): void {
+    this.#averages.observe(endpointSlot, latencyMs, failed, now);
+  }
+
+  expectedMs(endpointSlot: number, now: number): number {
+    return this.#averages.expectedMs(endpointSlot, now);
+  }
+
+  warmSince(endpointSlot: number): number {
+    return this.#warmSince[endpointSlot]!;
+  }
+
+  setWarmSince(endpointSlot: number, at: number): void {
+    this.#warmSince[endpointSlot] = at;
   }
 
   inFlight(endpointSlot: number): number {

@@ -3,6 +3,9 @@ import type {
   WeightedCluster,
   WeightedCluster_ClusterWeight,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { compileRequestHash } from "../affinity/request-hash.js";
+import type { SessionPolicy } from "../affinity/session.js";
+import { compileRateLimits, rateLimitSources } from "../admit/rate-limit-descriptors.js";
 import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
 import type { RouteFilters } from "../contract.js";
 import type { Provenance } from "../snapshot/contract.js";
@@ -10,6 +13,7 @@ import { at, invalid } from "../snapshot/invalid.js";
 import { durationMs } from "../snapshot/duration.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
 import type { Mutations } from "./header-mutations.js";
+import { compileMirrors } from "./mirror.js";
 import { prefixRewrite, regexRewrite } from "./path-rewrite.js";
 import type { PathRewrite } from "./path-rewrite.js";
 import { compileSubstitution } from "./regex.js";
@@ -31,22 +35,41 @@ export interface ActionContext {
   readonly place: string;
   readonly prefixLength: number | undefined;
   readonly salt: number;
+  readonly session: SessionPolicy | undefined;
 }
 
 /** Envoy's default of `route.timeout`; Istio sends 0 for none. */
 const DEFAULT_TIMEOUT_MS = 15_000;
 
 /**
- * Compiles a forwarding action into one way per cluster. Mirroring, hedging, hash policies and upgrades are no business
- * of routing and are left to who reads them.
+ * Compiles a forwarding action into one way per cluster. Hedging and upgrades are no business of routing and are left to
+ * who reads them.
  */
 export function compileForward(
   field: string,
   action: RouteAction,
   context: RouteContext,
   route: ActionContext,
-): Pick<RouteEntry, "target" | "clusters"> {
+): Pick<RouteEntry, "target" | "clusters" | "session"> {
   const shared = compileShared(field, action, context, route);
+  const mirrors = compileMirrors(at(field, "request_mirror_policies"), action.requestMirrorPolicies, {
+    ...route,
+    timeoutMs: shared.timeoutMs,
+  });
+  const target = compileDestination(field, action, { ...shared, mirrors }, context, route);
+  if (mirrors === undefined) return target;
+  // Copies need their clusters as much as requests do.
+  const clusters = new Set([...target.clusters, ...mirrors.map(({ clusterName }) => clusterName)]);
+  return { ...target, clusters: [...clusters] };
+}
+
+function compileDestination(
+  field: string,
+  action: RouteAction,
+  shared: Shared,
+  context: RouteContext,
+  route: ActionContext,
+): Pick<RouteEntry, "target" | "clusters" | "session"> {
   const routeFilters = mergeRouteFilters(route.filterLevels);
   const way: WayMaker = (clusterName, own) => {
     const levels = own === undefined ? route.levels : [own.mutations, ...route.levels];
@@ -69,7 +92,10 @@ export function compileForward(
       if (specifier.value === "") throw invalid(at(field, "cluster"), "must not be empty");
       return { target: way(specifier.value, undefined), clusters: [specifier.value] };
     case "weightedClusters":
-      return compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route);
+      return {
+        ...compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route),
+        session: route.session,
+      };
     case "clusterHeader":
       throw invalid(at(field, "cluster_header"), "is not supported: use cluster or weighted_clusters");
     case "clusterSpecifierPlugin":
@@ -129,7 +155,7 @@ function compileShared(
   action: RouteAction,
   context: RouteContext,
   route: ActionContext,
-): Shared {
+): Omit<Shared, "mirrors"> {
   const own = action.retryPolicy;
   return {
     routeName: route.routeName,
@@ -139,6 +165,12 @@ function compileShared(
     retry: compileRetryPolicy(at(field, "retry_policy"), own ?? context.virtualHost.retryPolicy),
     rewritePath: compilePathRewrite(field, action, route.prefixLength),
     rewriteAuthority: compileHostRewrite(field, action),
+    hash: compileRequestHash(at(field, "hash_policy"), action.hashPolicy),
+    session: route.session,
+    rateLimits: rateLimitSources(
+      compileRateLimits(at(field, "rate_limits"), action.rateLimits),
+      context.hostRateLimits,
+    ),
   };
 }
 

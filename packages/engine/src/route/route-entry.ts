@@ -1,7 +1,10 @@
 import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteMatch, VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { compileSession } from "../affinity/session.js";
+import type { SessionPolicy } from "../affinity/session.js";
+import { rateLimitSources } from "../admit/rate-limit-descriptors.js";
 import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
-import type { EngineRequest, ReplyPlan, RouteFilters } from "../contract.js";
+import type { EngineRequest, RateLimitSource, ReplyPlan, RouteFilters } from "../contract.js";
 import { mix, saltOf } from "../entropy.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { provenanceOf } from "../snapshot/metadata.js";
@@ -32,6 +35,7 @@ export interface RouteContext {
   readonly specificWins: boolean;
   /** Filter configuration of the levels above the route. */
   readonly outerFilters: readonly RouteFilters[];
+  readonly hostRateLimits: readonly RateLimitSource[];
   /** The table's, for what must differ between places. */
   readonly tableName: string;
   readonly defaultIdleTimeoutMs: number;
@@ -47,6 +51,8 @@ export interface RouteEntry {
   readonly target: Way | Split<Way> | ReplyPlan;
   /** Every cluster that the route may lead to. */
   readonly clusters: readonly string[];
+  /** Of a target that is a split: a session stays with the cluster that has its endpoint. */
+  readonly session?: SessionPolicy | undefined;
   /** The only path that it takes; undefined = it takes others too. */
   readonly exactPath: string | undefined;
   /** For explanations: its conditions in words, in the order in which they are tested. */
@@ -126,15 +132,20 @@ function compileTarget(
   context: RouteContext,
   prefixLength: number | undefined,
   salt: number,
-): Pick<RouteEntry, "target" | "clusters"> {
+): Pick<RouteEntry, "target" | "clusters" | "session"> {
   const levels = [compileMutations(field, route), ...context.outer];
   const place = `${context.tableName}/${context.virtualHost.name}/${route.name === "" ? field : route.name}`;
   const filterLevels = [compileRouteFilters(field, route, place), ...context.outerFilters];
   const settings = { routeName: route.name, provenance: provenanceOf(route.metadata) };
+  const session =
+    compileSession(field, route.typedPerFilterConfig) ??
+    compileSession("virtual_host", context.virtualHost.typedPerFilterConfig) ??
+    undefined;
   const replySettings = (): ReplySettings => ({
     ...settings,
     responseHeaders: orderMutations(levels, context.specificWins).response,
     filters: mergeRouteFilters(filterLevels),
+    rateLimits: rateLimitSources([], context.hostRateLimits),
   });
   const action = route.action;
   switch (action.case) {
@@ -146,6 +157,7 @@ function compileTarget(
         place,
         prefixLength,
         salt,
+        session,
       });
     case "redirect": {
       const reply = replySettings();

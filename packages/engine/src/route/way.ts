@@ -1,4 +1,6 @@
-import type { HeaderMutation, Plan, RouteFilters } from "../contract.js";
+import type { RequestHash } from "../affinity/request-hash.js";
+import type { SessionPolicy } from "../affinity/session.js";
+import type { HeaderMutation, MirrorPlan, Plan, RateLimitSources, RouteFilters } from "../contract.js";
 import type { ClusterPart, Provenance, Snapshot } from "../snapshot/contract.js";
 import { NO_SLOT } from "../load/load-table.js";
 import type { PathRewrite } from "./path-rewrite.js";
@@ -15,7 +17,11 @@ export interface WaySettings {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  readonly hash: RequestHash | undefined;
+  readonly session: SessionPolicy | undefined;
   readonly filters: RouteFilters | undefined;
+  readonly rateLimits: RateLimitSources | undefined;
+  readonly mirrors: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
 }
 
@@ -54,7 +60,11 @@ class ForwardPlan implements Plan {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  readonly hash: RequestHash | undefined;
+  readonly session: SessionPolicy | undefined;
   readonly filters: RouteFilters | undefined;
+  readonly rateLimits: RateLimitSources | undefined;
+  readonly mirrors: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
 
   constructor(settings: WaySettings, cluster: ClusterPart) {
@@ -67,7 +77,11 @@ class ForwardPlan implements Plan {
     this.rewriteAuthority = settings.rewriteAuthority;
     this.requestHeaders = settings.requestHeaders;
     this.responseHeaders = settings.responseHeaders;
+    this.hash = settings.hash;
+    this.session = settings.session;
     this.filters = settings.filters;
+    this.rateLimits = settings.rateLimits;
+    this.mirrors = settings.mirrors;
     this.provenance = settings.provenance;
   }
 }

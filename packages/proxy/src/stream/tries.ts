@@ -121,6 +121,11 @@ export class Tries implements UpstreamWaiter {
     this.#timer = context.fineWheel.timer(() => this.#onTimer());
   }
 
+  /** The request's, as far as it has come. */
+  get body(): RequestBody {
+    return this.#body;
+  }
+
   /** Prepares for a new request. */
   clear(head: RequestHead): void {
     this.#state = State.IDLE;
@@ -303,10 +308,11 @@ export class Tries implements UpstreamWaiter {
   #tryOnce(): void {
     const plan = this.#plan;
     if (plan === undefined) return;
-    const { configuration, pools } = this.#context;
+    const { clock, configuration, pools } = this.#context;
     const record = this.#record;
     const { attempt } = record;
     this.#view.snapshot = configuration.current;
+    this.#view.now = clock.monotonic();
     const picked = pick(this.#view, plan, attempt);
     if ("kind" in picked) {
       this.#fail(picked.flag === "UH" ? "no-healthy-upstream" : "overflow", "");

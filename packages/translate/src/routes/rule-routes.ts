@@ -13,9 +13,10 @@ import { isForMesh } from "../virtual-services.js";
 import { isSource } from "../visibility.js";
 import { CORS_FILTER, corsConfig } from "./cors.js";
 import { FAULT_FILTER, faultConfig } from "./fault.js";
-import { forwardAction, hasWeight, ruleHeaders, type RuleContext } from "./forward.js";
+import { forwardAction, hasWeight, ruleHeaders, targetsOf, type RuleContext } from "./forward.js";
 import { headerMutations } from "./headers.js";
 import { matchAll, routeMatch } from "./match.js";
+import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { directResponseAction, redirectAction } from "./reply.js";
 import type { Failing, OwnedRule, RuleMatch } from "./rule.js";
 
@@ -71,7 +72,10 @@ function act(
     route.action = { case: "directResponse", value: directResponseAction(rule.directResponse) };
     Object.assign(route, responseHeaders(rule.headers));
   } else if (hasWeight(rule.route ?? [])) {
-    route.action = { case: "route", value: forwardAction(t, rule, context) };
+    const targets = targetsOf(t, rule, context);
+    route.action = { case: "route", value: forwardAction(t, rule, targets, context) };
+    const session = targets.find((target) => target.session !== undefined)?.session;
+    if (session !== undefined) route.typedPerFilterConfig[SESSION_FILTER] = sessionConfig(session);
     Object.assign(route, ruleHeaders(rule));
   } else {
     t.warn(`${context.where}: no destination has a weight: requests fail with 503`);
