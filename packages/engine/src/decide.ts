@@ -1,5 +1,8 @@
 export { admit } from "./admit/admit.js";
-export { isRepeatable, next } from "./next/next.js";
+export { countFirstTry, countRetry } from "./next/budget.js";
+export { mayHedge, next } from "./next/next.js";
+export { isRepeatable } from "./next/verdict.js";
 export { pick } from "./pick/pick.js";
+export { requestControls } from "./route/request-controls.js";
 export { route } from "./route/route.js";
 export { routeConnection } from "./route/route-connection.js";

@@ -1,5 +1,7 @@
 import type { LoadTable } from "../contract.js";
 import { Averages } from "./averages.js";
+import { RecentCounts } from "./recent-counts.js";
+import { RETRIED_BYTES, RetriedRequests } from "./retried-requests.js";
 import { SlotAllocator } from "./slot-allocator.js";
 
 export { NO_SLOT } from "./slot-allocator.js";
@@ -20,7 +22,7 @@ export interface SlotTable extends LoadTable {
 }
 
 export interface LoadTableOptions {
-  /** Endpoints and clusters together; default 65,536 (about 2.5 MB of address space, touched only as far as used). */
+  /** Endpoints and clusters together; default 65,536 (about 4 MB of address space, touched only as far as used). */
   readonly maxSlots?: number;
   /**
    * Where the round-robin cursors start, so that a fleet of proxies that starts together does not send its first
@@ -47,6 +49,8 @@ class TypedArrayLoadTable implements SlotTable {
   readonly #unhealthy: Uint32Array;
   #healthEpoch = 0;
   readonly #averages: Averages;
+  readonly #recent: RecentCounts;
+  readonly #retried = new RetriedRequests(new ArrayBuffer(RETRIED_BYTES), 0);
   readonly #seed: number;
 
   constructor(maxSlots: number, seed: number) {
@@ -58,6 +62,7 @@ class TypedArrayLoadTable implements SlotTable {
     this.#cursor = new Uint32Array(maxSlots);
     this.#unhealthy = new Uint32Array(maxSlots);
     this.#averages = new Averages(new Float64Array(maxSlots), new Float64Array(maxSlots));
+    this.#recent = new RecentCounts(() => new Int32Array(maxSlots));
     this.#slots = new SlotAllocator(
       maxSlots,
       (slot) => this.#inFlight[slot] === 0 && this.#connections[slot] === 0 && this.#pending[slot] === 0,
@@ -72,6 +77,7 @@ class TypedArrayLoadTable implements SlotTable {
     this.#cursor[slot] = this.#seed;
     this.#unhealthy[slot] = 0;
     this.#averages.reset(slot);
+    this.#recent.reset(slot);
     return slot;
   }
 
@@ -121,6 +127,26 @@ class TypedArrayLoadTable implements SlotTable {
 
   addPending(clusterSlot: number, by: number): void {
     this.#pending[clusterSlot]! += by;
+  }
+
+  countRecent(clusterSlot: number, windowMs: number, nowMs: number, retry: boolean): void {
+    this.#recent.count(clusterSlot, windowMs, nowMs, retry);
+  }
+
+  recentRequests(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.#recent.requests(clusterSlot, windowMs, nowMs);
+  }
+
+  recentRetries(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.#recent.retries(clusterSlot, windowMs, nowMs);
+  }
+
+  noteRetried(requestHash: number, nowMs: number): void {
+    this.#retried.note(requestHash, nowMs);
+  }
+
+  takeRetried(requestHash: number, nowMs: number): boolean {
+    return this.#retried.take(requestHash, nowMs);
   }
 
   turn(clusterSlot: number): number {

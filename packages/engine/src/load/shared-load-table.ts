@@ -1,5 +1,7 @@
 import { Averages } from "./averages.js";
 import { DEFAULT_MAX_SLOTS, type LoadTableOptions, type SlotTable } from "./load-table.js";
+import { RECENT_COLUMNS, RecentCounts } from "./recent-counts.js";
+import { RETRIED_BYTES, RetriedRequests } from "./retried-requests.js";
 import { SlotAllocator } from "./slot-allocator.js";
 
 /** The rows of a load table in memory that threads share. Goes to them as it is. */
@@ -46,10 +48,10 @@ export function openSharedLoadTable(shared: SharedLoad): SharedSlotHolder {
   return new HeldTable(shared);
 }
 
-/** Four counts, the cursor and what makes unhealthy of 4 bytes, two averages of 8. */
-const BYTES_PER_SLOT = 6 * 4 + 2 * 8;
-/** After the rows: the epoch of health. */
-const BYTES_AFTER_SLOTS = 4;
+/** Four counts, the cursor, what makes unhealthy and what was counted lately of 4 bytes, two averages of 8. */
+const BYTES_PER_SLOT = (6 + RECENT_COLUMNS) * 4 + 2 * 8;
+/** After the rows: the epoch of health, and requests whose retries are used up. */
+const BYTES_AFTER_SLOTS = 4 + RETRIED_BYTES;
 
 /**
  * Counts that limits depend on change by atomic operations. The averages do not: of two observations at the very same
@@ -66,6 +68,8 @@ abstract class SharedTable {
   readonly #pending: Int32Array;
   protected readonly unhealthyBits: Int32Array;
   readonly #healthEpoch: Int32Array;
+  protected readonly recent: RecentCounts;
+  readonly #retried: RetriedRequests;
 
   constructor(shared: SharedLoad) {
     this.shared = shared;
@@ -83,6 +87,8 @@ abstract class SharedTable {
     this.cursor = new Uint32Array(memory, 32 * maxSlots, maxSlots);
     this.unhealthyBits = counts(5);
     this.#healthEpoch = new Int32Array(memory, BYTES_PER_SLOT * maxSlots, 1);
+    this.recent = new RecentCounts((index) => counts(6 + index));
+    this.#retried = new RetriedRequests(memory, BYTES_PER_SLOT * maxSlots + 4);
   }
 
   begin(clusterSlot: number, endpointSlot: number, retry = false): void {
@@ -127,6 +133,26 @@ abstract class SharedTable {
 
   addPending(clusterSlot: number, by: number): void {
     Atomics.add(this.#pending, clusterSlot, by);
+  }
+
+  countRecent(clusterSlot: number, windowMs: number, nowMs: number, retry: boolean): void {
+    this.recent.count(clusterSlot, windowMs, nowMs, retry);
+  }
+
+  recentRequests(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.recent.requests(clusterSlot, windowMs, nowMs);
+  }
+
+  recentRetries(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.recent.retries(clusterSlot, windowMs, nowMs);
+  }
+
+  noteRetried(requestHash: number, nowMs: number): void {
+    this.#retried.note(requestHash, nowMs);
+  }
+
+  takeRetried(requestHash: number, nowMs: number): boolean {
+    return this.#retried.take(requestHash, nowMs);
   }
 
   turn(clusterSlot: number): number {
@@ -185,6 +211,7 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
     this.cursor[slot] = this.#seed;
     this.unhealthyBits[slot] = 0;
     this.averages.reset(slot);
+    this.recent.reset(slot);
     this.#assigned.push([identity, slot]);
     return slot;
   }

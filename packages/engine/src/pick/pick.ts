@@ -6,6 +6,9 @@ import { LinkedCluster } from "../snapshot/linked-cluster.js";
 const NO_HEALTHY_UPSTREAM: PickFailure = { kind: "fail", flag: "UH" };
 const UPSTREAM_OVERFLOW: PickFailure = { kind: "fail", flag: "UO" };
 
+/** A hedge is of use on another endpoint only. */
+const HEDGE_RESELECTIONS = 5;
+
 /**
  * Picks an endpoint of the plan's cluster, as the view's snapshot has it now: a retry sees what has changed since its
  * request was routed. `attempt.triedSlots` is what the caller has tried; adding the pick to it is the caller's part.
@@ -21,7 +24,10 @@ export function pick(view: DecisionView, plan: Plan, attempt: AttemptState): End
   const bits = mix(view.entropy, cluster.salt + attempt.attempts);
   const draw = { load: view.load, clusterSlot: cluster.slot, bits };
   const first = cluster.balancer.choose(draw);
-  const reselections = plan.retry?.hostReselections ?? 0;
+  const reselections = Math.max(
+    plan.retry?.hostReselections ?? 0,
+    plan.hedge === undefined ? 0 : HEDGE_RESELECTIONS,
+  );
   if (triedSlots.length === 0 || reselections === 0 || !triedSlots.includes(first.slot)) return first;
   for (let again = 1; again <= reselections; again++) {
     const other = cluster.balancer.choose({ ...draw, bits: mix(bits, again) });

@@ -3,7 +3,7 @@ import type { RouteMatch, VirtualHost } from "@tulle/xds/gen/envoy/config/route/
 import type { EngineRequest, ReplyPlan } from "../contract.js";
 import { mix, saltOf } from "../entropy.js";
 import { at, invalid } from "../snapshot/invalid.js";
-import { provenanceOf } from "../snapshot/metadata.js";
+import { filterMetadata, provenanceOf } from "../snapshot/metadata.js";
 import { compileFraction } from "./fraction.js";
 import type { FractionTest } from "./fraction.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
@@ -51,7 +51,7 @@ export function takes(entry: RouteEntry, request: EngineRequest, end: number, en
 
 /**
  * Compiles one route. A condition, rewrite or action that this engine does not have is an error: requests would go
- * where they must not. What only adds to the exchange (mirroring, hedging, filter configuration) is left out.
+ * where they must not. What only adds to the exchange (mirroring, filter configuration) is left out.
  */
 export function compileRoute(field: string, route: Route, context: RouteContext): RouteEntry {
   const match = route.match;
@@ -96,6 +96,7 @@ function compileTarget(
         levels,
         prefixLength,
         salt,
+        metadata: filterMetadata(route.metadata, "tulle.dev"),
       });
     case "redirect": {
       const responseHeaders = orderMutations(levels, context.specificWins).response;

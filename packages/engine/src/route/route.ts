@@ -1,9 +1,10 @@
 import { MeshError } from "@tulle/base";
-import type { DecisionView, EngineRequest, NoRoute, Routed } from "../contract.js";
+import type { DecisionView, EngineRequest, NoRoute, Plan, Routed } from "../contract.js";
 import type { HttpChain } from "../snapshot/contract.js";
 import { Chain } from "../snapshot/chain.js";
 import { pathEnd } from "./path-test.js";
 import { takes } from "./route-entry.js";
+import { tracePlan } from "./plan-trace.js";
 import { Split } from "./split.js";
 import { withoutPort } from "./virtual-hosts.js";
 import { Way } from "./way.js";
@@ -32,9 +33,14 @@ export function route(view: DecisionView, chain: HttpChain, request: EngineReque
   for (const entry of host.routes) {
     if (!takes(entry, request, end, view.entropy)) continue;
     const { target } = entry;
-    if (target instanceof Way) return target.plan(view.snapshot);
-    if (target instanceof Split) return target.choose(view.entropy).plan(view.snapshot);
+    if (target instanceof Way) return traced(view, target.plan(view.snapshot));
+    if (target instanceof Split) return traced(view, target.choose(view.entropy).plan(view.snapshot));
     return target;
   }
   return NO_ROUTE;
+}
+
+function traced(view: DecisionView, plan: Plan): Plan {
+  if (view.trace !== undefined) tracePlan(view.trace, plan);
+  return plan;
 }

@@ -1,21 +1,30 @@
-import type { HeaderMutation, Plan } from "../contract.js";
+import type { HeaderMutation, HedgePlan, Plan } from "../contract.js";
 import type { ClusterPart, Provenance, Snapshot } from "../snapshot/contract.js";
 import { NO_SLOT } from "../load/load-table.js";
 import type { PathRewrite } from "./path-rewrite.js";
 import type { CompiledRetry } from "./retry-policy.js";
 
 /** Everything of a plan but its cluster: what the route table alone decides. */
-export interface WaySettings {
+export interface PlanSettings {
   readonly routeName: string;
-  readonly clusterName: string;
   readonly timeoutMs: number;
   readonly idleTimeoutMs: number;
+  readonly maxDurationMs: number | undefined;
+  readonly grpcTimeoutMaxMs: number;
+  readonly grpcTimeoutOffsetMs: number;
   readonly retry: CompiledRetry | undefined;
+  readonly hedge: HedgePlan | undefined;
+  readonly tellsAttempts: boolean;
+  readonly tellsTimeoutRetry: boolean;
   readonly rewritePath: PathRewrite | undefined;
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   readonly provenance: Provenance;
+}
+
+export interface WaySettings extends PlanSettings {
+  readonly clusterName: string;
 }
 
 /**
@@ -42,30 +51,50 @@ export class Way {
   }
 }
 
-class ForwardPlan implements Plan {
+/** A compiled plan. */
+export class ForwardPlan implements Plan {
   readonly kind = "forward";
+  readonly #settings: PlanSettings;
   readonly routeName: string;
   readonly cluster: ClusterPart;
   readonly timeoutMs: number;
   readonly idleTimeoutMs: number;
+  readonly maxDurationMs: number | undefined;
+  readonly grpcTimeoutMaxMs: number;
+  readonly grpcTimeoutOffsetMs: number;
   readonly retry: CompiledRetry | undefined;
+  readonly hedge: HedgePlan | undefined;
+  readonly tellsAttempts: boolean;
+  readonly tellsTimeoutRetry: boolean;
   readonly rewritePath: PathRewrite | undefined;
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   readonly provenance: Provenance;
 
-  constructor(settings: WaySettings, cluster: ClusterPart) {
+  constructor(settings: PlanSettings, cluster: ClusterPart) {
+    this.#settings = settings;
     this.routeName = settings.routeName;
     this.cluster = cluster;
     this.timeoutMs = settings.timeoutMs;
     this.idleTimeoutMs = settings.idleTimeoutMs;
+    this.maxDurationMs = settings.maxDurationMs;
+    this.grpcTimeoutMaxMs = settings.grpcTimeoutMaxMs;
+    this.grpcTimeoutOffsetMs = settings.grpcTimeoutOffsetMs;
     this.retry = settings.retry;
+    this.hedge = settings.hedge;
+    this.tellsAttempts = settings.tellsAttempts;
+    this.tellsTimeoutRetry = settings.tellsTimeoutRetry;
     this.rewritePath = settings.rewritePath;
     this.rewriteAuthority = settings.rewriteAuthority;
     this.requestHeaders = settings.requestHeaders;
     this.responseHeaders = settings.responseHeaders;
     this.provenance = settings.provenance;
+  }
+
+  /** The same way with some of its settings changed, for one request. */
+  with(changes: Partial<PlanSettings>): ForwardPlan {
+    return new ForwardPlan({ ...this.#settings, ...changes }, this.cluster);
   }
 }
 

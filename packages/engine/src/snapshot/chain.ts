@@ -9,6 +9,8 @@ export interface ChainSettings {
   readonly name: string;
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
+  readonly requestTimeoutMs: number;
+  readonly maxDurationMs: number;
   readonly pathNormalization: PathNormalization;
   readonly limits: ChainLimits | undefined;
   readonly steps: readonly AdmissionStep[];
@@ -23,6 +25,8 @@ export class Chain implements HttpChain {
   readonly warm: boolean;
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
+  readonly requestTimeoutMs: number;
+  readonly maxDurationMs: number;
   readonly pathNormalization: PathNormalization;
   readonly limits: ChainLimits | undefined;
   readonly steps: readonly AdmissionStep[];
@@ -35,6 +39,8 @@ export class Chain implements HttpChain {
     this.warm = warm;
     this.direction = settings.direction;
     this.accessLogFormat = settings.accessLogFormat;
+    this.requestTimeoutMs = settings.requestTimeoutMs;
+    this.maxDurationMs = settings.maxDurationMs;
     this.pathNormalization = settings.pathNormalization;
     this.limits = settings.limits;
     this.steps = settings.steps;

@@ -17,7 +17,7 @@ export class LinkedCluster implements ClusterPart {
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
-  readonly retryBudget: RetryBudget | undefined;
+  readonly retryBudget: RetryBudget;
   readonly maxRequestsPerConnection: number;
   readonly endpoints: readonly EndpointPart[];
   readonly warm: boolean;

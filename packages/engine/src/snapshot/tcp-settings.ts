@@ -105,6 +105,12 @@ function createWay(field: string, proxy: TcpProxy, clusterName: string): Way {
     clusterName,
     timeoutMs: 0,
     idleTimeoutMs: durationMs(at(field, "idle_timeout"), proxy.idleTimeout) ?? DEFAULT_IDLE_TIMEOUT_MS,
+    maxDurationMs: undefined,
+    grpcTimeoutMaxMs: 0,
+    grpcTimeoutOffsetMs: 0,
+    hedge: undefined,
+    tellsAttempts: false,
+    tellsTimeoutRetry: false,
     retry: tries > 1 ? connectRetry(tries - 1) : undefined,
     rewritePath: undefined,
     rewriteAuthority: undefined,
@@ -119,12 +125,18 @@ function connectRetry(attempts: number): CompiledRetry {
   return {
     attempts,
     perTryTimeoutMs: 0,
+    perTryIdleTimeoutMs: 0,
     on: RETRY_ON_CONNECT_FAILURE,
+    onAnyMethod: 0,
+    looksAtEveryAnswer: false,
     statusCodes: [],
     backoffBaseMs: 0,
     backoffMaxMs: 0,
     hostReselections: HOST_RESELECTIONS,
+    triesPerPriority: 0,
     requests: [],
+    answers: [],
+    resets: undefined,
   };
 }
 

@@ -4,6 +4,7 @@ import type { HeaderMutation } from "@tulle/engine";
 import { NO_GRPC_STATUS, readGrpcStatus, type HeaderList, type ResponseHead } from "@tulle/http";
 
 import { downstreamResponseHeaders, switchedResponseHeaders } from "../filters/response-headers.js";
+import { tellRetried } from "../filters/upstream-failure.js";
 import type { DownstreamStream } from "./contract.js";
 import type { ExchangeRecord } from "./exchange-record.js";
 import type { LocalReply } from "./local-reply.js";
@@ -42,10 +43,14 @@ export class DownstreamResponse {
     this.#downstream.writeInterim(head.status, reasonOf(head), headers);
   }
 
-  writeHead(head: ResponseHead, serviceTimeMs: number): void {
+  /** `retried`: the calls behind it were tried again already. */
+  writeHead(head: ResponseHead, serviceTimeMs: number, retried: boolean): void {
     const record = this.#record;
     if (record.grpc) record.grpcStatus = readGrpcStatus(head.headers);
     const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, this.#mutations);
+    if (record.plan?.tellsAttempts === true)
+      headers.push("x-envoy-attempt-count", String(record.attempt.attempts));
+    if (retried) tellRetried(headers);
     this.#begin(head.status, headers);
     record.responseCodeDetails = "via_upstream";
     this.#downstream.writeHead(

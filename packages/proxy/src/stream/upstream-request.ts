@@ -3,14 +3,16 @@ import type { HeaderList } from "@tulle/http";
 
 import { upstreamRequestHeaders, type RequestFields } from "../filters/request-headers.js";
 import type { ExchangeRecord } from "./exchange-record.js";
+import { timeForTry } from "./time-limits.js";
 
-/** The fields of a try's request. `peerMetadata`: own workload, told to other sidecars. */
+/** The fields of a try's request. `peerMetadata`: own workload, told to other sidecars. `nowMs`: monotonic. */
 export function requestHeadersOf(
   record: ExchangeRecord,
   fields: RequestFields,
   plan: Plan,
   endpoint: EndpointPart,
   peerMetadata: string,
+  nowMs: number,
 ): HeaderList {
   const { request, source } = record;
   return upstreamRequestHeaders(request.headers, fields, {
@@ -19,6 +21,8 @@ export function requestHeadersOf(
     requestId: record.requestId,
     scheme: request.scheme,
     attempt: record.attempt.attempts,
+    timeoutRetry: record.timeoutRetry && plan.tellsTimeoutRetry === true,
+    timeForTryMs: timeForTry(record, plan, nowMs),
     peerMetadata: source.direction === "outbound" && endpoint.tls !== undefined ? peerMetadata : "",
     forwardedClientCert: source.forwardedClientCert,
     forwardedFor: source.forwardedFor,
