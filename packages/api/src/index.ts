@@ -18,5 +18,6 @@ export * from "./source/position.js";
 export * from "./status-object.js";
 export * from "./status.js";
 export * from "./virtual-service/grpc-status.js";
+export * from "./virtual-service/read-retries.js";
 export * from "./virtual-service/type.js";
 export * from "./workload-entry/type.js";

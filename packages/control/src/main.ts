@@ -53,6 +53,8 @@ export interface ControlPlaneOptions {
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
   /** How proxies bring paths into one form; default `BASE`. */
   readonly pathNormalization?: NonNullable<MeshSettings["pathNormalization"]>;
+  /** Retries of routes that say nothing of them. */
+  readonly defaultHttpRetryPolicy?: NonNullable<MeshSettings["defaultHttpRetryPolicy"]>;
   readonly logger: Logger;
   readonly clock?: Clock;
   /** Numbers in [0, 1), for jitter and the order of DNS answers. */
@@ -159,6 +161,7 @@ async function build(
         trustDomain,
         pathNormalization: options.pathNormalization ?? "BASE",
         outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
+        ...(options.defaultHttpRetryPolicy && { defaultHttpRetryPolicy: options.defaultHttpRetryPolicy }),
       },
       catalog: registry.catalog,
       index: config,

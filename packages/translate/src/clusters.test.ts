@@ -218,3 +218,18 @@ test("tulleDialect gives hash policies as a list that ends in one that every pro
     made.loadBalancingPolicy?.policies.map(({ typedExtensionConfig }) => typedExtensionConfig?.name),
   ).toEqual(["envoy.load_balancing_policies.maglev", "envoy.load_balancing_policies.least_request"]);
 });
+
+test("outboundCluster has the DestinationRule's retry budget, its interval as metadata", () => {
+  const made = cluster(
+    mesh([MESHED], rule("retryBudget: {percent: 12.5, minRetryConcurrency: 7, budgetInterval: 5s}")),
+    CLIENT,
+    NAME,
+  );
+  expect(made.circuitBreakers?.thresholds[0]?.retryBudget).toMatchObject({
+    budgetPercent: { value: 12.5 },
+    minRetryConcurrency: 7,
+  });
+  expect(made.metadata?.filterMetadata["tulle.dev"]).toEqual({ retryBudgetIntervalMs: 5000 });
+  const plain = cluster(mesh([MESHED], rule("retryBudget: {percent: 10}")), CLIENT, NAME);
+  expect(plain.metadata?.filterMetadata).not.toHaveProperty("tulle.dev");
+});

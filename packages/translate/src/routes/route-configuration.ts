@@ -20,6 +20,7 @@ import { virtualServiceFor } from "../virtual-services.js";
 import { rulesOf } from "./delegates.js";
 import { defaultAction } from "./forward.js";
 import { matchAll } from "./match.js";
+import { markRetries } from "./route-marks.js";
 import { ruleRoutes } from "./rule-routes.js";
 
 /** Name of the route that every request takes where no VirtualService says otherwise (Istio's). */
@@ -67,13 +68,14 @@ function routesFor(
   if (service === undefined || port === undefined) return undefined;
   const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
   const cluster = outboundClusterName(service.host, port.number);
-  return [
-    create(RouteSchema, {
-      name: DEFAULT_ROUTE,
-      match: matchAll(),
-      action: { case: "route", value: defaultAction({ cluster, policy }) },
-    }),
-  ];
+  const retries = t.settings.defaultHttpRetryPolicy;
+  const route = create(RouteSchema, {
+    name: DEFAULT_ROUTE,
+    match: matchAll(),
+    action: { case: "route", value: defaultAction({ cluster, policy }, retries) },
+  });
+  markRetries(route, retries, {});
+  return [route];
 }
 
 /** Rules for other protocols than HTTP. Those of `tcp` matter where the service has a port for them. */

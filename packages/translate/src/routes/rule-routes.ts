@@ -12,6 +12,7 @@ import { FAULT_FILTER, faultConfig } from "./fault.js";
 import { forwardAction, hasWeight, ruleHeaders, type RuleContext } from "./forward.js";
 import { headerMutations } from "./headers.js";
 import { matchAll, routeMatch } from "./match.js";
+import { annotatedHedge, markHedge, markRetries } from "./route-marks.js";
 import { directResponseAction, redirectAction } from "./reply.js";
 
 /** The routes of one rule: one for each of its matches that can hold for this client. */
@@ -49,7 +50,7 @@ function canHold(t: Translation, match: HttpMatchRequest, listenerPort: number):
 
 function act(
   t: Translation,
-  { rule }: OwnedRule,
+  { rule, object }: OwnedRule,
   match: HttpMatchRequest | undefined,
   context: RuleContext,
   route: Route,
@@ -63,6 +64,9 @@ function act(
   } else if (hasWeight(rule.route ?? [])) {
     route.action = { case: "route", value: forwardAction(t, rule, context) };
     Object.assign(route, ruleHeaders(rule));
+    markRetries(route, rule.retries ?? t.settings.defaultHttpRetryPolicy, object.metadata);
+    const hedge = annotatedHedge(t, context.where, object.metadata);
+    if (hedge !== undefined) markHedge(route, hedge);
   } else {
     t.warn(`${context.where}: no destination has a weight: requests fail with 503`);
     const body = { string: "no destination of this route has a weight" };
