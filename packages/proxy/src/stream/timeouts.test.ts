@@ -12,6 +12,7 @@ import {
   rawBackend,
   type TestProxy,
 } from "../../test/harness.js";
+import { dial, http2App } from "../../test/http2.js";
 import { startPair } from "../../test/pair.js";
 import {
   apiListener,
@@ -233,4 +234,39 @@ test("the number of tries is told in the response where the route says so, and w
   expect(answer.body).toBe("again");
   expect(answer.headers["x-envoy-attempt-count"]).toBe("2");
   expect((await call(port, "/", { headers: { "x-envoy-is-timeout-retry": "true" } })).body).toBe("first");
+});
+
+test("a gRPC call's deadline reaches the application with what is left of it, and ends the call at every hop", async () => {
+  const seen: string[] = [];
+  const app = await http2App((stream, headers) => {
+    seen.push(String(headers["grpc-timeout"]), String(headers["x-envoy-expected-rq-timeout-ms"]));
+    if (headers[":path"] === "/hangs") return;
+    stream.respond({ ":status": 200, "content-type": "application/grpc", "grpc-status": "0" });
+    stream.end();
+  });
+  const { port, server } = await startPair(authority, { appPort: app.port, http2: true });
+  const session = dial(port);
+  const ask = (path: string, timeout: string) =>
+    new Promise<string>((resolve, reject) => {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": path,
+        "content-type": "application/grpc",
+        te: "trailers",
+        "grpc-timeout": timeout,
+      });
+      stream.on("response", (headers) => resolve(String(headers["grpc-status"])));
+      stream.on("error", reject);
+      stream.end();
+    });
+  expect(await ask("/answers", "5S")).toBe("0");
+  const [grpcTimeout = "", expected = ""] = seen;
+  expect(grpcTimeout).toMatch(/^\d+m$/);
+  expect(Number.parseInt(grpcTimeout)).toBeLessThanOrEqual(5000);
+  expect(Number.parseInt(grpcTimeout)).toBeGreaterThan(3000);
+  expect(Number(expected)).toBe(Number.parseInt(grpcTimeout));
+  // DEADLINE_EXCEEDED
+  expect(await ask("/hangs", "150m")).toBe("4");
+  await eventually(() => server.log().length === 2);
+  expect(server.log()[1]).toMatch(/ (?:UT response_timeout|DC downstream_remote_disconnect) /);
 });
