@@ -9,4 +9,5 @@ export * from "./logger.js";
 export * from "./prometheus-format.js";
 export * from "./spiffe-id.js";
 export * from "./timer-wheel.js";
+export * from "./token-bucket.js";
 export * from "./version.js";

@@ -14,6 +14,8 @@ import { createConsulApi, createDnsDirectory, createRegistry, type Registry } fr
 import { translate, type MeshSettings, type OutboundTrafficPolicy } from "@tulle/translate";
 import { Hono } from "hono";
 
+import { createAnalysisApi } from "./analysis/index.js";
+import { AgentQueries, AgentServer } from "./agents/index.js";
 import { createResourceApi } from "./api-server/resource-api.js";
 import {
   createCertificateAuthority,
@@ -154,19 +156,20 @@ async function build(
     trustDomain,
     clock,
   });
+  const reader = createMeshReader({
+    settings: {
+      ...SETTINGS,
+      trustDomain,
+      pathNormalization: options.pathNormalization ?? "BASE",
+      outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
+      ...(options.defaultHttpRetryPolicy && { defaultHttpRetryPolicy: options.defaultHttpRetryPolicy }),
+    },
+    catalog: registry.catalog,
+    index: config,
+    virtualIp: (host) => virtualIps.addressOf(host),
+  });
   const ads = new AdsServer({
-    reader: createMeshReader({
-      settings: {
-        ...SETTINGS,
-        trustDomain,
-        pathNormalization: options.pathNormalization ?? "BASE",
-        outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
-        ...(options.defaultHttpRetryPolicy && { defaultHttpRetryPolicy: options.defaultHttpRetryPolicy }),
-      },
-      catalog: registry.catalog,
-      index: config,
-      virtualIp: (host) => virtualIps.addressOf(host),
-    }),
+    reader,
     translate,
     identify: peerIdentity,
     warm: () => config.ready,
@@ -176,6 +179,7 @@ async function build(
     clock,
     logger,
   });
+  const agents = new AgentServer({ identify: peerIdentity, clock, logger });
   const resourceApi = await createResourceApi({
     kinds: KINDS,
     store: stores.resources,
@@ -200,7 +204,7 @@ async function build(
     address,
     port: options.xdsPort ?? DEFAULTS.xdsPort,
     certificates: serverIdentity,
-    services: [ads.service({ anonymous: false }), certificateService],
+    services: [ads.service({ anonymous: false }), agents.service(), certificateService],
     clock,
   });
   closers.push(() => xds.close());
@@ -217,6 +221,7 @@ async function build(
   if (plaintext !== undefined) closers.push(() => plaintext.close());
   // Before its servers, so that their graceful close finds no stream open.
   closers.push(() => ads[Symbol.dispose]());
+  closers.push(() => agents[Symbol.dispose]());
 
   const answer = createDnsAnswerer(createDnsDirectory(registry.catalog), {
     clusterDomain: SETTINGS.domainSuffix,
@@ -229,10 +234,13 @@ async function build(
     meshStatus({ stores, registry, config, authority, ads, startedAt, now: clock.now(), trustDomain });
   // Filled in once the HTTP port is known; nothing asks before.
   let info: MeshInfo | undefined;
+  const queries = new AgentQueries({ agents: () => agents.agents(), catalog: registry.catalog });
   const app = new Hono();
   const consul = createConsulApi(registry, { logger, version: VERSION });
   app.all("/v1/*", (c) => consul.fetch(c.req.raw, c.env));
-  app.route("/", createTulleApi({ info: () => info!, status, joinTokens, logger }));
+  // Before the API whose limit of what a body may hold is lower.
+  app.route("/", createAnalysisApi({ reader, kinds: KINDS, clock, logger }));
+  app.route("/", createTulleApi({ info: () => info!, status, joinTokens, queries, logger }));
   app.get("/metrics", (c) => {
     const { services, instances } = status().controlPlane;
     const text = metricsText(

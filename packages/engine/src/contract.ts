@@ -1,5 +1,6 @@
 import type { HeaderList } from "@tulle/http";
 
+import type { ResultTable } from "./load/result-table.js";
 import type { ClusterPart, Provenance, Snapshot } from "./snapshot/contract.js";
 import type { Trace } from "./trace.js";
 
@@ -92,6 +93,8 @@ export interface Plan {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  /** What the route says to filters of the chain, by their names; undefined = nothing. */
+  readonly filters?: RouteFilters | undefined;
   readonly provenance: Provenance;
 }
 
@@ -104,6 +107,8 @@ export interface ReplyPlan {
   /** Computed for the request, e.g. `location`. */
   readonly headers: (request: EngineRequest) => HeaderList;
   readonly responseHeaders: readonly HeaderMutation[];
+  /** As of a {@link Plan}. */
+  readonly filters?: RouteFilters | undefined;
   readonly provenance: Provenance;
 }
 
@@ -203,12 +208,34 @@ export interface LoadTable {
   takeRetried(requestHash: number, nowMs: number): boolean;
   /** Next value of a cluster's round-robin cursor, unsigned 32 bits. */
   turn(clusterSlot: number): number;
+  /** The value that `turn` gives next; leaves the cursor where it is. */
+  nextTurn(clusterSlot: number): number;
   /** What is held against an endpoint beside what the configuration says of it: bits `UNHEALTHY_*`; 0 = nothing. */
   unhealthy(endpointSlot: number): number;
   /** Sets or clears one of the bits `UNHEALTHY_*`. */
   setUnhealthy(endpointSlot: number, bit: number, on: boolean): void;
+  /**
+   * Takes a token out of a bucket, which is full when it is asked for first. Returns how many there were before: below 1
+   * none was taken. `key` is whose bucket it is. Those of `kept` are many at most by configuration and stay; the others,
+   * which callers can make up, displace each other when there are too many.
+   */
+  takeToken(key: string, kept: boolean, limit: TokenLimit, now: number): number;
+  /** As `takeToken`, only looking. */
+  tokens(key: string, kept: boolean, limit: TokenLimit, now: number): number;
+  /** Requests that injected faults hold up. */
+  activeFaults(): number;
+  /** `by` is 1 or -1. */
+  addActiveFaults(by: number): void;
   /** Changes whenever a bit of any endpoint does: what was derived from the bits before is out of date. */
   healthEpoch(): number;
+  /** What outlier detection goes by, and what it did. */
+  readonly results: ResultTable;
+}
+
+/** A token bucket: how many tokens it holds, and how long it takes for one to come back. */
+export interface TokenLimit {
+  readonly maxTokens: number;
+  readonly msPerToken: number;
 }
 
 /** An active health check failed. */
@@ -223,19 +250,69 @@ export interface Facts {
   readonly request: EngineRequest;
   /** SPIFFE id of the verified peer, or undefined on plaintext. */
   readonly principal: string | undefined;
+  /** `host:port` of the client: one connection has one of its own. */
+  readonly remoteAddress?: string | undefined;
 }
 
-/** What the steps before the cluster say to a request. */
-export type Admission =
-  | { readonly kind: "continue" }
-  | {
-      readonly kind: "reply";
-      readonly status: number;
-      readonly body: string;
-      readonly headers: HeaderList;
-      /** Envoy's response flag, e.g. `RL`, `UAEX`, or "". */
-      readonly flag: string;
-    };
+/** One step between routing and picking, compiled from an HTTP filter's configuration: fault, rate limit, CORS. */
+export interface AdmissionStep {
+  /** Pure over its arguments and the load table. `undefined` = nothing against the request. */
+  admit(view: DecisionView, plan: Plan | ReplyPlan, facts: Facts): StepAdmission | undefined;
+}
+
+/** What a route says to a filter: a step in place of the chain's, or whether the chain's is taken at all. */
+export type RouteFilter = AdmissionStep | "enabled" | "disabled";
+
+/** By the filter's name in the chain. */
+export type RouteFilters = ReadonlyMap<string, RouteFilter>;
+
+/** The proxy answers in place of the service. */
+export interface AdmissionReply {
+  readonly kind: "reply";
+  readonly status: number;
+  /** A gRPC caller is told it as the status' message. */
+  readonly body: string;
+  readonly headers: HeaderList;
+  /** Envoy's response flag, e.g. `RL`, `UAEX`, or "". */
+  readonly flag: string;
+  /** Envoy's RESPONSE_CODE_DETAILS. */
+  readonly details: string;
+  /** For gRPC callers; undefined = by the HTTP status. */
+  readonly grpcStatus?: number | undefined;
+}
+
+/** The request waits, and is then asked about again, where `after` comes first. */
+export interface AdmissionDelay {
+  readonly kind: "delay";
+  readonly ms: number;
+  readonly flag: string;
+  readonly after: StepAdmission | undefined;
+}
+
+/** The client's connection (HTTP/2: the stream) is reset instead of an answer. */
+export interface AdmissionReset {
+  readonly kind: "reset";
+  readonly flag: string;
+  readonly details: string;
+}
+
+/** The request goes on, altered, and its response too. */
+export interface AdmissionMutation {
+  readonly kind: "mutate";
+  readonly request?: readonly HeaderMutation[] | undefined;
+  readonly response?: readonly HeaderMutation[] | undefined;
+  /** How fast the response's body goes to the client at most; undefined = as it comes. */
+  readonly responseBytesPerSecond?: number | undefined;
+  /** The client's connection is reset after so many bytes of the response's body; undefined = it is not. */
+  readonly resetAfterBytes?: number | undefined;
+  readonly flag?: string | undefined;
+}
+
+/** What one step says. */
+export type StepAdmission = AdmissionReply | AdmissionDelay | AdmissionReset | AdmissionMutation;
+
+/** What the steps before the cluster say to a request, all together. What they alter is in the `AdmissionProgress`. */
+export type Admission = { readonly kind: "continue" } | AdmissionReply | AdmissionDelay | AdmissionReset;
 
 /**
  * The decision functions (`decide.ts`), all pure over their arguments but for the load table's round-robin cursor:
@@ -243,7 +320,8 @@ export type Admission =
  * - `route(view, chain, request): Routed`: virtual host, route, weighted cluster.
  * - `routeConnection(view, chain): Plan`: weighted cluster of a TCP connection. Of the plan only its cluster, its idle
  *   timeout and the number of its retries (tries to connect beside the first) mean anything.
- * - `admit(view, chain, plan, facts): Admission`: the steps (authorization, rate limits, faults) once later work fills them.
+ * - `admit(view, chain, plan, facts, progress): Admission`: the chain's filters (faults, rate limits, CORS), in their order.
+ *   After a delay it is called again with the same progress and goes on behind the step that asked for it.
  * - `pick(view, plan, attempt): EndpointPart | PickFailure`: endpoint by health and balancer; circuit-breaker overflow.
  * - `next(view, plan, request, attempt, outcome): number`: milliseconds until the retry, or -1 to give up.
  * - `mayHedge(view, plan, request, attempt): boolean`: whether one more try may run beside those under way.

@@ -1,4 +1,5 @@
-export { admit } from "./admit/admit.js";
+export { admit, hasSteps } from "./admit/admit.js";
+export { AdmissionProgress } from "./admit/admission-progress.js";
 export { countFirstTry, countRetry } from "./next/budget.js";
 export { mayHedge, next } from "./next/next.js";
 export { isRepeatable } from "./next/verdict.js";

@@ -89,6 +89,8 @@ export interface Translated {
   readonly owners: readonly string[];
   /** What a user should know: a route dropped for this dialect, a subset that nothing declares. */
   readonly warnings: readonly string[];
+  /** Those of the warnings that no analyzer finds: {@link analyze} reports them as such. */
+  readonly remarks: readonly string[];
 }
 
 /** The name means nothing in this view. What it depends on still matters: it may come to mean something. */

@@ -34,7 +34,8 @@ export function virtualServiceFor(t: Translation, host: string): MeshObject<Virt
   if (winner === undefined) return undefined;
   t.own(winner);
   for (const { metadata } of ignored) {
-    t.warn(
+    t.warnOf(
+      "IST0109",
       `VirtualService ${metadata.namespace}/${metadata.name} is ignored for ${host}: ` +
         `${winner.metadata.namespace}/${winner.metadata.name} is older and has the same host`,
     );

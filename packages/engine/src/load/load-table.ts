@@ -1,8 +1,10 @@
-import type { LoadTable } from "../contract.js";
+import type { LoadTable, TokenLimit } from "../contract.js";
 import { Averages } from "./averages.js";
 import { RecentCounts } from "./recent-counts.js";
 import { RETRIED_BYTES, RetriedRequests } from "./retried-requests.js";
+import { resultBytes, ResultTable } from "./result-table.js";
 import { SlotAllocator } from "./slot-allocator.js";
+import { TokenBuckets } from "./token-buckets.js";
 
 export { NO_SLOT } from "./slot-allocator.js";
 
@@ -22,13 +24,15 @@ export interface SlotTable extends LoadTable {
 }
 
 export interface LoadTableOptions {
-  /** Endpoints and clusters together; default 65,536 (about 4 MB of address space, touched only as far as used). */
+  /** Endpoints and clusters together; default 65,536 (about 7 MB of address space, touched only as far as used). */
   readonly maxSlots?: number;
   /**
    * Where the round-robin cursors start, so that a fleet of proxies that starts together does not send its first
    * requests to the same endpoint; default 0.
    */
   readonly seed?: number;
+  /** Where threads share the table: when this thread's monotonic clock began, by a clock of all of them; default 0. */
+  readonly clockOriginMs?: number;
 }
 
 export const DEFAULT_MAX_SLOTS = 65_536;
@@ -48,6 +52,9 @@ class TypedArrayLoadTable implements SlotTable {
   readonly #cursor: Uint32Array;
   readonly #unhealthy: Uint32Array;
   #healthEpoch = 0;
+  #activeFaults = 0;
+  readonly #tokens = new TokenBuckets();
+  readonly results: ResultTable;
   readonly #averages: Averages;
   readonly #recent: RecentCounts;
   readonly #retried = new RetriedRequests(new ArrayBuffer(RETRIED_BYTES), 0);
@@ -55,6 +62,7 @@ class TypedArrayLoadTable implements SlotTable {
 
   constructor(maxSlots: number, seed: number) {
     this.#seed = seed >>> 0;
+    this.results = new ResultTable(new ArrayBuffer(resultBytes(maxSlots)), maxSlots);
     this.#inFlight = new Int32Array(maxSlots);
     this.#retries = new Int32Array(maxSlots);
     this.#connections = new Int32Array(maxSlots);
@@ -76,6 +84,7 @@ class TypedArrayLoadTable implements SlotTable {
     if (slot < 0) return slot;
     this.#cursor[slot] = this.#seed;
     this.#unhealthy[slot] = 0;
+    this.results.reset(slot);
     this.#averages.reset(slot);
     this.#recent.reset(slot);
     return slot;
@@ -153,6 +162,10 @@ class TypedArrayLoadTable implements SlotTable {
     return this.#cursor[clusterSlot]!++;
   }
 
+  nextTurn(clusterSlot: number): number {
+    return this.#cursor[clusterSlot]!;
+  }
+
   unhealthy(endpointSlot: number): number {
     return this.#unhealthy[endpointSlot]!;
   }
@@ -167,6 +180,22 @@ class TypedArrayLoadTable implements SlotTable {
 
   healthEpoch(): number {
     return this.#healthEpoch;
+  }
+
+  takeToken(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.take(key, kept, limit, now);
+  }
+
+  tokens(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.tokens(key, kept, limit, now);
+  }
+
+  activeFaults(): number {
+    return this.#activeFaults;
+  }
+
+  addActiveFaults(by: number): void {
+    this.#activeFaults += by;
   }
 
   latencyMs(slot: number): number {

@@ -34,13 +34,11 @@ export class RecentCounts {
   }
 
   requests(slot: number, windowMs: number, nowMs: number): number {
-    this.#turn(slot, windowMs, nowMs);
-    return recent(this.#requestsBefore[slot]!, this.#requests[slot]!, windowMs, nowMs);
+    return this.#recent(this.#requests, this.#requestsBefore, slot, windowMs, nowMs);
   }
 
   retries(slot: number, windowMs: number, nowMs: number): number {
-    this.#turn(slot, windowMs, nowMs);
-    return recent(this.#retriesBefore[slot]!, this.#retries[slot]!, windowMs, nowMs);
+    return this.#recent(this.#retries, this.#retriesBefore, slot, windowMs, nowMs);
   }
 
   reset(slot: number): void {
@@ -49,7 +47,7 @@ export class RecentCounts {
 
   /** Begins another window when its time has come. Of threads that notice at once, one does it. */
   #turn(slot: number, windowMs: number, nowMs: number): void {
-    const window = Math.floor(nowMs / windowMs) | 0;
+    const window = windowOf(windowMs, nowMs);
     const known = Atomics.load(this.#windows, slot);
     if (known === window || Atomics.compareExchange(this.#windows, slot, known, window) !== known) return;
     const follows = window === known + 1;
@@ -58,8 +56,17 @@ export class RecentCounts {
     Atomics.store(this.#requestsBefore, slot, follows ? requests : 0);
     Atomics.store(this.#retriesBefore, slot, follows ? retries : 0);
   }
+
+  /** Looks only: whoever asks what would be must not begin a window. */
+  #recent(counts: Int32Array, before: Int32Array, slot: number, windowMs: number, nowMs: number): number {
+    const window = windowOf(windowMs, nowMs);
+    const known = Atomics.load(this.#windows, slot);
+    const reach = 1 - (nowMs % windowMs) / windowMs;
+    if (window === known) return before[slot]! * reach + counts[slot]!;
+    return window === known + 1 ? counts[slot]! * reach : 0;
+  }
 }
 
-function recent(before: number, running: number, windowMs: number, nowMs: number): number {
-  return before * (1 - (nowMs % windowMs) / windowMs) + running;
+function windowOf(windowMs: number, nowMs: number): number {
+  return Math.floor(nowMs / windowMs) | 0;
 }

@@ -1,7 +1,7 @@
 import type { LoadTable } from "../contract.js";
 import type { EndpointPart } from "../snapshot/contract.js";
 
-/** The endpoints that requests go to at the moment: of one priority, usable, with their effective weights. */
+/** The endpoints that requests go to at the moment: one group, with their effective weights. */
 export interface Candidates {
   /** Never empty. */
   readonly endpoints: readonly EndpointPart[];
@@ -10,7 +10,7 @@ export interface Candidates {
   readonly weights: readonly number[];
 }
 
-/** What a balancer may look at. */
+/** What a balancer may look at. Lent for the call. */
 export interface Draw {
   readonly load: LoadTable;
   readonly clusterSlot: number;

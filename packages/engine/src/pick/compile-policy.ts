@@ -15,6 +15,8 @@ export interface CompiledPolicy {
   readonly policy: Policy;
   /** Whether localities are weighed before their endpoints. */
   readonly localityWeighted: boolean;
+  /** Equal keys go to equal endpoints. */
+  readonly hashed: boolean;
 }
 
 /** Envoy's default: power of two choices. */
@@ -34,16 +36,17 @@ export function compilePolicy(cluster: Cluster): CompiledPolicy {
   switch (cluster.lbPolicy) {
     case LbPolicy.ROUND_ROBIN:
     case LbPolicy.CLUSTER_PROVIDED:
-      return { policy: roundRobin, localityWeighted };
+      return { policy: roundRobin, localityWeighted, hashed: false };
     case LbPolicy.LEAST_REQUEST: {
       const config = cluster.lbConfig.case === "leastRequestLbConfig" ? cluster.lbConfig.value : undefined;
       return {
         policy: leastRequest(choices("least_request_lb_config", config?.choiceCount)),
         localityWeighted,
+        hashed: false,
       };
     }
     case LbPolicy.RANDOM:
-      return { policy: random, localityWeighted };
+      return { policy: random, localityWeighted, hashed: false };
     case LbPolicy.RING_HASH:
     case LbPolicy.MAGLEV:
       throw invalid(
@@ -79,18 +82,21 @@ function compileEntry(field: string, config: Any): CompiledPolicy | undefined {
     return {
       policy: leastRequest(choices(field, choiceCount)),
       localityWeighted: weighted(localityLbConfig),
+      hashed: false,
     };
   }
   if (holds(config, RoundRobinSchema)) {
     return {
       policy: roundRobin,
       localityWeighted: weighted(unpack(field, config, RoundRobinSchema).localityLbConfig),
+      hashed: false,
     };
   }
   if (holds(config, RandomSchema)) {
     return {
       policy: random,
       localityWeighted: weighted(unpack(field, config, RandomSchema).localityLbConfig),
+      hashed: false,
     };
   }
   if (holds(config, WrrLocalitySchema)) {

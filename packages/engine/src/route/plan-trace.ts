@@ -1,10 +1,9 @@
-import type { HedgePlan, Plan, RetryPlan } from "../contract.js";
+import type { HedgePlan, Plan } from "../contract.js";
 import type { Trace } from "../trace.js";
-import { retryOnText } from "./retry-on.js";
 
-/** Reports the limits of time and the retries of a plan. */
+/** Reports the limits of time of a plan, and its hedging. What it says of retries depends on the failure. */
 export function tracePlan(trace: Trace, plan: Plan): void {
-  const { timeoutMs, idleTimeoutMs, maxDurationMs, retry, hedge, provenance: owner } = plan;
+  const { timeoutMs, idleTimeoutMs, maxDurationMs, hedge, provenance: owner } = plan;
   trace.add({
     step: "timeout",
     subject: "timeouts",
@@ -17,33 +16,8 @@ export function tracePlan(trace: Trace, plan: Plan): void {
       ...(maxDurationMs !== undefined && { maxDurationMs }),
     },
   });
-  trace.add({
-    step: "retry",
-    subject: "retries",
-    verdict: "info",
-    reason: retry === undefined ? "the route has no retry policy" : retryText(retry),
-    owner,
-    ...(retry !== undefined && { facts: retryFacts(retry) }),
-  });
   if (hedge !== undefined)
     trace.add({ step: "retry", subject: "hedging", verdict: "info", reason: hedgeText(hedge), owner });
-}
-
-function retryText(retry: RetryPlan): string {
-  const count = retry.attempts === 1 ? "1 retry" : `${retry.attempts} retries`;
-  return `up to ${count} on ${retryOnText(retry.on, retry.statusCodes)}`;
-}
-
-function retryFacts(retry: RetryPlan): Readonly<Record<string, string | number>> {
-  const { attempts, perTryTimeoutMs, perTryIdleTimeoutMs, backoffBaseMs, backoffMaxMs } = retry;
-  return {
-    attempts,
-    perTryTimeoutMs,
-    perTryIdleTimeoutMs,
-    backoffBaseMs,
-    backoffMaxMs,
-    anyMethod: retryOnText(retry.onAnyMethod, []),
-  };
 }
 
 function hedgeText({ initial, afterMs, max, onPerTryTimeout }: HedgePlan): string {

@@ -56,6 +56,11 @@ const WORDS: ReadonlyMap<string, number> = new Map([
   ["http3-post-connect-failure", RETRY_ON_HTTP3_POST_CONNECT_FAILURE],
 ]);
 
+/** The words whose bits are set, for people. */
+export function retryWords(on: number): readonly string[] {
+  return [...WORDS].filter(([, bit]) => (on & bit) !== 0).map(([word]) => word);
+}
+
 export interface RetryConditions {
   /** Bit set of `RETRY_ON_*`. */
   readonly on: number;
@@ -88,8 +93,7 @@ export function parseRetryOn(field: string, text: string): RetryConditions {
 
 /** The words and codes of `on` and `statusCodes`, for people. */
 export function retryOnText(on: number, statusCodes: readonly number[]): string {
-  const words = [...WORDS].filter(([, bit]) => (on & bit) !== 0).map(([word]) => word);
-  return [...words, ...statusCodes].join(",");
+  return [...retryWords(on), ...statusCodes].join(",");
 }
 
 /** As `parseRetryOn`, for a header that a caller sent: what it does not know is left out, as Envoy does. */

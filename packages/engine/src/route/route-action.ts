@@ -4,6 +4,8 @@ import type {
   WeightedCluster,
   WeightedCluster_ClusterWeight,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
+import type { RouteFilters } from "../contract.js";
 import type { Provenance } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { durationMs } from "../snapshot/duration.js";
@@ -25,6 +27,10 @@ export interface ActionContext {
   readonly provenance: Provenance;
   /** Mutations from the route upwards. */
   readonly levels: readonly Mutations[];
+  /** Filter configuration from the route upwards. */
+  readonly filterLevels: readonly RouteFilters[];
+  /** The route's name among all tables. */
+  readonly place: string;
   readonly prefixLength: number | undefined;
   readonly salt: number;
   /** The route's own metadata `tulle.dev`. */
@@ -35,8 +41,8 @@ export interface ActionContext {
 const DEFAULT_TIMEOUT_MS = 15_000;
 
 /**
- * Compiles a forwarding action into one way per cluster. Mirroring, hash policies, upgrades and per-route
- * filter configuration are no business of routing and are left to who reads them.
+ * Compiles a forwarding action into one way per cluster. Mirroring, hash policies and upgrades are no business of routing
+ * and are left to who reads them.
  */
 export function compileForward(
   field: string,
@@ -45,23 +51,29 @@ export function compileForward(
   route: ActionContext,
 ): Pick<RouteEntry, "target" | "clusters"> {
   const shared = compileShared(field, action, context, route);
-  const way = (clusterName: string, own: readonly Mutations[], host: string | undefined): Way => {
-    const { request, response } = orderMutations([...own, ...route.levels], context.specificWins);
+  const routeFilters = mergeRouteFilters(route.filterLevels);
+  const way: WayMaker = (clusterName, own) => {
+    const levels = own === undefined ? route.levels : [own.mutations, ...route.levels];
+    const { request, response } = orderMutations(levels, context.specificWins);
     return new Way({
       ...shared,
       clusterName,
-      rewriteAuthority: host ?? shared.rewriteAuthority,
+      rewriteAuthority: own?.host ?? shared.rewriteAuthority,
       requestHeaders: request,
       responseHeaders: response,
+      filters:
+        own === undefined || own.filters.size === 0
+          ? routeFilters
+          : mergeRouteFilters([own.filters, ...route.filterLevels]),
     });
   };
   const specifier = action.clusterSpecifier;
   switch (specifier.case) {
     case "cluster":
       if (specifier.value === "") throw invalid(at(field, "cluster"), "must not be empty");
-      return { target: way(specifier.value, [], undefined), clusters: [specifier.value] };
+      return { target: way(specifier.value, undefined), clusters: [specifier.value] };
     case "weightedClusters":
-      return compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route.salt);
+      return compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route);
     case "clusterHeader":
       throw invalid(at(field, "cluster_header"), "is not supported: use cluster or weighted_clusters");
     case "clusterSpecifierPlugin":
@@ -78,34 +90,43 @@ export function compileForward(
 function compileWeighted(
   field: string,
   weighted: WeightedCluster,
-  way: (name: string, own: readonly Mutations[], host: string | undefined) => Way,
-  salt: number,
+  way: WayMaker,
+  route: ActionContext,
 ): Pick<RouteEntry, "target" | "clusters"> {
   if (weighted.clusters.length === 0) throw invalid(at(field, "clusters"), "must not be empty");
   if (weighted.randomValueSpecifier.case !== undefined)
     throw invalid(at(field, "header_name"), "is not supported");
   const ways = weighted.clusters.map((one, index) =>
-    compileWeight(at(field, `clusters[${index}]`), one, way),
+    compileWeight(at(field, `clusters[${index}]`), one, way, route.place),
   );
   const weights = weighted.clusters.map((one) => one.weight ?? 0);
   return {
-    target: new Split(field, ways, weights, salt),
+    target: new Split(field, ways, weights, route.salt),
     clusters: [...new Set(weighted.clusters.map((one) => one.name))],
   };
 }
 
-function compileWeight(
-  field: string,
-  one: WeightedCluster_ClusterWeight,
-  way: (name: string, own: readonly Mutations[], host: string | undefined) => Way,
-): Way {
+function compileWeight(field: string, one: WeightedCluster_ClusterWeight, way: WayMaker, place: string): Way {
   if (one.clusterHeader !== "") throw invalid(at(field, "cluster_header"), "is not supported: set name");
   if (one.name === "") throw invalid(at(field, "name"), "must not be empty");
   const host = one.hostRewriteSpecifier.case === undefined ? undefined : one.hostRewriteSpecifier.value;
-  return way(one.name, [compileMutations(field, one)], host);
+  return way(one.name, {
+    mutations: compileMutations(field, one),
+    filters: compileRouteFilters(field, one, `${place}/${one.name}`),
+    host,
+  });
 }
 
-type Shared = Omit<WaySettings, "clusterName" | "requestHeaders" | "responseHeaders">;
+/** What a weighted cluster says beside the route. */
+interface OwnOfCluster {
+  readonly mutations: Mutations;
+  readonly filters: RouteFilters;
+  readonly host: string | undefined;
+}
+
+type WayMaker = (clusterName: string, own: OwnOfCluster | undefined) => Way;
+
+type Shared = Omit<WaySettings, "clusterName" | "requestHeaders" | "responseHeaders" | "filters">;
 
 function compileShared(
   field: string,

@@ -1,4 +1,4 @@
-import type { HeaderMutation, HedgePlan, Plan } from "../contract.js";
+import type { HeaderMutation, HedgePlan, Plan, RouteFilters } from "../contract.js";
 import type { ClusterPart, Provenance, Snapshot } from "../snapshot/contract.js";
 import { NO_SLOT } from "../load/load-table.js";
 import type { PathRewrite } from "./path-rewrite.js";
@@ -20,6 +20,7 @@ export interface PlanSettings {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  readonly filters: RouteFilters | undefined;
   readonly provenance: Provenance;
 }
 
@@ -70,6 +71,7 @@ export class ForwardPlan implements Plan {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  readonly filters: RouteFilters | undefined;
   readonly provenance: Provenance;
 
   constructor(settings: PlanSettings, cluster: ClusterPart) {
@@ -89,6 +91,7 @@ export class ForwardPlan implements Plan {
     this.rewriteAuthority = settings.rewriteAuthority;
     this.requestHeaders = settings.requestHeaders;
     this.responseHeaders = settings.responseHeaders;
+    this.filters = settings.filters;
     this.provenance = settings.provenance;
   }
 
@@ -111,6 +114,8 @@ class UnknownCluster implements ClusterPart {
   readonly maxRequests = 0;
   readonly maxRetries = 0;
   readonly maxRequestsPerConnection = 0;
+  readonly outlier = undefined;
+  readonly healthCheck = undefined;
   readonly endpoints = [];
   readonly warm = false;
   readonly originalDestination = false;

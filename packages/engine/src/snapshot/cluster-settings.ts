@@ -15,6 +15,10 @@ import type { Assignment } from "./assignment.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
 import { filterMetadata, provenanceOf } from "./metadata.js";
+import { compileHealthCheck } from "./health-check-settings.js";
+import type { HealthCheckSettings } from "./health-check-settings.js";
+import { compileOutlier } from "./outlier-settings.js";
+import type { OutlierSettings } from "./outlier-settings.js";
 import { compileTransport } from "./upstream-tls.js";
 import type { TransportChoice } from "./upstream-tls.js";
 
@@ -31,6 +35,8 @@ export interface ClusterSettings {
   readonly maxRetries: number;
   readonly retryBudget: RetryBudget;
   readonly maxRequestsPerConnection: number;
+  readonly outlier: OutlierSettings | undefined;
+  readonly healthCheck: HealthCheckSettings | undefined;
   /** Endpoints in plaintext speak HTTP/2 by prior knowledge (`explicit_http_config.http2_protocol_options`). */
   readonly http2: boolean;
   /** Endpoints in plaintext speak what their client does (`use_downstream_protocol_config`). */
@@ -40,6 +46,8 @@ export interface ClusterSettings {
   readonly balancing: CompiledPolicy;
   /** Share of usable endpoints, percent, below which all are used; 0 = never. */
   readonly panicPercent: number;
+  /** Then requests fail rather than go to endpoints that are not healthy. */
+  readonly failOnPanic: boolean;
   readonly transport: TransportChoice;
   /** Name of the ClusterLoadAssignment to ask for, or the endpoints themselves. */
   readonly endpoints: { readonly eds: string } | { readonly fixed: Assignment };
@@ -76,8 +84,8 @@ const DEFAULT_BUDGET: RetryBudget = {
 const MAX_BUDGET_WINDOW_MS = 3_600_000;
 
 /**
- * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %). Active health checks,
- * outlier detection and slow start are read by others or not yet.
+ * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %). Slow start is
+ * not read.
  */
 export function compileCluster(cluster: Cluster): ClusterSettings {
   if (cluster.lbSubsetConfig !== undefined && cluster.lbSubsetConfig.subsetSelectors.length > 0) {
@@ -94,12 +102,15 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     connectTimeoutMs: durationMs("connect_timeout", cluster.connectTimeout) ?? CONNECT_TIMEOUT_MS,
     ...compileBreakers(cluster),
     maxRequestsPerConnection: requestsPerConnection(cluster, httpOptions),
+    outlier: compileOutlier(cluster.outlierDetection),
+    healthCheck: compileHealthCheck(cluster),
     http2: isExplicitHttp2(cluster, httpOptions),
     httpAsClient: httpOptions?.upstreamProtocolOptions.case === "useDownstreamProtocolConfig",
     originalDestination: discovery === DiscoveryType.ORIGINAL_DST,
     provenance: provenanceOf(cluster.metadata),
     balancing: compilePolicy(cluster),
     panicPercent: compilePanic(cluster),
+    failOnPanic: failsOnPanic(cluster),
     transport: compileTransport(cluster),
     endpoints: compileDiscovery(cluster, discovery),
   };
@@ -165,6 +176,11 @@ function compilePanic(cluster: Cluster): number {
     cluster.commonLbConfig?.healthyPanicThreshold?.value,
     0,
   );
+}
+
+function failsOnPanic({ commonLbConfig }: Cluster): boolean {
+  const specifier = commonLbConfig?.localityConfigSpecifier;
+  return specifier?.case === "zoneAwareLbConfig" && specifier.value.failTrafficOnPanic;
 }
 
 function percent(field: string, value: number | undefined, fallback: number): number {

@@ -116,6 +116,7 @@ function createWay(field: string, proxy: TcpProxy, clusterName: string): Way {
     rewriteAuthority: undefined,
     requestHeaders: [],
     responseHeaders: [],
+    filters: undefined,
     provenance: { config: "", rule: "" },
   });
 }

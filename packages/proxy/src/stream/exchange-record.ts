@@ -1,4 +1,14 @@
-import type { AttemptState, ClusterPart, EndpointPart, HttpChain, Plan, WorkloadLabels } from "@tulle/engine";
+import type {
+  AdmissionProgress,
+  AttemptState,
+  ClusterPart,
+  EndpointPart,
+  HttpChain,
+  Plan,
+  Provenance,
+  Snapshot,
+  WorkloadLabels,
+} from "@tulle/engine";
 import {
   GrpcMessageCounter,
   NO_FIELDS,
@@ -7,6 +17,8 @@ import {
   type RequestHead,
 } from "@tulle/http";
 
+import type { ProxyError } from "../proxy-status.js";
+import { TryLog } from "../records/try-log.js";
 import type { AccessLogEntry } from "../telemetry/access-log-format.js";
 import { CanonicalRequest } from "./canonical-request.js";
 import type { RequestSource } from "./contract.js";
@@ -16,9 +28,19 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   readonly source: RequestSource;
   readonly request = new CanonicalRequest();
   readonly attempt: AttemptState = { attempts: 0, triedSlots: [], deadlineMs: 0 };
+  /** How each try went. */
+  readonly tries = new TryLog();
   protocol = "";
+  /** 32 bits of the request id's hash: what chance is drawn from. */
+  entropy = 0;
+  /** The configuration that the route was chosen with. */
+  snapshot: Snapshot | undefined;
   chain: HttpChain | undefined;
   plan: Plan | undefined;
+  /** Where the route comes from. */
+  provenance: Provenance | undefined;
+  /** What the chain's steps alter; undefined when none was asked. */
+  admission: AdmissionProgress | undefined;
   /** The cluster that was routed to, as it was at the last try. */
   cluster: ClusterPart | undefined;
   /** The endpoint of the last try. */
@@ -38,6 +60,8 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   responseCode = 0;
   responseFlags = "";
   responseCodeDetails = "";
+  /** What Proxy-Status shall say went wrong; undefined where the flags say it, or nothing did. */
+  proxyError: ProxyError | undefined;
   connectionTerminationDetails = "";
   upstreamTransportFailureReason = "";
   bytesReceived = 0;
@@ -122,9 +146,13 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     this.bodyNotKept = false;
     // Setting `length` calls into the runtime, 60 ns; there is one, nearly always.
     while (this.attempt.triedSlots.length > 0) this.attempt.triedSlots.pop();
+    this.tries.clear();
     this.protocol = http2 ? "HTTP/2" : head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
+    this.snapshot = undefined;
     this.chain = undefined;
     this.plan = undefined;
+    this.provenance = undefined;
+    this.admission = undefined;
     this.cluster = undefined;
     this.endpoint = undefined;
     this.peer = undefined;
@@ -133,6 +161,7 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     this.responseCode = 0;
     this.responseFlags = "";
     this.responseCodeDetails = "";
+    this.proxyError = undefined;
     this.connectionTerminationDetails = "";
     this.upstreamTransportFailureReason = "";
     this.bytesReceived = 0;

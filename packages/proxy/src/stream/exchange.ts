@@ -1,11 +1,17 @@
-import { admit, route, type Facts, type HttpChain, type Plan, type ReplyPlan } from "@tulle/engine";
+import {
+  type AdmissionProgress,
+  route,
+  type HttpChain,
+  type Plan,
+  type ReplyPlan,
+  hasSteps,
+} from "@tulle/engine";
 import {
   normalizePath,
   type HeaderList,
   type Http1Error,
   type RequestHead,
   type ResponseHead,
-  grpcStatusFields,
   NO_FIELDS,
   NO_GRPC_STATUS,
   readGrpcStatus,
@@ -14,11 +20,14 @@ import {
 import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
+import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
 import { hashRequestId, type OwnView } from "./decision.js";
 import { DownstreamResponse } from "./downstream-response.js";
 import { ExchangeRecord } from "./exchange-record.js";
+import type { ProxyNames } from "./failure-headers.js";
+import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
 import { findChain, findConnection } from "./find-chain.js";
 import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
@@ -30,7 +39,7 @@ import { Tries } from "./tries.js";
 import type { TriesContext, TriesOwner } from "./tries-contract.js";
 
 /** What exchanges share. */
-export interface ExchangeContext extends TriesContext, ExchangeTimersContext {
+export interface ExchangeContext extends TriesContext, ExchangeTimersContext, ProxyNames {
   readonly parking: ParkingLot;
   readonly authorities: AuthorityCache;
   newRequestId(): string;
@@ -56,6 +65,8 @@ const enum State {
   IDLE,
   /** Waits for configuration. */
   PARKED,
+  /** Waits because a step of the chain says so. */
+  DELAYED,
   /** Its tries are under way. */
   FORWARDED,
   /** The upgrade that was asked for is made. */
@@ -70,6 +81,7 @@ const enum State {
  *
  * ```
  *  head ─► decide ─► PARKED ⟲           (configuration not here yet)
+ *             ├────► DELAYED ⟲           (injected by a fault)
  *             ├────► reply ──► DONE      (redirect, fixed response, failure)
  *             └────► FORWARDED ─► DONE   (see Tries)
  *                        └─► TUNNEL ─► DONE
@@ -77,15 +89,17 @@ const enum State {
  */
 export class Exchange
   extends ExchangeRecord
-  implements RequestHandler, TriesOwner, ExchangeTimersOwner, Parked
+  implements RequestHandler, TriesOwner, ExchangeTimersOwner, Parked, AdmissionGateOwner, FaultyResponseOwner
 {
   readonly #context: ExchangeContext;
   readonly #downstream: DownstreamStream;
   readonly #fields = new RequestFields();
   readonly #view: OwnView;
-  readonly #facts: Facts;
+  readonly #gate: AdmissionGate;
   readonly #tries: Tries;
   readonly #response: DownstreamResponse;
+  /** Made when a fault is injected into a response. */
+  #faulty: FaultyResponse | undefined;
   /** The deadline is the route's timeout, or the time that a request may be parked. */
   readonly #timers: ExchangeTimers;
   #state: State = State.IDLE;
@@ -103,12 +117,9 @@ export class Exchange
       wallMs: 0,
       entropy: 0,
     };
-    this.#facts = {
-      request: this.request,
-      principal: source.peerSpiffeId === "" ? undefined : source.peerSpiffeId,
-    };
+    this.#gate = new AdmissionGate(this, this.#view, this);
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
-    this.#response = new DownstreamResponse(this, downstream);
+    this.#response = new DownstreamResponse(this, downstream, context);
     this.#timers = new ExchangeTimers(context, this);
     this.#limits = new TimeLimits(context.clock, this.#timers, this, this.#fields);
   }
@@ -129,7 +140,8 @@ export class Exchange
     this.grpc = this.#fields.grpc && this.#downstream.http2 && head.upgrade === "";
     if (this.grpc) this.clearMessages();
     this.requestId = this.#fields.requestId === "" ? this.#context.newRequestId() : this.#fields.requestId;
-    this.#view.entropy = hashRequestId(this.requestId);
+    this.entropy = hashRequestId(this.requestId);
+    this.#view.entropy = this.entropy;
     if (this.source.peerSpiffeId !== "" && this.#fields.peerMetadata !== "") {
       this.peer = this.source.peerOf(this.#fields.peerMetadata);
     }
@@ -154,7 +166,8 @@ export class Exchange
   }
 
   onDownstreamDrain(): void {
-    this.#tries.resumeResponse();
+    if (this.#faulty?.active === true) this.#faulty.onDrain();
+    else this.#tries.resumeResponse();
   }
 
   onDownstreamClose(): void {
@@ -182,6 +195,7 @@ export class Exchange
   #decide(): void {
     const view = this.#view;
     view.snapshot = this.#context.configuration.current;
+    this.snapshot = view.snapshot;
     view.now = this.#context.clock.monotonic();
     const chain = findChain(this.source, this.request);
     if (typeof chain === "string") {
@@ -202,12 +216,8 @@ export class Exchange
       case "no-route":
         this.#fail("no-route", "");
         break;
-      case "reply":
-        this.#replyAsRouted(routed);
-        break;
-      case "forward":
-        this.#forward(chain, routed);
-        break;
+      default:
+        this.#admit(chain, routed);
     }
   }
 
@@ -247,27 +257,45 @@ export class Exchange
     this.#context.parking.remove(this);
   }
 
-  #forward(chain: HttpChain, routed: Plan): void {
+  #admit(chain: HttpChain, routed: Plan | ReplyPlan): void {
+    this.routeName = routed.routeName;
+    this.provenance = routed.provenance;
+    if (routed.kind === "forward") {
+      this.plan = routed;
+      this.cluster = routed.cluster;
+      this.upstreamCluster = routed.cluster.name;
+    }
+    if (hasSteps(chain, routed)) this.#gate.enter(chain, routed);
+    else this.onAdmitted(routed);
+  }
+
+  onAdmitted(routed: Plan | ReplyPlan): void {
+    if (routed.kind === "forward") this.#forward(routed);
+    else this.#replyAsRouted(routed);
+  }
+
+  onAdmissionDelay(ms: number): void {
+    this.#state = State.DELAYED;
+    this.#timers.setDeadline(ms);
+  }
+
+  onAdmissionReply(reply: LocalReply): void {
+    this.#answer(reply);
+  }
+
+  onAdmissionReset(): void {
+    this.#cut();
+  }
+
+  #forward(routed: Plan): void {
     const plan = this.#fields.controls ? ownPlan(this, routed) : routed;
     this.plan = plan;
-    this.routeName = plan.routeName;
-    this.cluster = plan.cluster;
-    this.upstreamCluster = plan.cluster.name;
-    const admission = admit(this.#view, chain, plan, this.#facts);
-    if (admission.kind === "reply") {
-      this.addFlag(admission.flag);
-      this.responseCodeDetails = "admission_denied";
-      const { status, body, headers } = admission;
-      this.#answer(configuredReply(this, status, body, headers, plan.responseHeaders));
-      return;
-    }
     this.#state = State.FORWARDED;
-    this.#limits.begin(chain, plan, this.#startMs);
+    this.#limits.begin(this.chain, plan, this.#startMs);
     this.#tries.start(plan);
   }
 
   #replyAsRouted(routed: ReplyPlan): void {
-    this.routeName = routed.routeName;
     this.responseCodeDetails = "direct_response";
     const { status, body, responseHeaders } = routed;
     this.#answer(configuredReply(this, status, body, routed.headers(this.request), responseHeaders));
@@ -283,6 +311,7 @@ export class Exchange
     this.#timers.touch();
     this.#timers.clearRequest();
     this.#response.writeHead(head, serviceTimeMs, this.#isRetriedBelow(head));
+    if (this.admission !== undefined) this.#injectInto(this.admission);
   }
 
   /** Whether an inbound answer is a failure of calls that the application made for it, and that were tried again. */
@@ -299,6 +328,17 @@ export class Exchange
   }
 
   onResponseBody(chunk: Buffer, start: number, end: number): boolean {
+    if (this.#faulty?.active === true) return this.#faulty.write(chunk, start, end);
+    return this.writeFaulty(chunk, start, end);
+  }
+
+  #injectInto(admission: AdmissionProgress): void {
+    if (admission.responseBytesPerSecond === 0 && admission.resetAfterBytes < 0) return;
+    this.#faulty ??= new FaultyResponse(this.#context.clock, this.#context.fineWheel, this);
+    this.#faulty.start(admission);
+  }
+
+  writeFaulty(chunk: Buffer, start: number, end: number): boolean {
     this.bytesSent += end - start;
     if (this.grpc) this.responseMessages?.count(chunk, start, end);
     this.#timers.touch();
@@ -307,6 +347,22 @@ export class Exchange
   }
 
   onResponseEnd(trailers: HeaderList): void {
+    if (this.#faulty?.active === true) this.#faulty.end(trailers);
+    else this.onFaultyEnd(trailers);
+  }
+
+  onFaultyReset(): void {
+    this.addFlag("FI");
+    this.responseCodeDetails = "fault_filter_reset";
+    this.#abandon();
+    this.#cut();
+  }
+
+  resumeFaulty(): void {
+    this.#tries.resumeResponse();
+  }
+
+  onFaultyEnd(trailers: HeaderList): void {
     if (this.grpc && this.grpcStatus === NO_GRPC_STATUS) this.grpcStatus = readGrpcStatus(trailers);
     this.#finish();
     this.#downstream.writeEnd(trailers);
@@ -351,8 +407,11 @@ export class Exchange
     if (this.#state === State.PARKED) {
       this.#unpark();
       this.#fail("not-ready", "");
+    } else if (this.#state === State.DELAYED) {
+      this.#gate.resume();
     } else if (this.#state === State.FORWARDED) {
       if (this.cluster !== undefined) this.#context.upstreamMetrics.of(this.cluster).timeouts.inc();
+      this.#tries.onTimeout();
       this.#abandon();
       this.#fail("request-timeout", "");
     }
@@ -403,10 +462,11 @@ export class Exchange
   }
 
   /** Ends a gRPC call that has begun to be answered: what came still counts, and the status says that no more will. */
-  #endGrpc({ grpcStatus, body }: LocalReply): void {
-    this.grpcStatus = grpcStatus;
+  #endGrpc(reply: LocalReply): void {
+    this.grpcStatus = reply.grpcStatus;
+    const trailers = this.#response.trailersOf(reply);
     this.#finish();
-    this.#downstream.writeEnd(grpcStatusFields(grpcStatus, body));
+    this.#downstream.writeEnd(trailers);
   }
 
   /** The client must notice that its response is not complete. */
@@ -419,6 +479,10 @@ export class Exchange
   #finish(): void {
     this.#state = State.DONE;
     this.#timers.stop();
+    if (this.admission !== undefined) {
+      this.#gate.leave();
+      this.#faulty?.stop();
+    }
     this.durationMs = this.#context.clock.monotonic() - this.#startMs;
     this.#context.onExchangeDone(this);
     // Whoever waits for a next request, perhaps for an hour, keeps nothing of the last.

@@ -49,12 +49,12 @@ export class HedgedTry implements UpstreamWaiter {
   #pool: UpstreamPool | undefined;
 
   constructor(request: HedgedRequest, plan: Plan, cluster: ClusterPart, endpoint: EndpointPart) {
-    const { load, clock } = request.context;
+    const { load, clock, outliers } = request.context;
     this.#request = request;
     this.#plan = plan;
     this.cluster = cluster;
     this.endpoint = endpoint;
-    this.account = new TryAccount(load, clock);
+    this.account = new TryAccount(load, clock, request.record.tries, outliers);
   }
 
   start(): void {
@@ -90,6 +90,8 @@ export class HedgedTry implements UpstreamWaiter {
 
   onUpstreamUnavailable(failure: AcquireFailure, detail: string): void {
     this.#pool = undefined;
+    this.account.note(failure, 0, detail);
+    if (failure !== "overflow") this.account.unreached(failure === "connect-timeout");
     this.account.end(failure !== "overflow");
     const outcome: Outcome | undefined = failure === "overflow" ? undefined : { kind: "connect-failure" };
     this.#request.owner.onHedgeFailed(this, outcome, failure, detail);
@@ -127,6 +129,8 @@ export class HedgedTry implements UpstreamWaiter {
     }
     const outcome = resetOutcome(reason, this.stream);
     this.stream = undefined;
+    this.account.note(reason, 0, detail);
+    this.account.unreached(false);
     this.account.end(true);
     owner.onHedgeFailed(this, outcome, RESET_FAILURES[reason], detail);
   }

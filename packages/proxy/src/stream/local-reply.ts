@@ -1,4 +1,4 @@
-import type { HeaderMutation } from "@tulle/engine";
+import type { AdmissionReply, HeaderMutation } from "@tulle/engine";
 import { grpcStatusOf, NO_GRPC_STATUS, trailersOnly, type HeaderList, type Http1Error } from "@tulle/http";
 
 import { applyHeaderMutations } from "../filters/header-mutations.js";
@@ -30,6 +30,7 @@ export function failureReply(record: ExchangeRecord, failure: Failure, reason: s
   });
   record.addFlag(made.flag);
   record.responseCodeDetails = made.details;
+  record.proxyError = made.error;
   const reply = record.grpc
     ? grpcReply(made.grpcStatus, made.body.trimEnd())
     : textReply(made.status, made.body);
@@ -41,6 +42,7 @@ export function failureReply(record: ExchangeRecord, failure: Failure, reason: s
 /** Says what is wrong with the request's bytes. */
 export function malformedReply(record: ExchangeRecord, error: Http1Error): LocalReply {
   record.addFlag("DPE");
+  record.proxyError = "http_request_error";
   record.responseCodeDetails = `http1.${error.code.toLowerCase()}`;
   return textReply(error.status, `${error.message}\n`);
 }
@@ -56,8 +58,22 @@ export function configuredReply(
   if (record.grpc && status >= 400) return grpcReply(grpcStatusOf(status), body);
   const out = [...headers];
   applyHeaderMutations(out, mutations);
+  if (record.admission !== undefined) applyHeaderMutations(out, record.admission.response);
   if (status !== 204 && status !== 304) out.push("content-length", String(Buffer.byteLength(body)));
   return { status, headers: out, body, grpcStatus: NO_GRPC_STATUS };
+}
+
+/** What a step of the chain says to answer. */
+export function admissionReply(
+  record: ExchangeRecord,
+  { status, body, headers, grpcStatus }: AdmissionReply,
+  mutations: readonly HeaderMutation[],
+): LocalReply {
+  if (!record.grpc) return configuredReply(record, status, body, headers, mutations);
+  const reply = grpcReply(grpcStatus ?? grpcStatusOf(status), body);
+  reply.headers.push(...headers);
+  if (record.admission !== undefined) applyHeaderMutations(reply.headers, record.admission.response);
+  return reply;
 }
 
 function textReply(status: number, body: string): LocalReply {

@@ -2,6 +2,7 @@ import type { Clock, TimerWheel } from "@tulle/base";
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
 import type { HeaderList, ResponseHead } from "@tulle/http";
 
+import type { OutlierRecorder } from "../health/outlier-recorder.js";
 import type { Failure } from "../rescue.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { UpstreamPools } from "../upstream/upstream-pools.js";
@@ -15,6 +16,7 @@ export interface TriesContext extends ReplayLimit {
   readonly load: LoadTable;
   readonly pools: UpstreamPools;
   readonly upstreamMetrics: UpstreamMetrics;
+  readonly outliers: OutlierRecorder;
   /** For timeouts of a request. */
   readonly fineWheel: TimerWheel;
   /** For timeouts of minutes. */

@@ -1,6 +1,6 @@
 import type { WheelTimer } from "@tulle/base";
 import { countFirstTry, pick, type Outcome, type Plan } from "@tulle/engine";
-import { type HeaderList, type RequestHead, type ResponseHead, NO_FIELDS } from "@tulle/http";
+import { type HeaderList, type RequestHead, type ResponseHead, NO_FIELDS, NO_GRPC_STATUS } from "@tulle/http";
 
 import type { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
@@ -80,7 +80,7 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
     this.#owner = owner;
     this.#body = new RequestBody(context);
     this.#retries = new Retries(context, record, fields, view, this.#body);
-    this.#account = new TryAccount(context.load, context.clock);
+    this.#account = new TryAccount(context.load, context.clock, record.tries, context.outliers);
     this.#timer = context.fineWheel.timer(() => this.#onTimer());
   }
 
@@ -131,6 +131,11 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
     this.#upstream?.resumeResponse();
   }
 
+  /** The time for the answer is over: that is held against whoever owes it. `abandon` follows. */
+  onTimeout(): void {
+    if (this.#state === State.ACTIVE && !this.#responseStarted) this.#account.unreached(true);
+  }
+
   /** Ends whatever is under way: nobody waits for it any more. */
   abandon(): void {
     this.#pool?.withdraw(this);
@@ -174,6 +179,8 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
   onUpstreamUnavailable(failure: AcquireFailure, detail: string): void {
     this.#pool = undefined;
     this.#record.upstreamTransportFailureReason = detail;
+    this.#account.note(failure, 0, detail);
+    if (failure !== "overflow") this.#account.unreached(failure === "connect-timeout");
     this.#endTry(failure !== "overflow");
     if (this.#othersGoOn()) return;
     if (failure === "overflow") this.#fail("overflow", "");
@@ -185,6 +192,8 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
   }
 
   onUpstreamHead(head: ResponseHead): void {
+    this.#account.note("answered", head.status, "");
+    this.#account.answered(head, this.#record.grpc);
     if (this.#hedges !== undefined && this.#hedges.live > 0 && this.#isPassedOver(head)) return;
     const { grpc } = this.#record;
     const mayBeBad = head.status >= 400 || grpc || this.#plan?.retry?.looksAtEveryAnswer === true;
@@ -199,6 +208,7 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
 
   onUpstreamSwitched(head: ResponseHead): void {
     this.#account.observe(false);
+    this.#account.note("switched", head.status, "");
     this.#state = State.TUNNEL;
     this.#responseStarted = true;
     this.#timer.disarm();
@@ -217,6 +227,8 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
       this.#owner.onTunnelHalfEnd();
       return;
     }
+    const { grpc, responseCode, grpcStatus } = this.#record;
+    if (grpc && responseCode === 200 && grpcStatus === NO_GRPC_STATUS) this.#account.grpcEnded(trailers);
     this.#endTry(this.#record.responseCode >= 500);
     this.#end();
     this.#owner.onResponseEnd(trailers);
@@ -229,6 +241,8 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
   onUpstreamReset(reason: ResetReason, detail: string): void {
     const stream = this.#upstream;
     this.#record.upstreamTransportFailureReason = detail;
+    this.#account.note(reason, 0, detail);
+    if (this.#state === State.ACTIVE && reason !== "no-upgrade") this.#account.unreached(false);
     this.#endTry(true);
     if (this.#responseStarted) {
       this.#end();
@@ -337,6 +351,8 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
     } else if (this.#state === State.ACTIVE || this.#state === State.HEDGED) {
       if (this.#goesOnBeside()) return;
       this.#hedges?.cancel();
+      this.#account.note("per-try-timeout", 0, "");
+      this.#account.unreached(true);
       this.#dropTry(true);
       this.#retryOr({ kind: "per-try-timeout" }, "per-try-timeout", "");
     }
@@ -352,6 +368,8 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
 
   #onIdle(): void {
     if (this.#state !== State.ACTIVE) return;
+    this.#account.note("per-try-idle-timeout", 0, "");
+    this.#account.unreached(true);
     this.#dropTry(true);
     if (this.#responseStarted) this.#fail("per-try-idle-timeout", "");
     else if (!this.#othersGoOn()) this.#retryOr({ kind: "per-try-idle-timeout" }, "per-try-idle-timeout", "");

@@ -1,6 +1,7 @@
 import type { EndpointPart, Plan } from "@tulle/engine";
 import type { HeaderList } from "@tulle/http";
 
+import { applyHeaderMutations } from "../filters/header-mutations.js";
 import { upstreamRequestHeaders, type RequestFields } from "../filters/request-headers.js";
 import type { ExchangeRecord } from "./exchange-record.js";
 import { timeForTry } from "./time-limits.js";
@@ -14,8 +15,8 @@ export function requestHeadersOf(
   peerMetadata: string,
   nowMs: number,
 ): HeaderList {
-  const { request, source } = record;
-  return upstreamRequestHeaders(request.headers, fields, {
+  const { request, source, admission } = record;
+  const headers = upstreamRequestHeaders(request.headers, fields, {
     direction: source.direction,
     host: plan.rewriteAuthority ?? request.host,
     requestId: record.requestId,
@@ -28,6 +29,8 @@ export function requestHeadersOf(
     forwardedFor: source.forwardedFor,
     mutations: plan.requestHeaders,
   });
+  if (admission !== undefined) applyHeaderMutations(headers, admission.request);
+  return headers;
 }
 
 /** The target of a try's request: the path as it was matched, rewritten as the route says. */

@@ -210,12 +210,14 @@ export class TcpSession<Source extends TcpSource = TcpSource>
         onConnected: (socket, transport) => {
           this.#connecting = undefined;
           load.observe(picked.slot, this.#context.clock.monotonic() - startedMs, false);
+          this.#context.outliers.connected(cluster, picked);
           if (this.#holder === undefined) this.#open(plan, { socket, transport });
           else this.#hold({ socket, transport }, this.#holder);
         },
         onConnectFailed: (failure, detail) => {
           this.#connecting = undefined;
           load.observe(picked.slot, this.#context.clock.monotonic() - startedMs, true);
+          this.#context.outliers.unreached(cluster, picked, failure === "connect-timeout");
           this.#onConnectFailed(plan, failure, detail);
         },
       },

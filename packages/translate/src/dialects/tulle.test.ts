@@ -1,6 +1,6 @@
 import { CLUSTER_TYPE, ROUTE_TYPE } from "@tulle/xds";
 import { expect, test } from "vitest";
-import { CLIENT, instance, made, mesh } from "../../testdata/mesh.js";
+import { CLIENT, cluster, GRPC_CLIENT, instance, made, mesh } from "../../testdata/mesh.js";
 
 const REVIEWS = [instance({ service: "reviews", servicePort: 9080 })];
 const HOST = "reviews.default.svc.cluster.local";
@@ -19,7 +19,7 @@ spec:
   - route: [{destination: {host: reviews}}]
 `;
   expect(made(mesh(REVIEWS, yaml), CLIENT, ROUTE_TYPE, `${HOST}:9080`).warnings).toEqual([
-    "route reviews/http[0]: Tulle's proxy does not carry out fault injection, mirroring yet",
+    "route reviews/http[0]: Tulle's proxy does not carry out mirroring yet",
   ]);
 });
 
@@ -48,7 +48,6 @@ spec:
 test.each([
   ["tls: {mode: SIMPLE}", "cannot originate TLS"],
   ["loadBalancer: {consistentHash: {useSourceIp: true}}", "consistent hash"],
-  ["outlierDetection: {consecutive5xxErrors: 5}", "outlier detection"],
   ["loadBalancer: {simple: LEAST_REQUEST, warmup: {duration: 30s}}", "warm-up"],
   ["connectionPool: {tcp: {tcpKeepalive: {time: 7200s}}}", "TCP keep-alive"],
 ])("tulleDialect says that its proxy does not do %s", (policy, warning) => {
@@ -61,4 +60,28 @@ spec: {host: reviews, trafficPolicy: {${policy}}}
   expect(made(mesh(REVIEWS, yaml), CLIENT, CLUSTER_TYPE, `outbound|9080||${HOST}`).warnings).toEqual([
     expect.stringContaining(warning),
   ]);
+});
+
+test("tulleDialect has endpoints ejected that cannot be reached, and never the last; what a rule says counts instead", () => {
+  const at = `outbound|9080||${HOST}`;
+  const { outlierDetection } = cluster(mesh(REVIEWS, ""), CLIENT, at);
+  expect(outlierDetection).toMatchObject({
+    splitExternalLocalOriginErrors: true,
+    enforcingConsecutive5xx: 0,
+    consecutiveLocalOriginFailure: 5,
+    maxEjectionPercent: 99,
+  });
+  const yaml = `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec: {host: reviews, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 7}}}
+`;
+  const ruled = cluster(mesh(REVIEWS, yaml), CLIENT, at).outlierDetection;
+  expect([ruled?.consecutive5xx, ruled?.splitExternalLocalOriginErrors, ruled?.maxEjectionPercent]).toEqual([
+    7,
+    false,
+    undefined,
+  ]);
+  expect(cluster(mesh(REVIEWS, ""), GRPC_CLIENT, at).outlierDetection).toBeUndefined();
 });

@@ -1,9 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import {
+  Cluster_DiscoveryType,
   Cluster_LbPolicy,
   LoadBalancingPolicySchema,
   type Cluster,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { OutlierDetectionSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js";
 import type { ClusterLoadAssignment } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { HeaderValueOption } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import type {
@@ -19,11 +21,14 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js";
 import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
 import { UpstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import { durationOf } from "../duration.js";
 import { packed } from "../messages.js";
-import { CORS_FILTER } from "../routes/cors.js";
-import { FAULT_FILTER } from "../routes/fault.js";
 import type { Translation } from "../translation.js";
 import type { DialectRules } from "./dialect.js";
+
+/** How long an endpoint that cannot be reached is left out the first time, and at most. */
+const UNREACHABLE_MS = 5000;
+const MAX_UNREACHABLE_MS = 60_000;
 
 /**
  * Tulle's own proxy. It gets everything that translation makes; what it does not carry out yet is said as a warning, so
@@ -48,13 +53,9 @@ function routes(t: Translation, full: RouteConfiguration): RouteConfiguration {
   return full;
 }
 
-function notCarriedOut({ typedPerFilterConfig, action }: Route): string[] {
+function notCarriedOut({ action }: Route): string[] {
   const mirrors = action.case === "route" ? action.value.requestMirrorPolicies.length : 0;
-  const parts: readonly (readonly [string, boolean])[] = [
-    ["fault injection", Object.hasOwn(typedPerFilterConfig, FAULT_FILTER)],
-    ["CORS", Object.hasOwn(typedPerFilterConfig, CORS_FILTER)],
-    ["mirroring", mirrors > 0],
-  ];
+  const parts: readonly (readonly [string, boolean])[] = [["mirroring", mirrors > 0]];
   return named(parts);
 }
 
@@ -89,6 +90,7 @@ function cluster(t: Translation, full: Cluster): Cluster {
     // Sent all the same: the proxy refuses the cluster, so that nothing goes out in the clear.
     t.warn(`${full.name}: Tulle's proxy cannot originate TLS with other certificates than the mesh's yet`);
   }
+  ejectUnreachable(full);
   const missing = notCarriedOutBy(full);
   if (missing.length > 0) t.warn(`${full.name}: Tulle's proxy does not carry out ${missing.join(", ")} yet`);
   const hash = hashPolicy(full);
@@ -110,12 +112,33 @@ function cluster(t: Translation, full: Cluster): Cluster {
   return full;
 }
 
-function notCarriedOutBy({ outlierDetection, lbConfig, upstreamConnectionOptions }: Cluster): string[] {
+/**
+ * An endpoint that cannot be reached five times in a row is left out for a while, whatever the registry says of it: what
+ * the proxy knows may be old. Never the last one: of less than 100 % one always stays. Answers, even bad ones, hold
+ * nobody out.
+ */
+function ejectUnreachable(cluster: Cluster): void {
+  if (cluster.outlierDetection !== undefined) return;
+  if (cluster.clusterDiscoveryType.value !== Cluster_DiscoveryType.EDS) return;
+  cluster.outlierDetection = create(OutlierDetectionSchema, {
+    splitExternalLocalOriginErrors: true,
+    consecutiveLocalOriginFailure: 5,
+    enforcingConsecutiveLocalOriginFailure: 100,
+    enforcingConsecutive5xx: 0,
+    enforcingSuccessRate: 0,
+    enforcingLocalOriginSuccessRate: 0,
+    interval: durationOf(UNREACHABLE_MS),
+    baseEjectionTime: durationOf(UNREACHABLE_MS),
+    maxEjectionTime: durationOf(MAX_UNREACHABLE_MS),
+    maxEjectionPercent: 99,
+  });
+}
+
+function notCarriedOutBy({ lbConfig, upstreamConnectionOptions }: Cluster): string[] {
   const slowStart =
     (lbConfig.case === "leastRequestLbConfig" || lbConfig.case === "roundRobinLbConfig") &&
     lbConfig.value.slowStartConfig !== undefined;
   const parts: readonly (readonly [string, boolean])[] = [
-    ["outlier detection", outlierDetection !== undefined],
     ["warm-up", slowStart],
     ["TCP keep-alive", upstreamConnectionOptions?.tcpKeepalive !== undefined],
   ];

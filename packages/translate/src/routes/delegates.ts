@@ -33,13 +33,14 @@ function delegated(t: Translation, root: VirtualService, parent: HttpRoute, inde
     .objects<VirtualServiceSpec>(VIRTUAL_SERVICE)
     .find(({ metadata }) => metadata.name === name && metadata.namespace === namespace);
   if (object === undefined || !isExported(object.spec.exportTo, namespace, root.metadata.namespace)) {
-    t.warn(
+    t.warnOf(
+      "IST0101",
       `${where}: the delegate ${namespace}/${name} does not exist or is not exported to ${root.metadata.namespace}`,
     );
     return [];
   }
   if ((object.spec.hosts ?? []).length > 0) {
-    t.warn(`${where}: ${namespace}/${name} has hosts of its own, so it cannot be a delegate`);
+    t.warnOf("TUL0005", `${where}: ${namespace}/${name} has hosts of its own, so it cannot be a delegate`);
     return [];
   }
   t.own(object);
@@ -47,7 +48,7 @@ function delegated(t: Translation, root: VirtualService, parent: HttpRoute, inde
   (object.spec.http ?? []).forEach((child, childIndex) => {
     const place = `VirtualService ${namespace}/${name} http[${childIndex}]`;
     if (child.delegate !== undefined) {
-      t.warn(`${place}: a delegate cannot delegate further; the rule is left out`);
+      t.warnOf("TUL0005", `${place}: a delegate cannot delegate further; the rule is left out`);
       return;
     }
     const match = mergeMatches(parent.match ?? [], child.match ?? []);

@@ -125,7 +125,10 @@ function rewrite(t: Translation, rule: HttpRoute, context: RuleContext, action: 
   if (regex === undefined) return;
   const problem = regexProblem(regex.match);
   if (problem !== undefined) {
-    t.warn(`${context.where}: rewrite.uriRegexRewrite.match ${problem}; the path is left as it is`);
+    t.warnOf(
+      "IST0122",
+      `${context.where}: rewrite.uriRegexRewrite.match ${problem}; the path is left as it is`,
+    );
     return;
   }
   action.regexRewrite = create(RouteActionSchema, {

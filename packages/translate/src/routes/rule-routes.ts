@@ -26,7 +26,7 @@ export function ruleRoutes(t: Translation, owned: OwnedRule, listenerPort: numbe
     if (match !== undefined && !canHold(t, match, listenerPort)) return;
     const conditions = match === undefined ? matchAll() : routeMatch(match);
     if (isUntranslatable(conditions)) {
-      t.warn(`${where}.match[${matchIndex}]: ${conditions.problem}; the match is left out`);
+      t.warnOf("IST0122", `${where}.match[${matchIndex}]: ${conditions.problem}; the match is left out`);
       return;
     }
     const ruleName = rule.name ?? `${name}/http[${index}]`;

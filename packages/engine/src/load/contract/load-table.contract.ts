@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 
 import { UNHEALTHY_CHECK, UNHEALTHY_EJECTED } from "../../contract.js";
+import { ResultCount, ResultTime } from "../result-table.js";
 import { NO_SLOT, type LoadTableOptions, type SlotTable } from "../load-table.js";
 
 /** What every load table does, whoever shares it. */
@@ -130,10 +131,63 @@ export function loadTableContract(name: string, create: (options: LoadTableOptio
     expect(load.unhealthy(load.acquire("b"))).toBe(0);
   });
 
+  test(`${name}: active faults are counted`, () => {
+    const load = create({ maxSlots: 2 });
+    load.addActiveFaults(1);
+    load.addActiveFaults(1);
+    load.addActiveFaults(-1);
+    expect(load.activeFaults()).toBe(1);
+  });
+
+  test(`${name}: a bucket gives out its tokens, and one more with each interval`, () => {
+    const load = create({ maxSlots: 2 });
+    const limit = { maxTokens: 2, msPerToken: 100 };
+    for (const kept of [true, false]) {
+      const take = (now: number, key = "a"): number => load.takeToken(key, kept, limit, now);
+      expect([take(1000), take(1000), take(1000), take(1050)]).toEqual([2, 1, 0, 0.5]);
+      expect(load.tokens("a", kept, limit, 1050)).toBe(0.5);
+      expect([take(1100), take(1100)]).toEqual([1, 0]);
+      expect(take(1100, "b")).toBe(2);
+      expect(take(9000)).toBe(2);
+      expect(load.tokens("unknown", kept, limit, 0)).toBe(2);
+    }
+  });
+
+  test(`${name}: keys that callers make up are forgotten in favour of others, and never those of the configuration`, () => {
+    const load = create({ maxSlots: 2 });
+    const limit = { maxTokens: 1, msPerToken: 1_000_000 };
+    load.takeToken("a", true, limit, 1);
+    load.takeToken("a", false, limit, 1);
+    for (let i = 0; i < 100_000; i++) load.takeToken(`other ${i}`, false, limit, 2 + i / 1000);
+    expect(load.tokens("a", true, limit, 102)).toBeLessThan(1);
+    expect(load.tokens("a", false, limit, 102)).toBe(1);
+    expect(load.tokens("other 99999", false, limit, 102)).toBeLessThan(1);
+  });
+
+  test(`${name}: results are counted for each slot, and an identity that comes back to another's slot has none`, () => {
+    const load = create({ maxSlots: 2 });
+    const { results } = load;
+    const slot = load.acquire("a");
+    expect(results.add(ResultCount.CONSECUTIVE_5XX, slot)).toBe(1);
+    expect(results.add(ResultCount.CONSECUTIVE_5XX, slot)).toBe(2);
+    results.set(ResultCount.EJECTIONS, slot, 7);
+    results.setTime(ResultTime.EJECTED_UNTIL, slot, 1234.5);
+    expect(results.get(ResultCount.CONSECUTIVE_5XX, NO_SLOT)).toBe(0);
+    expect(results.take(ResultCount.CONSECUTIVE_5XX, slot)).toBe(2);
+    expect(results.get(ResultCount.CONSECUTIVE_5XX, slot)).toBe(0);
+    expect(results.get(ResultCount.EJECTIONS, slot)).toBe(7);
+    expect(results.time(ResultTime.EJECTED_UNTIL, slot)).toBe(1234.5);
+    load.release(slot);
+    expect(load.acquire("b")).toBe(slot);
+    expect(results.get(ResultCount.EJECTIONS, slot)).toBe(0);
+    expect(results.time(ResultTime.EJECTED_UNTIL, slot)).toBe(0);
+  });
+
   test(`${name}: turn starts at the seed and wraps at 32 bits`, () => {
     const load = create({ maxSlots: 8, seed: 0xffff_ffff });
     const slot = load.acquire("cluster:x");
     expect([load.turn(slot), load.turn(slot), load.turn(slot)]).toEqual([0xffff_ffff, 0, 1]);
+    expect([load.nextTurn(slot), load.nextTurn(slot), load.turn(slot)]).toEqual([2, 2, 2]);
   });
 
   test(`${name}: connections and pending requests keep a slot from others`, () => {
