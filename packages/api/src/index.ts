@@ -5,6 +5,7 @@ export * from "./analysis/suppression.js";
 export * from "./api-version.js";
 export * from "./app-protocol.js";
 export * from "./catalog.js";
+export { serviceLabels } from "./service-labels.js";
 export * from "./convert.js";
 export * from "./destination-rule/type.js";
 export * from "./event/type.js";

@@ -2,6 +2,8 @@ import type { HeaderList } from "@tulle/http";
 
 import type { ResultTable } from "./load/result-table.js";
 import type { ClusterPart, Provenance, Snapshot } from "./snapshot/contract.js";
+import type { RequestHash } from "./affinity/request-hash.js";
+import type { SessionPolicy } from "./affinity/session.js";
 import type { Trace } from "./trace.js";
 
 /** What a decision may look at of a request. Canonical: the proxy builds it once, everything after reads only it. */
@@ -93,6 +95,10 @@ export interface Plan {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  /** What of a request consistent hashing goes by; undefined = nothing. */
+  readonly hash: RequestHash | undefined;
+  /** How a session is bound to an endpoint; undefined = not at all. */
+  readonly session: SessionPolicy | undefined;
   /** What the route says to filters of the chain, by their names; undefined = nothing. */
   readonly filters?: RouteFilters | undefined;
   readonly provenance: Provenance;
@@ -133,6 +139,22 @@ export interface DecisionView {
   readonly trace?: Trace | undefined;
 }
 
+/** A hash of 64 bits, as two unsigned halves. */
+export interface HashKey {
+  readonly high: number;
+  readonly low: number;
+}
+
+/** What binds a request to an endpoint. */
+export interface Affinity {
+  /** What consistent hashing looks it up by; undefined = nothing of it is hashed. */
+  readonly key: HashKey | undefined;
+  /** `host:port` of the endpoint that its session is bound to, as the client says; "" = none. */
+  readonly boundTo: string;
+  /** A cookie to give to the client, so that it brings the same key next time; "" = none. */
+  readonly setCookie: string;
+}
+
 /** What one request has tried so far. One object per exchange, reused over its attempts. */
 export interface AttemptState {
   /** Tries made, the first included. */
@@ -141,6 +163,8 @@ export interface AttemptState {
   readonly triedSlots: number[];
   /** When the answer must be complete, on the clock of `DecisionView.now`; 0 or absent = no limit. */
   deadlineMs?: number;
+  /** Made by `affinityOf` before the first try where the plan has a `hash` or a `session`. */
+  affinity?: Affinity | undefined;
 }
 
 export type Outcome =
@@ -180,8 +204,13 @@ export interface LoadTable {
   begin(clusterSlot: number, endpointSlot: number, retry?: boolean): void;
   /** It ended, however. Exactly once per `begin`, with the same arguments. */
   end(clusterSlot: number, endpointSlot: number, retry?: boolean): void;
-  /** What an attempt told about an endpoint. */
-  observe(endpointSlot: number, latencyMs: number, failed: boolean): void;
+  /** What an attempt told about an endpoint at the time `now` (monotonic, the same in all threads). */
+  observe(endpointSlot: number, latencyMs: number, failed: boolean, now: number): void;
+  /** How long an answer is expected to take, by the slowest of late; 0 when nothing is known. */
+  expectedMs(endpointSlot: number, now: number): number;
+  /** When an endpoint began to warm up; 0 = nobody has said, `-Infinity` = it was there from the start. */
+  warmSince(endpointSlot: number): number;
+  setWarmSince(endpointSlot: number, at: number): void;
   inFlight(endpointSlot: number): number;
   clusterInFlight(clusterSlot: number): number;
   /** Retries under way in a cluster. */

@@ -1,6 +1,8 @@
-import { isServing, type CatalogService, type Instance } from "@tulle/api";
+import { servingInstances, serviceLabels, type CatalogService, type Instance } from "@tulle/api";
 import { fullHost } from "./hosts.js";
 import type { MeshEndpoint, MeshService } from "./mesh-service.js";
+import { localityOfLabels } from "./locality/locality.js";
+import { sessionOfLabels } from "./routes/session.js";
 import { spiffeId } from "./names.js";
 import type { Translation } from "./translation.js";
 
@@ -14,23 +16,28 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
       spiffeId(t.settings.trustDomain, namespace, serviceAccount),
     ),
   );
+  const host = fullHost(service, t.settings.domainSuffix);
   return {
-    host: fullHost(service, t.settings.domainSuffix),
+    host,
     name: service.name.toLowerCase(),
     namespace: service.namespace,
     ports: service.ports,
     portless: service.portless,
     discovery: "EDS",
     identities: [...identities].sort(),
+    session: sessionOfLabels(serviceLabels(service)),
     meshed: meshed === 0 ? "none" : meshed === service.instances.length ? "all" : "some",
-    endpoints: (port) =>
-      t
-        .instances(service)
-        .filter(
-          (instance) =>
-            isServing(instance.health) && (service.portless || servedPort(instance) === port.number),
-        )
-        .map(endpointOf),
+    addresses: () => {
+      const ip = t.virtualIp(host);
+      return ip === undefined ? [] : [ip];
+    },
+    endpoints: (port) => {
+      const instances = t.instances(service);
+      const serving = new Set(servingInstances(instances, t.settings.protectThreshold));
+      return instances
+        .filter((instance) => service.portless || servedPort(instance) === port.number)
+        .map((instance) => endpointOf(instance, serving.has(instance)));
+    },
   };
 }
 
@@ -39,7 +46,7 @@ function servedPort(instance: Instance): number {
   return instance.servicePort ?? instance.address.port;
 }
 
-function endpointOf(instance: Instance): MeshEndpoint {
+function endpointOf(instance: Instance, serving: boolean): MeshEndpoint {
   const mesh = instance.meshAddress;
   return {
     id: instance.id,
@@ -48,7 +55,8 @@ function endpointOf(instance: Instance): MeshEndpoint {
     mesh: mesh === undefined ? undefined : { address: mesh.host, port: mesh.port },
     labels: instance.labels,
     weight: instance.weight,
-    locality: instance.locality,
+    health: serving ? "healthy" : instance.health === "maintenance" ? "draining" : "unhealthy",
+    locality: instance.locality ?? localityOfLabels(instance.labels),
     service: instance.service,
     namespace: instance.namespace,
   };

@@ -1,13 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { parseDuration } from "@tulle/base";
-import type { ConnectionPoolSettings, LoadBalancerSettings, OutlierDetection } from "@tulle/api";
-import {
-  Cluster_LbPolicy,
-  Cluster_RingHashLbConfigSchema,
-  Cluster_SlowStartConfigSchema,
-  ClusterSchema,
-  type Cluster,
-} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { ConnectionPoolSettings, OutlierDetection } from "@tulle/api";
+import { ClusterSchema, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { MetadataSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import {
   HttpProtocolOptionsSchema,
@@ -15,6 +9,7 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import type { EffectivePolicy } from "./destination-rules.js";
 import { durationOf, durationOfText } from "./duration.js";
+import { applyLoadBalancer } from "./load-balancer.js";
 import type { HttpVersion } from "./mesh-service.js";
 import { packed } from "./messages.js";
 import { TULLE_METADATA } from "./provenance.js";
@@ -24,9 +19,6 @@ import type { Translation } from "./translation.js";
 const NO_LIMIT = 4_294_967_295;
 /** Istio's connect timeout. */
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
-/** Entries of a hash ring: Istio's default, and Envoy's and gRPC's limit. */
-const DEFAULT_RING_SIZE = 1024;
-const MAX_RING_SIZE = 8_388_608;
 /** Key under which Envoy looks for HTTP options of a cluster. */
 const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
@@ -37,7 +29,7 @@ export function applyPolicy(
   policy: EffectivePolicy,
   version: HttpVersion,
 ): void {
-  const { connectionPool, loadBalancer, outlierDetection } = policy;
+  const { connectionPool, outlierDetection } = policy;
   const connectTimeout = connectionPool?.tcp?.connectTimeout;
   cluster.connectTimeout =
     connectTimeout === undefined ? durationOf(DEFAULT_CONNECT_TIMEOUT_MS) : durationOfText(connectTimeout);
@@ -45,7 +37,7 @@ export function applyPolicy(
   applyBudgetInterval(cluster, policy.retryBudget);
   applyKeepalive(cluster, connectionPool);
   applyHttpOptions(cluster, connectionPool, version);
-  applyLoadBalancer(t, cluster, loadBalancer);
+  applyLoadBalancer(t, cluster, policy);
   if (outlierDetection !== undefined) applyOutlierDetection(t, cluster, outlierDetection);
 }
 
@@ -163,79 +155,6 @@ function protocolOptions(
   return upstreamProtocolOptions;
 }
 
-/** Least request unless told otherwise, and no panic mode: unhealthy endpoints get no traffic, ever (Istio's defaults). */
-function applyLoadBalancer(
-  t: Translation,
-  cluster: Cluster,
-  settings: LoadBalancerSettings | undefined,
-): void {
-  cluster.commonLbConfig = create(ClusterSchema, {
-    commonLbConfig: { healthyPanicThreshold: { value: 0 } },
-  }).commonLbConfig;
-  if (settings?.localityLbSetting !== undefined || settings?.zoneAwareLbSetting !== undefined) {
-    t.warn(
-      `${cluster.name}: balancing by locality is not supported; endpoints of all localities are used alike`,
-    );
-  }
-  const hash = settings?.consistentHash;
-  if (hash?.maglev !== undefined) {
-    cluster.lbPolicy = Cluster_LbPolicy.MAGLEV;
-    const tableSize = hash.maglev.tableSize;
-    cluster.lbConfig = create(ClusterSchema, {
-      lbConfig: {
-        case: "maglevLbConfig",
-        value: tableSize === undefined ? {} : { tableSize: BigInt(tableSize) },
-      },
-    }).lbConfig;
-  } else if (hash !== undefined) {
-    cluster.lbPolicy = Cluster_LbPolicy.RING_HASH;
-    cluster.lbConfig = {
-      case: "ringHashLbConfig",
-      value: create(Cluster_RingHashLbConfigSchema, {
-        minimumRingSize: BigInt(Math.min(hash.ringHash?.minimumRingSize ?? DEFAULT_RING_SIZE, MAX_RING_SIZE)),
-      }),
-    };
-  } else {
-    applySimple(cluster, settings);
-  }
-}
-
-function applySimple(cluster: Cluster, settings: LoadBalancerSettings | undefined): void {
-  const warmup = settings?.warmup;
-  const slowStartConfig =
-    warmup === undefined
-      ? undefined
-      : create(Cluster_SlowStartConfigSchema, {
-          slowStartWindow: durationOfText(warmup.duration),
-          minWeightPercent: { value: warmup.minimumPercent ?? 10 },
-          aggression: { defaultValue: warmup.aggression ?? 1, runtimeKey: "" },
-        });
-  switch (settings?.simple ?? "UNSPECIFIED") {
-    case "ROUND_ROBIN":
-      cluster.lbPolicy = Cluster_LbPolicy.ROUND_ROBIN;
-      if (slowStartConfig !== undefined) {
-        cluster.lbConfig = create(ClusterSchema, {
-          lbConfig: { case: "roundRobinLbConfig", value: { slowStartConfig } },
-        }).lbConfig;
-      }
-      return;
-    case "RANDOM":
-      cluster.lbPolicy = Cluster_LbPolicy.RANDOM;
-      return;
-    case "PASSTHROUGH":
-      cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
-      return;
-    case "UNSPECIFIED":
-    case "LEAST_REQUEST":
-      cluster.lbPolicy = Cluster_LbPolicy.LEAST_REQUEST;
-      if (slowStartConfig !== undefined) {
-        cluster.lbConfig = create(ClusterSchema, {
-          lbConfig: { case: "leastRequestLbConfig", value: { slowStartConfig } },
-        }).lbConfig;
-      }
-  }
-}
-
 function applyOutlierDetection(t: Translation, cluster: Cluster, settings: OutlierDetection): void {
   const consecutive5xx = settings.consecutive5xxErrors ?? 5;
   const gateway = settings.consecutiveGatewayErrors ?? 0;
@@ -262,10 +181,5 @@ function applyOutlierDetection(t: Translation, cluster: Cluster, settings: Outli
   }).outlierDetection;
   if ((settings.outlierDetectionHttpErrorCodes?.length ?? 0) > 0) {
     t.warn(`${cluster.name}: outlierDetectionHttpErrorCodes is not supported; all 5xx responses count`);
-  }
-  if (settings.minHealthPercent !== undefined && cluster.commonLbConfig !== undefined) {
-    cluster.commonLbConfig = create(ClusterSchema, {
-      commonLbConfig: { healthyPanicThreshold: { value: settings.minHealthPercent } },
-    }).commonLbConfig;
   }
 }

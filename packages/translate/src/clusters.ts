@@ -7,9 +7,15 @@ import {
   type Cluster,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { applyPolicy } from "./cluster-policy.js";
-import { destinationRuleFor, effectivePolicy, type MergedRule } from "./destination-rules.js";
+import {
+  destinationRuleFor,
+  effectivePolicy,
+  warnOfAnnotations,
+  type MergedRule,
+} from "./destination-rules.js";
 import { durationOf } from "./duration.js";
 import { loadAssignment } from "./endpoints.js";
+import { keepSessions } from "./load-balancer.js";
 import { fromAds } from "./messages.js";
 import { carriageOf, httpVersionOf, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
 import { serverName, spiffeId, type ClusterName } from "./names.js";
@@ -42,11 +48,14 @@ export function outboundCluster(t: Translation, name: string, parsed: ClusterNam
   if (rule?.trafficPolicy?.tunnel !== undefined) {
     t.warn(`${name}: trafficPolicy.tunnel is not supported and has no effect`);
   }
+  if (rule !== undefined) warnOfAnnotations(t, rule);
   discover(t, cluster, service, port, parsed);
   applyPolicy(t, cluster, policy, httpVersionOf(port.protocol));
+  keepSessions(t, cluster);
   if (cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) {
     cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
     cluster.lbConfig = { case: undefined };
+    cluster.loadBalancingPolicy = undefined;
   }
   const transport = transportTo(t, service, policy);
   secure(t, cluster, service, port, transport);

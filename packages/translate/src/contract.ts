@@ -13,6 +13,8 @@ export interface MeshSettings {
   readonly accessLog?: boolean;
   /** What proxies do with redirected connections to nowhere that the mesh knows; default ALLOW_ANY. */
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
+  /** Share of a service's instances that must be heard of; with fewer, silent ones are kept. Default 0.2; 0 = off. */
+  readonly protectThreshold?: number;
   /** How proxies bring paths into one form before they match (Istio's `pathNormalization`). Default `BASE`. */
   readonly pathNormalization?: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
   /**

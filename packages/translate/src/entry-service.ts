@@ -2,7 +2,6 @@ import {
   declaredProtocol,
   protocolOfPortName,
   type AppProtocol,
-  type Locality,
   type MeshObject,
   type ServiceEntryPort,
   type ServiceEntrySpec,
@@ -10,12 +9,17 @@ import {
 } from "@tulle/api";
 import { WORKLOAD_ENTRY } from "./kinds.js";
 import type { Discovery, MeshEndpoint, MeshPort, MeshService } from "./mesh-service.js";
+import { localityOfLabels, parseLocality } from "./locality/locality.js";
+import { sessionOfLabels } from "./routes/session.js";
 import { spiffeId } from "./names.js";
 import type { Translation } from "./translation.js";
 import { selects } from "./visibility.js";
 
 /** Label that says that a workload takes mutual TLS at its address (Istio's). */
 const TLS_MODE_LABEL = "security.istio.io/tlsMode";
+
+/** Resolutions that look hosts up in DNS. */
+const BY_NAME: readonly string[] = ["DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"];
 
 type ServiceEntry = MeshObject<ServiceEntrySpec>;
 
@@ -39,9 +43,15 @@ export function entryService(t: Translation, entry: ServiceEntry, host: string):
     namespace: metadata.namespace,
     ports: (spec.ports ?? []).map(meshPort),
     portless: false,
-    discovery: discoveryOf(t, entry, host),
+    discovery: discoveryOf(entry, host),
     identities: [...identities].sort(),
+    session: sessionOfLabels({ ...metadata.labels, ...metadata.annotations }),
     meshed: meshed === 0 ? "none" : meshed === workloads.length ? "all" : "some",
+    addresses: () => {
+      if (spec.addresses !== undefined && spec.addresses.length > 0) return spec.addresses;
+      const ip = t.virtualIp(host);
+      return ip === undefined ? [] : [ip];
+    },
     endpoints: (port) => {
       const declared = spec.ports?.find((candidate) => candidate.number === port.number);
       return declared === undefined ? [] : workloads.map((workload) => endpointOf(entry, workload, declared));
@@ -73,7 +83,7 @@ function workloadsOf(t: Translation, entry: ServiceEntry, host: string): readonl
     spec: endpoint,
   }));
   if (listed.length > 0) return listed.filter(hasAddress);
-  const byName = spec.resolution === "DNS" || spec.resolution === "DNS_ROUND_ROBIN";
+  const byName = BY_NAME.includes(spec.resolution ?? "NONE");
   return byName && !host.includes("*") ? [{ id: host, spec: { address: host } }] : [];
 }
 
@@ -81,8 +91,7 @@ function hasAddress({ spec }: Workload): boolean {
   return spec.address !== undefined && spec.address !== "";
 }
 
-function discoveryOf(t: Translation, entry: ServiceEntry, host: string): Discovery {
-  const where = `ServiceEntry ${entry.metadata.namespace}/${entry.metadata.name}`;
+function discoveryOf(entry: ServiceEntry, host: string): Discovery {
   switch (entry.spec.resolution ?? "NONE") {
     case "STATIC":
       return "EDS";
@@ -91,8 +100,8 @@ function discoveryOf(t: Translation, entry: ServiceEntry, host: string): Discove
     case "DNS_ROUND_ROBIN":
       return "LOGICAL_DNS";
     case "DYNAMIC_DNS":
-      t.warn(`${where}: resolution DYNAMIC_DNS is not supported; ${host} is treated like NONE`);
-      return "ORIGINAL_DST";
+      // Nothing is looked up for the wildcard itself: clients ask for the hosts that they call.
+      return host.includes("*") ? "EDS" : "STRICT_DNS";
     case "NONE":
       return "ORIGINAL_DST";
   }
@@ -114,7 +123,8 @@ function endpointOf(entry: ServiceEntry, { id, spec }: Workload, port: ServiceEn
     mesh: isMeshed(spec) ? { address, port: number } : undefined,
     labels: spec.labels ?? {},
     weight: spec.weight ?? 1,
-    locality: localityOf(spec.locality),
+    health: "healthy",
+    locality: parseLocality(spec.locality) ?? localityOfLabels(spec.labels ?? {}),
     service: entry.metadata.name,
     namespace: entry.metadata.namespace,
   };
@@ -123,12 +133,6 @@ function endpointOf(entry: ServiceEntry, { id, spec }: Workload, port: ServiceEn
 /** Port names are the user's: only own properties count. */
 function ownPort({ ports }: WorkloadEntrySpec, name: string): number | undefined {
   return ports !== undefined && Object.hasOwn(ports, name) ? ports[name] : undefined;
-}
-
-function localityOf(text: string | undefined): Locality | undefined {
-  if (text === undefined || text === "") return undefined;
-  const [region = "", zone = "", subzone = ""] = text.split("/");
-  return { region, zone, subzone };
 }
 
 function meshPort(port: ServiceEntryPort): MeshPort {

@@ -2,6 +2,7 @@ import { create, type DescMessage } from "@bufbuild/protobuf";
 import { FilterSchema, type Filter } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { CorsSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
+import { StatefulSessionSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js";
 import { RouterSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import {
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
@@ -16,6 +17,7 @@ import { durationOf } from "./duration.js";
 import { packed } from "./messages.js";
 import { CORS_FILTER } from "./routes/cors.js";
 import { FAULT_FILTER } from "./routes/fault.js";
+import { SESSION_FILTER } from "./routes/session.js";
 import type { Translation } from "./translation.js";
 
 /** What every HTTP connection manager of the mesh has in common. The caller adds its routes and filters. */
@@ -64,7 +66,12 @@ function pathNormalization(mode: NonNullable<MeshSettings["pathNormalization"]>)
  * so a client that does not know one may go without.
  */
 export function outboundFilters(): HttpFilter[] {
-  return [optional(CORS_FILTER, CorsSchema), optional(FAULT_FILTER, HTTPFaultSchema), routerFilter()];
+  return [
+    optional(CORS_FILTER, CorsSchema),
+    optional(FAULT_FILTER, HTTPFaultSchema),
+    optional(SESSION_FILTER, StatefulSessionSchema),
+    routerFilter(),
+  ];
 }
 
 /** The terminal filter. */

@@ -1,5 +1,6 @@
 import type { AppProtocol, Locality } from "@tulle/api";
 import type { Dialect } from "./contract.js";
+import type { SessionRequest } from "./routes/session.js";
 
 /** A port that callers may name. */
 export interface MeshPort {
@@ -23,6 +24,8 @@ export interface MeshEndpoint {
   readonly mesh: { readonly address: string; readonly port: number } | undefined;
   readonly labels: Readonly<Record<string, string>>;
   readonly weight: number;
+  /** `draining`: taken out on purpose, for sessions that are bound to it only. */
+  readonly health: "healthy" | "unhealthy" | "draining";
   readonly locality: Locality | undefined;
   readonly service: string;
   readonly namespace: string;
@@ -41,7 +44,11 @@ export interface MeshService {
   /** SPIFFE ids that its endpoints may present, sorted. */
   readonly identities: readonly string[];
   readonly meshed: "all" | "some" | "none";
-  /** Endpoints that serve `port` and may get traffic, ordered by id. Reading them is recorded. */
+  /** Addresses that callers reach it under: its own, else its virtual IP. Reading them is recorded. */
+  addresses(): readonly string[];
+  /** How its clients stay with the instance that they have; undefined = they do not. */
+  readonly session: SessionRequest | undefined;
+  /** Endpoints that serve `port`, whatever their health, ordered by id. Reading them is recorded. */
   endpoints(port: MeshPort): readonly MeshEndpoint[];
 }
 

@@ -30,11 +30,11 @@ function chain(...filters: ChainFilter[]): Chain {
     requestTimeoutMs: 0,
     maxDurationMs: 0,
     accessLogFormat: undefined,
+    routeConfiguration: "",
     pathNormalization: "NONE",
     limits: undefined,
     filters,
     stripPort: false,
-    routeConfiguration: "",
   } as const;
   return new Chain(settings, undefined, true);
 }

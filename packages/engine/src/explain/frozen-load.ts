@@ -24,6 +24,16 @@ export class FrozenLoad implements LoadTable {
 
   observe(): void {}
 
+  expectedMs(endpointSlot: number, now: number): number {
+    return this.#real.expectedMs(endpointSlot, now);
+  }
+
+  warmSince(endpointSlot: number): number {
+    return this.#real.warmSince(endpointSlot);
+  }
+
+  setWarmSince(): void {}
+
   inFlight(endpointSlot: number): number {
     return this.#real.inFlight(endpointSlot);
   }

@@ -52,6 +52,7 @@ class TypedArrayLoadTable implements SlotTable {
   readonly #cursor: Uint32Array;
   readonly #unhealthy: Uint32Array;
   #healthEpoch = 0;
+  readonly #warmSince: Float64Array;
   #activeFaults = 0;
   readonly #tokens = new TokenBuckets();
   readonly results: ResultTable;
@@ -69,7 +70,9 @@ class TypedArrayLoadTable implements SlotTable {
     this.#pending = new Int32Array(maxSlots);
     this.#cursor = new Uint32Array(maxSlots);
     this.#unhealthy = new Uint32Array(maxSlots);
-    this.#averages = new Averages(new Float64Array(maxSlots), new Float64Array(maxSlots));
+    this.#warmSince = new Float64Array(maxSlots);
+    const row = (): Float64Array => new Float64Array(maxSlots);
+    this.#averages = new Averages(row(), row(), row(), row());
     this.#recent = new RecentCounts(() => new Int32Array(maxSlots));
     this.#slots = new SlotAllocator(
       maxSlots,
@@ -84,6 +87,7 @@ class TypedArrayLoadTable implements SlotTable {
     if (slot < 0) return slot;
     this.#cursor[slot] = this.#seed;
     this.#unhealthy[slot] = 0;
+    this.#warmSince[slot] = 0;
     this.results.reset(slot);
     this.#averages.reset(slot);
     this.#recent.reset(slot);
@@ -106,8 +110,20 @@ class TypedArrayLoadTable implements SlotTable {
     if (retry) this.#retries[clusterSlot]!--;
   }
 
-  observe(endpointSlot: number, latencyMs: number, failed: boolean): void {
-    this.#averages.observe(endpointSlot, latencyMs, failed);
+  observe(endpointSlot: number, latencyMs: number, failed: boolean, now: number): void {
+    this.#averages.observe(endpointSlot, latencyMs, failed, now);
+  }
+
+  expectedMs(endpointSlot: number, now: number): number {
+    return this.#averages.expectedMs(endpointSlot, now);
+  }
+
+  warmSince(endpointSlot: number): number {
+    return this.#warmSince[endpointSlot]!;
+  }
+
+  setWarmSince(endpointSlot: number, at: number): void {
+    this.#warmSince[endpointSlot] = at;
   }
 
   inFlight(endpointSlot: number): number {

@@ -4,6 +4,8 @@ import type {
   WeightedCluster,
   WeightedCluster_ClusterWeight,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { compileRequestHash } from "../affinity/request-hash.js";
+import type { SessionPolicy } from "../affinity/session.js";
 import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
 import type { RouteFilters } from "../contract.js";
 import type { Provenance } from "../snapshot/contract.js";
@@ -35,21 +37,22 @@ export interface ActionContext {
   readonly salt: number;
   /** The route's own metadata `tulle.dev`. */
   readonly metadata: JsonObject | undefined;
+  readonly session: SessionPolicy | undefined;
 }
 
 /** Envoy's default of `route.timeout`; Istio sends 0 for none. */
 const DEFAULT_TIMEOUT_MS = 15_000;
 
 /**
- * Compiles a forwarding action into one way per cluster. Mirroring, hash policies and upgrades are no business of routing
- * and are left to who reads them.
+ * Compiles a forwarding action into one way per cluster. Mirroring and upgrades are no business of routing and are left to
+ * who reads them.
  */
 export function compileForward(
   field: string,
   action: RouteAction,
   context: RouteContext,
   route: ActionContext,
-): Pick<RouteEntry, "target" | "clusters"> {
+): Pick<RouteEntry, "target" | "clusters" | "session"> {
   const shared = compileShared(field, action, context, route);
   const routeFilters = mergeRouteFilters(route.filterLevels);
   const way: WayMaker = (clusterName, own) => {
@@ -73,7 +76,10 @@ export function compileForward(
       if (specifier.value === "") throw invalid(at(field, "cluster"), "must not be empty");
       return { target: way(specifier.value, undefined), clusters: [specifier.value] };
     case "weightedClusters":
-      return compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route);
+      return {
+        ...compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route),
+        session: route.session,
+      };
     case "clusterHeader":
       throw invalid(at(field, "cluster_header"), "is not supported: use cluster or weighted_clusters");
     case "clusterSpecifierPlugin":
@@ -153,6 +159,8 @@ function compileShared(
     tellsTimeoutRetry: virtualHost.includeIsTimeoutRetryHeader,
     rewritePath: compilePathRewrite(field, action, route.prefixLength),
     rewriteAuthority: compileHostRewrite(field, action),
+    hash: compileRequestHash(at(field, "hash_policy"), action.hashPolicy),
+    session: route.session,
   };
 }
 

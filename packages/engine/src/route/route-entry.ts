@@ -1,5 +1,7 @@
 import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteMatch, VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { compileSession } from "../affinity/session.js";
+import type { SessionPolicy } from "../affinity/session.js";
 import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
 import type { EngineRequest, ReplyPlan, RouteFilters } from "../contract.js";
 import { mix, saltOf } from "../entropy.js";
@@ -47,6 +49,8 @@ export interface RouteEntry {
   readonly target: Way | Split<Way> | ReplyPlan;
   /** Every cluster that the route may lead to. */
   readonly clusters: readonly string[];
+  /** Of a target that is a split: a session stays with the cluster that has its endpoint. */
+  readonly session?: SessionPolicy | undefined;
   /** The only path that it takes; undefined = it takes others too. */
   readonly exactPath: string | undefined;
   /** For explanations: its conditions in words, in the order in which they are tested. */
@@ -126,11 +130,15 @@ function compileTarget(
   context: RouteContext,
   prefixLength: number | undefined,
   salt: number,
-): Pick<RouteEntry, "target" | "clusters"> {
+): Pick<RouteEntry, "target" | "clusters" | "session"> {
   const levels = [compileMutations(field, route), ...context.outer];
   const place = `${context.tableName}/${context.virtualHost.name}/${route.name === "" ? field : route.name}`;
   const filterLevels = [compileRouteFilters(field, route, place), ...context.outerFilters];
   const settings = { routeName: route.name, provenance: provenanceOf(route.metadata) };
+  const session =
+    compileSession(field, route.typedPerFilterConfig) ??
+    compileSession("virtual_host", context.virtualHost.typedPerFilterConfig) ??
+    undefined;
   const replySettings = (): ReplySettings => ({
     ...settings,
     responseHeaders: orderMutations(levels, context.specificWins).response,
@@ -147,6 +155,7 @@ function compileTarget(
         prefixLength,
         salt,
         metadata: filterMetadata(route.metadata, "tulle.dev"),
+        session,
       });
     case "redirect": {
       const reply = replySettings();

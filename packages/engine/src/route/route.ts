@@ -2,6 +2,7 @@ import { MeshError } from "@tulle/base";
 import type { DecisionView, EngineRequest, NoRoute, Plan, Routed } from "../contract.js";
 import type { HttpChain } from "../snapshot/contract.js";
 import { Chain } from "../snapshot/chain.js";
+import { homeWay } from "./home-way.js";
 import { pathEnd } from "./path-test.js";
 import { tracePlan } from "./plan-trace.js";
 import { Split } from "./split.js";
@@ -42,6 +43,8 @@ export function route(view: DecisionView, chain: HttpChain, request: EngineReque
   const { target } = entry;
   if (target instanceof Way) return traced(view, target.plan(snapshot));
   if (target instanceof Split) {
+    const home = entry.session === undefined ? undefined : homeWay(view, entry.session, target, request);
+    if (home !== undefined) return home.plan(snapshot);
     if (trace !== undefined) traceSplit(trace, target, entropy);
     return traced(view, target.choose(entropy).plan(snapshot));
   }

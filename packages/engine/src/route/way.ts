@@ -1,3 +1,5 @@
+import type { RequestHash } from "../affinity/request-hash.js";
+import type { SessionPolicy } from "../affinity/session.js";
 import type { HeaderMutation, HedgePlan, Plan, RouteFilters } from "../contract.js";
 import type { ClusterPart, Provenance, Snapshot } from "../snapshot/contract.js";
 import { NO_SLOT } from "../load/load-table.js";
@@ -20,6 +22,8 @@ export interface PlanSettings {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  readonly hash: RequestHash | undefined;
+  readonly session: SessionPolicy | undefined;
   readonly filters: RouteFilters | undefined;
   readonly provenance: Provenance;
 }
@@ -71,6 +75,8 @@ export class ForwardPlan implements Plan {
   readonly rewriteAuthority: string | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  readonly hash: RequestHash | undefined;
+  readonly session: SessionPolicy | undefined;
   readonly filters: RouteFilters | undefined;
   readonly provenance: Provenance;
 
@@ -91,6 +97,8 @@ export class ForwardPlan implements Plan {
     this.rewriteAuthority = settings.rewriteAuthority;
     this.requestHeaders = settings.requestHeaders;
     this.responseHeaders = settings.responseHeaders;
+    this.hash = settings.hash;
+    this.session = settings.session;
     this.filters = settings.filters;
     this.provenance = settings.provenance;
   }

@@ -6,11 +6,13 @@ import {
   HttpProtocolOptionsSchema,
   type HttpProtocolOptions,
 } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
+import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
+import type { EndpointHealth } from "../pick/health.js";
 import type { Provenance } from "./contract.js";
 import { compilePolicy } from "../pick/compile-policy.js";
 import type { CompiledPolicy } from "../pick/compile-policy.js";
 import { holds, unpack } from "./any.js";
-import { compileAssignment, NO_ENDPOINTS } from "./assignment.js";
+import { compileAssignment, healthOf, NO_ENDPOINTS } from "./assignment.js";
 import type { Assignment } from "./assignment.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
@@ -48,6 +50,8 @@ export interface ClusterSettings {
   readonly panicPercent: number;
   /** Then requests fail rather than go to endpoints that are not healthy. */
   readonly failOnPanic: boolean;
+  /** `override_host_status`: states in which endpoints take the sessions that are bound to them. */
+  readonly sessionHealth: ReadonlySet<EndpointHealth>;
   readonly transport: TransportChoice;
   /** Name of the ClusterLoadAssignment to ask for, or the endpoints themselves. */
   readonly endpoints: { readonly eds: string } | { readonly fixed: Assignment };
@@ -84,8 +88,7 @@ const DEFAULT_BUDGET: RetryBudget = {
 const MAX_BUDGET_WINDOW_MS = 3_600_000;
 
 /**
- * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %). Slow start is
- * not read.
+ * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %).
  */
 export function compileCluster(cluster: Cluster): ClusterSettings {
   if (cluster.lbSubsetConfig !== undefined && cluster.lbSubsetConfig.subsetSelectors.length > 0) {
@@ -111,6 +114,7 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     balancing: compilePolicy(cluster),
     panicPercent: compilePanic(cluster),
     failOnPanic: failsOnPanic(cluster),
+    sessionHealth: sessionHealth(cluster),
     transport: compileTransport(cluster),
     endpoints: compileDiscovery(cluster, discovery),
   };
@@ -181,6 +185,14 @@ function compilePanic(cluster: Cluster): number {
 function failsOnPanic({ commonLbConfig }: Cluster): boolean {
   const specifier = commonLbConfig?.localityConfigSpecifier;
   return specifier?.case === "zoneAwareLbConfig" && specifier.value.failTrafficOnPanic;
+}
+
+function sessionHealth({ commonLbConfig }: Cluster): ReadonlySet<EndpointHealth> {
+  const statuses = commonLbConfig?.overrideHostStatus?.statuses ?? [
+    HealthStatus.HEALTHY,
+    HealthStatus.DEGRADED,
+  ];
+  return new Set(statuses.map(healthOf));
 }
 
 function percent(field: string, value: number | undefined, fallback: number): number {

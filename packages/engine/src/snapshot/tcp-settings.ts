@@ -1,6 +1,8 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import type { TcpProxy } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import type { HashPolicy } from "@tulle/xds/gen/envoy/type/v3/hash_policy_pb.js";
+import { RequestHash } from "../affinity/request-hash.js";
 import type { TcpChain } from "./contract.js";
 import { saltOf } from "../entropy.js";
 import { RETRY_ON_CONNECT_FAILURE } from "../route/retry-on.js";
@@ -116,9 +118,19 @@ function createWay(field: string, proxy: TcpProxy, clusterName: string): Way {
     rewriteAuthority: undefined,
     requestHeaders: [],
     responseHeaders: [],
+    hash: compileHash(at(field, "hash_policy"), proxy.hashPolicy),
+    session: undefined,
     filters: undefined,
     provenance: { config: "", rule: "" },
   });
+}
+
+/** The address is all there is to hash of a connection. */
+function compileHash(field: string, policies: readonly HashPolicy[]): RequestHash | undefined {
+  if (policies.length === 0) return undefined;
+  if (policies.some(({ policySpecifier }) => policySpecifier.case !== "sourceIp"))
+    throw invalid(field, "must be source_ip");
+  return RequestHash.ofSourceAddress();
 }
 
 /** Another endpoint, at once. */
@@ -141,7 +153,7 @@ function connectRetry(attempts: number): CompiledRetry {
   };
 }
 
-/** What would send bytes elsewhere, or not at all, when it is not looked at. Hash policies and statistics are left out. */
+/** What would send bytes elsewhere, or not at all, when it is not looked at. Statistics are left out. */
 function refuseOthers(field: string, proxy: TcpProxy): void {
   const others: readonly (readonly [string, boolean])[] = [
     ["on_demand", proxy.onDemand !== undefined],

@@ -27,7 +27,7 @@ import type { RequestSource } from "./contract.js";
 export abstract class ExchangeRecord implements AccessLogEntry {
   readonly source: RequestSource;
   readonly request = new CanonicalRequest();
-  readonly attempt: AttemptState = { attempts: 0, triedSlots: [], deadlineMs: 0 };
+  readonly attempt: AttemptState = { attempts: 0, triedSlots: [], deadlineMs: 0, affinity: undefined };
   /** How each try went. */
   readonly tries = new TryLog();
   protocol = "";
@@ -146,6 +146,7 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     this.bodyNotKept = false;
     // Setting `length` calls into the runtime, 60 ns; there is one, nearly always.
     while (this.attempt.triedSlots.length > 0) this.attempt.triedSlots.pop();
+    this.attempt.affinity = undefined;
     this.tries.clear();
     this.protocol = http2 ? "HTTP/2" : head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
     this.snapshot = undefined;

@@ -20,6 +20,7 @@ import {
 import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
+import { bindRequest } from "./affinity.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
@@ -290,6 +291,7 @@ export class Exchange
   #forward(routed: Plan): void {
     const plan = this.#fields.controls ? ownPlan(this, routed) : routed;
     this.plan = plan;
+    if (plan.hash !== undefined || plan.session !== undefined) bindRequest(this, this.#view, plan);
     this.#state = State.FORWARDED;
     this.#limits.begin(this.chain, plan, this.#startMs);
     this.#tries.start(plan);

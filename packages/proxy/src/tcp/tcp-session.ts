@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 
 import { formatAddress, type Disposable, type WheelTimer } from "@tulle/base";
 import {
+  affinityOf,
   pick,
   routeConnection,
   type AttemptState,
@@ -17,6 +18,7 @@ import type { ServerConnection } from "../connection/server-connection.js";
 import type { Opening, OpeningListener } from "../detection/detection.js";
 import type { ListenAddress } from "../options.js";
 import { preambleOf } from "../proxy-protocol/preamble.js";
+import { clientAddress } from "../stream/affinity.js";
 import type { OwnView } from "../stream/decision.js";
 import type { Parked } from "../stream/parking.js";
 import type { AcquireFailure } from "../stream/contract.js";
@@ -168,6 +170,12 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     this.chain = chain;
     this.#view.snapshot = this.#context.configuration.current;
     this.#plan = routeConnection(this.#view, chain);
+    this.#attempt.affinity = affinityOf(
+      this.#view,
+      this.#plan,
+      undefined,
+      clientAddress("", this.source.remoteAddress),
+    );
     this.#state = State.CONNECTING;
     this.#connect(this.#plan);
   }
@@ -175,6 +183,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
   #connect(plan: Plan): void {
     const { configuration, load, connector, upstreamMetrics } = this.#context;
     this.#view.snapshot = configuration.current;
+    this.#view.now = this.#context.clock.monotonic();
     const cluster = configuration.current.cluster(plan.cluster.name) ?? plan.cluster;
     this.cluster = cluster;
     const picked = cluster.originalDestination
@@ -209,19 +218,25 @@ export class TcpSession<Source extends TcpSource = TcpSource>
       {
         onConnected: (socket, transport) => {
           this.#connecting = undefined;
-          load.observe(picked.slot, this.#context.clock.monotonic() - startedMs, false);
+          this.#observe(picked, startedMs, false);
           this.#context.outliers.connected(cluster, picked);
           if (this.#holder === undefined) this.#open(plan, { socket, transport });
           else this.#hold({ socket, transport }, this.#holder);
         },
         onConnectFailed: (failure, detail) => {
           this.#connecting = undefined;
-          load.observe(picked.slot, this.#context.clock.monotonic() - startedMs, true);
+          this.#observe(picked, startedMs, true);
           this.#context.outliers.unreached(cluster, picked, failure === "connect-timeout");
           this.#onConnectFailed(plan, failure, detail);
         },
       },
     );
+  }
+
+  #observe(endpoint: EndpointPart, startedMs: number, failed: boolean): void {
+    const { load, clock } = this.#context;
+    const now = clock.monotonic();
+    load.observe(endpoint.slot, now - startedMs, failed, now);
   }
 
   #onConnectFailed(plan: Plan, failure: AcquireFailure, detail: string): void {

@@ -47,8 +47,6 @@ spec:
 
 test.each([
   ["tls: {mode: SIMPLE}", "cannot originate TLS"],
-  ["loadBalancer: {consistentHash: {useSourceIp: true}}", "consistent hash"],
-  ["loadBalancer: {simple: LEAST_REQUEST, warmup: {duration: 30s}}", "warm-up"],
   ["connectionPool: {tcp: {tcpKeepalive: {time: 7200s}}}", "TCP keep-alive"],
 ])("tulleDialect says that its proxy does not do %s", (policy, warning) => {
   const yaml = `
