@@ -135,10 +135,11 @@ export function routes(
   name: string,
   list: readonly RouteInit[],
   domains: readonly string[] = ["*"],
+  host: object = {},
 ): ResourceChange {
   const message = create(RouteConfigurationSchema, {
     name,
-    virtualHosts: [{ name: "vh", domains: [...domains], routes: [...list] }],
+    virtualHosts: [{ name: "vh", domains: [...domains], routes: [...list], ...host }],
   });
   return resource(ROUTE_TYPE, name, RouteConfigurationSchema, message);
 }
@@ -353,7 +354,8 @@ export function inboundListener(options: InboundOptions): ResourceChange {
 }
 
 function httpFilter(cluster: string) {
-  const virtualHosts = [{ name: "inbound", domains: ["*"], routes: [routeTo(cluster)] }];
+  const retryPolicy = { retryOn: "reset-before-request", numRetries: 2 };
+  const virtualHosts = [{ name: "inbound", domains: ["*"], routes: [routeTo(cluster, { retryPolicy })] }];
   return managerFilter({ case: "routeConfig", value: { name: "inbound", virtualHosts } });
 }
 

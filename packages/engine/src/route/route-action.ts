@@ -1,3 +1,4 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import type {
   RouteAction,
   WeightedCluster,
@@ -14,10 +15,11 @@ import { durationMs } from "../snapshot/duration.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
 import type { Mutations } from "./header-mutations.js";
 import { compileMirrors } from "./mirror.js";
+import { compileHedge } from "./hedge-policy.js";
 import { prefixRewrite, regexRewrite } from "./path-rewrite.js";
 import type { PathRewrite } from "./path-rewrite.js";
 import { compileSubstitution } from "./regex.js";
-import { compileRetryPolicy } from "./retry-policy.js";
+import { compileRetryPolicy, retryMarks } from "./retry-policy.js";
 import type { RouteContext, RouteEntry } from "./route-entry.js";
 import { Split } from "./split.js";
 import { Way } from "./way.js";
@@ -35,6 +37,8 @@ export interface ActionContext {
   readonly place: string;
   readonly prefixLength: number | undefined;
   readonly salt: number;
+  /** The route's own metadata `tulle.dev`. */
+  readonly metadata: JsonObject | undefined;
   readonly session: SessionPolicy | undefined;
 }
 
@@ -42,8 +46,8 @@ export interface ActionContext {
 const DEFAULT_TIMEOUT_MS = 15_000;
 
 /**
- * Compiles a forwarding action into one way per cluster. Hedging and upgrades are no business of routing and are left to
- * who reads them.
+ * Compiles a forwarding action into one way per cluster. Upgrades are no business of routing and are left to who reads
+ * them.
  */
 export function compileForward(
   field: string,
@@ -156,13 +160,23 @@ function compileShared(
   context: RouteContext,
   route: ActionContext,
 ): Omit<Shared, "mirrors"> {
-  const own = action.retryPolicy;
+  const { virtualHost } = context;
+  const { retryPolicy = virtualHost.retryPolicy, hedgePolicy = virtualHost.hedgePolicy } = action;
+  const longest = action.maxStreamDuration;
+  const here = at(field, "max_stream_duration");
   return {
     routeName: route.routeName,
     provenance: route.provenance,
-    timeoutMs: compileTimeout(field, action),
+    timeoutMs: durationMs(at(field, "timeout"), action.timeout) ?? DEFAULT_TIMEOUT_MS,
     idleTimeoutMs: durationMs(at(field, "idle_timeout"), action.idleTimeout) ?? context.defaultIdleTimeoutMs,
-    retry: compileRetryPolicy(at(field, "retry_policy"), own ?? context.virtualHost.retryPolicy),
+    maxDurationMs: durationMs(at(here, "max_stream_duration"), longest?.maxStreamDuration),
+    grpcTimeoutMaxMs: durationMs(at(here, "grpc_timeout_header_max"), longest?.grpcTimeoutHeaderMax) ?? 0,
+    grpcTimeoutOffsetMs:
+      durationMs(at(here, "grpc_timeout_header_offset"), longest?.grpcTimeoutHeaderOffset) ?? 0,
+    retry: compileRetryPolicy(at(field, "retry_policy"), retryPolicy, retryMarks(route.metadata)),
+    hedge: compileHedge(field, hedgePolicy, route.metadata),
+    tellsAttempts: virtualHost.includeAttemptCountInResponse,
+    tellsTimeoutRetry: virtualHost.includeIsTimeoutRetryHeader,
     rewritePath: compilePathRewrite(field, action, route.prefixLength),
     rewriteAuthority: compileHostRewrite(field, action),
     hash: compileRequestHash(at(field, "hash_policy"), action.hashPolicy),
@@ -172,15 +186,6 @@ function compileShared(
       context.hostRateLimits,
     ),
   };
-}
-
-/** The tighter of `timeout` and `max_stream_duration`; zero stands for none in both. */
-function compileTimeout(field: string, action: RouteAction): number {
-  const timeout = durationMs(at(field, "timeout"), action.timeout) ?? DEFAULT_TIMEOUT_MS;
-  const stream =
-    durationMs(at(field, "max_stream_duration"), action.maxStreamDuration?.maxStreamDuration) ?? 0;
-  if (timeout === 0 || stream === 0) return Math.max(timeout, stream);
-  return Math.min(timeout, stream);
 }
 
 function compilePathRewrite(

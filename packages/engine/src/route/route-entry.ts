@@ -7,7 +7,7 @@ import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.j
 import type { EngineRequest, RateLimitSource, ReplyPlan, RouteFilters } from "../contract.js";
 import { mix, saltOf } from "../entropy.js";
 import { at, invalid } from "../snapshot/invalid.js";
-import { provenanceOf } from "../snapshot/metadata.js";
+import { filterMetadata, provenanceOf } from "../snapshot/metadata.js";
 import { compileFraction, fractionWords } from "./fraction.js";
 import type { FractionTest } from "./fraction.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
@@ -93,7 +93,7 @@ export function firstFailure(
 
 /**
  * Compiles one route. A condition, rewrite or action that this engine does not have is an error: requests would go
- * where they must not. What only adds to the exchange (hedging) is left out.
+ * where they must not.
  */
 export function compileRoute(field: string, route: Route, context: RouteContext): RouteEntry {
   const match = route.match;
@@ -157,6 +157,7 @@ function compileTarget(
         place,
         prefixLength,
         salt,
+        metadata: filterMetadata(route.metadata, "tulle.dev"),
         session,
       });
     case "redirect": {

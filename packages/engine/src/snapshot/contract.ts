@@ -122,6 +122,10 @@ export interface HttpChain {
   readonly direction: "inbound" | "outbound";
   /** Whether an access log was asked for, and its format (Envoy's command operators); undefined = none. */
   readonly accessLogFormat: string | undefined;
+  /** How long a request may take to arrive whole, milliseconds; 0 or absent = no limit. */
+  readonly requestTimeoutMs?: number;
+  /** `Plan.maxDurationMs` of routes that say nothing of it; 0 or absent = none. */
+  readonly maxDurationMs?: number;
   /** How paths are brought into one form before `route`: the caller does it, and sends on what was matched. */
   readonly pathNormalization: PathNormalization;
   /** Undefined when the listener sets none. One object for as long as the listener does not change. */

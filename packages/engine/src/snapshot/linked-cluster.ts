@@ -27,7 +27,7 @@ export class LinkedCluster implements ClusterPart {
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
-  readonly retryBudget: RetryBudget | undefined;
+  readonly retryBudget: RetryBudget;
   readonly maxRequestsPerConnection: number;
   readonly connection: ConnectionSettings;
   readonly outlier: OutlierSettings | undefined;

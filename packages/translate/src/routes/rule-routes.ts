@@ -16,6 +16,7 @@ import { FAULT_FILTER, faultConfig } from "./fault.js";
 import { forwardAction, hasWeight, ruleHeaders, targetsOf, type RuleContext } from "./forward.js";
 import { headerMutations } from "./headers.js";
 import { matchAll, routeMatch } from "./match.js";
+import { annotatedHedge, markHedge, markRetries } from "./route-marks.js";
 import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { directResponseAction, redirectAction } from "./reply.js";
 import type { Failing, OwnedRule, RuleMatch } from "./rule.js";
@@ -58,7 +59,7 @@ function canHold(t: Translation, match: RuleMatch, listenerPort: number): boolea
 
 function act(
   t: Translation,
-  { rule }: OwnedRule,
+  { rule, object }: OwnedRule,
   match: RuleMatch | undefined,
   context: RuleContext,
   route: Route,
@@ -77,6 +78,9 @@ function act(
     const session = targets.find((target) => target.session !== undefined)?.session;
     if (session !== undefined) route.typedPerFilterConfig[SESSION_FILTER] = sessionConfig(session);
     Object.assign(route, ruleHeaders(rule));
+    markRetries(route, rule.retries ?? t.settings.defaultHttpRetryPolicy, object.metadata);
+    const hedge = annotatedHedge(t, context.where, object.metadata);
+    if (hedge !== undefined) markHedge(route, hedge);
   } else {
     t.warn(`${context.where}: no destination has a weight: requests fail with 503`);
     const body = { string: "no destination of this route has a weight" };
