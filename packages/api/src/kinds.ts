@@ -12,6 +12,7 @@ import { secretKind } from "./secret/kind.js";
 import { serviceEntryKind } from "./service-entry/kind.js";
 import { tcpRouteKind } from "./tcp-route/kind.js";
 import { tlsRouteKind } from "./tls-route/kind.js";
+import { sidecarKind } from "./sidecar/kind.js";
 import { virtualServiceKind } from "./virtual-service/kind.js";
 import { workloadEntryKind } from "./workload-entry/kind.js";
 
@@ -24,6 +25,7 @@ export const KINDS: readonly Kind[] = [
   destinationRuleKind,
   serviceEntryKind,
   workloadEntryKind,
+  sidecarKind,
   peerAuthenticationKind,
   httpRouteKind,
   grpcRouteKind,

@@ -36,6 +36,7 @@ export function parseObjects(text: string, source: string, kinds: readonly Kind[
     for (const { value, path, defaults } of expandList(document.value)) {
       const result = recognise(value, defaults, kinds);
       if (typeof result === "string") wrong.push({ ...document.at(path), message: result });
+      else if ("unknownKind" in result) wrong.push({ ...document.at(path), ...result });
       else found.push({ ...result, ...document.at(path), at: locator(document, path) });
     }
   }
@@ -60,11 +61,12 @@ function expandList(value: unknown): readonly Candidate[] {
   return value["items"].map((item: unknown, index) => ({ value: item, path: ["items", index], defaults }));
 }
 
-function recognise(
-  value: unknown,
-  defaults: Fields,
-  kinds: readonly Kind[],
-): Pick<SourceObject, "object" | "kind" | "version"> | string {
+type Recognised =
+  | Pick<SourceObject, "object" | "kind" | "version">
+  | { readonly message: string; readonly unknownKind: string }
+  | string;
+
+function recognise(value: unknown, defaults: Fields, kinds: readonly Kind[]): Recognised {
   if (!isFields(value)) return "is not an object: expected apiVersion, kind, metadata and spec";
   const object: Fields = { ...defaults, ...value };
   const { apiVersion, kind: name } = object;
@@ -74,7 +76,12 @@ function recognise(
   const parsed = parseApiVersion(apiVersion);
   if (parsed === undefined) return `has the apiVersion ${show(apiVersion)}: expected group/version`;
   const kind = findKind(parsed.group, name, kinds);
-  if (kind === undefined) return unknownKind(parsed.group, name, kinds);
+  if (kind === undefined) {
+    const message = unknownKind(parsed.group, name, kinds);
+    // One that a known kind was meant by is a mistake.
+    const isSlip = message.includes("did you mean") || kinds.some((each) => each.kind === name);
+    return isSlip ? message : { message, unknownKind: parsed.group };
+  }
   if (!kind.versions.includes(parsed.version)) {
     const known = kind.versions.map((version) => apiVersionOf(kind.group, version)).join(", ");
     return `has the apiVersion ${show(apiVersion)}: a ${name} can be written in ${known}`;

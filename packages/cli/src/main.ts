@@ -1,15 +1,19 @@
+import { registerAnalyze } from "./commands/analyze.js";
 import { registerApply } from "./commands/apply.js";
 import { registerCompletion } from "./commands/completion.js";
 import { registerDelete } from "./commands/delete.js";
 import { registerDemo } from "./commands/demo.js";
 import { registerDescribe } from "./commands/describe.js";
+import { registerExplain } from "./commands/explain.js";
 import { registerIntercept } from "./commands/intercept.js";
 import { registerGet } from "./commands/get.js";
 import { registerRun } from "./commands/run.js";
 import { registerSidecar } from "./commands/sidecar.js";
 import { registerStatus } from "./commands/status.js";
+import { registerTest } from "./commands/test.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersion } from "./commands/version.js";
+import { registerWhy } from "./commands/why.js";
 import type { RegisterCommand } from "./command.js";
 import { processContext, type CliContext } from "./context.js";
 import { runCommand } from "./run-cli.js";
@@ -21,10 +25,14 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerIntercept,
   registerDemo,
   registerApply,
+  registerAnalyze,
   registerDelete,
   registerGet,
   registerDescribe,
   registerStatus,
+  registerExplain,
+  registerTest,
+  registerWhy,
   registerCompletion,
   registerVersion,
 ];

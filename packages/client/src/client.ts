@@ -1,4 +1,12 @@
-import type { MeshInfo, MeshStatus } from "@tulle/api";
+import type {
+  AnalysisAnswer,
+  AnalysisQuestion,
+  ExplainAnswer,
+  ExplainRequest,
+  MeshInfo,
+  MeshStatus,
+  RequestStory,
+} from "@tulle/api";
 import { MeshError, systemClock, type Clock } from "@tulle/base";
 import { RegistrationClient } from "./registration.js";
 import { ResourceClient } from "./resources.js";
@@ -42,6 +50,12 @@ export interface Client {
   info(): Promise<MeshInfo>;
   status(): Promise<MeshStatus>;
   joinToken(request: JoinTokenRequest): Promise<JoinToken>;
+  /** What is doubtful in the configuration, with some objects as if they were applied. */
+  analyze(question: AnalysisQuestion): Promise<AnalysisAnswer>;
+  /** What would become of a request that a service's proxy got now. */
+  explain(request: ExplainRequest): Promise<ExplainAnswer>;
+  /** What became of a request that was made: what proxies have recorded of it. */
+  why(requestId: string): Promise<RequestStory>;
 }
 
 /**
@@ -68,6 +82,18 @@ export function createClient(options: ClientOptions): Client {
       expectObject(
         await transport.call({ method: "POST", path: "/tulle/v1/join-tokens", body: request }),
       ) as JoinToken,
+    analyze: async (question) =>
+      expectObject(
+        await transport.call({ method: "POST", path: "/tulle/v1/analyze", body: question }),
+      ) as AnalysisAnswer,
+    explain: async (request) =>
+      expectObject(
+        await transport.call({ method: "POST", path: "/tulle/v1/explain", body: request }),
+      ) as ExplainAnswer,
+    why: async (requestId) =>
+      expectObject(
+        await transport.call({ method: "GET", path: `/tulle/v1/why/${encodeURIComponent(requestId)}` }),
+      ) as RequestStory,
   };
 }
 

@@ -47,6 +47,10 @@ export interface StackOptions {
   readonly limits?: ProxyLimits;
   /** Share of the successes that decision records are kept of, percent; default 1. */
   readonly recordPercent?: number;
+  /** Whether error answers say in Proxy-Status what went wrong; default true. */
+  readonly proxyStatus?: boolean;
+  /** For a Proxy-Status that names the proxy by it. */
+  readonly nodeId?: string;
   readonly newRequestId: () => string;
   /** A request asked for an authority that is not subscribed to. */
   readonly onDemand: (authority: string) => void;
@@ -131,6 +135,8 @@ export function buildStack(options: StackOptions): ProxyStack {
     coarseWheel,
     parking,
     authorities: new AuthorityCache(),
+    proxyName: options.proxyStatus === false ? "" : `tulle-${options.workload.canonicalName}`,
+    nodeId: options.nodeId ?? "",
     peerMetadata: encodePeerMetadata(options.workload),
     maxReplayBytes: values["request.maxReplayBytes"],
     onReplayGivenUp: () => strike("request.maxReplayBytes", ""),

@@ -15,6 +15,7 @@ import {
   Cluster_LbPolicy,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { OutlierDetectionSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js";
+import type { HealthCheckSchema } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { ProxyProtocolConfig_Version as Version } from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
@@ -152,6 +153,7 @@ export interface ClusterOptions {
     readonly maxRequests?: number;
   };
   readonly outlierDetection?: MessageInitShape<typeof OutlierDetectionSchema>;
+  readonly healthCheck?: MessageInitShape<typeof HealthCheckSchema>;
 }
 
 /** An EDS cluster. */
@@ -163,6 +165,7 @@ export function cluster(name: string, options: ClusterOptions = {}): ResourceCha
     connectTimeout: ms(options.connectTimeoutMs ?? 1000),
     // Istio lifts the limit of retries at once; Envoy alone has 3.
     circuitBreakers: { thresholds: [{ maxRetries: 4_294_967_295, ...options.thresholds }] },
+    healthChecks: options.healthCheck === undefined ? [] : [options.healthCheck],
     ...(options.outlierDetection === undefined ? {} : { outlierDetection: options.outlierDetection }),
     transportSocketMatches: options.tls === undefined ? [] : tlsMatches(options.tls),
     typedExtensionProtocolOptions: httpOptions(options.http2),

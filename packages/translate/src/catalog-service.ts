@@ -1,4 +1,4 @@
-import { isServing, type CatalogService, type Instance } from "@tulle/api";
+import { servingInstances, type CatalogService, type Instance } from "@tulle/api";
 import { fullHost } from "./hosts.js";
 import type { MeshEndpoint, MeshService } from "./mesh-service.js";
 import { spiffeId } from "./names.js";
@@ -14,8 +14,9 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
       spiffeId(t.settings.trustDomain, namespace, serviceAccount),
     ),
   );
+  const host = fullHost(service, t.settings.domainSuffix);
   return {
-    host: fullHost(service, t.settings.domainSuffix),
+    host,
     name: service.name.toLowerCase(),
     namespace: service.namespace,
     ports: service.ports,
@@ -23,13 +24,13 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
     discovery: "EDS",
     identities: [...identities].sort(),
     meshed: meshed === 0 ? "none" : meshed === service.instances.length ? "all" : "some",
+    addresses: () => {
+      const ip = t.virtualIp(host);
+      return ip === undefined ? [] : [ip];
+    },
     endpoints: (port) =>
-      t
-        .instances(service)
-        .filter(
-          (instance) =>
-            isServing(instance.health) && (service.portless || servedPort(instance) === port.number),
-        )
+      servingInstances(t.instances(service), t.settings.protectThreshold)
+        .filter((instance) => service.portless || servedPort(instance) === port.number)
         .map(endpointOf),
   };
 }

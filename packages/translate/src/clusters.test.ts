@@ -22,6 +22,7 @@ import {
   made,
   mesh,
   plainInstance,
+  routesOf,
   type TestMesh,
 } from "../testdata/mesh.js";
 import type { ClientView } from "./contract.js";
@@ -217,4 +218,31 @@ test("tulleDialect gives hash policies as a list that ends in one that every pro
   expect(
     made.loadBalancingPolicy?.policies.map(({ typedExtensionConfig }) => typedExtensionConfig?.name),
   ).toEqual(["envoy.load_balancing_policies.maglev", "envoy.load_balancing_policies.least_request"]);
+});
+
+test("outboundCluster looks each host up by its own name that a DYNAMIC_DNS entry covers", () => {
+  const yaml = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: cdn}
+spec: {hosts: ["*.cdn.example", api.example], resolution: DYNAMIC_DNS, ports: [{number: 80, name: http}]}
+`;
+  const at = mesh([], yaml);
+  for (const host of ["a.cdn.example", "b.cdn.example", "api.example"]) {
+    expect(cluster(at, CLIENT, `outbound|80||${host}`)).toMatchObject({
+      clusterDiscoveryType: { value: Cluster_DiscoveryType.STRICT_DNS },
+      loadAssignment: {
+        endpoints: [
+          {
+            lbEndpoints: [
+              { hostIdentifier: { value: { address: { address: { value: { address: host } } } } } },
+            ],
+          },
+        ],
+      },
+    });
+  }
+  expect(routesOf(at, CLIENT, "a.cdn.example:80").map(({ action }) => action.value)).toMatchObject([
+    { clusterSpecifier: { value: "outbound|80||a.cdn.example" } },
+  ]);
 });

@@ -13,6 +13,8 @@ export interface MeshSettings {
   readonly accessLog?: boolean;
   /** What proxies do with redirected connections to nowhere that the mesh knows; default ALLOW_ANY. */
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
+  /** Share of a service's instances that must be heard of; with fewer, silent ones are kept. Default 0.2; 0 = off. */
+  readonly protectThreshold?: number;
   /** How proxies bring paths into one form before they match (Istio's `pathNormalization`). Default `BASE`. */
   readonly pathNormalization?: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
 }
@@ -84,6 +86,8 @@ export interface Translated {
   readonly owners: readonly string[];
   /** What a user should know: a route dropped for this dialect, a subset that nothing declares. */
   readonly warnings: readonly string[];
+  /** Those of the warnings that no analyzer finds: {@link analyze} reports them as such. */
+  readonly remarks: readonly string[];
 }
 
 /** The name means nothing in this view. What it depends on still matters: it may come to mean something. */

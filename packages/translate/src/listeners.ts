@@ -12,6 +12,7 @@ import {
   type HttpFilter,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { detect, PLAINTEXT_HTTP } from "./detection.js";
+import type { Frontend } from "./gateway-api/parents.js";
 import { parseAuthority } from "./hosts.js";
 import {
   connectionManager,
@@ -25,7 +26,7 @@ import { routeConfigurationName } from "./names.js";
 import { rateLimitsOf } from "./rate-limits.js";
 import { tcpRoute } from "./routes/tcp-route.js";
 import { tlsRoutes } from "./routes/tls-routes.js";
-import { resolveHost } from "./services.js";
+import { calledHost } from "./services.js";
 import { tcpChain } from "./tcp-proxy.js";
 import type { Translation } from "./translation.js";
 import { virtualServiceFor } from "./virtual-services.js";
@@ -52,7 +53,7 @@ export function outboundListener(t: Translation, name: string): Listener | undef
 
 /** A chain for plaintext HTTP where the port may carry it, one for each `tls` rule, and one for everything else. */
 function chainsListener(t: Translation, name: string, target: ServiceTarget): Listener {
-  const { service, port, listenerPort, routes } = target;
+  const { service, port, routes } = target;
   const listener = create(ListenerSchema, { name, trafficDirection: TrafficDirection.OUTBOUND });
   const http = carriageOf(t, port) === "detected";
   if (http) {
@@ -64,7 +65,7 @@ function chainsListener(t: Translation, name: string, target: ServiceTarget): Li
     listener.filterChains.push(chain);
   }
   // Nobody looks into a port that is declared as `tcp`: its server may speak first.
-  const byName = port.protocol === "tcp" ? [] : tlsRoutes(t, service, listenerPort);
+  const byName = port.protocol === "tcp" ? [] : tlsRoutes(t, target);
   for (const [index, { serverNames, proxy }] of byName.entries()) {
     const filterChainMatch = create(FilterChainMatchSchema, {
       transportProtocol: "tls",
@@ -73,7 +74,7 @@ function chainsListener(t: Translation, name: string, target: ServiceTarget): Li
     listener.filterChains.push(tcpChain(t, proxy, { name: `tls[${index}]`, filterChainMatch }));
   }
   warnOfRulesWithoutEffect(t, service, port);
-  const rest = tcpChain(t, tcpRoute(t, service, port, listenerPort), { name });
+  const rest = tcpChain(t, tcpRoute(t, target), { name });
   if (listener.filterChains.length === 0) {
     listener.filterChains.push(rest);
   } else {
@@ -118,24 +119,21 @@ function warnOfRulesWithoutEffect(
   }
 }
 
-interface ServiceTarget {
+interface ServiceTarget extends Frontend {
   readonly routes: string;
-  readonly service: MeshService;
-  readonly port: MeshPort;
-  /** The port that the caller named. */
-  readonly listenerPort: number;
 }
 
 /** What an authority leads to: a service's port, or a RouteConfiguration alone. */
 function targetOf(t: Translation, name: string): ServiceTarget | { readonly routes: string } | undefined {
   const authority = parseAuthority(name);
   if (authority === undefined) return undefined;
-  const { host, service } = resolveHost(t, authority.host, t.view.namespace);
+  const { host, service, hidden } = calledHost(t, authority.host, authority.port);
+  if (hidden) return undefined;
   if (service !== undefined) {
     const port = authority.port === undefined ? defaultPort(service) : portNamed(service, authority.port);
     if (port === undefined) return undefined;
     const listenerPort = authority.port ?? port.number;
-    return { routes: routeConfigurationName(host, listenerPort), service, port, listenerPort };
+    return { routes: routeConfigurationName(host, listenerPort), host, service, port, listenerPort };
   }
   // A host that exists by its routes alone.
   const rules = virtualServiceFor(t, host)?.spec.http ?? [];

@@ -41,6 +41,8 @@ export interface MeshService {
   /** SPIFFE ids that its endpoints may present, sorted. */
   readonly identities: readonly string[];
   readonly meshed: "all" | "some" | "none";
+  /** Addresses that callers reach it under: its own, else its virtual IP. Reading them is recorded. */
+  addresses(): readonly string[];
   /** Endpoints that serve `port` and may get traffic, ordered by id. Reading them is recorded. */
   endpoints(port: MeshPort): readonly MeshEndpoint[];
 }

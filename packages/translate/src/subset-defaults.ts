@@ -17,7 +17,8 @@ export function subsetLabels(
   if (subset === "") return {};
   const declared = rule?.subsets.get(subset);
   if (declared !== undefined) return declared.labels ?? {};
-  t.warn(
+  t.warnOf(
+    "TUL0002",
     `no DestinationRule declares subset "${subset}" of ${host}: it selects instances labelled ${VERSION_LABEL}=${subset}`,
   );
   return { [VERSION_LABEL]: subset };

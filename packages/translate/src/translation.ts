@@ -1,5 +1,5 @@
 import { toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
-import type { CatalogService, Instance, MeshObject } from "@tulle/api";
+import type { CatalogService, FindingCode, Instance, MeshObject } from "@tulle/api";
 import {
   VIRTUAL_IPS_DEPENDENCY,
   type ClientView,
@@ -30,6 +30,8 @@ export class Translation {
   readonly #dependencies = new Set<string>();
   readonly #owners = new Set<string>();
   readonly #warnings = new Set<string>();
+  /** Those that no analyzer finds. */
+  readonly #remarks = new Set<string>();
 
   constructor(reader: MeshReader, view: ClientView) {
     this.#reader = reader;
@@ -83,6 +85,12 @@ export class Translation {
   /** Notes something that a user should know. At most 100 are kept. */
   warn(message: string): void {
     if (this.#warnings.size < MAX_WARNINGS) this.#warnings.add(message);
+    if (this.#remarks.size < MAX_WARNINGS) this.#remarks.add(message);
+  }
+
+  /** The same of something that analysis of the configuration finds by itself, under `_code`. */
+  warnOf(_code: FindingCode, message: string): void {
+    if (this.#warnings.size < MAX_WARNINGS) this.#warnings.add(message);
   }
 
   /** Encodes the result. */
@@ -98,6 +106,7 @@ export class Translation {
       dependencies: sorted(this.#dependencies),
       owners: sorted(this.#owners),
       warnings: sorted(this.#warnings),
+      remarks: sorted(this.#remarks),
     };
   }
 

@@ -11,6 +11,8 @@ export interface SourcePosition {
 /** Something wrong in a text. */
 export interface SourceProblem extends SourcePosition {
   readonly message: string;
+  /** Set for an object that is well written, but of a kind that nothing here knows: its API group. */
+  readonly unknownKind?: string;
 }
 
 /** `canary.yaml:12:7: message`, the form that editors and terminals link. */

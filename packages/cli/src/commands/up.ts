@@ -19,6 +19,7 @@ interface UpOptions extends ReadyTarget {
   readonly trustDomain: string;
   readonly certificateTtl?: number;
   readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
+  readonly protectThreshold?: number;
   readonly pathNormalization: (typeof PATH_NORMALIZATIONS)[number];
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
@@ -69,6 +70,12 @@ export function registerUp(program: Command, context: CliContext): void {
         .default("ALLOW_ANY"),
     )
     .addOption(
+      new Option(
+        "--protect-threshold <share>",
+        "keep a service's silent instances when less than this share of them is heard of; 0: never (default: 0.2)",
+      ).argParser(parseShare),
+    )
+    .addOption(
       new Option("--path-normalization <mode>", "how paths are brought into one form before rules match them")
         .choices(PATH_NORMALIZATIONS)
         .default("BASE"),
@@ -93,6 +100,7 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
     pathNormalization: options.pathNormalization,
     ...(options.plaintextXdsPort === undefined ? {} : { plaintextXdsPort: options.plaintextXdsPort }),
     ...(options.certificateTtl === undefined ? {} : { certificateTtlMs: options.certificateTtl }),
+    ...(options.protectThreshold === undefined ? {} : { protectThreshold: options.protectThreshold }),
     outboundTrafficPolicy: options.outboundTrafficPolicy,
     logger: cliLogger(context, options.logLevel),
     random: context.random,
@@ -113,4 +121,12 @@ function parseTtl(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined) throw new InvalidArgumentError('expected a duration such as "24h" or "30s".');
   return ms;
+}
+
+function parseShare(text: string): number {
+  const share = Number(text);
+  if (text.trim() === "" || !(share >= 0 && share <= 1)) {
+    throw new InvalidArgumentError("expected a share from 0 to 1, such as 0.2.");
+  }
+  return share;
 }

@@ -18,10 +18,33 @@ export interface ObjectCondition {
 /** The computed status of an object: never stored, always as of now. */
 export interface ObjectStatus {
   readonly conditions: readonly ObjectCondition[];
+  /** Resources that the object shapes, with the version that is current and who has it: at most 100. */
+  readonly resources?: readonly ResourceStatus[];
+  /** Proxies that refused something of it, in their own words: at most 100. */
+  readonly refusals?: readonly ProxyRefusal[];
+}
+
+/** One resource that an object shapes. */
+export interface ResourceStatus {
+  readonly type: string;
+  readonly name: string;
+  /** Hash of its content. */
+  readonly version: string;
+  /** Proxies that run this version, and all that subscribe to it. */
+  readonly synced: number;
+  readonly subscribed: number;
+}
+
+export interface ProxyRefusal {
+  readonly proxy: string;
+  readonly resource: string;
+  readonly message: string;
 }
 
 /** Refusals and warnings that one status message quotes. */
 const MAX_QUOTED = 5;
+/** Resources and refusals that one status lists. */
+const MAX_LISTED = 100;
 
 /** Knows which proxy has what: asked by `tulle status` and for objects' status; costs nothing until asked. */
 export class PushLedger {
@@ -53,20 +76,36 @@ export class PushLedger {
    */
   statusOf(key: ObjectKey): ObjectStatus {
     const proxies = new Map<object, ResourceState>();
-    const refusals = new Set<string>();
+    const refusals: ProxyRefusal[] = [];
     const warnings = new Set<string>();
+    const resources = new Map<string, ResourceStatus>();
     for (const resource of this.#cache.ownedBy(`${key.kind}/${key.namespace}/${key.name}`)) {
       for (const warning of this.#cache.warningsOf(resource)) warnings.add(warning);
+      const version = this.#cache.versionOf(resource) ?? "";
+      let synced = 0;
+      let subscribed = 0;
       for (const subscriber of resource.subscribers) {
         if (!(subscriber instanceof TypeChannel)) continue;
         const state = subscriber.stateOf(resource.name);
         proxies.set(subscriber.client, worse(proxies.get(subscriber.client), state));
+        subscribed++;
+        if (state === "synced") synced++;
         if (state === "nack") {
-          refusals.add(`${subscriber.client.id}: ${subscriber.refusalOf(resource.name) ?? ""}`);
+          const message = subscriber.refusalOf(resource.name) ?? "";
+          refusals.push({ proxy: subscriber.client.id, resource: resource.name, message });
         }
       }
+      const before = resources.get(`${resource.name} ${version}`);
+      resources.set(`${resource.name} ${version}`, {
+        type: shortType(resource.typeUrl),
+        name: resource.name,
+        version,
+        synced: synced + (before?.synced ?? 0),
+        subscribed: subscribed + (before?.subscribed ?? 0),
+      });
     }
-    const conditions = [reconciled([...proxies.values()], [...refusals])];
+    const told = refusals.map(({ proxy, message }) => `${proxy}: ${message}`);
+    const conditions = [reconciled([...proxies.values()], [...new Set(told)])];
     if (warnings.size > 0) {
       conditions.push({
         type: "Warning",
@@ -75,8 +114,24 @@ export class PushLedger {
         message: quoteSome([...warnings]),
       });
     }
-    return { conditions };
+    return {
+      conditions,
+      ...(resources.size === 0
+        ? {}
+        : { resources: [...resources.values()].sort(byName).slice(0, MAX_LISTED) }),
+      ...(refusals.length === 0 ? {} : { refusals: refusals.slice(0, MAX_LISTED) }),
+    };
   }
+}
+
+/** `type.googleapis.com/envoy.config.route.v3.RouteConfiguration` → `RouteConfiguration`. */
+function shortType(typeUrl: string): string {
+  return typeUrl.slice(typeUrl.lastIndexOf(".") + 1);
+}
+
+function byName(a: ResourceStatus, b: ResourceStatus): number {
+  const [left, right] = [`${a.type} ${a.name} ${a.version}`, `${b.type} ${b.name} ${b.version}`];
+  return left < right ? -1 : left > right ? 1 : 0;
 }
 
 function reconciled(states: readonly ResourceState[], refusals: readonly string[]): ObjectCondition {

@@ -134,6 +134,11 @@ export class ResourceCache {
     return result?.resource === undefined ? [] : result.warnings;
   }
 
+  /** Version of the newest translation; undefined when its name means nothing. */
+  versionOf(resource: CachedResource): string | undefined {
+    return (resource as Entry).result?.resource?.version;
+  }
+
   /** Marks what was made from these as stale and tells its subscribers. */
   invalidate(dependencies: Iterable<Dependency>, sinceMs: number): void {
     const entries = new Set(this.#failed);

@@ -75,11 +75,13 @@ function sharesOf(view: DecisionView, plan: Plan): ReadonlyMap<number, number> {
   const counts = new Map<number, number>();
   const load = new FrozenLoad(view.load);
   const { snapshot, now } = view;
-  for (let sample = 0; sample < SAMPLES; sample++) {
+  const { endpoints } = snapshot.cluster(plan.cluster.name) ?? plan.cluster;
+  const samples = endpoints.length === 1 ? 1 : SAMPLES;
+  for (let sample = 0; sample < samples; sample++) {
     const picked = pick({ snapshot, load, now, entropy: mix(sample, 0) }, plan, FIRST_TRY);
     if (!("kind" in picked)) counts.set(picked.slot, (counts.get(picked.slot) ?? 0) + 1);
   }
-  return new Map([...counts].map(([slot, count]) => [slot, count / SAMPLES]));
+  return new Map([...counts].map(([slot, count]) => [slot, count / samples]));
 }
 
 function healthOf({ healthy, slot }: EndpointPart, load: LoadTable): readonly string[] {

@@ -113,6 +113,8 @@ function compileLocation(
   };
 }
 
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443 };
+
 function schemeOf(action: RedirectAction): string | undefined {
   const specifier = action.schemeRewriteSpecifier;
   if (specifier.case === "httpsRedirect") return specifier.value ? "https" : undefined;
@@ -121,13 +123,17 @@ function schemeOf(action: RedirectAction): string | undefined {
   return undefined;
 }
 
-/** Keeps the request's port, unless host, port or scheme say otherwise (a scheme's default port goes with the scheme). */
+/**
+ * Keeps the request's port, unless host, port or scheme say otherwise (a scheme's default port goes with the scheme). A
+ * port that the new scheme means anyway is not written.
+ */
 function redirectAuthority(
   request: EngineRequest,
   action: RedirectAction,
   newScheme: string | undefined,
 ): string {
   const host = action.hostRedirect === "" ? withoutPort(request.authority) : action.hostRedirect;
+  if (action.portRedirect === DEFAULT_PORTS[newScheme ?? request.scheme]) return host;
   if (action.portRedirect !== 0) return `${host}:${action.portRedirect}`;
   if (action.hostRedirect !== "") return host;
   const port = request.authority.slice(host.length);

@@ -248,6 +248,13 @@ test("route redirects with parts of the request replaced", () => {
     307,
     ["location", "http://x/a/b?c"],
   ]);
+  const https = { schemeRewriteSpecifier: { case: "schemeRedirect", value: "https" } };
+  expect(redirect({ ...https, portRedirect: 443 }, { authority: "h:9080" })).toEqual([
+    301,
+    ["location", "https://h/a/b?c"],
+  ]);
+  expect(redirect({ ...https, portRedirect: 80 })).toEqual([301, ["location", "https://h:80/a/b?c"]]);
+  expect(redirect({ portRedirect: 80, hostRedirect: "x" })).toEqual([301, ["location", "http://x/a/b?c"]]);
   expect(redirect({ portRedirect: 8080, stripQuery: true })).toEqual([
     301,
     ["location", "http://h:8080/a/b"],

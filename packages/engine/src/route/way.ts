@@ -92,6 +92,7 @@ class UnknownCluster implements ClusterPart {
   readonly maxRetries = 0;
   readonly maxRequestsPerConnection = 0;
   readonly outlier = undefined;
+  readonly healthCheck = undefined;
   readonly endpoints = [];
   readonly warm = false;
   readonly originalDestination = false;

@@ -2,6 +2,7 @@ import type { PathNormalization } from "@tulle/http";
 
 import type { ChainFilter } from "../admit/chain-filters.js";
 import type { ChainLimits, HttpChain } from "./contract.js";
+import type { ProxyStatusSettings } from "./proxy-status-settings.js";
 import type { RouteTable } from "../route/route-table.js";
 
 /** What a HttpConnectionManager says, apart from its routes. */
@@ -12,6 +13,8 @@ export interface ChainSettings {
   readonly accessLogFormat: string | undefined;
   readonly pathNormalization: PathNormalization;
   readonly limits: ChainLimits | undefined;
+  readonly proxyStatus?: ProxyStatusSettings | undefined;
+  readonly requestIdInResponse?: boolean;
   /** In their order, without the router. */
   readonly filters: readonly ChainFilter[];
   /** Virtual hosts are looked up without the authority's port (Envoy's `strip_any_host_port`). */
@@ -28,6 +31,8 @@ export class Chain implements HttpChain {
   readonly accessLogFormat: string | undefined;
   readonly pathNormalization: PathNormalization;
   readonly limits: ChainLimits | undefined;
+  readonly proxyStatus: ProxyStatusSettings | undefined;
+  readonly requestIdInResponse: boolean;
   readonly filters: readonly ChainFilter[];
   /** Whether a filter does something where the route says nothing. */
   readonly hasOwnSteps: boolean;
@@ -43,6 +48,8 @@ export class Chain implements HttpChain {
     this.accessLogFormat = settings.accessLogFormat;
     this.pathNormalization = settings.pathNormalization;
     this.limits = settings.limits;
+    this.proxyStatus = settings.proxyStatus;
+    this.requestIdInResponse = settings.requestIdInResponse ?? false;
     this.filters = settings.filters;
     this.hasOwnSteps = settings.filters.some(({ own, disabled }) => own !== undefined && !disabled);
     this.stripPort = settings.stripPort;

@@ -14,6 +14,8 @@ import type { Assignment } from "./assignment.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
 import { provenanceOf } from "./metadata.js";
+import { compileHealthCheck } from "./health-check-settings.js";
+import type { HealthCheckSettings } from "./health-check-settings.js";
 import { compileOutlier } from "./outlier-settings.js";
 import type { OutlierSettings } from "./outlier-settings.js";
 import { compileTransport } from "./upstream-tls.js";
@@ -33,6 +35,7 @@ export interface ClusterSettings {
   readonly retryBudget: RetryBudget | undefined;
   readonly maxRequestsPerConnection: number;
   readonly outlier: OutlierSettings | undefined;
+  readonly healthCheck: HealthCheckSettings | undefined;
   /** Endpoints in plaintext speak HTTP/2 by prior knowledge (`explicit_http_config.http2_protocol_options`). */
   readonly http2: boolean;
   /** Endpoints in plaintext speak what their client does (`use_downstream_protocol_config`). */
@@ -84,6 +87,7 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     ...compileBreakers(cluster),
     maxRequestsPerConnection: requestsPerConnection(cluster, httpOptions),
     outlier: compileOutlier(cluster.outlierDetection),
+    healthCheck: compileHealthCheck(cluster),
     http2: isExplicitHttp2(cluster, httpOptions),
     httpAsClient: httpOptions?.upstreamProtocolOptions.case === "useDownstreamProtocolConfig",
     originalDestination: discovery === DiscoveryType.ORIGINAL_DST,

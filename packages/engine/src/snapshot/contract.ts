@@ -1,7 +1,10 @@
 import type { PathNormalization } from "@tulle/http";
 
+import type { HealthCheckSettings } from "./health-check-settings.js";
 import type { OutlierSettings } from "./outlier-settings.js";
+import type { ProxyStatusSettings } from "./proxy-status-settings.js";
 
+export type { GrpcProbe, HealthCheckSettings, HttpProbe, TcpProbe } from "./health-check-settings.js";
 export type { OutlierSettings } from "./outlier-settings.js";
 
 /** Object, rule and index that a part of the configuration came from (Istio's `filter_metadata.istio.config`). */
@@ -71,6 +74,8 @@ export interface ClusterPart {
   readonly maxRequestsPerConnection: number;
   /** What ejects an endpoint that fails; undefined = nothing does. */
   readonly outlier: OutlierSettings | undefined;
+  /** How endpoints are asked whether they are well; undefined = they are not. */
+  readonly healthCheck: HealthCheckSettings | undefined;
   /** Every endpoint, healthy or not; replaced whole by an update. */
   readonly endpoints: readonly EndpointPart[];
   /** Whether EDS (or a static assignment) has answered. Before, requests wait. */
@@ -118,6 +123,10 @@ export interface HttpChain {
   readonly pathNormalization: PathNormalization;
   /** Undefined when the listener sets none. One object for as long as the listener does not change. */
   readonly limits: ChainLimits | undefined;
+  /** How failures are told in Proxy-Status; undefined = as the proxy does by itself. */
+  readonly proxyStatus: ProxyStatusSettings | undefined;
+  /** Whether every response carries its request's id. */
+  readonly requestIdInResponse: boolean;
 }
 
 /** A listener, or one of its filter chains, that carries bytes as they are (a tcp_proxy). */

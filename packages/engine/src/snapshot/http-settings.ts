@@ -12,6 +12,7 @@ import type { RouteTable } from "../route/route-table.js";
 import { accessLogFormat } from "./access-log.js";
 import { unpack } from "./any.js";
 import type { ChainSettings } from "./chain.js";
+import { compileProxyStatus } from "./proxy-status-settings.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
 
@@ -48,6 +49,8 @@ export function compileHttp(
       accessLogFormat: accessLogFormat(at(field, "access_log"), manager.accessLog),
       pathNormalization: pathNormalization(field, manager),
       limits: compileLimits(field, manager),
+      proxyStatus: compileProxyStatus(manager),
+      requestIdInResponse: manager.alwaysSetRequestIdInResponse,
       filters: compileChainFilters(at(field, "http_filters"), manager.httpFilters, name),
       stripPort: manager.stripPortMode.case === "stripAnyHostPort" && manager.stripPortMode.value,
     },

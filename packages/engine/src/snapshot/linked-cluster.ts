@@ -1,4 +1,10 @@
-import type { ClusterPart, EndpointPart, OutlierSettings, Provenance } from "./contract.js";
+import type {
+  ClusterPart,
+  EndpointPart,
+  HealthCheckSettings,
+  OutlierSettings,
+  Provenance,
+} from "./contract.js";
 import { saltOf } from "../entropy.js";
 import { ClusterBalance } from "../pick/cluster-balance.js";
 import type { Assignment } from "./assignment.js";
@@ -22,6 +28,7 @@ export class LinkedCluster implements ClusterPart {
   readonly retryBudget: RetryBudget | undefined;
   readonly maxRequestsPerConnection: number;
   readonly outlier: OutlierSettings | undefined;
+  readonly healthCheck: HealthCheckSettings | undefined;
   readonly endpoints: readonly EndpointPart[];
   readonly warm: boolean;
   readonly originalDestination: boolean;
@@ -51,6 +58,7 @@ export class LinkedCluster implements ClusterPart {
     this.retryBudget = settings.retryBudget;
     this.maxRequestsPerConnection = settings.maxRequestsPerConnection;
     this.outlier = settings.outlier;
+    this.healthCheck = settings.healthCheck;
     this.endpoints = endpoints;
     this.warm = warm;
     this.originalDestination = settings.originalDestination;

@@ -1,14 +1,27 @@
 import { randomInt } from "node:crypto";
 
+import { create } from "@bufbuild/protobuf";
 import { connectControlPlane, type JoiningIdentity } from "@tulle/agent";
-import { DisposableStack, MeshError, type Clock, type Logger } from "@tulle/base";
+import {
+  DisposableStack,
+  formatAddress,
+  MeshError,
+  type Clock,
+  type Logger,
+  type LogLevel,
+} from "@tulle/base";
 import { createLoadTable, createSharedLoadTable, type SharedSlotOwner, type SlotTable } from "@tulle/engine";
+import { NodeSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import { HelloSchema, type Hello } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
 import { adminEndpoints, type ServerState } from "../admin/admin-endpoints.js";
 import { Explainer } from "../admin/explainer.js";
 import { text, type Endpoint } from "../admin/http-endpoints.js";
+import { EndpointHealth } from "../health/endpoint-health.js";
 import type { Suspicion } from "../health/outlier-recorder.js";
-import { Outliers } from "../health/outliers.js";
+import { AgentStream } from "../agent-stream/agent-stream.js";
+import { answerQuery, QUERIES } from "../agent-stream/answer-query.js";
+import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
 import type { Sidecar, SidecarOptions } from "../options.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
@@ -55,7 +68,7 @@ export class RunningSidecar implements Sidecar {
   readonly #configuration: SidecarConfiguration;
   readonly #wanted: WantedListeners;
   readonly #tls: WorkloadTls;
-  readonly #outliers: Outliers;
+  readonly #health: EndpointHealth;
   readonly #cache: ConfigCache;
   readonly #readiness: Readiness;
   readonly #explainer: Explainer;
@@ -63,6 +76,7 @@ export class RunningSidecar implements Sidecar {
   #traffic: Traffic | undefined;
   #open: (TrafficAddresses & LocalServers) | undefined;
   #ads: AdsClient | undefined;
+  #agent: AgentStream | undefined;
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #quit: () => void = () => undefined;
@@ -93,17 +107,19 @@ export class RunningSidecar implements Sidecar {
     this.#configuration = this.#captured.configuration(this.#load);
     this.#owned.use(identity);
     this.#tls = this.#owned.use(new WorkloadTls(identity, clock));
-    this.#outliers = this.#owned.use(
-      new Outliers({
+    this.#health = this.#owned.use(
+      new EndpointHealth({
         clock,
         logger,
         metrics: this.#metrics,
         load: this.#load,
         configuration: this.#configuration,
+        tls: this.#tls,
+        limits: new ProxyLimits(parseLimits(options.limits ?? [])),
         random: parts.random,
       }),
     );
-    this.#owned.use(this.#configuration.onChanged(() => this.#outliers.onConfigurationChanged()));
+    this.#owned.use(this.#configuration.onChanged(() => this.#health.onConfigurationChanged()));
     this.#cache = new ConfigCache(
       options.stateDirectory,
       nodeId(options),
@@ -186,6 +202,7 @@ export class RunningSidecar implements Sidecar {
       this.#owned,
     );
     this.#open = { ...addresses, ...servers };
+    this.#agent = this.#createAgentStream(traffic);
     const ads = this.#createAdsClient();
     this.#ads = ads;
     const sweep = (): void => {
@@ -218,7 +235,7 @@ export class RunningSidecar implements Sidecar {
       tls: this.#tls,
       onDemand: (authority: string) => this.#demand(authority),
       onUse: (authority: string) => this.#wanted.touch(authority),
-      onSuspect: (suspicion: Suspicion) => this.#outliers.suspect(suspicion),
+      onSuspect: (suspicion: Suspicion) => this.#health.suspect(suspicion),
     };
     const load = this.#sharedLoad;
     if (load === undefined) return new LocalTraffic({ ...parts, load: this.#load, captured: this.#captured });
@@ -257,11 +274,9 @@ export class RunningSidecar implements Sidecar {
             clock,
           );
         },
-        node: {
-          id: nodeId(this.#options),
-          metadata: nodeMetadata(this.#options, this.#mustBeOpen().admin.address),
-        },
+        node: this.#node(),
         configuration: this.#configuration,
+        onConnection: (client) => this.#agent?.attach(client),
         roots: () => this.#wanted.names,
         onChanged: () => {
           this.#traffic?.onConfigurationChanged();
@@ -277,6 +292,53 @@ export class RunningSidecar implements Sidecar {
     );
   }
 
+  #createAgentStream(traffic: Traffic): AgentStream {
+    const { clock, logger, random } = this.#parts;
+    const context = {
+      configuration: this.#configuration,
+      load: this.#load,
+      explainer: this.#explainer,
+      logger,
+      checkFailure: (slot: number) => this.#health.checkFailureOf(slot),
+      records: (requestId: string) => traffic.recordsOf(requestId),
+      setLogLevel: (level: LogLevel) => {
+        logger.setLevel(level);
+        traffic.setLogLevel(level);
+      },
+    };
+    return this.#owned.use(
+      new AgentStream({
+        hello: () => this.#hello(),
+        answer: (query) => answerQuery(query, context),
+        clock,
+        random,
+        logger,
+        metrics: this.#metrics,
+      }),
+    );
+  }
+
+  #hello(): Hello {
+    const { service, meshAddress, inboundAddress = "127.0.0.1" } = this.#options;
+    const { port } = this.#mustBeOpen().inbound;
+    const node = create(NodeSchema, { ...this.#node(), userAgentName: "tulle" });
+    return create(HelloSchema, {
+      node,
+      service,
+      version: VERSION,
+      inboundAddress: formatAddress(meshAddress ?? inboundAddress, port),
+      queries: [...QUERIES],
+    });
+  }
+
+  /** How this proxy names itself to the control plane. */
+  #node(): { readonly id: string; readonly metadata: ReturnType<typeof nodeMetadata> } {
+    return {
+      id: nodeId(this.#options),
+      metadata: nodeMetadata(this.#options, this.#mustBeOpen().admin.address),
+    };
+  }
+
   async #scrape(): Promise<MetricsRegistry> {
     await this.#traffic?.collect();
     return this.#metrics;
@@ -290,16 +352,13 @@ export class RunningSidecar implements Sidecar {
       scrape: () => this.#scrape(),
       configuration: this.#configuration,
       load: this.#load,
+      checkFailure: (slot) => this.#health.checkFailureOf(slot),
       tls: this.#tls,
       explainer: this.#explainer,
       version: VERSION,
       startedAtMs: this.#startedAtMs,
       workers: this.#options.workers ?? 1,
-      node: () => ({
-        id: nodeId(this.#options),
-        user_agent_name: "tulle",
-        metadata: nodeMetadata(this.#options, this.#mustBeOpen().admin.address),
-      }),
+      node: () => ({ ...this.#node(), user_agent_name: "tulle" }),
       state: () => this.#state(),
       ads: () => this.#ads?.status() ?? { connected: false, lastError: "", types: new Map() },
       listeners: () => traffic.listeners(),

@@ -17,6 +17,7 @@ import {
   type RequestHead,
 } from "@tulle/http";
 
+import type { ProxyError } from "../proxy-status.js";
 import { TryLog } from "../records/try-log.js";
 import type { AccessLogEntry } from "../telemetry/access-log-format.js";
 import { CanonicalRequest } from "./canonical-request.js";
@@ -51,6 +52,8 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   responseCode = 0;
   responseFlags = "";
   responseCodeDetails = "";
+  /** What Proxy-Status shall say went wrong; undefined where the flags say it, or nothing did. */
+  proxyError: ProxyError | undefined;
   connectionTerminationDetails = "";
   upstreamTransportFailureReason = "";
   bytesReceived = 0;
@@ -145,6 +148,7 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     this.responseCode = 0;
     this.responseFlags = "";
     this.responseCodeDetails = "";
+    this.proxyError = undefined;
     this.connectionTerminationDetails = "";
     this.upstreamTransportFailureReason = "";
     this.bytesReceived = 0;

@@ -12,7 +12,6 @@ import {
   type Http1Error,
   type RequestHead,
   type ResponseHead,
-  grpcStatusFields,
   NO_FIELDS,
   NO_GRPC_STATUS,
   parseGrpcTimeout,
@@ -29,6 +28,7 @@ import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } fro
 import { hashRequestId, type OwnView } from "./decision.js";
 import { DownstreamResponse } from "./downstream-response.js";
 import { ExchangeRecord } from "./exchange-record.js";
+import type { ProxyNames } from "./failure-headers.js";
 import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
 import { findChain, findConnection } from "./find-chain.js";
 import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
@@ -38,7 +38,7 @@ import type { Parked, ParkingLot } from "./parking.js";
 import { Tries, type TriesContext, type TriesOwner } from "./tries.js";
 
 /** What exchanges share. */
-export interface ExchangeContext extends TriesContext, ExchangeTimersContext, MirrorsContext {
+export interface ExchangeContext extends TriesContext, ExchangeTimersContext, MirrorsContext, ProxyNames {
   readonly parking: ParkingLot;
   readonly authorities: AuthorityCache;
   /** Requests beyond a limit, by its name and whether they were refused. */
@@ -109,7 +109,7 @@ export class Exchange
     this.#view = { snapshot: context.configuration.current, load: context.load, now: 0, entropy: 0 };
     this.#gate = new AdmissionGate(this, this.#view, this, context.rateLimited);
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
-    this.#response = new DownstreamResponse(this, downstream);
+    this.#response = new DownstreamResponse(this, downstream, context);
     this.#timers = new ExchangeTimers(context, this);
   }
 
@@ -447,10 +447,11 @@ export class Exchange
   }
 
   /** Ends a gRPC call that has begun to be answered: what came still counts, and the status says that no more will. */
-  #endGrpc({ grpcStatus, body }: LocalReply): void {
-    this.grpcStatus = grpcStatus;
+  #endGrpc(reply: LocalReply): void {
+    this.grpcStatus = reply.grpcStatus;
+    const trailers = this.#response.trailersOf(reply);
     this.#finish();
-    this.#downstream.writeEnd(grpcStatusFields(grpcStatus, body));
+    this.#downstream.writeEnd(trailers);
   }
 
   /** The client must notice that its response is not complete. */

@@ -28,6 +28,7 @@ export function failureReply(record: ExchangeRecord, failure: Failure, reason: s
   });
   record.addFlag(made.flag);
   record.responseCodeDetails = made.details;
+  record.proxyError = made.error;
   const reply = record.grpc
     ? grpcReply(made.grpcStatus, made.body.trimEnd())
     : textReply(made.status, made.body);
@@ -38,6 +39,7 @@ export function failureReply(record: ExchangeRecord, failure: Failure, reason: s
 /** Says what is wrong with the request's bytes. */
 export function malformedReply(record: ExchangeRecord, error: Http1Error): LocalReply {
   record.addFlag("DPE");
+  record.proxyError = "http_request_error";
   record.responseCodeDetails = `http1.${error.code.toLowerCase()}`;
   return textReply(error.status, `${error.message}\n`);
 }

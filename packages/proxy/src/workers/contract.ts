@@ -4,6 +4,7 @@ import type { ResourceChange, SharedLoad, SlotChanges, SlotEntry } from "@tulle/
 
 import type { Suspicion } from "../health/outlier-recorder.js";
 import type { ListenerStatus, TrafficAddresses, TrafficOptions, TrafficPorts } from "../lifecycle/traffic.js";
+import type { RecordAnswer } from "../records/record-answer.js";
 import type { MetricsDelta } from "../telemetry/metrics-delta.js";
 import type { ConfigurationChange } from "../xds/sidecar-configuration.js";
 
@@ -31,6 +32,7 @@ export type Question =
   | { readonly kind: "sync" }
   | { readonly kind: "listeners" }
   | { readonly kind: "metrics" }
+  | { readonly kind: "records"; readonly requestId: string }
   /** Answered when no inbound connection is left. */
   | { readonly kind: "drain" }
   /** Answered when every connection is closed; the worker ends then. */
@@ -43,6 +45,7 @@ export interface Answers {
   sync: undefined;
   listeners: readonly ListenerStatus[];
   metrics: MetricsDelta;
+  records: readonly RecordAnswer[];
   drain: undefined;
   close: undefined;
 }

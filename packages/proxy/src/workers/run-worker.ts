@@ -131,6 +131,8 @@ class TrafficWorker {
         return this.#traffic.listeners();
       case "metrics":
         return this.#deltas.take();
+      case "records":
+        return this.#traffic.recordsOf(question.requestId);
       case "drain":
         await this.#traffic.drain();
         return undefined;

@@ -10,6 +10,7 @@ import {
 import { RESET_FILTER } from "../routes/annotated-faults.js";
 import { CORS_FILTER } from "../routes/cors.js";
 import { FAULT_FILTER } from "../routes/fault.js";
+import { NOBODY } from "../names.js";
 import type { Translation } from "../translation.js";
 
 /** The conditions that gRPC retries on (gRFC A44). */
@@ -29,6 +30,8 @@ const PATHS: ReadonlySet<string | undefined> = new Set(["prefix", "path", "safeR
  * resource, or would not see a condition and send all traffic this way.
  */
 export function grpcRoute(t: Translation, route: Route): boolean {
+  failInstead(route);
+  segmentsAsPrefix(route);
   const refused = refusal(route);
   if (refused !== undefined) {
     t.warn(`route ${route.name} is left out for proxyless gRPC clients: they do not know ${refused}`);
@@ -50,6 +53,21 @@ export function grpcRoute(t: Translation, route: Route): boolean {
     responseHeadersToRemove: [],
   });
   return true;
+}
+
+/** Clients know no answer of their own, but what leads nowhere is UNAVAILABLE to them: that stands for every error. */
+function failInstead(route: Route): void {
+  if (route.action.case !== "directResponse" || route.action.value.status < 400) return;
+  route.action = {
+    case: "route",
+    value: create(RouteActionSchema, { clusterSpecifier: { case: "cluster", value: NOBODY } }),
+  };
+}
+
+/** A call's path has two segments, so a prefix of one segment ends where the next begins. */
+function segmentsAsPrefix({ match }: Route): void {
+  if (match?.pathSpecifier.case !== "pathSeparatedPrefix") return;
+  match.pathSpecifier = { case: "prefix", value: `${match.pathSpecifier.value}/` };
 }
 
 function refusal(route: Route): string | undefined {

@@ -22,7 +22,7 @@ export function corsConfig(t: Translation, policy: CorsPolicy): Any {
     const matcher = stringMatcher(origin);
     // An origin that cannot be matched is not allowed: the safe side.
     if (isUntranslatable(matcher))
-      t.warn(`corsPolicy.allowOrigins: ${matcher.problem}; the origin is not allowed`);
+      t.warnOf("IST0122", `corsPolicy.allowOrigins: ${matcher.problem}; the origin is not allowed`);
     else message.allowOriginStringMatch.push(matcher);
   }
   const maxAgeMs = policy.maxAge === undefined ? undefined : parseDuration(policy.maxAge);

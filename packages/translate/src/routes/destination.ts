@@ -26,7 +26,7 @@ export function targetOf(
   const { host, service } = resolveHost(t, written, namespace);
   const subset = destination.subset ?? "";
   if (service === undefined) {
-    t.warn(`destination ${host} does not exist: requests to it fail with 503`);
+    t.warnOf("IST0101", `destination ${host} does not exist: requests to it fail with 503`);
     return {
       cluster: outboundClusterName(host, destination.port?.number ?? listenerPort, subset),
       policy: {},
@@ -35,7 +35,7 @@ export function targetOf(
   const port = destinationPort(service, destination, listenerPort);
   if (port === undefined) {
     const number = destination.port?.number ?? listenerPort;
-    t.warn(`destination ${service.host} has no port ${number}: requests to it fail with 503`);
+    t.warnOf("IST0101", `destination ${service.host} has no port ${number}: requests to it fail with 503`);
     return { cluster: outboundClusterName(service.host, number, subset), policy: {} };
   }
   const rule = destinationRuleFor(t, service);

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import type { HttpRoute, HttpRouteDestination } from "@tulle/api";
+import type { HttpRouteDestination } from "@tulle/api";
 import {
   RouteAction_RequestMirrorPolicySchema,
   RouteActionSchema,
@@ -16,6 +16,7 @@ import { targetOf, type Target } from "./destination.js";
 import { hashPolicies } from "./hash-policy.js";
 import { headerMutations, hostRewrite } from "./headers.js";
 import { retryPolicy } from "./retry.js";
+import type { RouteRule } from "./rule.js";
 
 /** Where a rule's destinations are to be understood. */
 export interface RuleContext {
@@ -38,7 +39,7 @@ export function defaultAction(target: Target): RouteAction {
 }
 
 /** What a rule does with requests that it sends on. */
-export function forwardAction(t: Translation, rule: HttpRoute, context: RuleContext): RouteAction {
+export function forwardAction(t: Translation, rule: RouteRule, context: RuleContext): RouteAction {
   const destinations = rule.route ?? [];
   const targets = destinations.map(({ destination }) =>
     targetOf(t, destination, context.namespace, context.listenerPort),
@@ -59,7 +60,7 @@ export function forwardAction(t: Translation, rule: HttpRoute, context: RuleCont
 }
 
 /** The headers that a rule with one destination sets: the rule's and its destination's. */
-export function ruleHeaders(rule: HttpRoute): ReturnType<typeof headerMutations> {
+export function ruleHeaders(rule: RouteRule): ReturnType<typeof headerMutations> {
   const own = headerMutations(rule.headers);
   if (rule.route?.length !== 1) return own;
   const destination = headerMutations(rule.route[0]?.headers);
@@ -95,7 +96,7 @@ function weightedClusters(destinations: readonly HttpRouteDestination[], targets
   return message;
 }
 
-function mirrors(t: Translation, rule: HttpRoute, context: RuleContext): RouteAction_RequestMirrorPolicy[] {
+function mirrors(t: Translation, rule: RouteRule, context: RuleContext): RouteAction_RequestMirrorPolicy[] {
   const all = [
     ...(rule.mirror === undefined ? [] : [{ destination: rule.mirror, percentage: rule.mirrorPercentage }]),
     ...(rule.mirrors ?? []),
@@ -111,7 +112,7 @@ function mirrors(t: Translation, rule: HttpRoute, context: RuleContext): RouteAc
     );
 }
 
-function rewrite(t: Translation, rule: HttpRoute, context: RuleContext, action: RouteAction): void {
+function rewrite(t: Translation, rule: RouteRule, context: RuleContext, action: RouteAction): void {
   const only = rule.route?.length === 1 ? rule.route[0] : undefined;
   const authority = rule.rewrite?.authority ?? hostRewrite(rule.headers) ?? hostRewrite(only?.headers);
   if (authority !== undefined && authority !== "") {
@@ -122,7 +123,10 @@ function rewrite(t: Translation, rule: HttpRoute, context: RuleContext, action: 
   if (regex === undefined) return;
   const problem = regexProblem(regex.match);
   if (problem !== undefined) {
-    t.warn(`${context.where}: rewrite.uriRegexRewrite.match ${problem}; the path is left as it is`);
+    t.warnOf(
+      "IST0122",
+      `${context.where}: rewrite.uriRegexRewrite.match ${problem}; the path is left as it is`,
+    );
     return;
   }
   action.regexRewrite = create(RouteActionSchema, {

@@ -14,11 +14,14 @@ import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/ht
 import { packed } from "../messages.js";
 import { rateLimitsOf } from "../rate-limits.js";
 import { injectAnnotated } from "./annotated-faults.js";
+import { serviceRoutes } from "../gateway-api/service-routes.js";
+import { warnOfOverruled } from "../gateway-api/overruled.js";
 import { parseAuthority, writtenForms } from "../hosts.js";
+import { GRPC_ROUTE, HTTP_ROUTE } from "../kinds.js";
 import { carriageOf, portNamed, type MeshService } from "../mesh-service.js";
 import { outboundClusterName, routeConfigurationName } from "../names.js";
 import { destinationRuleFor, effectivePolicy } from "../destination-rules.js";
-import { resolveHost, type ResolvedHost } from "../services.js";
+import { calledHost, type ResolvedHost } from "../services.js";
 import type { Translation } from "../translation.js";
 import { virtualServiceFor } from "../virtual-services.js";
 import { rulesOf } from "./delegates.js";
@@ -36,7 +39,8 @@ export const DEFAULT_ROUTE = "default";
 export function routeConfiguration(t: Translation, name: string): RouteConfiguration | undefined {
   const authority = parseAuthority(name);
   if (authority?.port === undefined) return undefined;
-  const target = resolveHost(t, authority.host, t.view.namespace);
+  const target = calledHost(t, authority.host, authority.port);
+  if (target.hidden) return undefined;
   const full = routeConfigurationName(target.host, authority.port);
   if (full !== name) return undefined;
   const routes = routesFor(t, target, authority.port);
@@ -70,12 +74,16 @@ function routesFor(
   if (service !== undefined && port === undefined) return undefined;
   const virtualService = virtualServiceFor(t, host);
   if (virtualService !== undefined) warnOfOthers(t, virtualService, service);
+  const frontend = service && port && { host, service, port, listenerPort };
   if (virtualService?.spec.http !== undefined && virtualService.spec.http.length > 0) {
+    warnOfOverruled(t, virtualService, frontend, [GRPC_ROUTE, HTTP_ROUTE]);
     const routes = rulesOf(t, virtualService).flatMap((rule) => ruleRoutes(t, rule, listenerPort));
     injectAnnotated(t, virtualService, routes);
     return routes;
   }
-  if (service === undefined || port === undefined) return undefined;
+  if (service === undefined || port === undefined || frontend === undefined) return undefined;
+  const routes = serviceRoutes(t, frontend);
+  if (routes !== undefined) return routes;
   const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
   const cluster = outboundClusterName(service.host, port.number);
   return [

@@ -1,40 +1,48 @@
 import { create } from "@bufbuild/protobuf";
-import type { HttpMatchRequest } from "@tulle/api";
-import { RouteSchema, type Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import {
+  RouteMatchSchema,
+  RouteSchema,
+  type Route,
+  type RouteMatch,
+} from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { fraction } from "../messages.js";
 import { provenance } from "../provenance.js";
 import { isUntranslatable } from "../string-match.js";
 import type { Translation } from "../translation.js";
 import { isForMesh } from "../virtual-services.js";
 import { isSource } from "../visibility.js";
 import { CORS_FILTER, corsConfig } from "./cors.js";
-import type { OwnedRule } from "./delegates.js";
 import { FAULT_FILTER, faultConfig } from "./fault.js";
 import { forwardAction, hasWeight, ruleHeaders, type RuleContext } from "./forward.js";
 import { headerMutations } from "./headers.js";
 import { matchAll, routeMatch } from "./match.js";
 import { directResponseAction, redirectAction } from "./reply.js";
+import type { Failing, OwnedRule, RuleMatch } from "./rule.js";
 
 /** The routes of one rule: one for each of its matches that can hold for this client. */
 export function ruleRoutes(t: Translation, owned: OwnedRule, listenerPort: number): Route[] {
-  const { rule, object, index } = owned;
+  const { rule, object, field } = owned;
   const { namespace, name } = object.metadata;
-  const where = `VirtualService ${namespace}/${name} http[${index}]`;
-  const matches: readonly (HttpMatchRequest | undefined)[] = rule.match?.length ? rule.match : [undefined];
+  const where = `${object.kind} ${namespace}/${name} ${field}`;
+  const matches: readonly (RuleMatch | undefined)[] = rule.match?.length ? rule.match : [undefined];
   const routes: Route[] = [];
   matches.forEach((match, matchIndex) => {
     if (match !== undefined && !canHold(t, match, listenerPort)) return;
     const conditions = match === undefined ? matchAll() : routeMatch(match);
     if (isUntranslatable(conditions)) {
-      t.warn(`${where}.match[${matchIndex}]: ${conditions.problem}; the match is left out`);
+      t.warnOf("IST0122", `${where}.match[${matchIndex}]: ${conditions.problem}; the match is left out`);
       return;
     }
-    const ruleName = rule.name ?? `${name}/http[${index}]`;
+    const ruleName = rule.name ?? `${name}/${field}`;
     const route = create(RouteSchema, {
       name: match?.name === undefined ? ruleName : `${ruleName}.${match.name}`,
       match: conditions,
-      metadata: provenance(object, `http[${index}]`),
+      metadata: provenance(object, field),
       statPrefix: match?.statPrefix ?? "",
     });
+    if (rule.failing !== undefined && rule.failing.percent < 100) {
+      routes.push(create(RouteSchema, { ...route, ...failingPart(conditions, rule.failing) }));
+    }
     act(t, owned, match, { namespace, listenerPort, where }, route);
     routes.push(route);
   });
@@ -42,7 +50,7 @@ export function ruleRoutes(t: Translation, owned: OwnedRule, listenerPort: numbe
 }
 
 /** Conditions that do not depend on the request. */
-function canHold(t: Translation, match: HttpMatchRequest, listenerPort: number): boolean {
+function canHold(t: Translation, match: RuleMatch, listenerPort: number): boolean {
   if (match.port !== undefined && match.port !== listenerPort) return false;
   return isForMesh(match.gateways) && isSource(match, t.view);
 }
@@ -50,11 +58,13 @@ function canHold(t: Translation, match: HttpMatchRequest, listenerPort: number):
 function act(
   t: Translation,
   { rule }: OwnedRule,
-  match: HttpMatchRequest | undefined,
+  match: RuleMatch | undefined,
   context: RuleContext,
   route: Route,
 ): void {
-  if (rule.redirect !== undefined) {
+  if (rule.failing !== undefined && rule.failing.percent >= 100) {
+    route.action = failure(rule.failing);
+  } else if (rule.redirect !== undefined) {
     route.action = { case: "redirect", value: redirectAction(rule.redirect, match) };
     Object.assign(route, responseHeaders(rule.headers));
   } else if (rule.directResponse !== undefined) {
@@ -70,6 +80,18 @@ function act(
   }
   if (rule.corsPolicy !== undefined) route.typedPerFilterConfig[CORS_FILTER] = corsConfig(t, rule.corsPolicy);
   if (rule.fault !== undefined) route.typedPerFilterConfig[FAULT_FILTER] = faultConfig(rule.fault);
+}
+
+/** A route for the share of a rule's requests that fails: drawn before the rest is sent on. */
+function failingPart(match: RouteMatch, failing: Failing): Pick<Route, "match" | "action"> {
+  const { runtimeFraction } = create(RouteMatchSchema, {
+    runtimeFraction: { defaultValue: fraction(failing.percent) },
+  });
+  return { match: { ...match, runtimeFraction }, action: failure(failing) };
+}
+
+function failure({ status, body }: Failing): Route["action"] {
+  return { case: "directResponse", value: directResponseAction({ status, body: { string: body } }) };
 }
 
 /** A request that is answered at once goes nowhere: its headers do not matter. */

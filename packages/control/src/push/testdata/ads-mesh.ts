@@ -101,6 +101,7 @@ export function testTranslate(): { readonly translate: Translate; readonly calls
       owners:
         typeUrl === ROUTE_TYPE ? routes.map(({ metadata }) => `VirtualService/default/${metadata.name}`) : [],
       warnings: [],
+      remarks: [],
     };
   };
   return { translate, calls };

@@ -1,0 +1,177 @@
+// `tulle why` and live `explain`, over a chain of three services: caller -> front -> back.
+import { randomUUID } from "node:crypto";
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+import type { RequestStory } from "@tulle/api";
+import { eventually } from "@tulle/testkit";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { call } from "./support/http.js";
+import { Mesh } from "./support/mesh.js";
+import { clusterOf, type Workload } from "./support/workload.js";
+
+const CHAIN = [process.execPath, fileURLToPath(new URL("support/apps/chain.mjs", import.meta.url))];
+const TULLE = fileURLToPath(new URL("../packages/cli/bin/tulle.mjs", import.meta.url));
+/** Nothing that a test breaks is taken out of service. */
+const UNCHECKED = ["--health-interval", "60s"];
+
+let mesh: Mesh;
+let caller: Workload;
+
+beforeAll(async () => {
+  mesh = await Mesh.start();
+  await mesh.apply(`
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: back}
+spec:
+  hosts: [back]
+  http:
+    - match: [{uri: {prefix: /hang}}]
+      timeout: 200ms
+      route: [{destination: {host: back}}]
+    - match: [{headers: {version: {exact: v9}}}]
+      route: [{destination: {host: back, subset: v9}}]
+    - route: [{destination: {host: back}}]
+      retries: {attempts: 1, retryOn: "5xx"}
+`);
+  await mesh.run({ service: "back", command: CHAIN, args: UNCHECKED });
+  const [, sidecar] = await Promise.all([
+    mesh.run({
+      service: "front",
+      command: CHAIN,
+      // Two threads: the records of both are found.
+      args: ["--upstream", "back:8080", "--workers", "2", ...UNCHECKED],
+      environment: { NEXT: "BACK_URL" },
+    }),
+    mesh.sidecar({ service: "caller", args: ["--upstream", "front:8080"] }),
+  ]);
+  caller = sidecar;
+  await caller.knows(clusterOf("front"), 1);
+  await eventually(async () => (await call(`${caller.upstream("front:8080")}/`)).status === 200);
+}, 60_000);
+
+afterAll(() => mesh?.end());
+
+/** Sends a request through the chain; gives its id. */
+async function send(
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<{ id: string; status: number }> {
+  const id = randomUUID();
+  const url = `${caller.upstream("front:8080")}${path}`;
+  const { status } = await call(url, { headers: { "x-request-id": id, ...headers } });
+  return { id, status };
+}
+
+/** What proxies have recorded of it, once as many of them as expected have. */
+async function storyOf(id: string, hops: number): Promise<RequestStory> {
+  await eventually(async () => (await mesh.client.why(id)).hops.length >= hops);
+  return mesh.client.why(id);
+}
+
+async function tulle(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+  const environment = { ...mesh.environment, TULLE_SERVER: mesh.server };
+  try {
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [TULLE, ...args], {
+      env: environment,
+    });
+    return { code: 0, out: stdout, err: stderr };
+  } catch (thrown) {
+    const { code, stdout, stderr } = thrown as { code: number; stdout: string; stderr: string };
+    return { code, out: stdout, err: stderr };
+  }
+}
+
+test("an application's 503 is followed to it, hop by hop, with every try", async () => {
+  const { id, status } = await send("/status/503");
+  expect(status).toBe(503);
+  // The retry comes to the callee as an exchange of its own.
+  const { hops, silent } = await storyOf(id, 5);
+  expect(silent).toEqual([]);
+  expect(hops.map(({ depth, proxy, record }) => [depth, proxy.service, record.direction])).toEqual([
+    [0, "caller", "outbound"],
+    [1, "front", "inbound"],
+    [2, "front", "outbound"],
+    [3, "back", "inbound"],
+    [3, "back", "inbound"],
+  ]);
+  expect(hops[2]?.record.tries.map(({ outcome, status: of }) => [outcome, of])).toEqual([
+    ["answered", 503],
+    ["answered", 503],
+  ]);
+  expect(hops[2]?.record.owner).toMatchObject({ rule: "http[2]" });
+  expect(hops[3]?.record.principal).toBe("spiffe://cluster.local/ns/default/sa/front");
+  for (const { explainedWith, explanation } of hops) {
+    expect(explainedWith).toBe("then");
+    expect(explanation).toMatchObject({ version: 1 });
+  }
+  const { code, out } = await tulle("why", id);
+  expect(code).toBe(0);
+  expect(out).toContain("Cause:   the application of back itself answered 503");
+  expect(out).toContain("try 2");
+  expect(out).toContain("VirtualService default/back http[2]");
+});
+
+test("a timeout names the hop that gave up, and the rule", async () => {
+  const { id, status } = await send("/hang");
+  expect(status).toBe(504);
+  const { hops } = await storyOf(id, 3);
+  const front = hops.find(
+    ({ proxy, record }) => proxy.service === "front" && record.direction === "outbound",
+  );
+  expect(front?.record).toMatchObject({
+    tries: [{ outcome: "abandoned" }],
+    response: { status: 504, flags: "UT" },
+    owner: { rule: "http[0]" },
+  });
+  const { out } = await tulle("why", id);
+  expect(out).toContain("UT: no answer came within the timeout");
+  expect(out).toContain("VirtualService default/back http[0]");
+});
+
+test("a connection that the application refuses is found at its own sidecar", async () => {
+  expect((await send("/close")).status).toBe(200);
+  const { id, status } = await send("/");
+  expect(status).toBe(503);
+  const { hops } = await storyOf(id, 4);
+  const last = hops.at(-1);
+  expect(last?.proxy.service).toBe("back");
+  const outcomes = last?.record.tries.map(({ outcome, detail }) => `${outcome} ${detail}`);
+  expect(new Set(outcomes)).toEqual(new Set(["connect-failure ECONNREFUSED"]));
+  const { out } = await tulle("why", id);
+  expect(out).toContain("Next:    check that the application of back runs and listens on 127.0.0.1:");
+  await eventually(async () => (await send("/")).status === 200);
+});
+
+test("a request that nothing is known of has exit code 4 and says what is kept", async () => {
+  const { code, err } = await tulle("why", randomUUID());
+  expect(code).toBe(4);
+  expect(err).toContain("3 sidecars were asked");
+});
+
+test("explain asks the running sidecar, and the destination's own", async () => {
+  const { explanation, proxy } = await mesh.client.explain({
+    from: "front",
+    method: "GET",
+    url: "http://back:8080/status/200",
+    headers: ["version: v1"],
+  });
+  expect(proxy).toMatchObject({ service: "front", identity: "spiffe://cluster.local/ns/default/sa/front" });
+  expect(explanation).toMatchObject({
+    direction: "outbound",
+    result: { kind: "forward" },
+    route: { owner: { name: "back", rule: "http[2]" } },
+    next: { direction: "inbound", result: { kind: "forward" } },
+  });
+  await expect(
+    mesh.client.explain({ from: "nobody", method: "GET", url: "http://back:8080/" }),
+  ).rejects.toThrow("there is no service nobody");
+  await expect(
+    mesh.client.explain({ from: "front", method: "GET", url: "http://b ck/" }),
+  ).rejects.toMatchObject({
+    kind: "invalid",
+  });
+});

@@ -1,0 +1,151 @@
+import {
+  apiVersionOf,
+  checkMetadata,
+  errorStatus,
+  findKindByApiVersion,
+  InvalidObjectError,
+  invalidStatus,
+  objectKey,
+  objectText,
+  type AnalysisAnswer,
+  type Kind,
+  type MeshObject,
+  type Violation,
+} from "@tulle/api";
+import { MeshError, type Clock, type Logger } from "@tulle/base";
+import { analyze, type MeshReader } from "@tulle/translate";
+import { Hono, type Context } from "hono";
+import { bodyLimit } from "hono/body-limit";
+
+import { overlay } from "./overlay-reader.js";
+
+const MAX_BODY_BYTES = 16 * 1024 * 1024;
+const MAX_OBJECTS = 5_000;
+
+export interface AnalysisApiOptions {
+  readonly reader: MeshReader;
+  readonly kinds: readonly Kind[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * `POST /tulle/v1/analyze`: what is doubtful in the stored configuration, with the objects of the request as if they were
+ * applied. `namespace` narrows it to the objects of one, `all: false` to the request's own.
+ */
+export function createAnalysisApi({ reader, kinds, clock, logger }: AnalysisApiOptions): Hono {
+  const app = new Hono();
+  const limit = bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => refuse(c, tooLarge()) });
+  app.post("/tulle/v1/analyze", limit, async (c) => {
+    const { objects, namespace, all } = readRequest(await readJson(c));
+    const written = objects.map((raw) => readObject(raw, kinds, clock));
+    const own = new Set(written.map(keyText));
+    const findings = analyze(overlay(reader, written), {
+      live: true,
+      subjects: (object) =>
+        own.has(keyText(object)) || (all && (namespace === "" || object.metadata.namespace === namespace)),
+    });
+    return c.json({ findings } satisfies AnalysisAnswer);
+  });
+  app.onError((thrown, c) => {
+    const error = MeshError.from(thrown);
+    if (error.kind === "internal") logger.error("analysis failed", { error });
+    return refuse(c, thrown);
+  });
+  return app;
+}
+
+function keyText(object: MeshObject): string {
+  const key = objectKey(object);
+  return `${key.group} ${objectText(key)}`;
+}
+
+async function readJson(c: Context): Promise<unknown> {
+  try {
+    return await c.req.json();
+  } catch (cause) {
+    throw new MeshError("invalid", "CONTROL_BODY", "the body is no JSON", { cause });
+  }
+}
+
+interface AnalysisRequest {
+  readonly objects: readonly Readonly<Record<string, unknown>>[];
+  readonly namespace: string;
+  readonly all: boolean;
+}
+
+function readRequest(body: unknown): AnalysisRequest {
+  const { objects = [], namespace = "", all = true } = (body ?? {}) as Partial<Record<string, unknown>>;
+  const isList = Array.isArray(objects) && objects.every((one) => typeof one === "object" && one !== null);
+  if (!isList || typeof namespace !== "string" || typeof all !== "boolean") {
+    const expected = 'expected {"objects"?: [object], "namespace"?: string, "all"?: boolean}';
+    throw new MeshError("invalid", "CONTROL_BODY", expected);
+  }
+  if (objects.length > MAX_OBJECTS) {
+    throw new MeshError(
+      "invalid",
+      "CONTROL_BODY",
+      `there are more than ${MAX_OBJECTS} objects: analyze in parts`,
+    );
+  }
+  return { objects: objects as AnalysisRequest["objects"], namespace, all };
+}
+
+/** An object as it would be stored. */
+function readObject(
+  raw: Readonly<Record<string, unknown>>,
+  kinds: readonly Kind[],
+  clock: Clock,
+): MeshObject {
+  const { apiVersion, kind: name } = raw;
+  const kind =
+    typeof apiVersion === "string" && typeof name === "string"
+      ? findKindByApiVersion(apiVersion, name, kinds)
+      : undefined;
+  if (kind === undefined) {
+    throw new MeshError(
+      "invalid",
+      "CONTROL_BODY",
+      "an object has no kind and apiVersion that are known here",
+    );
+  }
+  const metadata = checkMetadata(kind, raw["metadata"]);
+  const content = kind.check(raw);
+  const violations: Violation[] = [];
+  if (!metadata.ok) violations.push(...metadata.violations);
+  if (!content.ok) violations.push(...content.violations);
+  if (!metadata.ok || !content.ok) throw new InvalidObjectError(`a ${kind.kind} is invalid`, violations);
+  const { labels, annotations, name: own, namespace } = metadata.metadata;
+  return {
+    apiVersion: apiVersionOf(kind.group, kind.storageVersion),
+    kind: kind.kind,
+    metadata: {
+      name: own,
+      namespace,
+      uid: "",
+      resourceVersion: "",
+      generation: 1,
+      creationTimestamp: new Date(clock.now()).toISOString(),
+      ...(labels === undefined ? {} : { labels }),
+      ...(annotations === undefined ? {} : { annotations }),
+    },
+    spec: content.spec,
+    ...(content.extra === undefined ? {} : { extra: content.extra }),
+  };
+}
+
+function refuse(c: Context, thrown: unknown): Response {
+  const status =
+    thrown instanceof InvalidObjectError
+      ? invalidStatus({ group: "", plural: "", kind: "object", name: "" }, thrown.violations)
+      : errorStatus(thrown);
+  return c.json(status, status.code as 400);
+}
+
+function tooLarge(): MeshError {
+  return new MeshError(
+    "invalid",
+    "CONTROL_BODY_SIZE",
+    `the body is over ${MAX_BODY_BYTES / 1024 / 1024} MiB`,
+  );
+}

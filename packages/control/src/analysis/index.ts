@@ -1,0 +1,3 @@
+export { createAnalysisApi } from "./analysis-api.js";
+export { Findings } from "./findings.js";
+export { overlay } from "./overlay-reader.js";

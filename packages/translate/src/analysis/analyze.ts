@@ -1,0 +1,103 @@
+import {
+  byWeight,
+  type DestinationRuleSpec,
+  type Finding,
+  type MeshObject,
+  type ServiceEntrySpec,
+  type SidecarSpec,
+  type VirtualServiceSpec,
+} from "@tulle/api";
+import type { MeshReader } from "../contract.js";
+import { Analysis } from "./analysis.js";
+import { analyzeAnnotations } from "./analyzers/annotations.js";
+import {
+  analyzeDestinationRuleCarriedOut,
+  analyzeServiceEntryCarriedOut,
+  analyzeSidecarCarriedOut,
+  analyzeVirtualServiceCarriedOut,
+} from "./analyzers/carried-out.js";
+import { analyzeConflicts } from "./analyzers/conflicts.js";
+import {
+  analyzeMergedRules,
+  analyzeRuleHost,
+  analyzeServerVerification,
+} from "./analyzers/destination-rules.js";
+import { analyzeExpressions } from "./analyzers/expressions.js";
+import { analyzePortSelectors } from "./analyzers/ports.js";
+import { analyzeReachability } from "./analyzers/reachability.js";
+import { analyzeReferences } from "./analyzers/references.js";
+import { analyzeSelector } from "./analyzers/selectors.js";
+import { analyzeEntryHosts, analyzeEntryPorts, analyzeEntryWorkloads } from "./analyzers/service-entries.js";
+
+/** Looks at one object among all the others. */
+type Analyzer<Spec> = (analysis: Analysis, object: MeshObject<Spec>) => void;
+
+/** What is done with the objects of one kind. */
+function of<Spec>(group: string, kind: string, ...analyzers: readonly Analyzer<Spec>[]) {
+  // Objects that the kind's check accepted: their spec is of its type.
+  return { group, kind, analyzers: analyzers as readonly Analyzer<unknown>[] };
+}
+
+const NETWORKING = "networking.istio.io";
+const SECURITY = "security.istio.io";
+
+const ANALYZERS = [
+  of<VirtualServiceSpec>(
+    NETWORKING,
+    "VirtualService",
+    analyzeAnnotations,
+    analyzeConflicts,
+    analyzeReferences,
+    analyzePortSelectors,
+    analyzeReachability,
+    analyzeExpressions,
+    analyzeVirtualServiceCarriedOut,
+  ),
+  of<DestinationRuleSpec>(
+    NETWORKING,
+    "DestinationRule",
+    analyzeAnnotations,
+    analyzeRuleHost,
+    analyzeServerVerification,
+    analyzeMergedRules,
+    analyzeDestinationRuleCarriedOut,
+  ),
+  of<ServiceEntrySpec>(
+    NETWORKING,
+    "ServiceEntry",
+    analyzeAnnotations,
+    analyzeEntryPorts,
+    analyzeEntryWorkloads,
+    analyzeEntryHosts,
+    analyzeServiceEntryCarriedOut,
+  ),
+  of(NETWORKING, "WorkloadEntry", analyzeAnnotations),
+  of<SidecarSpec>(
+    NETWORKING,
+    "Sidecar",
+    analyzeAnnotations,
+    analyzeConflicts,
+    analyzeSelector,
+    analyzeSidecarCarriedOut,
+  ),
+  of(SECURITY, "PeerAuthentication", analyzeAnnotations, analyzeConflicts, analyzeSelector),
+];
+
+export interface AnalyzeOptions {
+  /** Whether the reader's catalog is the mesh's; false for files alone: nothing is said of services then. */
+  readonly live: boolean;
+  /** Objects to look at; default all. The others are still what they refer to. */
+  readonly subjects?: (object: MeshObject) => boolean;
+}
+
+/** Everything that is doubtful or wrong in the configuration, worst first. Pure. */
+export function analyze(reader: MeshReader, options: AnalyzeOptions): readonly Finding[] {
+  const analysis = new Analysis(reader, options.live);
+  for (const { group, kind, analyzers } of ANALYZERS) {
+    for (const object of reader.objects(group, kind)) {
+      if (options.subjects?.(object) === false) continue;
+      for (const analyzer of analyzers) analyzer(analysis, object);
+    }
+  }
+  return analysis.findings.toSorted(byWeight);
+}

@@ -1,0 +1,132 @@
+import type { DestinationRuleSpec, MeshObject, VirtualServiceSpec } from "@tulle/api";
+import { destinationRuleFor } from "../../destination-rules.js";
+import { hostMatch } from "../../hosts.js";
+import { DESTINATION_RULE, VIRTUAL_SERVICE } from "../../kinds.js";
+import { portNamed, type MeshService } from "../../mesh-service.js";
+import { Translation } from "../../translation.js";
+import { isExported, selects } from "../../visibility.js";
+import type { Analysis } from "../analysis.js";
+import { destinationsOf, type NamedDestination } from "../destinations.js";
+
+type VirtualService = MeshObject<VirtualServiceSpec>;
+
+/** IST0101, TUL0002, TUL0005: hosts, ports, subsets and delegates that a VirtualService names and that are not there. */
+export function analyzeReferences(analysis: Analysis, object: VirtualService): void {
+  for (const named of destinationsOf(object)) {
+    const { destination, path } = named;
+    const { namespace } = object.metadata;
+    if (analysis.isUnknown(destination.host, namespace)) {
+      analysis.report(
+        "IST0101",
+        object,
+        `${path}.host`,
+        `there is no service ${destination.host}: calls to it fail`,
+      );
+      continue;
+    }
+    const { service } = analysis.resolve(destination.host, namespace);
+    if (service === undefined) continue;
+    const port = destination.port?.number;
+    if (port !== undefined && portNamed(service, port) === undefined) {
+      const known = service.ports.map(({ number }) => number).join(", ");
+      const message = `${service.host} has no port ${port}; it has ${known === "" ? "none" : known}`;
+      analysis.report("IST0101", object, `${path}.port.number`, message);
+    }
+    analyzeSubset(analysis, object, named, service);
+  }
+  (object.spec.http ?? []).forEach((rule, index) => {
+    if (rule.delegate !== undefined)
+      analyzeDelegate(analysis, object, rule.delegate, `spec.http[${index}].delegate`);
+  });
+}
+
+function analyzeSubset(
+  analysis: Analysis,
+  object: VirtualService,
+  { destination, path }: NamedDestination,
+  service: MeshService,
+): void {
+  const { subset } = destination;
+  if (subset === undefined) return;
+  const translation = new Translation(analysis.reader, analysis.view(object.metadata.namespace));
+  const rule = destinationRuleFor(translation, service);
+  if (rule?.subsets.has(subset) === true) return;
+  const byLabel = instancesWith(analysis, service, { version: subset });
+  // Without a registry only rules that declare other subsets say that this one was forgotten.
+  const isMissing = byLabel === undefined ? isRuled(analysis, service) : byLabel === 0;
+  if (isMissing) {
+    const message =
+      byLabel === undefined
+        ? `the DestinationRules for ${service.host} do not declare the subset ${subset}`
+        : `no DestinationRule declares the subset ${subset} of ${service.host}, and no instance is labelled version=${subset}`;
+    analysis.report("IST0101", object, `${path}.subset`, message);
+    return;
+  }
+  const message = `no DestinationRule declares the subset ${subset} of ${service.host}: it means the instances labelled version=${subset}`;
+  analysis.report("TUL0002", object, `${path}.subset`, message);
+}
+
+/** How many instances of a service have labels; undefined when nobody knows. */
+export function instancesWith(
+  analysis: Analysis,
+  service: MeshService,
+  labels: Readonly<Record<string, string>>,
+): number | undefined {
+  if (!analysis.live) return undefined;
+  const registered = analysis.reader.catalog.service(service.namespace, service.name);
+  if (registered !== undefined && service.host.endsWith(`.svc.${analysis.domain}`)) {
+    return registered.instances.filter((instance) => selects(labels, instance.labels)).length;
+  }
+  const ids = service.ports.flatMap((port) =>
+    service
+      .endpoints(port)
+      .filter((endpoint) => selects(labels, endpoint.labels))
+      .map(({ id }) => id),
+  );
+  return new Set(ids).size;
+}
+
+function isRuled(analysis: Analysis, service: MeshService): boolean {
+  return analysis
+    .objects<DestinationRuleSpec>(DESTINATION_RULE)
+    .some(
+      ({ spec, metadata }) =>
+        (spec.subsets ?? []).length > 0 &&
+        hostMatch(spec.host, metadata.namespace, service.host, analysis.domain) > 0,
+    );
+}
+
+function analyzeDelegate(
+  analysis: Analysis,
+  root: VirtualService,
+  delegate: { readonly name: string; readonly namespace?: string },
+  path: string,
+): void {
+  const namespace = delegate.namespace ?? root.metadata.namespace;
+  const full = `${namespace}/${delegate.name}`;
+  const found = analysis
+    .objects<VirtualServiceSpec>(VIRTUAL_SERVICE)
+    .find(({ metadata }) => metadata.namespace === namespace && metadata.name === delegate.name);
+  if (found === undefined) {
+    analysis.report(
+      "IST0101",
+      root,
+      path,
+      `there is no VirtualService ${full}: requests of this rule find no route`,
+    );
+    return;
+  }
+  if (!isExported(found.spec.exportTo, namespace, root.metadata.namespace)) {
+    const message = `the VirtualService ${full} is not exported to the namespace ${root.metadata.namespace}`;
+    analysis.report("IST0101", root, path, message);
+    return;
+  }
+  const why =
+    (found.spec.hosts ?? []).length > 0
+      ? "has hosts of its own"
+      : (found.spec.http ?? []).some((rule) => rule.delegate !== undefined)
+        ? "delegates further"
+        : undefined;
+  if (why !== undefined)
+    analysis.report("TUL0005", root, path, `the VirtualService ${full} ${why}: it is no delegate`);
+}

@@ -1,0 +1,35 @@
+import type { MeshObject, PeerAuthenticationSpec, SidecarSpec } from "@tulle/api";
+import { selects } from "../../visibility.js";
+import type { Analysis } from "../analysis.js";
+
+/** IST0127: a policy whose selector no registered workload of its namespace matches. */
+export function analyzeSelector(analysis: Analysis, object: MeshObject): void {
+  if (!analysis.live) return;
+  const selector = selectorOf(object);
+  if (selector === undefined || Object.keys(selector.labels).length === 0) return;
+  const { namespace } = object.metadata;
+  for (const service of analysis.reader.catalog.services()) {
+    if (service.namespace !== namespace) continue;
+    if (service.instances.some((instance) => selects(selector.labels, instance.labels))) return;
+  }
+  const text = Object.entries(selector.labels).map(([key, value]) => `${key}=${value}`);
+  const message = `no registered workload of the namespace ${namespace} is labelled ${text.join(", ")}: the object holds for nobody`;
+  analysis.report("IST0127", object, selector.path, message);
+}
+
+function selectorOf(
+  object: MeshObject,
+): { readonly labels: Readonly<Record<string, string>>; readonly path: string } | undefined {
+  switch (object.kind) {
+    case "PeerAuthentication": {
+      const { selector } = (object as MeshObject<PeerAuthenticationSpec>).spec;
+      return { labels: selector?.matchLabels ?? {}, path: "spec.selector" };
+    }
+    case "Sidecar": {
+      const { workloadSelector } = (object as MeshObject<SidecarSpec>).spec;
+      return { labels: workloadSelector?.labels ?? {}, path: "spec.workloadSelector" };
+    }
+    default:
+      return undefined;
+  }
+}
