@@ -195,7 +195,7 @@ function explainBytes(view: TracedView, chain: TcpChain, { locate, request }: Qu
 
 function explainPick(view: TracedView, plan: Plan, request: EngineRequest): Parts {
   const upstream = {
-    authority: plan.rewriteAuthority ?? request.authority,
+    authority: plan.authorityOf?.(request) ?? plan.rewriteAuthority ?? request.authority,
     path: plan.rewritePath === undefined ? request.path : plan.rewritePath(request.path),
   };
   if (plan.cluster.originalDestination) {

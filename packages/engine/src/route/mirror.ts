@@ -53,6 +53,8 @@ export class Mirror implements MirrorPlan {
       retry: undefined,
       rewritePath: undefined,
       rewriteAuthority: undefined,
+      authorityOf: undefined,
+      tellsForwardedHost: false,
       requestHeaders: [],
       responseHeaders: [],
       filters: undefined,

@@ -13,6 +13,8 @@ export interface WaySettings {
   readonly retry: CompiledRetry | undefined;
   readonly rewritePath: PathRewrite | undefined;
   readonly rewriteAuthority: string | undefined;
+  readonly authorityOf: Plan["authorityOf"];
+  readonly tellsForwardedHost: boolean;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   readonly filters: RouteFilters | undefined;
@@ -54,6 +56,8 @@ class ForwardPlan implements Plan {
   readonly retry: CompiledRetry | undefined;
   readonly rewritePath: PathRewrite | undefined;
   readonly rewriteAuthority: string | undefined;
+  readonly authorityOf: Plan["authorityOf"];
+  readonly tellsForwardedHost: boolean;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   readonly filters: RouteFilters | undefined;
@@ -69,6 +73,8 @@ class ForwardPlan implements Plan {
     this.retry = settings.retry;
     this.rewritePath = settings.rewritePath;
     this.rewriteAuthority = settings.rewriteAuthority;
+    this.authorityOf = settings.authorityOf;
+    this.tellsForwardedHost = settings.tellsForwardedHost;
     this.requestHeaders = settings.requestHeaders;
     this.responseHeaders = settings.responseHeaders;
     this.filters = settings.filters;

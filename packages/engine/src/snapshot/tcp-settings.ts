@@ -108,6 +108,8 @@ function createWay(field: string, proxy: TcpProxy, clusterName: string): Way {
     retry: tries > 1 ? connectRetry(tries - 1) : undefined,
     rewritePath: undefined,
     rewriteAuthority: undefined,
+    authorityOf: undefined,
+    tellsForwardedHost: false,
     requestHeaders: [],
     responseHeaders: [],
     filters: undefined,

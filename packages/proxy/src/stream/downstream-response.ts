@@ -55,8 +55,9 @@ export class DownstreamResponse {
   writeHead(head: ResponseHead, serviceTimeMs: number): void {
     const record = this.#record;
     if (record.grpc) record.grpcStatus = readGrpcStatus(head.headers);
-    const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, this.#mutations);
-    if (record.admission !== undefined) applyHeaderMutations(headers, record.admission.response);
+    this.#note(head);
+    const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, this.#mutations, record);
+    if (record.admission !== undefined) applyHeaderMutations(headers, record.admission.response, record);
     if (head.status >= 500 || record.grpcStatus > 0 || record.chain?.requestIdInResponse === true)
       addRequestId(headers, record);
     this.#begin(head.status, headers);
@@ -72,16 +73,17 @@ export class DownstreamResponse {
 
   /** The upgrade is made. */
   writeSwitched(head: ResponseHead, serviceTimeMs: number): void {
-    const headers = switchedResponseHeaders(head.headers, serviceTimeMs, this.#mutations);
+    this.#note(head);
+    const headers = switchedResponseHeaders(head.headers, serviceTimeMs, this.#mutations, this.#record);
     this.#begin(101, headers);
     this.#record.responseCodeDetails = "via_upstream";
     this.#downstream.writeSwitched(headers);
   }
 
   /** Head and body of an answer of the proxy's own. Why it is made is in the record already. */
-  writeReply({ status: wanted, headers, body, grpcStatus }: LocalReply): void {
+  writeReply({ status: wanted, headers, body, bytes: raw, grpcStatus }: LocalReply): void {
     const record = this.#record;
-    const bytes = Buffer.from(body);
+    const bytes = Buffer.from(raw ?? body);
     const isGrpc = grpcStatus !== NO_GRPC_STATUS;
     const told = tellFailure(headers, record, this.#names, wanted);
     const status = isGrpc ? wanted : told;
@@ -101,6 +103,12 @@ export class DownstreamResponse {
     const trailers = grpcStatusFields(grpcStatus, body);
     tellFailure(trailers, this.#record, this.#names, 0);
     return trailers;
+  }
+
+  /** What headers that are added may tell of the response. */
+  #note({ status, headers }: ResponseHead): void {
+    this.#record.responseCode = status;
+    this.#record.responseHeaders = headers;
   }
 
   get #mutations(): readonly HeaderMutation[] {
