@@ -59,7 +59,8 @@ export function configuredReply(
   const out = [...headers];
   applyHeaderMutations(out, mutations, record);
   if (record.admission !== undefined) applyHeaderMutations(out, record.admission.response, record);
-  if (status !== 204 && status !== 304) out.push("content-length", String(bytes?.length ?? Buffer.byteLength(body)));
+  if (status !== 204 && status !== 304)
+    out.push("content-length", String(bytes?.length ?? Buffer.byteLength(body)));
   return { status, headers: out, body, bytes, grpcStatus: NO_GRPC_STATUS };
 }
 
