@@ -6,6 +6,7 @@ import {
   VirtualHostSchema,
   type Route,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import {
   RouteConfigurationSchema,
   type RouteConfiguration,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
