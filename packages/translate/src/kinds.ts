@@ -9,6 +9,7 @@ export const DESTINATION_RULE: KindRef = { group: NETWORKING, kind: "Destination
 export const SERVICE_ENTRY: KindRef = { group: NETWORKING, kind: "ServiceEntry" };
 export const WORKLOAD_ENTRY: KindRef = { group: NETWORKING, kind: "WorkloadEntry" };
 export const SIDECAR: KindRef = { group: NETWORKING, kind: "Sidecar" };
+export const HEALTH_CHECK: KindRef = { group: "tulle.dev", kind: "HealthCheck" };
 export const PEER_AUTHENTICATION: KindRef = { group: SECURITY, kind: "PeerAuthentication" };
 export const HTTP_ROUTE: KindRef = { group: GATEWAY_API, kind: "HTTPRoute" };
 export const GRPC_ROUTE: KindRef = { group: GATEWAY_API, kind: "GRPCRoute" };

@@ -1,7 +1,7 @@
 import type { RequestHash } from "../affinity/request-hash.js";
 import type { SessionPolicy } from "../affinity/session.js";
 import type { HeaderMutation, MirrorPlan, Plan, RateLimitSources, RouteFilters } from "../contract.js";
-import type { ClusterPart, Provenance, Snapshot } from "../snapshot/contract.js";
+import type { ClusterPart, ConnectionSettings, Provenance, Snapshot } from "../snapshot/contract.js";
 import { NO_SLOT } from "../load/load-table.js";
 import type { PathRewrite } from "./path-rewrite.js";
 import type { CompiledRetry } from "./retry-policy.js";
@@ -86,6 +86,16 @@ class ForwardPlan implements Plan {
   }
 }
 
+/** Of a cluster to which there are none. */
+const NO_CONNECTIONS: ConnectionSettings = {
+  idleTimeoutMs: undefined,
+  maxDurationMs: 0,
+  maxStreams: 0,
+  pingAfterMs: 0,
+  pingTimeoutMs: 0,
+  keepAliveMs: undefined,
+};
+
 /** Stands in a plan for a cluster that the snapshot does not have: nothing can be picked from it. */
 class UnknownCluster implements ClusterPart {
   readonly name: string;
@@ -99,6 +109,7 @@ class UnknownCluster implements ClusterPart {
   readonly maxRequests = 0;
   readonly maxRetries = 0;
   readonly maxRequestsPerConnection = 0;
+  readonly connection = NO_CONNECTIONS;
   readonly outlier = undefined;
   readonly healthCheck = undefined;
   readonly endpoints = [];

@@ -32,6 +32,7 @@ export function failureReply(record: ExchangeRecord, failure: Failure, reason: s
   const reply = record.grpc
     ? grpcReply(made.grpcStatus, made.body.trimEnd())
     : textReply(made.status, made.body);
+  if (failure === "overflow") reply.headers.push("x-envoy-overloaded", "true");
   if (record.source.peerSpiffeId !== "") tellUpstreamFailure(reply.headers, failure);
   return reply;
 }

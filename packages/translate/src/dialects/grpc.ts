@@ -56,6 +56,9 @@ function cluster(t: Translation, full: Cluster): Cluster | undefined {
     outlierDetection: full.outlierDetection,
     metadata: full.metadata,
   });
+  if (full.healthChecks.length > 0) {
+    t.warn(`${name}: proxyless gRPC clients make no active health checks; the HealthCheck is left out`);
+  }
   if (full.clusterDiscoveryType.value !== Cluster_DiscoveryType.EDS) {
     t.warn(`${name}: proxyless gRPC clients reach only those of its endpoints that are given by IP address`);
   }
