@@ -75,7 +75,7 @@ function act(
   } else if (hasWeight(rule.route ?? [])) {
     const targets = targetsOf(t, rule, context);
     route.action = { case: "route", value: forwardAction(t, rule, targets, context) };
-    const session = targets.find((target) => target.session !== undefined)?.session;
+    const session = rule.session ?? targets.find((target) => target.session !== undefined)?.session;
     if (session !== undefined) route.typedPerFilterConfig[SESSION_FILTER] = sessionConfig(session);
     Object.assign(route, ruleHeaders(rule));
     markRetries(route, rule.retries ?? t.settings.defaultHttpRetryPolicy, object.metadata);
