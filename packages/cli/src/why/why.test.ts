@@ -165,7 +165,9 @@ test.each([
 
 test("a name that nobody has is told apart from a request that no route takes", () => {
   const nowhere = { listener: "", response: { ...RECORD.response, flags: "NR" } };
-  expect(causeOf(story(hop(0, "a", nowhere)))?.text).toBe("the sidecar of a knows no HTTP service reviews:9080");
+  expect(causeOf(story(hop(0, "a", nowhere)))?.text).toBe(
+    "the sidecar of a knows no HTTP service reviews:9080",
+  );
 });
 
 test("a success has no cause", () => {
