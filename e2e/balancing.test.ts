@@ -30,15 +30,16 @@ beforeAll(async () => {
 
 afterAll(() => mesh.end());
 
-function start(name: string, locality: string): Promise<Workload> {
-  return mesh.run({ service: "web", name, args: [...SESSION, "--label", `istio-locality=${locality}`] });
+function start(name: string, locality: string, environment = {}): Promise<Workload> {
+  const args = [...SESSION, "--label", `istio-locality=${locality}`];
+  return mesh.run({ service: "web", name, args, environment });
 }
 
-function rule(policy: string): Promise<void> {
+function rule(policy: string, metadata = "annotations: {}"): Promise<void> {
   return mesh.apply(`
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
-metadata: {name: web}
+metadata: {name: web, ${metadata}}
 spec: {host: web, trafficPolicy: {${policy}}}
 `);
 }
@@ -131,6 +132,17 @@ test("a new instance is warmed up: it begins with a small part of the requests",
   expect(counts["web-fresh"]).toBeGreaterThan(0);
   expect(counts["web-fresh"]).toBeLessThan(12);
   await fresh.process.stop();
+  await caller.knows(clusterOf("web"), 3);
+}, 60_000);
+
+test("peak EWMA leaves an instance that is slow, though nothing else is under way", async () => {
+  await rule("loadBalancer: {simple: ROUND_ROBIN}");
+  const slow = await start("web-slow", "eu.b", { DELAY_MS: "250" });
+  await caller.knows(clusterOf("web"), 4);
+  await eventually(async () => ((await answered(8))["web-slow"] ?? 0) > 0);
+  await rule("loadBalancer: {simple: LEAST_REQUEST}", "annotations: {tulle.dev/load-balancer: PEAK_EWMA}");
+  await eventually(async () => ((await answered(40))["web-slow"] ?? 0) <= 1);
+  await slow.process.stop();
   await caller.knows(clusterOf("web"), 3);
 }, 60_000);
 
