@@ -34,6 +34,8 @@ export interface ActionContext {
   readonly prefixLength: number | undefined;
   readonly salt: number;
   readonly session: SessionPolicy | undefined;
+  /** Equal keys go to equal clusters of a split. */
+  readonly splitByHash: boolean;
 }
 
 /** Envoy's default of `route.timeout`; Istio sends 0 for none. */
@@ -48,7 +50,7 @@ export function compileForward(
   action: RouteAction,
   context: RouteContext,
   route: ActionContext,
-): Pick<RouteEntry, "target" | "clusters" | "session"> {
+): Pick<RouteEntry, "target" | "clusters" | "session" | "splitBy"> {
   const shared = compileShared(field, action, context, route);
   const routeFilters = mergeRouteFilters(route.filterLevels);
   const way: WayMaker = (clusterName, own) => {
@@ -75,6 +77,7 @@ export function compileForward(
       return {
         ...compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route),
         session: route.session,
+        splitBy: route.splitByHash ? shared.hash : undefined,
       };
     case "clusterHeader":
       throw invalid(at(field, "cluster_header"), "is not supported: use cluster or weighted_clusters");

@@ -1,12 +1,13 @@
 import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteMatch, VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { RequestHash } from "../affinity/request-hash.js";
 import { compileSession } from "../affinity/session.js";
 import type { SessionPolicy } from "../affinity/session.js";
 import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
 import type { EngineRequest, ReplyPlan, RouteFilters } from "../contract.js";
 import { mix, saltOf } from "../entropy.js";
 import { at, invalid } from "../snapshot/invalid.js";
-import { provenanceOf } from "../snapshot/metadata.js";
+import { provenanceOf, splitsByHash } from "../snapshot/metadata.js";
 import { compileFraction, fractionWords } from "./fraction.js";
 import type { FractionTest } from "./fraction.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
@@ -51,6 +52,8 @@ export interface RouteEntry {
   readonly clusters: readonly string[];
   /** Of a target that is a split: a session stays with the cluster that has its endpoint. */
   readonly session?: SessionPolicy | undefined;
+  /** Of a target that is a split: what of a request decides instead of chance. */
+  readonly splitBy?: RequestHash | undefined;
   /** The only path that it takes; undefined = it takes others too. */
   readonly exactPath: string | undefined;
   /** For explanations: its conditions in words, in the order in which they are tested. */
@@ -130,7 +133,7 @@ function compileTarget(
   context: RouteContext,
   prefixLength: number | undefined,
   salt: number,
-): Pick<RouteEntry, "target" | "clusters" | "session"> {
+): Pick<RouteEntry, "target" | "clusters" | "session" | "splitBy"> {
   const levels = [compileMutations(field, route), ...context.outer];
   const place = `${context.tableName}/${context.virtualHost.name}/${route.name === "" ? field : route.name}`;
   const filterLevels = [compileRouteFilters(field, route, place), ...context.outerFilters];
@@ -155,6 +158,7 @@ function compileTarget(
         prefixLength,
         salt,
         session,
+        splitByHash: splitsByHash(route.metadata),
       });
     case "redirect": {
       const reply = replySettings();
