@@ -40,6 +40,8 @@ export interface Instance {
   /** Relative share of traffic, 0 to 65535; default 1. */
   readonly weight: number;
   readonly health: HealthStatus;
+  /** Critical only because nothing was heard of it in time: nobody found it dead, and it said nothing itself. */
+  readonly silent?: boolean;
   readonly locality?: Locality;
 }
 
@@ -52,6 +54,36 @@ export interface ServicePort {
   readonly number: number;
   readonly name: string;
   readonly protocol: AppProtocol;
+}
+
+/** Instances that must have fallen silent before a service is protected: fewer may well have died. */
+const MIN_SILENT = 3;
+
+/** Default of the share of a service's instances that must be heard of; with fewer, the silent ones are kept. */
+export const DEFAULT_PROTECT_THRESHOLD = 0.2;
+
+/**
+ * Whether so many instances of a service fell silent together that it is likelier that they cannot be heard than that
+ * they are gone. `threshold`: share that must be serving; 0 = never protected.
+ */
+export function isProtected(
+  instances: readonly Pick<Instance, "health" | "silent">[],
+  threshold = DEFAULT_PROTECT_THRESHOLD,
+): boolean {
+  const silent = instances.filter((instance) => instance.silent === true).length;
+  if (silent < MIN_SILENT || threshold <= 0) return false;
+  const serving = instances.filter(({ health }) => isServing(health)).length;
+  // What says that it is down, or was found so, is no part of the question.
+  return serving < threshold * (serving + silent);
+}
+
+/** The instances that traffic may be sent to: those that serve and, of a protected service, those last known to. */
+export function servingInstances(
+  instances: readonly Instance[],
+  threshold = DEFAULT_PROTECT_THRESHOLD,
+): readonly Instance[] {
+  const protect = isProtected(instances, threshold);
+  return instances.filter(({ health, silent }) => isServing(health) || (protect && silent === true));
 }
 
 /** A service as registered: its instances and the ports that callers may name. */

@@ -58,6 +58,8 @@ export interface MeshStatus {
     readonly instances: number;
     readonly healthyInstances: number;
     readonly objects: number;
+    /** `namespace/name` of services whose instances fell silent together: the last known ones are kept. */
+    readonly protectedServices?: readonly string[];
   };
   readonly authority: {
     readonly trustDomain: string;

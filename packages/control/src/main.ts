@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 
-import { isServing, KINDS, type MeshInfo, type MeshStatus } from "@tulle/api";
+import { isProtected, isServing, KINDS, type MeshInfo, type MeshStatus } from "@tulle/api";
 import {
   MeshError,
   PROMETHEUS_CONTENT_TYPE,
@@ -14,7 +14,8 @@ import { createConsulApi, createDnsDirectory, createRegistry, type Registry } fr
 import { translate, type MeshSettings, type OutboundTrafficPolicy } from "@tulle/translate";
 import { Hono } from "hono";
 
-import { createAnalysisApi } from "./analysis/index.js";
+import { createAdmission, createQuarantine } from "./admission/index.js";
+import { createAnalysisApi, Findings } from "./analysis/index.js";
 import { AgentQueries, AgentServer } from "./agents/index.js";
 import { createResourceApi } from "./api-server/resource-api.js";
 import {
@@ -24,6 +25,7 @@ import {
   createServerIdentity,
   type CertificateAuthority,
 } from "./ca/index.js";
+import { RouteStatuses } from "./gateway-api/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
 import { createPeerIdentity, startGrpcServer } from "./grpc/index.js";
@@ -31,6 +33,7 @@ import { isLoopback } from "./http/host-check.js";
 import { startHttpServer } from "./http/server.js";
 import { createTulleApi } from "./http/tulle-api.js";
 import { AdsServer } from "./push/index.js";
+import { createObjectStatus } from "./status/index.js";
 import { createRegistryPersistence } from "./registry-persistence.js";
 import { createMemoryStores, openLmdbStores, type Stores } from "./stores/open.js";
 import { controlMetrics } from "./telemetry/control-metrics.js";
@@ -55,6 +58,10 @@ export interface ControlPlaneOptions {
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
   /** How proxies bring paths into one form; default `BASE`. */
   readonly pathNormalization?: NonNullable<MeshSettings["pathNormalization"]>;
+  /** Retries of routes that say nothing of them. */
+  readonly defaultHttpRetryPolicy?: NonNullable<MeshSettings["defaultHttpRetryPolicy"]>;
+  /** Share of a service's instances that must be heard of; with fewer, silent ones are kept. Default 0.2; 0 = off. */
+  readonly protectThreshold?: number;
   readonly logger: Logger;
   readonly clock?: Clock;
   /** Numbers in [0, 1), for jitter and the order of DNS answers. */
@@ -111,6 +118,8 @@ async function build(
   const startedAt = clock.now();
   if (!isLoopback(address)) throw refuseAddress(address);
 
+  const protectThreshold =
+    options.protectThreshold === undefined ? {} : { protectThreshold: options.protectThreshold };
   const stores = openStores(options, clock);
   closers.push(() => stores.close());
   const registry = createRegistry({
@@ -118,6 +127,7 @@ async function build(
     random,
     logger,
     persistence: createRegistryPersistence(stores.coordination),
+    ...protectThreshold,
   });
   closers.push(() => registry[Symbol.dispose]());
   await registry.start();
@@ -125,7 +135,19 @@ async function build(
   closers.push(() => config[Symbol.dispose]());
 
   await config.ready;
-  const hosts = { catalog: registry.catalog, index: config, domainSuffix: SETTINGS.domainSuffix };
+  const settings: MeshSettings = {
+    ...SETTINGS,
+    trustDomain,
+    pathNormalization: options.pathNormalization ?? "BASE",
+    outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
+    ...(options.defaultHttpRetryPolicy && { defaultHttpRetryPolicy: options.defaultHttpRetryPolicy }),
+    ...protectThreshold,
+  };
+  const quarantine = createQuarantine({ settings, logger });
+  const index: Pick<ConfigIndex, "objects"> = {
+    objects: (group, kind) => quarantine.admitted(config.objects(group, kind)),
+  };
+  const hosts = { catalog: registry.catalog, index, domainSuffix: SETTINGS.domainSuffix };
   const virtualIps = await createVirtualIps({
     coordination: stores.coordination,
     hosts: () => meshHosts(hosts),
@@ -155,14 +177,9 @@ async function build(
     clock,
   });
   const reader = createMeshReader({
-    settings: {
-      ...SETTINGS,
-      trustDomain,
-      pathNormalization: options.pathNormalization ?? "BASE",
-      outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
-    },
+    settings,
     catalog: registry.catalog,
-    index: config,
+    index,
     virtualIp: (host) => virtualIps.addressOf(host),
   });
   const ads = new AdsServer({
@@ -177,13 +194,20 @@ async function build(
     logger,
   });
   const agents = new AgentServer({ identify: peerIdentity, clock, logger });
+  const routeStatuses = new RouteStatuses({ reader, index: config, clock });
+  const findings = new Findings({
+    reader,
+    changes: [config.onChange, registry.catalog.onChanged, virtualIps.onChanged],
+  });
+  const statusOf = createObjectStatus({ ledger: ads.ledger, findings, quarantine, index: config });
   const resourceApi = await createResourceApi({
     kinds: KINDS,
     store: stores.resources,
     clock,
     version: VERSION,
     newUid: randomUUID,
-    statusOf: (key) => (key.group === "" ? undefined : ads.ledger.statusOf(key)),
+    statusOf: (key) => (key.group === "" ? undefined : { ...statusOf(key), ...routeStatuses.statusOf(key) }),
+    admit: createAdmission({ reader, logger }),
     logger,
   });
 
@@ -220,7 +244,7 @@ async function build(
   closers.push(() => ads[Symbol.dispose]());
   closers.push(() => agents[Symbol.dispose]());
 
-  const answer = createDnsAnswerer(createDnsDirectory(registry.catalog), {
+  const answer = createDnsAnswerer(createDnsDirectory(registry.catalog, options.protectThreshold), {
     clusterDomain: SETTINGS.domainSuffix,
     random,
   });
@@ -228,7 +252,17 @@ async function build(
   closers.push(() => dns.close());
 
   const status = (): MeshStatus =>
-    meshStatus({ stores, registry, config, authority, ads, startedAt, now: clock.now(), trustDomain });
+    meshStatus({
+      stores,
+      registry,
+      config,
+      authority,
+      ads,
+      startedAt,
+      now: clock.now(),
+      trustDomain,
+      protectThreshold: options.protectThreshold,
+    });
   // Filled in once the HTTP port is known; nothing asks before.
   let info: MeshInfo | undefined;
   const queries = new AgentQueries({ agents: () => agents.agents(), catalog: registry.catalog });
@@ -288,8 +322,9 @@ function meshStatus(sources: {
   readonly startedAt: number;
   readonly now: number;
   readonly trustDomain: string;
+  readonly protectThreshold: number | undefined;
 }): MeshStatus {
-  const { stores, registry, config, authority, ads, startedAt, now, trustDomain } = sources;
+  const { stores, registry, config, authority, ads, startedAt, now, trustDomain, protectThreshold } = sources;
   const services = [...registry.catalog.services()];
   const instances = services.flatMap((service) => service.instances);
   return {
@@ -302,6 +337,10 @@ function meshStatus(sources: {
       instances: instances.length,
       healthyInstances: instances.filter((instance) => isServing(instance.health)).length,
       objects: config.size,
+      protectedServices: services
+        .filter(({ instances: own }) => isProtected(own, protectThreshold))
+        .map(({ namespace, name }) => `${namespace}/${name}`)
+        .sort(),
     },
     authority: {
       trustDomain,

@@ -34,13 +34,35 @@ export interface RetryPlan {
   readonly attempts: number;
   /** 0 = the route's own timeout bounds each try. */
   readonly perTryTimeoutMs: number;
+  /** Without a byte in either direction on one try, milliseconds; 0 = none. */
+  readonly perTryIdleTimeoutMs: number;
   /** Bit set of `RETRY_ON_*`. */
   readonly on: number;
+  /** Those of `on` that hold for any method, because the configuration says so: the others only for repeatable requests. */
+  readonly onAnyMethod: number;
+  /** Whether an answer below 400 may be one to throw away. */
+  readonly looksAtEveryAnswer: boolean;
   readonly statusCodes: readonly number[];
   readonly backoffBaseMs: number;
   readonly backoffMaxMs: number;
   /** How often another endpoint is looked for when the pick was tried before (`previous_hosts`). */
   readonly hostReselections: number;
+  /** After so many tries at a priority others are preferred (`previous_priorities`); 0 = never. */
+  readonly triesPerPriority: number;
+}
+
+/** More tries at a time for one request, of which the first good answer counts. Only for what may be repeated. */
+export interface HedgePlan {
+  /** Tries that are made at once, the first included. */
+  readonly initial: number;
+  /** Chance that one more is made at once, 0 to 1. */
+  readonly initialChance: number;
+  /** One more is made each time that so long no answer has come, milliseconds; 0 = none. */
+  readonly afterMs: number;
+  /** At most so many besides the first, at once and after a delay. */
+  readonly max: number;
+  /** A try that reaches the per-try timeout goes on beside the next one, which is one of the retries. */
+  readonly onPerTryTimeout: boolean;
 }
 
 /**
@@ -55,7 +77,18 @@ export interface Plan {
   readonly timeoutMs: number;
   /** Without a byte in either direction, milliseconds; 0 = none. */
   readonly idleTimeoutMs: number;
+  /** From the beginning of the request to the end of its answer, milliseconds; 0 = none, absent = the chain's. */
+  readonly maxDurationMs?: number | undefined;
+  /** Bounds what a gRPC client allows for its call, milliseconds; 0 or absent = it is taken as it is. */
+  readonly grpcTimeoutMaxMs?: number;
+  /** So much earlier than the client's own timeout, milliseconds. */
+  readonly grpcTimeoutOffsetMs?: number;
   readonly retry: RetryPlan | undefined;
+  readonly hedge?: HedgePlan | undefined;
+  /** The caller is told how many tries were made (`x-envoy-attempt-count` in the response). */
+  readonly tellsAttempts?: boolean;
+  /** A try after one that took too long says so (`x-envoy-is-timeout-retry`). */
+  readonly tellsTimeoutRetry?: boolean;
   /** Path rewriting; undefined = as received. */
   readonly rewritePath: ((path: string) => string) | undefined;
   /** New authority for the upstream; undefined = as received. */
@@ -68,7 +101,21 @@ export interface Plan {
   readonly session: SessionPolicy | undefined;
   /** What the route says to filters of the chain, by their names; undefined = nothing. */
   readonly filters?: RouteFilters | undefined;
+  /** What limits may know of a request; undefined = nothing. */
+  readonly rateLimits?: RateLimitSources | undefined;
+  /** Who else gets the requests; undefined = nobody. */
+  readonly mirrors?: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
+}
+
+/** Copies of a route's requests for another cluster. Nobody waits for the answers, and they are never tried again. */
+export interface MirrorPlan {
+  /** `-shadow` is added to the copy's authority: see `shadowHost`. */
+  readonly marksHost: boolean;
+  /** Whether a request is copied. */
+  takes(entropy: number): boolean;
+  /** The way of the copies, with the cluster as `snapshot` has it. */
+  plan(snapshot: Snapshot): Plan;
 }
 
 /** The route answers by itself: a redirect or a fixed response. */
@@ -82,6 +129,8 @@ export interface ReplyPlan {
   readonly responseHeaders: readonly HeaderMutation[];
   /** As of a {@link Plan}. */
   readonly filters?: RouteFilters | undefined;
+  /** As of a {@link Plan}. */
+  readonly rateLimits?: RateLimitSources | undefined;
   readonly provenance: Provenance;
 }
 
@@ -98,6 +147,8 @@ export interface DecisionView {
   readonly load: LoadTable;
   /** Milliseconds, monotonic. */
   readonly now: number;
+  /** Milliseconds since the epoch, for what threads count together; absent = `now`. */
+  readonly wallMs?: number;
   /** 32 unsigned bits of the request id's hash: the same request decides the same way when replayed. */
   readonly entropy: number;
   /** Told why each decision was made; undefined for live traffic. */
@@ -126,6 +177,8 @@ export interface AttemptState {
   attempts: number;
   /** Endpoint slots tried, newest last. */
   readonly triedSlots: number[];
+  /** When the answer must be complete, on the clock of `DecisionView.now`; 0 or absent = no limit. */
+  deadlineMs?: number;
   /** Made by `affinityOf` before the first try where the plan has a `hash` or a `session`. */
   affinity?: Affinity | undefined;
 }
@@ -140,8 +193,16 @@ export type Outcome =
       readonly responseStarted: boolean;
       readonly reusedConnection: boolean;
     }
-  | { readonly kind: "per-try-timeout" }
-  | { readonly kind: "response"; readonly status: number; readonly grpcStatus: number };
+  /** No answer in the time for one try; `per-try-idle-timeout`: nothing moved for so long. */
+  | { readonly kind: "per-try-timeout" | "per-try-idle-timeout" }
+  /** The next sidecar says that it has made the retries already. */
+  | { readonly kind: "retried" }
+  | {
+      readonly kind: "response";
+      readonly status: number;
+      readonly grpcStatus: number;
+      readonly headers: HeaderList;
+    };
 
 /** Picking failed. `flag` is Envoy's response flag. */
 export interface PickFailure {
@@ -178,6 +239,18 @@ export interface LoadTable {
   pending(clusterSlot: number): number;
   /** `by` is 1 or -1. */
   addPending(clusterSlot: number, by: number): void;
+  /**
+   * Counts a request, or a retry, among those of the last `windowMs` of a cluster. `nowMs`: wall clock, which all threads
+   * share. One cluster's window is always the same length.
+   */
+  countRecent(clusterSlot: number, windowMs: number, nowMs: number, retry: boolean): void;
+  /** First tries of a cluster in about the last `windowMs`. */
+  recentRequests(clusterSlot: number, windowMs: number, nowMs: number): number;
+  recentRetries(clusterSlot: number, windowMs: number, nowMs: number): number;
+  /** Notes that the retries of a request are used up, by the hash of its id. `nowMs`: wall clock. */
+  noteRetried(requestHash: number, nowMs: number): void;
+  /** Whether that was noted in the last minute. Forgets it. */
+  takeRetried(requestHash: number, nowMs: number): boolean;
   /** Next value of a cluster's round-robin cursor, unsigned 32 bits. */
   turn(clusterSlot: number): number;
   /** The value that `turn` gives next; leaves the cursor where it is. */
@@ -235,6 +308,30 @@ export interface AdmissionStep {
 /** What a route says to a filter: a step in place of the chain's, or whether the chain's is taken at all. */
 export type RouteFilter = AdmissionStep | "enabled" | "disabled";
 
+/** What makes a descriptor of a request (Envoy's `rate_limits`): keys and values that limits have buckets for. */
+export interface RateLimitSource {
+  readonly stage: number;
+  /** Undefined = this request has none. */
+  descriptor(
+    plan: Plan | ReplyPlan,
+    facts: Facts,
+  ): readonly (readonly [key: string, value: string])[] | undefined;
+}
+
+/** Those of a route and those of its virtual host. */
+export interface RateLimitSources {
+  readonly route: readonly RateLimitSource[];
+  readonly host: readonly RateLimitSource[];
+}
+
+/** A limit that a request was beyond. */
+export interface Limited {
+  /** For metrics. */
+  readonly name: string;
+  /** Whether it was refused for that. */
+  readonly enforced: boolean;
+}
+
 /** By the filter's name in the chain. */
 export type RouteFilters = ReadonlyMap<string, RouteFilter>;
 
@@ -251,6 +348,7 @@ export interface AdmissionReply {
   readonly details: string;
   /** For gRPC callers; undefined = by the HTTP status. */
   readonly grpcStatus?: number | undefined;
+  readonly limited?: Limited | undefined;
 }
 
 /** The request waits, and is then asked about again, where `after` comes first. */
@@ -277,7 +375,7 @@ export interface AdmissionMutation {
   readonly responseBytesPerSecond?: number | undefined;
   /** The client's connection is reset after so many bytes of the response's body; undefined = it is not. */
   readonly resetAfterBytes?: number | undefined;
-  readonly flag?: string | undefined;
+  readonly limited?: Limited | undefined;
 }
 
 /** What one step says. */
@@ -296,5 +394,7 @@ export type Admission = { readonly kind: "continue" } | AdmissionReply | Admissi
  *   After a delay it is called again with the same progress and goes on behind the step that asked for it.
  * - `pick(view, plan, attempt): EndpointPart | PickFailure`: endpoint by health and balancer; circuit-breaker overflow.
  * - `next(view, plan, request, attempt, outcome): number`: milliseconds until the retry, or -1 to give up.
+ * - `mayHedge(view, plan, request, attempt): boolean`: whether one more try may run beside those under way.
+ * - `requestControls(plan, headers): Plan`: the plan as the calling application's own headers change it.
  */
 export const GIVE_UP = -1;

@@ -18,10 +18,12 @@ export type {
   SlotChanges,
   SlotEntry,
 } from "./load/shared-load-table.js";
+export * from "./health/index.js";
 export * from "./outlier/index.js";
 export { applyHeaders } from "./route/header-mutations.js";
 export { chainsFor, INBOUND_LISTENER, selectChain } from "./route/inbound-chains.js";
 export * from "./route/retry-on.js";
 export { chainForServerName, serverNameRank } from "./route/server-names.js";
+export type { ProxyStatusSettings } from "./snapshot/proxy-status-settings.js";
 export { createSnapshotSource } from "./snapshot/snapshot-source.js";
 export type { SnapshotSourceOptions } from "./snapshot/snapshot-source.js";

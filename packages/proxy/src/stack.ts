@@ -47,6 +47,10 @@ export interface StackOptions {
   readonly limits?: ProxyLimits;
   /** Share of the successes that decision records are kept of, percent; default 1. */
   readonly recordPercent?: number;
+  /** Whether error answers say in Proxy-Status what went wrong; default true. */
+  readonly proxyStatus?: boolean;
+  /** For a Proxy-Status that names the proxy by it. */
+  readonly nodeId?: string;
   readonly newRequestId: () => string;
   /** A request asked for an authority that is not subscribed to. */
   readonly onDemand: (authority: string) => void;
@@ -131,9 +135,21 @@ export function buildStack(options: StackOptions): ProxyStack {
     coarseWheel,
     parking,
     authorities: new AuthorityCache(),
+    proxyName: options.proxyStatus === false ? "" : `tulle-${options.workload.canonicalName}`,
+    nodeId: options.nodeId ?? "",
     peerMetadata: encodePeerMetadata(options.workload),
     maxReplayBytes: values["request.maxReplayBytes"],
     onReplayGivenUp: () => strike("request.maxReplayBytes", ""),
+    rateLimited: metrics.counter(
+      "tulle_rate_limited_requests_total",
+      "Requests beyond a rate limit; enforced=false: a limit that only counts.",
+    ),
+    mirrorsDropped: metrics
+      .counter(
+        "tulle_mirrored_requests_dropped_total",
+        "Copies of requests that were not answered: no instance, broken off, or slower than the request.",
+      )
+      .with([]),
     newRequestId: options.newRequestId,
     onDemand: options.onDemand,
     onExchangeDone: (done) => {

@@ -46,7 +46,7 @@ export class HealthTracker implements Disposable {
       random,
       probe,
       maxConcurrent,
-      report: (key, status, output) => this.#record(key, status, output),
+      report: (key, status, output, silent) => this.#record(key, status, output, silent),
     });
   }
 
@@ -92,12 +92,14 @@ export class HealthTracker implements Disposable {
     this.#record(keyOf(definition), status, output);
   }
 
-  #record(key: string, status: CheckStatus | undefined, output: string): void {
+  #record(key: string, status: CheckStatus | undefined, output: string, silent = false): void {
     const owner = this.#owners.get(key);
     const check = owner?.checks.get(key.slice(key.indexOf("\0") + 1));
     if (owner === undefined || check === undefined) return;
     const cut = Buffer.from(output).subarray(0, check.definition.outputMaxBytes).toString("utf8");
-    if (status === undefined || status === check.status) {
+    // Silence after it said that it is down takes nothing back; a word after silence does.
+    const isAsBefore = status === check.status && (silent || check.silent !== true);
+    if (status === undefined || isAsBefore) {
       owner.checks.set(check.definition.id, { ...check, output: cut });
       return;
     }
@@ -107,6 +109,7 @@ export class HealthTracker implements Disposable {
       output: cut,
       modifyIndex: this.#options.nextIndex(),
       criticalSinceMs: status === "critical" ? this.#options.clock.monotonic() : undefined,
+      silent,
     };
     owner.checks.set(check.definition.id, changed);
     this.#options.onTransition(owner, check.status, changed);

@@ -1,6 +1,6 @@
 import { declaredProtocol, type CatalogService, type Instance, type ServicePort } from "@tulle/api";
 import { DEFAULT_NAMESPACE, type ServiceDefinition } from "./definition.js";
-import { serviceHealth, type ServiceState } from "./state.js";
+import { isSilent, serviceHealth, type ServiceState } from "./state.js";
 
 /** Meta keys with this prefix speak to the mesh and are no labels. */
 const MESH_PREFIX = "tulle-";
@@ -35,6 +35,7 @@ export function toInstance(service: ServiceState): Instance | undefined {
     serviceAccount: definition.meta[MESH_KEYS.serviceAccount] ?? definition.name.toLowerCase(),
     weight: health === "warning" ? definition.weights.warning : definition.weights.passing,
     health,
+    ...(isSilent(service) ? { silent: true } : {}),
     ...(definition.locality === undefined ? {} : { locality: { ...definition.locality, subzone: "" } }),
   };
 }

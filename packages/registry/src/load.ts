@@ -26,9 +26,9 @@ export function loadRecords(
 ): void {
   const checksOf = (records: readonly CheckRecord[]): Map<string, WritableCheck> =>
     new Map(
-      records.map(({ definition, status, output }) => [
+      records.map(({ definition, status, output, silent = false }) => [
         definition.id,
-        stamp({ ...freshCheck(definition), status, output }, index, nowMs),
+        stamp({ ...freshCheck(definition), status, output, silent }, index, nowMs),
       ]),
     );
 

@@ -1,3 +1,4 @@
+import { isProtected } from "@tulle/api";
 import { MeshError, type Clock, type Logger, type Timer } from "@tulle/base";
 import { CatalogWriter } from "./catalog-writer.js";
 import { MemoryCatalog } from "./catalog.js";
@@ -36,6 +37,8 @@ import {
 } from "./validate.js";
 
 const REAPER_PERIOD_MS = 30_000;
+/** Instances of a protected service that were silent for this long are gone. */
+const KEEP_SILENT_MS = 24 * 3_600_000;
 
 /** The registry of this process: see {@link Registry}. */
 export class LocalRegistry implements Registry {
@@ -240,11 +243,14 @@ export class LocalRegistry implements Registry {
   async #reap(): Promise<void> {
     const now = this.clock.monotonic();
     for (const { definition, checks } of this.#self.services.values()) {
+      // Of a service whose instances fell silent together the last known ones are kept.
+      const { instances = [] } = this.catalog.service(definition.namespace, definition.name) ?? {};
+      const isKept = isProtected(instances, this.#options.protectThreshold);
       const dead = [...checks.values()].find(
         ({ definition: { deregisterAfterMs }, criticalSinceMs }) =>
           deregisterAfterMs !== undefined &&
           criticalSinceMs !== undefined &&
-          now - criticalSinceMs >= deregisterAfterMs,
+          now - criticalSinceMs >= (isKept ? Math.max(deregisterAfterMs, KEEP_SILENT_MS) : deregisterAfterMs),
       );
       if (dead === undefined) continue;
       const { namespace, id } = definition;

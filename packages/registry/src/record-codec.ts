@@ -8,6 +8,7 @@ export interface CheckRecord {
   readonly definition: CheckDefinition;
   readonly status: CheckStatus;
   readonly output: string;
+  readonly silent?: boolean;
 }
 export interface ServiceRecord {
   readonly node: string;
@@ -95,9 +96,10 @@ function encodeRecord(record: object): Buffer {
 }
 
 function checkRecords(checks: ReadonlyMap<string, CheckState>): CheckRecord[] {
-  return [...checks.values()].map(({ definition, status, output }) => ({
+  return [...checks.values()].map(({ definition, status, output, silent }) => ({
     definition,
     status,
     output: output.slice(0, STORED_OUTPUT_LENGTH),
+    ...(silent === true ? { silent } : {}),
   }));
 }

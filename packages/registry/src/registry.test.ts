@@ -1,6 +1,6 @@
-import type { CatalogChange } from "@tulle/api";
+import { servingInstances, type CatalogChange } from "@tulle/api";
 import { silentLogger } from "@tulle/base";
-import { FakeClock, settle } from "@tulle/testkit";
+import { eventually, FakeClock, settle } from "@tulle/testkit";
 import { afterEach, expect, test } from "vitest";
 import type { ProbeResult } from "./checks/probe.js";
 import { checkDefinition, serviceDefinition, type CheckDefinition } from "./definition.js";
@@ -309,4 +309,55 @@ test("checksEnabled false runs nothing and still takes words from applications",
   registry.updateTtlCheck("default", "t", "passing", "");
   await clock.advance(60_000);
   expect([probes, healths(registry)]).toEqual([0, ["tulle/a passing"]]);
+});
+
+async function threeByTtl(options: Partial<RegistryOptions> = {}): Promise<Registry> {
+  const registry = await start(options);
+  for (const id of ["a", "b", "c", "d"]) {
+    await registry.registerService(api(id), [ttl(`ttl:${id}`, { deregisterAfterMs: 60_000 })]);
+    registry.updateTtlCheck("default", `ttl:${id}`, "passing", "");
+  }
+  return registry;
+}
+const served = (registry: Registry, threshold?: number) =>
+  servingInstances(registry.catalog.service("default", "api")?.instances ?? [], threshold).map(
+    ({ id }) => id,
+  );
+
+test("instances that fall silent together are kept as last known, and not deregistered for a day", async () => {
+  const registry = await threeByTtl();
+  await clock.advance(11_000);
+  expect(healths(registry)?.every((text) => text.endsWith("critical"))).toBe(true);
+  expect(served(registry)).toEqual(["tulle/a", "tulle/b", "tulle/c", "tulle/d"]);
+  expect(served(registry, 0)).toEqual([]);
+  await clock.advance(10 * 60_000);
+  expect(served(registry)).toHaveLength(4);
+  // One that is heard of again is enough: the rest is gone as ever.
+  registry.updateTtlCheck("default", "ttl:a", "passing", "");
+  expect(served(registry)).toEqual(["tulle/a"]);
+});
+
+test("silent instances of a protected service go after a day", async () => {
+  const registry = await threeByTtl();
+  for (let hour = 0; hour < 25; hour++) await clock.advance(3_600_000);
+  await eventually(() => registry.catalog.service("default", "api") === undefined);
+});
+
+test("what says that it is down is believed, however many say so", async () => {
+  const registry = await threeByTtl();
+  for (const id of ["a", "b", "c", "d"]) registry.updateTtlCheck("default", `ttl:${id}`, "critical", "");
+  expect(served(registry)).toEqual([]);
+  // Silence comes after, and changes nothing of what it said.
+  await clock.advance(11_000);
+  expect(served(registry)).toEqual([]);
+});
+
+test("one or two that fall silent are gone", async () => {
+  const registry = await start();
+  for (const id of ["a", "b"]) {
+    await registry.registerService(api(id), [ttl(`ttl:${id}`)]);
+    registry.updateTtlCheck("default", `ttl:${id}`, "passing", "");
+  }
+  await clock.advance(11_000);
+  expect(served(registry)).toEqual([]);
 });

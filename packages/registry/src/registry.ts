@@ -16,6 +16,8 @@ export interface RegistryOptions {
   /** Default `dc1`. */
   readonly datacenter?: string;
   /** Whether this process runs the checks; default true. */
+  /** Share of a service that must be heard of; with fewer, silent instances are kept. Default 0.2; 0 = off. */
+  readonly protectThreshold?: number;
   readonly checksEnabled?: boolean;
   /** How HTTP and TCP checks ask; default over the network. */
   readonly probe?: Probe;

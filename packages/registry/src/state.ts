@@ -11,6 +11,8 @@ export interface CheckState {
   readonly modifyIndex: number;
   /** `Clock.monotonic()` since when it is critical without a break. */
   readonly criticalSinceMs: number | undefined;
+  /** Critical because nothing was heard in time, not because somebody said or found so. */
+  readonly silent?: boolean;
 }
 
 /** A registered service with its checks. Read-only outside of the registry. */
@@ -71,6 +73,15 @@ export function aggregateHealth(checks: Iterable<CheckState>): HealthStatus {
 /** The health of a registered service: its checks and its node's. */
 export function serviceHealth(service: ServiceState): HealthStatus {
   return aggregateHealth(checksOf(service));
+}
+
+/** Whether a service is critical for silence alone. */
+export function isSilent(service: ServiceState): boolean {
+  if (serviceHealth(service) !== "critical") return false;
+  for (const { status, silent } of checksOf(service)) {
+    if (status === "critical" && silent !== true) return false;
+  }
+  return true;
 }
 
 /** All checks that decide about a service: the node's first. */

@@ -1,4 +1,4 @@
-import { isServing, serviceLabels, type CatalogService, type Instance } from "@tulle/api";
+import { servingInstances, serviceLabels, type CatalogService, type Instance } from "@tulle/api";
 import { fullHost } from "./hosts.js";
 import type { MeshEndpoint, MeshService } from "./mesh-service.js";
 import { localityOfLabels } from "./locality/locality.js";
@@ -16,8 +16,9 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
       spiffeId(t.settings.trustDomain, namespace, serviceAccount),
     ),
   );
+  const host = fullHost(service, t.settings.domainSuffix);
   return {
-    host: fullHost(service, t.settings.domainSuffix),
+    host,
     name: service.name.toLowerCase(),
     namespace: service.namespace,
     ports: service.ports,
@@ -26,11 +27,17 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
     identities: [...identities].sort(),
     session: sessionOfLabels(serviceLabels(service)),
     meshed: meshed === 0 ? "none" : meshed === service.instances.length ? "all" : "some",
-    endpoints: (port) =>
-      t
-        .instances(service)
+    addresses: () => {
+      const ip = t.virtualIp(host);
+      return ip === undefined ? [] : [ip];
+    },
+    endpoints: (port) => {
+      const instances = t.instances(service);
+      const serving = new Set(servingInstances(instances, t.settings.protectThreshold));
+      return instances
         .filter((instance) => service.portless || servedPort(instance) === port.number)
-        .map(endpointOf),
+        .map((instance) => endpointOf(instance, serving.has(instance)));
+    },
   };
 }
 
@@ -39,7 +46,7 @@ function servedPort(instance: Instance): number {
   return instance.servicePort ?? instance.address.port;
 }
 
-function endpointOf(instance: Instance): MeshEndpoint {
+function endpointOf(instance: Instance, serving: boolean): MeshEndpoint {
   const mesh = instance.meshAddress;
   return {
     id: instance.id,
@@ -48,11 +55,7 @@ function endpointOf(instance: Instance): MeshEndpoint {
     mesh: mesh === undefined ? undefined : { address: mesh.host, port: mesh.port },
     labels: instance.labels,
     weight: instance.weight,
-    health: isServing(instance.health)
-      ? "healthy"
-      : instance.health === "maintenance"
-        ? "draining"
-        : "unhealthy",
+    health: serving ? "healthy" : instance.health === "maintenance" ? "draining" : "unhealthy",
     locality: instance.locality ?? localityOfLabels(instance.labels),
     service: instance.service,
     namespace: instance.namespace,

@@ -1,6 +1,9 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { parseDuration } from "@tulle/base";
 import type { ConnectionPoolSettings, OutlierDetection } from "@tulle/api";
 import { ClusterSchema, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { MetadataSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import type { Http2ProtocolOptionsSchema } from "@tulle/xds/gen/envoy/config/core/v3/protocol_pb.js";
 import {
   HttpProtocolOptionsSchema,
   type HttpProtocolOptions,
@@ -10,6 +13,7 @@ import { durationOf, durationOfText } from "./duration.js";
 import { applyLoadBalancer } from "./load-balancer.js";
 import type { HttpVersion } from "./mesh-service.js";
 import { packed } from "./messages.js";
+import { TULLE_METADATA } from "./provenance.js";
 import type { Translation } from "./translation.js";
 
 /** Istio's limits where a DestinationRule sets none: as good as none. */
@@ -31,7 +35,8 @@ export function applyPolicy(
   cluster.connectTimeout =
     connectTimeout === undefined ? durationOf(DEFAULT_CONNECT_TIMEOUT_MS) : durationOfText(connectTimeout);
   applyLimits(cluster, policy);
-  applyKeepalive(cluster, connectionPool);
+  applyBudgetInterval(cluster, policy.retryBudget);
+  applyKeepalive(t, cluster, connectionPool);
   applyHttpOptions(cluster, connectionPool, version);
   applyLoadBalancer(t, cluster, policy);
   if (outlierDetection !== undefined) applyOutlierDetection(t, cluster, outlierDetection);
@@ -60,9 +65,26 @@ function applyLimits(cluster: Cluster, { connectionPool, retryBudget }: Effectiv
   }).circuitBreakers;
 }
 
-function applyKeepalive(cluster: Cluster, pool: ConnectionPoolSettings | undefined): void {
+/** Istio's `budgetInterval`, for which Envoy has no field, as metadata for Tulle's sidecars. */
+function applyBudgetInterval(cluster: Cluster, retryBudget: EffectivePolicy["retryBudget"]): void {
+  const intervalMs = parseDuration(retryBudget?.budgetInterval ?? "") ?? 0;
+  if (intervalMs <= 0) return;
+  cluster.metadata ??= create(MetadataSchema);
+  const { filterMetadata } = cluster.metadata;
+  filterMetadata[TULLE_METADATA] = {
+    ...filterMetadata[TULLE_METADATA],
+    retryBudgetIntervalMs: intervalMs,
+  };
+}
+
+function applyKeepalive(t: Translation, cluster: Cluster, pool: ConnectionPoolSettings | undefined): void {
   const keepalive = pool?.tcp?.tcpKeepalive;
   if (keepalive === undefined) return;
+  if (t.view.dialect === "tulle" && (keepalive.probes !== undefined || keepalive.interval !== undefined)) {
+    t.warn(
+      `${cluster.name}: of tcpKeepalive sidecars carry out time; then there are 10 probes, a second apart, whatever probes and interval say`,
+    );
+  }
   cluster.upstreamConnectionOptions = create(ClusterSchema, {
     upstreamConnectionOptions: {
       tcpKeepalive: {
@@ -92,14 +114,16 @@ function applyHttpOptions(
   };
   const spoken = spokenVersion(http, version);
   const hasCommon = Object.keys(common).length > 0;
+  const http2 = http2Options(http);
+  const hasHttp2 = Object.keys(http2).length > 0;
   // HTTP/1.1 without settings is what a cluster without options means.
-  if (!hasCommon && spoken === "http1") return;
+  if (!hasCommon && !hasHttp2 && spoken === "http1") return;
   if (hasCommon) {
     options.commonHttpProtocolOptions = create(HttpProtocolOptionsSchema, {
       commonHttpProtocolOptions: common,
     }).commonHttpProtocolOptions;
   }
-  options.upstreamProtocolOptions = protocolOptions(http, spoken);
+  options.upstreamProtocolOptions = protocolOptions(http2, spoken, hasHttp2);
   cluster.typedExtensionProtocolOptions[HTTP_PROTOCOL_OPTIONS] = packed(HttpProtocolOptionsSchema, options);
 }
 
@@ -109,11 +133,11 @@ function spokenVersion(http: ConnectionPoolSettings["http"], version: HttpVersio
   return http?.h2UpgradePolicy === "UPGRADE" ? "http2" : version;
 }
 
-function protocolOptions(
+/** What is said of HTTP/2 connections. */
+function http2Options(
   http: ConnectionPoolSettings["http"],
-  version: HttpVersion,
-): HttpProtocolOptions["upstreamProtocolOptions"] {
-  const http2ProtocolOptions = {
+): MessageInitShape<typeof Http2ProtocolOptionsSchema> {
+  return {
     ...(http?.maxConcurrentStreams && { maxConcurrentStreams: http.maxConcurrentStreams }),
     ...(http?.http2KeepAlive?.interval !== undefined && {
       connectionKeepalive: {
@@ -122,6 +146,25 @@ function protocolOptions(
       },
     }),
   };
+}
+
+/**
+ * HTTP/1.1 in plaintext is HTTP/2 between sidecars, where TLS chooses: what is said of HTTP/2 must get there, too, which
+ * is what Envoy's `auto_config` means.
+ */
+function protocolOptions(
+  http2ProtocolOptions: MessageInitShape<typeof Http2ProtocolOptionsSchema>,
+  version: HttpVersion,
+  hasHttp2: boolean,
+): HttpProtocolOptions["upstreamProtocolOptions"] {
+  if (version === "http1" && hasHttp2) {
+    return create(HttpProtocolOptionsSchema, {
+      upstreamProtocolOptions: {
+        case: "autoConfig",
+        value: { httpProtocolOptions: {}, http2ProtocolOptions },
+      },
+    }).upstreamProtocolOptions;
+  }
   const { upstreamProtocolOptions } = create(HttpProtocolOptionsSchema, {
     upstreamProtocolOptions:
       version === "client"

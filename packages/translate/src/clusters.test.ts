@@ -22,6 +22,7 @@ import {
   made,
   mesh,
   plainInstance,
+  routesOf,
   type TestMesh,
 } from "../testdata/mesh.js";
 import type { ClientView } from "./contract.js";
@@ -229,6 +230,48 @@ test("outboundCluster asks for peak EWMA as a list that ends in a policy that ev
     "envoy.load_balancing_policies.least_request",
   ]);
   expect(cluster(at, GRPC_CLIENT, NAME).lbPolicy).toBe(Cluster_LbPolicy.ROUND_ROBIN);
+});
+
+test("outboundCluster has the DestinationRule's retry budget, its interval as metadata", () => {
+  const made = cluster(
+    mesh([MESHED], rule("retryBudget: {percent: 12.5, minRetryConcurrency: 7, budgetInterval: 5s}")),
+    CLIENT,
+    NAME,
+  );
+  expect(made.circuitBreakers?.thresholds[0]?.retryBudget).toMatchObject({
+    budgetPercent: { value: 12.5 },
+    minRetryConcurrency: 7,
+  });
+  expect(made.metadata?.filterMetadata["tulle.dev"]).toEqual({ retryBudgetIntervalMs: 5000 });
+  const plain = cluster(mesh([MESHED], rule("retryBudget: {percent: 10}")), CLIENT, NAME);
+  expect(plain.metadata?.filterMetadata).not.toHaveProperty("tulle.dev");
+});
+
+test("outboundCluster looks each host up by its own name that a DYNAMIC_DNS entry covers", () => {
+  const yaml = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: cdn}
+spec: {hosts: ["*.cdn.example", api.example], resolution: DYNAMIC_DNS, ports: [{number: 80, name: http}]}
+`;
+  const at = mesh([], yaml);
+  for (const host of ["a.cdn.example", "b.cdn.example", "api.example"]) {
+    expect(cluster(at, CLIENT, `outbound|80||${host}`)).toMatchObject({
+      clusterDiscoveryType: { value: Cluster_DiscoveryType.STRICT_DNS },
+      loadAssignment: {
+        endpoints: [
+          {
+            lbEndpoints: [
+              { hostIdentifier: { value: { address: { address: { value: { address: host } } } } } },
+            ],
+          },
+        ],
+      },
+    });
+  }
+  expect(routesOf(at, CLIENT, "a.cdn.example:80").map(({ action }) => action.value)).toMatchObject([
+    { clusterSpecifier: { value: "outbound|80||a.cdn.example" } },
+  ]);
 });
 
 test.each([

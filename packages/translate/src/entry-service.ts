@@ -18,6 +18,9 @@ import { selects } from "./visibility.js";
 /** Label that says that a workload takes mutual TLS at its address (Istio's). */
 const TLS_MODE_LABEL = "security.istio.io/tlsMode";
 
+/** Resolutions that look hosts up in DNS. */
+const BY_NAME: readonly string[] = ["DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"];
+
 type ServiceEntry = MeshObject<ServiceEntrySpec>;
 
 /** One host of a ServiceEntry as translation sees it. */
@@ -40,10 +43,15 @@ export function entryService(t: Translation, entry: ServiceEntry, host: string):
     namespace: metadata.namespace,
     ports: (spec.ports ?? []).map(meshPort),
     portless: false,
-    discovery: discoveryOf(t, entry, host),
+    discovery: discoveryOf(entry, host),
     identities: [...identities].sort(),
     session: sessionOfLabels({ ...metadata.labels, ...metadata.annotations }),
     meshed: meshed === 0 ? "none" : meshed === workloads.length ? "all" : "some",
+    addresses: () => {
+      if (spec.addresses !== undefined && spec.addresses.length > 0) return spec.addresses;
+      const ip = t.virtualIp(host);
+      return ip === undefined ? [] : [ip];
+    },
     endpoints: (port) => {
       const declared = spec.ports?.find((candidate) => candidate.number === port.number);
       return declared === undefined ? [] : workloads.map((workload) => endpointOf(entry, workload, declared));
@@ -75,7 +83,7 @@ function workloadsOf(t: Translation, entry: ServiceEntry, host: string): readonl
     spec: endpoint,
   }));
   if (listed.length > 0) return listed.filter(hasAddress);
-  const byName = spec.resolution === "DNS" || spec.resolution === "DNS_ROUND_ROBIN";
+  const byName = BY_NAME.includes(spec.resolution ?? "NONE");
   return byName && !host.includes("*") ? [{ id: host, spec: { address: host } }] : [];
 }
 
@@ -83,8 +91,7 @@ function hasAddress({ spec }: Workload): boolean {
   return spec.address !== undefined && spec.address !== "";
 }
 
-function discoveryOf(t: Translation, entry: ServiceEntry, host: string): Discovery {
-  const where = `ServiceEntry ${entry.metadata.namespace}/${entry.metadata.name}`;
+function discoveryOf(entry: ServiceEntry, host: string): Discovery {
   switch (entry.spec.resolution ?? "NONE") {
     case "STATIC":
       return "EDS";
@@ -93,8 +100,8 @@ function discoveryOf(t: Translation, entry: ServiceEntry, host: string): Discove
     case "DNS_ROUND_ROBIN":
       return "LOGICAL_DNS";
     case "DYNAMIC_DNS":
-      t.warn(`${where}: resolution DYNAMIC_DNS is not supported; ${host} is treated like NONE`);
-      return "ORIGINAL_DST";
+      // Nothing is looked up for the wildcard itself: clients ask for the hosts that they call.
+      return host.includes("*") ? "EDS" : "STRICT_DNS";
     case "NONE":
       return "ORIGINAL_DST";
   }

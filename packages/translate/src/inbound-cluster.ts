@@ -6,6 +6,7 @@ import {
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { applyPolicy } from "./cluster-policy.js";
 import { hostOf, portOf, protocolOf } from "./inbound-ports.js";
+import { applicationAddress } from "./inbound-sidecar.js";
 import { httpVersionOf } from "./mesh-service.js";
 import { addressOf } from "./messages.js";
 import type { ClusterName } from "./names.js";
@@ -23,6 +24,7 @@ export function inboundCluster(
     (candidate) => candidate.servicePort === port && hostOf(t, candidate) === host,
   );
   if (inbound === undefined) return undefined;
+  const application = applicationAddress(t, inbound.appPort);
   const cluster = create(ClusterSchema, {
     name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
@@ -35,7 +37,7 @@ export function inboundCluster(
             {
               hostIdentifier: {
                 case: "endpoint",
-                value: { address: addressOf("127.0.0.1", inbound.appPort) },
+                value: { address: addressOf(application.host, application.port) },
               },
               loadBalancingWeight: 1,
             },
@@ -53,7 +55,7 @@ export function inboundCluster(
     t,
     cluster,
     { loadBalancer: { simple: "ROUND_ROBIN" } },
-    httpVersionOf(protocolOf(inbound, declared)),
+    httpVersionOf(protocolOf(t, inbound, declared)),
   );
   return cluster;
 }

@@ -3,6 +3,7 @@ import { acceptedTls, type AcceptedTls } from "./authentication.js";
 import { catalogService } from "./catalog-service.js";
 import type { InboundPort } from "./contract.js";
 import { fullHost } from "./hosts.js";
+import { ingressProtocol } from "./inbound-sidecar.js";
 import { carriageOf, portNamed, type Carriage, type MeshPort, type MeshService } from "./mesh-service.js";
 import { anyPortServerName, inboundClusterName, serverName } from "./names.js";
 import type { Translation } from "./translation.js";
@@ -44,7 +45,7 @@ function inboundOf(t: Translation, port: InboundPort, seen: Set<string>): Inboun
     host,
     cluster,
     accepted: acceptedTls(t, port.appPort),
-    carriage: carriageOf(t, { protocol: protocolOf(port, declared) }),
+    carriage: carriageOf(t, { protocol: protocolOf(t, port, declared) }),
     serverNames,
   };
 }
@@ -65,11 +66,14 @@ export function portOf(
   return service && port && { service, port };
 }
 
-/** What is registered counts more than what the workload says of itself. */
+/** A Sidecar counts most, and what is registered more than what the workload says of itself. */
 export function protocolOf(
+  t: Translation,
   inbound: InboundPort,
   declared: { readonly port: MeshPort } | undefined,
 ): AppProtocol {
+  const own = ingressProtocol(t, inbound.appPort);
+  if (own !== undefined) return own;
   const registered = declared?.port.protocol ?? "auto";
   return registered === "auto" ? (inbound.protocol ?? "auto") : registered;
 }

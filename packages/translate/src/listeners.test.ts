@@ -77,7 +77,11 @@ spec:
 });
 
 test("outboundListener does not depend on routing rules of services", () => {
-  expect(made(SHOP, CLIENT, LISTENER_TYPE, "reviews:9080").dependencies).toEqual(["service:default/reviews"]);
+  expect(made(SHOP, CLIENT, LISTENER_TYPE, "reviews:9080").dependencies).toEqual([
+    "objects:networking.istio.io/Sidecar",
+    "objects:tulle.dev/RateLimit",
+    "service:default/reviews",
+  ]);
 });
 
 test("outboundListener asks for an access log unless the mesh has none", () => {

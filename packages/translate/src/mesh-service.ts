@@ -44,6 +44,8 @@ export interface MeshService {
   /** SPIFFE ids that its endpoints may present, sorted. */
   readonly identities: readonly string[];
   readonly meshed: "all" | "some" | "none";
+  /** Addresses that callers reach it under: its own, else its virtual IP. Reading them is recorded. */
+  addresses(): readonly string[];
   /** How its clients stay with the instance that they have; undefined = they do not. */
   readonly session: SessionRequest | undefined;
   /** Endpoints that serve `port`, whatever their health, ordered by id. Reading them is recorded. */

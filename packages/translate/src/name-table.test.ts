@@ -71,7 +71,11 @@ test("nameTable names hosts of ServiceEntries that the client sees, with the add
 test("nameTable is made anew when virtual IPs or ServiceEntries change, and leaves out who has none yet", () => {
   const at = mesh([instance({ service: "reviews" })], ENTRIES);
   const { dependencies, resource } = made(at, CLIENT, NAME_TABLE_TYPE, NAME_TABLE);
-  expect(dependencies).toEqual(["objects:networking.istio.io/ServiceEntry", "virtual-ips"]);
+  expect(dependencies).toEqual([
+    "objects:networking.istio.io/ServiceEntry",
+    "objects:networking.istio.io/Sidecar",
+    "virtual-ips",
+  ]);
   expect(Object.keys(fromBinary(NameTableSchema, resource.bytes).table)).toEqual(["own.example"]);
 });
 

@@ -7,6 +7,7 @@ import {
 } from "@tulle/xds/gen/istio/networking/nds/v1/nds_pb.js";
 import { expandHost } from "./hosts.js";
 import { SERVICE_ENTRY } from "./kinds.js";
+import { mayCall } from "./sidecar-scope.js";
 import type { Translation } from "./translation.js";
 import { byAge, isExported } from "./visibility.js";
 
@@ -22,7 +23,7 @@ const AS_WRITTEN = "External";
  * destination decides where they lead (resolution NONE), which a virtual IP would hide.
  */
 export function takesVirtualIp({ addresses = [], resolution = "NONE" }: ServiceEntrySpec): boolean {
-  return addresses.length === 0 && resolution !== "NONE" && resolution !== "DYNAMIC_DNS";
+  return addresses.length === 0 && resolution !== "NONE";
 }
 
 /** Every host that the client may resolve. A registered service wins over a ServiceEntry, the older entry over the newer. */
@@ -31,6 +32,7 @@ export function nameTable(t: Translation): NameTable {
   // User-chosen keys: a null prototype keeps "__proto__" an ordinary one.
   names.table = Object.create(null) as NameTable["table"];
   for (const { id, host, ip } of t.servicesWithVirtualIp()) {
+    if (!mayCall(t, { namespace: id.namespace, hosts: [host] }, undefined)) continue;
     names.table[host] = create(NameTable_NameInfoSchema, {
       ips: [ip],
       registry: WITH_SHORT_FORMS,
@@ -45,6 +47,7 @@ export function nameTable(t: Translation): NameTable {
       if (written.includes("*")) continue;
       const host = expandHost(written.toLowerCase(), namespace, t.settings.domainSuffix);
       const ips = takesVirtualIp(object.spec) ? [t.virtualIp(host) ?? ""] : ownAddresses(object.spec);
+      if (!mayCall(t, { namespace, hosts: [host] }, undefined)) continue;
       if (Object.hasOwn(names.table, host) || ips.length === 0 || ips.includes("")) continue;
       t.own(object);
       names.table[host] = create(NameTable_NameInfoSchema, { ips, registry: AS_WRITTEN, namespace });

@@ -11,7 +11,7 @@ export const TULLE_METADATA = "tulle.dev";
  * `/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews`.
  */
 export function configPath(object: MeshObject): string {
-  const kind = object.kind.replace(/[a-z0-9](?=[A-Z])/g, "$&-").toLowerCase();
+  const kind = object.kind.replace(/[A-Z]+(?=[A-Z][a-z])|[a-z0-9](?=[A-Z])/g, "$&-").toLowerCase();
   return `/apis/${object.apiVersion}/namespaces/${object.metadata.namespace}/${kind}/${object.metadata.name}`;
 }
 

@@ -3,7 +3,8 @@ import { catalogService } from "./catalog-service.js";
 import { entryService } from "./entry-service.js";
 import { EXACT_HOST, expandHost, hostMatch, serviceNamed } from "./hosts.js";
 import { SERVICE_ENTRY } from "./kinds.js";
-import type { MeshService } from "./mesh-service.js";
+import { defaultPort, type MeshService } from "./mesh-service.js";
+import { mayCall } from "./sidecar-scope.js";
 import type { Translation } from "./translation.js";
 import { byAge, isExported } from "./visibility.js";
 
@@ -30,7 +31,28 @@ export function resolveHost(t: Translation, host: string, namespace: string): Re
   const full = expandHost(host, namespace, domain);
   const entry = entryFor(t, host) ?? (full === host ? undefined : entryFor(t, full));
   if (entry === undefined) return { host: full, service: undefined };
-  return { host: entry.concrete, service: entryService(t, entry.object, entry.pattern) };
+  // Found by name when it is called: each host that a wildcard covers is a service of its own.
+  const isDynamic = entry.object.spec.resolution === "DYNAMIC_DNS";
+  const own = isDynamic ? entry.concrete : entry.pattern;
+  return { host: entry.concrete, service: entryService(t, entry.object, own) };
+}
+
+/**
+ * The same for a host that the client itself calls, at a port (undefined = any): what its Sidecar does not let it call
+ * does not exist for it.
+ */
+export function calledHost(
+  t: Translation,
+  host: string,
+  port: number | undefined,
+): ResolvedHost & { readonly hidden: boolean } {
+  const found = resolveHost(t, host, t.view.namespace);
+  const { service } = found;
+  if (service === undefined) return { ...found, hidden: false };
+  const called = port ?? defaultPort(service)?.number;
+  const hosts = found.host === service.host ? [service.host] : [found.host, service.host];
+  if (mayCall(t, { namespace: service.namespace, hosts }, called)) return { ...found, hidden: false };
+  return { host: found.host, service: undefined, hidden: true };
 }
 
 interface FoundEntry {

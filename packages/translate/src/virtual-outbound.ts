@@ -7,6 +7,8 @@ import {
 import { ListenerSchema, type Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { addressOf, packed } from "./messages.js";
+import type { OutboundTrafficPolicy } from "./contract.js";
+import { sidecarOf } from "./sidecar-scope.js";
 import type { Translation } from "./translation.js";
 
 /** Name of the listener that redirected connections come to (Istio's). */
@@ -20,7 +22,7 @@ const OUTBOUND_PORT = 15_001;
  */
 export function virtualOutbound(t: Translation): Listener | undefined {
   if (t.view.dialect !== "tulle") return undefined;
-  const policy = t.settings.outboundTrafficPolicy ?? "ALLOW_ANY";
+  const policy = policyOf(t);
   const cluster = policy === "ALLOW_ANY" ? "PassthroughCluster" : "BlackHoleCluster";
   const proxy = packed(TcpProxySchema, {
     statPrefix: cluster,
@@ -36,4 +38,13 @@ export function virtualOutbound(t: Translation): Listener | undefined {
     address: addressOf("0.0.0.0", OUTBOUND_PORT),
     defaultFilterChain: create(FilterChainSchema, { name: cluster, filters: [filter] }),
   });
+}
+
+/** What the client's Sidecar says, else the mesh. A policy that names no mode is the strict one (Istio's). */
+function policyOf(t: Translation): OutboundTrafficPolicy {
+  const sidecar = sidecarOf(t);
+  const own = sidecar?.spec.outboundTrafficPolicy;
+  if (sidecar === undefined || own === undefined) return t.settings.outboundTrafficPolicy ?? "ALLOW_ANY";
+  t.own(sidecar);
+  return own.mode ?? "REGISTRY_ONLY";
 }

@@ -1,6 +1,7 @@
 import type { MeshObject, VirtualServiceSpec } from "@tulle/api";
 import { hostMatch } from "./hosts.js";
 import { VIRTUAL_SERVICE } from "./kinds.js";
+import { mayUseRules } from "./sidecar-scope.js";
 import type { Translation } from "./translation.js";
 import { byAge, isExported } from "./visibility.js";
 
@@ -19,6 +20,7 @@ export function virtualServiceFor(t: Translation, host: string): MeshObject<Virt
     const { namespace } = object.metadata;
     if (!isForMesh(object.spec.gateways) || !isExported(object.spec.exportTo, namespace, t.view.namespace))
       continue;
+    if (!mayUseRules(t, { namespace, hosts: object.spec.hosts ?? [] })) continue;
     const score = Math.max(
       0,
       ...(object.spec.hosts ?? []).map((pattern) =>

@@ -67,6 +67,7 @@ const RESULTS: readonly string[] = [
   "forward",
   "reply",
   "denied",
+  "reset",
   "no-route",
   "unknown-service",
   "no-endpoint",
@@ -92,6 +93,11 @@ const expectation = struct({
     perTryTimeout: duration.exactOptional(),
     after: z.array(nonEmpty).exactOptional(),
     notAfter: z.array(nonEmpty).exactOptional(),
+  }).exactOptional(),
+  fault: struct({
+    status: statusCode.exactOptional(),
+    delay: duration.exactOptional(),
+    share: share.exactOptional(),
   }).exactOptional(),
   redirect: struct({
     status: statusCode.exactOptional(),

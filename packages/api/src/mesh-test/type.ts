@@ -68,7 +68,7 @@ export interface MeshTestRequest {
 
 /** What must be so; what is left out may be anything. */
 export interface MeshTestExpectation {
-  /** What comes of it: `forward`, `reply`, `denied`, `no-route`, `unknown-service`, `no-endpoint`. */
+  /** What comes of it: `forward`, `reply`, `denied`, `reset`, `no-route`, `unknown-service`, `no-endpoint`. */
   readonly result?: string;
   /** Name of the route. */
   readonly route?: string;
@@ -90,6 +90,12 @@ export interface MeshTestExpectation {
     readonly after?: readonly string[];
     /** Those that are not. */
     readonly notAfter?: readonly string[];
+  };
+  /** Injected faults; `share` of requests, exact. */
+  readonly fault?: {
+    readonly status?: number;
+    readonly delay?: string;
+    readonly share?: string;
   };
   readonly redirect?: { readonly status?: number; readonly location?: string };
   readonly directResponse?: { readonly status?: number; readonly body?: string };

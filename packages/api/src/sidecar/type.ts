@@ -10,7 +10,7 @@ export interface SidecarSpec {
   /** For all of `ingress` that has no pool of its own. */
   readonly inboundConnectionPool?: ConnectionPoolSettings;
   readonly outboundTrafficPolicy?: {
-    /** What becomes of redirected connections to unknown destinations. Default: the mesh's. */
+    /** What becomes of redirected connections to unknown destinations. Default, where the policy is given: REGISTRY_ONLY. */
     readonly mode?: "REGISTRY_ONLY" | "ALLOW_ANY";
     readonly egressProxy?: {
       readonly host: string;

@@ -168,3 +168,46 @@ test.each([
   expect(run.err).toContain(message);
   expect(run.code).toBe(2);
 });
+
+test("tulle apply shows a conflict where it is written, with both owners, and --dry-run finds it too", async () => {
+  await mesh.tulle(["apply", "-f", "-"], { stdin: service("old") });
+  const second = service("new").replace("hosts: [new]", "hosts: [old]");
+  for (const more of [["--dry-run"], []]) {
+    const { code, err } = await mesh.tulle(["apply", "-f", "-", ...more], { stdin: second });
+    expect(code).toBe(1);
+    expect(err.split("\n").slice(0, 2)).toEqual([
+      "virtualservice.networking.istio.io/new refused:",
+      expect.stringMatching(
+        /^  stdin:4:16: spec\.hosts\[0\]: conflicts with VirtualService default\/old: .* and VirtualService default\/new /,
+      ),
+    ]);
+  }
+  const allowed = second.replace(
+    "{name: new}",
+    '{name: new, annotations: {tulle.dev/allow-conflict: "true"}}',
+  );
+  const { code, err } = await mesh.tulle(["apply", "-f", "-"], { stdin: allowed });
+  expect(err).toContain("stdin:4:16: warning: spec.hosts[0]: VirtualService default/old claims the host");
+  expect(code).toBe(0);
+  const described = await mesh.tulle(["describe", "vs/new"]);
+  expect(described.out).toMatch(/Analysis:\n {2}LEVEL {3}CODE .*\n {2}ERROR {3}IST0109 {3}spec\.hosts\[0\]/);
+});
+
+test("tulle apply refuses what proxies would refuse, at the rule that they would", async () => {
+  const stdin = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a}
+spec:
+  hosts: [a]
+  http:
+    - route: [{destination: {host: a}}]
+      match: [{uri: {prefix: /x}}]
+    - match: [{uri: {regex: "[[:nope:]]"}}]
+      route: [{destination: {host: a}}]
+`;
+  const { code, err } = await mesh.tulle(["apply", "-f", "-"], { stdin });
+  expect(err).toMatch(
+    / {2}stdin:9:7: spec\.http\[1\]: proxies would refuse a\.default\.svc\.cluster\.local:80: /,
+  );
+  expect(code).toBe(1);
+});

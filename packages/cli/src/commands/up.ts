@@ -19,7 +19,9 @@ interface UpOptions extends ReadyTarget {
   readonly trustDomain: string;
   readonly certificateTtl?: number;
   readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
+  readonly protectThreshold?: number;
   readonly pathNormalization: (typeof PATH_NORMALIZATIONS)[number];
+  readonly defaultHttpRetryPolicy?: string;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
 
@@ -29,6 +31,7 @@ const EXAMPLES = `
 Examples:
   $ tulle up
   $ tulle up --data-dir ./mesh
+  $ tulle up --default-http-retry-policy '{"attempts": 3, "retryOn": "connect-failure,503"}'
   $ tulle up --in-memory --http-port 0 --dns-port 0 --xds-port 0     # free ports, for tests
   $ kubectl --server http://127.0.0.1:8500 get virtualservices -A`;
 
@@ -69,9 +72,19 @@ export function registerUp(program: Command, context: CliContext): void {
         .default("ALLOW_ANY"),
     )
     .addOption(
+      new Option(
+        "--protect-threshold <share>",
+        "keep a service's silent instances when less than this share of them is heard of; 0: never (default: 0.2)",
+      ).argParser(parseShare),
+    )
+    .addOption(
       new Option("--path-normalization <mode>", "how paths are brought into one form before rules match them")
         .choices(PATH_NORMALIZATIONS)
         .default("BASE"),
+    )
+    .option(
+      "--default-http-retry-policy <json>",
+      "retries of routes that say nothing of them, written as in a VirtualService (default: two, of what is safe)",
     )
     .addOption(new Option("--log-level <level>").choices(["debug", "info", "warn", "error"]).default("info"))
     .addHelpText("after", EXAMPLES);
@@ -80,7 +93,11 @@ export function registerUp(program: Command, context: CliContext): void {
 }
 
 async function up(options: UpOptions, context: CliContext): Promise<void> {
-  const { startControlPlane } = await import("@tulle/control");
+  const [{ startControlPlane }, { readHttpRetry }] = await Promise.all([
+    import("@tulle/control"),
+    import("@tulle/api"),
+  ]);
+  const retries = options.defaultHttpRetryPolicy;
   const ending = endingSignal(options.endWithFd);
   const dataDirectory = options.dataDir ?? stateDirectory(context.environment, "control-plane");
   const control = await startControlPlane({
@@ -93,7 +110,11 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
     pathNormalization: options.pathNormalization,
     ...(options.plaintextXdsPort === undefined ? {} : { plaintextXdsPort: options.plaintextXdsPort }),
     ...(options.certificateTtl === undefined ? {} : { certificateTtlMs: options.certificateTtl }),
+    ...(options.protectThreshold === undefined ? {} : { protectThreshold: options.protectThreshold }),
     outboundTrafficPolicy: options.outboundTrafficPolicy,
+    ...(retries === undefined
+      ? {}
+      : { defaultHttpRetryPolicy: readHttpRetry(retries, "--default-http-retry-policy") }),
     logger: cliLogger(context, options.logLevel),
     random: context.random,
   });
@@ -113,4 +134,12 @@ function parseTtl(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined) throw new InvalidArgumentError('expected a duration such as "24h" or "30s".');
   return ms;
+}
+
+function parseShare(text: string): number {
+  const share = Number(text);
+  if (text.trim() === "" || !(share >= 0 && share <= 1)) {
+    throw new InvalidArgumentError("expected a share from 0 to 1, such as 0.2.");
+  }
+  return share;
 }

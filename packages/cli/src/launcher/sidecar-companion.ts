@@ -48,6 +48,7 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     drainMs: parseDuration(workload.drain) ?? 5000,
     limits: workload.limit,
     recordPercent: workload.recordPercent,
+    proxyStatus: workload.proxyStatus,
     accessLog: accessLogSink(workload.accessLog),
     logger,
     clock,

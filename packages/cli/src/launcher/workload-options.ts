@@ -59,6 +59,8 @@ export interface WorkloadOptions extends ReadyTarget {
   readonly drain: string;
   /** Share of the successes that decision records are kept of. */
   readonly recordPercent: number;
+  /** Whether error answers of the sidecar carry Proxy-Status. */
+  readonly proxyStatus: boolean;
   /** Threads that carry traffic. */
   readonly workers: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
@@ -179,6 +181,7 @@ export function addWorkloadOptions(
         .argParser(parsePercent)
         .default(1),
     )
+    .option("--no-proxy-status", "leave the Proxy-Status field (RFC 9209) out of the sidecar's error answers")
     .addOption(
       new Option("--drain <duration>", "how long requests under way may take at the end")
         .argParser(checkDuration)

@@ -31,6 +31,7 @@ export function checkExpectation(
   checkHeaders(found, "responseHeaders", expectation.responseHeaders, route?.responseHeaders ?? []);
   found.duration("timeout", expectation.timeout, route?.timeoutMs);
   checkRetries(found, explanation, expectation.retries);
+  checkFault(found, explanation, expectation.fault);
   checkReplies(found, explanation, expectation);
   found.equal("status", expectation.status, result.status);
   found.equal(
@@ -193,6 +194,38 @@ function checkRetries(
   };
   for (const outcome of expected.after ?? []) check("retries.after", outcome, true);
   for (const outcome of expected.notAfter ?? []) check("retries.notAfter", outcome, false);
+}
+
+function checkFault(found: Findings, { steps }: Explanation, expected: MeshTestExpectation["fault"]): void {
+  if (expected === undefined) return;
+  const facts = steps.flatMap(({ step, events }) =>
+    step === "filter" ? events.map((event) => event.facts ?? {}) : [],
+  );
+  const abort = facts.find(({ fault }) => fault === "abort");
+  const delay = facts.find(({ fault }) => fault === "delay");
+  if (expected.status !== undefined && abort?.["status"] !== expected.status)
+    found.add(
+      "fault.status",
+      String(expected.status),
+      abort === undefined ? "nothing" : String(abort["status"]),
+    );
+  if (expected.delay !== undefined && delay?.["delayMs"] !== parseDuration(expected.delay))
+    found.add(
+      "fault.delay",
+      expected.delay,
+      delay === undefined ? "nothing" : `${String(delay["delayMs"])}ms`,
+    );
+  const bounds = expected.share === undefined ? undefined : parseShare(expected.share);
+  if (bounds === undefined) return;
+  const concerned = [
+    ...(expected.status === undefined ? [] : [abort]),
+    ...(expected.delay === undefined ? [] : [delay]),
+  ];
+  for (const one of concerned.length > 0 ? concerned : [abort ?? delay]) {
+    const share = Number(one?.["probability"] ?? 0);
+    if (share < bounds.least - TOLERANCE || share > bounds.most + TOLERANCE)
+      found.add("fault.share", expected.share ?? "", percent(share));
+  }
 }
 
 function checkReplies(

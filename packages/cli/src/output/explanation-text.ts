@@ -56,6 +56,8 @@ export function resultText({ result, cluster, endpoints, route, split }: Explana
       return `is answered by the route${status}${by}`;
     case "denied":
       return `is answered by a filter${status}${by}`;
+    case "reset":
+      return `its connection is reset by a filter${by}`;
     case "no-route":
       return `no route takes it${status}`;
     case "unknown-service":
@@ -82,6 +84,7 @@ function hopLines(hop: Explanation, paint: Paint): string[] {
     else if (!TOLD.has(step.step) || step.events.some(({ verdict }) => verdict === "passed-over"))
       lines.push(...stepLines(step, paint));
   }
+  lines.push(...admissionLines(hop));
   if (hop.endpoints.length > 0) lines.push(...endpointLines(hop, paint));
   if (hop.route !== undefined) lines.push(...routeLines(hop.route, hop));
   lines.push(...answerLines(hop));
@@ -163,6 +166,20 @@ function routeLines(route: ExplainedRoute, { upstream, request, result }: Explan
     if (changed) add("sent as", `${request.method} ${upstream.path}, Host ${upstream.authority}`);
     if (upstream.tls !== undefined) add("mutual TLS", `with ${upstream.tls.spiffeIds.join(" or ")}`);
   }
+  return lines;
+}
+
+function admissionLines({ admission }: Explanation): string[] {
+  if (admission === undefined) return [];
+  const { delayMs, requestHeaders, responseHeaders, responseBytesPerSecond, resetAfterBytes } = admission;
+  const lines: string[] = [];
+  const add = (label: string, text: string): void =>
+    void lines.push(`  ${label.padEnd(WIDTH)}${clean(text)}`);
+  if (delayMs > 0) add("waits", formatDuration(delayMs));
+  if (requestHeaders.length > 0) add("filters", `request: ${requestHeaders.map(mutationText).join("; ")}`);
+  if (responseHeaders.length > 0) add("filters", `response: ${responseHeaders.map(mutationText).join("; ")}`);
+  if (responseBytesPerSecond > 0) add("filters", `the response at ${responseBytesPerSecond} bytes a second`);
+  if (resetAfterBytes >= 0) add("filters", `a reset after ${resetAfterBytes} bytes of the response`);
   return lines;
 }
 

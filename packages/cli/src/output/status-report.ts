@@ -37,13 +37,31 @@ export function expiryWarnings(status: MeshStatus): readonly string[] {
 }
 
 function overview({ controlPlane, authority }: MeshStatus, server: string): string {
-  const { version, startedAt, now, store, services, instances, healthyInstances, objects } = controlPlane;
+  const {
+    version,
+    startedAt,
+    now,
+    store,
+    services,
+    instances,
+    healthyInstances,
+    objects,
+    protectedServices = [],
+  } = controlPlane;
   const lines: readonly (readonly [string, string])[] = [
     ["Control plane", `${server}, version ${version}, up ${formatAge(now - startedAt)}, store ${store}`],
     [
       "Registry",
       `${count(services, "service")}, ${healthyInstances} of ${count(instances, "instance")} healthy`,
     ],
+    ...(protectedServices.length === 0
+      ? []
+      : [
+          [
+            "Kept",
+            `last known instances, for they fell silent together, of ${protectedServices.join(", ")}`,
+          ] as const,
+        ]),
     ["Configuration", count(objects, "object")],
     [
       "Authority",

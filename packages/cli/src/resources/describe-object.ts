@@ -5,6 +5,8 @@ import { renderYaml } from "../output/format.js";
 import { statePainter } from "../output/listings.js";
 import { renderTable } from "../output/table.js";
 import { terminalText } from "../output/terminal-text.js";
+import { describeParents } from "./describe-parents.js";
+import { section } from "./section.js";
 
 export interface DescribeOptions {
   readonly now: number;
@@ -15,6 +17,13 @@ interface Condition {
   readonly type: string;
   readonly status: string;
   readonly reason: string;
+  readonly message: string;
+}
+
+interface ValidationMessage {
+  readonly type: { readonly code: string };
+  readonly level: string;
+  readonly path?: string;
   readonly message: string;
 }
 
@@ -30,6 +39,9 @@ export async function describeObject(
     describeHead(kind, object, options.now),
     await describeContent(kind, object),
     describeConditions(conditionsOf(object), options.colors),
+    describeParents(object, options.colors),
+    describeRefusals(object),
+    describeAnalysis(object),
     kind.kind === "Event" ? "" : describeEvents(events, options.now),
   ];
   return sections.filter((section) => section !== "").join("\n");
@@ -92,7 +104,39 @@ function describeConditions(conditions: readonly Condition[], colors: boolean): 
     ],
     conditions,
   );
-  return section("Proxies", table);
+  return section("Conditions", table);
+}
+
+/** Proxies that refused something of the object, in their own words. */
+function describeRefusals({ status }: WireObject): string {
+  const refusals = listIn(status, "refusals") as readonly Partial<Record<string, string>>[];
+  if (refusals.length === 0) return "";
+  const lines = refusals.map(({ proxy, resource, message }) =>
+    terminalText(`${proxy}: ${resource}: ${message}`),
+  );
+  return section("Refused by", lines.join("\n"));
+}
+
+/** What `tulle analyze` says of the object. */
+function describeAnalysis({ status }: WireObject): string {
+  const messages = listIn(status, "validationMessages") as readonly ValidationMessage[];
+  if (messages.length === 0) return "";
+  const table = renderTable(
+    [
+      { header: "LEVEL", cell: ({ level }: ValidationMessage) => level },
+      { header: "CODE", cell: ({ type }) => type.code },
+      { header: "FIELD", cell: ({ path }) => path ?? "" },
+      { header: "MESSAGE", cell: ({ message }) => message },
+    ],
+    messages,
+  );
+  return section("Analysis", table);
+}
+
+function listIn(status: unknown, field: string): readonly unknown[] {
+  if (typeof status !== "object" || status === null || !Object.hasOwn(status, field)) return [];
+  const list = (status as Readonly<Record<string, unknown>>)[field];
+  return Array.isArray(list) ? list : [];
 }
 
 async function eventsOf(
@@ -140,9 +184,4 @@ function lastSeen(event: WireObject): string {
 
 function partsOf(event: WireObject): Partial<EventParts> {
   return event as Partial<EventParts>;
-}
-
-function section(title: string, text: string): string {
-  const lines = text.split("\n").filter((line) => line !== "");
-  return `${title}:\n${lines.map((line) => `  ${line}\n`).join("")}`;
 }

@@ -45,7 +45,7 @@ export function checkObject(
   const content = kind.check({ ...written, apiVersion, kind: kind.kind });
   if (!content.ok) violations.push(...content.violations);
   if (violations.length > 0 || !metadata.ok || !content.ok)
-    throw new InvalidObjectError(invalid(kind, raw), violations);
+    throw new InvalidObjectError(invalid(kind.kind, nameOf(raw)), violations, nameOf(raw));
 
   const { name, labels, annotations, finalizers, ownerReferences } = metadata.metadata;
   const object: MeshObject = {
@@ -69,8 +69,12 @@ export function checkObject(
   return { object, warnings: content.warnings };
 }
 
-function invalid(kind: Kind, raw: JsonObject): string {
+/** What the error of an object says that is refused. */
+export function invalid(kind: string, name: string): string {
+  return `${kind} "${name}" is invalid`;
+}
+
+function nameOf(raw: JsonObject): string {
   const metadata = raw["metadata"];
-  const name = isObject(metadata) && typeof metadata["name"] === "string" ? metadata["name"] : "";
-  return `${kind.kind} "${name}" is invalid`;
+  return isObject(metadata) && typeof metadata["name"] === "string" ? metadata["name"] : "";
 }

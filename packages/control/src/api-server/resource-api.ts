@@ -11,6 +11,7 @@ import {
 import { MeshError, type Clock, type Logger } from "@tulle/base";
 import { Hono, type Context } from "hono";
 
+import type { Admit } from "../admission/index.js";
 import type { ResourceStore, StoreEvent } from "../stores/resource-store.js";
 import { coreVersions, groupDocument, groupList, resourceList } from "./discovery.js";
 import { OPENAPI_CONTENT_TYPE, openApiDocument } from "./openapi.js";
@@ -44,6 +45,8 @@ export interface ResourceApiOptions {
   readonly newUid: () => string;
   /** Computed `status` of an object, asked on every read; undefined: the kind's own. */
   readonly statusOf: (key: ObjectKey) => unknown;
+  /** Looks at every object before it is stored; absent: all that are right in themselves are. */
+  readonly admit?: Admit;
   readonly logger: Logger;
 }
 

@@ -13,7 +13,9 @@ import {
 import { MeshError, type Clock } from "@tulle/base";
 
 import type { ResourceStore } from "../stores/resource-store.js";
-import { checkObject } from "./check-object.js";
+import type { Admit } from "../admission/index.js";
+import { WriteTurns } from "./write-turns.js";
+import { checkObject, invalid } from "./check-object.js";
 import { canonical, type Json, type JsonObject } from "./patch.js";
 
 /** Namespaces that always are there. */
@@ -28,6 +30,8 @@ export interface ResourcesOptions {
   readonly clock: Clock;
   /** RFC 9562 UUIDs. */
   readonly newUid: () => string;
+  /** Looks at every object whose own content is right, before it is stored. Absent: all are. */
+  readonly admit?: Admit;
 }
 
 /** Where a write goes and how. */
@@ -52,6 +56,7 @@ export interface Written {
  */
 export class Resources {
   readonly #options: ResourcesOptions;
+  readonly #turns = new WriteTurns();
 
   constructor(options: ResourcesOptions) {
     this.#options = options;
@@ -77,7 +82,7 @@ export class Resources {
   /** Creates from what a user sent; `generateName` gets a random suffix. */
   async create(target: WriteTarget, raw: JsonObject): Promise<Written> {
     const named = withGeneratedName(raw, this.#options.newUid);
-    const { object: checked, warnings } = checkObject(target, named);
+    const { object: checked, warnings: own } = checkObject(target, named);
     const key = keyOf(target.kind, checked.metadata);
     await this.#requireNamespace(key);
     const object: MeshObject = {
@@ -90,11 +95,13 @@ export class Resources {
         creationTimestamp: timestamp(this.#options.clock),
       },
     };
-    if (target.dryRun) {
+    return this.#inTurn(async () => {
+      // A name that is taken is told first: what else is wrong may be about the object that has it.
       if ((await this.#options.store.get(key)) !== undefined) throw this.#exists(key);
-      return { object, created: true, warnings };
-    }
-    return { object: await this.#create(object, key), created: true, warnings };
+      const warnings = [...own, ...this.#admit(object, undefined)];
+      const created = target.dryRun ? object : await this.#create(object, key);
+      return { object: created, created: true, warnings };
+    });
   }
 
   /**
@@ -143,7 +150,7 @@ export class Resources {
   ): Promise<Written> {
     const stated = statedRevision(changed);
     if (stated !== "" && stated !== current.metadata.resourceVersion) throw this.#conflict(key);
-    const { object: checked, warnings } = checkObject(target, changed);
+    const { object: checked, warnings: own } = checkObject(target, changed);
     if (checked.metadata.name !== key.name) {
       const message = `must stay ${key.name}: an object cannot be renamed`;
       throw new InvalidObjectError(message, [{ path: "metadata.name", message }]);
@@ -160,10 +167,13 @@ export class Resources {
       },
     };
     if (sameContent && equal(next.metadata, current.metadata))
-      return { object: current, created: false, warnings };
-    if (target.dryRun) return { object: next, created: false, warnings };
-    const revision = Number(current.metadata.resourceVersion);
-    return { object: await this.#options.store.update(next, key, revision), created: false, warnings };
+      return { object: current, created: false, warnings: own };
+    return this.#inTurn(async () => {
+      const warnings = [...own, ...this.#admit(next, current)];
+      if (target.dryRun) return { object: next, created: false, warnings };
+      const revision = Number(current.metadata.resourceVersion);
+      return { object: await this.#options.store.update(next, key, revision), created: false, warnings };
+    });
   }
 
   /** Deletes an object; a namespace goes with all that is in it. `denied` for the built-in namespaces. */
@@ -177,6 +187,20 @@ export class Resources {
     if (dryRun) return object;
     if (isNamespace) await this.#empty(key.name);
     return this.#options.store.delete(key, expected === undefined ? undefined : Number(expected));
+  }
+
+  /** Nothing is stored between the look at an object and its own storing. */
+  async #inTurn<T>(write: () => Promise<T>): Promise<T> {
+    return this.#options.admit === undefined ? write() : this.#turns.take(write);
+  }
+
+  /** Throws an InvalidObjectError when the object must not be stored; else what it gets to hear. */
+  #admit(object: MeshObject, current: MeshObject | undefined): readonly string[] {
+    const verdict = this.#options.admit?.(object, current);
+    if (verdict === undefined) return [];
+    if (verdict.violations.length === 0) return verdict.warnings;
+    const { name } = object.metadata;
+    throw new InvalidObjectError(invalid(object.kind, name), verdict.violations, name);
   }
 
   async #create(object: MeshObject, key: ObjectKey): Promise<MeshObject> {

@@ -1,4 +1,10 @@
-import { serviceLabels, type Catalog, type CatalogChange, type CatalogService, type ObjectKey } from "@tulle/api";
+import {
+  serviceLabels,
+  type Catalog,
+  type CatalogChange,
+  type CatalogService,
+  type ObjectKey,
+} from "@tulle/api";
 import type { Dependency } from "@tulle/translate";
 
 /** Dependency on the shape of a registered service: ports, protocols, accounts, whether it exists. */

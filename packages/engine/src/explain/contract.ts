@@ -50,7 +50,7 @@ export interface ExplainedStep {
 
 /**
  * What comes of the request:
- * `forward`: it goes to an endpoint; `reply`: the route answers; `denied`: a step before the cluster answers;
+ * `forward`: it goes to an endpoint; `reply`: the route answers; `denied`: a filter answers; `reset`: a filter cuts it;
  * `no-route`: no rule takes it; `unknown-service`: nothing has that name; `not-ready`: not known here yet;
  * `no-endpoint`: nobody can take it; `bytes`: the port carries bytes, no requests.
  */
@@ -58,6 +58,7 @@ export type ResultKind =
   | "forward"
   | "reply"
   | "denied"
+  | "reset"
   | "no-route"
   | "unknown-service"
   | "not-ready"
@@ -73,6 +74,18 @@ export interface ExplainedResult {
   /** Body and headers (`name: value`) of an answer of the proxy's own. */
   readonly body?: string;
   readonly headers?: readonly string[];
+}
+
+/** What the chain's filters do to a request that they let through, or before they answer it. */
+export interface ExplainedAdmission {
+  /** How long it waits first, milliseconds. */
+  readonly delayMs: number;
+  readonly requestHeaders: readonly HeaderMutation[];
+  readonly responseHeaders: readonly HeaderMutation[];
+  /** 0 = as it comes. */
+  readonly responseBytesPerSecond: number;
+  /** -1 = never. */
+  readonly resetAfterBytes: number;
 }
 
 /** A cluster that the route may choose, and how likely it does. */
@@ -179,6 +192,8 @@ export interface Explanation {
   readonly configuration: number;
   readonly result: ExplainedResult;
   readonly route?: ExplainedRoute;
+  /** Absent where filters do nothing. */
+  readonly admission?: ExplainedAdmission;
   /** Where a route has several clusters. */
   readonly split: readonly ExplainedShare[];
   readonly cluster?: ExplainedCluster;

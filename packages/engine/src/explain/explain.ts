@@ -1,6 +1,7 @@
 import { normalizePath } from "@tulle/http";
+import { hasSteps } from "../admit/admit.js";
 import { affinityOf } from "../affinity/affinity-of.js";
-import type { DecisionView, EngineRequest, LoadTable, Plan, ReplyPlan } from "../contract.js";
+import type { DecisionView, EngineRequest, LoadTable, Plan, ReplyPlan, Routed } from "../contract.js";
 import { entropyOf } from "../entropy.js";
 import { pick } from "../pick/pick.js";
 import { headerValue } from "../route/header-value.js";
@@ -9,11 +10,10 @@ import { routeConnection } from "../route/route-connection.js";
 import { route } from "../route/route.js";
 import type { HttpChain, Snapshot, TcpChain } from "../snapshot/contract.js";
 import { EXPLANATION_VERSION, type ExplainedResult, type Explanation, type Question } from "./contract.js";
-import { explainAdmission } from "./explain-admission.js";
+import { admitAll, denial, headerLines } from "./explain-admission.js";
 import { explainCluster, explainEndpoints } from "./explain-cluster.js";
 import { explainRoute, explainSplit } from "./explain-route.js";
 import { FrozenLoad } from "./frozen-load.js";
-import { lines } from "./lines.js";
 import { ownerOf } from "./owner.js";
 import { Recorder } from "./recorder.js";
 
@@ -48,7 +48,10 @@ export function explain(view: ExplainView, question: Question): Explanation {
       ? { ...question.request, path: normalizePath(question.request.path, chain.pathNormalization) }
       : question.request;
   const entropy =
-    view.entropy ?? (requestId === undefined ? likeliestEntropy(view, chain, request) : entropyOf(requestId));
+    view.entropy ??
+    (requestId === undefined
+      ? likeliestEntropy(view, chain, { ...question, request })
+      : entropyOf(requestId));
   const recorder = new Recorder();
   const { snapshot, now } = view;
   const traced = { snapshot, now, entropy, load: new FrozenLoad(view.load), trace: recorder };
@@ -61,7 +64,7 @@ export function explain(view: ExplainView, question: Question): Explanation {
       scheme: request.scheme,
       authority: request.authority,
       path: request.path,
-      headers: lines(request.headers),
+      headers: headerLines(request.headers),
       ...(requestId === undefined ? {} : { requestId }),
       ...(principal === undefined ? {} : { principal }),
     },
@@ -138,14 +141,17 @@ function explainReply(
   { locate, principal }: Question,
 ): Parts {
   const owner = ownerOf(reply.provenance, locate);
+  const admitted = admitAll(view, chain, reply, { request, principal });
+  const answer: ExplainedResult = {
+    kind: "reply",
+    status: reply.status,
+    flag: "",
+    body: reply.body,
+    headers: headerLines(reply.headers(request)),
+  };
   return {
-    result: explainAdmission(view, chain, reply, { request, principal }) ?? {
-      kind: "reply",
-      status: reply.status,
-      flag: "",
-      body: reply.body,
-      headers: lines(reply.headers(request)),
-    },
+    result: denial(admitted) ?? answer,
+    ...(admitted.did === undefined ? {} : { admission: admitted.did }),
     route: {
       name: reply.routeName,
       ...(owner === undefined ? {} : { owner }),
@@ -154,7 +160,6 @@ function explainReply(
       requestHeaders: [],
       responseHeaders: reply.responseHeaders,
     },
-    split: explainSplit(view, view.trace),
   };
 }
 
@@ -163,17 +168,18 @@ function explainForward(
   chain: HttpChain,
   plan: Plan,
   request: EngineRequest,
-  question: Question,
+  { locate, principal }: Question,
 ): Parts {
-  const common = {
-    route: explainRoute(view, plan, request, question.locate),
+  const admitted = admitAll(view, chain, plan, { request, principal });
+  const denied = denial(admitted);
+  return {
+    route: explainRoute(view, plan, request, locate),
     split: explainSplit(view, view.trace),
-    cluster: explainCluster(plan.cluster, view.load, question.locate),
+    cluster: explainCluster(plan.cluster, view.load, locate),
     endpointCount: plan.cluster.endpoints.length,
+    ...(admitted.did === undefined ? {} : { admission: admitted.did }),
+    ...(denied === undefined ? explainPick(view, chain, plan, request) : { result: denied }),
   };
-  const denied = explainAdmission(view, chain, plan, { request, principal: question.principal });
-  if (denied !== undefined) return { ...common, result: denied };
-  return { ...common, ...explainPick(view, chain, plan, request) };
 }
 
 function explainBytes(view: TracedView, chain: TcpChain, { locate, request }: Question): Parts {
@@ -221,22 +227,45 @@ function explainPick(
   };
 }
 
-/** Entropies that are tried to find one that takes the likeliest way. */
-const MAX_TRIES = 10_000;
+/** Entropies that are tried to find one that goes the likeliest way. */
+const TRIES = 512;
 
-/** An entropy with which the request goes the likeliest way of its split; 0 where there is none. */
-function likeliestEntropy(view: ExplainView, chain: FoundChain, request: EngineRequest): number {
+/**
+ * An entropy with which the request goes the likeliest way: to the likeliest cluster of its split, by the exact chances,
+ * and then as filters do with most.
+ */
+function likeliestEntropy(view: ExplainView, chain: FoundChain, question: Question): number {
   if (chain === undefined || chain === null) return 0;
   const { snapshot, now } = view;
-  const recorder = new Recorder();
+  const { request, principal } = question;
   const load = new FrozenLoad(view.load);
-  const decide = (entropy: number, trace?: Recorder): string => {
+  const recorder = new Recorder();
+  const decide = (entropy: number, trace?: Recorder): Routed => {
     const seen = { snapshot, now, load, entropy, trace };
-    const routed = chain.protocol === "http" ? route(seen, chain, request) : routeConnection(seen, chain);
-    return routed.kind === "forward" ? routed.cluster.name : "";
+    return chain.protocol === "http" ? route(seen, chain, request) : routeConnection(seen, chain);
   };
   decide(0, recorder);
-  let likeliest = "";
+  const likeliest = likeliestCluster(recorder);
+  const counts = new Map<string, { count: number; readonly first: number }>();
+  for (let entropy = 0; entropy < TRIES; entropy++) {
+    const routed = decide(entropy);
+    if (likeliest !== undefined && (routed.kind !== "forward" || routed.cluster.name !== likeliest)) continue;
+    let key: string = routed.kind;
+    if (chain.protocol === "http" && routed.kind !== "no-route" && hasSteps(chain, routed)) {
+      const { end, did } = admitAll({ snapshot, now, load, entropy }, chain, routed, { request, principal });
+      key = JSON.stringify([end, did]);
+    }
+    const same = counts.get(key);
+    if (same === undefined) counts.set(key, { count: 1, first: entropy });
+    else same.count++;
+  }
+  let best = { count: 0, first: 0 };
+  for (const one of counts.values()) if (one.count > best.count) best = one;
+  return best.first;
+}
+
+function likeliestCluster(recorder: Recorder): string | undefined {
+  let likeliest: string | undefined;
   let best = 0;
   for (const { subject, facts } of recorder.of("split")) {
     const probability = Number(facts?.["probability"] ?? 0);
@@ -244,7 +273,5 @@ function likeliestEntropy(view: ExplainView, chain: FoundChain, request: EngineR
     best = probability;
     likeliest = subject;
   }
-  if (likeliest === "") return 0;
-  for (let entropy = 0; entropy < MAX_TRIES; entropy++) if (decide(entropy) === likeliest) return entropy;
-  return 0;
+  return likeliest;
 }

@@ -14,3 +14,5 @@ export type OutlierKind = (typeof OUTLIER_KINDS)[number];
 export const SUSPECT_5XX = 1;
 export const SUSPECT_GATEWAY = 2;
 export const SUSPECT_LOCAL = 4;
+/** The endpoint says of itself that it is not well (`x-envoy-immediate-health-check-fail`). */
+export const SUSPECT_TOLD = 0x100;

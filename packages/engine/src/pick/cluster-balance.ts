@@ -1,4 +1,4 @@
-import type { LoadTable } from "../contract.js";
+import { UNHEALTHY_CHECK, type LoadTable } from "../contract.js";
 import type { Assignment } from "../snapshot/assignment.js";
 import type { EndpointPart } from "../snapshot/contract.js";
 import type { Balancer } from "./balancer.js";
@@ -40,6 +40,8 @@ export class ClusterBalance {
   #balance: Balance | undefined;
   #epoch = Number.NaN;
   #bits: readonly number[] = [];
+  /** What `besides` made last, of what. */
+  #others: { readonly present: Balance; readonly key: string; readonly balance: Balance } | undefined;
   /** While endpoints warm up: when the next of them gets more. */
   #until = Number.POSITIVE_INFINITY;
 
@@ -85,6 +87,31 @@ export class ClusterBalance {
     const balance = this.#balance;
     if (balance !== undefined && load.healthEpoch() === this.#epoch && now < this.#until) return balance;
     return this.#renew(load, now);
+  }
+
+  /**
+   * The balance as if the priorities of these endpoints had nobody that is healthy; the present one when there are no
+   * others. For retries: kept until another is asked for or something changes.
+   */
+  besides(load: LoadTable, now: number, triedSlots: readonly number[]): Balance {
+    const present = this.at(load, now);
+    const assigned = this.#assignment.endpoints;
+    const priorities = new Set(
+      assigned
+        .filter((_, index) => triedSlots.includes(this.#endpoints[index]!.slot))
+        .map((one) => one.priority),
+    );
+    const key = [...priorities].sort((left, right) => left - right).join();
+    if (this.#others?.present === present && this.#others.key === key) return this.#others.balance;
+    const bits = this.#bits.map((one, index) =>
+      priorities.has(assigned[index]!.priority) ? one | UNHEALTHY_CHECK : one,
+    );
+    const until = this.#until;
+    const made = this.#make(load, bits, now);
+    this.#until = Math.min(until, this.#until);
+    const balance = made.groups.some(({ balancer }) => balancer !== undefined) ? made : present;
+    this.#others = { present, key, balance };
+    return balance;
   }
 
   /** The epoch is of all endpoints: only when one of this cluster's has changed is there anything to do. */

@@ -1,4 +1,4 @@
-import type { AttemptState, DecisionView, HashKey, PickFailure, Plan } from "../contract.js";
+import type { AttemptState, DecisionView, HashKey, PickFailure, Plan, RetryPlan } from "../contract.js";
 import type { SessionPolicy } from "../affinity/session.js";
 import type { EndpointPart } from "../snapshot/contract.js";
 import { below, mix } from "../entropy.js";
@@ -11,6 +11,8 @@ import { traceBalance, traceChoice, traceFailure } from "./trace-pick.js";
 const NO_HEALTHY_UPSTREAM: PickFailure = { kind: "fail", flag: "UH" };
 const UPSTREAM_OVERFLOW: PickFailure = { kind: "fail", flag: "UO" };
 
+/** A hedge is of use on another endpoint only. */
+const HEDGE_RESELECTIONS = 5;
 /** Chance of its own for the choice among groups, apart from the choice of an endpoint. */
 const GROUP_SALT = 0x6b0f;
 
@@ -38,7 +40,9 @@ function pickFrom(
 ): EndpointPart | PickFailure {
   if (cluster === undefined) return NO_HEALTHY_UPSTREAM;
   const { load, trace } = view;
-  const balance = cluster.balance.at(load, view.now);
+  const balance = leavesPriority(plan.retry, attempt)
+    ? cluster.balance.besides(load, view.now, attempt.triedSlots)
+    : cluster.balance.at(load, view.now);
   if (trace !== undefined) traceBalance(trace, cluster, balance, view);
   const bound = plan.session === undefined ? undefined : boundTo(plan.session, cluster, balance, attempt);
   if (bound === null) return NO_HEALTHY_UPSTREAM;
@@ -51,6 +55,11 @@ function pickFrom(
   const picked = bound ?? choose(view, plan, attempt, cluster.slot, balance, group!, bits);
   if (trace !== undefined) traceChoice(trace, picked, group, cluster.balance.hashed ? key : undefined);
   return picked;
+}
+
+/** Whether the retry policy asks for another priority by now. */
+function leavesPriority(retry: RetryPlan | undefined, { attempts }: AttemptState): boolean {
+  return retry !== undefined && retry.triesPerPriority > 0 && attempts >= retry.triesPerPriority;
 }
 
 /**
@@ -98,7 +107,10 @@ function choose(
   draw.clusterSlot = clusterSlot;
   draw.key = affinity?.key;
   const first = chooseAgain(group, bits, 0);
-  const reselections = plan.retry?.hostReselections ?? 0;
+  const reselections = Math.max(
+    plan.retry?.hostReselections ?? 0,
+    plan.hedge === undefined ? 0 : HEDGE_RESELECTIONS,
+  );
   if (triedSlots.length === 0 || reselections === 0 || !triedSlots.includes(first.slot)) return first;
   for (let again = 1; again <= reselections; again++) {
     const other = chooseAgain(group, mix(bits, again), again);

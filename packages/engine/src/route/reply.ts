@@ -5,7 +5,13 @@ import type {
   RedirectAction,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { RedirectAction_RedirectResponseCode as Code } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
-import type { EngineRequest, HeaderMutation, ReplyPlan, RouteFilters } from "../contract.js";
+import type {
+  EngineRequest,
+  HeaderMutation,
+  RateLimitSources,
+  ReplyPlan,
+  RouteFilters,
+} from "../contract.js";
 import type { Provenance } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { pathEnd } from "./path-test.js";
@@ -19,6 +25,7 @@ export interface ReplySettings {
   readonly routeName: string;
   readonly responseHeaders: readonly HeaderMutation[];
   readonly filters: RouteFilters | undefined;
+  readonly rateLimits: RateLimitSources | undefined;
   readonly provenance: Provenance;
 }
 
@@ -106,6 +113,8 @@ function compileLocation(
   };
 }
 
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443 };
+
 function schemeOf(action: RedirectAction): string | undefined {
   const specifier = action.schemeRewriteSpecifier;
   if (specifier.case === "httpsRedirect") return specifier.value ? "https" : undefined;
@@ -114,13 +123,17 @@ function schemeOf(action: RedirectAction): string | undefined {
   return undefined;
 }
 
-/** Keeps the request's port, unless host, port or scheme say otherwise (a scheme's default port goes with the scheme). */
+/**
+ * Keeps the request's port, unless host, port or scheme say otherwise (a scheme's default port goes with the scheme). A
+ * port that the new scheme means anyway is not written.
+ */
 function redirectAuthority(
   request: EngineRequest,
   action: RedirectAction,
   newScheme: string | undefined,
 ): string {
   const host = action.hostRedirect === "" ? withoutPort(request.authority) : action.hostRedirect;
+  if (action.portRedirect === DEFAULT_PORTS[newScheme ?? request.scheme]) return host;
   if (action.portRedirect !== 0) return `${host}:${action.portRedirect}`;
   if (action.hostRedirect !== "") return host;
   const port = request.authority.slice(host.length);

@@ -1,3 +1,4 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import type {
   RouteAction,
   WeightedCluster,
@@ -5,6 +6,7 @@ import type {
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { compileRequestHash } from "../affinity/request-hash.js";
 import type { SessionPolicy } from "../affinity/session.js";
+import { compileRateLimits, rateLimitSources } from "../admit/rate-limit-descriptors.js";
 import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
 import type { RouteFilters } from "../contract.js";
 import type { Provenance } from "../snapshot/contract.js";
@@ -12,10 +14,12 @@ import { at, invalid } from "../snapshot/invalid.js";
 import { durationMs } from "../snapshot/duration.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
 import type { Mutations } from "./header-mutations.js";
+import { compileMirrors } from "./mirror.js";
+import { compileHedge } from "./hedge-policy.js";
 import { prefixRewrite, regexRewrite } from "./path-rewrite.js";
 import type { PathRewrite } from "./path-rewrite.js";
 import { compileSubstitution } from "./regex.js";
-import { compileRetryPolicy } from "./retry-policy.js";
+import { compileRetryPolicy, retryMarks } from "./retry-policy.js";
 import type { RouteContext, RouteEntry } from "./route-entry.js";
 import { Split } from "./split.js";
 import { Way } from "./way.js";
@@ -33,6 +37,8 @@ export interface ActionContext {
   readonly place: string;
   readonly prefixLength: number | undefined;
   readonly salt: number;
+  /** The route's own metadata `tulle.dev`. */
+  readonly metadata: JsonObject | undefined;
   readonly session: SessionPolicy | undefined;
   /** Equal keys go to equal clusters of a split. */
   readonly splitByHash: boolean;
@@ -42,8 +48,8 @@ export interface ActionContext {
 const DEFAULT_TIMEOUT_MS = 15_000;
 
 /**
- * Compiles a forwarding action into one way per cluster. Mirroring, hedging and upgrades are no business of routing and
- * are left to who reads them.
+ * Compiles a forwarding action into one way per cluster. Upgrades are no business of routing and are left to who reads
+ * them.
  */
 export function compileForward(
   field: string,
@@ -52,6 +58,24 @@ export function compileForward(
   route: ActionContext,
 ): Pick<RouteEntry, "target" | "clusters" | "session" | "splitBy"> {
   const shared = compileShared(field, action, context, route);
+  const mirrors = compileMirrors(at(field, "request_mirror_policies"), action.requestMirrorPolicies, {
+    ...route,
+    timeoutMs: shared.timeoutMs,
+  });
+  const target = compileDestination(field, action, { ...shared, mirrors }, context, route);
+  if (mirrors === undefined) return target;
+  // Copies need their clusters as much as requests do.
+  const clusters = new Set([...target.clusters, ...mirrors.map(({ clusterName }) => clusterName)]);
+  return { ...target, clusters: [...clusters] };
+}
+
+function compileDestination(
+  field: string,
+  action: RouteAction,
+  shared: Shared,
+  context: RouteContext,
+  route: ActionContext,
+): Pick<RouteEntry, "target" | "clusters" | "session" | "splitBy"> {
   const routeFilters = mergeRouteFilters(route.filterLevels);
   const way: WayMaker = (clusterName, own) => {
     const levels = own === undefined ? route.levels : [own.mutations, ...route.levels];
@@ -138,28 +162,33 @@ function compileShared(
   action: RouteAction,
   context: RouteContext,
   route: ActionContext,
-): Shared {
-  const own = action.retryPolicy;
+): Omit<Shared, "mirrors"> {
+  const { virtualHost } = context;
+  const { retryPolicy = virtualHost.retryPolicy, hedgePolicy = virtualHost.hedgePolicy } = action;
+  const longest = action.maxStreamDuration;
+  const here = at(field, "max_stream_duration");
   return {
     routeName: route.routeName,
     provenance: route.provenance,
-    timeoutMs: compileTimeout(field, action),
+    timeoutMs: durationMs(at(field, "timeout"), action.timeout) ?? DEFAULT_TIMEOUT_MS,
     idleTimeoutMs: durationMs(at(field, "idle_timeout"), action.idleTimeout) ?? context.defaultIdleTimeoutMs,
-    retry: compileRetryPolicy(at(field, "retry_policy"), own ?? context.virtualHost.retryPolicy),
+    maxDurationMs: durationMs(at(here, "max_stream_duration"), longest?.maxStreamDuration),
+    grpcTimeoutMaxMs: durationMs(at(here, "grpc_timeout_header_max"), longest?.grpcTimeoutHeaderMax) ?? 0,
+    grpcTimeoutOffsetMs:
+      durationMs(at(here, "grpc_timeout_header_offset"), longest?.grpcTimeoutHeaderOffset) ?? 0,
+    retry: compileRetryPolicy(at(field, "retry_policy"), retryPolicy, retryMarks(route.metadata)),
+    hedge: compileHedge(field, hedgePolicy, route.metadata),
+    tellsAttempts: virtualHost.includeAttemptCountInResponse,
+    tellsTimeoutRetry: virtualHost.includeIsTimeoutRetryHeader,
     rewritePath: compilePathRewrite(field, action, route.prefixLength),
     rewriteAuthority: compileHostRewrite(field, action),
     hash: compileRequestHash(at(field, "hash_policy"), action.hashPolicy),
     session: route.session,
+    rateLimits: rateLimitSources(
+      compileRateLimits(at(field, "rate_limits"), action.rateLimits),
+      context.hostRateLimits,
+    ),
   };
-}
-
-/** The tighter of `timeout` and `max_stream_duration`; zero stands for none in both. */
-function compileTimeout(field: string, action: RouteAction): number {
-  const timeout = durationMs(at(field, "timeout"), action.timeout) ?? DEFAULT_TIMEOUT_MS;
-  const stream =
-    durationMs(at(field, "max_stream_duration"), action.maxStreamDuration?.maxStreamDuration) ?? 0;
-  if (timeout === 0 || stream === 0) return Math.max(timeout, stream);
-  return Math.min(timeout, stream);
 }
 
 function compilePathRewrite(

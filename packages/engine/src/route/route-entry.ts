@@ -3,11 +3,12 @@ import type { RouteMatch, VirtualHost } from "@tulle/xds/gen/envoy/config/route/
 import type { RequestHash } from "../affinity/request-hash.js";
 import { compileSession } from "../affinity/session.js";
 import type { SessionPolicy } from "../affinity/session.js";
+import { rateLimitSources } from "../admit/rate-limit-descriptors.js";
 import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
-import type { EngineRequest, ReplyPlan, RouteFilters } from "../contract.js";
+import type { EngineRequest, RateLimitSource, ReplyPlan, RouteFilters } from "../contract.js";
 import { mix, saltOf } from "../entropy.js";
 import { at, invalid } from "../snapshot/invalid.js";
-import { provenanceOf, splitsByHash } from "../snapshot/metadata.js";
+import { filterMetadata, provenanceOf, splitsByHash } from "../snapshot/metadata.js";
 import { compileFraction, fractionWords } from "./fraction.js";
 import type { FractionTest } from "./fraction.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
@@ -35,6 +36,7 @@ export interface RouteContext {
   readonly specificWins: boolean;
   /** Filter configuration of the levels above the route. */
   readonly outerFilters: readonly RouteFilters[];
+  readonly hostRateLimits: readonly RateLimitSource[];
   /** The table's, for what must differ between places. */
   readonly tableName: string;
   readonly defaultIdleTimeoutMs: number;
@@ -94,7 +96,7 @@ export function firstFailure(
 
 /**
  * Compiles one route. A condition, rewrite or action that this engine does not have is an error: requests would go
- * where they must not. What only adds to the exchange (hedging) is left out.
+ * where they must not.
  */
 export function compileRoute(field: string, route: Route, context: RouteContext): RouteEntry {
   const match = route.match;
@@ -146,6 +148,7 @@ function compileTarget(
     ...settings,
     responseHeaders: orderMutations(levels, context.specificWins).response,
     filters: mergeRouteFilters(filterLevels),
+    rateLimits: rateLimitSources([], context.hostRateLimits),
   });
   const action = route.action;
   switch (action.case) {
@@ -157,6 +160,7 @@ function compileTarget(
         place,
         prefixLength,
         salt,
+        metadata: filterMetadata(route.metadata, "tulle.dev"),
         session,
         splitByHash: splitsByHash(route.metadata),
       });

@@ -2,6 +2,7 @@ import type { PathNormalization } from "@tulle/http";
 
 import type { ChainFilter } from "../admit/chain-filters.js";
 import type { ChainLimits, HttpChain } from "./contract.js";
+import type { ProxyStatusSettings } from "./proxy-status-settings.js";
 import type { RouteTable } from "../route/route-table.js";
 
 /** What a HttpConnectionManager says, apart from its routes. */
@@ -10,8 +11,12 @@ export interface ChainSettings {
   readonly routeConfiguration: string;
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
+  readonly requestTimeoutMs: number;
+  readonly maxDurationMs: number;
   readonly pathNormalization: PathNormalization;
   readonly limits: ChainLimits | undefined;
+  readonly proxyStatus?: ProxyStatusSettings | undefined;
+  readonly requestIdInResponse?: boolean;
   /** In their order, without the router. */
   readonly filters: readonly ChainFilter[];
   /** Virtual hosts are looked up without the authority's port (Envoy's `strip_any_host_port`). */
@@ -26,8 +31,12 @@ export class Chain implements HttpChain {
   readonly warm: boolean;
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
+  readonly requestTimeoutMs: number;
+  readonly maxDurationMs: number;
   readonly pathNormalization: PathNormalization;
   readonly limits: ChainLimits | undefined;
+  readonly proxyStatus: ProxyStatusSettings | undefined;
+  readonly requestIdInResponse: boolean;
   readonly filters: readonly ChainFilter[];
   /** Whether a filter does something where the route says nothing. */
   readonly hasOwnSteps: boolean;
@@ -41,8 +50,12 @@ export class Chain implements HttpChain {
     this.warm = warm;
     this.direction = settings.direction;
     this.accessLogFormat = settings.accessLogFormat;
+    this.requestTimeoutMs = settings.requestTimeoutMs;
+    this.maxDurationMs = settings.maxDurationMs;
     this.pathNormalization = settings.pathNormalization;
     this.limits = settings.limits;
+    this.proxyStatus = settings.proxyStatus;
+    this.requestIdInResponse = settings.requestIdInResponse ?? false;
     this.filters = settings.filters;
     this.hasOwnSteps = settings.filters.some(({ own, disabled }) => own !== undefined && !disabled);
     this.stripPort = settings.stripPort;

@@ -12,6 +12,7 @@ import type { RouteTable } from "../route/route-table.js";
 import { accessLogFormat } from "./access-log.js";
 import { unpack } from "./any.js";
 import type { ChainSettings } from "./chain.js";
+import { compileProxyStatus } from "./proxy-status-settings.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
 
@@ -46,8 +47,16 @@ export function compileHttp(
       routeConfiguration: "rds" in routes ? routes.rds : "",
       direction,
       accessLogFormat: accessLogFormat(at(field, "access_log"), manager.accessLog),
+      requestTimeoutMs: durationMs(at(field, "request_timeout"), manager.requestTimeout) ?? 0,
+      maxDurationMs:
+        durationMs(
+          at(field, "common_http_protocol_options.max_stream_duration"),
+          manager.commonHttpProtocolOptions?.maxStreamDuration,
+        ) ?? 0,
       pathNormalization: pathNormalization(field, manager),
       limits: compileLimits(field, manager),
+      proxyStatus: compileProxyStatus(manager),
+      requestIdInResponse: manager.alwaysSetRequestIdInResponse,
       filters: compileChainFilters(at(field, "http_filters"), manager.httpFilters, name),
       stripPort: manager.stripPortMode.case === "stripAnyHostPort" && manager.stripPortMode.value,
     },

@@ -1,4 +1,11 @@
-import type { ClusterPart, EndpointPart, OutlierSettings, Provenance } from "./contract.js";
+import type {
+  ClusterPart,
+  ConnectionSettings,
+  EndpointPart,
+  HealthCheckSettings,
+  OutlierSettings,
+  Provenance,
+} from "./contract.js";
 import { saltOf } from "../entropy.js";
 import type { EndpointHealth } from "../pick/health.js";
 import { ClusterBalance } from "../pick/cluster-balance.js";
@@ -20,9 +27,11 @@ export class LinkedCluster implements ClusterPart {
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
-  readonly retryBudget: RetryBudget | undefined;
+  readonly retryBudget: RetryBudget;
   readonly maxRequestsPerConnection: number;
+  readonly connection: ConnectionSettings;
   readonly outlier: OutlierSettings | undefined;
+  readonly healthCheck: HealthCheckSettings | undefined;
   readonly endpoints: readonly EndpointPart[];
   readonly warm: boolean;
   readonly originalDestination: boolean;
@@ -55,7 +64,9 @@ export class LinkedCluster implements ClusterPart {
     this.maxRetries = settings.maxRetries;
     this.retryBudget = settings.retryBudget;
     this.maxRequestsPerConnection = settings.maxRequestsPerConnection;
+    this.connection = settings.connection;
     this.outlier = settings.outlier;
+    this.healthCheck = settings.healthCheck;
     this.endpoints = endpoints;
     this.warm = warm;
     this.originalDestination = settings.originalDestination;

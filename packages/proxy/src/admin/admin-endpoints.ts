@@ -3,6 +3,7 @@ import { PROMETHEUS_CONTENT_TYPE, type Clock, type Logger, type LogLevel } from 
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
 
 import type { LearntPort } from "../detection/learnt-ports.js";
+import type { CheckFailure } from "../health/health-checks.js";
 import type { ListenerStatus } from "../lifecycle/traffic.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import { prometheusText } from "../telemetry/prometheus-text.js";
@@ -27,6 +28,8 @@ export interface AdminContext {
   readonly scrape: () => Promise<MetricsRegistry>;
   readonly configuration: SnapshotSource;
   readonly load: LoadTable;
+  /** Why the active check of an endpoint's slot fails; undefined when it does not. */
+  readonly checkFailure: (slot: number) => CheckFailure | undefined;
   readonly tls: WorkloadTls;
   readonly explainer: Explainer;
   readonly version: string;
@@ -52,7 +55,7 @@ export function adminEndpoints(context: AdminContext): readonly Endpoint[] {
     get("/server_info", "version, state and node", () => json(serverInfo(context))),
     get("/clusters", "clusters and their endpoints; ?format=json", (query) =>
       isJson(query)
-        ? json(clustersJson(configuration.current, load))
+        ? json(clustersJson(configuration.current, load, context.checkFailure))
         : text(clustersText(configuration.current, load)),
     ),
     get("/listeners", "listening addresses; ?format=json", (query) => listeners(context, isJson(query))),

@@ -1,5 +1,7 @@
 import { healthOf, type ClusterPart, type EndpointPart, type LoadTable, type Snapshot } from "@tulle/engine";
 
+import type { CheckFailure } from "../health/health-checks.js";
+
 /** Envoy's `/clusters` text: one `cluster::host::name::value` per line. */
 export function clustersText(snapshot: Snapshot, load: LoadTable): string {
   let text = "";
@@ -24,7 +26,11 @@ export function clustersText(snapshot: Snapshot, load: LoadTable): string {
 }
 
 /** Envoy's `/clusters?format=json`. */
-export function clustersJson(snapshot: Snapshot, load: LoadTable): unknown {
+export function clustersJson(
+  snapshot: Snapshot,
+  load: LoadTable,
+  checkFailure: (slot: number) => CheckFailure | undefined,
+): unknown {
   return {
     cluster_statuses: sorted(snapshot).map((cluster) => ({
       name: cluster.name,
@@ -34,6 +40,7 @@ export function clustersJson(snapshot: Snapshot, load: LoadTable): unknown {
         stats: [{ name: "rq_active", type: "GAUGE", value: String(load.inFlight(endpoint.slot)) }],
         health_status: healthStatus(endpoint, load),
         ejection: ejectionOf(endpoint, load),
+        failed_check: failedCheckOf(checkFailure(endpoint.slot)),
         weight: endpoint.weight,
       })),
     })),
@@ -64,6 +71,11 @@ function healthStatus(endpoint: EndpointPart, load: LoadTable): unknown {
     ...(ejected && { failed_outlier_check: true }),
     ...(degraded && { failed_active_degraded_check: true }),
   };
+}
+
+/** Why an active check fails, and since when; undefined = it does not. */
+function failedCheckOf(failure: CheckFailure | undefined): unknown {
+  return failure && { reason: failure.reason, since: new Date(failure.sinceMs).toISOString() };
 }
 
 /** Why and how long an endpoint is ejected, or was the last time; undefined = it never was. */

@@ -13,6 +13,8 @@ export interface QueryContext {
   readonly load: LoadTable;
   readonly explainer: Pick<Explainer, "explain">;
   readonly logger: Logger;
+  /** How an endpoint's last health check failed, by its slot in the load table. */
+  readonly checkFailure: Parameters<typeof clustersJson>[2];
   /** What is recorded of a request, by all threads. */
   records(requestId: string): Promise<readonly RecordAnswer[]>;
   setLogLevel(level: LogLevel): void;
@@ -55,7 +57,7 @@ export async function answerQuery(query: Query["query"], context: QueryContext):
       return { level: logger.level };
     }
     case "clusters":
-      return clustersJson(configuration.current, load);
+      return clustersJson(configuration.current, load, context.checkFailure);
     case undefined:
       // What a newer control plane asks is no member that is known here.
       throw new MeshError("unimplemented", "PROXY_QUERY", "this proxy does not know this query; update it");

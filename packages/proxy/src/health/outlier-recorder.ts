@@ -3,15 +3,17 @@ import {
   recordConnected,
   recordReached,
   recordUnreached,
+  SUSPECT_TOLD,
   type ClusterPart,
   type EndpointPart,
   type LoadTable,
 } from "@tulle/engine";
-import { httpStatusOfGrpc, NO_GRPC_STATUS, readGrpcStatus, type HeaderList } from "@tulle/http";
+import { getHeader, httpStatusOfGrpc, NO_GRPC_STATUS, readGrpcStatus, type HeaderList } from "@tulle/http";
 
 import { toldUpstreamFailure } from "../filters/upstream-failure.js";
+import { IMMEDIATE_FAIL_HEADER } from "./probe.js";
 
-/** An endpoint that stands out, by the rules `bits` of a cluster (`SUSPECT_*`). Plain data: it goes from worker to main thread. */
+/** An endpoint that stands out, by the rules `bits` of a cluster (`SUSPECT_*`), or by its own word. Plain data: it goes from worker to main thread. */
 export interface Suspicion {
   readonly cluster: string;
   readonly slot: number;
@@ -39,6 +41,9 @@ export class OutlierRecorder {
     headers: HeaderList,
     grpc: boolean,
   ): void {
+    if (cluster.healthCheck !== undefined && getHeader(headers, IMMEDIATE_FAIL_HEADER) !== undefined) {
+      this.#suspect(cluster, endpoint.slot, SUSPECT_TOLD);
+    }
     const settings = cluster.outlier;
     if (settings === undefined) return;
     const { results } = this.#load;

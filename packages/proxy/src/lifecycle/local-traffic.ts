@@ -9,7 +9,7 @@ import { explainRecord, type RecordAnswer } from "../records/record-answer.js";
 import { buildStack, type ProxyStack } from "../stack.js";
 import { createRequestIds } from "../stream/request-ids.js";
 import { openLineWriter } from "../telemetry/line-writer.js";
-import { workloadName } from "../xds/node.js";
+import { nodeId, workloadName } from "../xds/node.js";
 import type { CapturedTraffic } from "./captured-traffic.js";
 import { drainConnections } from "./drain.js";
 import { openListeners, trafficPorts, type Listeners } from "./listeners.js";
@@ -119,6 +119,8 @@ export class LocalTraffic implements Traffic {
       limits: new ProxyLimits(parseLimits(options.limits ?? [])),
       ...this.#parts,
       accessLog,
+      nodeId: nodeId(options),
+      proxyStatus: options.proxyStatus ?? true,
       ...(options.recordPercent === undefined ? {} : { recordPercent: options.recordPercent }),
       workload: {
         workload: workloadName(options),

@@ -17,12 +17,14 @@ import { HelloSchema, type Hello } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 import { adminEndpoints, type ServerState } from "../admin/admin-endpoints.js";
 import { Explainer } from "../admin/explainer.js";
 import { text, type Endpoint } from "../admin/http-endpoints.js";
+import { EndpointHealth } from "../health/endpoint-health.js";
 import type { Suspicion } from "../health/outlier-recorder.js";
-import { Outliers } from "../health/outliers.js";
 import { AgentStream } from "../agent-stream/agent-stream.js";
 import { answerQuery, QUERIES } from "../agent-stream/answer-query.js";
+import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
 import type { Sidecar, SidecarOptions } from "../options.js";
+import { addCircuitBreakerMetrics } from "../telemetry/circuit-breaker-metrics.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
 import { addProcessMetrics } from "../telemetry/process-metrics.js";
 import { WorkloadTls } from "../tls/workload-tls.js";
@@ -67,7 +69,7 @@ export class RunningSidecar implements Sidecar {
   readonly #configuration: SidecarConfiguration;
   readonly #wanted: WantedListeners;
   readonly #tls: WorkloadTls;
-  readonly #outliers: Outliers;
+  readonly #health: EndpointHealth;
   readonly #cache: ConfigCache;
   readonly #readiness: Readiness;
   readonly #explainer: Explainer;
@@ -106,17 +108,19 @@ export class RunningSidecar implements Sidecar {
     this.#configuration = this.#captured.configuration(this.#load);
     this.#owned.use(identity);
     this.#tls = this.#owned.use(new WorkloadTls(identity, clock));
-    this.#outliers = this.#owned.use(
-      new Outliers({
+    this.#health = this.#owned.use(
+      new EndpointHealth({
         clock,
         logger,
         metrics: this.#metrics,
         load: this.#load,
         configuration: this.#configuration,
+        tls: this.#tls,
+        limits: new ProxyLimits(parseLimits(options.limits ?? [])),
         random: parts.random,
       }),
     );
-    this.#owned.use(this.#configuration.onChanged(() => this.#outliers.onConfigurationChanged()));
+    this.#owned.use(this.#configuration.onChanged(() => this.#health.onConfigurationChanged()));
     this.#cache = new ConfigCache(
       options.stateDirectory,
       nodeId(options),
@@ -141,6 +145,7 @@ export class RunningSidecar implements Sidecar {
     this.ready = this.#readiness.ready;
     this.failed.catch((error: unknown) => this.#readiness.fail(error));
     addProcessMetrics(this.#metrics, clock);
+    addCircuitBreakerMetrics(this.#metrics, this.#configuration, this.#load);
   }
 
   get addresses(): Sidecar["addresses"] {
@@ -232,7 +237,7 @@ export class RunningSidecar implements Sidecar {
       tls: this.#tls,
       onDemand: (authority: string) => this.#demand(authority),
       onUse: (authority: string) => this.#wanted.touch(authority),
-      onSuspect: (suspicion: Suspicion) => this.#outliers.suspect(suspicion),
+      onSuspect: (suspicion: Suspicion) => this.#health.suspect(suspicion),
     };
     const load = this.#sharedLoad;
     if (load === undefined) return new LocalTraffic({ ...parts, load: this.#load, captured: this.#captured });
@@ -296,6 +301,7 @@ export class RunningSidecar implements Sidecar {
       load: this.#load,
       explainer: this.#explainer,
       logger,
+      checkFailure: (slot: number) => this.#health.checkFailureOf(slot),
       records: (requestId: string) => traffic.recordsOf(requestId),
       setLogLevel: (level: LogLevel) => {
         logger.setLevel(level);
@@ -348,6 +354,7 @@ export class RunningSidecar implements Sidecar {
       scrape: () => this.#scrape(),
       configuration: this.#configuration,
       load: this.#load,
+      checkFailure: (slot) => this.#health.checkFailureOf(slot),
       tls: this.#tls,
       explainer: this.#explainer,
       version: VERSION,

@@ -12,10 +12,8 @@ import {
   type Http1Error,
   type RequestHead,
   type ResponseHead,
-  grpcStatusFields,
   NO_FIELDS,
   NO_GRPC_STATUS,
-  parseGrpcTimeout,
   readGrpcStatus,
 } from "@tulle/http";
 
@@ -23,23 +21,32 @@ import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
 import { bindRequest } from "./affinity.js";
+import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
 import { hashRequestId, type OwnView } from "./decision.js";
 import { DownstreamResponse } from "./downstream-response.js";
 import { ExchangeRecord } from "./exchange-record.js";
+import type { ProxyNames } from "./failure-headers.js";
 import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
 import { findChain, findConnection } from "./find-chain.js";
 import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
+import { Mirrors, type MirrorsContext } from "./mirrors.js";
 import type { Parked, ParkingLot } from "./parking.js";
-import { Tries, type TriesContext, type TriesOwner } from "./tries.js";
+import { isFailure } from "./retries.js";
+import { ownPlan } from "./own-plan.js";
+import { TimeLimits } from "./time-limits.js";
+import { Tries } from "./tries.js";
+import type { TriesContext, TriesOwner } from "./tries-contract.js";
 
 /** What exchanges share. */
-export interface ExchangeContext extends TriesContext, ExchangeTimersContext {
+export interface ExchangeContext extends TriesContext, ExchangeTimersContext, MirrorsContext, ProxyNames {
   readonly parking: ParkingLot;
   readonly authorities: AuthorityCache;
+  /** Requests beyond a limit, by its name and whether they were refused. */
+  readonly rateLimited: Family<Counter>;
   newRequestId(): string;
   /** Somebody asked for an authority whose listener is not known: subscribe to it. */
   onDemand(authority: string): void;
@@ -49,6 +56,15 @@ export interface ExchangeContext extends TriesContext, ExchangeTimersContext {
 
 /** A tunnel in which nothing moves is cut after, as a TCP connection is. */
 const TUNNEL_IDLE_TIMEOUT_MS = 3_600_000;
+
+/** What it is called when an answer breaks off. */
+const CUTS: Readonly<Record<ResetReason, Failure>> = {
+  closed: "response-cut",
+  reset: "response-reset",
+  refused: "response-reset",
+  "protocol-error": "response-invalid",
+  "no-upgrade": "response-invalid",
+};
 
 const enum State {
   IDLE,
@@ -89,23 +105,30 @@ export class Exchange
   readonly #response: DownstreamResponse;
   /** Made when a fault is injected into a response. */
   #faulty: FaultyResponse | undefined;
+  /** Made when a request is copied. */
+  #mirrors: Mirrors | undefined;
   /** The deadline is the route's timeout, or the time that a request may be parked. */
   readonly #timers: ExchangeTimers;
   #state: State = State.IDLE;
-  #requestDone = false;
+  readonly #limits: TimeLimits;
   #startMs = 0;
-  /** What a gRPC client allows for the whole call; 0 = no limit. */
-  #grpcTimeoutMs = 0;
 
   constructor(context: ExchangeContext, downstream: DownstreamStream, source: RequestSource) {
     super(source);
     this.#context = context;
     this.#downstream = downstream;
-    this.#view = { snapshot: context.configuration.current, load: context.load, now: 0, entropy: 0 };
-    this.#gate = new AdmissionGate(this, this.#view, this);
+    this.#view = {
+      snapshot: context.configuration.current,
+      load: context.load,
+      now: 0,
+      wallMs: 0,
+      entropy: 0,
+    };
+    this.#gate = new AdmissionGate(this, this.#view, this, context.rateLimited);
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
-    this.#response = new DownstreamResponse(this, downstream);
+    this.#response = new DownstreamResponse(this, downstream, context);
     this.#timers = new ExchangeTimers(context, this);
+    this.#limits = new TimeLimits(context.clock, this.#timers, this, this.#fields);
   }
 
   // The client's side
@@ -116,7 +139,7 @@ export class Exchange
     this.#startMs = clock.monotonic();
     this.#state = State.IDLE;
     // What follows an upgrade is the tunnel's.
-    this.#requestDone = head.upgrade !== "";
+    this.requestDone = head.upgrade !== "";
     this.#response.clear();
     this.#tries.clear(head);
     this.request.fill(head, this.source, authorities);
@@ -139,13 +162,16 @@ export class Exchange
     if (this.grpc) this.requestMessages?.count(chunk, start, end);
     this.#timers.touch();
     if (this.#state === State.TUNNEL && this.#cutRevoked()) return;
-    if (this.#state !== State.DONE) this.#tries.onRequestBody(chunk, start, end);
+    if (this.#state === State.DONE) return;
+    this.#mirrors?.onRequestBody(chunk, start, end);
+    this.#tries.onRequestBody(chunk, start, end);
   }
 
   onRequestEnd(trailers: HeaderList): void {
-    this.#requestDone = true;
+    this.requestDone = true;
     if (this.#state === State.DONE) return;
-    if (this.#state === State.FORWARDED) this.#armDeadline();
+    if (this.#state === State.FORWARDED) this.#limits.onRequestEnd();
+    this.#mirrors?.onRequestEnd(trailers);
     this.#tries.onRequestEnd(trailers);
   }
 
@@ -271,12 +297,16 @@ export class Exchange
     this.#cut();
   }
 
-  #forward(plan: Plan): void {
+  #forward(routed: Plan): void {
+    const plan = this.#fields.controls ? ownPlan(this, routed) : routed;
+    this.plan = plan;
     if (plan.hash !== undefined || plan.session !== undefined) bindRequest(this, this.#view, plan);
     this.#state = State.FORWARDED;
-    if (plan.idleTimeoutMs > 0) this.#timers.watchIdle(plan.idleTimeoutMs, this.#startMs);
-    this.#grpcTimeoutMs = this.grpc ? parseGrpcTimeout(this.#fields.grpcTimeout) : 0;
-    if (this.#requestDone || this.#grpcTimeoutMs > 0) this.#armDeadline();
+    this.#limits.begin(this.chain, plan, this.#startMs);
+    if (plan.mirrors !== undefined) {
+      this.#mirrors ??= new Mirrors(this.#context, this, this.#fields, this.#view);
+      this.#mirrors.start(plan, plan.mirrors, this.#tries.body);
+    }
     this.#tries.start(plan);
   }
 
@@ -294,8 +324,15 @@ export class Exchange
 
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
     this.#timers.touch();
-    this.#response.writeHead(head, serviceTimeMs);
+    this.#timers.clearRequest();
+    this.#response.writeHead(head, serviceTimeMs, this.#isRetriedBelow(head));
     if (this.admission !== undefined) this.#injectInto(this.admission);
+  }
+
+  /** Whether an inbound answer is a failure of calls that the application made for it, and that were tried again. */
+  #isRetriedBelow(head: ResponseHead): boolean {
+    if (this.source.peerSpiffeId === "" || !isFailure(head, this.grpc)) return false;
+    return this.#context.load.takeRetried(this.#view.entropy, this.#context.clock.now());
   }
 
   onSwitched(head: ResponseHead, serviceTimeMs: number): void {
@@ -364,10 +401,7 @@ export class Exchange
   }
 
   onResponseCut(reason: ResetReason): void {
-    this.#fail(
-      reason === "closed" ? "response-cut" : "response-invalid",
-      this.upstreamTransportFailureReason,
-    );
+    this.#fail(CUTS[reason], this.upstreamTransportFailureReason);
   }
 
   onTriesFailed(failure: Failure, detail: string): void {
@@ -384,11 +418,6 @@ export class Exchange
 
   // Time
 
-  #armDeadline(): void {
-    const routeMs = this.#requestDone ? (this.plan?.timeoutMs ?? 0) : 0;
-    this.#timers.limitAnswer(routeMs, this.#grpcTimeoutMs, this.#startMs);
-  }
-
   onDeadline(): void {
     if (this.#state === State.PARKED) {
       this.#unpark();
@@ -404,9 +433,21 @@ export class Exchange
   }
 
   onIdle(): void {
+    this.#timeOut("idle-timeout");
+  }
+
+  onRequestTooSlow(): void {
+    this.#timeOut("request-too-slow");
+  }
+
+  onTooLong(): void {
+    this.#timeOut("max-duration");
+  }
+
+  #timeOut(failure: Failure): void {
     if (this.#state !== State.FORWARDED && this.#state !== State.TUNNEL) return;
     this.#abandon();
-    this.#fail("idle-timeout", "");
+    this.#fail(failure, "");
   }
 
   // Ending
@@ -436,10 +477,11 @@ export class Exchange
   }
 
   /** Ends a gRPC call that has begun to be answered: what came still counts, and the status says that no more will. */
-  #endGrpc({ grpcStatus, body }: LocalReply): void {
-    this.grpcStatus = grpcStatus;
+  #endGrpc(reply: LocalReply): void {
+    this.grpcStatus = reply.grpcStatus;
+    const trailers = this.#response.trailersOf(reply);
     this.#finish();
-    this.#downstream.writeEnd(grpcStatusFields(grpcStatus, body));
+    this.#downstream.writeEnd(trailers);
   }
 
   /** The client must notice that its response is not complete. */
@@ -452,6 +494,7 @@ export class Exchange
   #finish(): void {
     this.#state = State.DONE;
     this.#timers.stop();
+    this.#mirrors?.abandon();
     if (this.admission !== undefined) {
       this.#gate.leave();
       this.#faulty?.stop();

@@ -25,12 +25,16 @@ export function failureReply(record: ExchangeRecord, failure: Failure, reason: s
     reason,
     attempts: record.attempt.attempts,
     timeoutMs: timeoutOf(record, failure),
+    requestDone: record.requestDone,
+    bodyNotKept: record.bodyNotKept,
   });
   record.addFlag(made.flag);
   record.responseCodeDetails = made.details;
+  record.proxyError = made.error;
   const reply = record.grpc
     ? grpcReply(made.grpcStatus, made.body.trimEnd())
     : textReply(made.status, made.body);
+  if (failure === "overflow") reply.headers.push("x-envoy-overloaded", "true");
   if (record.source.peerSpiffeId !== "") tellUpstreamFailure(reply.headers, failure);
   return reply;
 }
@@ -38,6 +42,7 @@ export function failureReply(record: ExchangeRecord, failure: Failure, reason: s
 /** Says what is wrong with the request's bytes. */
 export function malformedReply(record: ExchangeRecord, error: Http1Error): LocalReply {
   record.addFlag("DPE");
+  record.proxyError = "http_request_error";
   record.responseCodeDetails = `http1.${error.code.toLowerCase()}`;
   return textReply(error.status, `${error.message}\n`);
 }
@@ -80,7 +85,19 @@ function grpcReply(grpcStatus: number, message: string): LocalReply {
   return { status: 200, headers: trailersOnly(grpcStatus, message), body: message, grpcStatus };
 }
 
-function timeoutOf({ plan }: ExchangeRecord, failure: Failure): number {
-  if (failure === "per-try-timeout") return plan?.retry?.perTryTimeoutMs ?? 0;
-  return (failure === "idle-timeout" ? plan?.idleTimeoutMs : plan?.timeoutMs) ?? 0;
+function timeoutOf({ plan, chain, timeoutMs }: ExchangeRecord, failure: Failure): number {
+  switch (failure) {
+    case "per-try-timeout":
+      return plan?.retry?.perTryTimeoutMs ?? 0;
+    case "per-try-idle-timeout":
+      return plan?.retry?.perTryIdleTimeoutMs ?? 0;
+    case "idle-timeout":
+      return plan?.idleTimeoutMs ?? 0;
+    case "max-duration":
+      return plan?.maxDurationMs ?? chain?.maxDurationMs ?? 0;
+    case "request-too-slow":
+      return chain?.requestTimeoutMs ?? 0;
+    default:
+      return timeoutMs;
+  }
 }

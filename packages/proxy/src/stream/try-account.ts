@@ -60,8 +60,10 @@ export class TryAccount {
 
   /** The endpoint answered. */
   answered(head: ResponseHead, grpc: boolean): void {
-    if (this.#cluster?.outlier === undefined || this.#endpoint === undefined) return;
-    this.#outliers.answered(this.#cluster, this.#endpoint, head.status, head.headers, grpc);
+    const cluster = this.#cluster;
+    if (cluster === undefined || this.#endpoint === undefined) return;
+    if (cluster.outlier === undefined && cluster.healthCheck === undefined) return;
+    this.#outliers.answered(cluster, this.#endpoint, head.status, head.headers, grpc);
   }
 
   /** The trailers of a gRPC call whose head had no status. */

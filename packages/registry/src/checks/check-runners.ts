@@ -12,8 +12,8 @@ export interface CheckRunnersOptions {
   readonly probe: Probe;
   /** Probes under way at once. */
   readonly maxConcurrent: number;
-  /** A result: `status` undefined when it stays as it is. */
-  readonly report: (key: string, status: CheckStatus | undefined, output: string) => void;
+  /** A result: `status` undefined when it stays as it is; `silent`: nothing was heard in time. */
+  readonly report: (key: string, status: CheckStatus | undefined, output: string, silent?: boolean) => void;
 }
 
 /** The running checks, by a key of the caller's. */
@@ -64,7 +64,7 @@ export class CheckRunners implements Disposable {
         return undefined;
       case "ttl":
         return new TtlCheck(clock, target.ttlMs, () =>
-          report(key, "critical", `no word from the application for its TTL of ${target.ttlMs} ms`),
+          report(key, "critical", `no word from the application for its TTL of ${target.ttlMs} ms`, true),
         );
       case "http":
       case "tcp":

@@ -10,6 +10,8 @@ import { durationOfText } from "../duration.js";
 import type { Translation } from "../translation.js";
 import { isForMesh } from "../virtual-services.js";
 import { isSource } from "../visibility.js";
+import type { MeshService } from "../mesh-service.js";
+import { overlap } from "../subnets.js";
 import { targetOf } from "./destination.js";
 
 /** Endpoints that a connection is tried on before it is given up: the first and two more, as with HTTP's retries. */
@@ -72,17 +74,39 @@ export function proxyTo(
   });
 }
 
-/** Whether a match can hold for this client. All its conditions are known before there is a connection, but addresses. */
+/**
+ * Whether a match can hold for this client's calls to a service. All its conditions are known before there is a
+ * connection: where it goes to are the service's addresses.
+ */
 export function canHold(
   t: Translation,
+  service: MeshService,
   match: L4MatchAttributes,
   listenerPort: number,
   where: string,
 ): boolean {
-  if (match.destinationSubnets !== undefined || match.sourceSubnet !== undefined) {
-    t.warn(`${where}: matching by subnet is not supported; the match is left out`);
+  if (match.sourceSubnet !== undefined) {
+    t.warn(`${where}: sourceSubnet is not supported, a sidecar has one source; the match is left out`);
     return false;
   }
+  if (match.destinationSubnets !== undefined && !isWithin(t, service, match.destinationSubnets, where))
+    return false;
   if (match.port !== undefined && match.port !== listenerPort) return false;
   return isForMesh(match.gateways) && isSource(match, t.view);
+}
+
+/** Whether connections to a service go to one of the subnets. */
+function isWithin(t: Translation, service: MeshService, subnets: readonly string[], where: string): boolean {
+  let unsure: string | undefined;
+  for (const address of service.addresses()) {
+    for (const subnet of subnets) {
+      const found = overlap(address, subnet);
+      if (found === "inside") return true;
+      if (found === "partly") unsure = `${address} is wider than ${subnet}`;
+    }
+  }
+  if (unsure !== undefined) {
+    t.warn(`${where}: ${unsure}: which of its connections are meant cannot be told; the match is left out`);
+  }
+  return false;
 }

@@ -1,26 +1,32 @@
 import { create } from "@bufbuild/protobuf";
-import type { HttpMatchRequest } from "@tulle/api";
-import { RouteSchema, type Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import {
+  RouteMatchSchema,
+  RouteSchema,
+  type Route,
+  type RouteMatch,
+} from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { fraction } from "../messages.js";
 import { provenance, TULLE_METADATA } from "../provenance.js";
 import { isUntranslatable } from "../string-match.js";
 import type { Translation } from "../translation.js";
 import { isForMesh } from "../virtual-services.js";
 import { isSource } from "../visibility.js";
 import { CORS_FILTER, corsConfig } from "./cors.js";
-import type { OwnedRule } from "./delegates.js";
 import { FAULT_FILTER, faultConfig } from "./fault.js";
 import { forwardAction, hasWeight, ruleHeaders, targetsOf, type RuleContext } from "./forward.js";
 import { headerMutations } from "./headers.js";
 import { matchAll, routeMatch } from "./match.js";
+import { annotatedHedge, markHedge, markRetries } from "./route-marks.js";
 import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { directResponseAction, redirectAction } from "./reply.js";
+import type { Failing, OwnedRule, RuleMatch } from "./rule.js";
 
 /** The routes of one rule: one for each of its matches that can hold for this client. */
 export function ruleRoutes(t: Translation, owned: OwnedRule, listenerPort: number): Route[] {
-  const { rule, object, index } = owned;
+  const { rule, object, field } = owned;
   const { namespace, name } = object.metadata;
-  const where = `VirtualService ${namespace}/${name} http[${index}]`;
-  const matches: readonly (HttpMatchRequest | undefined)[] = rule.match?.length ? rule.match : [undefined];
+  const where = `${object.kind} ${namespace}/${name} ${field}`;
+  const matches: readonly (RuleMatch | undefined)[] = rule.match?.length ? rule.match : [undefined];
   const routes: Route[] = [];
   matches.forEach((match, matchIndex) => {
     if (match !== undefined && !canHold(t, match, listenerPort)) return;
@@ -29,13 +35,16 @@ export function ruleRoutes(t: Translation, owned: OwnedRule, listenerPort: numbe
       t.warnOf("IST0122", `${where}.match[${matchIndex}]: ${conditions.problem}; the match is left out`);
       return;
     }
-    const ruleName = rule.name ?? `${name}/http[${index}]`;
+    const ruleName = rule.name ?? `${name}/${field}`;
     const route = create(RouteSchema, {
       name: match?.name === undefined ? ruleName : `${ruleName}.${match.name}`,
       match: conditions,
-      metadata: provenance(object, `http[${index}]`),
+      metadata: provenance(object, field),
       statPrefix: match?.statPrefix ?? "",
     });
+    if (rule.failing !== undefined && rule.failing.percent < 100) {
+      routes.push(create(RouteSchema, { ...route, ...failingPart(conditions, rule.failing) }));
+    }
     act(t, owned, match, { namespace, listenerPort, where }, route);
     routes.push(route);
   });
@@ -43,7 +52,7 @@ export function ruleRoutes(t: Translation, owned: OwnedRule, listenerPort: numbe
 }
 
 /** Conditions that do not depend on the request. */
-function canHold(t: Translation, match: HttpMatchRequest, listenerPort: number): boolean {
+function canHold(t: Translation, match: RuleMatch, listenerPort: number): boolean {
   if (match.port !== undefined && match.port !== listenerPort) return false;
   return isForMesh(match.gateways) && isSource(match, t.view);
 }
@@ -51,11 +60,13 @@ function canHold(t: Translation, match: HttpMatchRequest, listenerPort: number):
 function act(
   t: Translation,
   { rule, object }: OwnedRule,
-  match: HttpMatchRequest | undefined,
+  match: RuleMatch | undefined,
   context: RuleContext,
   route: Route,
 ): void {
-  if (rule.redirect !== undefined) {
+  if (rule.failing !== undefined && rule.failing.percent >= 100) {
+    route.action = failure(rule.failing);
+  } else if (rule.redirect !== undefined) {
     route.action = { case: "redirect", value: redirectAction(rule.redirect, match) };
     Object.assign(route, responseHeaders(rule.headers));
   } else if (rule.directResponse !== undefined) {
@@ -64,10 +75,13 @@ function act(
   } else if (hasWeight(rule.route ?? [])) {
     const targets = targetsOf(t, rule, context);
     route.action = { case: "route", value: forwardAction(t, rule, targets, context) };
-    const session = targets.find((target) => target.session !== undefined)?.session;
+    const session = rule.session ?? targets.find((target) => target.session !== undefined)?.session;
     if (targets.length > 1) splitByHash(t, object, route, context);
     if (session !== undefined) route.typedPerFilterConfig[SESSION_FILTER] = sessionConfig(session);
     Object.assign(route, ruleHeaders(rule));
+    markRetries(route, rule.retries ?? t.settings.defaultHttpRetryPolicy, object.metadata);
+    const hedge = annotatedHedge(t, context.where, object.metadata);
+    if (hedge !== undefined) markHedge(route, hedge);
   } else {
     t.warn(`${context.where}: no destination has a weight: requests fail with 503`);
     const body = { string: "no destination of this route has a weight" };
@@ -79,7 +93,7 @@ function act(
 
 const SPLIT_ANNOTATION = "tulle.dev/split";
 
-/** Has the annotated VirtualService's splits decided by what the destinations hash: the same user, the same version. */
+/** Has the annotated object's splits decided by what the destinations hash: the same user, the same version. */
 function splitByHash(
   t: Translation,
   { metadata }: OwnedRule["object"],
@@ -96,6 +110,18 @@ function splitByHash(
     const own = route.metadata.filterMetadata[TULLE_METADATA];
     route.metadata.filterMetadata[TULLE_METADATA] = { ...own, split: "hash" };
   }
+}
+
+/** A route for the share of a rule's requests that fails: drawn before the rest is sent on. */
+function failingPart(match: RouteMatch, failing: Failing): Pick<Route, "match" | "action"> {
+  const { runtimeFraction } = create(RouteMatchSchema, {
+    runtimeFraction: { defaultValue: fraction(failing.percent) },
+  });
+  return { match: { ...match, runtimeFraction }, action: failure(failing) };
+}
+
+function failure({ status, body }: Failing): Route["action"] {
+  return { case: "directResponse", value: directResponseAction({ status, body: { string: body } }) };
 }
 
 /** A request that is answered at once goes nowhere: its headers do not matter. */

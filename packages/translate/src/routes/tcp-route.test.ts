@@ -110,10 +110,54 @@ test("tcpRoute takes the first rule that can hold for the client, else the servi
   expect(where(labelled, { ...CLIENT, labels: { app: "web" } })).toEqual([`outbound|5432|v1|${HOST}`]);
 });
 
+test.each([
+  ["240.240.0.0/16", "v1"],
+  ["240.240.0.9", "v1"],
+  ["10.0.0.0/8, 240.0.0.0/8", "v1"],
+  ["10.0.0.0/8", ""],
+  ["fd00::/8", ""],
+])("tcpRoute takes a rule for the subnets %s by the service's virtual IP", (subnets, expected) => {
+  const at = mesh(
+    DB,
+    rule(`{match: [{destinationSubnets: [${subnets}]}], route: [{destination: {host: db, subset: v1}}]}`) +
+      SUBSETS,
+  );
+  const { reader } = at;
+  const withAddress = { reader: { ...reader, virtualIp: () => "240.240.0.9" } };
+  const proxy = tcpProxy(withAddress, CLIENT, "db:5432");
+  expect(proxy && tcpClustersOf(proxy)).toEqual([`outbound|5432|${expected}|${HOST}`]);
+});
+
+test("tcpRoute compares subnets with a ServiceEntry's own addresses, and says where it cannot tell", () => {
+  const entry = (addresses: string) => `---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: e}
+spec: {hosts: [tcp.example], addresses: [${addresses}], ports: [{number: 5432, name: tcp}], resolution: STATIC, endpoints: [{address: 192.0.2.1}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: e}
+spec:
+  hosts: [tcp.example]
+  tcp: [{match: [{destinationSubnets: [10.1.0.0/16]}], route: [{destination: {host: db}}]}]
+`;
+  const to = (addresses: string) => {
+    const proxy = tcpProxy(mesh(DB, entry(addresses)), CLIENT, "tcp.example:5432");
+    return proxy && tcpClustersOf(proxy);
+  };
+  expect(to("10.1.2.3")).toEqual([`outbound|5432||${HOST}`]);
+  expect(to("10.1.7.0/24")).toEqual([`outbound|5432||${HOST}`]);
+  expect(to("10.2.0.1")).toEqual(["outbound|5432||tcp.example"]);
+  expect(to("10.0.0.0/8")).toEqual(["outbound|5432||tcp.example"]);
+  const { warnings: said } = made(mesh(DB, entry("10.0.0.0/8")), CLIENT, LISTENER_TYPE, "tcp.example:5432");
+  expect(said).toEqual([expect.stringContaining("tcp[0]: 10.0.0.0/8 is wider than 10.1.0.0/16")]);
+});
+
 test("tcpRoute says what it leaves out", () => {
   const only = "route: [{destination: {host: db}}]";
-  expect(warnings(rule(`{match: [{destinationSubnets: [10.0.0.0/8]}], ${only}}`))).toEqual([
-    expect.stringContaining("tcp[0]: matching by subnet is not supported"),
+  expect(warnings(rule(`{match: [{sourceSubnet: 10.0.0.0/8}], ${only}}`))).toEqual([
+    expect.stringContaining("tcp[0]: sourceSubnet is not supported"),
   ]);
   const http = `
 apiVersion: networking.istio.io/v1

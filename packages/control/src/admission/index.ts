@@ -1,0 +1,2 @@
+export { createAdmission, type Admit, type Verdict } from "./admission.js";
+export { createQuarantine, type Quarantine } from "./quarantine.js";

@@ -1,0 +1,1 @@
+export { createObjectStatus } from "./object-status.js";

@@ -1,0 +1,32 @@
+import { declaredProtocol, type AppProtocol, type SidecarIngress } from "@tulle/api";
+import { sidecarOf } from "./sidecar-scope.js";
+import type { Translation } from "./translation.js";
+
+/** What the client's Sidecar says of a port of its workload. */
+export function ingressOf(t: Translation, appPort: number): SidecarIngress | undefined {
+  const sidecar = sidecarOf(t);
+  const found = sidecar?.spec.ingress?.find(({ port }) => port.number === appPort);
+  if (sidecar !== undefined && found !== undefined) t.own(sidecar);
+  return found;
+}
+
+/** The protocol that a Sidecar declares for a port; undefined where it does not. */
+export function ingressProtocol(t: Translation, appPort: number): AppProtocol | undefined {
+  const declared = ingressOf(t, appPort)?.port.protocol;
+  return declared === undefined ? undefined : declaredProtocol(declared);
+}
+
+/** Where the application listens: as its Sidecar says, else at its port on the loopback. */
+export function applicationAddress(
+  t: Translation,
+  appPort: number,
+): { readonly host: string; readonly port: number } {
+  const written = ingressOf(t, appPort)?.defaultEndpoint;
+  if (written === undefined) return { host: "127.0.0.1", port: appPort };
+  const socket = /^unix:\/\/(.+)$/.exec(written)?.[1];
+  if (socket !== undefined) return { host: socket, port: 0 };
+  const colon = written.lastIndexOf(":");
+  // Whoever listens on all addresses listens on the loopback too.
+  const isV6 = written.startsWith("[");
+  return { host: isV6 ? "::1" : "127.0.0.1", port: Number(written.slice(colon + 1)) };
+}
