@@ -2,6 +2,7 @@ import { parseApiVersion } from "./api-version.js";
 import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
 import { grpcRouteKind } from "./grpc-route/kind.js";
+import { healthCheckKind } from "./health-check/kind.js";
 import { httpRouteKind } from "./http-route/kind.js";
 import type { Kind } from "./kind.js";
 import { namespaceKind } from "./namespace/kind.js";
@@ -33,6 +34,7 @@ export const KINDS: readonly Kind[] = [
   tlsRouteKind,
   referenceGrantKind,
   rateLimitKind,
+  healthCheckKind,
 ];
 
 /** The kind under a URL's group, version and plural, when it is served at that version. */

@@ -1,5 +1,9 @@
 export * from "./contract.js";
 export type * from "./snapshot/contract.js";
+export { affinityOf } from "./affinity/affinity-of.js";
+export { bindingField } from "./affinity/session.js";
+export type { SessionPolicy } from "./affinity/session.js";
+export type { RequestHash } from "./affinity/request-hash.js";
 export * from "./decide.js";
 export type * from "./trace.js";
 export { entropyOf } from "./entropy.js";

@@ -2,6 +2,7 @@ import { create, type DescMessage } from "@bufbuild/protobuf";
 import { FilterSchema, type Filter } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { CorsSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
+import { StatefulSessionSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js";
 import {
   LocalRateLimitSchema,
   type LocalRateLimit,
@@ -22,6 +23,7 @@ import { packed } from "./messages.js";
 import { RESET_FILTER } from "./routes/annotated-faults.js";
 import { CORS_FILTER } from "./routes/cors.js";
 import { FAULT_FILTER } from "./routes/fault.js";
+import { SESSION_FILTER } from "./routes/session.js";
 import type { Translation } from "./translation.js";
 
 /** What every HTTP connection manager of the mesh has in common. The caller adds its routes and filters. */
@@ -74,6 +76,7 @@ export function outboundFilters(): HttpFilter[] {
     optional(CORS_FILTER, CorsSchema),
     faultFilter(),
     optional(RESET_FILTER, ConnectionResetSchema),
+    optional(SESSION_FILTER, StatefulSessionSchema),
     routerFilter(),
   ];
 }

@@ -27,12 +27,14 @@ function chain(...filters: ChainFilter[]): Chain {
   const settings = {
     name: "c",
     direction: "outbound",
+    requestTimeoutMs: 0,
+    maxDurationMs: 0,
     accessLogFormat: undefined,
+    routeConfiguration: "",
     pathNormalization: "NONE",
     limits: undefined,
     filters,
     stripPort: false,
-    routeConfiguration: "",
   } as const;
   return new Chain(settings, undefined, true);
 }

@@ -1,5 +1,6 @@
 import { RouterSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import type { HttpFilter } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { isSessionFilter } from "../affinity/session.js";
 import type { AdmissionStep } from "../contract.js";
 import { holds, typeName } from "../snapshot/any.js";
 import { invalid } from "../snapshot/invalid.js";
@@ -38,6 +39,9 @@ export function compileChainFilters(
       const place = `${chainName}/${filter.name}`;
       const own = kind.compile(`${here}.typed_config`, any, place);
       compiled.push({ name: filter.name, own, disabled: filter.disabled });
+    } else if (any !== undefined && isSessionFilter(here, any)) {
+      // Endpoints are picked by it; it admits nobody and refuses nobody.
+      return;
     } else if (!filter.isOptional && !filter.disabled) {
       const type = any === undefined ? "by config_discovery" : typeName(any);
       throw invalid(

@@ -3,9 +3,11 @@ import {
   UNHEALTHY_DEGRADED,
   UNHEALTHY_EJECTED,
   type DecisionView,
+  type EngineRequest,
   type LoadTable,
   type Plan,
 } from "../contract.js";
+import { affinityOf } from "../affinity/affinity-of.js";
 import { mix } from "../entropy.js";
 import { pick } from "../pick/pick.js";
 import type { ClusterPart, EndpointPart } from "../snapshot/contract.js";
@@ -17,8 +19,6 @@ import { ownerOf } from "./owner.js";
 const MAX_ENDPOINTS = 200;
 /** Other requests that are decided to see how they would be shared out. */
 const SAMPLES = 4096;
-
-const FIRST_TRY = { attempts: 0, triedSlots: [] };
 
 export function explainCluster(
   cluster: ClusterPart,
@@ -50,11 +50,12 @@ export function explainCluster(
 export function explainEndpoints(
   view: DecisionView,
   plan: Plan,
+  request: EngineRequest | undefined,
   chosen: EndpointPart | undefined,
 ): readonly ExplainedEndpoint[] {
   const { endpoints } = view.snapshot.cluster(plan.cluster.name) ?? plan.cluster;
   if (endpoints.length === 0) return [];
-  const shares = sharesOf(view, plan);
+  const shares = sharesOf(view, plan, request);
   const listed = endpoints.slice(0, MAX_ENDPOINTS);
   if (chosen !== undefined && !listed.some(({ slot }) => slot === chosen.slot))
     listed[listed.length - 1] = chosen;
@@ -71,14 +72,20 @@ export function explainEndpoints(
 }
 
 /** By slot, the share of requests like this one with other ids. Decides them all, so it holds for every balancer. */
-function sharesOf(view: DecisionView, plan: Plan): ReadonlyMap<number, number> {
+function sharesOf(
+  view: DecisionView,
+  plan: Plan,
+  request: EngineRequest | undefined,
+): ReadonlyMap<number, number> {
   const counts = new Map<number, number>();
   const load = new FrozenLoad(view.load);
   const { snapshot, now } = view;
   const { endpoints } = snapshot.cluster(plan.cluster.name) ?? plan.cluster;
   const samples = endpoints.length === 1 ? 1 : SAMPLES;
   for (let sample = 0; sample < samples; sample++) {
-    const picked = pick({ snapshot, load, now, entropy: mix(sample, 0) }, plan, FIRST_TRY);
+    const other = { snapshot, load, now, entropy: mix(sample, 0) };
+    const affinity = affinityOf(other, plan, request, "");
+    const picked = pick(other, plan, { attempts: 0, triedSlots: [], affinity });
     if (!("kind" in picked)) counts.set(picked.slot, (counts.get(picked.slot) ?? 0) + 1);
   }
   return new Map([...counts].map(([slot, count]) => [slot, count / samples]));

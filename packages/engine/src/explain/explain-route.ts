@@ -21,7 +21,7 @@ const OUTCOMES: readonly (readonly [string, Outcome])[] = [
   ["try timed out", { kind: "per-try-timeout" }],
   ...[500, 502, 503, 504, 429, 409].map((status): readonly [string, Outcome] => [
     String(status),
-    { kind: "response", status, grpcStatus: -1 },
+    { kind: "response", status, grpcStatus: -1, headers: [] },
   ]),
 ];
 

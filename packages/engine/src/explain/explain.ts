@@ -1,5 +1,6 @@
 import { normalizePath } from "@tulle/http";
 import { hasSteps } from "../admit/admit.js";
+import { affinityOf } from "../affinity/affinity-of.js";
 import type { DecisionView, EngineRequest, LoadTable, Plan, ReplyPlan, Routed } from "../contract.js";
 import { entropyOf } from "../entropy.js";
 import { pick } from "../pick/pick.js";
@@ -177,13 +178,13 @@ function explainForward(
     cluster: explainCluster(plan.cluster, view.load, locate),
     endpointCount: plan.cluster.endpoints.length,
     ...(admitted.did === undefined ? {} : { admission: admitted.did }),
-    ...(denied === undefined ? explainPick(view, plan, request) : { result: denied }),
+    ...(denied === undefined ? explainPick(view, chain, plan, request) : { result: denied }),
   };
 }
 
 function explainBytes(view: TracedView, chain: TcpChain, { locate, request }: Question): Parts {
   const plan = routeConnection(view, chain);
-  const picked = explainPick(view, plan, request);
+  const picked = explainPick(view, chain, plan, request);
   return {
     ...picked,
     split: explainSplit(view, view.trace),
@@ -193,7 +194,12 @@ function explainBytes(view: TracedView, chain: TcpChain, { locate, request }: Qu
   };
 }
 
-function explainPick(view: TracedView, plan: Plan, request: EngineRequest): Parts {
+function explainPick(
+  view: TracedView,
+  chain: HttpChain | TcpChain,
+  plan: Plan,
+  request: EngineRequest,
+): Parts {
   const upstream = {
     authority: plan.authorityOf?.(request) ?? plan.rewriteAuthority ?? request.authority,
     path: plan.rewritePath === undefined ? request.path : plan.rewritePath(request.path),
@@ -203,15 +209,17 @@ function explainPick(view: TracedView, plan: Plan, request: EngineRequest): Part
     view.trace.add({ step: "endpoint", subject: plan.cluster.name, verdict: "chosen", reason });
     return { result: { kind: "forward", flag: "" }, upstream };
   }
-  const picked = pick(view, plan, { attempts: 0, triedSlots: [] });
+  const asked = chain.protocol === "http" ? request : undefined;
+  const affinity = affinityOf(view, plan, asked, "");
+  const picked = pick(view, plan, { attempts: 0, triedSlots: [], affinity });
   if ("kind" in picked) {
     const result: ExplainedResult = { kind: "no-endpoint", status: 503, flag: picked.flag };
-    return { result, endpoints: explainEndpoints(view, plan, undefined) };
+    return { result, endpoints: explainEndpoints(view, plan, asked, undefined) };
   }
   const { tls } = picked;
   return {
     result: { kind: "forward", flag: "" },
-    endpoints: explainEndpoints(view, plan, picked),
+    endpoints: explainEndpoints(view, plan, asked, picked),
     upstream: {
       ...upstream,
       ...(tls === undefined ? {} : { tls: { serverName: tls.sni, spiffeIds: [...tls.spiffeIds] } }),

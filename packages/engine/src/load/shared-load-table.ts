@@ -1,5 +1,7 @@
 import { Averages } from "./averages.js";
 import { DEFAULT_MAX_SLOTS, type LoadTableOptions, type SlotTable } from "./load-table.js";
+import { RECENT_COLUMNS, RecentCounts } from "./recent-counts.js";
+import { RETRIED_BYTES, RetriedRequests } from "./retried-requests.js";
 import type { TokenLimit } from "../contract.js";
 import { SharedTokenBuckets, TOKEN_BYTES } from "./shared-token-buckets.js";
 import { resultBytes, ResultTable } from "./result-table.js";
@@ -58,10 +60,11 @@ export function openSharedLoadTable(shared: SharedLoad, clockOriginMs = 0): Shar
   return new HeldTable(shared, clockOriginMs);
 }
 
-/** Four counts, the cursor and what makes unhealthy of 4 bytes, two averages of 8. */
-const BYTES_PER_SLOT = 6 * 4 + 2 * 8;
-/** After the rows: the epoch of health, the active faults. */
-const BYTES_AFTER_SLOTS = 8;
+/** Four averages and the time of warming of 8 bytes; four counts, the cursor, what makes unhealthy, what was counted lately of 4. */
+const WIDE_ROWS = 5;
+const BYTES_PER_SLOT = WIDE_ROWS * 8 + (6 + RECENT_COLUMNS) * 4;
+/** After the rows: the epoch of health, the active faults, and requests whose retries are used up. */
+const BYTES_AFTER_SLOTS = 8 + RETRIED_BYTES;
 
 /**
  * Counts that limits depend on change by atomic operations. The averages do not: of two observations at the very same
@@ -73,12 +76,15 @@ abstract class SharedTable {
   readonly results: ResultTable;
   protected readonly cursor: Uint32Array;
   protected readonly averages: Averages;
+  protected readonly warmTimes: Float64Array;
   readonly #inFlight: Int32Array;
   readonly #retries: Int32Array;
   readonly #connections: Int32Array;
   readonly #pending: Int32Array;
   protected readonly unhealthyBits: Int32Array;
   readonly #healthEpoch: Int32Array;
+  protected readonly recent: RecentCounts;
+  readonly #retried: RetriedRequests;
   readonly #activeFaults: Int32Array;
 
   readonly #tokens: SharedTokenBuckets;
@@ -90,19 +96,20 @@ abstract class SharedTable {
     this.#clockOffsetMs = clockOriginMs - shared.clockOriginMs;
     const { maxSlots, memory } = shared;
     this.results = new ResultTable(shared.results, maxSlots);
-    this.averages = new Averages(
-      new Float64Array(memory, 0, maxSlots),
-      new Float64Array(memory, 8 * maxSlots, maxSlots),
-    );
-    const counts = (index: number): Int32Array =>
-      new Int32Array(memory, (16 + 4 * index) * maxSlots, maxSlots);
+    const wide = (index: number): Float64Array => new Float64Array(memory, 8 * index * maxSlots, maxSlots);
+    this.averages = new Averages(wide(0), wide(1), wide(2), wide(3));
+    this.warmTimes = wide(4);
+    const narrow = (index: number): number => (8 * WIDE_ROWS + 4 * index) * maxSlots;
+    const counts = (index: number): Int32Array => new Int32Array(memory, narrow(index), maxSlots);
     this.#inFlight = counts(0);
     this.#retries = counts(1);
     this.#connections = counts(2);
     this.#pending = counts(3);
-    this.cursor = new Uint32Array(memory, 32 * maxSlots, maxSlots);
+    this.cursor = new Uint32Array(memory, narrow(4), maxSlots);
     this.unhealthyBits = counts(5);
     this.#healthEpoch = new Int32Array(memory, BYTES_PER_SLOT * maxSlots, 1);
+    this.recent = new RecentCounts((index) => counts(6 + index));
+    this.#retried = new RetriedRequests(memory, BYTES_PER_SLOT * maxSlots + 8);
     this.#activeFaults = new Int32Array(memory, BYTES_PER_SLOT * maxSlots + 4, 1);
     this.#tokens = new SharedTokenBuckets(shared.tokens, shared.seed);
   }
@@ -119,8 +126,20 @@ abstract class SharedTable {
     if (retry) Atomics.sub(this.#retries, clusterSlot, 1);
   }
 
-  observe(endpointSlot: number, latencyMs: number, failed: boolean): void {
-    this.averages.observe(endpointSlot, latencyMs, failed);
+  observe(endpointSlot: number, latencyMs: number, failed: boolean, now: number): void {
+    this.averages.observe(endpointSlot, latencyMs, failed, now);
+  }
+
+  expectedMs(endpointSlot: number, now: number): number {
+    return this.averages.expectedMs(endpointSlot, now);
+  }
+
+  warmSince(endpointSlot: number): number {
+    return this.warmTimes[endpointSlot]!;
+  }
+
+  setWarmSince(endpointSlot: number, at: number): void {
+    this.warmTimes[endpointSlot] = at;
   }
 
   inFlight(endpointSlot: number): number {
@@ -149,6 +168,26 @@ abstract class SharedTable {
 
   addPending(clusterSlot: number, by: number): void {
     Atomics.add(this.#pending, clusterSlot, by);
+  }
+
+  countRecent(clusterSlot: number, windowMs: number, nowMs: number, retry: boolean): void {
+    this.recent.count(clusterSlot, windowMs, nowMs, retry);
+  }
+
+  recentRequests(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.recent.requests(clusterSlot, windowMs, nowMs);
+  }
+
+  recentRetries(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.recent.retries(clusterSlot, windowMs, nowMs);
+  }
+
+  noteRetried(requestHash: number, nowMs: number): void {
+    this.#retried.note(requestHash, nowMs);
+  }
+
+  takeRetried(requestHash: number, nowMs: number): boolean {
+    return this.#retried.take(requestHash, nowMs);
   }
 
   turn(clusterSlot: number): number {
@@ -234,8 +273,10 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
     if (slot < 0) return slot;
     this.cursor[slot] = this.#seed;
     this.unhealthyBits[slot] = 0;
+    this.warmTimes[slot] = 0;
     this.results.reset(slot);
     this.averages.reset(slot);
+    this.recent.reset(slot);
     this.#assigned.push([identity, slot]);
     return slot;
   }

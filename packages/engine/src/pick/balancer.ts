@@ -1,4 +1,4 @@
-import type { LoadTable } from "../contract.js";
+import type { HashKey, LoadTable } from "../contract.js";
 import type { EndpointPart } from "../snapshot/contract.js";
 
 /** The endpoints that requests go to at the moment: one group, with their effective weights. */
@@ -16,6 +16,12 @@ export interface Draw {
   readonly clusterSlot: number;
   /** 32 random bits of this request and attempt. */
   readonly bits: number;
+  /** What the request hashes to; undefined when it has nothing to hash. */
+  readonly key: HashKey | undefined;
+  /** How often this request has been given an endpoint that it does not want. */
+  readonly again: number;
+  /** Milliseconds, monotonic. */
+  readonly now: number;
 }
 
 /** A balancing policy, compiled for one set of candidates. */

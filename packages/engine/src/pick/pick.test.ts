@@ -1,19 +1,12 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Cluster_LbPolicy as LbPolicy } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
-import type { ClusterSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { AttemptState, DecisionView, PickFailure, Plan } from "../contract.js";
-import type { EndpointPart, HttpChain } from "../snapshot/contract.js";
 import { UNHEALTHY_CHECK, UNHEALTHY_DEGRADED, UNHEALTHY_EJECTED } from "../contract.js";
+import type { EndpointPart } from "../snapshot/contract.js";
 import type { LinkedCluster } from "../snapshot/linked-cluster.js";
-import { createLoadTable } from "../load/load-table.js";
-import { route } from "../route/route.js";
-import { createSnapshotSource } from "../snapshot/snapshot-source.js";
-import { apiListener, edsCluster, endpoints, request, routes, routeTo } from "../testing/resources.js";
-import type { EndpointInit } from "../testing/resources.js";
-import { pick } from "./pick.js";
+import { balanced, hosts } from "../testing/balanced.js";
+import { endpoints } from "../testing/resources.js";
 import { smoothSchedule } from "./smooth-schedule.js";
 
 const RETRY_ELSEWHERE = {
@@ -21,47 +14,6 @@ const RETRY_ELSEWHERE = {
   retryHostPredicate: [{ name: "envoy.retry_host_predicates.previous_hosts" }],
   hostSelectionRetryMaxAttempts: 5n,
 };
-
-/** One cluster `c` behind one route; `pick(entropy)` picks from it. */
-function balanced(
-  list: readonly EndpointInit[],
-  cluster: MessageInitShape<typeof ClusterSchema> = {},
-  retryPolicy = {},
-) {
-  const load = createLoadTable();
-  const source = createSnapshotSource({ load });
-  const to = {
-    match: routeTo("c").match!,
-    action: { case: "route", value: { clusterSpecifier: { case: "cluster", value: "c" }, retryPolicy } },
-  } as const;
-  const rejections = source.apply([
-    apiListener("l", "r"),
-    routes("r", [to]),
-    edsCluster("c", cluster),
-    endpoints("c", list),
-  ]);
-  expect(rejections).toEqual([]);
-  const view = (entropy: number): DecisionView => ({ snapshot: source.current, load, now: 0, entropy });
-  const plan = route(view(0), source.current.outbound("l") as HttpChain, request()) as Plan;
-  return {
-    load,
-    source,
-    plan,
-    slotOf: (address: string) => plan.cluster.endpoints.find((one) => one.host === address)!.slot,
-    pick: (entropy: number, attempt: Partial<AttemptState> = {}): EndpointPart | PickFailure =>
-      pick(view(entropy), plan, { attempts: 0, triedSlots: [], ...attempt }),
-  };
-}
-
-function hosts(picks: number, choose: (entropy: number) => EndpointPart | PickFailure): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (let entropy = 0; entropy < picks; entropy++) {
-    const picked = choose(entropy);
-    const name = "kind" in picked ? picked.flag : picked.host;
-    counts.set(name, (counts.get(name) ?? 0) + 1);
-  }
-  return counts;
-}
 
 const THREE = [{ address: "a" }, { address: "b" }, { address: "c" }];
 
@@ -162,12 +114,12 @@ test("pick follows what the load table holds against endpoints, and forgets it w
 test("a balance is made anew only when an endpoint of its own cluster has changed", () => {
   const mesh = balanced(THREE);
   const { balance } = mesh.source.current.cluster("c") as LinkedCluster;
-  const before = balance.at(mesh.load);
-  expect(balance.at(mesh.load)).toBe(before);
+  const before = balance.at(mesh.load, 0);
+  expect(balance.at(mesh.load, 0)).toBe(before);
   mesh.load.setUnhealthy(mesh.load.acquire("elsewhere:80"), UNHEALTHY_CHECK, true);
-  expect(balance.at(mesh.load)).toBe(before);
+  expect(balance.at(mesh.load, 0)).toBe(before);
   mesh.load.setUnhealthy(mesh.slotOf("a"), UNHEALTHY_CHECK, true);
-  expect(balance.at(mesh.load)).not.toBe(before);
+  expect(balance.at(mesh.load, 0)).not.toBe(before);
 });
 
 test("pick leaves endpoints that are being drained alone, and does not spill over because of them", () => {
@@ -251,7 +203,7 @@ test("pick weighs localities before endpoints when the cluster says so", () => {
 });
 
 test("pick avoids endpoints that were tried when the retry policy asks for it, until all were", () => {
-  const mesh = balanced(THREE, {}, RETRY_ELSEWHERE);
+  const mesh = balanced(THREE, {}, { retryPolicy: RETRY_ELSEWHERE });
   const tried = [mesh.slotOf("a"), mesh.slotOf("b")];
   expect([...hosts(200, (entropy) => mesh.pick(entropy, { attempts: 2, triedSlots: tried })).keys()]).toEqual(
     ["c"],

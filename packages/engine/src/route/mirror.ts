@@ -5,7 +5,7 @@ import type { Provenance, Snapshot } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { compileFraction } from "./fraction.js";
 import type { FractionTest } from "./fraction.js";
-import { Way } from "./way.js";
+import { BARE_WAY, Way } from "./way.js";
 
 /** The route whose requests are copied. */
 interface MirroredRoute {
@@ -46,20 +46,10 @@ export class Mirror implements MirrorPlan {
         ? undefined
         : compileFraction(at(field, "runtime_fraction.default_value"), fraction, salt);
     this.#way = new Way({
+      ...BARE_WAY,
       routeName: route.routeName,
       clusterName: policy.cluster,
       timeoutMs: route.timeoutMs,
-      idleTimeoutMs: 0,
-      retry: undefined,
-      rewritePath: undefined,
-      rewriteAuthority: undefined,
-      authorityOf: undefined,
-      tellsForwardedHost: false,
-      requestHeaders: [],
-      responseHeaders: [],
-      filters: undefined,
-      rateLimits: undefined,
-      mirrors: undefined,
       provenance: route.provenance,
     });
   }

@@ -1,8 +1,11 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import type {
   RouteAction,
   WeightedCluster,
   WeightedCluster_ClusterWeight,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { compileRequestHash } from "../affinity/request-hash.js";
+import type { SessionPolicy } from "../affinity/session.js";
 import { compileRateLimits, rateLimitSources } from "../admit/rate-limit-descriptors.js";
 import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
 import type { Plan, RouteFilters } from "../contract.js";
@@ -14,10 +17,11 @@ import { pathEnd } from "./path-test.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
 import type { Mutations } from "./header-mutations.js";
 import { compileMirrors } from "./mirror.js";
+import { compileHedge } from "./hedge-policy.js";
 import { prefixRewrite, regexRewrite } from "./path-rewrite.js";
 import type { PathRewrite } from "./path-rewrite.js";
 import { compileSubstitution } from "./regex.js";
-import { compileRetryPolicy } from "./retry-policy.js";
+import { compileRetryPolicy, retryMarks } from "./retry-policy.js";
 import type { RouteContext, RouteEntry } from "./route-entry.js";
 import { Split } from "./split.js";
 import { Way } from "./way.js";
@@ -35,21 +39,24 @@ export interface ActionContext {
   readonly place: string;
   readonly prefixLength: number | undefined;
   readonly salt: number;
+  /** The route's own metadata `tulle.dev`. */
+  readonly metadata: JsonObject | undefined;
+  readonly session: SessionPolicy | undefined;
 }
 
 /** Envoy's default of `route.timeout`; Istio sends 0 for none. */
 const DEFAULT_TIMEOUT_MS = 15_000;
 
 /**
- * Compiles a forwarding action into one way per cluster. Hedging, hash policies and upgrades are no business of routing
- * and are left to who reads them.
+ * Compiles a forwarding action into one way per cluster. Upgrades are no business of routing and are left to who reads
+ * them.
  */
 export function compileForward(
   field: string,
   action: RouteAction,
   context: RouteContext,
   route: ActionContext,
-): Pick<RouteEntry, "target" | "clusters"> {
+): Pick<RouteEntry, "target" | "clusters" | "session"> {
   const shared = compileShared(field, action, context, route);
   const mirrors = compileMirrors(at(field, "request_mirror_policies"), action.requestMirrorPolicies, {
     ...route,
@@ -68,7 +75,7 @@ function compileDestination(
   shared: Shared,
   context: RouteContext,
   route: ActionContext,
-): Pick<RouteEntry, "target" | "clusters"> {
+): Pick<RouteEntry, "target" | "clusters" | "session"> {
   const routeFilters = mergeRouteFilters(route.filterLevels);
   const way: WayMaker = (clusterName, own) => {
     const levels = own === undefined ? route.levels : [own.mutations, ...route.levels];
@@ -92,7 +99,10 @@ function compileDestination(
       if (specifier.value === "") throw invalid(at(field, "cluster"), "must not be empty");
       return { target: way(specifier.value, undefined), clusters: [specifier.value] };
     case "weightedClusters":
-      return compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route);
+      return {
+        ...compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route),
+        session: route.session,
+      };
     case "clusterHeader":
       throw invalid(at(field, "cluster_header"), "is not supported: use cluster or weighted_clusters");
     case "clusterSpecifierPlugin":
@@ -153,31 +163,34 @@ function compileShared(
   context: RouteContext,
   route: ActionContext,
 ): Omit<Shared, "mirrors"> {
-  const own = action.retryPolicy;
+  const { virtualHost } = context;
+  const { retryPolicy = virtualHost.retryPolicy, hedgePolicy = virtualHost.hedgePolicy } = action;
+  const longest = action.maxStreamDuration;
+  const here = at(field, "max_stream_duration");
   return {
     routeName: route.routeName,
     provenance: route.provenance,
-    timeoutMs: compileTimeout(field, action),
+    timeoutMs: durationMs(at(field, "timeout"), action.timeout) ?? DEFAULT_TIMEOUT_MS,
     idleTimeoutMs: durationMs(at(field, "idle_timeout"), action.idleTimeout) ?? context.defaultIdleTimeoutMs,
-    retry: compileRetryPolicy(at(field, "retry_policy"), own ?? context.virtualHost.retryPolicy),
+    maxDurationMs: durationMs(at(here, "max_stream_duration"), longest?.maxStreamDuration),
+    grpcTimeoutMaxMs: durationMs(at(here, "grpc_timeout_header_max"), longest?.grpcTimeoutHeaderMax) ?? 0,
+    grpcTimeoutOffsetMs:
+      durationMs(at(here, "grpc_timeout_header_offset"), longest?.grpcTimeoutHeaderOffset) ?? 0,
+    retry: compileRetryPolicy(at(field, "retry_policy"), retryPolicy, retryMarks(route.metadata)),
+    hedge: compileHedge(field, hedgePolicy, route.metadata),
+    tellsAttempts: virtualHost.includeAttemptCountInResponse,
+    tellsTimeoutRetry: virtualHost.includeIsTimeoutRetryHeader,
     rewritePath: compilePathRewrite(field, action, route.prefixLength),
     rewriteAuthority: compileHostRewrite(field, action),
     authorityOf: compileAuthorityOf(field, action),
     tellsForwardedHost: action.appendXForwardedHost,
+    hash: compileRequestHash(at(field, "hash_policy"), action.hashPolicy),
+    session: route.session,
     rateLimits: rateLimitSources(
       compileRateLimits(at(field, "rate_limits"), action.rateLimits),
       context.hostRateLimits,
     ),
   };
-}
-
-/** The tighter of `timeout` and `max_stream_duration`; zero stands for none in both. */
-function compileTimeout(field: string, action: RouteAction): number {
-  const timeout = durationMs(at(field, "timeout"), action.timeout) ?? DEFAULT_TIMEOUT_MS;
-  const stream =
-    durationMs(at(field, "max_stream_duration"), action.maxStreamDuration?.maxStreamDuration) ?? 0;
-  if (timeout === 0 || stream === 0) return Math.max(timeout, stream);
-  return Math.min(timeout, stream);
 }
 
 function compilePathRewrite(

@@ -1,11 +1,13 @@
 import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteMatch, VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { compileSession } from "../affinity/session.js";
+import type { SessionPolicy } from "../affinity/session.js";
 import { rateLimitSources } from "../admit/rate-limit-descriptors.js";
 import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
 import type { EngineRequest, RateLimitSource, ReplyPlan, RouteFilters } from "../contract.js";
 import { mix, saltOf } from "../entropy.js";
 import { at, invalid } from "../snapshot/invalid.js";
-import { provenanceOf } from "../snapshot/metadata.js";
+import { filterMetadata, provenanceOf } from "../snapshot/metadata.js";
 import { compileFraction, fractionWords } from "./fraction.js";
 import type { FractionTest } from "./fraction.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
@@ -49,6 +51,8 @@ export interface RouteEntry {
   readonly target: Way | Split<Way> | ReplyPlan;
   /** Every cluster that the route may lead to. */
   readonly clusters: readonly string[];
+  /** Of a target that is a split: a session stays with the cluster that has its endpoint. */
+  readonly session?: SessionPolicy | undefined;
   /** The only path that it takes; undefined = it takes others too. */
   readonly exactPath: string | undefined;
   /** For explanations: its conditions in words, in the order in which they are tested. */
@@ -89,7 +93,7 @@ export function firstFailure(
 
 /**
  * Compiles one route. A condition, rewrite or action that this engine does not have is an error: requests would go
- * where they must not. What only adds to the exchange (hedging) is left out.
+ * where they must not.
  */
 export function compileRoute(field: string, route: Route, context: RouteContext): RouteEntry {
   const match = route.match;
@@ -128,11 +132,15 @@ function compileTarget(
   context: RouteContext,
   prefixLength: number | undefined,
   salt: number,
-): Pick<RouteEntry, "target" | "clusters"> {
+): Pick<RouteEntry, "target" | "clusters" | "session"> {
   const levels = [compileMutations(field, route), ...context.outer];
   const place = `${context.tableName}/${context.virtualHost.name}/${route.name === "" ? field : route.name}`;
   const filterLevels = [compileRouteFilters(field, route, place), ...context.outerFilters];
   const settings = { routeName: route.name, provenance: provenanceOf(route.metadata) };
+  const session =
+    compileSession(field, route.typedPerFilterConfig) ??
+    compileSession("virtual_host", context.virtualHost.typedPerFilterConfig) ??
+    undefined;
   const replySettings = (): ReplySettings => ({
     ...settings,
     responseHeaders: orderMutations(levels, context.specificWins).response,
@@ -149,6 +157,8 @@ function compileTarget(
         place,
         prefixLength,
         salt,
+        metadata: filterMetadata(route.metadata, "tulle.dev"),
+        session,
       });
     case "redirect": {
       const reply = replySettings();

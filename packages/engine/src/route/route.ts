@@ -1,8 +1,10 @@
 import { MeshError } from "@tulle/base";
-import type { DecisionView, EngineRequest, NoRoute, Routed } from "../contract.js";
+import type { DecisionView, EngineRequest, NoRoute, Plan, Routed } from "../contract.js";
 import type { HttpChain } from "../snapshot/contract.js";
 import { Chain } from "../snapshot/chain.js";
+import { homeWay } from "./home-way.js";
 import { pathEnd } from "./path-test.js";
+import { tracePlan } from "./plan-trace.js";
 import { Split } from "./split.js";
 import { withoutPort } from "./virtual-hosts.js";
 import { traceHost, traceRoutes, traceSplit, traceTlsOnly } from "./trace-route.js";
@@ -39,10 +41,17 @@ export function route(view: DecisionView, chain: HttpChain, request: EngineReque
   if (trace !== undefined) traceRoutes(trace, host, entry, request, entropy);
   if (entry === undefined) return NO_ROUTE;
   const { target } = entry;
-  if (target instanceof Way) return target.plan(snapshot);
+  if (target instanceof Way) return traced(view, target.plan(snapshot));
   if (target instanceof Split) {
+    const home = entry.session === undefined ? undefined : homeWay(view, entry.session, target, request);
+    if (home !== undefined) return home.plan(snapshot);
     if (trace !== undefined) traceSplit(trace, target, entropy);
-    return target.choose(entropy).plan(snapshot);
+    return traced(view, target.choose(entropy).plan(snapshot));
   }
   return target;
+}
+
+function traced(view: DecisionView, plan: Plan): Plan {
+  if (view.trace !== undefined) tracePlan(view.trace, plan);
+  return plan;
 }

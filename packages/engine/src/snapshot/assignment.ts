@@ -1,5 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { formatAddress } from "@tulle/base";
+import type { Locality } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import type { ClusterLoadAssignment } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { LbEndpoint } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
@@ -28,12 +29,19 @@ export interface Assignment {
   readonly endpoints: readonly AssignedEndpoint[];
   /** Weight of each locality group; used by locality-weighted balancing only. */
   readonly localityWeights: readonly number[];
+  /** `region/zone/sub-zone` of each locality group, as far as they are set. */
+  readonly localityNames: readonly string[];
   /** How much more than its part a priority or locality is taken to stand: 1.4 = 140 %. */
   readonly overprovisioning: number;
 }
 
 /** Of a cluster whose endpoints are not known, or do not exist. */
-export const NO_ENDPOINTS: Assignment = { endpoints: [], localityWeights: [], overprovisioning: 1.4 };
+export const NO_ENDPOINTS: Assignment = {
+  endpoints: [],
+  localityWeights: [],
+  localityNames: [],
+  overprovisioning: 1.4,
+};
 
 const TRANSPORT_MATCH = "envoy.transport_socket_match";
 /** Envoy's default of `policy.overprovisioning_factor`, percent. */
@@ -68,8 +76,14 @@ export function compileAssignment(field: string, message: ClusterLoadAssignment)
   return {
     endpoints,
     localityWeights: message.endpoints.map((group) => group.loadBalancingWeight ?? 0),
+    localityNames: message.endpoints.map(({ locality }) => nameOf(locality)),
     overprovisioning: factor / 100,
   };
+}
+
+function nameOf(locality: Locality | undefined): string {
+  if (locality === undefined) return "";
+  return [locality.region, locality.zone, locality.subZone].join("/").replace(/\/+$/, "");
 }
 
 function compileEndpoint(
@@ -103,7 +117,8 @@ function compileEndpoint(
   };
 }
 
-function healthOf(status: HealthStatus): AssignedEndpoint["health"] {
+/** What EDS says of an endpoint, in our words. */
+export function healthOf(status: HealthStatus): AssignedEndpoint["health"] {
   switch (status) {
     case HealthStatus.UNKNOWN:
     case HealthStatus.HEALTHY:

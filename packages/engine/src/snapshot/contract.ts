@@ -1,9 +1,11 @@
 import type { PathNormalization } from "@tulle/http";
 
+import type { ConnectionSettings } from "./connection-settings.js";
 import type { HealthCheckSettings } from "./health-check-settings.js";
 import type { OutlierSettings } from "./outlier-settings.js";
 import type { ProxyStatusSettings } from "./proxy-status-settings.js";
 
+export type { ConnectionSettings } from "./connection-settings.js";
 export type { GrpcProbe, HealthCheckSettings, HttpProbe, TcpProbe } from "./health-check-settings.js";
 export type { OutlierSettings } from "./outlier-settings.js";
 
@@ -72,6 +74,7 @@ export interface ClusterPart {
   readonly maxRetries: number;
   /** Requests after which a connection is closed; 0 = no limit. */
   readonly maxRequestsPerConnection: number;
+  readonly connection: ConnectionSettings;
   /** What ejects an endpoint that fails; undefined = nothing does. */
   readonly outlier: OutlierSettings | undefined;
   /** How endpoints are asked whether they are well; undefined = they are not. */
@@ -119,6 +122,10 @@ export interface HttpChain {
   readonly direction: "inbound" | "outbound";
   /** Whether an access log was asked for, and its format (Envoy's command operators); undefined = none. */
   readonly accessLogFormat: string | undefined;
+  /** How long a request may take to arrive whole, milliseconds; 0 or absent = no limit. */
+  readonly requestTimeoutMs?: number;
+  /** `Plan.maxDurationMs` of routes that say nothing of it; 0 or absent = none. */
+  readonly maxDurationMs?: number;
   /** How paths are brought into one form before `route`: the caller does it, and sends on what was matched. */
   readonly pathNormalization: PathNormalization;
   /** Undefined when the listener sets none. One object for as long as the listener does not change. */

@@ -1,11 +1,13 @@
 import type {
   ClusterPart,
+  ConnectionSettings,
   EndpointPart,
   HealthCheckSettings,
   OutlierSettings,
   Provenance,
 } from "./contract.js";
 import { saltOf } from "../entropy.js";
+import type { EndpointHealth } from "../pick/health.js";
 import { ClusterBalance } from "../pick/cluster-balance.js";
 import type { Assignment } from "./assignment.js";
 import type { ClusterSettings, RetryBudget } from "./cluster-settings.js";
@@ -25,8 +27,9 @@ export class LinkedCluster implements ClusterPart {
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
-  readonly retryBudget: RetryBudget | undefined;
+  readonly retryBudget: RetryBudget;
   readonly maxRequestsPerConnection: number;
+  readonly connection: ConnectionSettings;
   readonly outlier: OutlierSettings | undefined;
   readonly healthCheck: HealthCheckSettings | undefined;
   readonly endpoints: readonly EndpointPart[];
@@ -36,14 +39,18 @@ export class LinkedCluster implements ClusterPart {
   /** Chance of its own for the balancer. */
   readonly salt: number;
   readonly balance: ClusterBalance;
+  /** States in which an endpoint still takes the sessions that are bound to it. */
+  readonly sessionHealth: ReadonlySet<EndpointHealth>;
+  #indexes: ReadonlyMap<string, number> | undefined;
 
-  /** `endpoints` are those of `assignment`, in its order. */
+  /** `endpoints` are those of `assignment`, in its order; `newcomers` the slots of those that came to it later. */
   constructor(
     settings: ClusterSettings,
     slot: number,
     assignment: Assignment,
     endpoints: readonly EndpointPart[],
     warm: boolean,
+    newcomers: ReadonlySet<number>,
   ) {
     this.name = settings.name;
     this.serviceHost = settings.serviceHost;
@@ -57,6 +64,7 @@ export class LinkedCluster implements ClusterPart {
     this.maxRetries = settings.maxRetries;
     this.retryBudget = settings.retryBudget;
     this.maxRequestsPerConnection = settings.maxRequestsPerConnection;
+    this.connection = settings.connection;
     this.outlier = settings.outlier;
     this.healthCheck = settings.healthCheck;
     this.endpoints = endpoints;
@@ -64,6 +72,7 @@ export class LinkedCluster implements ClusterPart {
     this.originalDestination = settings.originalDestination;
     this.provenance = settings.provenance;
     this.salt = saltOf(settings.name);
+    this.sessionHealth = settings.sessionHealth;
     this.balance = new ClusterBalance(
       assignment,
       endpoints,
@@ -74,6 +83,13 @@ export class LinkedCluster implements ClusterPart {
         flat: settings.balancing.hashed,
       },
       settings.balancing,
+      newcomers,
     );
+  }
+
+  /** Position of the endpoint `host:port`; -1 when it is not one of this cluster. */
+  indexOf(key: string): number {
+    this.#indexes ??= new Map(this.endpoints.map((endpoint, index) => [endpoint.key, index]));
+    return this.#indexes.get(key) ?? -1;
   }
 }

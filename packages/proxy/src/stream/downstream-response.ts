@@ -11,6 +11,8 @@ import {
 
 import { applyHeaderMutations } from "../filters/header-mutations.js";
 import { downstreamResponseHeaders, switchedResponseHeaders } from "../filters/response-headers.js";
+import { tellRetried } from "../filters/upstream-failure.js";
+import { tellBinding } from "./affinity.js";
 import type { DownstreamStream } from "./contract.js";
 import type { ExchangeRecord } from "./exchange-record.js";
 import { addRequestId, tellFailure, type ProxyNames } from "./failure-headers.js";
@@ -52,11 +54,16 @@ export class DownstreamResponse {
     this.#downstream.writeInterim(head.status, reasonOf(head), headers);
   }
 
-  writeHead(head: ResponseHead, serviceTimeMs: number): void {
+  /** `retried`: the calls behind it were tried again already. */
+  writeHead(head: ResponseHead, serviceTimeMs: number, retried: boolean): void {
     const record = this.#record;
     if (record.grpc) record.grpcStatus = readGrpcStatus(head.headers);
     this.#note(head);
     const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, this.#mutations, record);
+    if (record.plan?.tellsAttempts === true)
+      headers.push("x-envoy-attempt-count", String(record.attempt.attempts));
+    if (retried) tellRetried(headers);
+    if (record.attempt.affinity !== undefined) tellBinding(headers, record);
     if (record.admission !== undefined) applyHeaderMutations(headers, record.admission.response, record);
     if (head.status >= 500 || record.grpcStatus > 0 || record.chain?.requestIdInResponse === true)
       addRequestId(headers, record);
@@ -73,10 +80,12 @@ export class DownstreamResponse {
 
   /** The upgrade is made. */
   writeSwitched(head: ResponseHead, serviceTimeMs: number): void {
+    const record = this.#record;
     this.#note(head);
-    const headers = switchedResponseHeaders(head.headers, serviceTimeMs, this.#mutations, this.#record);
+    const headers = switchedResponseHeaders(head.headers, serviceTimeMs, this.#mutations, record);
+    if (record.attempt.affinity !== undefined) tellBinding(headers, record);
     this.#begin(101, headers);
-    this.#record.responseCodeDetails = "via_upstream";
+    record.responseCodeDetails = "via_upstream";
     this.#downstream.writeSwitched(headers);
   }
 

@@ -27,6 +27,8 @@ export function failureReply(record: ExchangeRecord, failure: Failure, reason: s
     reason,
     attempts: record.attempt.attempts,
     timeoutMs: timeoutOf(record, failure),
+    requestDone: record.requestDone,
+    bodyNotKept: record.bodyNotKept,
   });
   record.addFlag(made.flag);
   record.responseCodeDetails = made.details;
@@ -34,6 +36,7 @@ export function failureReply(record: ExchangeRecord, failure: Failure, reason: s
   const reply = record.grpc
     ? grpcReply(made.grpcStatus, made.body.trimEnd())
     : textReply(made.status, made.body);
+  if (failure === "overflow") reply.headers.push("x-envoy-overloaded", "true");
   if (record.source.peerSpiffeId !== "") tellUpstreamFailure(reply.headers, failure);
   return reply;
 }
@@ -86,7 +89,19 @@ function grpcReply(grpcStatus: number, message: string): LocalReply {
   return { status: 200, headers: trailersOnly(grpcStatus, message), body: message, grpcStatus };
 }
 
-function timeoutOf({ plan }: ExchangeRecord, failure: Failure): number {
-  if (failure === "per-try-timeout") return plan?.retry?.perTryTimeoutMs ?? 0;
-  return (failure === "idle-timeout" ? plan?.idleTimeoutMs : plan?.timeoutMs) ?? 0;
+function timeoutOf({ plan, chain, timeoutMs }: ExchangeRecord, failure: Failure): number {
+  switch (failure) {
+    case "per-try-timeout":
+      return plan?.retry?.perTryTimeoutMs ?? 0;
+    case "per-try-idle-timeout":
+      return plan?.retry?.perTryIdleTimeoutMs ?? 0;
+    case "idle-timeout":
+      return plan?.idleTimeoutMs ?? 0;
+    case "max-duration":
+      return plan?.maxDurationMs ?? chain?.maxDurationMs ?? 0;
+    case "request-too-slow":
+      return chain?.requestTimeoutMs ?? 0;
+    default:
+      return timeoutMs;
+  }
 }

@@ -189,7 +189,8 @@ export class MirrorRequest implements UpstreamWaiter {
     const { load, clock } = this.#context;
     if (this.#cluster === undefined || this.#endpoint === undefined) return;
     load.end(this.#cluster.slot, this.#endpoint.slot);
-    load.observe(this.#endpoint.slot, clock.monotonic() - this.#startMs, failed);
+    const now = clock.monotonic();
+    load.observe(this.#endpoint.slot, now - this.#startMs, failed, now);
     this.#state = State.OVER;
     this.#timer.disarm();
     this.#upstream = undefined;

@@ -34,7 +34,7 @@ test("TryAccount counts a try until its end, once, and tells how it went", async
   account.end(true);
   account.end(false);
   expect(counts()).toEqual([0, 0, 0]);
-  expect(observed).toEqual([[2, 30, true]]);
+  expect(observed).toEqual([[2, 30, true, 30]]);
 });
 
 test("TryAccount tells of a tunnel how long it took to come about, not how long it lived", async () => {
@@ -45,7 +45,7 @@ test("TryAccount tells of a tunnel how long it took to come about, not how long 
   expect(counts()).toEqual([1, 1, 0]);
   account.end(true);
   expect(counts()).toEqual([0, 0, 0]);
-  expect(observed).toEqual([[2, 20, false]]);
+  expect(observed).toEqual([[2, 20, false, 20]]);
 });
 
 test("TryAccount of one try knows nothing of the one before", () => {
@@ -55,8 +55,8 @@ test("TryAccount of one try knows nothing of the one before", () => {
   account.begin(cluster, { slot: 3 } as EndpointPart, true);
   account.end(true);
   expect(observed).toEqual([
-    [2, 0, false],
-    [3, 0, true],
+    [2, 0, false, 0],
+    [3, 0, true, 0],
   ]);
 });
 

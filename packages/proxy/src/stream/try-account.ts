@@ -54,7 +54,8 @@ export class TryAccount {
   observe(failed: boolean): void {
     if (this.#endpoint === undefined || this.#observed) return;
     this.#observed = true;
-    this.#load.observe(this.#endpoint.slot, this.elapsedMs, failed);
+    const now = this.#clock.monotonic();
+    this.#load.observe(this.#endpoint.slot, now - this.#startMs, failed, now);
   }
 
   /** The endpoint answered. */

@@ -4,14 +4,16 @@ import type { HeaderList } from "@tulle/http";
 import { applyHeaderMutations } from "../filters/header-mutations.js";
 import { upstreamRequestHeaders, type RequestFields } from "../filters/request-headers.js";
 import type { ExchangeRecord } from "./exchange-record.js";
+import { timeForTry } from "./time-limits.js";
 
-/** The fields of a try's request. `peerMetadata`: own workload, told to other sidecars. */
+/** The fields of a try's request. `peerMetadata`: own workload, told to other sidecars. `nowMs`: monotonic. */
 export function requestHeadersOf(
   record: ExchangeRecord,
   fields: RequestFields,
   plan: Plan,
   endpoint: EndpointPart,
   peerMetadata: string,
+  nowMs: number,
 ): HeaderList {
   const { request, source, admission } = record;
   const host = plan.authorityOf?.(request) ?? plan.rewriteAuthority ?? request.host;
@@ -22,6 +24,8 @@ export function requestHeadersOf(
     scheme: request.scheme,
     // A copy goes out before the first try is counted.
     attempt: Math.max(record.attempt.attempts, 1),
+    timeoutRetry: record.timeoutRetry && plan.tellsTimeoutRetry === true,
+    timeForTryMs: timeForTry(record, plan, nowMs),
     peerMetadata: source.direction === "outbound" && endpoint.tls !== undefined ? peerMetadata : "",
     forwardedClientCert: source.forwardedClientCert,
     forwardedFor: source.forwardedFor,

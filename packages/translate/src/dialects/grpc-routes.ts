@@ -7,10 +7,10 @@ import {
   type Route,
   type RouteAction,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { NOBODY } from "../names.js";
 import { RESET_FILTER } from "../routes/annotated-faults.js";
 import { CORS_FILTER } from "../routes/cors.js";
 import { FAULT_FILTER } from "../routes/fault.js";
-import { NOBODY } from "../names.js";
 import type { Translation } from "../translation.js";
 
 /** The conditions that gRPC retries on (gRFC A44). */

@@ -56,6 +56,9 @@ function cluster(t: Translation, full: Cluster): Cluster | undefined {
     outlierDetection: full.outlierDetection,
     metadata: full.metadata,
   });
+  if (full.healthChecks.length > 0) {
+    t.warn(`${name}: proxyless gRPC clients make no active health checks; the HealthCheck is left out`);
+  }
   if (full.clusterDiscoveryType.value !== Cluster_DiscoveryType.EDS) {
     t.warn(`${name}: proxyless gRPC clients reach only those of its endpoints that are given by IP address`);
   }
@@ -86,14 +89,19 @@ function endpoints(t: Translation, full: ClusterLoadAssignment): ClusterLoadAssi
     if (usable.length < locality.lbEndpoints.length) {
       t.warn(`${full.clusterName}: proxyless gRPC clients skip endpoints that are not given by IP address`);
     }
+    const left = weightOf(usable) / Math.max(1, weightOf(locality.lbEndpoints));
     locality.lbEndpoints = usable;
-    locality.loadBalancingWeight = usable.reduce(
-      (sum, endpoint) => sum + (endpoint.loadBalancingWeight ?? 1),
-      0,
-    );
+    locality.loadBalancingWeight = Math.max(1, Math.round((locality.loadBalancingWeight ?? 1) * left));
   }
   full.endpoints = full.endpoints.filter((locality) => locality.lbEndpoints.length > 0);
+  // Priorities with gaps would be refused.
+  const used = [...new Set(full.endpoints.map(({ priority }) => priority))].sort((a, b) => a - b);
+  for (const locality of full.endpoints) locality.priority = used.indexOf(locality.priority);
   return full;
+}
+
+function weightOf(endpoints: readonly LbEndpoint[]): number {
+  return endpoints.reduce((sum, { loadBalancingWeight }) => sum + (loadBalancingWeight ?? 1), 0);
 }
 
 function hasIpAddress(endpoint: LbEndpoint): boolean {

@@ -1,11 +1,6 @@
 import { unknownOperator } from "@tulle/base";
 import { create } from "@bufbuild/protobuf";
-import {
-  Cluster_DiscoveryType,
-  Cluster_LbPolicy,
-  LoadBalancingPolicySchema,
-  type Cluster,
-} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { Cluster_DiscoveryType, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { OutlierDetectionSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js";
 import type { ClusterLoadAssignment } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { HeaderValueOption } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
@@ -14,16 +9,9 @@ import type {
   WeightedCluster_ClusterWeight,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteConfiguration } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
-import { LeastRequestSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js";
-import { MaglevSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js";
-import {
-  RingHash_HashFunction,
-  RingHashSchema,
-} from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js";
-import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { UpstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { durationOf } from "../duration.js";
-import { packed } from "../messages.js";
 import type { Translation } from "../translation.js";
 import type { DialectRules } from "./dialect.js";
 
@@ -75,7 +63,6 @@ function leaveOutOperators(
   part.responseHeadersToAdd = part.responseHeadersToAdd.filter(isKnown);
 }
 
-/** Hash policies go as a list, so that a proxy takes the first one that it knows instead of refusing the cluster. */
 function cluster(t: Translation, full: Cluster): Cluster {
   if (full.loadAssignment !== undefined) endpoints(t, full.loadAssignment);
   if (originatesTls(full)) {
@@ -83,24 +70,6 @@ function cluster(t: Translation, full: Cluster): Cluster {
     t.warn(`${full.name}: Tulle's proxy cannot originate TLS with other certificates than the mesh's yet`);
   }
   ejectUnreachable(full);
-  const missing = notCarriedOutBy(full);
-  if (missing.length > 0) t.warn(`${full.name}: Tulle's proxy does not carry out ${missing.join(", ")} yet`);
-  const hash = hashPolicy(full);
-  if (hash === undefined) return full;
-  t.warn(`${full.name}: Tulle's proxy does not balance by consistent hash yet; it chooses by least requests`);
-  full.lbPolicy = Cluster_LbPolicy.LOAD_BALANCING_POLICY_CONFIG;
-  full.lbConfig = { case: undefined };
-  full.loadBalancingPolicy = create(LoadBalancingPolicySchema, {
-    policies: [
-      { typedExtensionConfig: hash },
-      {
-        typedExtensionConfig: {
-          name: "envoy.load_balancing_policies.least_request",
-          typedConfig: packed(LeastRequestSchema),
-        },
-      },
-    ],
-  });
   return full;
 }
 
@@ -124,21 +93,6 @@ function ejectUnreachable(cluster: Cluster): void {
     maxEjectionTime: durationOf(MAX_UNREACHABLE_MS),
     maxEjectionPercent: 99,
   });
-}
-
-function notCarriedOutBy({ lbConfig, upstreamConnectionOptions }: Cluster): string[] {
-  const slowStart =
-    (lbConfig.case === "leastRequestLbConfig" || lbConfig.case === "roundRobinLbConfig") &&
-    lbConfig.value.slowStartConfig !== undefined;
-  const parts: readonly (readonly [string, boolean])[] = [
-    ["warm-up", slowStart],
-    ["TCP keep-alive", upstreamConnectionOptions?.tcpKeepalive !== undefined],
-  ];
-  return named(parts);
-}
-
-function named(parts: readonly (readonly [string, boolean])[]): string[] {
-  return parts.filter(([, present]) => present).map(([name]) => name);
 }
 
 /** TCP endpoints only. */
@@ -167,25 +121,4 @@ function originatesTls({ transportSocket }: Cluster): boolean {
     context !== undefined &&
     context.commonTlsContext?.validationContextType.case !== "combinedValidationContext"
   );
-}
-
-function hashPolicy({ lbPolicy, lbConfig }: Cluster): { name: string; typedConfig: Any } | undefined {
-  if (lbPolicy === Cluster_LbPolicy.RING_HASH) {
-    return {
-      name: "envoy.load_balancing_policies.ring_hash",
-      typedConfig: packed(RingHashSchema, {
-        hashFunction: RingHash_HashFunction.XX_HASH,
-        minimumRingSize: lbConfig.case === "ringHashLbConfig" ? lbConfig.value.minimumRingSize : undefined,
-      }),
-    };
-  }
-  if (lbPolicy === Cluster_LbPolicy.MAGLEV) {
-    return {
-      name: "envoy.load_balancing_policies.maglev",
-      typedConfig: packed(MaglevSchema, {
-        tableSize: lbConfig.case === "maglevLbConfig" ? lbConfig.value.tableSize : undefined,
-      }),
-    };
-  }
-  return undefined;
 }

@@ -1,11 +1,13 @@
-import { create } from "@bufbuild/protobuf";
-import type { HttpRouteDestination } from "@tulle/api";
+import { create, equals } from "@bufbuild/protobuf";
+import type { HttpRetry, HttpRouteDestination } from "@tulle/api";
 import {
+  RouteAction_HashPolicySchema,
   RouteAction_RequestMirrorPolicySchema,
   RouteActionSchema,
   WeightedCluster_ClusterWeightSchema,
   WeightedClusterSchema,
   type RouteAction,
+  type RouteAction_HashPolicy,
   type RouteAction_RequestMirrorPolicy,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { durationOf, durationOfText } from "../duration.js";
@@ -28,27 +30,39 @@ export interface RuleContext {
   readonly where: string;
 }
 
-/** Sends everything to one cluster, with the mesh's defaults: no timeout, two safe retries. */
-export function defaultAction(target: Target): RouteAction {
+/**
+ * Sends everything to one cluster, with the mesh's defaults: no timeout, two safe retries unless `retries`, the mesh's own
+ * setting, says otherwise.
+ */
+export function defaultAction(target: Target, retries: HttpRetry | undefined): RouteAction {
   return create(RouteActionSchema, {
     clusterSpecifier: { case: "cluster", value: target.cluster },
     timeout: durationOf(0),
-    retryPolicy: retryPolicy(undefined),
+    retryPolicy: retryPolicy(undefined, retries),
     hashPolicy: hashPolicies(target.policy.loadBalancer?.consistentHash),
   });
 }
 
-/** What a rule does with requests that it sends on. */
-export function forwardAction(t: Translation, rule: RouteRule, context: RuleContext): RouteAction {
-  const destinations = rule.route ?? [];
-  const targets = destinations.map(({ destination }) =>
+/** Where a rule's destinations are, in their order. */
+export function targetsOf(t: Translation, rule: RouteRule, context: RuleContext): Target[] {
+  return (rule.route ?? []).map(({ destination }) =>
     targetOf(t, destination, context.namespace, context.listenerPort),
   );
+}
+
+/** What a rule does with requests that it sends on. `targets`: those of its destinations. */
+export function forwardAction(
+  t: Translation,
+  rule: RouteRule,
+  targets: readonly Target[],
+  context: RuleContext,
+): RouteAction {
+  const destinations = rule.route ?? [];
   const action = create(RouteActionSchema, {
     timeout: rule.timeout === undefined ? durationOf(0) : durationOfText(rule.timeout),
-    retryPolicy: retryPolicy(rule.retries),
+    retryPolicy: retryPolicy(rule.retries, t.settings.defaultHttpRetryPolicy),
     requestMirrorPolicies: mirrors(t, rule, context),
-    hashPolicy: targets.flatMap((target) => hashPolicies(target.policy.loadBalancer?.consistentHash)),
+    hashPolicy: hashPoliciesOf(targets),
   });
   const [only] = targets;
   action.clusterSpecifier =
@@ -57,6 +71,15 @@ export function forwardAction(t: Translation, rule: RouteRule, context: RuleCont
       : { case: "weightedClusters", value: weightedClusters(destinations, targets) };
   rewrite(t, rule, context, action);
   return action;
+}
+
+/** What the destinations hash, each thing once: destinations of one service hash alike. */
+function hashPoliciesOf(targets: readonly Target[]): RouteAction_HashPolicy[] {
+  const found = targets.flatMap((target) => hashPolicies(target.policy.loadBalancer?.consistentHash));
+  return found.filter(
+    (policy, index) =>
+      found.findIndex((other) => equals(RouteAction_HashPolicySchema, other, policy)) === index,
+  );
 }
 
 /** The headers that a rule with one destination sets: the rule's and its destination's. */

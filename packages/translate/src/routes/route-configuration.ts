@@ -10,12 +10,12 @@ import {
   RouteConfigurationSchema,
   type RouteConfiguration,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { serviceRoutes } from "../gateway-api/service-routes.js";
+import { warnOfOverruled } from "../gateway-api/overruled.js";
 import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import { packed } from "../messages.js";
 import { rateLimitsOf } from "../rate-limits.js";
 import { injectAnnotated } from "./annotated-faults.js";
-import { serviceRoutes } from "../gateway-api/service-routes.js";
-import { warnOfOverruled } from "../gateway-api/overruled.js";
 import { parseAuthority, writtenForms } from "../hosts.js";
 import { GRPC_ROUTE, HTTP_ROUTE } from "../kinds.js";
 import { carriageOf, portNamed, type MeshService } from "../mesh-service.js";
@@ -27,6 +27,8 @@ import { virtualServiceFor } from "../virtual-services.js";
 import { rulesOf } from "./delegates.js";
 import { defaultAction } from "./forward.js";
 import { matchAll } from "./match.js";
+import { markRetries } from "./route-marks.js";
+import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { ruleRoutes } from "./rule-routes.js";
 
 /** Name of the route that every request takes where no VirtualService says otherwise (Istio's). */
@@ -86,13 +88,17 @@ function routesFor(
   if (routes !== undefined) return routes;
   const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
   const cluster = outboundClusterName(service.host, port.number);
-  return [
-    create(RouteSchema, {
-      name: DEFAULT_ROUTE,
-      match: matchAll(),
-      action: { case: "route", value: defaultAction({ cluster, policy }) },
+  const retries = t.settings.defaultHttpRetryPolicy;
+  const route = create(RouteSchema, {
+    name: DEFAULT_ROUTE,
+    match: matchAll(),
+    action: { case: "route", value: defaultAction({ cluster, policy }, retries) },
+    ...(service.session !== undefined && {
+      typedPerFilterConfig: { [SESSION_FILTER]: sessionConfig(service.session) },
     }),
-  ];
+  });
+  markRetries(route, retries, {});
+  return [route];
 }
 
 /** Rules for other protocols than HTTP. Those of `tcp` matter where the service has a port for them. */

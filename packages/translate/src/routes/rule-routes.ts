@@ -13,9 +13,11 @@ import { isForMesh } from "../virtual-services.js";
 import { isSource } from "../visibility.js";
 import { CORS_FILTER, corsConfig } from "./cors.js";
 import { FAULT_FILTER, faultConfig } from "./fault.js";
-import { forwardAction, hasWeight, ruleHeaders, type RuleContext } from "./forward.js";
+import { forwardAction, hasWeight, ruleHeaders, targetsOf, type RuleContext } from "./forward.js";
 import { headerMutations } from "./headers.js";
 import { matchAll, routeMatch } from "./match.js";
+import { annotatedHedge, markHedge, markRetries } from "./route-marks.js";
+import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { directResponseAction, redirectAction } from "./reply.js";
 import type { Failing, OwnedRule, RuleMatch } from "./rule.js";
 
@@ -57,7 +59,7 @@ function canHold(t: Translation, match: RuleMatch, listenerPort: number): boolea
 
 function act(
   t: Translation,
-  { rule }: OwnedRule,
+  { rule, object }: OwnedRule,
   match: RuleMatch | undefined,
   context: RuleContext,
   route: Route,
@@ -71,8 +73,14 @@ function act(
     route.action = { case: "directResponse", value: directResponseAction(rule.directResponse) };
     Object.assign(route, responseHeaders(rule.headers));
   } else if (hasWeight(rule.route ?? [])) {
-    route.action = { case: "route", value: forwardAction(t, rule, context) };
+    const targets = targetsOf(t, rule, context);
+    route.action = { case: "route", value: forwardAction(t, rule, targets, context) };
+    const session = targets.find((target) => target.session !== undefined)?.session;
+    if (session !== undefined) route.typedPerFilterConfig[SESSION_FILTER] = sessionConfig(session);
     Object.assign(route, ruleHeaders(rule));
+    markRetries(route, rule.retries ?? t.settings.defaultHttpRetryPolicy, object.metadata);
+    const hedge = annotatedHedge(t, context.where, object.metadata);
+    if (hedge !== undefined) markHedge(route, hedge);
   } else {
     t.warn(`${context.where}: no destination has a weight: requests fail with 503`);
     const body = { string: "no destination of this route has a weight" };
