@@ -42,6 +42,8 @@ export interface ActionContext {
   /** The route's own metadata `tulle.dev`. */
   readonly metadata: JsonObject | undefined;
   readonly session: SessionPolicy | undefined;
+  /** Equal keys go to equal clusters of a split. */
+  readonly splitByHash: boolean;
 }
 
 /** Envoy's default of `route.timeout`; Istio sends 0 for none. */
@@ -56,7 +58,7 @@ export function compileForward(
   action: RouteAction,
   context: RouteContext,
   route: ActionContext,
-): Pick<RouteEntry, "target" | "clusters" | "session"> {
+): Pick<RouteEntry, "target" | "clusters" | "session" | "splitBy"> {
   const shared = compileShared(field, action, context, route);
   const mirrors = compileMirrors(at(field, "request_mirror_policies"), action.requestMirrorPolicies, {
     ...route,
@@ -75,7 +77,7 @@ function compileDestination(
   shared: Shared,
   context: RouteContext,
   route: ActionContext,
-): Pick<RouteEntry, "target" | "clusters" | "session"> {
+): Pick<RouteEntry, "target" | "clusters" | "session" | "splitBy"> {
   const routeFilters = mergeRouteFilters(route.filterLevels);
   const way: WayMaker = (clusterName, own) => {
     const levels = own === undefined ? route.levels : [own.mutations, ...route.levels];
@@ -102,6 +104,7 @@ function compileDestination(
       return {
         ...compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route),
         session: route.session,
+        splitBy: route.splitByHash ? shared.hash : undefined,
       };
     case "clusterHeader":
       throw invalid(at(field, "cluster_header"), "is not supported: use cluster or weighted_clusters");
@@ -182,10 +185,10 @@ function compileShared(
     tellsTimeoutRetry: virtualHost.includeIsTimeoutRetryHeader,
     rewritePath: compilePathRewrite(field, action, route.prefixLength),
     rewriteAuthority: compileHostRewrite(field, action),
-    authorityOf: compileAuthorityOf(field, action),
-    tellsForwardedHost: action.appendXForwardedHost,
     hash: compileRequestHash(at(field, "hash_policy"), action.hashPolicy),
     session: route.session,
+    authorityOf: compileAuthorityOf(field, action),
+    tellsForwardedHost: action.appendXForwardedHost,
     rateLimits: rateLimitSources(
       compileRateLimits(at(field, "rate_limits"), action.rateLimits),
       context.hostRateLimits,
