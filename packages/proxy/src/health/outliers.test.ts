@@ -242,3 +242,20 @@ test("an endpoint that swallows connections is ejected, though the route's timeo
   expect([(await call(port)).status, (await call(port)).status]).toEqual([504, 504]);
   expect(ejectedPorts(proxy)).toEqual([String(silent)]);
 });
+
+test("nobody is ejected for want of a certificate of our own", async () => {
+  const { port: app } = await rawBackend((socket) => socket.resume());
+  const proxy = createProxy();
+  proxy.apply(
+    apiListener("reviews:9080", "routes"),
+    routes("routes", [routeTo(CLUSTER, { retryPolicy: undefined })]),
+    cluster(CLUSTER, {
+      tls: { sni: "a", spiffeId: "spiffe://cluster.local/ns/a/sa/b" },
+      outlierDetection: { consecutive5xx: 2, maxEjectionPercent: 100 },
+    }),
+    endpoints(CLUSTER, [{ port: app, mtls: true }]),
+  );
+  const port = await proxy.listen("reviews:9080");
+  for (let i = 0; i < 4; i++) expect((await call(port)).body).toContain("no certificate yet");
+  expect(ejectedPorts(proxy)).toEqual([]);
+});
