@@ -1,6 +1,6 @@
 // `tulle why` and live `explain`, over a chain of three services: caller -> front -> back.
-import { randomUUID } from "node:crypto";
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -146,10 +146,48 @@ test("a connection that the application refuses is found at its own sidecar", as
   await eventually(async () => (await send("/")).status === 200);
 });
 
+test("an error answer carries the id to ask with, and Proxy-Status", async () => {
+  const url = `http://127.0.0.1:${caller.ready.addresses.outbound.port}/`;
+  const { status, headers } = await call(url, { headers: { host: "nowhere:8080" } });
+  expect(status).toBe(404);
+  expect(headers["proxy-status"]).toBe(
+    'tulle-caller; error=destination_not_found; details="route_not_found; NR"',
+  );
+  const { code, out } = await tulle("why", String(headers["x-request-id"]));
+  expect(code).toBe(0);
+  expect(out).toContain("Cause:   the sidecar of caller knows no HTTP service nowhere:8080");
+});
+
+test("an application's own 5xx carries the id, too", async () => {
+  const { headers } = await call(`${caller.upstream("front:8080")}/status/500`);
+  const id = String(headers["x-request-id"]);
+  expect(headers["proxy-status"]).toBeUndefined();
+  expect((await storyOf(id, 4)).hops[0]?.record.response.status).toBe(500);
+});
+
+test("what a sidecar keeps of a request has no secrets in it", async () => {
+  const { id } = await send("/status/503?access_token=sesame", {
+    authorization: "Bearer sesame",
+    cookie: "a=sesame",
+  });
+  const story = await storyOf(id, 4);
+  expect(JSON.stringify(story)).not.toContain("sesame");
+  expect(JSON.stringify(story)).toContain("<redacted>");
+});
+
 test("a request that nothing is known of has exit code 4 and says what is kept", async () => {
   const { code, err } = await tulle("why", randomUUID());
   expect(code).toBe(4);
   expect(err).toContain("3 sidecars were asked");
+});
+
+test("tulle explain asks the caller's sidecar through the control plane", async () => {
+  const { code, out } = await tulle("explain", "http://back:8080/hang", "--from", "front");
+  expect(code).toBe(0);
+  expect(out).toContain("VirtualService default/back http[0]");
+  const refused = await tulle("explain", "http://back:8080/", "--from", "nobody");
+  expect(refused.code).toBe(4);
+  expect(refused.err).toContain("there is no service nobody");
 });
 
 test("explain asks the running sidecar, and the destination's own", async () => {

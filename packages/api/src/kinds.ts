@@ -2,10 +2,12 @@ import { parseApiVersion } from "./api-version.js";
 import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
 import { grpcRouteKind } from "./grpc-route/kind.js";
+import { healthCheckKind } from "./health-check/kind.js";
 import { httpRouteKind } from "./http-route/kind.js";
 import type { Kind } from "./kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
+import { rateLimitKind } from "./rate-limit/kind.js";
 import { referenceGrantKind } from "./reference-grant/kind.js";
 import { secretKind } from "./secret/kind.js";
 import { serviceEntryKind } from "./service-entry/kind.js";
@@ -31,6 +33,8 @@ export const KINDS: readonly Kind[] = [
   tcpRouteKind,
   tlsRouteKind,
   referenceGrantKind,
+  rateLimitKind,
+  healthCheckKind,
 ];
 
 /** The kind under a URL's group, version and plural, when it is served at that version. */

@@ -173,10 +173,13 @@ export function deletedStatus(subject: StatusSubject, uid: string): StatusObject
 /** An error with the violations that a server listed. */
 export class InvalidObjectError extends MeshError {
   readonly violations: readonly Violation[];
+  /** Name of the object; "" where nobody knows it. */
+  readonly objectName: string;
 
-  constructor(message: string, violations: readonly Violation[]) {
+  constructor(message: string, violations: readonly Violation[], objectName = "") {
     super("invalid", "API_INVALID_OBJECT", message, { source: "control" });
     this.violations = violations;
+    this.objectName = objectName;
   }
 }
 

@@ -1,6 +1,7 @@
 import type {
   AnalysisAnswer,
   AnalysisQuestion,
+  EffectivePolicyReport,
   ExplainAnswer,
   ExplainRequest,
   MeshInfo,
@@ -39,6 +40,16 @@ export interface JoinToken {
   readonly expiresAt: string;
 }
 
+export interface EffectivePolicyQuestion {
+  /** A service's name, or any host. */
+  readonly host: string;
+  /** Of the service; default `default`. */
+  readonly namespace: string;
+  /** Namespace and labels of the clients; default the service's namespace. */
+  readonly from: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
 /** Everything that the control plane's HTTP API offers. */
 export interface Client {
   /** Base URL without a slash at its end. */
@@ -56,6 +67,8 @@ export interface Client {
   explain(request: ExplainRequest): Promise<ExplainAnswer>;
   /** What became of a request that was made: what proxies have recorded of it. */
   why(requestId: string): Promise<RequestStory>;
+  /** What holds for calls to a service or host. */
+  effectivePolicy(question: EffectivePolicyQuestion): Promise<EffectivePolicyReport>;
 }
 
 /**
@@ -94,6 +107,17 @@ export function createClient(options: ClientOptions): Client {
       expectObject(
         await transport.call({ method: "GET", path: `/tulle/v1/why/${encodeURIComponent(requestId)}` }),
       ) as RequestStory,
+    effectivePolicy: async ({ host, namespace, from, labels = {} }) => {
+      const query = {
+        host,
+        namespace,
+        from,
+        label: Object.entries(labels).map(([key, value]) => `${key}=${value}`),
+      };
+      return expectObject(
+        await transport.call({ method: "GET", path: `/tulle/v1/effective-policy?${queryText(query)}` }),
+      ) as EffectivePolicyReport;
+    },
   };
 }
 
@@ -101,4 +125,12 @@ function expectObject({ body }: { readonly body: unknown }): unknown {
   if (isObject(body)) return body;
   const message = "the answer is not one of a Tulle control plane; check the server's address";
   throw new MeshError("internal", "CLIENT_UNEXPECTED_ANSWER", message, { source: "control" });
+}
+
+function queryText(query: Readonly<Record<string, string | readonly string[]>>): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of typeof value === "string" ? [value] : value) parameters.append(name, one);
+  }
+  return parameters.toString();
 }

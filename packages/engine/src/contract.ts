@@ -101,7 +101,21 @@ export interface Plan {
   readonly session: SessionPolicy | undefined;
   /** What the route says to filters of the chain, by their names; undefined = nothing. */
   readonly filters?: RouteFilters | undefined;
+  /** What limits may know of a request; undefined = nothing. */
+  readonly rateLimits?: RateLimitSources | undefined;
+  /** Who else gets the requests; undefined = nobody. */
+  readonly mirrors?: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
+}
+
+/** Copies of a route's requests for another cluster. Nobody waits for the answers, and they are never tried again. */
+export interface MirrorPlan {
+  /** `-shadow` is added to the copy's authority: see `shadowHost`. */
+  readonly marksHost: boolean;
+  /** Whether a request is copied. */
+  takes(entropy: number): boolean;
+  /** The way of the copies, with the cluster as `snapshot` has it. */
+  plan(snapshot: Snapshot): Plan;
 }
 
 /** The route answers by itself: a redirect or a fixed response. */
@@ -115,6 +129,8 @@ export interface ReplyPlan {
   readonly responseHeaders: readonly HeaderMutation[];
   /** As of a {@link Plan}. */
   readonly filters?: RouteFilters | undefined;
+  /** As of a {@link Plan}. */
+  readonly rateLimits?: RateLimitSources | undefined;
   readonly provenance: Provenance;
 }
 
@@ -292,6 +308,30 @@ export interface AdmissionStep {
 /** What a route says to a filter: a step in place of the chain's, or whether the chain's is taken at all. */
 export type RouteFilter = AdmissionStep | "enabled" | "disabled";
 
+/** What makes a descriptor of a request (Envoy's `rate_limits`): keys and values that limits have buckets for. */
+export interface RateLimitSource {
+  readonly stage: number;
+  /** Undefined = this request has none. */
+  descriptor(
+    plan: Plan | ReplyPlan,
+    facts: Facts,
+  ): readonly (readonly [key: string, value: string])[] | undefined;
+}
+
+/** Those of a route and those of its virtual host. */
+export interface RateLimitSources {
+  readonly route: readonly RateLimitSource[];
+  readonly host: readonly RateLimitSource[];
+}
+
+/** A limit that a request was beyond. */
+export interface Limited {
+  /** For metrics. */
+  readonly name: string;
+  /** Whether it was refused for that. */
+  readonly enforced: boolean;
+}
+
 /** By the filter's name in the chain. */
 export type RouteFilters = ReadonlyMap<string, RouteFilter>;
 
@@ -308,6 +348,7 @@ export interface AdmissionReply {
   readonly details: string;
   /** For gRPC callers; undefined = by the HTTP status. */
   readonly grpcStatus?: number | undefined;
+  readonly limited?: Limited | undefined;
 }
 
 /** The request waits, and is then asked about again, where `after` comes first. */
@@ -334,7 +375,7 @@ export interface AdmissionMutation {
   readonly responseBytesPerSecond?: number | undefined;
   /** The client's connection is reset after so many bytes of the response's body; undefined = it is not. */
   readonly resetAfterBytes?: number | undefined;
-  readonly flag?: string | undefined;
+  readonly limited?: Limited | undefined;
 }
 
 /** What one step says. */

@@ -7,3 +7,4 @@ export { pick } from "./pick/pick.js";
 export { requestControls } from "./route/request-controls.js";
 export { route } from "./route/route.js";
 export { routeConnection } from "./route/route-connection.js";
+export { shadowHost } from "./route/mirror.js";

@@ -85,7 +85,7 @@ const ROWS: Readonly<Record<Failure, Row>> = {
     error: "destination_not_found",
     details: () => "route_not_found",
     body: (f) =>
-      `no route of ${f.authority} matches this request; see its VirtualService (tulle get virtualservices)`,
+      `no route of ${f.authority} matches this request; see its VirtualService (tulle get virtualservices) or its routes (tulle get httproutes, grpcroutes)`,
   },
   "unknown-service": {
     status: 404,

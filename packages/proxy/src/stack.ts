@@ -140,6 +140,16 @@ export function buildStack(options: StackOptions): ProxyStack {
     peerMetadata: encodePeerMetadata(options.workload),
     maxReplayBytes: values["request.maxReplayBytes"],
     onReplayGivenUp: () => strike("request.maxReplayBytes", ""),
+    rateLimited: metrics.counter(
+      "tulle_rate_limited_requests_total",
+      "Requests beyond a rate limit; enforced=false: a limit that only counts.",
+    ),
+    mirrorsDropped: metrics
+      .counter(
+        "tulle_mirrored_requests_dropped_total",
+        "Copies of requests that were not answered: no instance, broken off, or slower than the request.",
+      )
+      .with([]),
     newRequestId: options.newRequestId,
     onDemand: options.onDemand,
     onExchangeDone: (done) => {

@@ -1,7 +1,8 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { parseDuration } from "@tulle/base";
 import type { ConnectionPoolSettings, OutlierDetection } from "@tulle/api";
 import { ClusterSchema, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { Http2ProtocolOptionsSchema } from "@tulle/xds/gen/envoy/config/core/v3/protocol_pb.js";
 import { MetadataSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import {
   HttpProtocolOptionsSchema,
@@ -35,7 +36,7 @@ export function applyPolicy(
     connectTimeout === undefined ? durationOf(DEFAULT_CONNECT_TIMEOUT_MS) : durationOfText(connectTimeout);
   applyLimits(cluster, policy);
   applyBudgetInterval(cluster, policy.retryBudget);
-  applyKeepalive(cluster, connectionPool);
+  applyKeepalive(t, cluster, connectionPool);
   applyHttpOptions(cluster, connectionPool, version);
   applyLoadBalancer(t, cluster, policy);
   if (outlierDetection !== undefined) applyOutlierDetection(t, cluster, outlierDetection);
@@ -76,9 +77,14 @@ function applyBudgetInterval(cluster: Cluster, retryBudget: EffectivePolicy["ret
   };
 }
 
-function applyKeepalive(cluster: Cluster, pool: ConnectionPoolSettings | undefined): void {
+function applyKeepalive(t: Translation, cluster: Cluster, pool: ConnectionPoolSettings | undefined): void {
   const keepalive = pool?.tcp?.tcpKeepalive;
   if (keepalive === undefined) return;
+  if (t.view.dialect === "tulle" && (keepalive.probes !== undefined || keepalive.interval !== undefined)) {
+    t.warn(
+      `${cluster.name}: of tcpKeepalive sidecars carry out time; then there are 10 probes, a second apart, whatever probes and interval say`,
+    );
+  }
   cluster.upstreamConnectionOptions = create(ClusterSchema, {
     upstreamConnectionOptions: {
       tcpKeepalive: {
@@ -108,14 +114,16 @@ function applyHttpOptions(
   };
   const spoken = spokenVersion(http, version);
   const hasCommon = Object.keys(common).length > 0;
+  const http2 = http2Options(http);
+  const hasHttp2 = Object.keys(http2).length > 0;
   // HTTP/1.1 without settings is what a cluster without options means.
-  if (!hasCommon && spoken === "http1") return;
+  if (!hasCommon && !hasHttp2 && spoken === "http1") return;
   if (hasCommon) {
     options.commonHttpProtocolOptions = create(HttpProtocolOptionsSchema, {
       commonHttpProtocolOptions: common,
     }).commonHttpProtocolOptions;
   }
-  options.upstreamProtocolOptions = protocolOptions(http, spoken);
+  options.upstreamProtocolOptions = protocolOptions(http2, spoken, hasHttp2);
   cluster.typedExtensionProtocolOptions[HTTP_PROTOCOL_OPTIONS] = packed(HttpProtocolOptionsSchema, options);
 }
 
@@ -125,11 +133,11 @@ function spokenVersion(http: ConnectionPoolSettings["http"], version: HttpVersio
   return http?.h2UpgradePolicy === "UPGRADE" ? "http2" : version;
 }
 
-function protocolOptions(
+/** What is said of HTTP/2 connections. */
+function http2Options(
   http: ConnectionPoolSettings["http"],
-  version: HttpVersion,
-): HttpProtocolOptions["upstreamProtocolOptions"] {
-  const http2ProtocolOptions = {
+): MessageInitShape<typeof Http2ProtocolOptionsSchema> {
+  return {
     ...(http?.maxConcurrentStreams && { maxConcurrentStreams: http.maxConcurrentStreams }),
     ...(http?.http2KeepAlive?.interval !== undefined && {
       connectionKeepalive: {
@@ -138,6 +146,25 @@ function protocolOptions(
       },
     }),
   };
+}
+
+/**
+ * HTTP/1.1 in plaintext is HTTP/2 between sidecars, where TLS chooses: what is said of HTTP/2 must get there, too, which
+ * is what Envoy's `auto_config` means.
+ */
+function protocolOptions(
+  http2ProtocolOptions: MessageInitShape<typeof Http2ProtocolOptionsSchema>,
+  version: HttpVersion,
+  hasHttp2: boolean,
+): HttpProtocolOptions["upstreamProtocolOptions"] {
+  if (version === "http1" && hasHttp2) {
+    return create(HttpProtocolOptionsSchema, {
+      upstreamProtocolOptions: {
+        case: "autoConfig",
+        value: { httpProtocolOptions: {}, http2ProtocolOptions },
+      },
+    }).upstreamProtocolOptions;
+  }
   const { upstreamProtocolOptions } = create(HttpProtocolOptionsSchema, {
     upstreamProtocolOptions:
       version === "client"

@@ -21,6 +21,8 @@ import { carriageOf, httpVersionOf, portNamed, type MeshPort, type MeshService }
 import { serverName, spiffeId, type ClusterName } from "./names.js";
 import { configPath, ISTIO_METADATA } from "./provenance.js";
 import { tellClient } from "./upstream-proxy-protocol.js";
+import { applyHealthCheck } from "./health-check-policy.js";
+import { healthCheckFor } from "./health-checks.js";
 import { resolveHost } from "./services.js";
 import { subsetLabels } from "./subset-defaults.js";
 import { alpnFor, MESH_ALPN, meshTls, originatedTls, rawBuffer } from "./tls.js";
@@ -57,12 +59,25 @@ export function outboundCluster(t: Translation, name: string, parsed: ClusterNam
     cluster.lbConfig = { case: undefined };
     cluster.loadBalancingPolicy = undefined;
   }
+  const check = healthCheckFor(t, service, parsed.subset, port.number);
+  if (check !== undefined) applyHealthCheck(cluster, check, httpVersionOf(port.protocol) === "http2");
   const transport = transportTo(t, service, policy);
+  if (check?.tcp !== undefined && check.tcp.receive === undefined && transport.kind !== "originated") {
+    tellOfSidecars(t, name, transport);
+  }
   secure(t, cluster, service, port, transport);
   if (policy.proxyProtocol !== undefined) {
     tellClient(t, cluster, transport, policy.proxyProtocol.version ?? "V1");
   }
   return cluster;
+}
+
+/** A connection over mutual TLS is made with the sidecar, whatever becomes of its application. */
+function tellOfSidecars(t: Translation, name: string, { kind }: Transport): void {
+  if (kind !== "mesh" && kind !== "auto") return;
+  t.warn(
+    `${name}: a tcp check of an endpoint with a sidecar connects to the sidecar; use http or grpc, or tcp with receive, to ask the application`,
+  );
 }
 
 function emptyCluster(t: Translation, name: string): Cluster {

@@ -6,3 +6,4 @@ export { translate } from "./translate.js";
 export { expandHost, fullHost } from "./hosts.js";
 export * from "./analysis/index.js";
 export { routeParents, type RouteCondition, type RouteParent } from "./gateway-api/route-status.js";
+export * from "./effective/index.js";

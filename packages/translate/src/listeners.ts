@@ -5,17 +5,25 @@ import {
   FilterChainSchema,
 } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { ListenerSchema, type Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
+import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import {
   HttpConnectionManagerSchema,
   type HttpConnectionManager,
+  type HttpFilter,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { detect, PLAINTEXT_HTTP } from "./detection.js";
 import type { Frontend } from "./gateway-api/parents.js";
 import { parseAuthority } from "./hosts.js";
-import { connectionManager, httpFilter, outboundFilters } from "./http-connection-manager.js";
+import {
+  connectionManager,
+  httpFilter,
+  outboundFilters,
+  rateLimitFilter,
+} from "./http-connection-manager.js";
 import { fromAds, packed } from "./messages.js";
 import { carriageOf, defaultPort, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
 import { routeConfigurationName } from "./names.js";
+import { rateLimitsOf } from "./rate-limits.js";
 import { tcpRoute } from "./routes/tcp-route.js";
 import { tlsRoutes } from "./routes/tls-routes.js";
 import { calledHost } from "./services.js";
@@ -77,11 +85,21 @@ function chainsListener(t: Translation, name: string, target: ServiceTarget): Li
 }
 
 function managerFor(t: Translation, routes: string): HttpConnectionManager {
-  const manager = connectionManager(t, routes, outboundFilters());
+  const manager = connectionManager(t, routes, [...filtersFor(t, routes), ...outboundFilters()]);
   manager.routeSpecifier = create(HttpConnectionManagerSchema, {
     routeSpecifier: { case: "rds", value: { routeConfigName: routes, configSource: fromAds() } },
   }).routeSpecifier;
   return manager;
+}
+
+/** Filters that only some services' routes configure. `routes`: full host and port. */
+function filtersFor(t: Translation, routes: string): HttpFilter[] {
+  const host = parseAuthority(routes)?.host;
+  if (host === undefined) return [];
+  // Their buckets are the route table's, which every way of writing the host leads to.
+  return rateLimitsOf(t, host, "OUTBOUND").map(({ name, filter: { statPrefix } }) =>
+    rateLimitFilter(name, create(LocalRateLimitSchema, { statPrefix })),
+  );
 }
 
 function warnOfRulesWithoutEffect(

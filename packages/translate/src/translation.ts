@@ -82,6 +82,11 @@ export class Translation {
     this.#owners.add(`${object.kind}/${object.metadata.namespace}/${object.metadata.name}`);
   }
 
+  /** Objects that were noted so far, sorted. */
+  owners(): readonly string[] {
+    return sorted(this.#owners);
+  }
+
   /** Notes something that a user should know. At most 100 are kept. */
   warn(message: string): void {
     if (this.#warnings.size < MAX_WARNINGS) this.#warnings.add(message);

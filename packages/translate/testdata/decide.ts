@@ -6,10 +6,10 @@ import {
   type HttpChain,
   type Routed,
 } from "@tulle/engine";
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, type EncodedResource } from "@tulle/xds";
+import { LISTENER_TYPE, ROUTE_TYPE, type EncodedResource } from "@tulle/xds";
 import type { ClientView } from "../src/contract.js";
 import { translate } from "../src/translate.js";
-import { clustersOf, listener, routesOf, targetsOf, type TestMesh } from "./mesh.js";
+import { listener, targetsOf, type TestMesh } from "./mesh.js";
 
 /** A client of one authority, as far as the engine decides for it. */
 export interface Client {
@@ -32,7 +32,7 @@ export interface Decision {
   readonly route?: string;
 }
 
-/** Everything of a mesh that a client needs to call `authority`, given to the engine. */
+/** A client of `authority`, its listener and routes given to the engine. Clusters are known by name only. */
 export function clientOf(at: TestMesh, view: ClientView, authority: string): Client {
   const load = createLoadTable();
   const source = createSnapshotSource({ load });
@@ -62,16 +62,7 @@ function resourcesOf(at: TestMesh, view: ClientView, authority: string): Encoded
     if (resource !== undefined) resources.push(resource);
   };
   ask(LISTENER_TYPE, authority);
-  const { routes, clusters } = targetsOf(listener(at, view, authority));
-  const names = new Set(clusters);
-  for (const name of routes) {
-    ask(ROUTE_TYPE, name);
-    for (const cluster of clustersOf(routesOf(at, view, name))) names.add(cluster);
-  }
-  for (const name of names) {
-    ask(CLUSTER_TYPE, name);
-    ask(ENDPOINT_TYPE, name);
-  }
+  for (const name of targetsOf(listener(at, view, authority)).routes) ask(ROUTE_TYPE, name);
   return resources;
 }
 

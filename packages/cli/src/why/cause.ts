@@ -63,6 +63,11 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
       text: `${sidecar} had reached a limit of ${clusterInWords(cluster) || "waiting requests"}`,
       next: "raise its connectionPool limits (DestinationRule), or add instances",
     };
+  if (flags.has("NR") && record.listener === "")
+    return {
+      text: `${sidecar} knows no HTTP service ${request.authority}`,
+      next: "check the name, and that it is registered: tulle get services",
+    };
   if (flags.has("NR"))
     return {
       text: `${sidecar} has no route for ${request.method} ${request.authority}${request.path}`,

@@ -163,6 +163,13 @@ test.each([
   expect(causeOf(story(hop(0, "a", { response: { ...RECORD.response, flags } })))?.text).toContain(text);
 });
 
+test("a name that nobody has is told apart from a request that no route takes", () => {
+  const nowhere = { listener: "", response: { ...RECORD.response, flags: "NR" } };
+  expect(causeOf(story(hop(0, "a", nowhere)))?.text).toBe(
+    "the sidecar of a knows no HTTP service reviews:9080",
+  );
+});
+
 test("a success has no cause", () => {
   expect(causeOf(story(hop(0, "a", { kept: "sampled" })))).toBeUndefined();
 });

@@ -13,7 +13,7 @@ import {
   type Violation,
 } from "@tulle/api";
 import { MeshError, type Clock, type Logger } from "@tulle/base";
-import { analyze, type MeshReader } from "@tulle/translate";
+import { analyze, describePolicy, type MeshReader } from "@tulle/translate";
 import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 
@@ -21,6 +21,8 @@ import { overlay } from "./overlay-reader.js";
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 const MAX_OBJECTS = 5_000;
+const MAX_HOST_LENGTH = 255;
+const MAX_LABELS = 64;
 
 export interface AnalysisApiOptions {
   readonly reader: MeshReader;
@@ -32,6 +34,7 @@ export interface AnalysisApiOptions {
 /**
  * `POST /tulle/v1/analyze`: what is doubtful in the stored configuration, with the objects of the request as if they were
  * applied. `namespace` narrows it to the objects of one, `all: false` to the request's own.
+ * `GET /tulle/v1/effective-policy`: what holds for calls to a host from a namespace.
  */
 export function createAnalysisApi({ reader, kinds, clock, logger }: AnalysisApiOptions): Hono {
   const app = new Hono();
@@ -47,12 +50,36 @@ export function createAnalysisApi({ reader, kinds, clock, logger }: AnalysisApiO
     });
     return c.json({ findings } satisfies AnalysisAnswer);
   });
+  app.get("/tulle/v1/effective-policy", (c) => {
+    const { host = "", namespace = "default", from = namespace } = c.req.query();
+    if (host === "" || host.length > MAX_HOST_LENGTH) {
+      throw new MeshError(
+        "invalid",
+        "CONTROL_QUERY",
+        "expected ?host=<service or host>[&namespace=][&from=]",
+      );
+    }
+    // A short name is one of the namespace that is asked about, whoever calls it.
+    const full = host.includes(".") ? host : `${host}.${namespace}.svc.${reader.settings.domainSuffix}`;
+    return c.json(
+      describePolicy(reader, full, { namespace: from, labels: labelsOf(c.req.queries("label") ?? []) }),
+    );
+  });
   app.onError((thrown, c) => {
     const error = MeshError.from(thrown);
     if (error.kind === "internal") logger.error("analysis failed", { error });
     return refuse(c, thrown);
   });
   return app;
+}
+
+/** `key=value` each; what is not is left out. */
+function labelsOf(texts: readonly string[]): Readonly<Record<string, string>> {
+  const pairs = texts.slice(0, MAX_LABELS).flatMap((text) => {
+    const at = text.indexOf("=");
+    return at < 1 ? [] : [[text.slice(0, at), text.slice(at + 1)] as const];
+  });
+  return Object.fromEntries(pairs);
 }
 
 function keyText(object: MeshObject): string {

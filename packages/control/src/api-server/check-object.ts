@@ -45,7 +45,7 @@ export function checkObject(
   const content = kind.check({ ...written, apiVersion, kind: kind.kind });
   if (!content.ok) violations.push(...content.violations);
   if (violations.length > 0 || !metadata.ok || !content.ok)
-    throw new InvalidObjectError(invalid(kind.kind, nameOf(raw)), violations);
+    throw new InvalidObjectError(invalid(kind.kind, nameOf(raw)), violations, nameOf(raw));
 
   const { name, labels, annotations, finalizers, ownerReferences } = metadata.metadata;
   const object: MeshObject = {

@@ -199,7 +199,8 @@ export class Resources {
     const verdict = this.#options.admit?.(object, current);
     if (verdict === undefined) return [];
     if (verdict.violations.length === 0) return verdict.warnings;
-    throw new InvalidObjectError(invalid(object.kind, object.metadata.name), verdict.violations);
+    const { name } = object.metadata;
+    throw new InvalidObjectError(invalid(object.kind, name), verdict.violations, name);
   }
 
   async #create(object: MeshObject, key: ObjectKey): Promise<MeshObject> {

@@ -19,7 +19,9 @@ const BY_CODE: ReadonlyMap<string, readonly [number, string]> = new Map([
 /** The answer that an error means: the one place where errors of the resource API become HTTP. */
 export function failure(thrown: unknown, subject?: StatusSubject): Response {
   if (thrown instanceof InvalidObjectError && subject !== undefined) {
-    return respond(invalidStatus(subject, thrown.violations));
+    // The path of a create does not name the object.
+    const name = subject.name === "" ? thrown.objectName : subject.name;
+    return respond(invalidStatus({ ...subject, name }, thrown.violations));
   }
   const known = thrown instanceof MeshError ? BY_CODE.get(thrown.code) : undefined;
   if (thrown instanceof MeshError && known !== undefined) {

@@ -1,4 +1,4 @@
-import type { AdmissionMutation, HeaderMutation, StepAdmission } from "../contract.js";
+import type { AdmissionMutation, HeaderMutation, Limited, StepAdmission } from "../contract.js";
 
 /** How far a request has come through the steps, and what they alter on the way. One per exchange, reused. */
 export class AdmissionProgress {
@@ -8,6 +8,8 @@ export class AdmissionProgress {
   pending: StepAdmission | undefined;
   readonly request: HeaderMutation[] = [];
   readonly response: HeaderMutation[] = [];
+  /** Limits that it was beyond. */
+  readonly limited: Limited[] = [];
   /** 0 = as it comes. */
   responseBytesPerSecond = 0;
   /** -1 = never. */
@@ -19,14 +21,16 @@ export class AdmissionProgress {
     this.pending = undefined;
     if (this.request.length > 0) this.request.length = 0;
     if (this.response.length > 0) this.response.length = 0;
+    if (this.limited.length > 0) this.limited.length = 0;
     this.responseBytesPerSecond = 0;
     this.resetAfterBytes = -1;
   }
 
   /** Notes what a step alters: header changes add up, of limits the tighter one counts. */
-  note({ request, response, responseBytesPerSecond, resetAfterBytes }: AdmissionMutation): void {
+  note({ request, response, limited, responseBytesPerSecond, resetAfterBytes }: AdmissionMutation): void {
     if (request !== undefined) this.request.push(...request);
     if (response !== undefined) this.response.push(...response);
+    if (limited !== undefined) this.limited.push(limited);
     if (responseBytesPerSecond !== undefined) {
       const before = this.responseBytesPerSecond;
       this.responseBytesPerSecond =

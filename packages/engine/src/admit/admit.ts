@@ -51,6 +51,7 @@ function take(said: StepAdmission | undefined, progress: AdmissionProgress): Adm
     progress.note(said);
     return undefined;
   }
+  if (said.kind === "reply" && said.limited !== undefined) progress.limited.push(said.limited);
   if (said.kind === "delay") progress.pending = said.after;
   return said;
 }

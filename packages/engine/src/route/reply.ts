@@ -5,7 +5,13 @@ import type {
   RedirectAction,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { RedirectAction_RedirectResponseCode as Code } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
-import type { EngineRequest, HeaderMutation, ReplyPlan, RouteFilters } from "../contract.js";
+import type {
+  EngineRequest,
+  HeaderMutation,
+  RateLimitSources,
+  ReplyPlan,
+  RouteFilters,
+} from "../contract.js";
 import type { Provenance } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { pathEnd } from "./path-test.js";
@@ -19,6 +25,7 @@ export interface ReplySettings {
   readonly routeName: string;
   readonly responseHeaders: readonly HeaderMutation[];
   readonly filters: RouteFilters | undefined;
+  readonly rateLimits: RateLimitSources | undefined;
   readonly provenance: Provenance;
 }
 

@@ -6,6 +6,7 @@ import type {
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { compileRequestHash } from "../affinity/request-hash.js";
 import type { SessionPolicy } from "../affinity/session.js";
+import { compileRateLimits, rateLimitSources } from "../admit/rate-limit-descriptors.js";
 import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
 import type { RouteFilters } from "../contract.js";
 import type { Provenance } from "../snapshot/contract.js";
@@ -14,6 +15,7 @@ import { durationMs } from "../snapshot/duration.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
 import type { Mutations } from "./header-mutations.js";
 import { compileHedge } from "./hedge-policy.js";
+import { compileMirrors } from "./mirror.js";
 import { prefixRewrite, regexRewrite } from "./path-rewrite.js";
 import type { PathRewrite } from "./path-rewrite.js";
 import { compileSubstitution } from "./regex.js";
@@ -44,7 +46,7 @@ export interface ActionContext {
 const DEFAULT_TIMEOUT_MS = 15_000;
 
 /**
- * Compiles a forwarding action into one way per cluster. Mirroring and upgrades are no business of routing and are left to
+ * Compiles a forwarding action into one way per cluster. Upgrades are no business of routing and are left to
  * who reads them.
  */
 export function compileForward(
@@ -54,6 +56,24 @@ export function compileForward(
   route: ActionContext,
 ): Pick<RouteEntry, "target" | "clusters" | "session"> {
   const shared = compileShared(field, action, context, route);
+  const mirrors = compileMirrors(at(field, "request_mirror_policies"), action.requestMirrorPolicies, {
+    ...route,
+    timeoutMs: shared.timeoutMs,
+  });
+  const target = compileDestination(field, action, { ...shared, mirrors }, context, route);
+  if (mirrors === undefined) return target;
+  // Copies need their clusters as much as requests do.
+  const clusters = new Set([...target.clusters, ...mirrors.map(({ clusterName }) => clusterName)]);
+  return { ...target, clusters: [...clusters] };
+}
+
+function compileDestination(
+  field: string,
+  action: RouteAction,
+  shared: Shared,
+  context: RouteContext,
+  route: ActionContext,
+): Pick<RouteEntry, "target" | "clusters" | "session"> {
   const routeFilters = mergeRouteFilters(route.filterLevels);
   const way: WayMaker = (clusterName, own) => {
     const levels = own === undefined ? route.levels : [own.mutations, ...route.levels];
@@ -139,7 +159,7 @@ function compileShared(
   action: RouteAction,
   context: RouteContext,
   route: ActionContext,
-): Shared {
+): Omit<Shared, "mirrors"> {
   const { virtualHost } = context;
   const { retryPolicy = virtualHost.retryPolicy, hedgePolicy = virtualHost.hedgePolicy } = action;
   const longest = action.maxStreamDuration;
@@ -161,6 +181,10 @@ function compileShared(
     rewriteAuthority: compileHostRewrite(field, action),
     hash: compileRequestHash(at(field, "hash_policy"), action.hashPolicy),
     session: route.session,
+    rateLimits: rateLimitSources(
+      compileRateLimits(at(field, "rate_limits"), action.rateLimits),
+      context.hostRateLimits,
+    ),
   };
 }
 

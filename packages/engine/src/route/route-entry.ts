@@ -2,8 +2,9 @@ import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_component
 import type { RouteMatch, VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { compileSession } from "../affinity/session.js";
 import type { SessionPolicy } from "../affinity/session.js";
+import { rateLimitSources } from "../admit/rate-limit-descriptors.js";
 import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
-import type { EngineRequest, ReplyPlan, RouteFilters } from "../contract.js";
+import type { EngineRequest, RateLimitSource, ReplyPlan, RouteFilters } from "../contract.js";
 import { mix, saltOf } from "../entropy.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { filterMetadata, provenanceOf } from "../snapshot/metadata.js";
@@ -34,6 +35,7 @@ export interface RouteContext {
   readonly specificWins: boolean;
   /** Filter configuration of the levels above the route. */
   readonly outerFilters: readonly RouteFilters[];
+  readonly hostRateLimits: readonly RateLimitSource[];
   /** The table's, for what must differ between places. */
   readonly tableName: string;
   readonly defaultIdleTimeoutMs: number;
@@ -143,6 +145,7 @@ function compileTarget(
     ...settings,
     responseHeaders: orderMutations(levels, context.specificWins).response,
     filters: mergeRouteFilters(filterLevels),
+    rateLimits: rateLimitSources([], context.hostRateLimits),
   });
   const action = route.action;
   switch (action.case) {

@@ -2,6 +2,7 @@ import type { RouteConfiguration } from "@tulle/xds/gen/envoy/config/route/v3/ro
 import type { VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { VirtualHost_TlsRequirementType as TlsRequirement } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { ReplyPlan, RouteFilters } from "../contract.js";
+import { compileRateLimits } from "../admit/rate-limit-descriptors.js";
 import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { provenanceOf } from "../snapshot/metadata.js";
@@ -82,6 +83,7 @@ function compileHost(
     virtualHost: host,
     outer: [compileMutations(field, host), table.mutations],
     outerFilters: filters,
+    hostRateLimits: compileRateLimits(at(field, "rate_limits"), host.rateLimits),
     tableName: config.name,
     specificWins: config.mostSpecificHeaderMutationsWins,
     defaultIdleTimeoutMs,
@@ -91,6 +93,7 @@ function compileHost(
     routeName: "",
     responseHeaders: [],
     filters: mergeRouteFilters(filters),
+    rateLimits: undefined,
     provenance: provenanceOf(host.metadata),
   };
   return {

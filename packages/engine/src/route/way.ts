@@ -1,7 +1,14 @@
 import type { RequestHash } from "../affinity/request-hash.js";
 import type { SessionPolicy } from "../affinity/session.js";
-import type { HeaderMutation, HedgePlan, Plan, RouteFilters } from "../contract.js";
-import type { ClusterPart, Provenance, Snapshot } from "../snapshot/contract.js";
+import type {
+  HeaderMutation,
+  HedgePlan,
+  MirrorPlan,
+  Plan,
+  RateLimitSources,
+  RouteFilters,
+} from "../contract.js";
+import type { ClusterPart, ConnectionSettings, Provenance, Snapshot } from "../snapshot/contract.js";
 import { NO_SLOT } from "../load/load-table.js";
 import type { PathRewrite } from "./path-rewrite.js";
 import type { CompiledRetry } from "./retry-policy.js";
@@ -25,8 +32,20 @@ export interface PlanSettings {
   readonly hash: RequestHash | undefined;
   readonly session: SessionPolicy | undefined;
   readonly filters: RouteFilters | undefined;
+  readonly rateLimits: RateLimitSources | undefined;
+  readonly mirrors: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
 }
+
+/** What bytes and copies of requests do without. */
+export const PLAIN_WAY = {
+  maxDurationMs: undefined,
+  grpcTimeoutMaxMs: 0,
+  grpcTimeoutOffsetMs: 0,
+  hedge: undefined,
+  tellsAttempts: false,
+  tellsTimeoutRetry: false,
+} as const;
 
 export interface WaySettings extends PlanSettings {
   readonly clusterName: string;
@@ -78,6 +97,8 @@ export class ForwardPlan implements Plan {
   readonly hash: RequestHash | undefined;
   readonly session: SessionPolicy | undefined;
   readonly filters: RouteFilters | undefined;
+  readonly rateLimits: RateLimitSources | undefined;
+  readonly mirrors: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
 
   constructor(settings: PlanSettings, cluster: ClusterPart) {
@@ -100,6 +121,8 @@ export class ForwardPlan implements Plan {
     this.hash = settings.hash;
     this.session = settings.session;
     this.filters = settings.filters;
+    this.rateLimits = settings.rateLimits;
+    this.mirrors = settings.mirrors;
     this.provenance = settings.provenance;
   }
 
@@ -108,6 +131,16 @@ export class ForwardPlan implements Plan {
     return new ForwardPlan({ ...this.#settings, ...changes }, this.cluster);
   }
 }
+
+/** Of a cluster to which there are none. */
+const NO_CONNECTIONS: ConnectionSettings = {
+  idleTimeoutMs: undefined,
+  maxDurationMs: 0,
+  maxStreams: 0,
+  pingAfterMs: 0,
+  pingTimeoutMs: 0,
+  keepAliveMs: undefined,
+};
 
 /** Stands in a plan for a cluster that the snapshot does not have: nothing can be picked from it. */
 class UnknownCluster implements ClusterPart {
@@ -122,6 +155,7 @@ class UnknownCluster implements ClusterPart {
   readonly maxRequests = 0;
   readonly maxRetries = 0;
   readonly maxRequestsPerConnection = 0;
+  readonly connection = NO_CONNECTIONS;
   readonly outlier = undefined;
   readonly healthCheck = undefined;
   readonly endpoints = [];

@@ -17,6 +17,8 @@ import type { Assignment } from "./assignment.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
 import { filterMetadata, provenanceOf } from "./metadata.js";
+import { compileConnections } from "./connection-settings.js";
+import type { ConnectionSettings } from "./connection-settings.js";
 import { compileHealthCheck } from "./health-check-settings.js";
 import type { HealthCheckSettings } from "./health-check-settings.js";
 import { compileOutlier } from "./outlier-settings.js";
@@ -37,6 +39,7 @@ export interface ClusterSettings {
   readonly maxRetries: number;
   readonly retryBudget: RetryBudget;
   readonly maxRequestsPerConnection: number;
+  readonly connection: ConnectionSettings;
   readonly outlier: OutlierSettings | undefined;
   readonly healthCheck: HealthCheckSettings | undefined;
   /** Endpoints in plaintext speak HTTP/2 by prior knowledge (`explicit_http_config.http2_protocol_options`). */
@@ -105,6 +108,7 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     connectTimeoutMs: durationMs("connect_timeout", cluster.connectTimeout) ?? CONNECT_TIMEOUT_MS,
     ...compileBreakers(cluster),
     maxRequestsPerConnection: requestsPerConnection(cluster, httpOptions),
+    connection: compileConnections(cluster, httpOptions),
     outlier: compileOutlier(cluster.outlierDetection),
     healthCheck: compileHealthCheck(cluster),
     http2: isExplicitHttp2(cluster, httpOptions),

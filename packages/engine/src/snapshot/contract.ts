@@ -1,9 +1,11 @@
 import type { PathNormalization } from "@tulle/http";
 
+import type { ConnectionSettings } from "./connection-settings.js";
 import type { HealthCheckSettings } from "./health-check-settings.js";
 import type { OutlierSettings } from "./outlier-settings.js";
 import type { ProxyStatusSettings } from "./proxy-status-settings.js";
 
+export type { ConnectionSettings } from "./connection-settings.js";
 export type { GrpcProbe, HealthCheckSettings, HttpProbe, TcpProbe } from "./health-check-settings.js";
 export type { OutlierSettings } from "./outlier-settings.js";
 
@@ -72,6 +74,7 @@ export interface ClusterPart {
   readonly maxRetries: number;
   /** Requests after which a connection is closed; 0 = no limit. */
   readonly maxRequestsPerConnection: number;
+  readonly connection: ConnectionSettings;
   /** What ejects an endpoint that fails; undefined = nothing does. */
   readonly outlier: OutlierSettings | undefined;
   /** How endpoints are asked whether they are well; undefined = they are not. */

@@ -160,8 +160,7 @@ function compileHttp(field: string, http: HealthCheck_HttpHealthCheck): HttpProb
   const expected = compileRanges(at(field, "expected_statuses"), http.expectedStatuses);
   return {
     kind: "http",
-    method:
-      RequestMethod[http.method === RequestMethod.METHOD_UNSPECIFIED ? RequestMethod.GET : http.method]!,
+    method: RequestMethod[http.method === RequestMethod.METHOD_UNSPECIFIED ? RequestMethod.GET : http.method],
     path: http.path,
     host: http.host,
     headers: compileMutations(field, {

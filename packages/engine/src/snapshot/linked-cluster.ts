@@ -1,5 +1,6 @@
 import type {
   ClusterPart,
+  ConnectionSettings,
   EndpointPart,
   HealthCheckSettings,
   OutlierSettings,
@@ -28,6 +29,7 @@ export class LinkedCluster implements ClusterPart {
   readonly maxRetries: number;
   readonly retryBudget: RetryBudget;
   readonly maxRequestsPerConnection: number;
+  readonly connection: ConnectionSettings;
   readonly outlier: OutlierSettings | undefined;
   readonly healthCheck: HealthCheckSettings | undefined;
   readonly endpoints: readonly EndpointPart[];
@@ -62,6 +64,7 @@ export class LinkedCluster implements ClusterPart {
     this.maxRetries = settings.maxRetries;
     this.retryBudget = settings.retryBudget;
     this.maxRequestsPerConnection = settings.maxRequestsPerConnection;
+    this.connection = settings.connection;
     this.outlier = settings.outlier;
     this.healthCheck = settings.healthCheck;
     this.endpoints = endpoints;

@@ -8,7 +8,7 @@ import { saltOf } from "../entropy.js";
 import { RETRY_ON_CONNECT_FAILURE } from "../route/retry-on.js";
 import type { CompiledRetry } from "../route/retry-policy.js";
 import { Split } from "../route/split.js";
-import { Way } from "../route/way.js";
+import { PLAIN_WAY, Way } from "../route/way.js";
 import { accessLogFormat } from "./access-log.js";
 import { holds, unpack } from "./any.js";
 import { durationMs } from "./duration.js";
@@ -107,12 +107,7 @@ function createWay(field: string, proxy: TcpProxy, clusterName: string): Way {
     clusterName,
     timeoutMs: 0,
     idleTimeoutMs: durationMs(at(field, "idle_timeout"), proxy.idleTimeout) ?? DEFAULT_IDLE_TIMEOUT_MS,
-    maxDurationMs: undefined,
-    grpcTimeoutMaxMs: 0,
-    grpcTimeoutOffsetMs: 0,
-    hedge: undefined,
-    tellsAttempts: false,
-    tellsTimeoutRetry: false,
+    ...PLAIN_WAY,
     retry: tries > 1 ? connectRetry(tries - 1) : undefined,
     rewritePath: undefined,
     rewriteAuthority: undefined,
@@ -121,6 +116,8 @@ function createWay(field: string, proxy: TcpProxy, clusterName: string): Way {
     hash: compileHash(at(field, "hash_policy"), proxy.hashPolicy),
     session: undefined,
     filters: undefined,
+    rateLimits: undefined,
+    mirrors: undefined,
     provenance: { config: "", rule: "" },
   });
 }

@@ -155,6 +155,7 @@ export function probingCluster(cluster: ClusterPart, { reuseConnection }: Health
     maxRequests: Number.POSITIVE_INFINITY,
     maxRetries: 0,
     maxRequestsPerConnection: reuseConnection ? 0 : 1,
+    connection: cluster.connection,
     outlier: undefined,
     healthCheck: undefined,
     endpoints: [],

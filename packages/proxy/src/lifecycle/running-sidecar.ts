@@ -24,6 +24,7 @@ import { answerQuery, QUERIES } from "../agent-stream/answer-query.js";
 import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
 import type { Sidecar, SidecarOptions } from "../options.js";
+import { addCircuitBreakerMetrics } from "../telemetry/circuit-breaker-metrics.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
 import { addProcessMetrics } from "../telemetry/process-metrics.js";
 import { WorkloadTls } from "../tls/workload-tls.js";
@@ -144,6 +145,7 @@ export class RunningSidecar implements Sidecar {
     this.ready = this.#readiness.ready;
     this.failed.catch((error: unknown) => this.#readiness.fail(error));
     addProcessMetrics(this.#metrics, clock);
+    addCircuitBreakerMetrics(this.#metrics, this.#configuration, this.#load);
   }
 
   get addresses(): Sidecar["addresses"] {

@@ -8,6 +8,7 @@ import {
   type ReplyPlan,
 } from "@tulle/engine";
 
+import type { Counter, Family } from "../telemetry/metrics.js";
 import type { OwnView } from "./decision.js";
 import type { ExchangeRecord } from "./exchange-record.js";
 import { admissionReply, type LocalReply } from "./local-reply.js";
@@ -29,6 +30,7 @@ export class AdmissionGate {
   readonly #record: ExchangeRecord;
   readonly #view: OwnView;
   readonly #owner: AdmissionGateOwner;
+  readonly #limited: Family<Counter>;
   #progress: AdmissionProgress | undefined;
   #facts: Facts | undefined;
   #routed: Plan | ReplyPlan | undefined;
@@ -36,7 +38,13 @@ export class AdmissionGate {
   /** Whether this exchange counts as one that a fault holds up. */
   #faulty = false;
 
-  constructor(record: ExchangeRecord, view: OwnView, owner: AdmissionGateOwner) {
+  constructor(
+    record: ExchangeRecord,
+    view: OwnView,
+    owner: AdmissionGateOwner,
+    rateLimited: Family<Counter>,
+  ) {
+    this.#limited = rateLimited;
     this.#record = record;
     this.#view = view;
     this.#owner = owner;
@@ -58,6 +66,7 @@ export class AdmissionGate {
     if (chain === undefined || routed === undefined) return;
     const record = this.#record;
     const admission = admit(this.#view, chain, routed, this.#factsOf(record), this.#progress);
+    this.#countLimits();
     switch (admission.kind) {
       case "continue":
         if (this.#progress !== undefined && this.#progress.responseBytesPerSecond > 0) this.#countFault();
@@ -86,6 +95,14 @@ export class AdmissionGate {
     if (!this.#faulty) return;
     this.#faulty = false;
     this.#view.load.addActiveFaults(-1);
+  }
+
+  #countLimits(): void {
+    const limited = this.#progress?.limited;
+    if (limited === undefined || limited.length === 0) return;
+    for (const { name, enforced } of limited)
+      this.#limited.with(["limit", name, "enforced", String(enforced)]).inc();
+    limited.length = 0;
   }
 
   #countFault(): void {

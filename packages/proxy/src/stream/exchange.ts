@@ -21,6 +21,7 @@ import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
 import { bindRequest } from "./affinity.js";
+import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
@@ -32,6 +33,7 @@ import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
 import { findChain, findConnection } from "./find-chain.js";
 import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
+import { Mirrors, type MirrorsContext } from "./mirrors.js";
 import type { Parked, ParkingLot } from "./parking.js";
 import { isFailure } from "./retries.js";
 import { ownPlan } from "./own-plan.js";
@@ -40,9 +42,11 @@ import { Tries } from "./tries.js";
 import type { TriesContext, TriesOwner } from "./tries-contract.js";
 
 /** What exchanges share. */
-export interface ExchangeContext extends TriesContext, ExchangeTimersContext, ProxyNames {
+export interface ExchangeContext extends TriesContext, ExchangeTimersContext, MirrorsContext, ProxyNames {
   readonly parking: ParkingLot;
   readonly authorities: AuthorityCache;
+  /** Requests beyond a limit, by its name and whether they were refused. */
+  readonly rateLimited: Family<Counter>;
   newRequestId(): string;
   /** Somebody asked for an authority whose listener is not known: subscribe to it. */
   onDemand(authority: string): void;
@@ -101,6 +105,8 @@ export class Exchange
   readonly #response: DownstreamResponse;
   /** Made when a fault is injected into a response. */
   #faulty: FaultyResponse | undefined;
+  /** Made when a request is copied. */
+  #mirrors: Mirrors | undefined;
   /** The deadline is the route's timeout, or the time that a request may be parked. */
   readonly #timers: ExchangeTimers;
   #state: State = State.IDLE;
@@ -118,7 +124,7 @@ export class Exchange
       wallMs: 0,
       entropy: 0,
     };
-    this.#gate = new AdmissionGate(this, this.#view, this);
+    this.#gate = new AdmissionGate(this, this.#view, this, context.rateLimited);
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
     this.#response = new DownstreamResponse(this, downstream, context);
     this.#timers = new ExchangeTimers(context, this);
@@ -156,13 +162,16 @@ export class Exchange
     if (this.grpc) this.requestMessages?.count(chunk, start, end);
     this.#timers.touch();
     if (this.#state === State.TUNNEL && this.#cutRevoked()) return;
-    if (this.#state !== State.DONE) this.#tries.onRequestBody(chunk, start, end);
+    if (this.#state === State.DONE) return;
+    this.#mirrors?.onRequestBody(chunk, start, end);
+    this.#tries.onRequestBody(chunk, start, end);
   }
 
   onRequestEnd(trailers: HeaderList): void {
     this.requestDone = true;
     if (this.#state === State.DONE) return;
     if (this.#state === State.FORWARDED) this.#limits.onRequestEnd();
+    this.#mirrors?.onRequestEnd(trailers);
     this.#tries.onRequestEnd(trailers);
   }
 
@@ -294,6 +303,10 @@ export class Exchange
     if (plan.hash !== undefined || plan.session !== undefined) bindRequest(this, this.#view, plan);
     this.#state = State.FORWARDED;
     this.#limits.begin(this.chain, plan, this.#startMs);
+    if (plan.mirrors !== undefined) {
+      this.#mirrors ??= new Mirrors(this.#context, this, this.#fields, this.#view);
+      this.#mirrors.start(plan, plan.mirrors, this.#tries.body);
+    }
     this.#tries.start(plan);
   }
 
@@ -481,6 +494,7 @@ export class Exchange
   #finish(): void {
     this.#state = State.DONE;
     this.#timers.stop();
+    this.#mirrors?.abandon();
     if (this.admission !== undefined) {
       this.#gate.leave();
       this.#faulty?.stop();

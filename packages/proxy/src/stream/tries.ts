@@ -84,6 +84,11 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
     this.#timer = context.fineWheel.timer(() => this.#onTimer());
   }
 
+  /** The request's, as far as it has come. */
+  get body(): RequestBody {
+    return this.#body;
+  }
+
   /** Prepares for a new request. */
   clear(head: RequestHead): void {
     this.#state = State.IDLE;

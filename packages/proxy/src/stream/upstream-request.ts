@@ -21,7 +21,8 @@ export function requestHeadersOf(
     host: plan.rewriteAuthority ?? request.host,
     requestId: record.requestId,
     scheme: request.scheme,
-    attempt: record.attempt.attempts,
+    // A copy goes out before the first try is counted.
+    attempt: Math.max(record.attempt.attempts, 1),
     timeoutRetry: record.timeoutRetry && plan.tellsTimeoutRetry === true,
     timeForTryMs: timeForTry(record, plan, nowMs),
     peerMetadata: source.direction === "outbound" && endpoint.tls !== undefined ? peerMetadata : "",

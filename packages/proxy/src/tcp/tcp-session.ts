@@ -86,6 +86,8 @@ export class TcpSession<Source extends TcpSource = TcpSource>
   #traffic: TcpTraffic | undefined;
   #clusterTraffic: ClusterTraffic | undefined;
   #lastActivityMs = 0;
+  /** When the connection is closed whatever goes on, by the clock. */
+  #endMs = Number.POSITIVE_INFINITY;
 
   /** `client` is paused and its error event has a listener. `onClosed` is called once, later. */
   constructor(client: TcpEnd, source: Source, context: TcpContext, onClosed: () => void) {
@@ -270,7 +272,10 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     this.#lastActivityMs = this.#context.clock.monotonic();
     this.#pipe = new TcpPipe(this.#client, upstream, this, this.#head);
     this.#head = NOTHING;
-    if (plan.idleTimeoutMs > 0) this.#timer.arm(plan.idleTimeoutMs);
+    const { keepAliveMs, maxDurationMs = 0 } = this.cluster?.connection ?? {};
+    if (keepAliveMs !== undefined) upstream.transport.setKeepAlive(true, keepAliveMs);
+    if (maxDurationMs > 0) this.#endMs = this.#lastActivityMs + maxDurationMs;
+    this.#armTimer();
   }
 
   onBytes(from: "client" | "upstream", bytes: number): void {
@@ -304,10 +309,21 @@ export class TcpSession<Source extends TcpSource = TcpSource>
       this.#fail("NC", "configuration_timeout");
       return;
     }
+    const nowMs = this.#context.clock.monotonic();
+    if (nowMs >= this.#endMs) this.#fail("DT", "max_connection_duration");
+    else if (nowMs >= this.#idleEndMs) this.#fail("", "idle_timeout");
+    else this.#armTimer();
+  }
+
+  /** When it has been idle for as long as it may. */
+  get #idleEndMs(): number {
     const idleTimeoutMs = this.#plan?.idleTimeoutMs ?? 0;
-    const leftMs = this.#lastActivityMs + idleTimeoutMs - this.#context.clock.monotonic();
-    if (leftMs > 0) this.#timer.arm(leftMs);
-    else this.#fail("", "idle_timeout");
+    return idleTimeoutMs === 0 ? Number.POSITIVE_INFINITY : this.#lastActivityMs + idleTimeoutMs;
+  }
+
+  #armTimer(): void {
+    const dueMs = Math.min(this.#endMs, this.#idleEndMs);
+    if (Number.isFinite(dueMs)) this.#timer.arm(dueMs - this.#context.clock.monotonic());
   }
 
   // Ending

@@ -8,6 +8,9 @@ import {
   type RouteAction,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { NOBODY } from "../names.js";
+import { RESET_FILTER } from "../routes/annotated-faults.js";
+import { CORS_FILTER } from "../routes/cors.js";
+import { FAULT_FILTER } from "../routes/fault.js";
 import type { Translation } from "../translation.js";
 
 /** The conditions that gRPC retries on (gRFC A44). */
@@ -40,9 +43,10 @@ export function grpcRoute(t: Translation, route: Route): boolean {
   }
   const bare = create(RouteSchema, { name: route.name, match: route.match, metadata: route.metadata });
   if (route.action.case === "route") bare.action = { case: "route", value: bareAction(route.action.value) };
+  const fault = route.typedPerFilterConfig[FAULT_FILTER];
   Object.assign(route, {
     action: bare.action,
-    typedPerFilterConfig: {},
+    typedPerFilterConfig: fault === undefined ? {} : { [FAULT_FILTER]: fault },
     requestHeadersToAdd: [],
     requestHeadersToRemove: [],
     responseHeadersToAdd: [],
@@ -86,7 +90,8 @@ function ignoredParts(route: Route): string[] {
       0,
   );
   const parts: readonly (readonly [string, boolean])[] = [
-    ["fault injection and CORS", Object.keys(route.typedPerFilterConfig).length > 0],
+    ["CORS", Object.hasOwn(route.typedPerFilterConfig, CORS_FILTER)],
+    ["connection resets", Object.hasOwn(route.typedPerFilterConfig, RESET_FILTER)],
     ["header operations", headers],
     ["path rewriting", action.prefixRewrite !== "" || action.regexRewrite !== undefined],
     ["host rewriting", action.hostRewriteSpecifier.case !== undefined],

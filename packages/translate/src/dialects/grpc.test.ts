@@ -40,9 +40,12 @@ spec: {hosts: [reviews], http: ${http}}
 
 const TO_REVIEWS = "route: [{destination: {host: reviews}}]";
 
-test("grpcDialect has the router as the only filter and logs nothing", () => {
+test("grpcDialect has faults and the router as its filters and logs nothing", () => {
   const { httpFilters, accessLog } = apiManager(mesh([server("10.0.0.1")]), GRPC_CLIENT, `${HOST}:9080`);
-  expect(httpFilters.map(({ name }) => name)).toEqual(["envoy.filters.http.router"]);
+  expect(httpFilters.map(({ name }) => name)).toEqual([
+    "envoy.filters.http.fault",
+    "envoy.filters.http.router",
+  ]);
   expect(accessLog).toEqual([]);
 });
 

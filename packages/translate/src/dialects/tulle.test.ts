@@ -1,11 +1,13 @@
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { CLUSTER_TYPE, ROUTE_TYPE } from "@tulle/xds";
+import { HttpProtocolOptionsSchema } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { expect, test } from "vitest";
 import { CLIENT, cluster, GRPC_CLIENT, instance, made, mesh } from "../../testdata/mesh.js";
 
 const REVIEWS = [instance({ service: "reviews", servicePort: 9080 })];
 const HOST = "reviews.default.svc.cluster.local";
 
-test("tulleDialect says what of a route its proxy does not carry out", () => {
+test("tulleDialect says nothing of faults and mirrors: its proxy carries them out", () => {
   const yaml = `
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -18,9 +20,7 @@ spec:
     route: [{destination: {host: reviews}}]
   - route: [{destination: {host: reviews}}]
 `;
-  expect(made(mesh(REVIEWS, yaml), CLIENT, ROUTE_TYPE, `${HOST}:9080`).warnings).toEqual([
-    "route reviews/http[0]: Tulle's proxy does not carry out mirroring yet",
-  ]);
+  expect(made(mesh(REVIEWS, yaml), CLIENT, ROUTE_TYPE, `${HOST}:9080`).warnings).toEqual([]);
 });
 
 test("tulleDialect leaves out headers with command operators, which its proxy would refuse with all routes", () => {
@@ -47,7 +47,7 @@ spec:
 
 test.each([
   ["tls: {mode: SIMPLE}", "cannot originate TLS"],
-  ["connectionPool: {tcp: {tcpKeepalive: {time: 7200s}}}", "TCP keep-alive"],
+  ["connectionPool: {tcp: {tcpKeepalive: {time: 7200s, probes: 3}}}", "10 probes, a second apart"],
 ])("tulleDialect says that its proxy does not do %s", (policy, warning) => {
   const yaml = `
 apiVersion: networking.istio.io/v1
@@ -82,4 +82,39 @@ spec: {host: reviews, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 7
     undefined,
   ]);
   expect(cluster(mesh(REVIEWS, ""), GRPC_CLIENT, at).outlierDetection).toBeUndefined();
+});
+
+test("what a DestinationRule says of HTTP/2 connections gets to sidecars, where HTTP/1.1 is HTTP/2, too", () => {
+  const yaml = `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec:
+  host: reviews
+  trafficPolicy:
+    connectionPool:
+      tcp: {tcpKeepalive: {time: 300s}}
+      http: {maxConcurrentStreams: 7, http2KeepAlive: {interval: 10s}, idleTimeout: 5s}
+`;
+  const at = `outbound|9080||${HOST}`;
+  expect(made(mesh(REVIEWS, yaml), CLIENT, CLUSTER_TYPE, at).warnings).toEqual([]);
+  const { typedExtensionProtocolOptions, upstreamConnectionOptions } = cluster(
+    mesh(REVIEWS, yaml),
+    CLIENT,
+    at,
+  );
+  expect(upstreamConnectionOptions?.tcpKeepalive?.keepaliveTime).toBe(300);
+  const [packed] = Object.values(typedExtensionProtocolOptions);
+  expect(anyUnpack(packed!, HttpProtocolOptionsSchema)).toMatchObject({
+    commonHttpProtocolOptions: { idleTimeout: { seconds: 5n } },
+    upstreamProtocolOptions: {
+      case: "autoConfig",
+      value: {
+        http2ProtocolOptions: {
+          maxConcurrentStreams: 7,
+          connectionKeepalive: { interval: { seconds: 10n }, timeout: { seconds: 20n } },
+        },
+      },
+    },
+  });
 });

@@ -32,19 +32,10 @@ export const tulleDialect: DialectRules = {
 function routes(t: Translation, full: RouteConfiguration): RouteConfiguration {
   for (const host of full.virtualHosts) {
     for (const route of host.routes) {
-      const missing = notCarriedOut(route);
-      if (missing.length > 0)
-        t.warn(`route ${route.name}: Tulle's proxy does not carry out ${missing.join(", ")} yet`);
       for (const part of [route, ...weightedClusters(route)]) leaveOutOperators(t, route.name, part);
     }
   }
   return full;
-}
-
-function notCarriedOut({ action }: Route): string[] {
-  const mirrors = action.case === "route" ? action.value.requestMirrorPolicies.length : 0;
-  const parts: readonly (readonly [string, boolean])[] = [["mirroring", mirrors > 0]];
-  return named(parts);
 }
 
 function weightedClusters({ action }: Route): readonly WeightedCluster_ClusterWeight[] {
@@ -78,8 +69,6 @@ function cluster(t: Translation, full: Cluster): Cluster {
     t.warn(`${full.name}: Tulle's proxy cannot originate TLS with other certificates than the mesh's yet`);
   }
   ejectUnreachable(full);
-  const missing = notCarriedOutBy(full);
-  if (missing.length > 0) t.warn(`${full.name}: Tulle's proxy does not carry out ${missing.join(", ")} yet`);
   return full;
 }
 
@@ -103,17 +92,6 @@ function ejectUnreachable(cluster: Cluster): void {
     maxEjectionTime: durationOf(MAX_UNREACHABLE_MS),
     maxEjectionPercent: 99,
   });
-}
-
-function notCarriedOutBy({ upstreamConnectionOptions }: Cluster): string[] {
-  const parts: readonly (readonly [string, boolean])[] = [
-    ["TCP keep-alive", upstreamConnectionOptions?.tcpKeepalive !== undefined],
-  ];
-  return named(parts);
-}
-
-function named(parts: readonly (readonly [string, boolean])[]): string[] {
-  return parts.filter(([, present]) => present).map(([name]) => name);
 }
 
 /** TCP endpoints only. */

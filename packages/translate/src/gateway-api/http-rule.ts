@@ -186,7 +186,7 @@ function convertMatch({ path, method, headers = [], queryParams = [] }: HTTPRout
   };
   const precedence = [
     type === "Exact" ? 1 : 0,
-    type === "RegularExpression" ? 1 : 0,
+    type === "RegularExpression" ? value.length : 0,
     type === "PathPrefix" ? prefix.length : 0,
     method === undefined ? 0 : 1,
     headers.length,

@@ -109,9 +109,11 @@ const PROFILES: readonly Profile[] = [
       {backendRefs: [${to("reviews")}]},
       {matches: [{path: {type: RegularExpression, value: "/items/[0-9]+"}}], backendRefs: [${to("reviews-v1")}]},
       {matches: [{path: {type: Exact, value: /items/7}}], backendRefs: [${to("reviews-v2")}]},
+      {matches: [{path: {type: RegularExpression, value: "/items/[0-9]+|/items/new"}}], backendRefs: [${to("reviews-v2")}]},
     ]`),
     cases: [
-      [at("/items/12?q"), goes("reviews-v1")],
+      [at("/items/new"), goes("reviews-v2")],
+      [at("/items/12?q"), goes("reviews-v2")],
       [at("/items/7"), goes("reviews-v2")],
       [at("/items/12/x"), goes("reviews")],
     ],

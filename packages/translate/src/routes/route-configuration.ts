@@ -12,6 +12,10 @@ import {
 } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { serviceRoutes } from "../gateway-api/service-routes.js";
 import { warnOfOverruled } from "../gateway-api/overruled.js";
+import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
+import { packed } from "../messages.js";
+import { rateLimitsOf } from "../rate-limits.js";
+import { injectAnnotated } from "./annotated-faults.js";
 import { parseAuthority, writtenForms } from "../hosts.js";
 import { GRPC_ROUTE, HTTP_ROUTE } from "../kinds.js";
 import { carriageOf, portNamed, type MeshService } from "../mesh-service.js";
@@ -43,6 +47,7 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
   if (full !== name) return undefined;
   const routes = routesFor(t, target, authority.port);
   if (routes === undefined) return undefined;
+  const limits = rateLimitsOf(t, target.host, "OUTBOUND");
   const forms = writtenForms(target.host, t.view.namespace, t.settings.domainSuffix).map(bracketed);
   return create(RouteConfigurationSchema, {
     name,
@@ -52,6 +57,10 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
         domains: forms.flatMap((form) => [form, `${form}:${authority.port}`]),
         routes,
         includeRequestAttemptCount: true,
+        rateLimits: limits.flatMap(({ sources }) => sources),
+        typedPerFilterConfig: Object.fromEntries(
+          limits.map((limit) => [limit.name, packed(LocalRateLimitSchema, limit.filter)]),
+        ),
       }),
     ],
     validateClusters: false,
@@ -70,7 +79,9 @@ function routesFor(
   const frontend = service && port && { host, service, port, listenerPort };
   if (virtualService?.spec.http !== undefined && virtualService.spec.http.length > 0) {
     warnOfOverruled(t, virtualService, frontend, [GRPC_ROUTE, HTTP_ROUTE]);
-    return rulesOf(t, virtualService).flatMap((rule) => ruleRoutes(t, rule, listenerPort));
+    const routes = rulesOf(t, virtualService).flatMap((rule) => ruleRoutes(t, rule, listenerPort));
+    injectAnnotated(t, virtualService, routes);
+    return routes;
   }
   if (service === undefined || port === undefined || frontend === undefined) return undefined;
   const routes = serviceRoutes(t, frontend);

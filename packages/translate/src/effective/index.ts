@@ -1,0 +1,1 @@
+export { describePolicy, type PolicyClient } from "./effective-policy.js";
