@@ -110,6 +110,22 @@ test("a failure does not win as long as another try may", async () => {
   await idle(proxy);
 });
 
+test("retries come when all tries beside each other have failed, and are hedged again", async () => {
+  let requests = 0;
+  const app = () =>
+    backend((_request, response) => {
+      response.statusCode = ++requests <= 2 ? 503 : 200;
+      response.end("ok");
+    });
+  const [{ port: one }, { port: other }] = [await app(), await app()];
+  const retryPolicy = { ...DEFAULT_RETRIES, retryOn: "503", numRetries: 3 };
+  const action = { hedgePolicy: { initialRequests: 2 }, retryPolicy };
+  const { port, proxy } = await proxyTo([one, other], { action, hedge: { afterMs: 10 } });
+  expect((await call(port)).body).toBe("ok");
+  expect(requests).toBeLessThanOrEqual(4);
+  await idle(proxy);
+});
+
 test("when all tries fail the last failure is the answer", async () => {
   const { port: one } = await answering("failed", 500);
   const { port: other } = await answering("failed", 500);
