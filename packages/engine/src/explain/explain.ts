@@ -12,7 +12,7 @@ import type { HttpChain, Snapshot, TcpChain } from "../snapshot/contract.js";
 import { EXPLANATION_VERSION, type ExplainedResult, type Explanation, type Question } from "./contract.js";
 import { admitAll, denial, headerLines } from "./explain-admission.js";
 import { explainCluster, explainEndpoints } from "./explain-cluster.js";
-import { explainRoute, explainSplit } from "./explain-route.js";
+import { explainMirrors, explainRoute, explainSplit } from "./explain-route.js";
 import { FrozenLoad } from "./frozen-load.js";
 import { ownerOf } from "./owner.js";
 import { Recorder } from "./recorder.js";
@@ -70,6 +70,7 @@ export function explain(view: ExplainView, question: Question): Explanation {
     },
     configuration: snapshot.sequence,
     split: [],
+    mirrors: [],
     endpoints: [],
     endpointCount: 0,
     ...parts,
@@ -176,6 +177,7 @@ function explainForward(
     route: explainRoute(view, plan, request, locate),
     split: explainSplit(view, view.trace),
     cluster: explainCluster(plan.cluster, view.load, locate),
+    mirrors: explainMirrors(view, plan),
     endpointCount: plan.cluster.endpoints.length,
     ...(admitted.did === undefined ? {} : { admission: admitted.did }),
     ...(denied === undefined ? explainPick(view, chain, plan, request) : { result: denied }),
