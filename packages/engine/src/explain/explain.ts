@@ -246,8 +246,11 @@ function likeliestEntropy(view: ExplainView, chain: FoundChain, question: Questi
     const seen = { snapshot, now, load, entropy, trace };
     return chain.protocol === "http" ? route(seen, chain, request) : routeConnection(seen, chain);
   };
-  decide(0, recorder);
+  const first = decide(0, recorder);
   const likeliest = likeliestCluster(recorder);
+  const mayBeStopped = chain.protocol === "http" && first.kind !== "no-route" && hasSteps(chain, first);
+  // By far the most requests: chance has no say in it.
+  if (likeliest === undefined && !mayBeStopped && !hasShares(recorder)) return 0;
   const counts = new Map<string, { count: number; readonly first: number }>();
   for (let entropy = 0; entropy < TRIES; entropy++) {
     const routed = decide(entropy);
@@ -264,6 +267,11 @@ function likeliestEntropy(view: ExplainView, chain: FoundChain, question: Questi
   let best = { count: 0, first: 0 };
   for (const one of counts.values()) if (one.count > best.count) best = one;
   return best.first;
+}
+
+/** Whether chance decides which route a request takes. */
+function hasShares(recorder: Recorder): boolean {
+  return recorder.of("route").some(({ facts }) => facts?.["probability"] !== undefined);
 }
 
 function likeliestCluster(recorder: Recorder): string | undefined {
