@@ -123,6 +123,8 @@ export interface Plan {
 export interface MirrorPlan {
   /** `-shadow` is added to the copy's authority: see `shadowHost`. */
   readonly marksHost: boolean;
+  /** The share of requests that are copied, 0 to 1. */
+  readonly probability: number;
   /** Whether a request is copied. */
   takes(entropy: number): boolean;
   /** The way of the copies, with the cluster as `snapshot` has it. */
