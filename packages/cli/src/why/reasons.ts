@@ -50,6 +50,11 @@ export function limitsOf(explanation: object | undefined): string {
   return limits.join("; ");
 }
 
+/** Name of the cluster that the decision leads to when it is made again; "" when it leads to none. */
+export function clusterOf(explanation: object | undefined): string {
+  return text(fields(fields(explanation)["cluster"])["name"]);
+}
+
 type Fields = Readonly<Record<string, unknown>>;
 
 function line({ subject, reason, owner }: Fields): string {

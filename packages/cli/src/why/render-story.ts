@@ -5,7 +5,7 @@ import { terminalText } from "../output/terminal-text.js";
 import { proxyName } from "../resources/proxies.js";
 import { causeOf } from "./cause.js";
 import { clusterInWords, ownerInWords } from "./names.js";
-import { limitsOf, reasonsOf } from "./reasons.js";
+import { clusterOf, limitsOf, reasonsOf } from "./reasons.js";
 import { flagsInWords } from "./response-flags.js";
 import { tryInWords } from "./try-words.js";
 
@@ -96,6 +96,12 @@ function reasonLines({
   const lines: (readonly [string, string])[] = [...reasons];
   if (explainedWith === "now")
     lines.push(["", "(by the configuration of now: that of then is not held any more)"]);
+  const again = clusterOf(explanation);
+  if (again !== "" && record.cluster !== "" && again !== record.cluster)
+    lines.push([
+      "",
+      `(decided again it goes to ${clusterInWords(again)}: the configuration changed, or what decided was not recorded, such as a cookie)`,
+    ]);
   if (record.request.omittedHeaders > 0)
     lines.push([
       "",

@@ -138,6 +138,19 @@ Next:    check that the application of reviews runs and listens on 127.0.0.1:300
 `);
 });
 
+test("renderStory says when the decision comes out otherwise than it did", () => {
+  const owner = { kind: "VirtualService", namespace: "default", name: "reviews", rule: "http[1]" };
+  const events = [{ subject: "r", verdict: "chosen", reason: "it takes every request", owner }];
+  const told = (name: string): string => {
+    const explanation = { version: 1, cluster: { name }, steps: [{ step: "route", events }] };
+    return renderStory(story(hop(0, "front", {}, { explanation, explainedWith: "then" })), false);
+  };
+  expect(told("outbound|9080|v1|reviews.default.svc.cluster.local")).toContain(
+    "(decided again it goes to reviews.default.svc.cluster.local port 9080, subset v1:",
+  );
+  expect(told(RECORD.cluster)).not.toContain("decided again");
+});
+
 test("renderStory lets nothing that others wrote move the cursor", () => {
   const evil = { ...RECORD.request, path: "/\u001b[2J" };
   expect(renderStory(story(hop(0, "a", { request: evil })), false)).not.toContain("\u001b");
