@@ -8,7 +8,7 @@ export default defineConfig({
   resolve: { conditions: ["tulle-source"] },
   ssr: { resolve: { conditions: ["tulle-source", "node", "import", "default"] } },
   test: {
-    include: ["packages/*/src/**/*.test.ts", "e2e/**/*.test.ts"],
+    include: ["packages/*/src/**/*.test.ts", "e2e/**/*.test.ts", "examples/**/*.test.ts"],
     testTimeout: 20_000,
     hookTimeout: 30_000,
     maxWorkers: 2,

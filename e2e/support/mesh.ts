@@ -22,6 +22,12 @@ export const CHAT: readonly string[] = [
   fileURLToPath(new URL("apps/chat.mjs", import.meta.url)),
 ];
 
+/** The application `recorder.mjs`, which remembers what it was asked. */
+export const RECORDER: readonly string[] = [
+  process.execPath,
+  fileURLToPath(new URL("apps/recorder.mjs", import.meta.url)),
+];
+
 export interface WorkloadOptions {
   readonly service: string;
   /** Unique in the mesh; names the log file and the state directory. Default: the service. */

@@ -1,11 +1,18 @@
 import { parseApiVersion } from "./api-version.js";
 import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
+import { grpcRouteKind } from "./grpc-route/kind.js";
+import { healthCheckKind } from "./health-check/kind.js";
+import { httpRouteKind } from "./http-route/kind.js";
 import type { Kind } from "./kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
+import { rateLimitKind } from "./rate-limit/kind.js";
+import { referenceGrantKind } from "./reference-grant/kind.js";
 import { secretKind } from "./secret/kind.js";
 import { serviceEntryKind } from "./service-entry/kind.js";
+import { tcpRouteKind } from "./tcp-route/kind.js";
+import { tlsRouteKind } from "./tls-route/kind.js";
 import { sidecarKind } from "./sidecar/kind.js";
 import { virtualServiceKind } from "./virtual-service/kind.js";
 import { workloadEntryKind } from "./workload-entry/kind.js";
@@ -21,6 +28,13 @@ export const KINDS: readonly Kind[] = [
   workloadEntryKind,
   sidecarKind,
   peerAuthenticationKind,
+  httpRouteKind,
+  grpcRouteKind,
+  tcpRouteKind,
+  tlsRouteKind,
+  referenceGrantKind,
+  rateLimitKind,
+  healthCheckKind,
 ];
 
 /** The kind under a URL's group, version and plural, when it is served at that version. */

@@ -1,5 +1,6 @@
 export * from "./backoff.js";
 export * from "./clock.js";
+export * from "./command-operators.js";
 export * from "./disposable.js";
 export * from "./duration.js";
 export * from "./emitter.js";
@@ -9,4 +10,5 @@ export * from "./logger.js";
 export * from "./prometheus-format.js";
 export * from "./spiffe-id.js";
 export * from "./timer-wheel.js";
+export * from "./token-bucket.js";
 export * from "./version.js";

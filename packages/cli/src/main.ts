@@ -4,13 +4,17 @@ import { registerCompletion } from "./commands/completion.js";
 import { registerDelete } from "./commands/delete.js";
 import { registerDemo } from "./commands/demo.js";
 import { registerDescribe } from "./commands/describe.js";
+import { registerExplain } from "./commands/explain.js";
 import { registerIntercept } from "./commands/intercept.js";
 import { registerGet } from "./commands/get.js";
+import { registerLogLevel } from "./commands/log-level.js";
 import { registerRun } from "./commands/run.js";
 import { registerSidecar } from "./commands/sidecar.js";
 import { registerStatus } from "./commands/status.js";
+import { registerTest } from "./commands/test.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersion } from "./commands/version.js";
+import { registerWhy } from "./commands/why.js";
 import type { RegisterCommand } from "./command.js";
 import { processContext, type CliContext } from "./context.js";
 import { runCommand } from "./run-cli.js";
@@ -27,6 +31,10 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerGet,
   registerDescribe,
   registerStatus,
+  registerExplain,
+  registerTest,
+  registerWhy,
+  registerLogLevel,
   registerCompletion,
   registerVersion,
 ];

@@ -2,8 +2,11 @@ import type {
   AnalysisAnswer,
   AnalysisQuestion,
   EffectivePolicyReport,
+  ExplainAnswer,
+  ExplainRequest,
   MeshInfo,
   MeshStatus,
+  RequestStory,
 } from "@tulle/api";
 import { MeshError, systemClock, type Clock } from "@tulle/base";
 import { RegistrationClient } from "./registration.js";
@@ -60,6 +63,12 @@ export interface Client {
   joinToken(request: JoinTokenRequest): Promise<JoinToken>;
   /** What is doubtful in the configuration, with some objects as if they were applied. */
   analyze(question: AnalysisQuestion): Promise<AnalysisAnswer>;
+  /** What would become of a request that a service's proxy got now. */
+  explain(request: ExplainRequest): Promise<ExplainAnswer>;
+  /** What became of a request that was made: what proxies have recorded of it. */
+  why(requestId: string): Promise<RequestStory>;
+  /** How much a running proxy logs; changed to `level` first when there is one. */
+  logLevel(proxy: string, level?: string): Promise<{ readonly level: string }>;
   /** What holds for calls to a service or host. */
   effectivePolicy(question: EffectivePolicyQuestion): Promise<EffectivePolicyReport>;
 }
@@ -92,6 +101,19 @@ export function createClient(options: ClientOptions): Client {
       expectObject(
         await transport.call({ method: "POST", path: "/tulle/v1/analyze", body: question }),
       ) as AnalysisAnswer,
+    explain: async (request) =>
+      expectObject(
+        await transport.call({ method: "POST", path: "/tulle/v1/explain", body: request }),
+      ) as ExplainAnswer,
+    why: async (requestId) =>
+      expectObject(
+        await transport.call({ method: "GET", path: `/tulle/v1/why/${encodeURIComponent(requestId)}` }),
+      ) as RequestStory,
+    logLevel: async (proxy, level) => {
+      const path = `/tulle/v1/proxies/${encodeURIComponent(proxy)}/log-level`;
+      const call = level === undefined ? { method: "GET", path } : { method: "PUT", path, body: { level } };
+      return expectObject(await transport.call(call)) as { readonly level: string };
+    },
     effectivePolicy: async ({ host, namespace, from, labels = {} }) => {
       const query = {
         host,

@@ -16,6 +16,7 @@ import { Hono } from "hono";
 
 import { createAdmission, createQuarantine } from "./admission/index.js";
 import { createAnalysisApi, Findings } from "./analysis/index.js";
+import { AgentQueries, AgentServer } from "./agents/index.js";
 import { createResourceApi } from "./api-server/resource-api.js";
 import {
   createCertificateAuthority,
@@ -24,6 +25,7 @@ import {
   createServerIdentity,
   type CertificateAuthority,
 } from "./ca/index.js";
+import { RouteStatuses } from "./gateway-api/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
 import { createPeerIdentity, startGrpcServer } from "./grpc/index.js";
@@ -56,6 +58,8 @@ export interface ControlPlaneOptions {
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
   /** How proxies bring paths into one form; default `BASE`. */
   readonly pathNormalization?: NonNullable<MeshSettings["pathNormalization"]>;
+  /** Retries of routes that say nothing of them. */
+  readonly defaultHttpRetryPolicy?: NonNullable<MeshSettings["defaultHttpRetryPolicy"]>;
   /** Share of a service's instances that must be heard of; with fewer, silent ones are kept. Default 0.2; 0 = off. */
   readonly protectThreshold?: number;
   readonly logger: Logger;
@@ -136,6 +140,7 @@ async function build(
     trustDomain,
     pathNormalization: options.pathNormalization ?? "BASE",
     outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
+    ...(options.defaultHttpRetryPolicy && { defaultHttpRetryPolicy: options.defaultHttpRetryPolicy }),
     ...protectThreshold,
   };
   const quarantine = createQuarantine({ settings, logger });
@@ -189,6 +194,8 @@ async function build(
     clock,
     logger,
   });
+  const agents = new AgentServer({ identify: peerIdentity, clock, logger });
+  const routeStatuses = new RouteStatuses({ reader, index: config, clock });
   const findings = new Findings({
     reader,
     changes: [config.onChange, registry.catalog.onChanged, virtualIps.onChanged],
@@ -200,7 +207,7 @@ async function build(
     clock,
     version: VERSION,
     newUid: randomUUID,
-    statusOf: (key) => (key.group === "" ? undefined : statusOf(key)),
+    statusOf: (key) => (key.group === "" ? undefined : { ...statusOf(key), ...routeStatuses.statusOf(key) }),
     admit: createAdmission({ reader, logger }),
     logger,
   });
@@ -219,7 +226,7 @@ async function build(
     address,
     port: options.xdsPort ?? DEFAULTS.xdsPort,
     certificates: serverIdentity,
-    services: [ads.service({ anonymous: false }), certificateService],
+    services: [ads.service({ anonymous: false }), agents.service(), certificateService],
     clock,
   });
   closers.push(() => xds.close());
@@ -236,6 +243,7 @@ async function build(
   if (plaintext !== undefined) closers.push(() => plaintext.close());
   // Before its servers, so that their graceful close finds no stream open.
   closers.push(() => ads[Symbol.dispose]());
+  closers.push(() => agents[Symbol.dispose]());
 
   const answer = createDnsAnswerer(createDnsDirectory(registry.catalog, options.protectThreshold), {
     clusterDomain: SETTINGS.domainSuffix,
@@ -258,12 +266,13 @@ async function build(
     });
   // Filled in once the HTTP port is known; nothing asks before.
   let info: MeshInfo | undefined;
+  const queries = new AgentQueries({ agents: () => agents.agents(), catalog: registry.catalog });
   const app = new Hono();
   const consul = createConsulApi(registry, { logger, version: VERSION });
   app.all("/v1/*", (c) => consul.fetch(c.req.raw, c.env));
   // Before the API whose limit of what a body may hold is lower.
   app.route("/", createAnalysisApi({ reader, kinds: KINDS, clock, logger }));
-  app.route("/", createTulleApi({ info: () => info!, status, joinTokens, logger }));
+  app.route("/", createTulleApi({ info: () => info!, status, joinTokens, queries, logger }));
   app.get("/metrics", (c) => {
     const { services, instances } = status().controlPlane;
     const text = metricsText(

@@ -1,6 +1,10 @@
 import type { HeaderList } from "@tulle/http";
 
+import type { ValueFormat } from "./format/value-format.js";
+import type { ResultTable } from "./load/result-table.js";
 import type { ClusterPart, Provenance, Snapshot } from "./snapshot/contract.js";
+import type { RequestHash } from "./affinity/request-hash.js";
+import type { SessionPolicy } from "./affinity/session.js";
 import type { Trace } from "./trace.js";
 
 /** What a decision may look at of a request. Canonical: the proxy builds it once, everything after reads only it. */
@@ -20,10 +24,14 @@ export interface EngineRequest {
  * say (Envoy's ADD_IF_ABSENT and OVERWRITE_IF_EXISTS).
  */
 export type HeaderMutation =
-  | { readonly op: "set"; readonly name: string; readonly value: string }
-  | { readonly op: "append"; readonly name: string; readonly value: string }
-  | { readonly op: "add-if-absent"; readonly name: string; readonly value: string }
-  | { readonly op: "set-if-present"; readonly name: string; readonly value: string }
+  | {
+      readonly op: "set" | "append" | "add-if-absent" | "set-if-present";
+      readonly name: string;
+      /** As configured, where it has command operators. */
+      readonly value: string;
+      /** Makes the value of the exchange (Envoy's `%REQ(x)%`); undefined: it is `value`. */
+      readonly format?: ValueFormat | undefined;
+    }
   | { readonly op: "remove"; readonly name: string };
 
 export interface RetryPlan {
@@ -31,13 +39,35 @@ export interface RetryPlan {
   readonly attempts: number;
   /** 0 = the route's own timeout bounds each try. */
   readonly perTryTimeoutMs: number;
+  /** Without a byte in either direction on one try, milliseconds; 0 = none. */
+  readonly perTryIdleTimeoutMs: number;
   /** Bit set of `RETRY_ON_*`. */
   readonly on: number;
+  /** Those of `on` that hold for any method, because the configuration says so: the others only for repeatable requests. */
+  readonly onAnyMethod: number;
+  /** Whether an answer below 400 may be one to throw away. */
+  readonly looksAtEveryAnswer: boolean;
   readonly statusCodes: readonly number[];
   readonly backoffBaseMs: number;
   readonly backoffMaxMs: number;
   /** How often another endpoint is looked for when the pick was tried before (`previous_hosts`). */
   readonly hostReselections: number;
+  /** After so many tries at a priority others are preferred (`previous_priorities`); 0 = never. */
+  readonly triesPerPriority: number;
+}
+
+/** More tries at a time for one request, of which the first good answer counts. Only for what may be repeated. */
+export interface HedgePlan {
+  /** Tries that are made at once, the first included. */
+  readonly initial: number;
+  /** Chance that one more is made at once, 0 to 1. */
+  readonly initialChance: number;
+  /** One more is made each time that so long no answer has come, milliseconds; 0 = none. */
+  readonly afterMs: number;
+  /** At most so many besides the first, at once and after a delay. */
+  readonly max: number;
+  /** A try that reaches the per-try timeout goes on beside the next one, which is one of the retries. */
+  readonly onPerTryTimeout: boolean;
 }
 
 /**
@@ -52,14 +82,49 @@ export interface Plan {
   readonly timeoutMs: number;
   /** Without a byte in either direction, milliseconds; 0 = none. */
   readonly idleTimeoutMs: number;
+  /** From the beginning of the request to the end of its answer, milliseconds; 0 = none, absent = the chain's. */
+  readonly maxDurationMs?: number | undefined;
+  /** Bounds what a gRPC client allows for its call, milliseconds; 0 or absent = it is taken as it is. */
+  readonly grpcTimeoutMaxMs?: number;
+  /** So much earlier than the client's own timeout, milliseconds. */
+  readonly grpcTimeoutOffsetMs?: number;
   readonly retry: RetryPlan | undefined;
+  readonly hedge?: HedgePlan | undefined;
+  /** The caller is told how many tries were made (`x-envoy-attempt-count` in the response). */
+  readonly tellsAttempts?: boolean;
+  /** A try after one that took too long says so (`x-envoy-is-timeout-retry`). */
+  readonly tellsTimeoutRetry?: boolean;
   /** Path rewriting; undefined = as received. */
   readonly rewritePath: ((path: string) => string) | undefined;
   /** New authority for the upstream; undefined = as received. */
   readonly rewriteAuthority: string | undefined;
+  /** As `rewriteAuthority`, made of the request; it comes first. */
+  readonly authorityOf?: ((request: EngineRequest) => string | undefined) | undefined;
+  /** The authority as received is told in `x-forwarded-host` when another one is sent. */
+  readonly tellsForwardedHost?: boolean | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
+  /** What of a request consistent hashing goes by; undefined = nothing. */
+  readonly hash: RequestHash | undefined;
+  /** How a session is bound to an endpoint; undefined = not at all. */
+  readonly session: SessionPolicy | undefined;
+  /** What the route says to filters of the chain, by their names; undefined = nothing. */
+  readonly filters?: RouteFilters | undefined;
+  /** What limits may know of a request; undefined = nothing. */
+  readonly rateLimits?: RateLimitSources | undefined;
+  /** Who else gets the requests; undefined = nobody. */
+  readonly mirrors?: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
+}
+
+/** Copies of a route's requests for another cluster. Nobody waits for the answers, and they are never tried again. */
+export interface MirrorPlan {
+  /** `-shadow` is added to the copy's authority: see `shadowHost`. */
+  readonly marksHost: boolean;
+  /** Whether a request is copied. */
+  takes(entropy: number): boolean;
+  /** The way of the copies, with the cluster as `snapshot` has it. */
+  plan(snapshot: Snapshot): Plan;
 }
 
 /** The route answers by itself: a redirect or a fixed response. */
@@ -68,9 +133,15 @@ export interface ReplyPlan {
   readonly routeName: string;
   readonly status: number;
   readonly body: string;
+  /** The body where it is not text; `body` is what can be read of it. */
+  readonly bytes?: Uint8Array | undefined;
   /** Computed for the request, e.g. `location`. */
   readonly headers: (request: EngineRequest) => HeaderList;
   readonly responseHeaders: readonly HeaderMutation[];
+  /** As of a {@link Plan}. */
+  readonly filters?: RouteFilters | undefined;
+  /** As of a {@link Plan}. */
+  readonly rateLimits?: RateLimitSources | undefined;
   readonly provenance: Provenance;
 }
 
@@ -87,10 +158,28 @@ export interface DecisionView {
   readonly load: LoadTable;
   /** Milliseconds, monotonic. */
   readonly now: number;
+  /** Milliseconds since the epoch, for what threads count together; absent = `now`. */
+  readonly wallMs?: number;
   /** 32 unsigned bits of the request id's hash: the same request decides the same way when replayed. */
   readonly entropy: number;
   /** Told why each decision was made; undefined for live traffic. */
   readonly trace?: Trace | undefined;
+}
+
+/** A hash of 64 bits, as two unsigned halves. */
+export interface HashKey {
+  readonly high: number;
+  readonly low: number;
+}
+
+/** What binds a request to an endpoint. */
+export interface Affinity {
+  /** What consistent hashing looks it up by; undefined = nothing of it is hashed. */
+  readonly key: HashKey | undefined;
+  /** `host:port` of the endpoint that its session is bound to, as the client says; "" = none. */
+  readonly boundTo: string;
+  /** A cookie to give to the client, so that it brings the same key next time; "" = none. */
+  readonly setCookie: string;
 }
 
 /** What one request has tried so far. One object per exchange, reused over its attempts. */
@@ -99,6 +188,10 @@ export interface AttemptState {
   attempts: number;
   /** Endpoint slots tried, newest last. */
   readonly triedSlots: number[];
+  /** When the answer must be complete, on the clock of `DecisionView.now`; 0 or absent = no limit. */
+  deadlineMs?: number;
+  /** Made by `affinityOf` before the first try where the plan has a `hash` or a `session`. */
+  affinity?: Affinity | undefined;
 }
 
 export type Outcome =
@@ -111,8 +204,16 @@ export type Outcome =
       readonly responseStarted: boolean;
       readonly reusedConnection: boolean;
     }
-  | { readonly kind: "per-try-timeout" }
-  | { readonly kind: "response"; readonly status: number; readonly grpcStatus: number };
+  /** No answer in the time for one try; `per-try-idle-timeout`: nothing moved for so long. */
+  | { readonly kind: "per-try-timeout" | "per-try-idle-timeout" }
+  /** The next sidecar says that it has made the retries already. */
+  | { readonly kind: "retried" }
+  | {
+      readonly kind: "response";
+      readonly status: number;
+      readonly grpcStatus: number;
+      readonly headers: HeaderList;
+    };
 
 /** Picking failed. `flag` is Envoy's response flag. */
 export interface PickFailure {
@@ -130,8 +231,13 @@ export interface LoadTable {
   begin(clusterSlot: number, endpointSlot: number, retry?: boolean): void;
   /** It ended, however. Exactly once per `begin`, with the same arguments. */
   end(clusterSlot: number, endpointSlot: number, retry?: boolean): void;
-  /** What an attempt told about an endpoint. */
-  observe(endpointSlot: number, latencyMs: number, failed: boolean): void;
+  /** What an attempt told about an endpoint at the time `now` (monotonic, the same in all threads). */
+  observe(endpointSlot: number, latencyMs: number, failed: boolean, now: number): void;
+  /** How long an answer is expected to take, by the slowest of late; 0 when nothing is known. */
+  expectedMs(endpointSlot: number, now: number): number;
+  /** When an endpoint began to warm up; 0 = nobody has said, `-Infinity` = it was there from the start. */
+  warmSince(endpointSlot: number): number;
+  setWarmSince(endpointSlot: number, at: number): void;
   inFlight(endpointSlot: number): number;
   clusterInFlight(clusterSlot: number): number;
   /** Retries under way in a cluster. */
@@ -144,14 +250,48 @@ export interface LoadTable {
   pending(clusterSlot: number): number;
   /** `by` is 1 or -1. */
   addPending(clusterSlot: number, by: number): void;
+  /**
+   * Counts a request, or a retry, among those of the last `windowMs` of a cluster. `nowMs`: wall clock, which all threads
+   * share. One cluster's window is always the same length.
+   */
+  countRecent(clusterSlot: number, windowMs: number, nowMs: number, retry: boolean): void;
+  /** First tries of a cluster in about the last `windowMs`. */
+  recentRequests(clusterSlot: number, windowMs: number, nowMs: number): number;
+  recentRetries(clusterSlot: number, windowMs: number, nowMs: number): number;
+  /** Notes that the retries of a request are used up, by the hash of its id. `nowMs`: wall clock. */
+  noteRetried(requestHash: number, nowMs: number): void;
+  /** Whether that was noted in the last minute. Forgets it. */
+  takeRetried(requestHash: number, nowMs: number): boolean;
   /** Next value of a cluster's round-robin cursor, unsigned 32 bits. */
   turn(clusterSlot: number): number;
+  /** The value that `turn` gives next; leaves the cursor where it is. */
+  nextTurn(clusterSlot: number): number;
   /** What is held against an endpoint beside what the configuration says of it: bits `UNHEALTHY_*`; 0 = nothing. */
   unhealthy(endpointSlot: number): number;
   /** Sets or clears one of the bits `UNHEALTHY_*`. */
   setUnhealthy(endpointSlot: number, bit: number, on: boolean): void;
+  /**
+   * Takes a token out of a bucket, which is full when it is asked for first. Returns how many there were before: below 1
+   * none was taken. `key` is whose bucket it is. Those of `kept` are many at most by configuration and stay; the others,
+   * which callers can make up, displace each other when there are too many.
+   */
+  takeToken(key: string, kept: boolean, limit: TokenLimit, now: number): number;
+  /** As `takeToken`, only looking. */
+  tokens(key: string, kept: boolean, limit: TokenLimit, now: number): number;
+  /** Requests that injected faults hold up. */
+  activeFaults(): number;
+  /** `by` is 1 or -1. */
+  addActiveFaults(by: number): void;
   /** Changes whenever a bit of any endpoint does: what was derived from the bits before is out of date. */
   healthEpoch(): number;
+  /** What outlier detection goes by, and what it did. */
+  readonly results: ResultTable;
+}
+
+/** A token bucket: how many tokens it holds, and how long it takes for one to come back. */
+export interface TokenLimit {
+  readonly maxTokens: number;
+  readonly msPerToken: number;
 }
 
 /** An active health check failed. */
@@ -166,19 +306,94 @@ export interface Facts {
   readonly request: EngineRequest;
   /** SPIFFE id of the verified peer, or undefined on plaintext. */
   readonly principal: string | undefined;
+  /** `host:port` of the client: one connection has one of its own. */
+  readonly remoteAddress?: string | undefined;
 }
 
-/** What the steps before the cluster say to a request. */
-export type Admission =
-  | { readonly kind: "continue" }
-  | {
-      readonly kind: "reply";
-      readonly status: number;
-      readonly body: string;
-      readonly headers: HeaderList;
-      /** Envoy's response flag, e.g. `RL`, `UAEX`, or "". */
-      readonly flag: string;
-    };
+/** One step between routing and picking, compiled from an HTTP filter's configuration: fault, rate limit, CORS. */
+export interface AdmissionStep {
+  /** Pure over its arguments and the load table. `undefined` = nothing against the request. */
+  admit(view: DecisionView, plan: Plan | ReplyPlan, facts: Facts): StepAdmission | undefined;
+}
+
+/** What a route says to a filter: a step in place of the chain's, or whether the chain's is taken at all. */
+export type RouteFilter = AdmissionStep | "enabled" | "disabled";
+
+/** What makes a descriptor of a request (Envoy's `rate_limits`): keys and values that limits have buckets for. */
+export interface RateLimitSource {
+  readonly stage: number;
+  /** Undefined = this request has none. */
+  descriptor(
+    plan: Plan | ReplyPlan,
+    facts: Facts,
+  ): readonly (readonly [key: string, value: string])[] | undefined;
+}
+
+/** Those of a route and those of its virtual host. */
+export interface RateLimitSources {
+  readonly route: readonly RateLimitSource[];
+  readonly host: readonly RateLimitSource[];
+}
+
+/** A limit that a request was beyond. */
+export interface Limited {
+  /** For metrics. */
+  readonly name: string;
+  /** Whether it was refused for that. */
+  readonly enforced: boolean;
+}
+
+/** By the filter's name in the chain. */
+export type RouteFilters = ReadonlyMap<string, RouteFilter>;
+
+/** The proxy answers in place of the service. */
+export interface AdmissionReply {
+  readonly kind: "reply";
+  readonly status: number;
+  /** A gRPC caller is told it as the status' message. */
+  readonly body: string;
+  readonly headers: HeaderList;
+  /** Envoy's response flag, e.g. `RL`, `UAEX`, or "". */
+  readonly flag: string;
+  /** Envoy's RESPONSE_CODE_DETAILS. */
+  readonly details: string;
+  /** For gRPC callers; undefined = by the HTTP status. */
+  readonly grpcStatus?: number | undefined;
+  readonly limited?: Limited | undefined;
+}
+
+/** The request waits, and is then asked about again, where `after` comes first. */
+export interface AdmissionDelay {
+  readonly kind: "delay";
+  readonly ms: number;
+  readonly flag: string;
+  readonly after: StepAdmission | undefined;
+}
+
+/** The client's connection (HTTP/2: the stream) is reset instead of an answer. */
+export interface AdmissionReset {
+  readonly kind: "reset";
+  readonly flag: string;
+  readonly details: string;
+}
+
+/** The request goes on, altered, and its response too. */
+export interface AdmissionMutation {
+  readonly kind: "mutate";
+  readonly request?: readonly HeaderMutation[] | undefined;
+  readonly response?: readonly HeaderMutation[] | undefined;
+  /** How fast the response's body goes to the client at most; undefined = as it comes. */
+  readonly responseBytesPerSecond?: number | undefined;
+  /** The client's connection is reset after so many bytes of the response's body; undefined = it is not. */
+  readonly resetAfterBytes?: number | undefined;
+  readonly limited?: Limited | undefined;
+}
+
+/** What one step says. */
+export type StepAdmission = AdmissionReply | AdmissionDelay | AdmissionReset | AdmissionMutation;
+
+/** What the steps before the cluster say to a request, all together. What they alter is in the `AdmissionProgress`. */
+export type Admission = { readonly kind: "continue" } | AdmissionReply | AdmissionDelay | AdmissionReset;
 
 /**
  * The decision functions (`decide.ts`), all pure over their arguments but for the load table's round-robin cursor:
@@ -186,8 +401,11 @@ export type Admission =
  * - `route(view, chain, request): Routed`: virtual host, route, weighted cluster.
  * - `routeConnection(view, chain): Plan`: weighted cluster of a TCP connection. Of the plan only its cluster, its idle
  *   timeout and the number of its retries (tries to connect beside the first) mean anything.
- * - `admit(view, chain, plan, facts): Admission`: the steps (authorization, rate limits, faults) once later work fills them.
+ * - `admit(view, chain, plan, facts, progress): Admission`: the chain's filters (faults, rate limits, CORS), in their order.
+ *   After a delay it is called again with the same progress and goes on behind the step that asked for it.
  * - `pick(view, plan, attempt): EndpointPart | PickFailure`: endpoint by health and balancer; circuit-breaker overflow.
  * - `next(view, plan, request, attempt, outcome): number`: milliseconds until the retry, or -1 to give up.
+ * - `mayHedge(view, plan, request, attempt): boolean`: whether one more try may run beside those under way.
+ * - `requestControls(plan, headers): Plan`: the plan as the calling application's own headers change it.
  */
 export const GIVE_UP = -1;

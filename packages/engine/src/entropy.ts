@@ -21,6 +21,16 @@ export function mix(entropy: number, salt: number): number {
   return avalanche(avalanche(entropy ^ 0x9e3779b9) + salt) >>> 0;
 }
 
+/** 32 bits of a request id's hash (FNV-1a): the entropy of its decisions, so that a replay decides the same way. */
+export function entropyOf(requestId: string): number {
+  let hash = saltOf(requestId);
+  // One round of avalanche: FNV's low bits are weak for ids that differ at their end.
+  hash ^= hash >>> 16;
+  hash = Math.imul(hash, 0x85ebca6b);
+  hash ^= hash >>> 13;
+  return hash >>> 0;
+}
+
 /** A number in [0, bound) from 32 random bits; no value is likelier than another by more than bound / 2^32. */
 export function below(bits: number, bound: number): number {
   return Math.floor((bits / 0x1_0000_0000) * bound);

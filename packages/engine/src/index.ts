@@ -1,7 +1,13 @@
 export * from "./contract.js";
 export type * from "./snapshot/contract.js";
+export { affinityOf } from "./affinity/affinity-of.js";
+export { bindingField } from "./affinity/session.js";
+export type { SessionPolicy } from "./affinity/session.js";
+export type { RequestHash } from "./affinity/request-hash.js";
 export * from "./decide.js";
 export type * from "./trace.js";
+export { entropyOf } from "./entropy.js";
+export * from "./explain/index.js";
 export { createLoadTable } from "./load/load-table.js";
 export type { LoadTableOptions, SlotTable } from "./load/load-table.js";
 export { createSharedLoadTable, openSharedLoadTable } from "./load/shared-load-table.js";
@@ -12,8 +18,14 @@ export type {
   SlotChanges,
   SlotEntry,
 } from "./load/shared-load-table.js";
+export * from "./health/index.js";
+export * from "./outlier/index.js";
+export type { FormatSource, Reader } from "./format/format-source.js";
+export { operatorReader } from "./format/operators.js";
 export { applyHeaders } from "./route/header-mutations.js";
+export { chainsFor, INBOUND_LISTENER, selectChain } from "./route/inbound-chains.js";
 export * from "./route/retry-on.js";
 export { chainForServerName, serverNameRank } from "./route/server-names.js";
+export type { ProxyStatusSettings } from "./snapshot/proxy-status-settings.js";
 export { createSnapshotSource } from "./snapshot/snapshot-source.js";
 export type { SnapshotSourceOptions } from "./snapshot/snapshot-source.js";

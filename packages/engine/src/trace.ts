@@ -2,6 +2,7 @@ import type { Provenance } from "./snapshot/contract.js";
 
 /** A step of a decision, in the order in which they are taken. */
 export type TraceStep =
+  | "listener"
   | "virtual-host"
   | "route"
   | "split"

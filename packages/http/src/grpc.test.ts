@@ -1,6 +1,14 @@
 import { expect, test } from "vitest";
 
-import { grpcStatusOf, isGrpcContentType, parseGrpcTimeout, readGrpcStatus, trailersOnly } from "./grpc.js";
+import {
+  GrpcStatus,
+  grpcStatusOf,
+  httpStatusOfGrpc,
+  isGrpcContentType,
+  parseGrpcTimeout,
+  readGrpcStatus,
+  trailersOnly,
+} from "./grpc.js";
 
 test.each([
   ["application/grpc", true],
@@ -54,4 +62,18 @@ test("grpcStatusOf follows gRPC's table", () => {
   expect([400, 401, 403, 404, 429, 502, 503, 504, 418].map(grpcStatusOf)).toEqual([
     13, 16, 7, 12, 14, 14, 14, 14, 2,
   ]);
+});
+
+test.each([
+  [GrpcStatus.OK, 200],
+  [GrpcStatus.CANCELLED, 499],
+  [GrpcStatus.UNKNOWN, 500],
+  [GrpcStatus.DEADLINE_EXCEEDED, 504],
+  [GrpcStatus.RESOURCE_EXHAUSTED, 429],
+  [GrpcStatus.UNIMPLEMENTED, 501],
+  [GrpcStatus.INTERNAL, 500],
+  [GrpcStatus.UNAVAILABLE, 503],
+  [GrpcStatus.UNAUTHENTICATED, 401],
+])("httpStatusOfGrpc of %d is %d", (status, http) => {
+  expect(httpStatusOfGrpc(status)).toBe(http);
 });

@@ -51,6 +51,15 @@ export function grpcStatusOf(httpStatus: number): number {
   return BY_HTTP_STATUS.get(httpStatus) ?? GrpcStatus.UNKNOWN;
 }
 
+const TO_HTTP_STATUS: readonly number[] = [
+  200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401,
+];
+
+/** What the end of a call would be in HTTP (Envoy's table, the way back of Google's API errors). */
+export function httpStatusOfGrpc(status: number): number {
+  return TO_HTTP_STATUS[status] ?? 500;
+}
+
 /** Whether a request with this content type is gRPC: `application/grpc`, or it with `+proto` and the like. */
 export function isGrpcContentType(value: string): boolean {
   if (!value.startsWith("application/grpc")) return false;

@@ -19,5 +19,5 @@ export { OutgoingBody } from "./http2/outgoing-body.js";
 export { StreamTable } from "./http2/stream-table.js";
 export { createClientSession, createServerSession } from "./http2/session.js";
 export { HEADER_CASE_FIELD, encodeHeaderCase, restoreHeaderCase } from "./http2/header-case.js";
-export { GrpcMessageCounter, encodeGrpcMessage } from "./grpc-frames.js";
+export { GrpcFrameReader, GrpcMessageCounter, encodeGrpcMessage } from "./grpc-frames.js";
 export * from "./grpc.js";

@@ -100,6 +100,10 @@ export interface SidecarOptions {
    * win over what the control plane says for a listener.
    */
   readonly limits?: readonly string[];
+  /** Share of the successes that decision records are kept of, percent; failures all are. Default 1. */
+  readonly recordPercent?: number;
+  /** Whether error answers of the sidecar's own say in Proxy-Status (RFC 9209) what went wrong. Default true. */
+  readonly proxyStatus?: boolean;
   /** Default `stdout`. */
   readonly accessLog?: AccessLogSink;
   /** Default: JSON lines on stderr, level `info`. */

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { silentLogger } from "@tulle/base";
+import type { Explanation } from "@tulle/engine";
 import { eventually } from "@tulle/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
@@ -266,4 +267,29 @@ test("a refused join token makes ready reject, and close ends everything", async
     outgoing.on("error", () => resolve());
     outgoing.end();
   });
+});
+
+test("the admin interface explains a request, asking the control plane for what is not known yet", async () => {
+  await reviews();
+  const sidecar = await start("frontend", { upstreams: [] });
+  await sidecar.ready;
+  const ask = async (body: string): Promise<Response> =>
+    fetch(`http://127.0.0.1:${sidecar.addresses.admin.port}/explain`, { method: "POST", body });
+  const question = { url: "http://reviews:9080/x", headers: ["x-request-id: one"] };
+  const explanation = await eventually(async () => {
+    const made = (await (await ask(JSON.stringify(question))).json()) as Explanation;
+    return made.result.kind === "forward" ? made : undefined;
+  });
+  expect(explanation).toMatchObject({
+    version: 1,
+    direction: "outbound",
+    request: { path: "/x", requestId: "one" },
+    cluster: { name: "outbound|9080||reviews.default.svc.cluster.local" },
+    endpoints: [{ health: ["healthy"], mutualTls: true, share: 1, chosen: true }],
+  });
+  const nowhere = (await (await ask('{"url": "http://nowhere/"}')).json()) as Explanation;
+  expect(nowhere.result).toEqual({ kind: "unknown-service", status: 404, flag: "NR" });
+  const wrong = await ask("{");
+  expect([wrong.status, await wrong.text()]).toEqual([400, expect.stringContaining("JSON object")]);
+  expect((await ask(" ".repeat(70_000))).status).toBe(413);
 });

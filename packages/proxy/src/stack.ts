@@ -3,6 +3,7 @@ import type { LoadTable, SnapshotSource } from "@tulle/engine";
 import { FlushQueue, TurnClock } from "@tulle/http/socket";
 
 import type { ServerConnectionContext } from "./connection/server-connection.js";
+import { OutlierRecorder, type Suspicion } from "./health/outlier-recorder.js";
 import { LearntPorts } from "./detection/learnt-ports.js";
 import { limitOfCode, type LimitName } from "./limits/limit-table.js";
 import { ProxyLimits } from "./limits/proxy-limits.js";
@@ -10,6 +11,7 @@ import { StruckLimits } from "./limits/struck-limits.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
 import type { WorkloadTls } from "./tls/workload-tls.js";
+import { DecisionRecords } from "./records/decision-records.js";
 import { AuthorityCache } from "./stream/authority-cache.js";
 import { hashRequestId } from "./stream/decision.js";
 import { Exchange, type ExchangeContext } from "./stream/exchange.js";
@@ -29,6 +31,8 @@ import { UpstreamPools } from "./upstream/upstream-pools.js";
 const FINE_TICK_MS = 10;
 const COARSE_TICK_MS = 500;
 
+const DEFAULT_RECORD_PERCENT = 1;
+
 /** What a proxy is made of. */
 export interface StackOptions {
   readonly clock: Clock;
@@ -41,9 +45,17 @@ export interface StackOptions {
   readonly accessLog: LineWriter | undefined;
   /** Default: those of the table. */
   readonly limits?: ProxyLimits;
+  /** Share of the successes that decision records are kept of, percent; default 1. */
+  readonly recordPercent?: number;
+  /** Whether error answers say in Proxy-Status what went wrong; default true. */
+  readonly proxyStatus?: boolean;
+  /** For a Proxy-Status that names the proxy by it. */
+  readonly nodeId?: string;
   readonly newRequestId: () => string;
   /** A request asked for an authority that is not subscribed to. */
   readonly onDemand: (authority: string) => void;
+  /** Requests found that an endpoint stands out. */
+  readonly onSuspect: (suspicion: Suspicion) => void;
 }
 
 /** The request path, put together; listeners feed it. */
@@ -51,6 +63,7 @@ export interface ProxyStack extends Disposable {
   readonly connection: ServerConnectionContext;
   readonly tcp: TcpContext;
   readonly pools: UpstreamPools;
+  readonly records: DecisionRecords;
   /** Call after every change of the configuration. */
   onConfigurationChanged(): void;
 }
@@ -75,6 +88,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   const upstreamMetrics = new UpstreamMetrics(metrics);
   const connector = new Connector(fineWheel, tls);
   const { load } = options;
+  const outliers = new OutlierRecorder(load, options.onSuspect);
   const pools = owned.use(
     new UpstreamPools({
       connector,
@@ -102,22 +116,46 @@ export function buildStack(options: StackOptions): ProxyStack {
   );
   const accessLog = new AccessLog(options.accessLog);
   const telemetry = new ExchangeTelemetry(new IstioMetrics(metrics, options.workload), accessLog);
+  const records = new DecisionRecords({
+    configuration: options.configuration,
+    clock,
+    samplePercent: options.recordPercent ?? DEFAULT_RECORD_PERCENT,
+    dropped: metrics
+      .counter("tulle_decision_records_dropped_total", "Failures of which no decision record was kept.")
+      .with([]),
+  });
   const exchange: ExchangeContext = {
     clock,
     configuration: options.configuration,
     load,
     pools,
     upstreamMetrics,
+    outliers,
     fineWheel,
     coarseWheel,
     parking,
     authorities: new AuthorityCache(),
+    proxyName: options.proxyStatus === false ? "" : `tulle-${options.workload.canonicalName}`,
+    nodeId: options.nodeId ?? "",
     peerMetadata: encodePeerMetadata(options.workload),
     maxReplayBytes: values["request.maxReplayBytes"],
     onReplayGivenUp: () => strike("request.maxReplayBytes", ""),
+    rateLimited: metrics.counter(
+      "tulle_rate_limited_requests_total",
+      "Requests beyond a rate limit; enforced=false: a limit that only counts.",
+    ),
+    mirrorsDropped: metrics
+      .counter(
+        "tulle_mirrored_requests_dropped_total",
+        "Copies of requests that were not answered: no instance, broken off, or slower than the request.",
+      )
+      .with([]),
     newRequestId: options.newRequestId,
     onDemand: options.onDemand,
-    onExchangeDone: (done) => telemetry.record(done),
+    onExchangeDone: (done) => {
+      telemetry.record(done);
+      records.take(done);
+    },
   };
 
   const codecErrors = metrics.counter(
@@ -153,6 +191,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     load,
     connector,
     upstreamMetrics,
+    outliers,
     coarseWheel,
     parking,
     onConfigurationChanged: configurationChanged.event,
@@ -165,6 +204,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     connection,
     tcp,
     pools,
+    records,
     onConfigurationChanged: () => {
       configurationChanged.emit();
       parking.wake();

@@ -11,7 +11,7 @@ import { connect, createServer as createTcpServer, type AddressInfo, type Socket
 import { Writable } from "node:stream";
 
 import type { Svid, WorkloadIdentity } from "@tulle/agent";
-import { Emitter, MeshError, silentLogger, systemClock, type Clock } from "@tulle/base";
+import { Emitter, MeshError, silentLogger, systemClock, type Clock, type Logger } from "@tulle/base";
 import {
   createLoadTable,
   createSnapshotSource,
@@ -19,6 +19,7 @@ import {
   type SnapshotSource,
 } from "@tulle/engine";
 
+import { EndpointHealth } from "../src/health/endpoint-health.js";
 import type { InboundInterception } from "../src/listener/inbound-interception.js";
 import { listenInbound } from "../src/listener/inbound-listener.js";
 import type { Interception } from "../src/listener/interception.js";
@@ -68,6 +69,7 @@ export class TestIdentity implements WorkloadIdentity {
 export interface TestProxy {
   readonly stack: ProxyStack;
   readonly configuration: SnapshotSource;
+  readonly health: EndpointHealth;
   readonly metrics: MetricsRegistry;
   readonly load: ReturnType<typeof createLoadTable>;
   readonly demanded: string[];
@@ -85,8 +87,11 @@ export interface TestProxyOptions {
   readonly svid?: Svid;
   readonly identity?: TestIdentity;
   readonly name?: string;
+  readonly proxyStatus?: boolean;
   /** `NAME=VALUE` each. */
   readonly limits?: readonly string[];
+  /** Of the health of endpoints; default: silent. */
+  readonly logger?: Logger;
   /** Of everything but the access log; default: the system's. */
   readonly clock?: Clock;
 }
@@ -105,6 +110,17 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
     },
   });
   const writer = new LineWriter(sink, systemClock, new Counter());
+  const limits = new ProxyLimits(parseLimits(options.limits ?? []));
+  const health = new EndpointHealth({
+    clock: options.clock ?? systemClock,
+    logger: options.logger ?? silentLogger,
+    metrics,
+    load,
+    configuration,
+    tls,
+    limits,
+    random: () => 0,
+  });
   const demanded: string[] = [];
   const name = options.name ?? "test";
   let ids = 0;
@@ -116,7 +132,8 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
     tls,
     metrics,
     accessLog: writer,
-    limits: new ProxyLimits(parseLimits(options.limits ?? [])),
+    limits,
+    proxyStatus: options.proxyStatus ?? true,
     workload: {
       workload: `${name}-v1`,
       namespace: "default",
@@ -126,6 +143,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
     },
     newRequestId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, "0")}`,
     onDemand: (authority) => demanded.push(authority),
+    onSuspect: (suspicion) => health.suspect(suspicion),
   });
   const listeners: HttpListener[] = [];
   cleanups.push(() => {
@@ -134,6 +152,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
       listener.connections.destroy();
     }
     stack[Symbol.dispose]();
+    health[Symbol.dispose]();
     tls[Symbol.dispose]();
   });
   const dropped = new Counter();
@@ -141,6 +160,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
   const proxy: TestProxy = {
     stack,
     configuration,
+    health,
     metrics,
     load,
     demanded,
@@ -148,6 +168,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
       const rejections = configuration.apply(resources);
       if (rejections.length > 0) throw new Error(JSON.stringify(rejections));
       stack.onConfigurationChanged();
+      health.onConfigurationChanged();
     },
     async listener(authority, interception) {
       const listener = await listenOutbound({

@@ -14,6 +14,12 @@ import {
   Cluster_DiscoveryType,
   Cluster_LbPolicy,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { OutlierDetectionSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js";
+import type {
+  Http2ProtocolOptionsSchema,
+  HttpProtocolOptionsSchema as CommonOptionsSchema,
+} from "@tulle/xds/gen/envoy/config/core/v3/protocol_pb.js";
+import type { HealthCheckSchema } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { ProxyProtocolConfig_Version as Version } from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
@@ -129,10 +135,11 @@ export function routes(
   name: string,
   list: readonly RouteInit[],
   domains: readonly string[] = ["*"],
+  host: object = {},
 ): ResourceChange {
   const message = create(RouteConfigurationSchema, {
     name,
-    virtualHosts: [{ name: "vh", domains: [...domains], routes: [...list] }],
+    virtualHosts: [{ name: "vh", domains: [...domains], routes: [...list], ...host }],
   });
   return resource(ROUTE_TYPE, name, RouteConfigurationSchema, message);
 }
@@ -150,6 +157,14 @@ export interface ClusterOptions {
     readonly maxPendingRequests?: number;
     readonly maxRequests?: number;
   };
+  readonly outlierDetection?: MessageInitShape<typeof OutlierDetectionSchema>;
+  readonly healthCheck?: MessageInitShape<typeof HealthCheckSchema>;
+  /** Of HTTP/1.1 and HTTP/2 connections alike. */
+  readonly common?: MessageInitShape<typeof CommonOptionsSchema>;
+  /** Of HTTP/2 connections. */
+  readonly http2Options?: MessageInitShape<typeof Http2ProtocolOptionsSchema>;
+  /** Seconds without a byte after which the kernel asks. */
+  readonly keepAliveSeconds?: number;
 }
 
 /** An EDS cluster. */
@@ -161,8 +176,13 @@ export function cluster(name: string, options: ClusterOptions = {}): ResourceCha
     connectTimeout: ms(options.connectTimeoutMs ?? 1000),
     // Istio lifts the limit of retries at once; Envoy alone has 3.
     circuitBreakers: { thresholds: [{ maxRetries: 4_294_967_295, ...options.thresholds }] },
+    healthChecks: options.healthCheck === undefined ? [] : [options.healthCheck],
+    ...(options.outlierDetection === undefined ? {} : { outlierDetection: options.outlierDetection }),
     transportSocketMatches: options.tls === undefined ? [] : tlsMatches(options.tls),
-    typedExtensionProtocolOptions: httpOptions(options.http2),
+    typedExtensionProtocolOptions: httpOptions(options.http2, options),
+    ...(options.keepAliveSeconds === undefined
+      ? {}
+      : { upstreamConnectionOptions: { tcpKeepalive: { keepaliveTime: options.keepAliveSeconds } } }),
     ...(options.proxyProtocol === undefined ? {} : { transportSocket: proxySocket(options.proxyProtocol) }),
   });
   return resource(CLUSTER_TYPE, name, ClusterSchema, message);
@@ -179,13 +199,19 @@ function proxySocket(version: 1 | 2) {
   };
 }
 
-function httpOptions(http2 = false): Record<string, Any> {
-  if (!http2) return {};
+function httpOptions(
+  http2 = false,
+  { common, http2Options }: Pick<ClusterOptions, "common" | "http2Options"> = {},
+): Record<string, Any> {
+  if (!http2 && common === undefined && http2Options === undefined) return {};
   const options = pack(HttpProtocolOptionsSchema, {
-    upstreamProtocolOptions: {
-      case: "explicitHttpConfig",
-      value: { protocolConfig: { case: "http2ProtocolOptions", value: {} } },
-    },
+    ...(common === undefined ? {} : { commonHttpProtocolOptions: common }),
+    upstreamProtocolOptions: http2
+      ? {
+          case: "explicitHttpConfig",
+          value: { protocolConfig: { case: "http2ProtocolOptions", value: http2Options ?? {} } },
+        }
+      : { case: "autoConfig", value: { http2ProtocolOptions: http2Options ?? {} } },
   });
   return { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options };
 }
@@ -328,7 +354,8 @@ export function inboundListener(options: InboundOptions): ResourceChange {
 }
 
 function httpFilter(cluster: string) {
-  const virtualHosts = [{ name: "inbound", domains: ["*"], routes: [routeTo(cluster)] }];
+  const retryPolicy = { retryOn: "reset-before-request", numRetries: 2 };
+  const virtualHosts = [{ name: "inbound", domains: ["*"], routes: [routeTo(cluster, { retryPolicy })] }];
   return managerFilter({ case: "routeConfig", value: { name: "inbound", virtualHosts } });
 }
 

@@ -1,6 +1,8 @@
-import { servingInstances, type CatalogService, type Instance } from "@tulle/api";
+import { servingInstances, serviceLabels, type CatalogService, type Instance } from "@tulle/api";
 import { fullHost } from "./hosts.js";
 import type { MeshEndpoint, MeshService } from "./mesh-service.js";
+import { localityOfLabels } from "./locality/locality.js";
+import { sessionOfLabels } from "./routes/session.js";
 import { spiffeId } from "./names.js";
 import type { Translation } from "./translation.js";
 
@@ -23,15 +25,19 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
     portless: service.portless,
     discovery: "EDS",
     identities: [...identities].sort(),
+    session: sessionOfLabels(serviceLabels(service)),
     meshed: meshed === 0 ? "none" : meshed === service.instances.length ? "all" : "some",
     addresses: () => {
       const ip = t.virtualIp(host);
       return ip === undefined ? [] : [ip];
     },
-    endpoints: (port) =>
-      servingInstances(t.instances(service), t.settings.protectThreshold)
+    endpoints: (port) => {
+      const instances = t.instances(service);
+      const serving = new Set(servingInstances(instances, t.settings.protectThreshold));
+      return instances
         .filter((instance) => service.portless || servedPort(instance) === port.number)
-        .map(endpointOf),
+        .map((instance) => endpointOf(instance, serving.has(instance)));
+    },
   };
 }
 
@@ -40,7 +46,7 @@ function servedPort(instance: Instance): number {
   return instance.servicePort ?? instance.address.port;
 }
 
-function endpointOf(instance: Instance): MeshEndpoint {
+function endpointOf(instance: Instance, serving: boolean): MeshEndpoint {
   const mesh = instance.meshAddress;
   return {
     id: instance.id,
@@ -49,7 +55,8 @@ function endpointOf(instance: Instance): MeshEndpoint {
     mesh: mesh === undefined ? undefined : { address: mesh.host, port: mesh.port },
     labels: instance.labels,
     weight: instance.weight,
-    locality: instance.locality,
+    health: serving ? "healthy" : instance.health === "maintenance" ? "draining" : "unhealthy",
+    locality: instance.locality ?? localityOfLabels(instance.labels),
     service: instance.service,
     namespace: instance.namespace,
   };

@@ -1,29 +1,25 @@
-import { create } from "@bufbuild/protobuf";
-import type { ConnectionPoolSettings, LoadBalancerSettings, OutlierDetection } from "@tulle/api";
-import {
-  Cluster_LbPolicy,
-  Cluster_RingHashLbConfigSchema,
-  Cluster_SlowStartConfigSchema,
-  ClusterSchema,
-  type Cluster,
-} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { parseDuration } from "@tulle/base";
+import type { ConnectionPoolSettings, OutlierDetection } from "@tulle/api";
+import { ClusterSchema, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { MetadataSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import type { Http2ProtocolOptionsSchema } from "@tulle/xds/gen/envoy/config/core/v3/protocol_pb.js";
 import {
   HttpProtocolOptionsSchema,
   type HttpProtocolOptions,
 } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import type { EffectivePolicy } from "./destination-rules.js";
 import { durationOf, durationOfText } from "./duration.js";
+import { applyLoadBalancer } from "./load-balancer.js";
 import type { HttpVersion } from "./mesh-service.js";
 import { packed } from "./messages.js";
+import { TULLE_METADATA } from "./provenance.js";
 import type { Translation } from "./translation.js";
 
 /** Istio's limits where a DestinationRule sets none: as good as none. */
 const NO_LIMIT = 4_294_967_295;
 /** Istio's connect timeout. */
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
-/** Entries of a hash ring: Istio's default, and Envoy's and gRPC's limit. */
-const DEFAULT_RING_SIZE = 1024;
-const MAX_RING_SIZE = 8_388_608;
 /** Key under which Envoy looks for HTTP options of a cluster. */
 const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
@@ -34,14 +30,15 @@ export function applyPolicy(
   policy: EffectivePolicy,
   version: HttpVersion,
 ): void {
-  const { connectionPool, loadBalancer, outlierDetection } = policy;
+  const { connectionPool, outlierDetection } = policy;
   const connectTimeout = connectionPool?.tcp?.connectTimeout;
   cluster.connectTimeout =
     connectTimeout === undefined ? durationOf(DEFAULT_CONNECT_TIMEOUT_MS) : durationOfText(connectTimeout);
   applyLimits(cluster, policy);
-  applyKeepalive(cluster, connectionPool);
+  applyBudgetInterval(cluster, policy.retryBudget);
+  applyKeepalive(t, cluster, connectionPool);
   applyHttpOptions(cluster, connectionPool, version);
-  applyLoadBalancer(t, cluster, loadBalancer);
+  applyLoadBalancer(t, cluster, policy);
   if (outlierDetection !== undefined) applyOutlierDetection(t, cluster, outlierDetection);
 }
 
@@ -68,9 +65,26 @@ function applyLimits(cluster: Cluster, { connectionPool, retryBudget }: Effectiv
   }).circuitBreakers;
 }
 
-function applyKeepalive(cluster: Cluster, pool: ConnectionPoolSettings | undefined): void {
+/** Istio's `budgetInterval`, for which Envoy has no field, as metadata for Tulle's sidecars. */
+function applyBudgetInterval(cluster: Cluster, retryBudget: EffectivePolicy["retryBudget"]): void {
+  const intervalMs = parseDuration(retryBudget?.budgetInterval ?? "") ?? 0;
+  if (intervalMs <= 0) return;
+  cluster.metadata ??= create(MetadataSchema);
+  const { filterMetadata } = cluster.metadata;
+  filterMetadata[TULLE_METADATA] = {
+    ...filterMetadata[TULLE_METADATA],
+    retryBudgetIntervalMs: intervalMs,
+  };
+}
+
+function applyKeepalive(t: Translation, cluster: Cluster, pool: ConnectionPoolSettings | undefined): void {
   const keepalive = pool?.tcp?.tcpKeepalive;
   if (keepalive === undefined) return;
+  if (t.view.dialect === "tulle" && (keepalive.probes !== undefined || keepalive.interval !== undefined)) {
+    t.warn(
+      `${cluster.name}: of tcpKeepalive sidecars carry out time; then there are 10 probes, a second apart, whatever probes and interval say`,
+    );
+  }
   cluster.upstreamConnectionOptions = create(ClusterSchema, {
     upstreamConnectionOptions: {
       tcpKeepalive: {
@@ -100,14 +114,16 @@ function applyHttpOptions(
   };
   const spoken = spokenVersion(http, version);
   const hasCommon = Object.keys(common).length > 0;
+  const http2 = http2Options(http);
+  const hasHttp2 = Object.keys(http2).length > 0;
   // HTTP/1.1 without settings is what a cluster without options means.
-  if (!hasCommon && spoken === "http1") return;
+  if (!hasCommon && !hasHttp2 && spoken === "http1") return;
   if (hasCommon) {
     options.commonHttpProtocolOptions = create(HttpProtocolOptionsSchema, {
       commonHttpProtocolOptions: common,
     }).commonHttpProtocolOptions;
   }
-  options.upstreamProtocolOptions = protocolOptions(http, spoken);
+  options.upstreamProtocolOptions = protocolOptions(http2, spoken, hasHttp2);
   cluster.typedExtensionProtocolOptions[HTTP_PROTOCOL_OPTIONS] = packed(HttpProtocolOptionsSchema, options);
 }
 
@@ -117,11 +133,11 @@ function spokenVersion(http: ConnectionPoolSettings["http"], version: HttpVersio
   return http?.h2UpgradePolicy === "UPGRADE" ? "http2" : version;
 }
 
-function protocolOptions(
+/** What is said of HTTP/2 connections. */
+function http2Options(
   http: ConnectionPoolSettings["http"],
-  version: HttpVersion,
-): HttpProtocolOptions["upstreamProtocolOptions"] {
-  const http2ProtocolOptions = {
+): MessageInitShape<typeof Http2ProtocolOptionsSchema> {
+  return {
     ...(http?.maxConcurrentStreams && { maxConcurrentStreams: http.maxConcurrentStreams }),
     ...(http?.http2KeepAlive?.interval !== undefined && {
       connectionKeepalive: {
@@ -130,6 +146,25 @@ function protocolOptions(
       },
     }),
   };
+}
+
+/**
+ * HTTP/1.1 in plaintext is HTTP/2 between sidecars, where TLS chooses: what is said of HTTP/2 must get there, too, which
+ * is what Envoy's `auto_config` means.
+ */
+function protocolOptions(
+  http2ProtocolOptions: MessageInitShape<typeof Http2ProtocolOptionsSchema>,
+  version: HttpVersion,
+  hasHttp2: boolean,
+): HttpProtocolOptions["upstreamProtocolOptions"] {
+  if (version === "http1" && hasHttp2) {
+    return create(HttpProtocolOptionsSchema, {
+      upstreamProtocolOptions: {
+        case: "autoConfig",
+        value: { httpProtocolOptions: {}, http2ProtocolOptions },
+      },
+    }).upstreamProtocolOptions;
+  }
   const { upstreamProtocolOptions } = create(HttpProtocolOptionsSchema, {
     upstreamProtocolOptions:
       version === "client"
@@ -145,79 +180,6 @@ function protocolOptions(
           },
   });
   return upstreamProtocolOptions;
-}
-
-/** Least request unless told otherwise, and no panic mode: unhealthy endpoints get no traffic, ever (Istio's defaults). */
-function applyLoadBalancer(
-  t: Translation,
-  cluster: Cluster,
-  settings: LoadBalancerSettings | undefined,
-): void {
-  cluster.commonLbConfig = create(ClusterSchema, {
-    commonLbConfig: { healthyPanicThreshold: { value: 0 } },
-  }).commonLbConfig;
-  if (settings?.localityLbSetting !== undefined || settings?.zoneAwareLbSetting !== undefined) {
-    t.warn(
-      `${cluster.name}: balancing by locality is not supported; endpoints of all localities are used alike`,
-    );
-  }
-  const hash = settings?.consistentHash;
-  if (hash?.maglev !== undefined) {
-    cluster.lbPolicy = Cluster_LbPolicy.MAGLEV;
-    const tableSize = hash.maglev.tableSize;
-    cluster.lbConfig = create(ClusterSchema, {
-      lbConfig: {
-        case: "maglevLbConfig",
-        value: tableSize === undefined ? {} : { tableSize: BigInt(tableSize) },
-      },
-    }).lbConfig;
-  } else if (hash !== undefined) {
-    cluster.lbPolicy = Cluster_LbPolicy.RING_HASH;
-    cluster.lbConfig = {
-      case: "ringHashLbConfig",
-      value: create(Cluster_RingHashLbConfigSchema, {
-        minimumRingSize: BigInt(Math.min(hash.ringHash?.minimumRingSize ?? DEFAULT_RING_SIZE, MAX_RING_SIZE)),
-      }),
-    };
-  } else {
-    applySimple(cluster, settings);
-  }
-}
-
-function applySimple(cluster: Cluster, settings: LoadBalancerSettings | undefined): void {
-  const warmup = settings?.warmup;
-  const slowStartConfig =
-    warmup === undefined
-      ? undefined
-      : create(Cluster_SlowStartConfigSchema, {
-          slowStartWindow: durationOfText(warmup.duration),
-          minWeightPercent: { value: warmup.minimumPercent ?? 10 },
-          aggression: { defaultValue: warmup.aggression ?? 1, runtimeKey: "" },
-        });
-  switch (settings?.simple ?? "UNSPECIFIED") {
-    case "ROUND_ROBIN":
-      cluster.lbPolicy = Cluster_LbPolicy.ROUND_ROBIN;
-      if (slowStartConfig !== undefined) {
-        cluster.lbConfig = create(ClusterSchema, {
-          lbConfig: { case: "roundRobinLbConfig", value: { slowStartConfig } },
-        }).lbConfig;
-      }
-      return;
-    case "RANDOM":
-      cluster.lbPolicy = Cluster_LbPolicy.RANDOM;
-      return;
-    case "PASSTHROUGH":
-      cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
-      return;
-    case "UNSPECIFIED":
-    case "LEAST_REQUEST":
-      cluster.lbPolicy = Cluster_LbPolicy.LEAST_REQUEST;
-      if (slowStartConfig !== undefined) {
-        cluster.lbConfig = create(ClusterSchema, {
-          lbConfig: { case: "leastRequestLbConfig", value: { slowStartConfig } },
-        }).lbConfig;
-      }
-  }
 }
 
 function applyOutlierDetection(t: Translation, cluster: Cluster, settings: OutlierDetection): void {
@@ -246,10 +208,5 @@ function applyOutlierDetection(t: Translation, cluster: Cluster, settings: Outli
   }).outlierDetection;
   if ((settings.outlierDetectionHttpErrorCodes?.length ?? 0) > 0) {
     t.warn(`${cluster.name}: outlierDetectionHttpErrorCodes is not supported; all 5xx responses count`);
-  }
-  if (settings.minHealthPercent !== undefined && cluster.commonLbConfig !== undefined) {
-    cluster.commonLbConfig = create(ClusterSchema, {
-      commonLbConfig: { healthyPanicThreshold: { value: settings.minHealthPercent } },
-    }).commonLbConfig;
   }
 }

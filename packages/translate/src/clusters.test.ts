@@ -208,16 +208,43 @@ test("outboundCluster asks for HTTP/2 towards gRPC services", () => {
   ]);
 });
 
-test("tulleDialect gives hash policies as a list that ends in one that every proxy knows", () => {
+test("outboundCluster gives hash policies as they are, with the bound that an annotation asks for", () => {
+  const settings = "loadBalancer: {consistentHash: {httpHeaderName: x, maglev: {tableSize: 1021}}}";
+  const plain = cluster(mesh([MESHED], rule(settings)), CLIENT, NAME);
+  expect(plain.lbPolicy).toBe(Cluster_LbPolicy.MAGLEV);
+  expect(plain.lbConfig).toMatchObject({ case: "maglevLbConfig", value: { tableSize: 1021n } });
+  expect(plain.commonLbConfig?.consistentHashingLbConfig).toBeUndefined();
+  const bounded = annotated(settings, 'tulle.dev/hash-balance-factor: "150"');
+  const { commonLbConfig } = cluster(mesh([MESHED], bounded), CLIENT, NAME);
+  expect(commonLbConfig?.consistentHashingLbConfig?.hashBalanceFactor).toBe(150);
+});
+
+test("outboundCluster asks for peak EWMA as a list that ends in a policy that every proxy knows", () => {
   const at = mesh(
     [MESHED],
-    rule("loadBalancer: {consistentHash: {httpHeaderName: x, maglev: {tableSize: 1021}}}"),
+    annotated("loadBalancer: {simple: LEAST_REQUEST}", "tulle.dev/load-balancer: PEAK_EWMA"),
   );
-  const made = cluster(at, CLIENT, NAME);
-  expect(made.lbPolicy).toBe(Cluster_LbPolicy.LOAD_BALANCING_POLICY_CONFIG);
-  expect(
-    made.loadBalancingPolicy?.policies.map(({ typedExtensionConfig }) => typedExtensionConfig?.name),
-  ).toEqual(["envoy.load_balancing_policies.maglev", "envoy.load_balancing_policies.least_request"]);
+  const policies = cluster(at, CLIENT, NAME).loadBalancingPolicy?.policies;
+  expect(policies?.map(({ typedExtensionConfig }) => typedExtensionConfig?.name)).toEqual([
+    "tulle.peak_ewma",
+    "envoy.load_balancing_policies.least_request",
+  ]);
+  expect(cluster(at, GRPC_CLIENT, NAME).lbPolicy).toBe(Cluster_LbPolicy.ROUND_ROBIN);
+});
+
+test("outboundCluster has the DestinationRule's retry budget, its interval as metadata", () => {
+  const made = cluster(
+    mesh([MESHED], rule("retryBudget: {percent: 12.5, minRetryConcurrency: 7, budgetInterval: 5s}")),
+    CLIENT,
+    NAME,
+  );
+  expect(made.circuitBreakers?.thresholds[0]?.retryBudget).toMatchObject({
+    budgetPercent: { value: 12.5 },
+    minRetryConcurrency: 7,
+  });
+  expect(made.metadata?.filterMetadata["tulle.dev"]).toEqual({ retryBudgetIntervalMs: 5000 });
+  const plain = cluster(mesh([MESHED], rule("retryBudget: {percent: 10}")), CLIENT, NAME);
+  expect(plain.metadata?.filterMetadata).not.toHaveProperty("tulle.dev");
 });
 
 test("outboundCluster looks each host up by its own name that a DYNAMIC_DNS entry covers", () => {
@@ -246,3 +273,34 @@ spec: {hosts: ["*.cdn.example", api.example], resolution: DYNAMIC_DNS, ports: [{
     { clusterSpecifier: { value: "outbound|80||a.cdn.example" } },
   ]);
 });
+
+test.each([
+  [
+    "loadBalancer: {simple: LEAST_REQUEST}",
+    "tulle.dev/load-balancer: EWMA",
+    "annotation tulle.dev/load-balancer must be PEAK_EWMA",
+  ],
+  [
+    "loadBalancer: {simple: LEAST_REQUEST}",
+    'tulle.dev/hash-balance-factor: "99"',
+    "must be a whole number from 100 on",
+  ],
+  ["loadBalancer: {simple: RANDOM}", "tulle.dev/load-balancer: PEAK_EWMA", "PEAK_EWMA has no effect beside"],
+  [
+    "loadBalancer: {warmup: {duration: 10s}}",
+    "tulle.dev/load-balancer: PEAK_EWMA",
+    "PEAK_EWMA goes without warmup",
+  ],
+])("outboundCluster warns of %s with %s", (settings, annotation, warning) => {
+  const { warnings } = made(mesh([MESHED], annotated(settings, annotation)), CLIENT, CLUSTER_TYPE, NAME);
+  expect(warnings).toEqual([expect.stringContaining(warning)]);
+});
+
+function annotated(settings: string, annotation: string): string {
+  return `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews, annotations: {${annotation}}}
+spec: {host: reviews, trafficPolicy: {${settings}}}
+`;
+}

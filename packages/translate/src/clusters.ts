@@ -7,14 +7,22 @@ import {
   type Cluster,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { applyPolicy } from "./cluster-policy.js";
-import { destinationRuleFor, effectivePolicy, type MergedRule } from "./destination-rules.js";
+import {
+  destinationRuleFor,
+  effectivePolicy,
+  warnOfAnnotations,
+  type MergedRule,
+} from "./destination-rules.js";
 import { durationOf } from "./duration.js";
 import { loadAssignment } from "./endpoints.js";
+import { keepSessions } from "./load-balancer.js";
 import { fromAds } from "./messages.js";
 import { carriageOf, httpVersionOf, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
 import { serverName, spiffeId, type ClusterName } from "./names.js";
 import { configPath, ISTIO_METADATA } from "./provenance.js";
 import { tellClient } from "./upstream-proxy-protocol.js";
+import { applyHealthCheck } from "./health-check-policy.js";
+import { healthCheckFor } from "./health-checks.js";
 import { resolveHost } from "./services.js";
 import { subsetLabels } from "./subset-defaults.js";
 import { alpnFor, MESH_ALPN, meshTls, originatedTls, rawBuffer } from "./tls.js";
@@ -42,18 +50,34 @@ export function outboundCluster(t: Translation, name: string, parsed: ClusterNam
   if (rule?.trafficPolicy?.tunnel !== undefined) {
     t.warn(`${name}: trafficPolicy.tunnel is not supported and has no effect`);
   }
+  if (rule !== undefined) warnOfAnnotations(t, rule);
   discover(t, cluster, service, port, parsed);
   applyPolicy(t, cluster, policy, httpVersionOf(port.protocol));
+  keepSessions(t, cluster);
   if (cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) {
     cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
     cluster.lbConfig = { case: undefined };
+    cluster.loadBalancingPolicy = undefined;
   }
+  const check = healthCheckFor(t, service, parsed.subset, port.number);
+  if (check !== undefined) applyHealthCheck(cluster, check, httpVersionOf(port.protocol) === "http2");
   const transport = transportTo(t, service, policy);
+  if (check?.tcp !== undefined && check.tcp.receive === undefined && transport.kind !== "originated") {
+    tellOfSidecars(t, name, transport);
+  }
   secure(t, cluster, service, port, transport);
   if (policy.proxyProtocol !== undefined) {
     tellClient(t, cluster, transport, policy.proxyProtocol.version ?? "V1");
   }
   return cluster;
+}
+
+/** A connection over mutual TLS is made with the sidecar, whatever becomes of its application. */
+function tellOfSidecars(t: Translation, name: string, { kind }: Transport): void {
+  if (kind !== "mesh" && kind !== "auto") return;
+  t.warn(
+    `${name}: a tcp check of an endpoint with a sidecar connects to the sidecar; use http or grpc, or tcp with receive, to ask the application`,
+  );
 }
 
 function emptyCluster(t: Translation, name: string): Cluster {

@@ -19,6 +19,14 @@ export interface MergedRule {
 export interface EffectivePolicy extends PortTrafficPolicy {
   readonly retryBudget?: TrafficPolicy["retryBudget"];
   readonly proxyProtocol?: TrafficPolicy["proxyProtocol"];
+  readonly balancing?: OwnBalancing | undefined;
+}
+
+/** What Istio's settings of a load balancer have no words for. */
+export interface OwnBalancing {
+  readonly peakEwma?: boolean;
+  /** How much more than its part of the load consistent hashing may give to an endpoint, percent; at least 100. */
+  readonly hashBalanceFactor?: number | undefined;
 }
 
 /**
@@ -55,8 +63,39 @@ export function destinationRuleFor(
  * of them, and what they leave out is the mesh's default (Istio's rule).
  */
 export function effectivePolicy(rule: MergedRule | undefined, subset: string, port: number): EffectivePolicy {
-  const policy = forPort(rule?.trafficPolicy, {}, port);
-  return subset === "" ? policy : forPort(rule?.subsets.get(subset)?.trafficPolicy, policy, port);
+  const whole = forPort(rule?.trafficPolicy, {}, port);
+  const policy = subset === "" ? whole : forPort(rule?.subsets.get(subset)?.trafficPolicy, whole, port);
+  const balancing = rule && ownBalancing(rule);
+  return balancing === undefined ? policy : { ...policy, balancing };
+}
+
+const BALANCER_ANNOTATION = "tulle.dev/load-balancer";
+const BALANCE_FACTOR_ANNOTATION = "tulle.dev/hash-balance-factor";
+
+/** What annotations of the rules ask for; what they say that means nothing is left to {@link warnOfAnnotations}. */
+function ownBalancing({ objects }: MergedRule): OwnBalancing | undefined {
+  const peakEwma = annotation(objects, BALANCER_ANNOTATION) === "PEAK_EWMA";
+  const factor = balanceFactor(annotation(objects, BALANCE_FACTOR_ANNOTATION));
+  return peakEwma || factor !== undefined ? { peakEwma, hashBalanceFactor: factor } : undefined;
+}
+
+/** Warns of annotations of the rules that have a value without meaning. */
+export function warnOfAnnotations(t: Translation, { objects }: MergedRule): void {
+  const balancer = annotation(objects, BALANCER_ANNOTATION);
+  if (balancer !== undefined && balancer !== "PEAK_EWMA")
+    t.warn(`annotation ${BALANCER_ANNOTATION} must be PEAK_EWMA; ${JSON.stringify(balancer)} has no effect`);
+  const factor = annotation(objects, BALANCE_FACTOR_ANNOTATION);
+  if (factor !== undefined && balanceFactor(factor) === undefined)
+    t.warn(`annotation ${BALANCE_FACTOR_ANNOTATION} must be a whole number from 100 on; it has no effect`);
+}
+
+function annotation(objects: readonly DestinationRule[], key: string): string | undefined {
+  const bearer = objects.find(({ metadata }) => Object.hasOwn(metadata.annotations ?? {}, key));
+  return bearer?.metadata.annotations?.[key];
+}
+
+function balanceFactor(text: string | undefined): number | undefined {
+  return text !== undefined && /^[1-9]\d{2,5}$/.test(text) ? Number(text) : undefined;
 }
 
 function forPort(

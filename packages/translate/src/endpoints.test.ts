@@ -1,6 +1,16 @@
 import { ENDPOINT_TYPE } from "@tulle/xds";
 import { expect, test } from "vitest";
-import { addresses, assignment, CLIENT, instance, made, mesh, plainInstance } from "../testdata/mesh.js";
+import {
+  addresses,
+  assignment,
+  CLIENT,
+  GRPC_CLIENT,
+  instance,
+  made,
+  mesh,
+  plainInstance,
+} from "../testdata/mesh.js";
+import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 
 const HOST = "reviews.default.svc.cluster.local";
 const NAME = `outbound|9080||${HOST}`;
@@ -15,7 +25,7 @@ function review(last: number, more: Parameters<typeof instance>[0] | object = {}
   });
 }
 
-test("outboundEndpoints lists those instances that may get traffic", () => {
+test("outboundEndpoints lists those instances that may get traffic, and for Tulle's sidecars those that are drained", () => {
   const at = mesh([
     review(1),
     review(2, { health: "critical" }),
@@ -23,7 +33,26 @@ test("outboundEndpoints lists those instances that may get traffic", () => {
     review(4, { health: "warning" }),
     review(5, { weight: 0 }),
   ]);
-  expect(addresses(at, CLIENT, NAME)).toEqual(["10.0.0.1:15006", "10.0.0.4:15006"]);
+  expect(addresses(at, GRPC_CLIENT, NAME)).toEqual(["10.0.0.1:8080", "10.0.0.4:8080"]);
+  const found = assignment(at, CLIENT, NAME).endpoints.flatMap(({ lbEndpoints }) => lbEndpoints);
+  expect(found.map(({ healthStatus }) => HealthStatus[healthStatus])).toEqual([
+    "HEALTHY",
+    "DRAINING",
+    "HEALTHY",
+  ]);
+});
+
+test("outboundEndpoints sends unhealthy instances where a rule says from when on they are used", () => {
+  const rule = `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec: {host: reviews, trafficPolicy: {outlierDetection: {minHealthPercent: 40}}}
+`;
+  const at = mesh([review(1), review(2, { health: "critical" })], rule);
+  const found = assignment(at, CLIENT, NAME).endpoints.flatMap(({ lbEndpoints }) => lbEndpoints);
+  expect(found.map(({ healthStatus }) => HealthStatus[healthStatus])).toEqual(["HEALTHY", "UNHEALTHY"]);
+  expect(addresses(at, GRPC_CLIENT, NAME)).toEqual(["10.0.0.1:8080"]);
 });
 
 test("outboundEndpoints says what its endpoints are", () => {

@@ -9,7 +9,8 @@ import {
   ClusterLoadAssignmentSchema,
   type ClusterLoadAssignment,
 } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
-import { destinationRuleFor, effectivePolicy } from "./destination-rules.js";
+import { destinationRuleFor, effectivePolicy, type EffectivePolicy } from "./destination-rules.js";
+import { localityPlan, place } from "./locality/locality-plan.js";
 import { addressOf } from "./messages.js";
 import { portNamed, type MeshEndpoint, type MeshPort, type MeshService } from "./mesh-service.js";
 import type { ClusterName } from "./names.js";
@@ -35,7 +36,7 @@ export function outboundEndpoints(t: Translation, name: string, parsed: ClusterN
   return loadAssignment(t, name, service, port, parsed.subset);
 }
 
-/** The endpoints of a service that may get traffic, by locality, all of one priority. */
+/** The endpoints of a service by locality, with priority and weight as the client is to use them. */
 export function loadAssignment(
   t: Translation,
   clusterName: string,
@@ -45,51 +46,73 @@ export function loadAssignment(
 ): ClusterLoadAssignment {
   const rule = destinationRuleFor(t, service);
   const labels = subsetLabels(t, rule, service.host, subset);
-  const transport = transportTo(t, service, effectivePolicy(rule, subset, port.number));
-  // Weight 0 means no traffic, which Envoy's weights (from 1) cannot say.
-  const endpoints = service
+  const policy = effectivePolicy(rule, subset, port.number);
+  const transport = transportTo(t, service, policy);
+  const members = service
     .endpoints(port)
+    // Weight 0 means no traffic, which Envoy's weights (from 1) cannot say.
     .filter((endpoint) => endpoint.weight >= 1 && selects(labels, endpoint.labels))
+    .filter((endpoint) => isSent(t, endpoint, policy))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
-  if (subset !== "" && endpoints.length === 0) {
+  if (subset !== "" && !members.some(({ health }) => health === "healthy")) {
     t.warn(`subset "${subset}" of ${service.host} has no healthy instance: requests to it fail with 503`);
   }
-  const localities = new Map<string, MeshEndpoint[]>();
-  const seen = new Set<string>();
-  for (const endpoint of endpoints) {
-    const { address, port: number } = addressUnder(transport, endpoint);
-    const key = `${address}|${number}`;
-    if (seen.has(key)) continue;
-    seen.add(key);
-    const locality = localityKey(endpoint);
-    const group = localities.get(locality);
-    if (group === undefined) localities.set(locality, [endpoint]);
-    else group.push(endpoint);
-  }
+  const groups = place(t, localityPlan(t, policy), distinct(members, transport));
   return create(ClusterLoadAssignmentSchema, {
     clusterName,
-    endpoints: [...localities]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([, group]) =>
-        create(LocalityLbEndpointsSchema, {
-          locality: {
-            region: group[0]?.locality?.region ?? "",
-            zone: group[0]?.locality?.zone ?? "",
-            subZone: group[0]?.locality?.subzone ?? "",
-          },
-          lbEndpoints: group.map((endpoint) => lbEndpoint(endpoint, transport)),
-          loadBalancingWeight: group.reduce((sum, endpoint) => sum + endpoint.weight, 0),
-        }),
-      ),
+    endpoints: groups.map((group) =>
+      create(LocalityLbEndpointsSchema, {
+        locality: {
+          region: group.locality?.region ?? "",
+          zone: group.locality?.zone ?? "",
+          subZone: group.locality?.subzone ?? "",
+        },
+        priority: group.priority,
+        lbEndpoints: group.endpoints.map((endpoint) => lbEndpoint(endpoint, transport)),
+        loadBalancingWeight: group.weight,
+      }),
+    ),
   });
 }
+
+/**
+ * Whether a client is told of an endpoint: of unhealthy ones only where it may come to use them (`minHealthPercent`), of
+ * those that are drained where sessions may be bound to them.
+ */
+function isSent(
+  { view }: Translation,
+  { health }: MeshEndpoint,
+  { outlierDetection }: EffectivePolicy,
+): boolean {
+  if (health === "healthy") return true;
+  if (view.dialect !== "tulle") return false;
+  return health === "draining" || (outlierDetection?.minHealthPercent ?? 0) > 0;
+}
+
+/** The first endpoint of each address. */
+function distinct(endpoints: readonly MeshEndpoint[], transport: Transport): MeshEndpoint[] {
+  const seen = new Set<string>();
+  return endpoints.filter((endpoint) => {
+    const { address, port } = addressUnder(transport, endpoint);
+    const key = `${address}|${port}`;
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
+}
+
+const HEALTH_STATUS: Readonly<Record<MeshEndpoint["health"], HealthStatus>> = {
+  healthy: HealthStatus.HEALTHY,
+  unhealthy: HealthStatus.UNHEALTHY,
+  draining: HealthStatus.DRAINING,
+};
 
 function lbEndpoint(endpoint: MeshEndpoint, transport: Transport): LbEndpoint {
   const { address, port } = addressUnder(transport, endpoint);
   const takesTls = endpoint.mesh !== undefined && (transport.kind === "auto" || transport.kind === "mesh");
   return create(LbEndpointSchema, {
     hostIdentifier: { case: "endpoint", value: { address: addressOf(address, port) } },
-    healthStatus: HealthStatus.HEALTHY,
+    healthStatus: HEALTH_STATUS[endpoint.health],
     loadBalancingWeight: endpoint.weight,
     metadata: {
       filterMetadata: {
@@ -115,8 +138,4 @@ function workloadOf({ service, namespace, labels }: MeshEndpoint): string {
     CLUSTER_ID,
   ];
   return parts.map((part) => part.replaceAll(";", "_")).join(";");
-}
-
-function localityKey({ locality }: MeshEndpoint): string {
-  return locality === undefined ? "" : `${locality.region}/${locality.zone}/${locality.subzone}`;
 }

@@ -2,7 +2,6 @@ import {
   declaredProtocol,
   protocolOfPortName,
   type AppProtocol,
-  type Locality,
   type MeshObject,
   type ServiceEntryPort,
   type ServiceEntrySpec,
@@ -10,6 +9,8 @@ import {
 } from "@tulle/api";
 import { WORKLOAD_ENTRY } from "./kinds.js";
 import type { Discovery, MeshEndpoint, MeshPort, MeshService } from "./mesh-service.js";
+import { localityOfLabels, parseLocality } from "./locality/locality.js";
+import { sessionOfLabels } from "./routes/session.js";
 import { spiffeId } from "./names.js";
 import type { Translation } from "./translation.js";
 import { selects } from "./visibility.js";
@@ -44,6 +45,7 @@ export function entryService(t: Translation, entry: ServiceEntry, host: string):
     portless: false,
     discovery: discoveryOf(entry, host),
     identities: [...identities].sort(),
+    session: sessionOfLabels({ ...metadata.labels, ...metadata.annotations }),
     meshed: meshed === 0 ? "none" : meshed === workloads.length ? "all" : "some",
     addresses: () => {
       if (spec.addresses !== undefined && spec.addresses.length > 0) return spec.addresses;
@@ -121,7 +123,8 @@ function endpointOf(entry: ServiceEntry, { id, spec }: Workload, port: ServiceEn
     mesh: isMeshed(spec) ? { address, port: number } : undefined,
     labels: spec.labels ?? {},
     weight: spec.weight ?? 1,
-    locality: localityOf(spec.locality),
+    health: "healthy",
+    locality: parseLocality(spec.locality) ?? localityOfLabels(spec.labels ?? {}),
     service: entry.metadata.name,
     namespace: entry.metadata.namespace,
   };
@@ -130,12 +133,6 @@ function endpointOf(entry: ServiceEntry, { id, spec }: Workload, port: ServiceEn
 /** Port names are the user's: only own properties count. */
 function ownPort({ ports }: WorkloadEntrySpec, name: string): number | undefined {
   return ports !== undefined && Object.hasOwn(ports, name) ? ports[name] : undefined;
-}
-
-function localityOf(text: string | undefined): Locality | undefined {
-  if (text === undefined || text === "") return undefined;
-  const [region = "", zone = "", subzone = ""] = text.split("/");
-  return { region, zone, subzone };
 }
 
 function meshPort(port: ServiceEntryPort): MeshPort {

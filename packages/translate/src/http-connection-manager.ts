@@ -2,6 +2,11 @@ import { create, type DescMessage } from "@bufbuild/protobuf";
 import { FilterSchema, type Filter } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { CorsSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
+import { StatefulSessionSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js";
+import {
+  LocalRateLimitSchema,
+  type LocalRateLimit,
+} from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import { RouterSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import {
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
@@ -10,12 +15,15 @@ import {
   type HttpConnectionManager,
   type HttpFilter,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { ConnectionResetSchema } from "@tulle/xds/gen/tulle/fault/v1/connection_reset_pb.js";
 import type { MeshSettings } from "./contract.js";
 import { accessLog } from "./access-log.js";
 import { durationOf } from "./duration.js";
 import { packed } from "./messages.js";
+import { RESET_FILTER } from "./routes/annotated-faults.js";
 import { CORS_FILTER } from "./routes/cors.js";
 import { FAULT_FILTER } from "./routes/fault.js";
+import { SESSION_FILTER } from "./routes/session.js";
 import type { Translation } from "./translation.js";
 
 /** What every HTTP connection manager of the mesh has in common. The caller adds its routes and filters. */
@@ -64,7 +72,26 @@ function pathNormalization(mode: NonNullable<MeshSettings["pathNormalization"]>)
  * so a client that does not know one may go without.
  */
 export function outboundFilters(): HttpFilter[] {
-  return [optional(CORS_FILTER, CorsSchema), optional(FAULT_FILTER, HTTPFaultSchema), routerFilter()];
+  return [
+    optional(CORS_FILTER, CorsSchema),
+    faultFilter(),
+    optional(RESET_FILTER, ConnectionResetSchema),
+    optional(SESSION_FILTER, StatefulSessionSchema),
+    routerFilter(),
+  ];
+}
+
+/** The filter of a RateLimit; `config`: what it does where virtual hosts say nothing. */
+export function rateLimitFilter(name: string, config: LocalRateLimit): HttpFilter {
+  return create(HttpFilterSchema, {
+    name,
+    configType: { case: "typedConfig", value: packed(LocalRateLimitSchema, config) },
+  });
+}
+
+/** The fault filter, for clients that take nothing else. */
+export function faultFilter(): HttpFilter {
+  return optional(FAULT_FILTER, HTTPFaultSchema);
 }
 
 /** The terminal filter. */

@@ -23,9 +23,10 @@ import type { InboundPort } from "./contract.js";
 import { PLAINTEXT_HTTP } from "./detection.js";
 import { durationOf } from "./duration.js";
 import { writtenForms } from "./hosts.js";
-import { connectionManager, httpFilter, routerFilter } from "./http-connection-manager.js";
+import { connectionManager, httpFilter, rateLimitFilter, routerFilter } from "./http-connection-manager.js";
 import type { Inbound } from "./inbound-ports.js";
 import { INBOUND_LISTENER } from "./names.js";
+import { rateLimitsOf, type TranslatedRateLimit } from "./rate-limits.js";
 import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
 import { matchAll } from "./routes/match.js";
 import { inboundRetryPolicy } from "./routes/retry.js";
@@ -61,10 +62,11 @@ function mtlsBytesChain(t: Translation, inbound: Inbound, offered: readonly stri
 /** `applicationProtocols`: what a client must have offered; empty = any. */
 function mtlsHttpChain(
   t: Translation,
-  { cluster, port, serverNames }: Inbound,
+  { cluster, host, port, serverNames }: Inbound,
   applicationProtocols: readonly string[],
 ): FilterChain {
-  const manager = inboundManager(t, cluster, [everything(cluster, port)]);
+  const limits = rateLimitsOf(t, host, "INBOUND");
+  const manager = inboundManager(t, cluster, [limited(everything(cluster, port), limits)], limits);
   // What the peer says about callers before it stands only as a claim of the peer; its own identity is verified.
   manager.forwardClientCertDetails = ForwardClientCert.APPEND_FORWARD;
   manager.setCurrentClientCertDetails = create(HttpConnectionManagerSchema, {
@@ -119,16 +121,21 @@ function plaintextChain(
 ): FilterChain {
   const domains = new Set<string>();
   const hosts: VirtualHost[] = [];
+  const limits = new Map<string, TranslatedRateLimit>();
   for (const { cluster, host, port } of ports) {
+    const own = rateLimitsOf(t, host, "INBOUND");
+    for (const limit of own) limits.set(limit.name, limit);
     const forms = writtenForms(host, t.view.namespace, t.settings.domainSuffix)
       .flatMap((form) => [`${form}:${port.servicePort}`, form])
       .filter((form) => !domains.has(form));
     for (const form of forms) domains.add(form);
-    if (forms.length > 0) hosts.push(virtualHost(cluster, forms, cluster, port));
+    if (forms.length > 0) hosts.push(limited(virtualHost(cluster, forms, cluster, port), own));
   }
   const [first] = ports;
-  if (first !== undefined) hosts.push(everything(first.cluster, first.port));
-  const manager = inboundManager(t, INBOUND_LISTENER, hosts);
+  if (first !== undefined) {
+    hosts.push(limited(everything(first.cluster, first.port), rateLimitsOf(t, first.host, "INBOUND")));
+  }
+  const manager = inboundManager(t, INBOUND_LISTENER, hosts, [...limits.values()]);
   // Nobody vouches for the sender of plaintext: what it says about certificates is dropped.
   manager.forwardClientCertDetails = ForwardClientCert.SANITIZE;
   return create(FilterChainSchema, {
@@ -141,8 +148,20 @@ function plaintextChain(
   });
 }
 
-function inboundManager(t: Translation, name: string, virtualHosts: VirtualHost[]): HttpConnectionManager {
-  const manager = connectionManager(t, name, [routerFilter()]);
+/** The host's requests count for these limits. */
+function limited(host: VirtualHost, limits: readonly TranslatedRateLimit[]): VirtualHost {
+  host.rateLimits = limits.flatMap(({ sources }) => sources);
+  return host;
+}
+
+function inboundManager(
+  t: Translation,
+  name: string,
+  virtualHosts: VirtualHost[],
+  limits: readonly TranslatedRateLimit[],
+): HttpConnectionManager {
+  const filters = limits.map((limit) => rateLimitFilter(limit.name, limit.filter));
+  const manager = connectionManager(t, name, [...filters, routerFilter()]);
   manager.routeSpecifier = {
     case: "routeConfig",
     value: create(RouteConfigurationSchema, { name, virtualHosts, validateClusters: false }),

@@ -2,10 +2,18 @@ import type { KindRef } from "./translation.js";
 
 const NETWORKING = "networking.istio.io";
 const SECURITY = "security.istio.io";
+const GATEWAY_API = "gateway.networking.k8s.io";
 
 export const VIRTUAL_SERVICE: KindRef = { group: NETWORKING, kind: "VirtualService" };
 export const DESTINATION_RULE: KindRef = { group: NETWORKING, kind: "DestinationRule" };
 export const SERVICE_ENTRY: KindRef = { group: NETWORKING, kind: "ServiceEntry" };
 export const WORKLOAD_ENTRY: KindRef = { group: NETWORKING, kind: "WorkloadEntry" };
 export const SIDECAR: KindRef = { group: NETWORKING, kind: "Sidecar" };
+export const HEALTH_CHECK: KindRef = { group: "tulle.dev", kind: "HealthCheck" };
 export const PEER_AUTHENTICATION: KindRef = { group: SECURITY, kind: "PeerAuthentication" };
+export const RATE_LIMIT: KindRef = { group: "tulle.dev", kind: "RateLimit" };
+export const HTTP_ROUTE: KindRef = { group: GATEWAY_API, kind: "HTTPRoute" };
+export const GRPC_ROUTE: KindRef = { group: GATEWAY_API, kind: "GRPCRoute" };
+export const TCP_ROUTE: KindRef = { group: GATEWAY_API, kind: "TCPRoute" };
+export const TLS_ROUTE: KindRef = { group: GATEWAY_API, kind: "TLSRoute" };
+export const REFERENCE_GRANT: KindRef = { group: GATEWAY_API, kind: "ReferenceGrant" };

@@ -5,16 +5,25 @@ import {
   FilterChainSchema,
 } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { ListenerSchema, type Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
+import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import {
   HttpConnectionManagerSchema,
   type HttpConnectionManager,
+  type HttpFilter,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { detect, PLAINTEXT_HTTP } from "./detection.js";
+import type { Frontend } from "./gateway-api/parents.js";
 import { parseAuthority } from "./hosts.js";
-import { connectionManager, httpFilter, outboundFilters } from "./http-connection-manager.js";
+import {
+  connectionManager,
+  httpFilter,
+  outboundFilters,
+  rateLimitFilter,
+} from "./http-connection-manager.js";
 import { fromAds, packed } from "./messages.js";
 import { carriageOf, defaultPort, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
 import { routeConfigurationName } from "./names.js";
+import { rateLimitsOf } from "./rate-limits.js";
 import { tcpRoute } from "./routes/tcp-route.js";
 import { tlsRoutes } from "./routes/tls-routes.js";
 import { calledHost } from "./services.js";
@@ -44,7 +53,7 @@ export function outboundListener(t: Translation, name: string): Listener | undef
 
 /** A chain for plaintext HTTP where the port may carry it, one for each `tls` rule, and one for everything else. */
 function chainsListener(t: Translation, name: string, target: ServiceTarget): Listener {
-  const { service, port, listenerPort, routes } = target;
+  const { service, port, routes } = target;
   const listener = create(ListenerSchema, { name, trafficDirection: TrafficDirection.OUTBOUND });
   const http = carriageOf(t, port) === "detected";
   if (http) {
@@ -56,7 +65,7 @@ function chainsListener(t: Translation, name: string, target: ServiceTarget): Li
     listener.filterChains.push(chain);
   }
   // Nobody looks into a port that is declared as `tcp`: its server may speak first.
-  const byName = port.protocol === "tcp" ? [] : tlsRoutes(t, service, listenerPort);
+  const byName = port.protocol === "tcp" ? [] : tlsRoutes(t, target);
   for (const [index, { serverNames, proxy }] of byName.entries()) {
     const filterChainMatch = create(FilterChainMatchSchema, {
       transportProtocol: "tls",
@@ -65,7 +74,7 @@ function chainsListener(t: Translation, name: string, target: ServiceTarget): Li
     listener.filterChains.push(tcpChain(t, proxy, { name: `tls[${index}]`, filterChainMatch }));
   }
   warnOfRulesWithoutEffect(t, service, port);
-  const rest = tcpChain(t, tcpRoute(t, service, port, listenerPort), { name });
+  const rest = tcpChain(t, tcpRoute(t, target), { name });
   if (listener.filterChains.length === 0) {
     listener.filterChains.push(rest);
   } else {
@@ -76,11 +85,21 @@ function chainsListener(t: Translation, name: string, target: ServiceTarget): Li
 }
 
 function managerFor(t: Translation, routes: string): HttpConnectionManager {
-  const manager = connectionManager(t, routes, outboundFilters());
+  const manager = connectionManager(t, routes, [...filtersFor(t, routes), ...outboundFilters()]);
   manager.routeSpecifier = create(HttpConnectionManagerSchema, {
     routeSpecifier: { case: "rds", value: { routeConfigName: routes, configSource: fromAds() } },
   }).routeSpecifier;
   return manager;
+}
+
+/** Filters that only some services' routes configure. `routes`: full host and port. */
+function filtersFor(t: Translation, routes: string): HttpFilter[] {
+  const host = parseAuthority(routes)?.host;
+  if (host === undefined) return [];
+  // Their buckets are the route table's, which every way of writing the host leads to.
+  return rateLimitsOf(t, host, "OUTBOUND").map(({ name, filter: { statPrefix } }) =>
+    rateLimitFilter(name, create(LocalRateLimitSchema, { statPrefix })),
+  );
 }
 
 function warnOfRulesWithoutEffect(
@@ -100,12 +119,8 @@ function warnOfRulesWithoutEffect(
   }
 }
 
-interface ServiceTarget {
+interface ServiceTarget extends Frontend {
   readonly routes: string;
-  readonly service: MeshService;
-  readonly port: MeshPort;
-  /** The port that the caller named. */
-  readonly listenerPort: number;
 }
 
 /** What an authority leads to: a service's port, or a RouteConfiguration alone. */
@@ -118,7 +133,7 @@ function targetOf(t: Translation, name: string): ServiceTarget | { readonly rout
     const port = authority.port === undefined ? defaultPort(service) : portNamed(service, authority.port);
     if (port === undefined) return undefined;
     const listenerPort = authority.port ?? port.number;
-    return { routes: routeConfigurationName(host, listenerPort), service, port, listenerPort };
+    return { routes: routeConfigurationName(host, listenerPort), host, service, port, listenerPort };
   }
   // A host that exists by its routes alone.
   const rules = virtualServiceFor(t, host)?.spec.http ?? [];

@@ -1,5 +1,6 @@
 import type { AppProtocol, Locality } from "@tulle/api";
 import type { Dialect } from "./contract.js";
+import type { SessionRequest } from "./routes/session.js";
 
 /** A port that callers may name. */
 export interface MeshPort {
@@ -23,6 +24,8 @@ export interface MeshEndpoint {
   readonly mesh: { readonly address: string; readonly port: number } | undefined;
   readonly labels: Readonly<Record<string, string>>;
   readonly weight: number;
+  /** `draining`: taken out on purpose, for sessions that are bound to it only. */
+  readonly health: "healthy" | "unhealthy" | "draining";
   readonly locality: Locality | undefined;
   readonly service: string;
   readonly namespace: string;
@@ -43,7 +46,9 @@ export interface MeshService {
   readonly meshed: "all" | "some" | "none";
   /** Addresses that callers reach it under: its own, else its virtual IP. Reading them is recorded. */
   addresses(): readonly string[];
-  /** Endpoints that serve `port` and may get traffic, ordered by id. Reading them is recorded. */
+  /** How its clients stay with the instance that they have; undefined = they do not. */
+  readonly session: SessionRequest | undefined;
+  /** Endpoints that serve `port`, whatever their health, ordered by id. Reading them is recorded. */
   endpoints(port: MeshPort): readonly MeshEndpoint[];
 }
 

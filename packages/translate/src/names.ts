@@ -24,6 +24,12 @@ export function inboundClusterName(host: string, port: number): string {
   return `inbound|${port}||${host}`;
 }
 
+/**
+ * A cluster without endpoints: where that goes which must reach nobody. Its host is one that no service and no
+ * ServiceEntry can have.
+ */
+export const NOBODY: string = outboundClusterName("::", 1);
+
 /** Reads a cluster's name; undefined when it is not in Istio's form. */
 export function parseClusterName(name: string): ClusterName | undefined {
   const [direction, portText, subset, host, ...rest] = name.split("|");

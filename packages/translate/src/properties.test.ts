@@ -1,11 +1,12 @@
 import { fromBinary } from "@bufbuild/protobuf";
+import { createLoadTable, createSnapshotSource } from "@tulle/engine";
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, type EncodedResource } from "@tulle/xds";
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { arbitraryMesh, arbitraryView } from "../testdata/arbitrary.js";
 import { grpcRefusal } from "../testdata/grpc-js-xds.js";
-import { clustersOf, listener, targetsOf, type TestMesh } from "../testdata/mesh.js";
+import { CLIENT, clustersOf, listener, targetsOf, type TestMesh } from "../testdata/mesh.js";
 import type { ClientView, Dependency } from "./contract.js";
 import { translate } from "./translate.js";
 
@@ -80,6 +81,20 @@ test("translate makes nothing for proxyless gRPC that grpc-js-xds refuses", () =
     { numRuns: 150 },
   );
   expect(resources).toBeGreaterThan(500);
+});
+
+test("translate makes no routes that the engine refuses", () => {
+  fc.assert(
+    fc.property(arbitraryMesh, (at) => {
+      const source = createSnapshotSource({ load: createLoadTable() });
+      const { resources } = walk(at, CLIENT);
+      const refused = source.apply(
+        resources.filter(({ typeUrl }) => typeUrl === ROUTE_TYPE || typeUrl === LISTENER_TYPE),
+      );
+      expect(refused).toEqual([]);
+    }),
+    { numRuns: 200 },
+  );
 });
 
 test("translate names every dependency that it read", () => {

@@ -4,14 +4,14 @@ import type { MeshObject } from "@tulle/api";
 /** Namespace of Istio's metadata. */
 export const ISTIO_METADATA = "istio";
 /** Namespace of Tulle's own metadata. */
-const TULLE_METADATA = "tulle.dev";
+export const TULLE_METADATA = "tulle.dev";
 
 /**
  * Path of an object as Istio writes it into metadata:
  * `/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews`.
  */
 export function configPath(object: MeshObject): string {
-  const kind = object.kind.replace(/[a-z0-9](?=[A-Z])/g, "$&-").toLowerCase();
+  const kind = object.kind.replace(/[A-Z]+(?=[A-Z][a-z])|[a-z0-9](?=[A-Z])/g, "$&-").toLowerCase();
   return `/apis/${object.apiVersion}/namespaces/${object.metadata.namespace}/${kind}/${object.metadata.name}`;
 }
 

@@ -1,11 +1,15 @@
 import type {
   DestinationRuleSpec,
+  GRPCRouteSpec,
+  HTTPRouteSpec,
   HttpMatchRequest,
   HttpRoute,
   MeshObject,
   PeerAuthenticationSpec,
   ServiceEntrySpec,
+  ReferenceGrantSpec,
   StringMatch,
+  TLSRouteSpec,
   VirtualServiceSpec,
 } from "@tulle/api";
 import fc from "fast-check";
@@ -146,6 +150,118 @@ const peerAuthentication: fc.Arbitrary<PeerAuthenticationSpec> = fc.record({
   mtls: fc.record({ mode: fc.constantFrom("STRICT", "PERMISSIVE", "DISABLE", "UNSET") }),
 });
 
+const parentRefs = fc.array(
+  fc.constantFrom(
+    { group: "", kind: "Service", name: "reviews" },
+    { group: "", kind: "Service", name: "ratings", port: 9080 },
+    { group: "networking.istio.io", kind: "Hostname", name: "a.example" },
+    { group: "networking.istio.io", kind: "ServiceEntry", name: "serviceentry-0" },
+    { name: "edge" },
+  ),
+  { minLength: 1, maxLength: 2 },
+);
+const backendRefs = fc.array(
+  fc.record(
+    {
+      name: fc.constantFrom("reviews", "ratings", "nobody"),
+      namespace: fc.constantFrom("default", "other"),
+      kind: fc.constantFrom("Service", "Bucket"),
+      port: fc.constantFrom(9080, 1),
+      weight: fc.nat({ max: 2 }),
+    },
+    { requiredKeys: ["name", "port"] },
+  ),
+  { maxLength: 3 },
+);
+const values = fc.constantFrom(
+  [],
+  [{ name: "x-a", value: "1" }],
+  [{ type: "RegularExpression" as const, name: "x-a", value: "(" }],
+);
+const pathModifier = fc.constantFrom(
+  { type: "ReplaceFullPath" as const, replaceFullPath: "/x" },
+  { type: "ReplacePrefixMatch" as const, replacePrefixMatch: "/" },
+);
+const httpFilter = fc.oneof(
+  fc.constant({
+    type: "RequestHeaderModifier" as const,
+    requestHeaderModifier: { set: [{ name: "x-b", value: "100%" }], remove: ["x-c"] },
+  }),
+  fc.record({
+    type: fc.constant("URLRewrite" as const),
+    urlRewrite: fc.record({ hostname: fc.constant("b.example"), path: pathModifier }, maybe),
+  }),
+  fc.record({
+    type: fc.constant("RequestMirror" as const),
+    requestMirror: fc.record({
+      backendRef: fc.constantFrom({ name: "ratings", port: 9080 }, { name: "nobody", port: 1 }),
+      percent: fc.integer({ min: 0, max: 100 }),
+    }),
+  }),
+  fc.record({
+    type: fc.constant("CORS" as const),
+    cors: fc.constantFrom({}, { allowOrigins: ["https://*.example"], maxAge: 1 }),
+  }),
+  fc.constant({ type: "ExtensionRef" as const, extensionRef: { group: "a", kind: "F", name: "f" } }),
+);
+const httpRouteRule = fc.record(
+  {
+    matches: fc.array(
+      fc.record(
+        {
+          path: fc.record({
+            type: fc.constantFrom("Exact" as const, "PathPrefix" as const, "RegularExpression" as const),
+            value: fc.constantFrom("/", "/a", "/a/"),
+          }),
+          headers: values,
+          queryParams: values,
+          method: fc.constant("GET"),
+        },
+        maybe,
+      ),
+      { maxLength: 2 },
+    ),
+    filters: fc.array(httpFilter, { maxLength: 2 }),
+    backendRefs: backendRefs.chain((list) =>
+      fc
+        .array(fc.array(httpFilter, { maxLength: 1 }), { minLength: list.length, maxLength: list.length })
+        .map((filters) => list.map((backend, index) => ({ ...backend, filters: filters[index] ?? [] }))),
+    ),
+    timeouts: fc.constantFrom({ request: "0s" }, { request: "2s", backendRequest: "1s" }),
+    retry: fc.constantFrom({ attempts: 0 }, { codes: [503], attempts: 1, backoff: "10ms" }),
+  },
+  maybe,
+);
+const httpRoute: fc.Arbitrary<HTTPRouteSpec> = fc.record(
+  { parentRefs, rules: fc.array(httpRouteRule, { minLength: 1, maxLength: 3 }) },
+  { requiredKeys: ["parentRefs"] },
+);
+const grpcRoute: fc.Arbitrary<GRPCRouteSpec> = fc.record({
+  parentRefs,
+  rules: fc.array(
+    fc.record({
+      matches: fc.array(
+        fc.record({
+          method: fc.constantFrom({ service: "a.B" }, { method: "C" }, { service: "a.B", method: "C" }),
+          headers: values,
+        }),
+        { maxLength: 2 },
+      ),
+      backendRefs,
+    }),
+    { maxLength: 2 },
+  ),
+});
+const tlsRoute: fc.Arbitrary<TLSRouteSpec> = fc.record({
+  parentRefs,
+  hostnames: fc.constantFrom(["a.example"], ["*.example", "b.example"]),
+  rules: fc.tuple(fc.record({ backendRefs })),
+});
+const referenceGrant: fc.Arbitrary<ReferenceGrantSpec> = fc.constant({
+  from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: "other" }],
+  to: [{ group: "", kind: "Service" }],
+});
+
 function objects<Spec>(
   apiVersion: string,
   kind: string,
@@ -169,14 +285,27 @@ function objects<Spec>(
 }
 
 const NETWORKING = "networking.istio.io/v1";
+const GATEWAY_API = "gateway.networking.k8s.io/v1";
 
 /** A mesh of a few services under arbitrary configuration. */
 export const arbitraryMesh: fc.Arbitrary<TestMesh> = fc
   .record({
-    virtualServices: objects(NETWORKING, "VirtualService", virtualService),
+    virtualServices: fc.oneof(
+      objects(NETWORKING, "VirtualService", virtualService),
+      fc.constant<MeshObject[]>([]),
+    ),
     destinationRules: objects(NETWORKING, "DestinationRule", destinationRule),
     serviceEntries: objects(NETWORKING, "ServiceEntry", serviceEntry),
     peerAuthentications: objects("security.istio.io/v1", "PeerAuthentication", peerAuthentication),
+    httpRoutes: objects(GATEWAY_API, "HTTPRoute", httpRoute),
+    grpcRoutes: objects(GATEWAY_API, "GRPCRoute", grpcRoute),
+    tcpRoutes: objects(
+      GATEWAY_API,
+      "TCPRoute",
+      tlsRoute.map(({ hostnames: _hostnames, ...spec }) => spec),
+    ),
+    tlsRoutes: objects(GATEWAY_API, "TLSRoute", tlsRoute),
+    referenceGrants: objects(GATEWAY_API, "ReferenceGrant", referenceGrant),
     instances: fc.array(
       fc.record({
         service: fc.constantFrom("reviews", "ratings"),

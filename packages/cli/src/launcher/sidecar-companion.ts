@@ -47,6 +47,8 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     workers: workload.workers,
     drainMs: parseDuration(workload.drain) ?? 5000,
     limits: workload.limit,
+    recordPercent: workload.recordPercent,
+    proxyStatus: workload.proxyStatus,
     accessLog: accessLogSink(workload.accessLog),
     logger,
     clock,

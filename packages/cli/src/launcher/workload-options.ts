@@ -57,6 +57,10 @@ export interface WorkloadOptions extends ReadyTarget {
   /** `NAME=VALUE` each; those of the environment first. */
   readonly limit: readonly string[];
   readonly drain: string;
+  /** Share of the successes that decision records are kept of. */
+  readonly recordPercent: number;
+  /** Whether error answers of the sidecar carry Proxy-Status. */
+  readonly proxyStatus: boolean;
   /** Threads that carry traffic. */
   readonly workers: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
@@ -170,6 +174,15 @@ export function addWorkloadOptions(
         .default(wordsOf(context.environment["TULLE_LIMITS"]), "none"),
     )
     .addOption(
+      new Option(
+        "--record-percent <percent>",
+        'share of the successful requests that "tulle why" can tell about; failures all are',
+      )
+        .argParser(parsePercent)
+        .default(1),
+    )
+    .option("--no-proxy-status", "leave the Proxy-Status field (RFC 9209) out of the sidecar's error answers")
+    .addOption(
       new Option("--drain <duration>", "how long requests under way may take at the end")
         .argParser(checkDuration)
         .default("5s"),
@@ -194,6 +207,12 @@ export function addWorkloadOptions(
     }
   });
   return command;
+}
+
+function parsePercent(text: string): number {
+  const percent = Number(text);
+  if (text.trim() !== "" && percent >= 0 && percent <= 100) return percent;
+  throw new InvalidArgumentError("expected a number from 0 to 100.");
 }
 
 function parseProxyProtocol(text: string): 1 | 2 {

@@ -5,6 +5,8 @@ import { renderYaml } from "../output/format.js";
 import { statePainter } from "../output/listings.js";
 import { renderTable } from "../output/table.js";
 import { terminalText } from "../output/terminal-text.js";
+import { describeParents } from "./describe-parents.js";
+import { section } from "./section.js";
 
 export interface DescribeOptions {
   readonly now: number;
@@ -37,6 +39,7 @@ export async function describeObject(
     describeHead(kind, object, options.now),
     await describeContent(kind, object),
     describeConditions(conditionsOf(object), options.colors),
+    describeParents(object, options.colors),
     describeRefusals(object),
     describeAnalysis(object),
     kind.kind === "Event" ? "" : describeEvents(events, options.now),
@@ -181,9 +184,4 @@ function lastSeen(event: WireObject): string {
 
 function partsOf(event: WireObject): Partial<EventParts> {
   return event as Partial<EventParts>;
-}
-
-function section(title: string, text: string): string {
-  const lines = text.split("\n").filter((line) => line !== "");
-  return `${title}:\n${lines.map((line) => `  ${line}\n`).join("")}`;
 }

@@ -9,6 +9,7 @@ import {
   CONTROL_PLANE_ACCOUNT,
   CONTROL_PLANE_NAMESPACE,
   formatSpiffeId,
+  TokenBucket,
 } from "@tulle/base";
 import { grpcServiceDefinition } from "@tulle/xds";
 import {
@@ -24,7 +25,6 @@ import { grpcStatusOf } from "../grpc/status.js";
 import type { CertificateAuthority, Issued } from "./certificate-authority.js";
 import type { JoinTokens } from "./join-tokens.js";
 import { readSigningRequest } from "./certificate-signing-request.js";
-import { TokenBucket } from "./token-bucket.js";
 import { type WorkloadAccount } from "./workload-id.js";
 
 export interface CertificateServiceOptions {

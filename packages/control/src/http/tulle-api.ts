@@ -3,20 +3,24 @@ import { MeshError, type Logger } from "@tulle/base";
 import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 
+import type { AgentQueries } from "../agents/index.js";
 import type { JoinTokenRequest, JoinTokens } from "../ca/join-tokens.js";
+import { addAgentRoutes } from "./agent-routes.js";
+import { readJson } from "./read-json.js";
 
 export interface TulleApiOptions {
   readonly info: () => MeshInfo;
   readonly status: () => MeshStatus;
   readonly joinTokens: JoinTokens;
+  readonly queries: AgentQueries;
   readonly logger: Logger;
 }
 
 /**
  * Tulle's own HTTP API, below `/tulle/v1`: what a workload needs to find its way and to join, and what `tulle status`
- * shows. On loopback anybody may mint a join token: local users are trusted in development mode.
+ * shows, and what running proxies are asked. On loopback anybody may mint a join token: local users are trusted in development mode.
  */
-export function createTulleApi({ info, status, joinTokens, logger }: TulleApiOptions): Hono {
+export function createTulleApi({ info, status, joinTokens, queries, logger }: TulleApiOptions): Hono {
   const app = new Hono();
   // Of this API alone: others are routed behind it.
   app.use("/tulle/v1/*", bodyLimit({ maxSize: 64 * 1024, onError: (c) => refuse(c, tooLarge()) }));
@@ -26,20 +30,13 @@ export function createTulleApi({ info, status, joinTokens, logger }: TulleApiOpt
     const token = await joinTokens.mint(readJoinTokenRequest(await readJson(c)));
     return c.json(token, 201);
   });
+  addAgentRoutes(app, queries);
   app.onError((thrown, c) => {
     const error = MeshError.from(thrown);
     if (error.kind === "internal") logger.error("the control plane's API failed", { error });
     return refuse(c, thrown);
   });
   return app;
-}
-
-async function readJson(c: Context): Promise<unknown> {
-  try {
-    return await c.req.json();
-  } catch (cause) {
-    throw new MeshError("invalid", "CONTROL_BODY", "the body is no JSON", { cause });
-  }
 }
 
 function readJoinTokenRequest(body: unknown): JoinTokenRequest {

@@ -2,6 +2,7 @@ import { status as GrpcStatus, type ServerDuplexStream } from "@grpc/grpc-js";
 import { MeshError, type Clock, type Disposable, type Logger, type Timer } from "@tulle/base";
 
 import { grpcStatusOf } from "../grpc/status.js";
+import { watchExpiry } from "../grpc/stream-expiry.js";
 import { admitClient, type AdsClient, type AdsIdentity } from "./ads-client.js";
 import type { AdsStream } from "./ads-stream.js";
 import { resetCall } from "./reset-call.js";
@@ -107,32 +108,12 @@ export class AdsSession<Request extends AnyDiscoveryRequest> implements Disposab
     this.#nodeId = client.id;
     this.#deadline?.[Symbol.dispose]();
     this.#deadline = undefined;
-    if (identity !== undefined) this.#endWhenExpired(identity.notAfter);
+    if (identity !== undefined) {
+      const { clock } = this.#options;
+      this.#deadline = watchExpiry(clock, identity.notAfter, (error) => this.fail(error));
+    }
     this.#stream = open(client, (response) => this.#write(response));
     return this.#stream;
-  }
-
-  #endWhenExpired(notAfterMs: number): void {
-    const { clock } = this.#options;
-    const leftMs = notAfterMs - clock.now();
-    if (leftMs <= 0) {
-      throw new MeshError(
-        "unavailable",
-        "XDS_CERTIFICATE_EXPIRED",
-        "the certificate of this connection has expired; connect again with a new one",
-      );
-    }
-    // The wall clock may be set, and very long timers fire early: look again then.
-    this.#deadline = clock.setTimeout(
-      () => {
-        try {
-          this.#endWhenExpired(notAfterMs);
-        } catch (thrown) {
-          this.fail(thrown);
-        }
-      },
-      Math.min(leftMs, 3_600_000),
-    );
   }
 
   #write(response: Uint8Array): void {

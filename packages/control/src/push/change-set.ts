@@ -1,4 +1,10 @@
-import type { Catalog, CatalogChange, CatalogService, ObjectKey } from "@tulle/api";
+import {
+  serviceLabels,
+  type Catalog,
+  type CatalogChange,
+  type CatalogService,
+  type ObjectKey,
+} from "@tulle/api";
 import type { Dependency } from "@tulle/translate";
 
 /** Dependency on the shape of a registered service: ports, protocols, accounts, whether it exists. */
@@ -69,5 +75,6 @@ function shapeOf(service: CatalogService): string {
     service.ports.map(({ number, name, protocol }) => [number, name, protocol]),
     [...accounts].sort(),
     [...kinds].sort(),
+    serviceLabels(service),
   ]);
 }

@@ -1,22 +1,70 @@
-import type { Admission, DecisionView, Facts, Plan } from "../contract.js";
-import type { HttpChain } from "../snapshot/contract.js";
+import type {
+  Admission,
+  AdmissionStep,
+  DecisionView,
+  Facts,
+  Plan,
+  ReplyPlan,
+  RouteFilters,
+  StepAdmission,
+} from "../contract.js";
 import { Chain } from "../snapshot/chain.js";
-
-/** One step between routing and picking, compiled from an HTTP filter: authorization, rate limit, fault. */
-export interface AdmissionStep {
-  /** Pure over its arguments. `undefined` = nothing against the request. */
-  admit(view: DecisionView, plan: Plan, facts: Facts): Admission | undefined;
-}
+import type { HttpChain } from "../snapshot/contract.js";
+import { AdmissionProgress } from "./admission-progress.js";
+import type { ChainFilter } from "./chain-filters.js";
 
 const CONTINUE: Admission = { kind: "continue" };
 
-/** Runs the chain's steps in the order of its filters; the first that answers ends it. */
-export function admit(view: DecisionView, chain: HttpChain, plan: Plan, facts: Facts): Admission {
-  if (chain instanceof Chain) {
-    for (const step of chain.steps) {
-      const admission = step.admit(view, plan, facts);
-      if (admission !== undefined && admission.kind !== "continue") return admission;
-    }
+/** Whether any step may have something to say. Where not, `admit` need not be called. */
+export function hasSteps(chain: HttpChain, plan: Plan | ReplyPlan): boolean {
+  if (!(chain instanceof Chain) || chain.filters.length === 0) return false;
+  return chain.hasOwnSteps || plan.filters !== undefined;
+}
+
+/**
+ * Runs the chain's steps in the order of its filters, with what the route says to each. The first that answers, resets
+ * or delays ends it. After a delay, call it again with the same `progress`.
+ */
+export function admit(
+  view: DecisionView,
+  chain: HttpChain,
+  plan: Plan | ReplyPlan,
+  facts: Facts,
+  progress: AdmissionProgress = new AdmissionProgress(),
+): Admission {
+  if (!(chain instanceof Chain)) return CONTINUE;
+  const { pending } = progress;
+  progress.pending = undefined;
+  let ended = take(pending, progress);
+  while (ended === undefined && progress.next < chain.filters.length) {
+    const filter = chain.filters[progress.next++]!;
+    const step = stepOf(filter, plan.filters, view);
+    if (step !== undefined) ended = take(step.admit(view, plan, facts), progress);
   }
-  return CONTINUE;
+  return ended ?? CONTINUE;
+}
+
+/** Notes what is altered; the rest ends this call. */
+function take(said: StepAdmission | undefined, progress: AdmissionProgress): Admission | undefined {
+  if (said === undefined) return undefined;
+  if (said.kind === "mutate") {
+    progress.note(said);
+    return undefined;
+  }
+  if (said.kind === "reply" && said.limited !== undefined) progress.limited.push(said.limited);
+  if (said.kind === "delay") progress.pending = said.after;
+  return said;
+}
+
+function stepOf(
+  { name, own, disabled }: ChainFilter,
+  filters: RouteFilters | undefined,
+  { trace }: DecisionView,
+): AdmissionStep | undefined {
+  const routed = filters?.get(name);
+  if (routed === undefined) return disabled ? undefined : own;
+  if (routed === "enabled") return own;
+  if (routed !== "disabled") return routed;
+  trace?.add({ step: "filter", subject: name, verdict: "passed-over", reason: "the route disables it" });
+  return undefined;
 }

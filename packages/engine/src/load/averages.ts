@@ -1,18 +1,28 @@
 /** Weight of one observation in the moving averages: about the last 16 count. */
 const OBSERVATION_WEIGHT = 1 / 8;
 
+/** Time in which the memory of a slow answer loses two thirds, milliseconds (Linkerd's). */
+const DECAY_MS = 10_000;
+/** What a failed attempt counts as in the peak average, at least: who fails at once is not fast. */
+const FAILURE_MS = 1000;
+
 /** Moving averages of what attempts on an endpoint told. */
 export class Averages {
   readonly #latencyMs: Float64Array;
   readonly #failures: Float64Array;
+  readonly #peakMs: Float64Array;
+  readonly #peakAt: Float64Array;
 
   /** A row per slot each. */
-  constructor(latencyMs: Float64Array, failures: Float64Array) {
+  constructor(latencyMs: Float64Array, failures: Float64Array, peakMs: Float64Array, peakAt: Float64Array) {
     this.#latencyMs = latencyMs;
     this.#failures = failures;
+    this.#peakMs = peakMs;
+    this.#peakAt = peakAt;
   }
 
-  observe(slot: number, latencyMs: number, failed: boolean): void {
+  observe(slot: number, latencyMs: number, failed: boolean, now: number): void {
+    this.#observePeak(slot, failed ? Math.max(latencyMs, FAILURE_MS) : latencyMs, now);
     const before = this.#latencyMs[slot]!;
     this.#latencyMs[slot] = before === 0 ? latencyMs : before + (latencyMs - before) * OBSERVATION_WEIGHT;
     const failures = this.#failures[slot]!;
@@ -22,6 +32,25 @@ export class Averages {
   reset(slot: number): void {
     this.#latencyMs[slot] = 0;
     this.#failures[slot] = 0;
+    this.#peakMs[slot] = 0;
+    this.#peakAt[slot] = 0;
+  }
+
+  /** The peak average, faded since the last observation. */
+  expectedMs(slot: number, now: number): number {
+    return this.#peakMs[slot]! * this.#kept(slot, now);
+  }
+
+  /** A slower answer counts at once and in full, a faster one the more the longer nothing was heard. */
+  #observePeak(slot: number, latencyMs: number, now: number): void {
+    const kept = this.#kept(slot, now);
+    const before = this.#peakMs[slot]!;
+    this.#peakMs[slot] = latencyMs > before ? latencyMs : before * kept + latencyMs * (1 - kept);
+    this.#peakAt[slot] = now;
+  }
+
+  #kept(slot: number, now: number): number {
+    return Math.exp(-Math.max(0, now - this.#peakAt[slot]!) / DECAY_MS);
   }
 
   latencyMs(slot: number): number {

@@ -1,6 +1,10 @@
-import type { LoadTable } from "../contract.js";
+import type { LoadTable, TokenLimit } from "../contract.js";
 import { Averages } from "./averages.js";
+import { RecentCounts } from "./recent-counts.js";
+import { RETRIED_BYTES, RetriedRequests } from "./retried-requests.js";
+import { resultBytes, ResultTable } from "./result-table.js";
 import { SlotAllocator } from "./slot-allocator.js";
+import { TokenBuckets } from "./token-buckets.js";
 
 export { NO_SLOT } from "./slot-allocator.js";
 
@@ -20,13 +24,15 @@ export interface SlotTable extends LoadTable {
 }
 
 export interface LoadTableOptions {
-  /** Endpoints and clusters together; default 65,536 (about 2.5 MB of address space, touched only as far as used). */
+  /** Endpoints and clusters together; default 65,536 (about 7 MB of address space, touched only as far as used). */
   readonly maxSlots?: number;
   /**
    * Where the round-robin cursors start, so that a fleet of proxies that starts together does not send its first
    * requests to the same endpoint; default 0.
    */
   readonly seed?: number;
+  /** Where threads share the table: when this thread's monotonic clock began, by a clock of all of them; default 0. */
+  readonly clockOriginMs?: number;
 }
 
 export const DEFAULT_MAX_SLOTS = 65_536;
@@ -46,18 +52,28 @@ class TypedArrayLoadTable implements SlotTable {
   readonly #cursor: Uint32Array;
   readonly #unhealthy: Uint32Array;
   #healthEpoch = 0;
+  readonly #warmSince: Float64Array;
+  #activeFaults = 0;
+  readonly #tokens = new TokenBuckets();
+  readonly results: ResultTable;
   readonly #averages: Averages;
+  readonly #recent: RecentCounts;
+  readonly #retried = new RetriedRequests(new ArrayBuffer(RETRIED_BYTES), 0);
   readonly #seed: number;
 
   constructor(maxSlots: number, seed: number) {
     this.#seed = seed >>> 0;
+    this.results = new ResultTable(new ArrayBuffer(resultBytes(maxSlots)), maxSlots);
     this.#inFlight = new Int32Array(maxSlots);
     this.#retries = new Int32Array(maxSlots);
     this.#connections = new Int32Array(maxSlots);
     this.#pending = new Int32Array(maxSlots);
     this.#cursor = new Uint32Array(maxSlots);
     this.#unhealthy = new Uint32Array(maxSlots);
-    this.#averages = new Averages(new Float64Array(maxSlots), new Float64Array(maxSlots));
+    this.#warmSince = new Float64Array(maxSlots);
+    const row = (): Float64Array => new Float64Array(maxSlots);
+    this.#averages = new Averages(row(), row(), row(), row());
+    this.#recent = new RecentCounts(() => new Int32Array(maxSlots));
     this.#slots = new SlotAllocator(
       maxSlots,
       (slot) => this.#inFlight[slot] === 0 && this.#connections[slot] === 0 && this.#pending[slot] === 0,
@@ -71,7 +87,10 @@ class TypedArrayLoadTable implements SlotTable {
     if (slot < 0) return slot;
     this.#cursor[slot] = this.#seed;
     this.#unhealthy[slot] = 0;
+    this.#warmSince[slot] = 0;
+    this.results.reset(slot);
     this.#averages.reset(slot);
+    this.#recent.reset(slot);
     return slot;
   }
 
@@ -91,8 +110,20 @@ class TypedArrayLoadTable implements SlotTable {
     if (retry) this.#retries[clusterSlot]!--;
   }
 
-  observe(endpointSlot: number, latencyMs: number, failed: boolean): void {
-    this.#averages.observe(endpointSlot, latencyMs, failed);
+  observe(endpointSlot: number, latencyMs: number, failed: boolean, now: number): void {
+    this.#averages.observe(endpointSlot, latencyMs, failed, now);
+  }
+
+  expectedMs(endpointSlot: number, now: number): number {
+    return this.#averages.expectedMs(endpointSlot, now);
+  }
+
+  warmSince(endpointSlot: number): number {
+    return this.#warmSince[endpointSlot]!;
+  }
+
+  setWarmSince(endpointSlot: number, at: number): void {
+    this.#warmSince[endpointSlot] = at;
   }
 
   inFlight(endpointSlot: number): number {
@@ -123,8 +154,32 @@ class TypedArrayLoadTable implements SlotTable {
     this.#pending[clusterSlot]! += by;
   }
 
+  countRecent(clusterSlot: number, windowMs: number, nowMs: number, retry: boolean): void {
+    this.#recent.count(clusterSlot, windowMs, nowMs, retry);
+  }
+
+  recentRequests(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.#recent.requests(clusterSlot, windowMs, nowMs);
+  }
+
+  recentRetries(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.#recent.retries(clusterSlot, windowMs, nowMs);
+  }
+
+  noteRetried(requestHash: number, nowMs: number): void {
+    this.#retried.note(requestHash, nowMs);
+  }
+
+  takeRetried(requestHash: number, nowMs: number): boolean {
+    return this.#retried.take(requestHash, nowMs);
+  }
+
   turn(clusterSlot: number): number {
     return this.#cursor[clusterSlot]!++;
+  }
+
+  nextTurn(clusterSlot: number): number {
+    return this.#cursor[clusterSlot]!;
   }
 
   unhealthy(endpointSlot: number): number {
@@ -141,6 +196,22 @@ class TypedArrayLoadTable implements SlotTable {
 
   healthEpoch(): number {
     return this.#healthEpoch;
+  }
+
+  takeToken(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.take(key, kept, limit, now);
+  }
+
+  tokens(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.tokens(key, kept, limit, now);
+  }
+
+  activeFaults(): number {
+    return this.#activeFaults;
+  }
+
+  addActiveFaults(by: number): void {
+    this.#activeFaults += by;
   }
 
   latencyMs(slot: number): number {

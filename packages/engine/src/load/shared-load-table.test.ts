@@ -18,8 +18,10 @@ test("a holder finds the slots that it was told of, and counts in the same rows"
   expect(holder.acquire("a")).toBe(slot);
   holder.begin(NO_SLOT, slot, true);
   holder.addConnections(slot, 1);
-  holder.observe(slot, 40, false);
+  holder.observe(slot, 40, false, 0);
+  holder.setWarmSince(slot, 7);
   expect([owner.inFlight(slot), owner.connections(slot), owner.latencyMs(slot)]).toEqual([1, 1, 40]);
+  expect([owner.expectedMs(slot, 0), owner.warmSince(slot)]).toEqual([40, 7]);
   expect([owner.retriesInFlight(NO_SLOT), owner.clusterInFlight(NO_SLOT)]).toEqual([1, 1]);
   expect([owner.turn(slot), holder.turn(slot), owner.turn(slot)]).toEqual([0, 1, 2]);
 });

@@ -1,11 +1,21 @@
 import { Averages } from "./averages.js";
 import { DEFAULT_MAX_SLOTS, type LoadTableOptions, type SlotTable } from "./load-table.js";
+import { RECENT_COLUMNS, RecentCounts } from "./recent-counts.js";
+import { RETRIED_BYTES, RetriedRequests } from "./retried-requests.js";
+import type { TokenLimit } from "../contract.js";
+import { SharedTokenBuckets, TOKEN_BYTES } from "./shared-token-buckets.js";
+import { resultBytes, ResultTable } from "./result-table.js";
 import { SlotAllocator } from "./slot-allocator.js";
 
 /** The rows of a load table in memory that threads share. Goes to them as it is. */
 export interface SharedLoad {
   readonly maxSlots: number;
   readonly memory: SharedArrayBuffer;
+  readonly tokens: SharedArrayBuffer;
+  /** When the owner's monotonic clock began. */
+  readonly clockOriginMs: number;
+  readonly seed: number;
+  readonly results: SharedArrayBuffer;
 }
 
 /** An identity and its slot. */
@@ -38,18 +48,23 @@ export interface SharedSlotHolder extends SlotTable {
 
 /** A load table whose counts hold across threads; this thread hands out its slots. */
 export function createSharedLoadTable(options: LoadTableOptions = {}): SharedSlotOwner {
-  return new OwnedTable(options.maxSlots ?? DEFAULT_MAX_SLOTS, options.seed ?? 0);
+  return new OwnedTable(
+    options.maxSlots ?? DEFAULT_MAX_SLOTS,
+    (options.seed ?? 0) >>> 0,
+    options.clockOriginMs ?? 0,
+  );
 }
 
-/** The same table in another thread. */
-export function openSharedLoadTable(shared: SharedLoad): SharedSlotHolder {
-  return new HeldTable(shared);
+/** The same table in another thread. `clockOriginMs`: as the owner's, of this thread. */
+export function openSharedLoadTable(shared: SharedLoad, clockOriginMs = 0): SharedSlotHolder {
+  return new HeldTable(shared, clockOriginMs);
 }
 
-/** Four counts, the cursor and what makes unhealthy of 4 bytes, two averages of 8. */
-const BYTES_PER_SLOT = 6 * 4 + 2 * 8;
-/** After the rows: the epoch of health. */
-const BYTES_AFTER_SLOTS = 4;
+/** Four averages and the time of warming of 8 bytes; four counts, the cursor, what makes unhealthy, what was counted lately of 4. */
+const WIDE_ROWS = 5;
+const BYTES_PER_SLOT = WIDE_ROWS * 8 + (6 + RECENT_COLUMNS) * 4;
+/** After the rows: the epoch of health, the active faults, and requests whose retries are used up. */
+const BYTES_AFTER_SLOTS = 8 + RETRIED_BYTES;
 
 /**
  * Counts that limits depend on change by atomic operations. The averages do not: of two observations at the very same
@@ -58,31 +73,45 @@ const BYTES_AFTER_SLOTS = 4;
  */
 abstract class SharedTable {
   readonly shared: SharedLoad;
+  readonly results: ResultTable;
   protected readonly cursor: Uint32Array;
   protected readonly averages: Averages;
+  protected readonly warmTimes: Float64Array;
   readonly #inFlight: Int32Array;
   readonly #retries: Int32Array;
   readonly #connections: Int32Array;
   readonly #pending: Int32Array;
   protected readonly unhealthyBits: Int32Array;
   readonly #healthEpoch: Int32Array;
+  protected readonly recent: RecentCounts;
+  readonly #retried: RetriedRequests;
+  readonly #activeFaults: Int32Array;
 
-  constructor(shared: SharedLoad) {
+  readonly #tokens: SharedTokenBuckets;
+  /** Added to this thread's times, it makes them the owner's. */
+  readonly #clockOffsetMs: number;
+
+  constructor(shared: SharedLoad, clockOriginMs: number) {
     this.shared = shared;
+    this.#clockOffsetMs = clockOriginMs - shared.clockOriginMs;
     const { maxSlots, memory } = shared;
-    this.averages = new Averages(
-      new Float64Array(memory, 0, maxSlots),
-      new Float64Array(memory, 8 * maxSlots, maxSlots),
-    );
-    const counts = (index: number): Int32Array =>
-      new Int32Array(memory, (16 + 4 * index) * maxSlots, maxSlots);
+    this.results = new ResultTable(shared.results, maxSlots);
+    const wide = (index: number): Float64Array => new Float64Array(memory, 8 * index * maxSlots, maxSlots);
+    this.averages = new Averages(wide(0), wide(1), wide(2), wide(3));
+    this.warmTimes = wide(4);
+    const narrow = (index: number): number => (8 * WIDE_ROWS + 4 * index) * maxSlots;
+    const counts = (index: number): Int32Array => new Int32Array(memory, narrow(index), maxSlots);
     this.#inFlight = counts(0);
     this.#retries = counts(1);
     this.#connections = counts(2);
     this.#pending = counts(3);
-    this.cursor = new Uint32Array(memory, 32 * maxSlots, maxSlots);
+    this.cursor = new Uint32Array(memory, narrow(4), maxSlots);
     this.unhealthyBits = counts(5);
     this.#healthEpoch = new Int32Array(memory, BYTES_PER_SLOT * maxSlots, 1);
+    this.recent = new RecentCounts((index) => counts(6 + index));
+    this.#retried = new RetriedRequests(memory, BYTES_PER_SLOT * maxSlots + 8);
+    this.#activeFaults = new Int32Array(memory, BYTES_PER_SLOT * maxSlots + 4, 1);
+    this.#tokens = new SharedTokenBuckets(shared.tokens, shared.seed);
   }
 
   begin(clusterSlot: number, endpointSlot: number, retry = false): void {
@@ -97,8 +126,20 @@ abstract class SharedTable {
     if (retry) Atomics.sub(this.#retries, clusterSlot, 1);
   }
 
-  observe(endpointSlot: number, latencyMs: number, failed: boolean): void {
-    this.averages.observe(endpointSlot, latencyMs, failed);
+  observe(endpointSlot: number, latencyMs: number, failed: boolean, now: number): void {
+    this.averages.observe(endpointSlot, latencyMs, failed, now);
+  }
+
+  expectedMs(endpointSlot: number, now: number): number {
+    return this.averages.expectedMs(endpointSlot, now);
+  }
+
+  warmSince(endpointSlot: number): number {
+    return this.warmTimes[endpointSlot]!;
+  }
+
+  setWarmSince(endpointSlot: number, at: number): void {
+    this.warmTimes[endpointSlot] = at;
   }
 
   inFlight(endpointSlot: number): number {
@@ -129,8 +170,32 @@ abstract class SharedTable {
     Atomics.add(this.#pending, clusterSlot, by);
   }
 
+  countRecent(clusterSlot: number, windowMs: number, nowMs: number, retry: boolean): void {
+    this.recent.count(clusterSlot, windowMs, nowMs, retry);
+  }
+
+  recentRequests(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.recent.requests(clusterSlot, windowMs, nowMs);
+  }
+
+  recentRetries(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.recent.retries(clusterSlot, windowMs, nowMs);
+  }
+
+  noteRetried(requestHash: number, nowMs: number): void {
+    this.#retried.note(requestHash, nowMs);
+  }
+
+  takeRetried(requestHash: number, nowMs: number): boolean {
+    return this.#retried.take(requestHash, nowMs);
+  }
+
   turn(clusterSlot: number): number {
     return Atomics.add(this.cursor, clusterSlot, 1);
+  }
+
+  nextTurn(clusterSlot: number): number {
+    return Atomics.load(this.cursor, clusterSlot);
   }
 
   unhealthy(endpointSlot: number): number {
@@ -146,6 +211,22 @@ abstract class SharedTable {
 
   healthEpoch(): number {
     return Atomics.load(this.#healthEpoch, 0);
+  }
+
+  takeToken(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.take(key, kept, limit, now + this.#clockOffsetMs);
+  }
+
+  tokens(key: string, kept: boolean, limit: TokenLimit, now: number): number {
+    return this.#tokens.tokens(key, kept, limit, now + this.#clockOffsetMs);
+  }
+
+  activeFaults(): number {
+    return Atomics.load(this.#activeFaults, 0);
+  }
+
+  addActiveFaults(by: number): void {
+    Atomics.add(this.#activeFaults, 0, by);
   }
 
   latencyMs(slot: number): number {
@@ -167,9 +248,17 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
   #assigned: SlotEntry[] = [];
   #freed: SlotEntry[] = [];
 
-  constructor(maxSlots: number, seed: number) {
-    super({ maxSlots, memory: new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT + BYTES_AFTER_SLOTS) });
-    this.#seed = seed >>> 0;
+  constructor(maxSlots: number, seed: number, clockOriginMs: number) {
+    const shared = {
+      maxSlots,
+      memory: new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT + BYTES_AFTER_SLOTS),
+      results: new SharedArrayBuffer(resultBytes(maxSlots)),
+      tokens: new SharedArrayBuffer(TOKEN_BYTES),
+      clockOriginMs,
+      seed,
+    };
+    super(shared, clockOriginMs);
+    this.#seed = seed;
     this.#slots = new SlotAllocator(
       maxSlots,
       (slot) => this.isIdle(slot),
@@ -184,7 +273,10 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
     if (slot < 0) return slot;
     this.cursor[slot] = this.#seed;
     this.unhealthyBits[slot] = 0;
+    this.warmTimes[slot] = 0;
+    this.results.reset(slot);
     this.averages.reset(slot);
+    this.recent.reset(slot);
     this.#assigned.push([identity, slot]);
     return slot;
   }

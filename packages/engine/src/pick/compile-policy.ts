@@ -1,60 +1,99 @@
 import type { Cluster, LoadBalancingPolicy } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
-import { Cluster_LbPolicy as LbPolicy } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
-import { LeastRequestSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js";
+import {
+  Cluster_LbPolicy as LbPolicy,
+  Cluster_RingHashLbConfig_HashFunction as ClusterHash,
+} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { ClusterProvidedSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/cluster_provided/v3/cluster_provided_pb.js";
+import type { LocalityLbConfig } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/common/v3/common_pb.js";
+import {
+  LeastRequest_SelectionMethod as SelectionMethod,
+  LeastRequestSchema,
+} from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js";
+import { MaglevSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js";
+import { PickFirstSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/pick_first/v3/pick_first_pb.js";
 import { RandomSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/random/v3/random_pb.js";
+import {
+  RingHash_HashFunction as RingFunction,
+  RingHashSchema,
+} from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js";
 import { RoundRobinSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.js";
 import { WrrLocalitySchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.js";
-import type { LocalityLbConfig } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/common/v3/common_pb.js";
+import { PeakEwmaSchema } from "@tulle/xds/gen/tulle/load_balancing/v1/peak_ewma_pb.js";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { holds, typeName, unpack } from "../snapshot/any.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import type { Policy } from "./balancer.js";
-import { leastRequest, random, roundRobin } from "./policies.js";
+import { compileLeastRequest, compileMaglev, compileRing, compileSlowStart } from "./policy-settings.js";
+import { peakEwma } from "./peak-ewma.js";
+import { pickFirst, random, roundRobin } from "./policies.js";
+import type { SlowStart } from "./slow-start.js";
 
 export interface CompiledPolicy {
+  /** For people: `least request`. */
+  readonly name: string;
   readonly policy: Policy;
   /** Whether localities are weighed before their endpoints. */
   readonly localityWeighted: boolean;
+  /** Equal keys go to equal endpoints. */
+  readonly hashed: boolean;
+  /** How new endpoints are warmed up; undefined = they are not. */
+  readonly slowStart: SlowStart | undefined;
 }
 
-/** Envoy's default: power of two choices. */
-const DEFAULT_CHOICES = 2;
-/** Bounds the work of one pick. */
-const MAX_CHOICES = 64;
-
-/**
- * Compiles how a cluster balances: the first entry of `load_balancing_policy` that is known here, else `lb_policy`.
- * RING_HASH and MAGLEV are not implemented: in the list they are passed over, alone they are an error.
- */
+/** Compiles how a cluster balances: the first entry of `load_balancing_policy` that is known here, else `lb_policy`. */
 export function compilePolicy(cluster: Cluster): CompiledPolicy {
   const list = cluster.loadBalancingPolicy;
   if (list !== undefined) return compileList("load_balancing_policy", list);
-  const localityWeighted =
-    cluster.commonLbConfig?.localityConfigSpecifier.case === "localityWeightedLbConfig";
+  const common = cluster.commonLbConfig;
+  const localityWeighted = common?.localityConfigSpecifier.case === "localityWeightedLbConfig";
+  const balanceFactor = common?.consistentHashingLbConfig?.hashBalanceFactor;
+  const { lbConfig } = cluster;
   switch (cluster.lbPolicy) {
-    case LbPolicy.ROUND_ROBIN:
+    case LbPolicy.ROUND_ROBIN: {
+      const config = lbConfig.case === "roundRobinLbConfig" ? lbConfig.value.slowStartConfig : undefined;
+      const slowStart = compileSlowStart("round_robin_lb_config.slow_start_config", config);
+      return compiled("round robin", roundRobin, localityWeighted, { slowStart });
+    }
     case LbPolicy.CLUSTER_PROVIDED:
-      return { policy: roundRobin, localityWeighted };
+      return compiled("round robin", roundRobin, localityWeighted);
     case LbPolicy.LEAST_REQUEST: {
-      const config = cluster.lbConfig.case === "leastRequestLbConfig" ? cluster.lbConfig.value : undefined;
-      return {
-        policy: leastRequest(choices("least_request_lb_config", config?.choiceCount)),
-        localityWeighted,
-      };
+      const field = "least_request_lb_config";
+      const config = lbConfig.case === "leastRequestLbConfig" ? lbConfig.value : undefined;
+      const slowStart = compileSlowStart(at(field, "slow_start_config"), config?.slowStartConfig);
+      return compiled("least request", compileLeastRequest(field, config ?? {}), localityWeighted, {
+        slowStart,
+      });
     }
     case LbPolicy.RANDOM:
-      return { policy: random, localityWeighted };
-    case LbPolicy.RING_HASH:
-    case LbPolicy.MAGLEV:
-      throw invalid(
-        "lb_policy",
-        `${LbPolicy[cluster.lbPolicy]} is not implemented: use LEAST_REQUEST, ROUND_ROBIN or RANDOM, or a load_balancing_policy list that names one of them too`,
-      );
+      return compiled("random", random, localityWeighted);
+    case LbPolicy.RING_HASH: {
+      const config = lbConfig.case === "ringHashLbConfig" ? lbConfig.value : undefined;
+      const murmur = config?.hashFunction === ClusterHash.MURMUR_HASH_2;
+      const { minimumRingSize, maximumRingSize } = config ?? {};
+      const settings = { murmur, minimumRingSize, maximumRingSize, balanceFactor };
+      return compiled("ring hash", compileRing("ring_hash_lb_config", settings), localityWeighted, {
+        hashed: true,
+      });
+    }
+    case LbPolicy.MAGLEV: {
+      const tableSize = lbConfig.case === "maglevLbConfig" ? lbConfig.value.tableSize : undefined;
+      const policy = compileMaglev("maglev_lb_config", { tableSize, balanceFactor });
+      return compiled("Maglev", policy, localityWeighted, { hashed: true });
+    }
     case LbPolicy.LOAD_BALANCING_POLICY_CONFIG:
       throw invalid("load_balancing_policy", "must be set when lb_policy is LOAD_BALANCING_POLICY_CONFIG");
     default:
       throw invalid("lb_policy", `${String(cluster.lbPolicy)} is not a known policy`);
   }
+}
+
+function compiled(
+  name: string,
+  policy: Policy,
+  localityWeighted: boolean,
+  more: { readonly hashed?: boolean; readonly slowStart?: SlowStart | undefined } = {},
+): CompiledPolicy {
+  return { name, policy, localityWeighted, hashed: more.hashed ?? false, slowStart: more.slowStart };
 }
 
 function compileList(field: string, list: LoadBalancingPolicy): CompiledPolicy {
@@ -63,49 +102,71 @@ function compileList(field: string, list: LoadBalancingPolicy): CompiledPolicy {
     const here = at(field, `policies[${index}].typed_extension_config.typed_config`);
     const config = typedExtensionConfig?.typedConfig;
     if (config === undefined) throw invalid(here, "must be set");
-    const compiled = compileEntry(here, config);
-    if (compiled !== undefined) return compiled;
+    const entry = compileEntry(here, config);
+    if (entry !== undefined) return entry;
     passedOver.push(typeName(config));
   }
   throw invalid(
     at(field, "policies"),
-    `none is known here (${passedOver.join(", ")}): add round_robin, least_request, random or wrr_locality`,
+    `none is known here (${passedOver.join(", ")}): add round_robin, least_request, random, ring_hash, maglev, pick_first or wrr_locality`,
   );
 }
 
 function compileEntry(field: string, config: Any): CompiledPolicy | undefined {
   if (holds(config, LeastRequestSchema)) {
-    const { choiceCount, localityLbConfig } = unpack(field, config, LeastRequestSchema);
-    return {
-      policy: leastRequest(choices(field, choiceCount)),
-      localityWeighted: weighted(localityLbConfig),
-    };
+    const message = unpack(field, config, LeastRequestSchema);
+    const fullScan = message.enableFullScan === true || message.selectionMethod === SelectionMethod.FULL_SCAN;
+    return compiled(
+      "least request",
+      compileLeastRequest(field, { ...message, fullScan }),
+      weighted(message.localityLbConfig),
+      { slowStart: compileSlowStart(at(field, "slow_start_config"), message.slowStartConfig) },
+    );
   }
   if (holds(config, RoundRobinSchema)) {
-    return {
-      policy: roundRobin,
-      localityWeighted: weighted(unpack(field, config, RoundRobinSchema).localityLbConfig),
-    };
+    const { slowStartConfig, localityLbConfig } = unpack(field, config, RoundRobinSchema);
+    const slowStart = compileSlowStart(at(field, "slow_start_config"), slowStartConfig);
+    return compiled("round robin", roundRobin, weighted(localityLbConfig), { slowStart });
   }
-  if (holds(config, RandomSchema)) {
-    return {
-      policy: random,
-      localityWeighted: weighted(unpack(field, config, RandomSchema).localityLbConfig),
-    };
-  }
+  if (holds(config, RandomSchema))
+    return compiled("random", random, weighted(unpack(field, config, RandomSchema).localityLbConfig));
+  if (holds(config, PeakEwmaSchema)) return compiled("peak EWMA", peakEwma, false);
+  if (holds(config, PickFirstSchema))
+    return compiled(
+      "pick first",
+      pickFirst(unpack(field, config, PickFirstSchema).shuffleAddressList),
+      false,
+    );
+  if (holds(config, ClusterProvidedSchema)) return compiled("round robin", roundRobin, false);
   if (holds(config, WrrLocalitySchema)) {
     const inner = unpack(field, config, WrrLocalitySchema).endpointPickingPolicy;
     if (inner === undefined) throw invalid(at(field, "endpoint_picking_policy"), "must be set");
     return { ...compileList(at(field, "endpoint_picking_policy"), inner), localityWeighted: true };
   }
-  return undefined;
+  return compileHash(field, config);
+}
+
+function compileHash(field: string, config: Any): CompiledPolicy | undefined {
+  if (holds(config, RingHashSchema)) {
+    const message = unpack(field, config, RingHashSchema);
+    const { minimumRingSize, maximumRingSize } = message;
+    const policy = compileRing(field, {
+      murmur: message.hashFunction === RingFunction.MURMUR_HASH_2,
+      minimumRingSize,
+      maximumRingSize,
+      balanceFactor: message.consistentHashingLbConfig?.hashBalanceFactor ?? message.hashBalanceFactor,
+    });
+    return compiled("ring hash", policy, message.localityWeightedLbConfig !== undefined, { hashed: true });
+  }
+  if (!holds(config, MaglevSchema)) return undefined;
+  const message = unpack(field, config, MaglevSchema);
+  const policy = compileMaglev(field, {
+    tableSize: message.tableSize,
+    balanceFactor: message.consistentHashingLbConfig?.hashBalanceFactor,
+  });
+  return compiled("Maglev", policy, message.localityWeightedLbConfig !== undefined, { hashed: true });
 }
 
 function weighted(config: LocalityLbConfig | undefined): boolean {
   return config?.localityConfigSpecifier.case === "localityWeightedLbConfig";
-}
-
-function choices(field: string, count: number | undefined): number {
-  if (count !== undefined && count < 2) throw invalid(at(field, "choice_count"), "must be at least 2");
-  return Math.min(count ?? DEFAULT_CHOICES, MAX_CHOICES);
 }

@@ -1,17 +1,12 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Cluster_LbPolicy as LbPolicy } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
-import type { ClusterSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { AttemptState, DecisionView, PickFailure, Plan } from "../contract.js";
-import type { EndpointPart, HttpChain } from "../snapshot/contract.js";
-import { createLoadTable } from "../load/load-table.js";
-import { route } from "../route/route.js";
-import { createSnapshotSource } from "../snapshot/snapshot-source.js";
-import { apiListener, edsCluster, endpoints, request, routes, routeTo } from "../testing/resources.js";
-import type { EndpointInit } from "../testing/resources.js";
-import { pick } from "./pick.js";
+import { UNHEALTHY_CHECK, UNHEALTHY_DEGRADED, UNHEALTHY_EJECTED } from "../contract.js";
+import type { EndpointPart } from "../snapshot/contract.js";
+import type { LinkedCluster } from "../snapshot/linked-cluster.js";
+import { balanced, hosts } from "../testing/balanced.js";
+import { endpoints } from "../testing/resources.js";
 import { smoothSchedule } from "./smooth-schedule.js";
 
 const RETRY_ELSEWHERE = {
@@ -19,47 +14,6 @@ const RETRY_ELSEWHERE = {
   retryHostPredicate: [{ name: "envoy.retry_host_predicates.previous_hosts" }],
   hostSelectionRetryMaxAttempts: 5n,
 };
-
-/** One cluster `c` behind one route; `pick(entropy)` picks from it. */
-function balanced(
-  list: readonly EndpointInit[],
-  cluster: MessageInitShape<typeof ClusterSchema> = {},
-  retryPolicy = {},
-) {
-  const load = createLoadTable();
-  const source = createSnapshotSource({ load });
-  const to = {
-    match: routeTo("c").match!,
-    action: { case: "route", value: { clusterSpecifier: { case: "cluster", value: "c" }, retryPolicy } },
-  } as const;
-  const rejections = source.apply([
-    apiListener("l", "r"),
-    routes("r", [to]),
-    edsCluster("c", cluster),
-    endpoints("c", list),
-  ]);
-  expect(rejections).toEqual([]);
-  const view = (entropy: number): DecisionView => ({ snapshot: source.current, load, now: 0, entropy });
-  const plan = route(view(0), source.current.outbound("l") as HttpChain, request()) as Plan;
-  return {
-    load,
-    source,
-    plan,
-    slotOf: (address: string) => plan.cluster.endpoints.find((one) => one.host === address)!.slot,
-    pick: (entropy: number, attempt: Partial<AttemptState> = {}): EndpointPart | PickFailure =>
-      pick(view(entropy), plan, { attempts: 0, triedSlots: [], ...attempt }),
-  };
-}
-
-function hosts(picks: number, choose: (entropy: number) => EndpointPart | PickFailure): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (let entropy = 0; entropy < picks; entropy++) {
-    const picked = choose(entropy);
-    const name = "kind" in picked ? picked.flag : picked.host;
-    counts.set(name, (counts.get(name) ?? 0) + 1);
-  }
-  return counts;
-}
 
 const THREE = [{ address: "a" }, { address: "b" }, { address: "c" }];
 
@@ -126,16 +80,87 @@ test("pick draws at random with RANDOM", () => {
 });
 const balancedRandom = balanced(THREE, { lbPolicy: LbPolicy.RANDOM });
 
-test("pick takes healthy endpoints only, degraded ones when none is healthy, and fails with UH when neither is", () => {
+test("pick takes healthy endpoints, degraded ones for what those cannot take, and fails with UH when there is neither", () => {
   const { HEALTHY, DEGRADED, UNHEALTHY, DRAINING } = HealthStatus;
   const names = (...health: HealthStatus[]) => {
     const mesh = balanced(health.map((one, index) => ({ address: `h${index}`, health: one })));
     return [...hosts(60, (entropy) => mesh.pick(entropy)).keys()].sort();
   };
-  expect(names(HEALTHY, UNHEALTHY, DEGRADED, HEALTHY)).toEqual(["h0", "h3"]);
+  expect(names(HEALTHY, HEALTHY, DEGRADED, HEALTHY)).toEqual(["h0", "h1", "h3"]);
+  expect(names(HEALTHY, UNHEALTHY, DEGRADED, HEALTHY)).toEqual(["h0", "h2", "h3"]);
   expect(names(UNHEALTHY, DEGRADED)).toEqual(["h1"]);
   expect(names(UNHEALTHY, DRAINING)).toEqual(["UH"]);
   expect(names()).toEqual(["UH"]);
+});
+
+test("pick follows what the load table holds against endpoints, and forgets it when it is taken back", () => {
+  const mesh = balanced(THREE);
+  const seen = () => [...hosts(60, (entropy) => mesh.pick(entropy)).keys()].sort();
+  expect(seen()).toEqual(["a", "b", "c"]);
+  mesh.load.setUnhealthy(mesh.slotOf("a"), UNHEALTHY_EJECTED, true);
+  mesh.load.setUnhealthy(mesh.slotOf("b"), UNHEALTHY_CHECK, true);
+  expect(seen()).toEqual(["c"]);
+  mesh.load.setUnhealthy(mesh.slotOf("c"), UNHEALTHY_DEGRADED, true);
+  expect(seen()).toEqual(["c"]);
+  mesh.load.setUnhealthy(mesh.slotOf("c"), UNHEALTHY_CHECK, true);
+  expect(seen()).toEqual(["UH"]);
+  for (const name of ["a", "b", "c"]) {
+    mesh.load.setUnhealthy(mesh.slotOf(name), UNHEALTHY_EJECTED | UNHEALTHY_CHECK, false);
+  }
+  mesh.load.setUnhealthy(mesh.slotOf("c"), UNHEALTHY_DEGRADED, false);
+  expect(seen()).toEqual(["a", "b", "c"]);
+});
+
+test("a balance is made anew only when an endpoint of its own cluster has changed", () => {
+  const mesh = balanced(THREE);
+  const { balance } = mesh.source.current.cluster("c") as LinkedCluster;
+  const before = balance.at(mesh.load, 0);
+  expect(balance.at(mesh.load, 0)).toBe(before);
+  mesh.load.setUnhealthy(mesh.load.acquire("elsewhere:80"), UNHEALTHY_CHECK, true);
+  expect(balance.at(mesh.load, 0)).toBe(before);
+  mesh.load.setUnhealthy(mesh.slotOf("a"), UNHEALTHY_CHECK, true);
+  expect(balance.at(mesh.load, 0)).not.toBe(before);
+});
+
+test("pick leaves endpoints that are being drained alone, and does not spill over because of them", () => {
+  const list = [
+    { address: "a" },
+    { address: "b", health: HealthStatus.DRAINING },
+    { address: "c", health: HealthStatus.DRAINING },
+    { address: "far", priority: 1 },
+  ];
+  const mesh = balanced(list, { commonLbConfig: { healthyPanicThreshold: { value: 50 } } });
+  expect([...hosts(60, (entropy) => mesh.pick(entropy)).keys()]).toEqual(["a"]);
+});
+
+test("pick spills over to the next priority what the first cannot take", () => {
+  const { HEALTHY, UNHEALTHY } = HealthStatus;
+  const list = [HEALTHY, UNHEALTHY, HEALTHY, UNHEALTHY].map((health, index) => ({
+    address: `near${index}`,
+    health,
+  }));
+  const mesh = balanced([...list, { address: "far", priority: 1 }]);
+  const counts = hosts(6000, (entropy) => mesh.pick(entropy));
+  // Half of the near ones with over-provisioning 1.4: 70 %.
+  expect(Math.abs(counts.get("far")! - 1800)).toBeLessThan(150);
+  expect(Math.abs(counts.get("near0")! - 2100)).toBeLessThan(150);
+});
+
+test("a panicking priority sends its part to all of its endpoints, or fails it when that is asked for", () => {
+  const list = ["a", "b", "c", "d"].map((address, index) => ({
+    address,
+    health: index === 0 ? HealthStatus.HEALTHY : HealthStatus.UNHEALTHY,
+  }));
+  const zoneAware = { failTrafficOnPanic: true };
+  const failing = balanced(list, {
+    commonLbConfig: {
+      healthyPanicThreshold: { value: 50 },
+      localityConfigSpecifier: { case: "zoneAwareLbConfig", value: zoneAware },
+    },
+  });
+  expect([...hosts(60, (entropy) => failing.pick(entropy)).keys()]).toEqual(["UH"]);
+  const using = balanced(list, { commonLbConfig: { healthyPanicThreshold: { value: 50 } } });
+  expect(hosts(60, (entropy) => using.pick(entropy)).size).toBe(4);
 });
 
 test("pick stays with the first priority that has a healthy endpoint", () => {
@@ -178,7 +203,7 @@ test("pick weighs localities before endpoints when the cluster says so", () => {
 });
 
 test("pick avoids endpoints that were tried when the retry policy asks for it, until all were", () => {
-  const mesh = balanced(THREE, {}, RETRY_ELSEWHERE);
+  const mesh = balanced(THREE, {}, { retryPolicy: RETRY_ELSEWHERE });
   const tried = [mesh.slotOf("a"), mesh.slotOf("b")];
   expect([...hosts(200, (entropy) => mesh.pick(entropy, { attempts: 2, triedSlots: tried })).keys()]).toEqual(
     ["c"],

@@ -1,44 +1,151 @@
-import type { AttemptState, DecisionView, PickFailure, Plan } from "../contract.js";
+import type { AttemptState, DecisionView, HashKey, PickFailure, Plan, RetryPlan } from "../contract.js";
+import type { SessionPolicy } from "../affinity/session.js";
 import type { EndpointPart } from "../snapshot/contract.js";
 import { below, mix } from "../entropy.js";
+import { createLoadTable } from "../load/load-table.js";
 import { LinkedCluster } from "../snapshot/linked-cluster.js";
+import type { Draw } from "./balancer.js";
+import type { Balance, BalancedGroup } from "./cluster-balance.js";
+import { traceBalance, traceChoice, traceFailure } from "./trace-pick.js";
 
 const NO_HEALTHY_UPSTREAM: PickFailure = { kind: "fail", flag: "UH" };
 const UPSTREAM_OVERFLOW: PickFailure = { kind: "fail", flag: "UO" };
+
+/** A hedge is of use on another endpoint only. */
+const HEDGE_RESELECTIONS = 5;
+/** Chance of its own for the choice among groups, apart from the choice of an endpoint. */
+const GROUP_SALT = 0x6b0f;
 
 /**
  * Picks an endpoint of the plan's cluster, as the view's snapshot has it now: a retry sees what has changed since its
  * request was routed. `attempt.triedSlots` is what the caller has tried; adding the pick to it is the caller's part.
  *
- * Endpoints that were tried are avoided when the retry policy asks for other hosts (`hostReselections` above 0): first
- * by choosing again so often, then by taking any that is left. When all were tried, one of them it is.
+ * The first try of a session goes to the endpoint that it is bound to. Else a group is drawn by its share (priorities,
+ * localities), then the policy chooses in it. Endpoints that were tried are avoided when the retry policy asks for other
+ * hosts (`hostReselections` above 0): first by choosing again so often, then by taking any that is left. When all were
+ * tried, one of them it is.
  */
 export function pick(view: DecisionView, plan: Plan, attempt: AttemptState): EndpointPart | PickFailure {
   const cluster = view.snapshot.cluster(plan.cluster.name) ?? plan.cluster;
-  if (!(cluster instanceof LinkedCluster) || cluster.balancer === undefined) return NO_HEALTHY_UPSTREAM;
-  if (view.load.clusterInFlight(cluster.slot) >= cluster.maxRequests) return UPSTREAM_OVERFLOW;
-  const { triedSlots } = attempt;
+  const picked = pickFrom(view, plan, attempt, cluster instanceof LinkedCluster ? cluster : undefined);
+  if (view.trace !== undefined && "kind" in picked) traceFailure(view.trace, cluster, picked.flag);
+  return picked;
+}
+
+function pickFrom(
+  view: DecisionView,
+  plan: Plan,
+  attempt: AttemptState,
+  cluster: LinkedCluster | undefined,
+): EndpointPart | PickFailure {
+  if (cluster === undefined) return NO_HEALTHY_UPSTREAM;
+  const { load, trace } = view;
+  const balance = leavesPriority(plan.retry, attempt)
+    ? cluster.balance.besides(load, view.now, attempt.triedSlots)
+    : cluster.balance.at(load, view.now);
+  if (trace !== undefined) traceBalance(trace, cluster, balance, view);
+  const bound = plan.session === undefined ? undefined : boundTo(plan.session, cluster, balance, attempt);
+  if (bound === null) return NO_HEALTHY_UPSTREAM;
+  const key = attempt.affinity?.key;
   const bits = mix(view.entropy, cluster.salt + attempt.attempts);
-  const draw = { load: view.load, clusterSlot: cluster.slot, bits };
-  const first = cluster.balancer.choose(draw);
-  const reselections = plan.retry?.hostReselections ?? 0;
+  const group =
+    bound === undefined ? drawGroup(balance, cluster.balance.hashed ? key : undefined, bits) : undefined;
+  if (bound === undefined && group?.balancer === undefined) return NO_HEALTHY_UPSTREAM;
+  if (load.clusterInFlight(cluster.slot) >= cluster.maxRequests) return UPSTREAM_OVERFLOW;
+  const picked = bound ?? choose(view, plan, attempt, cluster.slot, balance, group!, bits);
+  if (trace !== undefined) traceChoice(trace, picked, group, cluster.balance.hashed ? key : undefined);
+  return picked;
+}
+
+/** Whether the retry policy asks for another priority by now. */
+function leavesPriority(retry: RetryPlan | undefined, { attempts }: AttemptState): boolean {
+  return retry !== undefined && retry.triesPerPriority > 0 && attempts >= retry.triesPerPriority;
+}
+
+/**
+ * The endpoint that a session is bound to; undefined when it is free to go anywhere, null when it must not and its
+ * endpoint cannot take it. Retries go elsewhere, but for strict sessions.
+ */
+function boundTo(
+  session: SessionPolicy,
+  cluster: LinkedCluster,
+  balance: Balance,
+  { affinity, attempts }: AttemptState,
+): EndpointPart | undefined | null {
+  if (affinity === undefined || affinity.boundTo === "" || (attempts > 0 && !session.strict))
+    return undefined;
+  const index = cluster.indexOf(affinity.boundTo);
+  if (index >= 0 && cluster.sessionHealth.has(balance.health[index]!)) return cluster.endpoints[index];
+  return session.strict ? null : undefined;
+}
+
+/** The group of a request; undefined when there is none. Nearly always there is one. Equal keys draw alike. */
+function drawGroup(
+  { groups, upTo }: Balance,
+  key: HashKey | undefined,
+  bits: number,
+): BalancedGroup | undefined {
+  if (groups.length < 2) return groups[0];
+  const chance = mix(key === undefined ? bits : key.high ^ key.low, GROUP_SALT);
+  const point = (chance / 0x1_0000_0000) * upTo[upTo.length - 1]!;
+  let index = 0;
+  while (point >= upTo[index]!) index++;
+  return groups[index];
+}
+
+function choose(
+  view: DecisionView,
+  plan: Plan,
+  { triedSlots, affinity }: AttemptState,
+  clusterSlot: number,
+  { groups }: Balance,
+  group: BalancedGroup,
+  bits: number,
+): EndpointPart {
+  draw.load = view.load;
+  draw.now = view.now;
+  draw.clusterSlot = clusterSlot;
+  draw.key = affinity?.key;
+  const first = chooseAgain(group, bits, 0);
+  const reselections = Math.max(
+    plan.retry?.hostReselections ?? 0,
+    plan.hedge === undefined ? 0 : HEDGE_RESELECTIONS,
+  );
   if (triedSlots.length === 0 || reselections === 0 || !triedSlots.includes(first.slot)) return first;
   for (let again = 1; again <= reselections; again++) {
-    const other = cluster.balancer.choose({ ...draw, bits: mix(bits, again) });
+    const other = chooseAgain(group, mix(bits, again), again);
     if (!triedSlots.includes(other.slot)) return other;
   }
-  return anyUntried(cluster.candidates, triedSlots, bits) ?? first;
+  return anyUntried(groups, triedSlots, bits) ?? first;
+}
+
+/** One for all picks, which do not overlap: a pick allocates nothing. */
+const draw: { -readonly [Key in keyof Draw]: Draw[Key] } = {
+  load: createLoadTable({ maxSlots: 1 }),
+  clusterSlot: 0,
+  bits: 0,
+  key: undefined,
+  again: 0,
+  now: 0,
+};
+
+function chooseAgain(group: BalancedGroup, bits: number, again: number): EndpointPart {
+  draw.bits = bits;
+  draw.again = again;
+  return group.balancer!.choose(draw);
 }
 
 function anyUntried(
-  candidates: readonly EndpointPart[],
+  groups: readonly BalancedGroup[],
   triedSlots: readonly number[],
   bits: number,
 ): EndpointPart | undefined {
-  const start = below(bits, candidates.length);
-  for (let step = 0; step < candidates.length; step++) {
-    const candidate = candidates[(start + step) % candidates.length]!;
-    if (!triedSlots.includes(candidate.slot)) return candidate;
+  for (const { endpoints } of groups) {
+    const start = below(bits, endpoints.length);
+    for (let step = 0; step < endpoints.length; step++) {
+      const candidate = endpoints[(start + step) % endpoints.length]!;
+      if (!triedSlots.includes(candidate.slot)) return candidate;
+    }
   }
   return undefined;
 }

@@ -3,8 +3,17 @@ import type { EngineRequest } from "../contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { requestValue } from "./header-value.js";
 import { compileRegex } from "./regex.js";
-import { compileStringTest, containsTest, exactTest, prefixTest, suffixTest } from "./string-test.js";
+import {
+  compileStringTest,
+  containsTest,
+  exactTest,
+  prefixTest,
+  suffixTest,
+  wantedString,
+} from "./string-test.js";
 import type { StringTest } from "./string-test.js";
+import { ValueWords } from "./words.js";
+import type { ConditionWords, Wanted } from "./words.js";
 
 /** One condition on a header field or pseudo header. */
 export type HeaderTest = (request: EngineRequest) => boolean;
@@ -32,6 +41,47 @@ export function compileHeaderTest(field: string, matcher: HeaderMatcher): Header
 /** Compiles a list, all of which must hold. */
 export function compileHeaderTests(field: string, matchers: readonly HeaderMatcher[]): readonly HeaderTest[] {
   return matchers.map((matcher, index) => compileHeaderTest(`${field}[${index}]`, matcher));
+}
+
+/** A HeaderMatcher in words. */
+export function headerWords(matcher: HeaderMatcher): ConditionWords {
+  const subject = matcher.treatMissingHeaderAsEmpty ? valueOrEmpty : requestValue;
+  return new ValueWords(
+    "header",
+    matcher.name.toLowerCase(),
+    subject,
+    wantedHeader(matcher),
+    matcher.invertMatch,
+  );
+}
+
+function valueOrEmpty(request: EngineRequest, name: string): string {
+  return requestValue(request, name) ?? "";
+}
+
+function wantedHeader({ headerMatchSpecifier: specifier }: HeaderMatcher): Wanted | boolean {
+  switch (specifier.case) {
+    case undefined:
+      return true;
+    case "presentMatch":
+      return specifier.value;
+    case "exactMatch":
+      return { verb: "be", text: specifier.value, ignoreCase: false };
+    case "prefixMatch":
+      return { verb: "begin with", text: specifier.value, ignoreCase: false };
+    case "suffixMatch":
+      return { verb: "end with", text: specifier.value, ignoreCase: false };
+    case "containsMatch":
+      return { verb: "contain", text: specifier.value, ignoreCase: false };
+    case "safeRegexMatch":
+      return { verb: "match", text: specifier.value.regex, ignoreCase: false };
+    case "rangeMatch": {
+      const { start, end } = specifier.value;
+      return { verb: "lie", text: `from ${start} to below ${end}`, ignoreCase: false };
+    }
+    case "stringMatch":
+      return wantedString(specifier.value);
+  }
 }
 
 /** A test of the value, or whether the field must be present at all. */

@@ -1,6 +1,9 @@
 import type { RouteMatch } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { EngineRequest } from "../contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { compileRegex } from "./regex.js";
+import { ValueWords } from "./words.js";
+import type { ConditionWords, Wanted } from "./words.js";
 
 /** Whether `path[0, end)` matches; `end` is where the query or fragment begins. */
 export type PathTest = (path: string, end: number) => boolean;
@@ -9,6 +12,9 @@ export interface CompiledPath {
   readonly test: PathTest;
   /** How many characters of the path a prefix rewrite replaces; undefined = all of it (exact and regex matches). */
   readonly prefixLength: number | undefined;
+  /** The only path that matches, where there is one: routes are found by it without trying one after the other. */
+  readonly exact: string | undefined;
+  readonly words: ConditionWords;
 }
 
 /** Length of the path proper: up to the query or fragment. */
@@ -22,6 +28,37 @@ export function pathEnd(path: string): number {
 
 /** Compiles the path condition of a route. Prefixes look at the path only, never into the query, as in Envoy. */
 export function compilePath(field: string, match: RouteMatch): CompiledPath {
+  const specifier = match.pathSpecifier;
+  const exact = specifier.case === "path" && match.caseSensitive !== false ? specifier.value : undefined;
+  return {
+    ...compileTest(field, match),
+    exact,
+    words: new ValueWords("path", "", pathOf, wantedPath(match)),
+  };
+}
+
+function pathOf({ path }: EngineRequest): string {
+  return path.slice(0, pathEnd(path));
+}
+
+function wantedPath({ pathSpecifier: specifier, caseSensitive }: RouteMatch): Wanted {
+  const ignoreCase = caseSensitive === false;
+  switch (specifier.case) {
+    case "prefix":
+      return { verb: "begin with", text: specifier.value, ignoreCase };
+    case "pathSeparatedPrefix":
+      // As Gateway API writes it: whole segments only.
+      return { verb: "begin with", text: `${specifier.value}/`, ignoreCase };
+    case "path":
+      return { verb: "be", text: specifier.value, ignoreCase };
+    case "safeRegex":
+      return { verb: "match", text: specifier.value.regex, ignoreCase: false };
+    default:
+      return { verb: "match", text: "", ignoreCase: false };
+  }
+}
+
+function compileTest(field: string, match: RouteMatch): Pick<CompiledPath, "test" | "prefixLength"> {
   const specifier = match.pathSpecifier;
   const ignoreCase = match.caseSensitive === false;
   switch (specifier.case) {

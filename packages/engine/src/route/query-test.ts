@@ -1,6 +1,9 @@
 import type { QueryParameterMatcher } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { EngineRequest } from "../contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
-import { compileStringTest } from "./string-test.js";
+import { compileStringTest, wantedString } from "./string-test.js";
+import { ValueWords } from "./words.js";
+import type { ConditionWords, Wanted } from "./words.js";
 
 /** One condition on a query parameter of a path. */
 export type QueryTest = (path: string) => boolean;
@@ -25,6 +28,21 @@ export function compileQueryTest(field: string, matcher: QueryParameterMatcher):
       };
     }
   }
+}
+
+/** A QueryParameterMatcher in words. */
+export function queryWords({
+  name,
+  queryParameterMatchSpecifier: specifier,
+}: QueryParameterMatcher): ConditionWords {
+  let wanted: Wanted | boolean = true;
+  if (specifier.case === "presentMatch") wanted = specifier.value;
+  else if (specifier.case === "stringMatch") wanted = wantedString(specifier.value);
+  return new ValueWords("query parameter", name, parameterOf, wanted);
+}
+
+function parameterOf({ path }: EngineRequest, name: string): string | undefined {
+  return queryParameter(path, name);
 }
 
 /** First value of a parameter; "" when it has none (`?a` and `?a=`); undefined when absent. */

@@ -5,7 +5,13 @@ import type {
   RedirectAction,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { RedirectAction_RedirectResponseCode as Code } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
-import type { EngineRequest, HeaderMutation, ReplyPlan } from "../contract.js";
+import type {
+  EngineRequest,
+  HeaderMutation,
+  RateLimitSources,
+  ReplyPlan,
+  RouteFilters,
+} from "../contract.js";
 import type { Provenance } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { pathEnd } from "./path-test.js";
@@ -18,6 +24,8 @@ import { withoutPort } from "./virtual-hosts.js";
 export interface ReplySettings {
   readonly routeName: string;
   readonly responseHeaders: readonly HeaderMutation[];
+  readonly filters: RouteFilters | undefined;
+  readonly rateLimits: RateLimitSources | undefined;
   readonly provenance: Provenance;
 }
 
@@ -31,10 +39,11 @@ export function compileDirectResponse(
   if (action.status < 200 || action.status > 599)
     throw invalid(at(field, "status"), "must be between 200 and 599");
   const body = directBody(at(field, "body"), action);
-  if (getTextEncoding().encodeUtf8(body).length > maxBodyBytes) {
-    throw invalid(at(field, "body"), `is larger than ${maxBodyBytes} bytes`);
-  }
-  return { kind: "reply", ...settings, status: action.status, body, headers: noHeaders };
+  const bytes = typeof body === "string" ? getTextEncoding().encodeUtf8(body) : body;
+  if (bytes.length > maxBodyBytes) throw invalid(at(field, "body"), `is larger than ${maxBodyBytes} bytes`);
+  const reply = { kind: "reply", ...settings, status: action.status, headers: noHeaders } as const;
+  if (typeof body === "string") return { ...reply, body };
+  return { ...reply, body: getTextEncoding().decodeUtf8(body), bytes: body };
 }
 
 /** A redirect: `location` is made from the request. */
@@ -75,11 +84,11 @@ const STATUS: ReadonlyMap<Code, number> = new Map([
   [Code.PERMANENT_REDIRECT, 308],
 ]);
 
-function directBody(field: string, action: DirectResponseAction): string {
+function directBody(field: string, action: DirectResponseAction): string | Uint8Array {
   const source = action.body?.specifier;
   if (source?.case === undefined) return "";
   if (source.case === "inlineString") return source.value;
-  if (source.case === "inlineBytes") return getTextEncoding().decodeUtf8(source.value);
+  if (source.case === "inlineBytes") return source.value;
   throw invalid(field, "must be inline_string or inline_bytes");
 }
 
@@ -105,6 +114,8 @@ function compileLocation(
   };
 }
 
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443 };
+
 function schemeOf(action: RedirectAction): string | undefined {
   const specifier = action.schemeRewriteSpecifier;
   if (specifier.case === "httpsRedirect") return specifier.value ? "https" : undefined;
@@ -113,13 +124,17 @@ function schemeOf(action: RedirectAction): string | undefined {
   return undefined;
 }
 
-/** Keeps the request's port, unless host, port or scheme say otherwise (a scheme's default port goes with the scheme). */
+/**
+ * Keeps the request's port, unless host, port or scheme say otherwise (a scheme's default port goes with the scheme). A
+ * port that the new scheme means anyway is not written.
+ */
 function redirectAuthority(
   request: EngineRequest,
   action: RedirectAction,
   newScheme: string | undefined,
 ): string {
   const host = action.hostRedirect === "" ? withoutPort(request.authority) : action.hostRedirect;
+  if (action.portRedirect === DEFAULT_PORTS[newScheme ?? request.scheme]) return host;
   if (action.portRedirect !== 0) return `${host}:${action.portRedirect}`;
   if (action.hostRedirect !== "") return host;
   const port = request.authority.slice(host.length);

@@ -2,6 +2,7 @@ import { MeshError } from "@tulle/base";
 import type { DecisionView, Plan } from "../contract.js";
 import type { TcpChain } from "../snapshot/contract.js";
 import { BytesChain } from "../snapshot/tcp-settings.js";
+import { traceSplit } from "./trace-route.js";
 import { Way } from "./way.js";
 
 /** Finds the way of a TCP connection: one of the chain's clusters by weight. Equal views give equal results. */
@@ -14,5 +15,7 @@ export function routeConnection(view: DecisionView, chain: TcpChain): Plan {
     );
   }
   const { target } = chain;
-  return (target instanceof Way ? target : target.choose(view.entropy)).plan(view.snapshot);
+  if (target instanceof Way) return target.plan(view.snapshot);
+  if (view.trace !== undefined) traceSplit(view.trace, target, view.entropy);
+  return target.choose(view.entropy).plan(view.snapshot);
 }

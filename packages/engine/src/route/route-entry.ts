@@ -1,24 +1,32 @@
 import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteMatch, VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
-import type { EngineRequest, ReplyPlan } from "../contract.js";
+import type { RequestHash } from "../affinity/request-hash.js";
+import { compileSession } from "../affinity/session.js";
+import type { SessionPolicy } from "../affinity/session.js";
+import { rateLimitSources } from "../admit/rate-limit-descriptors.js";
+import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
+import type { EngineRequest, RateLimitSource, ReplyPlan, RouteFilters } from "../contract.js";
 import { mix, saltOf } from "../entropy.js";
 import { at, invalid } from "../snapshot/invalid.js";
-import { provenanceOf } from "../snapshot/metadata.js";
-import { compileFraction } from "./fraction.js";
+import { filterMetadata, provenanceOf, splitsByHash } from "../snapshot/metadata.js";
+import { compileFraction, fractionWords } from "./fraction.js";
 import type { FractionTest } from "./fraction.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
 import type { Mutations } from "./header-mutations.js";
+import type { Provenance } from "../snapshot/contract.js";
 import { headerValue } from "./header-value.js";
-import { compileHeaderTests } from "./header-test.js";
+import { compileHeaderTests, headerWords } from "./header-test.js";
 import type { HeaderTest } from "./header-test.js";
 import { compilePath } from "./path-test.js";
 import type { PathTest } from "./path-test.js";
-import { compileQueryTest } from "./query-test.js";
+import { compileQueryTest, queryWords } from "./query-test.js";
 import type { QueryTest } from "./query-test.js";
 import { compileDirectResponse, compileRedirect } from "./reply.js";
+import type { ReplySettings } from "./reply.js";
 import { compileForward } from "./route-action.js";
-import type { Split } from "./split.js";
-import type { Way } from "./way.js";
+import { Split } from "./split.js";
+import { Way } from "./way.js";
+import type { ConditionWords } from "./words.js";
 
 /** What a route inherits from its virtual host and table. */
 export interface RouteContext {
@@ -26,6 +34,11 @@ export interface RouteContext {
   /** Mutations of the levels above the route, and whether the most specific level has the last word. */
   readonly outer: readonly Mutations[];
   readonly specificWins: boolean;
+  /** Filter configuration of the levels above the route. */
+  readonly outerFilters: readonly RouteFilters[];
+  readonly hostRateLimits: readonly RateLimitSource[];
+  /** The table's, for what must differ between places. */
+  readonly tableName: string;
   readonly defaultIdleTimeoutMs: number;
   readonly maxDirectBodyBytes: number;
 }
@@ -39,19 +52,51 @@ export interface RouteEntry {
   readonly target: Way | Split<Way> | ReplyPlan;
   /** Every cluster that the route may lead to. */
   readonly clusters: readonly string[];
+  /** Of a target that is a split: a session stays with the cluster that has its endpoint. */
+  readonly session?: SessionPolicy | undefined;
+  /** Of a target that is a split: what of a request decides instead of chance. */
+  readonly splitBy?: RequestHash | undefined;
+  /** The only path that it takes; undefined = it takes others too. */
+  readonly exactPath: string | undefined;
+  /** For explanations: its conditions in words, in the order in which they are tested. */
+  readonly words: readonly ConditionWords[];
 }
 
-/** Whether a request takes this route. `end` is `pathEnd` of its path. */
-export function takes(entry: RouteEntry, request: EngineRequest, end: number, entropy: number): boolean {
-  if (!entry.path(request.path, end)) return false;
-  for (const test of entry.headers) if (!test(request)) return false;
-  for (const test of entry.query) if (!test(request.path)) return false;
-  return entry.fraction === undefined || entry.fraction(entropy);
+/** Name and origin of a route. */
+export function identityOf({ target }: RouteEntry): { routeName: string; provenance: Provenance } {
+  if (target instanceof Way) return target.settings;
+  return target instanceof Split ? target.choices[0]!.settings : target;
+}
+
+/** All conditions of a route hold. */
+export const TAKEN = -1;
+
+/**
+ * Position, in `entry.words`, of the first condition of a route that does not hold for a request; `TAKEN` when all do.
+ * `end` is `pathEnd` of its path.
+ */
+export function firstFailure(
+  entry: RouteEntry,
+  request: EngineRequest,
+  end: number,
+  entropy: number,
+): number {
+  if (!entry.path(request.path, end)) return 0;
+  let position = 1;
+  for (const test of entry.headers) {
+    if (!test(request)) return position;
+    position++;
+  }
+  for (const test of entry.query) {
+    if (!test(request.path)) return position;
+    position++;
+  }
+  return entry.fraction === undefined || entry.fraction(entropy) ? TAKEN : position;
 }
 
 /**
  * Compiles one route. A condition, rewrite or action that this engine does not have is an error: requests would go
- * where they must not. What only adds to the exchange (mirroring, hedging, filter configuration) is left out.
+ * where they must not.
  */
 export function compileRoute(field: string, route: Route, context: RouteContext): RouteEntry {
   const match = route.match;
@@ -60,21 +105,26 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
   refuseUnsupported(here, match);
   const path = compilePath(here, match);
   const headers = compileHeaderTests(at(here, "headers"), match.headers);
+  const fraction = match.runtimeFraction;
   const salt = saltOf(`${context.virtualHost.name}/${route.name === "" ? field : route.name}`);
   return {
     path: path.test,
+    exactPath: path.exact,
     headers: match.grpc === undefined ? headers : [isGrpc, ...headers],
     query: match.queryParameters.map((one, index) =>
       compileQueryTest(at(here, `query_parameters[${index}]`), one),
     ),
     fraction:
-      match.runtimeFraction === undefined
+      fraction === undefined
         ? undefined
-        : compileFraction(
-            at(here, "runtime_fraction.default_value"),
-            match.runtimeFraction.defaultValue,
-            mix(salt, 1),
-          ),
+        : compileFraction(at(here, "runtime_fraction.default_value"), fraction.defaultValue, mix(salt, 1)),
+    words: [
+      path.words,
+      ...(match.grpc === undefined ? [] : [GRPC_WORDS]),
+      ...match.headers.map(headerWords),
+      ...match.queryParameters.map(queryWords),
+      ...(fraction?.defaultValue === undefined ? [] : [fractionWords(fraction.defaultValue)]),
+    ],
     ...compileTarget(field, route, context, path.prefixLength, mix(salt, 2)),
   };
 }
@@ -85,32 +135,44 @@ function compileTarget(
   context: RouteContext,
   prefixLength: number | undefined,
   salt: number,
-): Pick<RouteEntry, "target" | "clusters"> {
+): Pick<RouteEntry, "target" | "clusters" | "session" | "splitBy"> {
   const levels = [compileMutations(field, route), ...context.outer];
+  const place = `${context.tableName}/${context.virtualHost.name}/${route.name === "" ? field : route.name}`;
+  const filterLevels = [compileRouteFilters(field, route, place), ...context.outerFilters];
   const settings = { routeName: route.name, provenance: provenanceOf(route.metadata) };
+  const session =
+    compileSession(field, route.typedPerFilterConfig) ??
+    compileSession("virtual_host", context.virtualHost.typedPerFilterConfig) ??
+    undefined;
+  const replySettings = (): ReplySettings => ({
+    ...settings,
+    responseHeaders: orderMutations(levels, context.specificWins).response,
+    filters: mergeRouteFilters(filterLevels),
+    rateLimits: rateLimitSources([], context.hostRateLimits),
+  });
   const action = route.action;
   switch (action.case) {
     case "route":
       return compileForward(at(field, "route"), action.value, context, {
         ...settings,
         levels,
+        filterLevels,
+        place,
         prefixLength,
         salt,
+        metadata: filterMetadata(route.metadata, "tulle.dev"),
+        session,
+        splitByHash: splitsByHash(route.metadata),
       });
     case "redirect": {
-      const responseHeaders = orderMutations(levels, context.specificWins).response;
+      const reply = replySettings();
       return {
-        target: compileRedirect(
-          at(field, "redirect"),
-          action.value,
-          { ...settings, responseHeaders },
-          prefixLength,
-        ),
+        target: compileRedirect(at(field, "redirect"), action.value, reply, prefixLength),
         clusters: [],
       };
     }
     case "directResponse": {
-      const reply = { ...settings, responseHeaders: orderMutations(levels, context.specificWins).response };
+      const reply = replySettings();
       const here = at(field, "direct_response");
       return {
         target: compileDirectResponse(here, action.value, reply, context.maxDirectBodyBytes),
@@ -132,6 +194,12 @@ function refuseUnsupported(field: string, match: RouteMatch): void {
   if (match.tlsContext !== undefined) throw invalid(at(field, "tls_context"), "is not supported");
   if (match.dynamicMetadata.length > 0) throw invalid(at(field, "dynamic_metadata"), "is not supported");
 }
+
+const GRPC_WORDS: ConditionWords = {
+  condition: () => "must be gRPC",
+  mismatch: () => "is not gRPC by its content-type",
+  share: undefined,
+};
 
 /** A gRPC request by its content type: `application/grpc`, alone or with a suffix or parameters. */
 function isGrpc(request: EngineRequest): boolean {

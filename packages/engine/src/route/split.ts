@@ -6,7 +6,7 @@ const MAX_TOTAL_WEIGHT = 0xffff_ffff;
 
 /** Weighted choice among a few things, the same for equal entropy. */
 export class Split<Choice> {
-  readonly #choices: readonly Choice[];
+  readonly choices: readonly Choice[];
   /** Running sums of the weights. */
   readonly #upTo: readonly number[];
   readonly #total: number;
@@ -19,15 +19,30 @@ export class Split<Choice> {
     if (total < 1) throw invalid(at(field, "clusters"), "the sum of the weights must be greater than zero");
     if (total > MAX_TOTAL_WEIGHT)
       throw invalid(at(field, "clusters"), "the sum of the weights must be below 2^32");
-    this.#choices = choices;
+    this.choices = choices;
     this.#total = total;
     this.#salt = salt;
   }
 
   choose(entropy: number): Choice {
-    const point = below(mix(entropy, this.#salt), this.#total);
+    const point = this.draw(entropy);
     let index = 0;
     while (point >= this.#upTo[index]!) index++;
-    return this.#choices[index]!;
+    return this.choices[index]!;
+  }
+
+  /** Where equal entropy falls in the sum of the weights: a whole number below it. */
+  draw(entropy: number): number {
+    return below(mix(entropy, this.#salt), this.#total);
+  }
+
+  /** The sum of the weights. */
+  get total(): number {
+    return this.#total;
+  }
+
+  /** The weight of a choice. */
+  weight(index: number): number {
+    return this.#upTo[index]! - (this.#upTo[index - 1] ?? 0);
   }
 }

@@ -1,6 +1,7 @@
 import type { StringMatcher } from "@tulle/xds/gen/envoy/type/matcher/v3/string_pb.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { compileRegex } from "./regex.js";
+import type { Wanted } from "./words.js";
 
 /** Whether a text matches. */
 export type StringTest = (text: string) => boolean;
@@ -26,6 +27,25 @@ export function compileStringTest(field: string, matcher: StringMatcher | undefi
     }
     case "custom":
       throw invalid(at(field, "custom"), "is not supported");
+  }
+}
+
+/** What a StringMatcher asks for, in words. */
+export function wantedString({ matchPattern, ignoreCase }: StringMatcher): Wanted {
+  switch (matchPattern.case) {
+    case "exact":
+      return { verb: "be", text: matchPattern.value, ignoreCase };
+    case "prefix":
+      return { verb: "begin with", text: matchPattern.value, ignoreCase };
+    case "suffix":
+      return { verb: "end with", text: matchPattern.value, ignoreCase };
+    case "contains":
+      return { verb: "contain", text: matchPattern.value, ignoreCase };
+    case "safeRegex":
+      return { verb: "match", text: matchPattern.value.regex, ignoreCase: false };
+    case "custom":
+    case undefined:
+      return { verb: "match", text: "", ignoreCase: false };
   }
 }
 

@@ -1,8 +1,10 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { formatAddress } from "@tulle/base";
+import type { Locality } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import type { ClusterLoadAssignment } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { LbEndpoint } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
+import type { EndpointHealth } from "../pick/health.js";
 import type { WorkloadLabels } from "./contract.js";
 import { at, invalid } from "./invalid.js";
 import { filterMetadata, workloadOf } from "./metadata.js";
@@ -13,8 +15,7 @@ export interface AssignedEndpoint {
   readonly host: string;
   readonly port: number;
   readonly weight: number;
-  /** Degraded endpoints take requests when no healthy one is left. */
-  readonly health: "healthy" | "degraded" | "unhealthy";
+  readonly health: EndpointHealth;
   readonly priority: number;
   /** Position of its locality group in the assignment. */
   readonly locality: number;
@@ -28,18 +29,29 @@ export interface Assignment {
   readonly endpoints: readonly AssignedEndpoint[];
   /** Weight of each locality group; used by locality-weighted balancing only. */
   readonly localityWeights: readonly number[];
+  /** `region/zone/sub-zone` of each locality group, as far as they are set. */
+  readonly localityNames: readonly string[];
+  /** How much more than its part a priority or locality is taken to stand: 1.4 = 140 %. */
+  readonly overprovisioning: number;
 }
 
 /** Of a cluster whose endpoints are not known, or do not exist. */
-export const NO_ENDPOINTS: Assignment = { endpoints: [], localityWeights: [] };
+export const NO_ENDPOINTS: Assignment = {
+  endpoints: [],
+  localityWeights: [],
+  localityNames: [],
+  overprovisioning: 1.4,
+};
 
 const TRANSPORT_MATCH = "envoy.transport_socket_match";
+/** Envoy's default of `policy.overprovisioning_factor`, percent. */
+const OVERPROVISIONING = 140;
 /** Priorities above are refused, as in Envoy. */
 const MAX_PRIORITY = 128;
 
 /**
- * Compiles a ClusterLoadAssignment. An address that occurs twice counts once, its first occurrence. Drop policies and
- * over-provisioning factors are not evaluated.
+ * Compiles a ClusterLoadAssignment. An address that occurs twice counts once, its first occurrence. Drop policies
+ * are not evaluated.
  */
 export function compileAssignment(field: string, message: ClusterLoadAssignment): Assignment {
   const endpoints: AssignedEndpoint[] = [];
@@ -59,7 +71,19 @@ export function compileAssignment(field: string, message: ClusterLoadAssignment)
       endpoints.push(endpoint);
     });
   });
-  return { endpoints, localityWeights: message.endpoints.map((group) => group.loadBalancingWeight ?? 0) };
+  const factor = message.policy?.overprovisioningFactor ?? OVERPROVISIONING;
+  if (factor < 1) throw invalid(at(field, "policy.overprovisioning_factor"), "must be at least 1");
+  return {
+    endpoints,
+    localityWeights: message.endpoints.map((group) => group.loadBalancingWeight ?? 0),
+    localityNames: message.endpoints.map(({ locality }) => nameOf(locality)),
+    overprovisioning: factor / 100,
+  };
+}
+
+function nameOf(locality: Locality | undefined): string {
+  if (locality === undefined) return "";
+  return [locality.region, locality.zone, locality.subZone].join("/").replace(/\/+$/, "");
 }
 
 function compileEndpoint(
@@ -93,7 +117,17 @@ function compileEndpoint(
   };
 }
 
-function healthOf(status: HealthStatus): AssignedEndpoint["health"] {
-  if (status === HealthStatus.UNKNOWN || status === HealthStatus.HEALTHY) return "healthy";
-  return status === HealthStatus.DEGRADED ? "degraded" : "unhealthy";
+/** What EDS says of an endpoint, in our words. */
+export function healthOf(status: HealthStatus): AssignedEndpoint["health"] {
+  switch (status) {
+    case HealthStatus.UNKNOWN:
+    case HealthStatus.HEALTHY:
+      return "healthy";
+    case HealthStatus.DEGRADED:
+      return "degraded";
+    case HealthStatus.DRAINING:
+      return "draining";
+    default:
+      return "unhealthy";
+  }
 }

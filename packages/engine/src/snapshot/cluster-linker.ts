@@ -30,7 +30,14 @@ export class ClusterLinker {
       const endpoints = assignment.endpoints.map((assigned) =>
         endpointPart(assigned, this.#acquire(assigned.key, taken), settings, before.get(assigned.key)),
       );
-      return new LinkedCluster(settings, slot, assignment, endpoints, warm);
+      return new LinkedCluster(
+        settings,
+        slot,
+        assignment,
+        endpoints,
+        warm,
+        newcomersOf(endpoints, previous, before),
+      );
     } catch (thrown) {
       for (const slot of taken) this.#load.release(slot);
       throw thrown;
@@ -51,6 +58,23 @@ export class ClusterLinker {
     return slot;
   }
 }
+
+/**
+ * The slots of endpoints that a cluster gets after its first: of the first set all are equally cold. Who was new before
+ * and has not had a request since still is.
+ */
+function newcomersOf(
+  endpoints: readonly EndpointPart[],
+  previous: LinkedCluster | undefined,
+  before: ReadonlyMap<string, EndpointPart>,
+): ReadonlySet<number> {
+  if (previous === undefined || !previous.warm) return NOBODY;
+  const { newcomers } = previous.balance;
+  const found = endpoints.filter(({ key, slot }) => before.get(key)?.slot !== slot || newcomers.has(slot));
+  return found.length === 0 ? NOBODY : new Set(found.map(({ slot }) => slot));
+}
+
+const NOBODY: ReadonlySet<number> = new Set();
 
 function endpointPart(
   assigned: AssignedEndpoint,

@@ -1,19 +1,28 @@
 import type { Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { Cluster_DiscoveryType as DiscoveryType } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { CircuitBreakers_Thresholds_RetryBudget } from "@tulle/xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js";
 import { RoutingPriority } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import {
   HttpProtocolOptionsSchema,
   type HttpProtocolOptions,
 } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
+import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
+import type { EndpointHealth } from "../pick/health.js";
 import type { Provenance } from "./contract.js";
 import { compilePolicy } from "../pick/compile-policy.js";
 import type { CompiledPolicy } from "../pick/compile-policy.js";
 import { holds, unpack } from "./any.js";
-import { compileAssignment, NO_ENDPOINTS } from "./assignment.js";
+import { compileAssignment, healthOf, NO_ENDPOINTS } from "./assignment.js";
 import type { Assignment } from "./assignment.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
-import { provenanceOf } from "./metadata.js";
+import { filterMetadata, provenanceOf } from "./metadata.js";
+import { compileConnections } from "./connection-settings.js";
+import type { ConnectionSettings } from "./connection-settings.js";
+import { compileHealthCheck } from "./health-check-settings.js";
+import type { HealthCheckSettings } from "./health-check-settings.js";
+import { compileOutlier } from "./outlier-settings.js";
+import type { OutlierSettings } from "./outlier-settings.js";
 import { compileTransport } from "./upstream-tls.js";
 import type { TransportChoice } from "./upstream-tls.js";
 
@@ -28,8 +37,11 @@ export interface ClusterSettings {
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
-  readonly retryBudget: RetryBudget | undefined;
+  readonly retryBudget: RetryBudget;
   readonly maxRequestsPerConnection: number;
+  readonly connection: ConnectionSettings;
+  readonly outlier: OutlierSettings | undefined;
+  readonly healthCheck: HealthCheckSettings | undefined;
   /** Endpoints in plaintext speak HTTP/2 by prior knowledge (`explicit_http_config.http2_protocol_options`). */
   readonly http2: boolean;
   /** Endpoints in plaintext speak what their client does (`use_downstream_protocol_config`). */
@@ -39,15 +51,23 @@ export interface ClusterSettings {
   readonly balancing: CompiledPolicy;
   /** Share of usable endpoints, percent, below which all are used; 0 = never. */
   readonly panicPercent: number;
+  /** Then requests fail rather than go to endpoints that are not healthy. */
+  readonly failOnPanic: boolean;
+  /** `override_host_status`: states in which endpoints take the sessions that are bound to them. */
+  readonly sessionHealth: ReadonlySet<EndpointHealth>;
   readonly transport: TransportChoice;
   /** Name of the ClusterLoadAssignment to ask for, or the endpoints themselves. */
   readonly endpoints: { readonly eds: string } | { readonly fixed: Assignment };
 }
 
-/** Retries may be this share of the requests under way, and always `minConcurrency`. Replaces `maxRetries`. */
+/** Retries may be this share of the requests, and always `minRetries`. One that is set replaces `maxRetries`. */
 export interface RetryBudget {
   readonly percent: number;
-  readonly minConcurrency: number;
+  readonly minRetries: number;
+  /** Requests and retries of so long count, milliseconds; 0 = those that are under way. */
+  readonly windowMs: number;
+  /** Nobody has set one. */
+  readonly isDefault: boolean;
 }
 
 /** Envoy's defaults. */
@@ -58,10 +78,20 @@ const MAX_REQUESTS = 1024;
 const MAX_RETRIES = 3;
 const BUDGET_PERCENT = 20;
 const BUDGET_MIN_CONCURRENCY = 3;
+/**
+ * What holds where nobody sets a budget: a share of the last ten seconds' requests, and three retries a second. Counted
+ * over time, since at a low rate hardly more than one request is under way, and each of them could be repeated.
+ */
+const DEFAULT_BUDGET: RetryBudget = {
+  percent: BUDGET_PERCENT,
+  minRetries: 30,
+  windowMs: 10_000,
+  isDefault: true,
+};
+const MAX_BUDGET_WINDOW_MS = 3_600_000;
 
 /**
- * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %). Active health checks,
- * outlier detection and slow start are read by others or not yet.
+ * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %).
  */
 export function compileCluster(cluster: Cluster): ClusterSettings {
   if (cluster.lbSubsetConfig !== undefined && cluster.lbSubsetConfig.subsetSelectors.length > 0) {
@@ -78,12 +108,17 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     connectTimeoutMs: durationMs("connect_timeout", cluster.connectTimeout) ?? CONNECT_TIMEOUT_MS,
     ...compileBreakers(cluster),
     maxRequestsPerConnection: requestsPerConnection(cluster, httpOptions),
+    connection: compileConnections(cluster, httpOptions),
+    outlier: compileOutlier(cluster.outlierDetection),
+    healthCheck: compileHealthCheck(cluster),
     http2: isExplicitHttp2(cluster, httpOptions),
     httpAsClient: httpOptions?.upstreamProtocolOptions.case === "useDownstreamProtocolConfig",
     originalDestination: discovery === DiscoveryType.ORIGINAL_DST,
     provenance: provenanceOf(cluster.metadata),
     balancing: compilePolicy(cluster),
     panicPercent: compilePanic(cluster),
+    failOnPanic: failsOnPanic(cluster),
+    sessionHealth: sessionHealth(cluster),
     transport: compileTransport(cluster),
     endpoints: compileDiscovery(cluster, discovery),
   };
@@ -118,23 +153,28 @@ function compileBreakers(cluster: Cluster): Breakers {
   const thresholds = cluster.circuitBreakers?.thresholds.find(
     (one) => one.priority === RoutingPriority.DEFAULT,
   );
-  const budget = thresholds?.retryBudget;
   return {
     maxConnections: thresholds?.maxConnections ?? MAX_CONNECTIONS,
     maxPendingRequests: thresholds?.maxPendingRequests ?? MAX_PENDING_REQUESTS,
     maxRequests: thresholds?.maxRequests ?? MAX_REQUESTS,
     maxRetries: thresholds?.maxRetries ?? MAX_RETRIES,
-    retryBudget:
-      budget === undefined
-        ? undefined
-        : {
-            percent: percent(
-              "circuit_breakers.thresholds.retry_budget.budget_percent",
-              budget.budgetPercent?.value,
-              BUDGET_PERCENT,
-            ),
-            minConcurrency: budget.minRetryConcurrency ?? BUDGET_MIN_CONCURRENCY,
-          },
+    retryBudget: compileBudget(thresholds?.retryBudget, cluster),
+  };
+}
+
+/** Envoy's budget, with Istio's `budgetInterval`, for which Envoy has no field, in the metadata `tulle.dev`. */
+function compileBudget(
+  budget: CircuitBreakers_Thresholds_RetryBudget | undefined,
+  cluster: Cluster,
+): RetryBudget {
+  if (budget === undefined) return DEFAULT_BUDGET;
+  const field = "circuit_breakers.thresholds.retry_budget";
+  const interval = filterMetadata(cluster.metadata, "tulle.dev")?.["retryBudgetIntervalMs"];
+  return {
+    percent: percent(at(field, "budget_percent"), budget.budgetPercent?.value, BUDGET_PERCENT),
+    minRetries: budget.minRetryConcurrency ?? BUDGET_MIN_CONCURRENCY,
+    windowMs: typeof interval === "number" ? Math.max(0, Math.min(interval, MAX_BUDGET_WINDOW_MS)) : 0,
+    isDefault: false,
   };
 }
 
@@ -144,6 +184,19 @@ function compilePanic(cluster: Cluster): number {
     cluster.commonLbConfig?.healthyPanicThreshold?.value,
     0,
   );
+}
+
+function failsOnPanic({ commonLbConfig }: Cluster): boolean {
+  const specifier = commonLbConfig?.localityConfigSpecifier;
+  return specifier?.case === "zoneAwareLbConfig" && specifier.value.failTrafficOnPanic;
+}
+
+function sessionHealth({ commonLbConfig }: Cluster): ReadonlySet<EndpointHealth> {
+  const statuses = commonLbConfig?.overrideHostStatus?.statuses ?? [
+    HealthStatus.HEALTHY,
+    HealthStatus.DEGRADED,
+  ];
+  return new Set(statuses.map(healthOf));
 }
 
 function percent(field: string, value: number | undefined, fallback: number): number {

@@ -13,6 +13,9 @@ import { FileAccessLogSchema } from "@tulle/xds/gen/envoy/extensions/access_logg
 import { CorsSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { RBACSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
 import type { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { LeastRequestSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js";
+import { RingHashSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js";
+import { SubsetSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/subset/v3/subset_pb.js";
 import { MaglevSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js";
 import { RoundRobinSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.js";
 import { WrrLocalitySchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.js";
@@ -202,7 +205,7 @@ test("a static cluster brings its endpoints, and one of original destinations ha
   });
 });
 
-test("a cluster takes the first policy of its list that is known, and refuses hashing alone", () => {
+test("a cluster takes the first policy of its list that is known", () => {
   const list = (...configs: ReturnType<typeof packed>[]) => ({
     lbPolicy: LbPolicy.LOAD_BALANCING_POLICY_CONFIG,
     loadBalancingPolicy: {
@@ -210,14 +213,31 @@ test("a cluster takes the first policy of its list that is known, and refuses ha
     },
   });
   const robin = packed(RoundRobinSchema);
-  expect(refusal(list(packed(MaglevSchema), robin))).toBeUndefined();
+  const foreign = packed(SubsetSchema);
+  expect(refusal(list(foreign, robin))).toBeUndefined();
   const inner = { policies: [{ typedExtensionConfig: { name: "p", typedConfig: robin } }] };
   expect(refusal(list(packed(WrrLocalitySchema, { endpointPickingPolicy: inner })))).toBeUndefined();
-  expect(refusal(list(packed(MaglevSchema)))).toContain(
-    "load_balancing_policy.policies: none is known here (envoy.extensions.load_balancing_policies.maglev.v3.Maglev)",
+  expect(refusal(list(foreign))).toContain(
+    "load_balancing_policy.policies: none is known here (envoy.extensions.load_balancing_policies.subset.v3.Subset)",
   );
-  expect(refusal({ lbPolicy: LbPolicy.RING_HASH })).toContain("lb_policy: RING_HASH is not implemented");
-  expect(refusal({ lbPolicy: LbPolicy.MAGLEV })).toContain("lb_policy: MAGLEV is not implemented");
+  expect(refusal(list(packed(MaglevSchema)))).toBeUndefined();
+  expect(refusal({ lbPolicy: LbPolicy.RING_HASH })).toBeUndefined();
+});
+
+test.each([
+  [packed(MaglevSchema, { tableSize: 65_536n }), "table_size: must be a prime number up to 5000011"],
+  [packed(RingHashSchema, { minimumRingSize: 0n }), "minimum_ring_size: must be between 1 and 8388608"],
+  [packed(RingHashSchema, { maximumRingSize: 7n }), "maximum_ring_size: must be between minimum_ring_size"],
+  [packed(MaglevSchema, { consistentHashingLbConfig: { hashBalanceFactor: 99 } }), "must be at least 100"],
+  [packed(LeastRequestSchema, { choiceCount: 1 }), "choice_count: must be at least 2"],
+  [
+    packed(RoundRobinSchema, { slowStartConfig: { slowStartWindow: { seconds: -1n } } }),
+    "slow_start_config.slow_start_window: a duration must not be negative",
+  ],
+])("a policy with settings that make no sense is refused by field", (typedConfig, message) => {
+  const policies = [{ typedExtensionConfig: { name: "p", typedConfig } }];
+  const lbPolicy = LbPolicy.LOAD_BALANCING_POLICY_CONFIG;
+  expect(refusal({ lbPolicy, loadBalancingPolicy: { policies } })).toContain(message);
 });
 
 test("endpoints without a usable address are refused by field", () => {

@@ -1,5 +1,14 @@
 import type { PathNormalization } from "@tulle/http";
 
+import type { ConnectionSettings } from "./connection-settings.js";
+import type { HealthCheckSettings } from "./health-check-settings.js";
+import type { OutlierSettings } from "./outlier-settings.js";
+import type { ProxyStatusSettings } from "./proxy-status-settings.js";
+
+export type { ConnectionSettings } from "./connection-settings.js";
+export type { GrpcProbe, HealthCheckSettings, HttpProbe, TcpProbe } from "./health-check-settings.js";
+export type { OutlierSettings } from "./outlier-settings.js";
+
 /** Object, rule and index that a part of the configuration came from (Istio's `filter_metadata.istio.config`). */
 export interface Provenance {
   /** `/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews`, or "" for what Tulle adds itself. */
@@ -65,6 +74,11 @@ export interface ClusterPart {
   readonly maxRetries: number;
   /** Requests after which a connection is closed; 0 = no limit. */
   readonly maxRequestsPerConnection: number;
+  readonly connection: ConnectionSettings;
+  /** What ejects an endpoint that fails; undefined = nothing does. */
+  readonly outlier: OutlierSettings | undefined;
+  /** How endpoints are asked whether they are well; undefined = they are not. */
+  readonly healthCheck: HealthCheckSettings | undefined;
   /** Every endpoint, healthy or not; replaced whole by an update. */
   readonly endpoints: readonly EndpointPart[];
   /** Whether EDS (or a static assignment) has answered. Before, requests wait. */
@@ -101,15 +115,25 @@ export interface HttpChain {
   readonly protocol: "http";
   /** Listener name, for metrics and logs. */
   readonly name: string;
+  /** Name of its RouteConfiguration; "" when the listener holds its routes itself. */
+  readonly routeConfiguration: string;
   /** False until every resource that it refers to (routes, clusters, endpoints) has arrived: requests are parked. */
   readonly warm: boolean;
   readonly direction: "inbound" | "outbound";
   /** Whether an access log was asked for, and its format (Envoy's command operators); undefined = none. */
   readonly accessLogFormat: string | undefined;
+  /** How long a request may take to arrive whole, milliseconds; 0 or absent = no limit. */
+  readonly requestTimeoutMs?: number;
+  /** `Plan.maxDurationMs` of routes that say nothing of it; 0 or absent = none. */
+  readonly maxDurationMs?: number;
   /** How paths are brought into one form before `route`: the caller does it, and sends on what was matched. */
   readonly pathNormalization: PathNormalization;
   /** Undefined when the listener sets none. One object for as long as the listener does not change. */
   readonly limits: ChainLimits | undefined;
+  /** How failures are told in Proxy-Status; undefined = as the proxy does by itself. */
+  readonly proxyStatus: ProxyStatusSettings | undefined;
+  /** Whether every response carries its request's id. */
+  readonly requestIdInResponse: boolean;
 }
 
 /** A listener, or one of its filter chains, that carries bytes as they are (a tcp_proxy). */
@@ -239,4 +263,6 @@ export interface SnapshotSource {
   forget(typeUrl: string, names: Iterable<string>): void;
   /** The resources as applied, for the configuration kept on disk and for /config_dump. */
   resources(): Iterable<ResourceChange>;
+  /** Version of a resource as applied; "" when there is none. */
+  version(typeUrl: string, name: string): string;
 }

@@ -1,20 +1,18 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
 import type { PathNormalization } from "@tulle/http";
-import { RouterSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
-import type {
-  HttpConnectionManager,
-  HttpFilter,
-} from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import type { HttpConnectionManager } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import {
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManagerSchema,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { compileChainFilters } from "../admit/chain-filters.js";
 import { compileLimits } from "./chain-limits.js";
 import { compileRouteTable } from "../route/route-table.js";
 import type { RouteTable } from "../route/route-table.js";
 import { accessLogFormat } from "./access-log.js";
-import { holds, typeName, unpack } from "./any.js";
+import { unpack } from "./any.js";
 import type { ChainSettings } from "./chain.js";
+import { compileProxyStatus } from "./proxy-status-settings.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
 
@@ -38,22 +36,31 @@ export function compileHttp(
   direction: "inbound" | "outbound",
 ): HttpSettings {
   const manager = unpack(field, any, HttpConnectionManagerSchema);
-  compileFilters(at(field, "http_filters"), manager.httpFilters);
   if (manager.stripMatchingHostPort)
     throw invalid(at(field, "strip_matching_host_port"), "is not supported: use strip_any_host_port");
   const idleTimeoutMs =
     durationMs(at(field, "stream_idle_timeout"), manager.streamIdleTimeout) ?? DEFAULT_IDLE_TIMEOUT_MS;
+  const routes = compileRoutes(field, manager, idleTimeoutMs);
   return {
     chain: {
       name,
+      routeConfiguration: "rds" in routes ? routes.rds : "",
       direction,
       accessLogFormat: accessLogFormat(at(field, "access_log"), manager.accessLog),
+      requestTimeoutMs: durationMs(at(field, "request_timeout"), manager.requestTimeout) ?? 0,
+      maxDurationMs:
+        durationMs(
+          at(field, "common_http_protocol_options.max_stream_duration"),
+          manager.commonHttpProtocolOptions?.maxStreamDuration,
+        ) ?? 0,
       pathNormalization: pathNormalization(field, manager),
       limits: compileLimits(field, manager),
-      steps: [],
+      proxyStatus: compileProxyStatus(manager),
+      requestIdInResponse: manager.alwaysSetRequestIdInResponse,
+      filters: compileChainFilters(at(field, "http_filters"), manager.httpFilters, name),
       stripPort: manager.stripPortMode.case === "stripAnyHostPort" && manager.stripPortMode.value,
     },
-    routes: compileRoutes(field, manager, idleTimeoutMs),
+    routes,
     idleTimeoutMs,
   };
 }
@@ -96,34 +103,4 @@ function compileRoutes(
     case undefined:
       throw invalid(field, "must set one of rds, route_config");
   }
-}
-
-/**
- * Filters that are taken and not carried out: without CORS headers browsers keep cross-origin pages out, without fault
- * injection nothing fails. Nothing is let through that they would have stopped.
- */
-const INERT: ReadonlySet<string> = new Set([
-  "envoy.extensions.filters.http.cors.v3.Cors",
-  "envoy.extensions.filters.http.fault.v3.HTTPFault",
-]);
-
-/**
- * The router must come last. Others are refused unless they are optional, disabled or inert: what an authorization
- * filter guards would be open.
- */
-function compileFilters(field: string, filters: readonly HttpFilter[]): void {
-  const last = filters[filters.length - 1]?.configType;
-  if (last?.case !== "typedConfig" || !holds(last.value, RouterSchema)) {
-    throw invalid(field, `must end with a ${RouterSchema.typeName}`);
-  }
-  filters.slice(0, -1).forEach((filter, index) => {
-    if (filter.isOptional || filter.disabled) return;
-    const config = filter.configType;
-    const type = config.case === "typedConfig" ? typeName(config.value) : "by config_discovery";
-    if (INERT.has(type)) return;
-    throw invalid(
-      `${field}[${index}]`,
-      `filter ${JSON.stringify(filter.name)} (${type}) is not supported and not optional`,
-    );
-  });
 }

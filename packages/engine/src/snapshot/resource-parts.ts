@@ -25,6 +25,10 @@ export class ResourceParts<Part> {
     return this.#held.get(name)?.part;
   }
 
+  version(name: string): string {
+    return this.#held.get(name)?.version ?? "";
+  }
+
   /** Whether the control plane says that there is no such resource. */
   isAbsent(name: string): boolean {
     return this.#absent.has(name);

@@ -55,7 +55,9 @@ test("outbound is undefined before an answer, a chain that is not warm until all
 test("outbound is warm when what it names does not exist or was refused: waiting would not help", () => {
   const { source } = sourceOf([L, routes("r", [routeTo("a"), routeTo("b")]), gone(CLUSTER_TYPE, "a")]);
   expect((source.current.outbound("l") as HttpChain).warm).toBe(false);
-  expect(source.apply([edsCluster("b", { lbPolicy: Cluster_LbPolicy.RING_HASH })])).toHaveLength(1);
+  expect(
+    source.apply([edsCluster("b", { lbPolicy: Cluster_LbPolicy.LOAD_BALANCING_POLICY_CONFIG })]),
+  ).toHaveLength(1);
   expect((source.current.outbound("l") as HttpChain).warm).toBe(true);
   const { source: routeless } = sourceOf([L, gone(ROUTE_TYPE, "r")]);
   expect((routeless.current.outbound("l") as HttpChain).warm).toBe(true);

@@ -23,6 +23,7 @@ interface Intake {
   remove(name: string): void;
   refuse(name: string): void;
   forget(name: string): void;
+  version(name: string): string;
 }
 
 class CompilingSource implements SnapshotSource {
@@ -47,6 +48,7 @@ class CompilingSource implements SnapshotSource {
           remove: (name) => clusters.removeCluster(name),
           refuse: (name) => clusters.refuseCluster(name),
           forget: (name) => clusters.forgetCluster(name),
+          version: (name) => clusters.settings.version(name),
         },
       ],
       [
@@ -56,6 +58,7 @@ class CompilingSource implements SnapshotSource {
           remove: (name) => clusters.removeAssignment(name),
           refuse: (name) => clusters.refuseAssignment(name),
           forget: (name) => clusters.forgetAssignment(name),
+          version: (name) => clusters.assignments.version(name),
         },
       ],
       [
@@ -65,6 +68,7 @@ class CompilingSource implements SnapshotSource {
           remove: (name) => routes.parts.remove(name),
           refuse: (name) => routes.parts.refuse(name),
           forget: (name) => routes.parts.forget(name),
+          version: (name) => routes.parts.version(name),
         },
       ],
       [
@@ -74,6 +78,7 @@ class CompilingSource implements SnapshotSource {
           remove: (name) => listeners.parts.remove(name),
           refuse: (name) => listeners.parts.refuse(name),
           forget: (name) => listeners.parts.forget(name),
+          version: (name) => listeners.parts.version(name),
         },
       ],
     ]);
@@ -138,6 +143,10 @@ class CompilingSource implements SnapshotSource {
     yield* this.#clusters.assignments.resources();
     yield* this.#listeners.parts.resources();
     yield* this.#routes.parts.resources();
+  }
+
+  version(typeUrl: string, name: string): string {
+    return this.#intakes.get(typeUrl)?.version(name) ?? "";
   }
 
   /** Makes the next snapshot, if anything that can be seen of it has changed. */

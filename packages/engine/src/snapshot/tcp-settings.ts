@@ -1,12 +1,14 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import type { TcpProxy } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import type { HashPolicy } from "@tulle/xds/gen/envoy/type/v3/hash_policy_pb.js";
+import { RequestHash } from "../affinity/request-hash.js";
 import type { TcpChain } from "./contract.js";
 import { saltOf } from "../entropy.js";
 import { RETRY_ON_CONNECT_FAILURE } from "../route/retry-on.js";
 import type { CompiledRetry } from "../route/retry-policy.js";
 import { Split } from "../route/split.js";
-import { Way } from "../route/way.js";
+import { BARE_WAY, Way } from "../route/way.js";
 import { accessLogFormat } from "./access-log.js";
 import { holds, unpack } from "./any.js";
 import { durationMs } from "./duration.js";
@@ -101,17 +103,20 @@ function createWay(field: string, proxy: TcpProxy, clusterName: string): Way {
   const tries = Math.min(proxy.maxConnectAttempts ?? 1, MAX_CONNECT_ATTEMPTS);
   if (tries < 1) throw invalid(at(field, "max_connect_attempts"), "must be at least 1");
   return new Way({
-    routeName: "",
+    ...BARE_WAY,
     clusterName,
-    timeoutMs: 0,
     idleTimeoutMs: durationMs(at(field, "idle_timeout"), proxy.idleTimeout) ?? DEFAULT_IDLE_TIMEOUT_MS,
     retry: tries > 1 ? connectRetry(tries - 1) : undefined,
-    rewritePath: undefined,
-    rewriteAuthority: undefined,
-    requestHeaders: [],
-    responseHeaders: [],
-    provenance: { config: "", rule: "" },
+    hash: compileHash(at(field, "hash_policy"), proxy.hashPolicy),
   });
+}
+
+/** The address is all there is to hash of a connection. */
+function compileHash(field: string, policies: readonly HashPolicy[]): RequestHash | undefined {
+  if (policies.length === 0) return undefined;
+  if (policies.some(({ policySpecifier }) => policySpecifier.case !== "sourceIp"))
+    throw invalid(field, "must be source_ip");
+  return RequestHash.ofSourceAddress();
 }
 
 /** Another endpoint, at once. */
@@ -119,16 +124,22 @@ function connectRetry(attempts: number): CompiledRetry {
   return {
     attempts,
     perTryTimeoutMs: 0,
+    perTryIdleTimeoutMs: 0,
     on: RETRY_ON_CONNECT_FAILURE,
+    onAnyMethod: 0,
+    looksAtEveryAnswer: false,
     statusCodes: [],
     backoffBaseMs: 0,
     backoffMaxMs: 0,
     hostReselections: HOST_RESELECTIONS,
+    triesPerPriority: 0,
     requests: [],
+    answers: [],
+    resets: undefined,
   };
 }
 
-/** What would send bytes elsewhere, or not at all, when it is not looked at. Hash policies and statistics are left out. */
+/** What would send bytes elsewhere, or not at all, when it is not looked at. Statistics are left out. */
 function refuseOthers(field: string, proxy: TcpProxy): void {
   const others: readonly (readonly [string, boolean])[] = [
     ["on_demand", proxy.onDemand !== undefined],

@@ -3,6 +3,7 @@ import { PROMETHEUS_CONTENT_TYPE, type Clock, type Logger, type LogLevel } from 
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
 
 import type { LearntPort } from "../detection/learnt-ports.js";
+import type { CheckFailure } from "../health/health-checks.js";
 import type { ListenerStatus } from "../lifecycle/traffic.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import { prometheusText } from "../telemetry/prometheus-text.js";
@@ -11,6 +12,8 @@ import type { AdsStatus } from "../xds/ads-client.js";
 import { certs } from "./certs.js";
 import { clustersJson, clustersText } from "./clusters.js";
 import { configDump } from "./config-dump.js";
+import { explainEndpoint } from "./explain.js";
+import type { Explainer } from "./explainer.js";
 import { json, text, type Endpoint, type Reply } from "./http-endpoints.js";
 import { statsJson, statsText } from "./stats.js";
 
@@ -25,7 +28,10 @@ export interface AdminContext {
   readonly scrape: () => Promise<MetricsRegistry>;
   readonly configuration: SnapshotSource;
   readonly load: LoadTable;
+  /** Why the active check of an endpoint's slot fails; undefined when it does not. */
+  readonly checkFailure: (slot: number) => CheckFailure | undefined;
   readonly tls: WorkloadTls;
+  readonly explainer: Explainer;
   readonly version: string;
   readonly startedAtMs: number;
   /** Threads that carry traffic. */
@@ -49,7 +55,7 @@ export function adminEndpoints(context: AdminContext): readonly Endpoint[] {
     get("/server_info", "version, state and node", () => json(serverInfo(context))),
     get("/clusters", "clusters and their endpoints; ?format=json", (query) =>
       isJson(query)
-        ? json(clustersJson(configuration.current, load))
+        ? json(clustersJson(configuration.current, load, context.checkFailure))
         : text(clustersText(configuration.current, load)),
     ),
     get("/listeners", "listening addresses; ?format=json", (query) => listeners(context, isJson(query))),
@@ -68,6 +74,7 @@ export function adminEndpoints(context: AdminContext): readonly Endpoint[] {
     get("/stats", "metrics; ?filter=substring, ?format=json|prometheus", (query) => stats(scrape, query)),
     get("/memory", "memory of this process, bytes", () => json(process.memoryUsage())),
     metricsEndpoint("/stats/prometheus", scrape),
+    explainEndpoint(context.explainer),
     post("/logging", "?level=debug|info|warn|error", (query) => setLevel(context, query.get("level") ?? "")),
     post("/drain_listeners", "finish what is under way and take no more inbound connections", () => {
       context.drain();

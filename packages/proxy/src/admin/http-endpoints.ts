@@ -18,7 +18,10 @@ export interface Endpoint {
   readonly method: "GET" | "POST";
   /** One line for `/help`. */
   readonly help: string;
-  handle(query: URLSearchParams): Reply | Promise<Reply>;
+  /** Largest body that is read, of a POST; what is sent to a path without it is thrown away. */
+  readonly maxBodyBytes?: number;
+  /** `body`: "" where none is read. */
+  handle(query: URLSearchParams, body: string): Reply | Promise<Reply>;
 }
 
 export interface HttpEndpointsOptions {
@@ -64,14 +67,15 @@ export function serveEndpoints(options: HttpEndpointsOptions): Promise<LocalHttp
   const checksHost = isLoopback(host);
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // Nothing here reads a body; what comes is discarded.
-    request.resume();
+    const url = new URL(request.url ?? "/", "http://localhost");
+    const endpoint = endpoints.get(url.pathname);
+    const { maxBodyBytes = 0 } = endpoint ?? {};
+    // What nobody reads is thrown away.
+    if (maxBodyBytes === 0) request.resume();
     if (checksHost && !namesThisMachine(request.headers.host ?? "")) {
       send(response, text("this server answers requests to this machine's own name only\n", 403));
       return;
     }
-    const url = new URL(request.url ?? "/", "http://localhost");
-    const endpoint = endpoints.get(url.pathname);
     if (endpoint === undefined) {
       send(response, text("no such path; see /help\n", 404));
       return;
@@ -89,7 +93,13 @@ export function serveEndpoints(options: HttpEndpointsOptions): Promise<LocalHttp
       send(response, text("requests of web pages may not change anything here\n", 403));
       return;
     }
-    send(response, await endpoint.handle(url.searchParams));
+    const body = maxBodyBytes === 0 ? "" : await readBody(request, maxBodyBytes);
+    if (body === undefined) {
+      response.setHeader("connection", "close");
+      send(response, text(`the body has over ${maxBodyBytes} bytes\n`, 413));
+      return;
+    }
+    send(response, await endpoint.handle(url.searchParams, body));
   }
 
   return new Promise((resolve, reject) => {
@@ -112,6 +122,18 @@ export function serveEndpoints(options: HttpEndpointsOptions): Promise<LocalHttp
       });
     });
   });
+}
+
+/** The whole body; undefined when it is longer than `maxBytes`. */
+async function readBody(request: IncomingMessage, maxBytes: number): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
 }
 
 function send(response: ServerResponse, reply: Reply): void {

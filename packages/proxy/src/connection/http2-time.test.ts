@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { source } from "../../test/request-source.js";
 import type { DownstreamStream, UpstreamStream, UpstreamWaiter } from "../stream/contract.js";
-import { Http2ClientConnection } from "../upstream/http2-client-connection.js";
+import { HTTP2_KEEP_ALIVE, Http2ClientConnection } from "../upstream/http2-client-connection.js";
 import { ProxyLimits } from "../limits/proxy-limits.js";
 import { Http2ServerConnection } from "./http2-server-connection.js";
 
@@ -135,6 +135,9 @@ function dial(): Http2ClientConnection {
   return new Http2ClientConnection(own, owner, new FlushQueue(), wheel, {
     toSidecar: false,
     idleTimeoutMs: 60_000,
+    maxDurationMs: Number.POSITIVE_INFINITY,
+    maxStreams: Number.POSITIVE_INFINITY,
+    keepAlive: HTTP2_KEEP_ALIVE,
     maxRequests: 0,
     http2: limits.http2Response,
   });

@@ -5,10 +5,11 @@ import type { LoadTable, SnapshotSource } from "@tulle/engine";
 
 import { listenTcp, type ListenTcp } from "../listener/tcp-listener.js";
 import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
+import { explainRecord, type RecordAnswer } from "../records/record-answer.js";
 import { buildStack, type ProxyStack } from "../stack.js";
 import { createRequestIds } from "../stream/request-ids.js";
 import { openLineWriter } from "../telemetry/line-writer.js";
-import { workloadName } from "../xds/node.js";
+import { nodeId, workloadName } from "../xds/node.js";
 import type { CapturedTraffic } from "./captured-traffic.js";
 import { drainConnections } from "./drain.js";
 import { openListeners, trafficPorts, type Listeners } from "./listeners.js";
@@ -90,6 +91,12 @@ export class LocalTraffic implements Traffic {
 
   setLogLevel(): void {}
 
+  async recordsOf(requestId: string): Promise<readonly RecordAnswer[]> {
+    const { configuration, load, clock } = this.#parts;
+    const present = { snapshot: configuration.current, load, now: clock.monotonic() };
+    return this.#stack.records.find(requestId).map((found) => explainRecord(found, present));
+  }
+
   async drain(): Promise<void> {
     const { options, clock } = this.#parts;
     const { inbound } = this.#mustListen();
@@ -112,6 +119,9 @@ export class LocalTraffic implements Traffic {
       limits: new ProxyLimits(parseLimits(options.limits ?? [])),
       ...this.#parts,
       accessLog,
+      nodeId: nodeId(options),
+      proxyStatus: options.proxyStatus ?? true,
+      ...(options.recordPercent === undefined ? {} : { recordPercent: options.recordPercent }),
       workload: {
         workload: workloadName(options),
         namespace: options.namespace ?? "default",

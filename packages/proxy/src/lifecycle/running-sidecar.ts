@@ -1,13 +1,30 @@
 import { randomInt } from "node:crypto";
 
+import { create } from "@bufbuild/protobuf";
 import { connectControlPlane, type JoiningIdentity } from "@tulle/agent";
-import { DisposableStack, MeshError, type Clock, type Logger } from "@tulle/base";
+import {
+  DisposableStack,
+  formatAddress,
+  MeshError,
+  type Clock,
+  type Logger,
+  type LogLevel,
+} from "@tulle/base";
 import { createLoadTable, createSharedLoadTable, type SharedSlotOwner, type SlotTable } from "@tulle/engine";
+import { NodeSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import { HelloSchema, type Hello } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
 import { adminEndpoints, type ServerState } from "../admin/admin-endpoints.js";
+import { Explainer } from "../admin/explainer.js";
 import { text, type Endpoint } from "../admin/http-endpoints.js";
+import { EndpointHealth } from "../health/endpoint-health.js";
+import type { Suspicion } from "../health/outlier-recorder.js";
+import { AgentStream } from "../agent-stream/agent-stream.js";
+import { answerQuery, QUERIES } from "../agent-stream/answer-query.js";
+import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
 import type { Sidecar, SidecarOptions } from "../options.js";
+import { addCircuitBreakerMetrics } from "../telemetry/circuit-breaker-metrics.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
 import { addProcessMetrics } from "../telemetry/process-metrics.js";
 import { WorkloadTls } from "../tls/workload-tls.js";
@@ -52,12 +69,15 @@ export class RunningSidecar implements Sidecar {
   readonly #configuration: SidecarConfiguration;
   readonly #wanted: WantedListeners;
   readonly #tls: WorkloadTls;
+  readonly #health: EndpointHealth;
   readonly #cache: ConfigCache;
   readonly #readiness: Readiness;
+  readonly #explainer: Explainer;
   readonly #startedAtMs: number;
   #traffic: Traffic | undefined;
   #open: (TrafficAddresses & LocalServers) | undefined;
   #ads: AdsClient | undefined;
+  #agent: AgentStream | undefined;
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #quit: () => void = () => undefined;
@@ -80,12 +100,27 @@ export class RunningSidecar implements Sidecar {
     });
 
     const seed = randomInt(2 ** 32);
-    if ((options.workers ?? 1) > 1) this.#sharedLoad = createSharedLoadTable({ seed });
+    if ((options.workers ?? 1) > 1) {
+      this.#sharedLoad = createSharedLoadTable({ seed, clockOriginMs: performance.timeOrigin });
+    }
     this.#load = this.#sharedLoad ?? createLoadTable({ seed });
     this.#captured = new CapturedTraffic(options, { clock, logger, metrics: this.#metrics });
     this.#configuration = this.#captured.configuration(this.#load);
     this.#owned.use(identity);
     this.#tls = this.#owned.use(new WorkloadTls(identity, clock));
+    this.#health = this.#owned.use(
+      new EndpointHealth({
+        clock,
+        logger,
+        metrics: this.#metrics,
+        load: this.#load,
+        configuration: this.#configuration,
+        tls: this.#tls,
+        limits: new ProxyLimits(parseLimits(options.limits ?? [])),
+        random: parts.random,
+      }),
+    );
+    this.#owned.use(this.#configuration.onChanged(() => this.#health.onConfigurationChanged()));
     this.#cache = new ConfigCache(
       options.stateDirectory,
       nodeId(options),
@@ -101,9 +136,16 @@ export class RunningSidecar implements Sidecar {
       caughtUp: async () => this.#traffic?.caughtUp(),
       onReady: () => logger.info("sidecar is ready", { service: options.service }),
     });
+    this.#explainer = new Explainer({
+      clock,
+      configuration: this.#configuration,
+      load: this.#load,
+      onDemand: (authority) => this.#demand(authority),
+    });
     this.ready = this.#readiness.ready;
     this.failed.catch((error: unknown) => this.#readiness.fail(error));
     addProcessMetrics(this.#metrics, clock);
+    addCircuitBreakerMetrics(this.#metrics, this.#configuration, this.#load);
   }
 
   get addresses(): Sidecar["addresses"] {
@@ -162,6 +204,7 @@ export class RunningSidecar implements Sidecar {
       this.#owned,
     );
     this.#open = { ...addresses, ...servers };
+    this.#agent = this.#createAgentStream(traffic);
     const ads = this.#createAdsClient();
     this.#ads = ads;
     const sweep = (): void => {
@@ -192,10 +235,9 @@ export class RunningSidecar implements Sidecar {
       metrics: this.#metrics,
       configuration: this.#configuration,
       tls: this.#tls,
-      onDemand: (authority: string) => {
-        if (this.#wanted.add(authority)) this.#ads?.refresh();
-      },
+      onDemand: (authority: string) => this.#demand(authority),
       onUse: (authority: string) => this.#wanted.touch(authority),
+      onSuspect: (suspicion: Suspicion) => this.#health.suspect(suspicion),
     };
     const load = this.#sharedLoad;
     if (load === undefined) return new LocalTraffic({ ...parts, load: this.#load, captured: this.#captured });
@@ -204,6 +246,10 @@ export class RunningSidecar implements Sidecar {
       import("../workers/spawn-worker.js"),
     ]);
     return new WorkerTraffic({ ...parts, load, spawn: spawnWorker, onFailure: this.#fail });
+  }
+
+  #demand(authority: string): void {
+    if (this.#wanted.add(authority)) this.#ads?.refresh();
   }
 
   async #loadConfiguration(): Promise<void> {
@@ -230,14 +276,13 @@ export class RunningSidecar implements Sidecar {
             clock,
           );
         },
-        node: {
-          id: nodeId(this.#options),
-          metadata: nodeMetadata(this.#options, this.#mustBeOpen().admin.address),
-        },
+        node: this.#node(),
         configuration: this.#configuration,
+        onConnection: (client) => this.#agent?.attach(client),
         roots: () => this.#wanted.names,
         onChanged: () => {
           this.#traffic?.onConfigurationChanged();
+          this.#explainer.onConfigurationChanged();
           this.#cache.touch();
           void this.#readiness.check();
         },
@@ -247,6 +292,53 @@ export class RunningSidecar implements Sidecar {
         metrics: this.#metrics,
       }),
     );
+  }
+
+  #createAgentStream(traffic: Traffic): AgentStream {
+    const { clock, logger, random } = this.#parts;
+    const context = {
+      configuration: this.#configuration,
+      load: this.#load,
+      explainer: this.#explainer,
+      logger,
+      checkFailure: (slot: number) => this.#health.checkFailureOf(slot),
+      records: (requestId: string) => traffic.recordsOf(requestId),
+      setLogLevel: (level: LogLevel) => {
+        logger.setLevel(level);
+        traffic.setLogLevel(level);
+      },
+    };
+    return this.#owned.use(
+      new AgentStream({
+        hello: () => this.#hello(),
+        answer: (query) => answerQuery(query, context),
+        clock,
+        random,
+        logger,
+        metrics: this.#metrics,
+      }),
+    );
+  }
+
+  #hello(): Hello {
+    const { service, meshAddress, inboundAddress = "127.0.0.1" } = this.#options;
+    const { port } = this.#mustBeOpen().inbound;
+    const node = create(NodeSchema, { ...this.#node(), userAgentName: "tulle" });
+    return create(HelloSchema, {
+      node,
+      service,
+      version: VERSION,
+      inboundAddress: formatAddress(meshAddress ?? inboundAddress, port),
+      queries: [...QUERIES],
+    });
+  }
+
+  /** How this proxy names itself to the control plane. */
+  #node(): { readonly id: string; readonly metadata: ReturnType<typeof nodeMetadata> } {
+    return {
+      id: nodeId(this.#options),
+      metadata: nodeMetadata(this.#options, this.#mustBeOpen().admin.address),
+    };
   }
 
   async #scrape(): Promise<MetricsRegistry> {
@@ -262,15 +354,13 @@ export class RunningSidecar implements Sidecar {
       scrape: () => this.#scrape(),
       configuration: this.#configuration,
       load: this.#load,
+      checkFailure: (slot) => this.#health.checkFailureOf(slot),
       tls: this.#tls,
+      explainer: this.#explainer,
       version: VERSION,
       startedAtMs: this.#startedAtMs,
       workers: this.#options.workers ?? 1,
-      node: () => ({
-        id: nodeId(this.#options),
-        user_agent_name: "tulle",
-        metadata: nodeMetadata(this.#options, this.#mustBeOpen().admin.address),
-      }),
+      node: () => ({ ...this.#node(), user_agent_name: "tulle" }),
       state: () => this.#state(),
       ads: () => this.#ads?.status() ?? { connected: false, lastError: "", types: new Map() },
       listeners: () => traffic.listeners(),

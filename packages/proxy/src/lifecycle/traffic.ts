@@ -1,7 +1,9 @@
 import type { Clock, Logger, LogLevel } from "@tulle/base";
 
 import type { LearntPort } from "../detection/learnt-ports.js";
+import type { Suspicion } from "../health/outlier-recorder.js";
 import type { ListenAddress, SidecarOptions } from "../options.js";
+import type { RecordAnswer } from "../records/record-answer.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
 
@@ -19,6 +21,8 @@ export interface TrafficParts {
   readonly onDemand: (authority: string) => void;
   /** A request named this authority. */
   readonly onUse: (authority: string) => void;
+  /** Requests found that an endpoint stands out. */
+  readonly onSuspect: (suspicion: Suspicion) => void;
 }
 
 /** Where connections of the application and of the mesh arrive. */
@@ -60,6 +64,8 @@ export interface Traffic {
   /** Brings what was counted elsewhere into the registry, as far as it is told in time. */
   collect(): Promise<void>;
   setLogLevel(level: LogLevel): void;
+  /** What is recorded of a request, oldest first; of threads that answer in time. */
+  recordsOf(requestId: string): Promise<readonly RecordAnswer[]>;
   /** Takes no more inbound connections and finishes what is under way. Never rejects. */
   drain(): Promise<void>;
   /** Ends every connection and listener. */

@@ -1,5 +1,7 @@
 import {
-  serverNameRank,
+  chainsFor,
+  INBOUND_LISTENER,
+  selectChain,
   type HttpChain,
   type InboundChain,
   type Snapshot,
@@ -11,8 +13,8 @@ import type { ConnectionSet } from "../connection/connection-set.js";
 import type { PeerMetadataCache } from "../filters/peer-metadata.js";
 import type { RequestSource } from "../stream/contract.js";
 
-/** Name of the inbound listener's xDS resource. */
-export const INBOUND_LISTENER = "virtualInbound";
+export { chainsFor, INBOUND_LISTENER, selectChain } from "@tulle/engine";
+
 /** What plaintext HTTP is found as, of the chains' application protocols. */
 export const PLAINTEXT_HTTP = "http/1.1";
 
@@ -36,6 +38,7 @@ export interface InboundSourceOptions {
 /** Requests from other workloads. One object per connection. */
 export class InboundSource implements RequestSource {
   readonly direction = "inbound";
+  readonly ownCaller: boolean;
   readonly fixedAuthority = "";
   readonly connects = undefined;
   readonly serverName: string;
@@ -57,6 +60,7 @@ export class InboundSource implements RequestSource {
     this.localAddress = options.localAddress;
     this.remoteAddress = options.remoteAddress;
     this.peerSpiffeId = options.peerSpiffeId;
+    this.ownCaller = options.peerSpiffeId !== "";
     this.forwardedClientCert = options.forwardedClientCert;
     this.forwardedFor = options.forwardedFor;
   }
@@ -98,18 +102,6 @@ function missing(snapshot: Snapshot): undefined | null {
   return snapshot.inbound(INBOUND_LISTENER) === undefined ? undefined : null;
 }
 
-/**
- * The filter chains among which the port of a connection leaves the choice, as in Envoy: those that name it, and the
- * default; where none does, those that name no port. `destinationPort` undefined: the connection was made to the listener.
- */
-export function chainsFor(snapshot: Snapshot, destinationPort: number | undefined): readonly InboundChain[] {
-  const listener = snapshot.inbound(INBOUND_LISTENER);
-  if (listener === undefined) return [];
-  const port = destinationPort ?? listener.port;
-  const naming = listener.chains.some((chain) => chain.destinationPort === port) ? port : undefined;
-  return listener.chains.filter((chain) => chain.destinationPort === naming || chain.isDefault);
-}
-
 /** Whether a chain names the port; connections to any other are carried as they are. */
 export function isDeclared(snapshot: Snapshot, port: number): boolean {
   return chainsFor(snapshot, port).some(({ destinationPort }) => destinationPort === port);
@@ -121,31 +113,4 @@ export function isUnread(snapshot: Snapshot, port: number): boolean {
   return (
     chains.length > 0 && chains.every((chain) => chain.transport === "plaintext" && chain.tcp !== undefined)
   );
-}
-
-/**
- * The filter chain for a connection, among those that its port leaves ({@link chainsFor}), as Envoy matches SNI: the
- * exact name, else the longest `*.suffix`, else one that takes any; of equal ones the chain that asks for the
- * application protocol ("" = none is known).
- */
-export function selectChain(
-  snapshot: Snapshot,
-  transport: InboundChain["transport"],
-  serverName: string,
-  applicationProtocol: string,
-  destinationPort?: number,
-): InboundChain | undefined {
-  let best: InboundChain | undefined;
-  let bestRank = -1;
-  for (const chain of chainsFor(snapshot, destinationPort)) {
-    if (chain.transport !== transport) continue;
-    const asks = chain.applicationProtocols.length > 0;
-    if (asks && !chain.applicationProtocols.includes(applicationProtocol)) continue;
-    const rank = serverNameRank(chain.serverNames, serverName);
-    if (rank > bestRank || (rank === bestRank && asks)) {
-      best = chain;
-      bestRank = rank;
-    }
-  }
-  return best;
 }

@@ -1,11 +1,21 @@
 import { STATUS_CODES } from "node:http";
 
 import type { HeaderMutation } from "@tulle/engine";
-import { NO_GRPC_STATUS, readGrpcStatus, type HeaderList, type ResponseHead } from "@tulle/http";
+import {
+  grpcStatusFields,
+  NO_GRPC_STATUS,
+  readGrpcStatus,
+  type HeaderList,
+  type ResponseHead,
+} from "@tulle/http";
 
+import { applyHeaderMutations } from "../filters/header-mutations.js";
 import { downstreamResponseHeaders, switchedResponseHeaders } from "../filters/response-headers.js";
+import { tellRetried } from "../filters/upstream-failure.js";
+import { tellBinding } from "./affinity.js";
 import type { DownstreamStream } from "./contract.js";
 import type { ExchangeRecord } from "./exchange-record.js";
+import { addRequestId, tellFailure, type ProxyNames } from "./failure-headers.js";
 import type { LocalReply } from "./local-reply.js";
 
 const NO_MUTATIONS: readonly HeaderMutation[] = [];
@@ -19,12 +29,14 @@ export class DownstreamResponse {
   started = false;
   readonly #record: ExchangeRecord;
   readonly #downstream: DownstreamStream;
+  readonly #names: ProxyNames;
   /** A 100 (Continue) was passed on; a second try's is not. */
   #continued = false;
 
-  constructor(record: ExchangeRecord, downstream: DownstreamStream) {
+  constructor(record: ExchangeRecord, downstream: DownstreamStream, names: ProxyNames) {
     this.#record = record;
     this.#downstream = downstream;
+    this.#names = names;
   }
 
   /** Prepares for a new request. */
@@ -42,10 +54,19 @@ export class DownstreamResponse {
     this.#downstream.writeInterim(head.status, reasonOf(head), headers);
   }
 
-  writeHead(head: ResponseHead, serviceTimeMs: number): void {
+  /** `retried`: the calls behind it were tried again already. */
+  writeHead(head: ResponseHead, serviceTimeMs: number, retried: boolean): void {
     const record = this.#record;
     if (record.grpc) record.grpcStatus = readGrpcStatus(head.headers);
-    const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, this.#mutations);
+    this.#note(head);
+    const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, this.#mutations, record);
+    if (record.plan?.tellsAttempts === true)
+      headers.push("x-envoy-attempt-count", String(record.attempt.attempts));
+    if (retried) tellRetried(headers);
+    if (record.attempt.affinity !== undefined) tellBinding(headers, record);
+    if (record.admission !== undefined) applyHeaderMutations(headers, record.admission.response, record);
+    if (head.status >= 500 || record.grpcStatus > 0 || record.chain?.requestIdInResponse === true)
+      addRequestId(headers, record);
     this.#begin(head.status, headers);
     record.responseCodeDetails = "via_upstream";
     this.#downstream.writeHead(
@@ -59,17 +80,23 @@ export class DownstreamResponse {
 
   /** The upgrade is made. */
   writeSwitched(head: ResponseHead, serviceTimeMs: number): void {
-    const headers = switchedResponseHeaders(head.headers, serviceTimeMs, this.#mutations);
+    const record = this.#record;
+    this.#note(head);
+    const headers = switchedResponseHeaders(head.headers, serviceTimeMs, this.#mutations, record);
+    if (record.attempt.affinity !== undefined) tellBinding(headers, record);
     this.#begin(101, headers);
-    this.#record.responseCodeDetails = "via_upstream";
+    record.responseCodeDetails = "via_upstream";
     this.#downstream.writeSwitched(headers);
   }
 
   /** Head and body of an answer of the proxy's own. Why it is made is in the record already. */
-  writeReply({ status, headers, body, grpcStatus }: LocalReply): void {
+  writeReply({ status: wanted, headers, body, bytes: raw, grpcStatus }: LocalReply): void {
     const record = this.#record;
-    const bytes = Buffer.from(body);
+    const bytes = Buffer.from(raw ?? body);
     const isGrpc = grpcStatus !== NO_GRPC_STATUS;
+    const told = tellFailure(headers, record, this.#names, wanted);
+    const status = isGrpc ? wanted : told;
+    if (status >= 400 || isGrpc || record.chain?.requestIdInResponse === true) addRequestId(headers, record);
     const hasBody = !isGrpc && record.request.method !== "HEAD" && status !== 204 && status !== 304;
     if (isGrpc) record.grpcStatus = grpcStatus;
     this.#begin(status, headers);
@@ -78,6 +105,19 @@ export class DownstreamResponse {
     if (!hasBody || bytes.length === 0) return;
     record.bytesSent = bytes.length;
     this.#downstream.writeBody(bytes, 0, bytes.length);
+  }
+
+  /** The end of a gRPC call that had begun to be answered. */
+  trailersOf({ grpcStatus, body }: LocalReply): HeaderList {
+    const trailers = grpcStatusFields(grpcStatus, body);
+    tellFailure(trailers, this.#record, this.#names, 0);
+    return trailers;
+  }
+
+  /** What headers that are added may tell of the response. */
+  #note({ status, headers }: ResponseHead): void {
+    this.#record.responseCode = status;
+    this.#record.responseHeaders = headers;
   }
 
   get #mutations(): readonly HeaderMutation[] {

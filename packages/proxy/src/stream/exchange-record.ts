@@ -1,4 +1,14 @@
-import type { AttemptState, ClusterPart, EndpointPart, HttpChain, Plan, WorkloadLabels } from "@tulle/engine";
+import type {
+  AdmissionProgress,
+  AttemptState,
+  ClusterPart,
+  EndpointPart,
+  HttpChain,
+  Plan,
+  Provenance,
+  Snapshot,
+  WorkloadLabels,
+} from "@tulle/engine";
 import {
   GrpcMessageCounter,
   NO_FIELDS,
@@ -7,6 +17,8 @@ import {
   type RequestHead,
 } from "@tulle/http";
 
+import type { ProxyError } from "../proxy-status.js";
+import { TryLog } from "../records/try-log.js";
 import type { AccessLogEntry } from "../telemetry/access-log-format.js";
 import { CanonicalRequest } from "./canonical-request.js";
 import type { RequestSource } from "./contract.js";
@@ -15,21 +27,41 @@ import type { RequestSource } from "./contract.js";
 export abstract class ExchangeRecord implements AccessLogEntry {
   readonly source: RequestSource;
   readonly request = new CanonicalRequest();
-  readonly attempt: AttemptState = { attempts: 0, triedSlots: [] };
+  readonly attempt: AttemptState = { attempts: 0, triedSlots: [], deadlineMs: 0, affinity: undefined };
+  /** How each try went. */
+  readonly tries = new TryLog();
   protocol = "";
+  /** 32 bits of the request id's hash: what chance is drawn from. */
+  entropy = 0;
+  /** The configuration that the route was chosen with. */
+  snapshot: Snapshot | undefined;
   chain: HttpChain | undefined;
   plan: Plan | undefined;
+  /** Where the route comes from. */
+  provenance: Provenance | undefined;
+  /** What the chain's steps alter; undefined when none was asked. */
+  admission: AdmissionProgress | undefined;
   /** The cluster that was routed to, as it was at the last try. */
   cluster: ClusterPart | undefined;
   /** The endpoint of the last try. */
   endpoint: EndpointPart | undefined;
   /** Other side: the endpoint's workload (outbound) or the client's (inbound). */
   peer: WorkloadLabels | undefined;
+  /** Whether the request has come whole. */
+  requestDone = false;
+  /** The route's timeout as it counts for this request, milliseconds; 0 = none. */
+  timeoutMs = 0;
+  /** The last try took too long. */
+  timeoutRetry = false;
+  /** It was not tried again because its body is larger than what is kept. */
+  bodyNotKept = false;
   startTimeMs = 0;
   durationMs = 0;
   responseCode = 0;
   responseFlags = "";
   responseCodeDetails = "";
+  /** What Proxy-Status shall say went wrong; undefined where the flags say it, or nothing did. */
+  proxyError: ProxyError | undefined;
   connectionTerminationDetails = "";
   upstreamTransportFailureReason = "";
   bytesReceived = 0;
@@ -107,11 +139,21 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   /** `startTimeMs`: wall clock. */
   protected clear(head: RequestHead, startTimeMs: number, http2: boolean): void {
     this.attempt.attempts = 0;
+    this.attempt.deadlineMs = 0;
+    this.requestDone = false;
+    this.timeoutMs = 0;
+    this.timeoutRetry = false;
+    this.bodyNotKept = false;
     // Setting `length` calls into the runtime, 60 ns; there is one, nearly always.
     while (this.attempt.triedSlots.length > 0) this.attempt.triedSlots.pop();
+    this.attempt.affinity = undefined;
+    this.tries.clear();
     this.protocol = http2 ? "HTTP/2" : head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
+    this.snapshot = undefined;
     this.chain = undefined;
     this.plan = undefined;
+    this.provenance = undefined;
+    this.admission = undefined;
     this.cluster = undefined;
     this.endpoint = undefined;
     this.peer = undefined;
@@ -120,6 +162,7 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     this.responseCode = 0;
     this.responseFlags = "";
     this.responseCodeDetails = "";
+    this.proxyError = undefined;
     this.connectionTerminationDetails = "";
     this.upstreamTransportFailureReason = "";
     this.bytesReceived = 0;

@@ -1,35 +1,52 @@
-import { admit, route, type Facts, type HttpChain, type Plan, type ReplyPlan } from "@tulle/engine";
+import {
+  type AdmissionProgress,
+  route,
+  type HttpChain,
+  type Plan,
+  type ReplyPlan,
+  hasSteps,
+} from "@tulle/engine";
 import {
   normalizePath,
   type HeaderList,
   type Http1Error,
   type RequestHead,
   type ResponseHead,
-  grpcStatusFields,
   NO_FIELDS,
   NO_GRPC_STATUS,
-  parseGrpcTimeout,
   readGrpcStatus,
 } from "@tulle/http";
 
 import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
+import { bindRequest } from "./affinity.js";
+import type { Counter, Family } from "../telemetry/metrics.js";
+import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
 import { hashRequestId, type OwnView } from "./decision.js";
 import { DownstreamResponse } from "./downstream-response.js";
 import { ExchangeRecord } from "./exchange-record.js";
+import type { ProxyNames } from "./failure-headers.js";
+import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
 import { findChain, findConnection } from "./find-chain.js";
 import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
+import { Mirrors, type MirrorsContext } from "./mirrors.js";
 import type { Parked, ParkingLot } from "./parking.js";
-import { Tries, type TriesContext, type TriesOwner } from "./tries.js";
+import { isFailure } from "./retries.js";
+import { ownPlan } from "./own-plan.js";
+import { TimeLimits } from "./time-limits.js";
+import { Tries } from "./tries.js";
+import type { TriesContext, TriesOwner } from "./tries-contract.js";
 
 /** What exchanges share. */
-export interface ExchangeContext extends TriesContext, ExchangeTimersContext {
+export interface ExchangeContext extends TriesContext, ExchangeTimersContext, MirrorsContext, ProxyNames {
   readonly parking: ParkingLot;
   readonly authorities: AuthorityCache;
+  /** Requests beyond a limit, by its name and whether they were refused. */
+  readonly rateLimited: Family<Counter>;
   newRequestId(): string;
   /** Somebody asked for an authority whose listener is not known: subscribe to it. */
   onDemand(authority: string): void;
@@ -40,10 +57,21 @@ export interface ExchangeContext extends TriesContext, ExchangeTimersContext {
 /** A tunnel in which nothing moves is cut after, as a TCP connection is. */
 const TUNNEL_IDLE_TIMEOUT_MS = 3_600_000;
 
+/** What it is called when an answer breaks off. */
+const CUTS: Readonly<Record<ResetReason, Failure>> = {
+  closed: "response-cut",
+  reset: "response-reset",
+  refused: "response-reset",
+  "protocol-error": "response-invalid",
+  "no-upgrade": "response-invalid",
+};
+
 const enum State {
   IDLE,
   /** Waits for configuration. */
   PARKED,
+  /** Waits because a step of the chain says so. */
+  DELAYED,
   /** Its tries are under way. */
   FORWARDED,
   /** The upgrade that was asked for is made. */
@@ -58,6 +86,7 @@ const enum State {
  *
  * ```
  *  head ─► decide ─► PARKED ⟲           (configuration not here yet)
+ *             ├────► DELAYED ⟲           (injected by a fault)
  *             ├────► reply ──► DONE      (redirect, fixed response, failure)
  *             └────► FORWARDED ─► DONE   (see Tries)
  *                        └─► TUNNEL ─► DONE
@@ -65,35 +94,41 @@ const enum State {
  */
 export class Exchange
   extends ExchangeRecord
-  implements RequestHandler, TriesOwner, ExchangeTimersOwner, Parked
+  implements RequestHandler, TriesOwner, ExchangeTimersOwner, Parked, AdmissionGateOwner, FaultyResponseOwner
 {
   readonly #context: ExchangeContext;
   readonly #downstream: DownstreamStream;
   readonly #fields = new RequestFields();
   readonly #view: OwnView;
-  readonly #facts: Facts;
+  readonly #gate: AdmissionGate;
   readonly #tries: Tries;
   readonly #response: DownstreamResponse;
+  /** Made when a fault is injected into a response. */
+  #faulty: FaultyResponse | undefined;
+  /** Made when a request is copied. */
+  #mirrors: Mirrors | undefined;
   /** The deadline is the route's timeout, or the time that a request may be parked. */
   readonly #timers: ExchangeTimers;
   #state: State = State.IDLE;
-  #requestDone = false;
+  readonly #limits: TimeLimits;
   #startMs = 0;
-  /** What a gRPC client allows for the whole call; 0 = no limit. */
-  #grpcTimeoutMs = 0;
 
   constructor(context: ExchangeContext, downstream: DownstreamStream, source: RequestSource) {
     super(source);
     this.#context = context;
     this.#downstream = downstream;
-    this.#view = { snapshot: context.configuration.current, load: context.load, now: 0, entropy: 0 };
-    this.#facts = {
-      request: this.request,
-      principal: source.peerSpiffeId === "" ? undefined : source.peerSpiffeId,
+    this.#view = {
+      snapshot: context.configuration.current,
+      load: context.load,
+      now: 0,
+      wallMs: 0,
+      entropy: 0,
     };
+    this.#gate = new AdmissionGate(this, this.#view, this, context.rateLimited);
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
-    this.#response = new DownstreamResponse(this, downstream);
+    this.#response = new DownstreamResponse(this, downstream, context);
     this.#timers = new ExchangeTimers(context, this);
+    this.#limits = new TimeLimits(context.clock, this.#timers, this, this.#fields);
   }
 
   // The client's side
@@ -104,7 +139,7 @@ export class Exchange
     this.#startMs = clock.monotonic();
     this.#state = State.IDLE;
     // What follows an upgrade is the tunnel's.
-    this.#requestDone = head.upgrade !== "";
+    this.requestDone = head.upgrade !== "";
     this.#response.clear();
     this.#tries.clear(head);
     this.request.fill(head, this.source, authorities);
@@ -112,7 +147,8 @@ export class Exchange
     this.grpc = this.#fields.grpc && this.#downstream.http2 && head.upgrade === "";
     if (this.grpc) this.clearMessages();
     this.requestId = this.#fields.requestId === "" ? this.#context.newRequestId() : this.#fields.requestId;
-    this.#view.entropy = hashRequestId(this.requestId);
+    this.entropy = hashRequestId(this.requestId);
+    this.#view.entropy = this.entropy;
     if (this.source.peerSpiffeId !== "" && this.#fields.peerMetadata !== "") {
       this.peer = this.source.peerOf(this.#fields.peerMetadata);
     }
@@ -126,18 +162,22 @@ export class Exchange
     if (this.grpc) this.requestMessages?.count(chunk, start, end);
     this.#timers.touch();
     if (this.#state === State.TUNNEL && this.#cutRevoked()) return;
-    if (this.#state !== State.DONE) this.#tries.onRequestBody(chunk, start, end);
+    if (this.#state === State.DONE) return;
+    this.#mirrors?.onRequestBody(chunk, start, end);
+    this.#tries.onRequestBody(chunk, start, end);
   }
 
   onRequestEnd(trailers: HeaderList): void {
-    this.#requestDone = true;
+    this.requestDone = true;
     if (this.#state === State.DONE) return;
-    if (this.#state === State.FORWARDED) this.#armDeadline();
+    if (this.#state === State.FORWARDED) this.#limits.onRequestEnd();
+    this.#mirrors?.onRequestEnd(trailers);
     this.#tries.onRequestEnd(trailers);
   }
 
   onDownstreamDrain(): void {
-    this.#tries.resumeResponse();
+    if (this.#faulty?.active === true) this.#faulty.onDrain();
+    else this.#tries.resumeResponse();
   }
 
   onDownstreamClose(): void {
@@ -165,6 +205,7 @@ export class Exchange
   #decide(): void {
     const view = this.#view;
     view.snapshot = this.#context.configuration.current;
+    this.snapshot = view.snapshot;
     view.now = this.#context.clock.monotonic();
     const chain = findChain(this.source, this.request);
     if (typeof chain === "string") {
@@ -185,12 +226,8 @@ export class Exchange
       case "no-route":
         this.#fail("no-route", "");
         break;
-      case "reply":
-        this.#replyAsRouted(routed);
-        break;
-      case "forward":
-        this.#forward(chain, routed);
-        break;
+      default:
+        this.#admit(chain, routed);
     }
   }
 
@@ -230,31 +267,54 @@ export class Exchange
     this.#context.parking.remove(this);
   }
 
-  #forward(chain: HttpChain, plan: Plan): void {
-    this.plan = plan;
-    this.routeName = plan.routeName;
-    this.cluster = plan.cluster;
-    this.upstreamCluster = plan.cluster.name;
-    const admission = admit(this.#view, chain, plan, this.#facts);
-    if (admission.kind === "reply") {
-      this.addFlag(admission.flag);
-      this.responseCodeDetails = "admission_denied";
-      const { status, body, headers } = admission;
-      this.#answer(configuredReply(this, status, body, headers, plan.responseHeaders));
-      return;
+  #admit(chain: HttpChain, routed: Plan | ReplyPlan): void {
+    this.routeName = routed.routeName;
+    this.provenance = routed.provenance;
+    if (routed.kind === "forward") {
+      this.plan = routed;
+      this.cluster = routed.cluster;
+      this.upstreamCluster = routed.cluster.name;
     }
+    if (hasSteps(chain, routed)) this.#gate.enter(chain, routed);
+    else this.onAdmitted(routed);
+  }
+
+  onAdmitted(routed: Plan | ReplyPlan): void {
+    if (routed.kind === "forward") this.#forward(routed);
+    else this.#replyAsRouted(routed);
+  }
+
+  onAdmissionDelay(ms: number): void {
+    this.#state = State.DELAYED;
+    this.#timers.setDeadline(ms);
+  }
+
+  onAdmissionReply(reply: LocalReply): void {
+    this.#answer(reply);
+  }
+
+  onAdmissionReset(): void {
+    this.#cut();
+  }
+
+  #forward(routed: Plan): void {
+    const plan = this.#fields.controls ? ownPlan(this, routed) : routed;
+    this.plan = plan;
+    if (plan.hash !== undefined || plan.session !== undefined) bindRequest(this, this.#view, plan);
     this.#state = State.FORWARDED;
-    if (plan.idleTimeoutMs > 0) this.#timers.watchIdle(plan.idleTimeoutMs, this.#startMs);
-    this.#grpcTimeoutMs = this.grpc ? parseGrpcTimeout(this.#fields.grpcTimeout) : 0;
-    if (this.#requestDone || this.#grpcTimeoutMs > 0) this.#armDeadline();
+    this.#limits.begin(this.chain, plan, this.#startMs);
+    if (plan.mirrors !== undefined) {
+      this.#mirrors ??= new Mirrors(this.#context, this, this.#fields, this.#view);
+      this.#mirrors.start(plan, plan.mirrors, this.#tries.body);
+    }
     this.#tries.start(plan);
   }
 
   #replyAsRouted(routed: ReplyPlan): void {
-    this.routeName = routed.routeName;
     this.responseCodeDetails = "direct_response";
-    const { status, body, responseHeaders } = routed;
-    this.#answer(configuredReply(this, status, body, routed.headers(this.request), responseHeaders));
+    const { status, body, bytes, responseHeaders } = routed;
+    const headers = routed.headers(this.request);
+    this.#answer(configuredReply(this, status, body, headers, responseHeaders, bytes));
   }
 
   // The server's side
@@ -265,7 +325,15 @@ export class Exchange
 
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
     this.#timers.touch();
-    this.#response.writeHead(head, serviceTimeMs);
+    this.#timers.clearRequest();
+    this.#response.writeHead(head, serviceTimeMs, this.#isRetriedBelow(head));
+    if (this.admission !== undefined) this.#injectInto(this.admission);
+  }
+
+  /** Whether an inbound answer is a failure of calls that the application made for it, and that were tried again. */
+  #isRetriedBelow(head: ResponseHead): boolean {
+    if (this.source.peerSpiffeId === "" || !isFailure(head, this.grpc)) return false;
+    return this.#context.load.takeRetried(this.#view.entropy, this.#context.clock.now());
   }
 
   onSwitched(head: ResponseHead, serviceTimeMs: number): void {
@@ -276,6 +344,17 @@ export class Exchange
   }
 
   onResponseBody(chunk: Buffer, start: number, end: number): boolean {
+    if (this.#faulty?.active === true) return this.#faulty.write(chunk, start, end);
+    return this.writeFaulty(chunk, start, end);
+  }
+
+  #injectInto(admission: AdmissionProgress): void {
+    if (admission.responseBytesPerSecond === 0 && admission.resetAfterBytes < 0) return;
+    this.#faulty ??= new FaultyResponse(this.#context.clock, this.#context.fineWheel, this);
+    this.#faulty.start(admission);
+  }
+
+  writeFaulty(chunk: Buffer, start: number, end: number): boolean {
     this.bytesSent += end - start;
     if (this.grpc) this.responseMessages?.count(chunk, start, end);
     this.#timers.touch();
@@ -284,6 +363,22 @@ export class Exchange
   }
 
   onResponseEnd(trailers: HeaderList): void {
+    if (this.#faulty?.active === true) this.#faulty.end(trailers);
+    else this.onFaultyEnd(trailers);
+  }
+
+  onFaultyReset(): void {
+    this.addFlag("FI");
+    this.responseCodeDetails = "fault_filter_reset";
+    this.#abandon();
+    this.#cut();
+  }
+
+  resumeFaulty(): void {
+    this.#tries.resumeResponse();
+  }
+
+  onFaultyEnd(trailers: HeaderList): void {
     if (this.grpc && this.grpcStatus === NO_GRPC_STATUS) this.grpcStatus = readGrpcStatus(trailers);
     this.#finish();
     this.#downstream.writeEnd(trailers);
@@ -307,10 +402,7 @@ export class Exchange
   }
 
   onResponseCut(reason: ResetReason): void {
-    this.#fail(
-      reason === "closed" ? "response-cut" : "response-invalid",
-      this.upstreamTransportFailureReason,
-    );
+    this.#fail(CUTS[reason], this.upstreamTransportFailureReason);
   }
 
   onTriesFailed(failure: Failure, detail: string): void {
@@ -327,26 +419,36 @@ export class Exchange
 
   // Time
 
-  #armDeadline(): void {
-    const routeMs = this.#requestDone ? (this.plan?.timeoutMs ?? 0) : 0;
-    this.#timers.limitAnswer(routeMs, this.#grpcTimeoutMs, this.#startMs);
-  }
-
   onDeadline(): void {
     if (this.#state === State.PARKED) {
       this.#unpark();
       this.#fail("not-ready", "");
+    } else if (this.#state === State.DELAYED) {
+      this.#gate.resume();
     } else if (this.#state === State.FORWARDED) {
       if (this.cluster !== undefined) this.#context.upstreamMetrics.of(this.cluster).timeouts.inc();
+      this.#tries.onTimeout();
       this.#abandon();
       this.#fail("request-timeout", "");
     }
   }
 
   onIdle(): void {
+    this.#timeOut("idle-timeout");
+  }
+
+  onRequestTooSlow(): void {
+    this.#timeOut("request-too-slow");
+  }
+
+  onTooLong(): void {
+    this.#timeOut("max-duration");
+  }
+
+  #timeOut(failure: Failure): void {
     if (this.#state !== State.FORWARDED && this.#state !== State.TUNNEL) return;
     this.#abandon();
-    this.#fail("idle-timeout", "");
+    this.#fail(failure, "");
   }
 
   // Ending
@@ -376,10 +478,11 @@ export class Exchange
   }
 
   /** Ends a gRPC call that has begun to be answered: what came still counts, and the status says that no more will. */
-  #endGrpc({ grpcStatus, body }: LocalReply): void {
-    this.grpcStatus = grpcStatus;
+  #endGrpc(reply: LocalReply): void {
+    this.grpcStatus = reply.grpcStatus;
+    const trailers = this.#response.trailersOf(reply);
     this.#finish();
-    this.#downstream.writeEnd(grpcStatusFields(grpcStatus, body));
+    this.#downstream.writeEnd(trailers);
   }
 
   /** The client must notice that its response is not complete. */
@@ -392,6 +495,11 @@ export class Exchange
   #finish(): void {
     this.#state = State.DONE;
     this.#timers.stop();
+    this.#mirrors?.abandon();
+    if (this.admission !== undefined) {
+      this.#gate.leave();
+      this.#faulty?.stop();
+    }
     this.durationMs = this.#context.clock.monotonic() - this.#startMs;
     this.#context.onExchangeDone(this);
     // Whoever waits for a next request, perhaps for an hour, keeps nothing of the last.

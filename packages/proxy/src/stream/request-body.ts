@@ -34,6 +34,11 @@ export class RequestBody {
     this.#limit = limit;
   }
 
+  /** What was kept. */
+  get kept(): readonly Buffer[] {
+    return this.#chunks;
+  }
+
   /** Whether everything that came so far is here. */
   get replayable(): boolean {
     return this.#complete;

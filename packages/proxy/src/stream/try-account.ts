@@ -1,19 +1,32 @@
 import type { Clock } from "@tulle/base";
 import type { ClusterPart, EndpointPart, LoadTable } from "@tulle/engine";
+import type { HeaderList, ResponseHead } from "@tulle/http";
 
-/** One try's entry in the load table: what balancing and circuit breaking see of it. Reused, one try after the other. */
+import type { OutlierRecorder } from "../health/outlier-recorder.js";
+import type { TryLog, TryOutcome } from "../records/try-log.js";
+
+/**
+ * One try's entry in the load table: what balancing, circuit breaking and outlier detection see of it; and in the log of
+ * tries. Reused, one try after the other.
+ */
 export class TryAccount {
   readonly #load: LoadTable;
   readonly #clock: Clock;
+  readonly #log: TryLog;
+  /** Its place in the log. */
+  #number = 0;
+  readonly #outliers: OutlierRecorder;
   #cluster: ClusterPart | undefined;
   #endpoint: EndpointPart | undefined;
   #isRetry = false;
   #startMs = 0;
   #observed = false;
 
-  constructor(load: LoadTable, clock: Clock) {
+  constructor(load: LoadTable, clock: Clock, log: TryLog, outliers: OutlierRecorder) {
     this.#load = load;
     this.#clock = clock;
+    this.#log = log;
+    this.#outliers = outliers;
   }
 
   /** Since the try began. */
@@ -28,13 +41,41 @@ export class TryAccount {
     this.#observed = false;
     this.#load.begin(cluster.slot, endpoint.slot, isRetry);
     this.#startMs = this.#clock.monotonic();
+    this.#number = this.#log.begin(endpoint.key, this.#startMs);
+  }
+
+  /** What became of the try, for people. `status`: of a response, else 0. */
+  note(outcome: TryOutcome, status: number, detail: string): void {
+    if (this.#endpoint === undefined) return;
+    this.#log.note(this.#number, outcome, status, detail, this.#clock.monotonic());
   }
 
   /** Tells what the try says about its endpoint. The first word counts: how long a tunnel lives says nothing. */
   observe(failed: boolean): void {
     if (this.#endpoint === undefined || this.#observed) return;
     this.#observed = true;
-    this.#load.observe(this.#endpoint.slot, this.elapsedMs, failed);
+    const now = this.#clock.monotonic();
+    this.#load.observe(this.#endpoint.slot, now - this.#startMs, failed, now);
+  }
+
+  /** The endpoint answered. */
+  answered(head: ResponseHead, grpc: boolean): void {
+    const cluster = this.#cluster;
+    if (cluster === undefined || this.#endpoint === undefined) return;
+    if (cluster.outlier === undefined && cluster.healthCheck === undefined) return;
+    this.#outliers.answered(cluster, this.#endpoint, head.status, head.headers, grpc);
+  }
+
+  /** The trailers of a gRPC call whose head had no status. */
+  grpcEnded(trailers: HeaderList): void {
+    if (this.#cluster?.outlier === undefined || this.#endpoint === undefined) return;
+    this.#outliers.trailers(this.#cluster, this.#endpoint, trailers);
+  }
+
+  /** No connection, a broken one, or no answer in time. */
+  unreached(timedOut: boolean): void {
+    if (this.#cluster?.outlier === undefined || this.#endpoint === undefined) return;
+    this.#outliers.unreached(this.#cluster, this.#endpoint, timedOut);
   }
 
   /** Nothing when none is under way. */
@@ -44,6 +85,7 @@ export class TryAccount {
     if (cluster === undefined || endpoint === undefined) return;
     this.#load.end(cluster.slot, endpoint.slot, this.#isRetry);
     this.observe(failed);
+    if (!this.#log.isNoted(this.#number)) this.note("abandoned", 0, "");
     this.#cluster = undefined;
     this.#endpoint = undefined;
   }

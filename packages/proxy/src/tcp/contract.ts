@@ -11,6 +11,7 @@ import type {
 } from "@tulle/engine";
 
 import type { DetectionContext } from "../detection/detection.js";
+import type { OutlierRecorder } from "../health/outlier-recorder.js";
 import type { ListenAddress } from "../options.js";
 import type { ParkingLot } from "../stream/parking.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
@@ -49,6 +50,7 @@ export interface TcpContext {
   readonly load: LoadTable;
   readonly connector: Connector;
   readonly upstreamMetrics: UpstreamMetrics;
+  readonly outliers: OutlierRecorder;
   readonly coarseWheel: TimerWheel;
   readonly parking: ParkingLot;
   readonly onConfigurationChanged: Event<void>;

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 
 import { formatAddress, type Disposable, type WheelTimer } from "@tulle/base";
 import {
+  affinityOf,
   pick,
   routeConnection,
   type AttemptState,
@@ -17,6 +18,7 @@ import type { ServerConnection } from "../connection/server-connection.js";
 import type { Opening, OpeningListener } from "../detection/detection.js";
 import type { ListenAddress } from "../options.js";
 import { preambleOf } from "../proxy-protocol/preamble.js";
+import { clientAddress } from "../stream/affinity.js";
 import type { OwnView } from "../stream/decision.js";
 import type { Parked } from "../stream/parking.js";
 import type { AcquireFailure } from "../stream/contract.js";
@@ -84,6 +86,8 @@ export class TcpSession<Source extends TcpSource = TcpSource>
   #traffic: TcpTraffic | undefined;
   #clusterTraffic: ClusterTraffic | undefined;
   #lastActivityMs = 0;
+  /** When the connection is closed whatever goes on, by the clock. */
+  #endMs = Number.POSITIVE_INFINITY;
 
   /** `client` is paused and its error event has a listener. `onClosed` is called once, later. */
   constructor(client: TcpEnd, source: Source, context: TcpContext, onClosed: () => void) {
@@ -168,6 +172,12 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     this.chain = chain;
     this.#view.snapshot = this.#context.configuration.current;
     this.#plan = routeConnection(this.#view, chain);
+    this.#attempt.affinity = affinityOf(
+      this.#view,
+      this.#plan,
+      undefined,
+      clientAddress("", this.source.remoteAddress),
+    );
     this.#state = State.CONNECTING;
     this.#connect(this.#plan);
   }
@@ -175,6 +185,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
   #connect(plan: Plan): void {
     const { configuration, load, connector, upstreamMetrics } = this.#context;
     this.#view.snapshot = configuration.current;
+    this.#view.now = this.#context.clock.monotonic();
     const cluster = configuration.current.cluster(plan.cluster.name) ?? plan.cluster;
     this.cluster = cluster;
     const picked = cluster.originalDestination
@@ -209,17 +220,25 @@ export class TcpSession<Source extends TcpSource = TcpSource>
       {
         onConnected: (socket, transport) => {
           this.#connecting = undefined;
-          load.observe(picked.slot, this.#context.clock.monotonic() - startedMs, false);
+          this.#observe(picked, startedMs, false);
+          this.#context.outliers.connected(cluster, picked);
           if (this.#holder === undefined) this.#open(plan, { socket, transport });
           else this.#hold({ socket, transport }, this.#holder);
         },
         onConnectFailed: (failure, detail) => {
           this.#connecting = undefined;
-          load.observe(picked.slot, this.#context.clock.monotonic() - startedMs, true);
+          this.#observe(picked, startedMs, true);
+          this.#context.outliers.unreached(cluster, picked, failure === "connect-timeout");
           this.#onConnectFailed(plan, failure, detail);
         },
       },
     );
+  }
+
+  #observe(endpoint: EndpointPart, startedMs: number, failed: boolean): void {
+    const { load, clock } = this.#context;
+    const now = clock.monotonic();
+    load.observe(endpoint.slot, now - startedMs, failed, now);
   }
 
   #onConnectFailed(plan: Plan, failure: AcquireFailure, detail: string): void {
@@ -253,7 +272,10 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     this.#lastActivityMs = this.#context.clock.monotonic();
     this.#pipe = new TcpPipe(this.#client, upstream, this, this.#head);
     this.#head = NOTHING;
-    if (plan.idleTimeoutMs > 0) this.#timer.arm(plan.idleTimeoutMs);
+    const { keepAliveMs, maxDurationMs = 0 } = this.cluster?.connection ?? {};
+    if (keepAliveMs !== undefined) upstream.transport.setKeepAlive(true, keepAliveMs);
+    if (maxDurationMs > 0) this.#endMs = this.#lastActivityMs + maxDurationMs;
+    this.#armTimer();
   }
 
   onBytes(from: "client" | "upstream", bytes: number): void {
@@ -287,10 +309,21 @@ export class TcpSession<Source extends TcpSource = TcpSource>
       this.#fail("NC", "configuration_timeout");
       return;
     }
+    const nowMs = this.#context.clock.monotonic();
+    if (nowMs >= this.#endMs) this.#fail("DT", "max_connection_duration");
+    else if (nowMs >= this.#idleEndMs) this.#fail("", "idle_timeout");
+    else this.#armTimer();
+  }
+
+  /** When it has been idle for as long as it may. */
+  get #idleEndMs(): number {
     const idleTimeoutMs = this.#plan?.idleTimeoutMs ?? 0;
-    const leftMs = this.#lastActivityMs + idleTimeoutMs - this.#context.clock.monotonic();
-    if (leftMs > 0) this.#timer.arm(leftMs);
-    else this.#fail("", "idle_timeout");
+    return idleTimeoutMs === 0 ? Number.POSITIVE_INFINITY : this.#lastActivityMs + idleTimeoutMs;
+  }
+
+  #armTimer(): void {
+    const dueMs = Math.min(this.#endMs, this.#idleEndMs);
+    if (Number.isFinite(dueMs)) this.#timer.arm(dueMs - this.#context.clock.monotonic());
   }
 
   // Ending

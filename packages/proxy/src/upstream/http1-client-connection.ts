@@ -46,6 +46,9 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
   readonly #parser: Http1ResponseParser;
   readonly #idleTimer: WheelTimer;
   readonly #idleTimeoutMs: number;
+  readonly #wheel: TimerWheel;
+  /** By the wheel's time: no exchange begins on it any more. */
+  readonly #endMs: number;
   #handler: UpstreamHandler | undefined;
   #exchanges = 0;
   #sentMark = 0;
@@ -69,7 +72,13 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
     owner: ClientConnectionOwner,
     queue: FlushQueue,
     wheel: TimerWheel,
-    options: { readonly idleTimeoutMs: number; readonly limits: Http1Limits },
+    options: {
+      /** Infinite: for ever. */
+      readonly idleTimeoutMs: number;
+      /** Infinite: without limit. */
+      readonly maxDurationMs: number;
+      readonly limits: Http1Limits;
+    },
   ) {
     this.#socket = socket;
     this.#owner = owner;
@@ -77,6 +86,8 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
     this.#writer = new SocketWriter(socket, this.#channel, queue, this);
     this.#parser = createResponseParser(this, options.limits);
     this.#idleTimeoutMs = options.idleTimeoutMs;
+    this.#wheel = wheel;
+    this.#endMs = wheel.nowMs + options.maxDurationMs;
     this.#idleTimer = wheel.timer(() => this.#socket.destroy());
     this.localAddress = `${socket.localAddress ?? ""}:${socket.localPort ?? 0}`;
     socket.on("end", () => this.#onEndOfStream());
@@ -116,9 +127,16 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
     this.#protocol = "";
   }
 
-  /** Waits in the pool; ends itself before the peer is likely to. */
+  /** Whether it has lived as long as it may. */
+  get expired(): boolean {
+    return this.#endMs <= this.#wheel.nowMs;
+  }
+
+  /** Waits in the pool; ends itself before the peer is likely to, and when its time is over. */
   park(): void {
-    this.#idleTimer.arm(Math.min(this.#idleTimeoutMs, this.#keepAliveHintMs));
+    const leftMs = this.#endMs - this.#wheel.nowMs;
+    const waitMs = Math.min(this.#idleTimeoutMs, this.#keepAliveHintMs, leftMs);
+    if (Number.isFinite(waitMs)) this.#idleTimer.arm(waitMs);
   }
 
   /** Takes no further exchange: closes now when idle, else after the one under way. */

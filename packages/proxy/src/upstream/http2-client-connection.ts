@@ -12,6 +12,7 @@ import {
 import {
   type FlushQueue,
   Http2KeepAlive,
+  type Http2KeepAliveOptions,
   Http2Transport,
   type Http2TransportOwner,
 } from "@tulle/http/socket";
@@ -22,7 +23,7 @@ import { Http2ClientStream, type Http2ClientStreamOwner } from "./http2-client-s
 /** Streams kept for reuse. */
 const MAX_SPARE_STREAMS = 256;
 /** A connection with streams on which so long nothing arrives is asked whether it lives, and must answer. */
-const KEEP_ALIVE = { afterMs: 30_000, timeoutMs: 20_000 };
+export const HTTP2_KEEP_ALIVE: Http2KeepAliveOptions = { afterMs: 30_000, timeoutMs: 20_000 };
 
 /** Who a connection belongs to. */
 export interface Http2ConnectionOwner {
@@ -53,7 +54,10 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
   #requests = 0;
   #retired = false;
   #idleSinceMs: number;
-  readonly #keepAlive = new Http2KeepAlive(KEEP_ALIVE);
+  readonly #keepAlive: Http2KeepAlive;
+  readonly #maxStreams: number;
+  /** By the wheel's time: no try begins on it any more. */
+  readonly #endMs: number;
 
   /** `socket` is connected, and its TLS handshake done. `maxRequests` 0 = no limit. */
   constructor(
@@ -63,7 +67,13 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
     wheel: TimerWheel,
     options: {
       readonly toSidecar: boolean;
+      /** Infinite: for ever. */
       readonly idleTimeoutMs: number;
+      /** Infinite: without limit. */
+      readonly maxDurationMs: number;
+      /** Tries at once, beside what the server allows. Infinite: no limit. */
+      readonly maxStreams: number;
+      readonly keepAlive: Http2KeepAliveOptions;
       readonly maxRequests: number;
       readonly http2: Http2Options;
     },
@@ -73,6 +83,9 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
     this.scheme = options.toSidecar ? "https" : "http";
     this.#idleTimeoutMs = options.idleTimeoutMs;
     this.#maxRequests = options.maxRequests;
+    this.#maxStreams = options.maxStreams;
+    this.#keepAlive = new Http2KeepAlive(options.keepAlive);
+    this.#endMs = wheel.nowMs + options.maxDurationMs;
     this.localAddress = `${socket.localAddress ?? ""}:${socket.localPort ?? 0}`;
     this.#idleSinceMs = wheel.nowMs;
     this.#transport = new Http2Transport("client", socket, this, queue, wheel, options.http2);
@@ -80,7 +93,12 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
 
   /** Whether another try can start now. */
   get available(): boolean {
-    return !this.#retired && this.#transport.open && this.#transport.session.availableStreams > 0;
+    return (
+      !this.#retired &&
+      this.#transport.open &&
+      this.#transport.session.availableStreams > 0 &&
+      this.#streams.size + this.#unsettled.size < this.#maxStreams
+    );
   }
 
   /** Starts a try. Only when `available`. */
@@ -184,6 +202,7 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
   onTick(nowMs: number): void {
     this.#keepAlive.tick(this.#transport, nowMs);
     if (this.#streams.size === 0 && nowMs - this.#idleSinceMs >= this.#idleTimeoutMs) this.retire();
+    else if (nowMs >= this.#endMs) this.retire();
   }
 
   onTransportClosed(detail: string): void {

@@ -10,7 +10,11 @@ import type { AcquireFailure, UpstreamWaiter } from "../stream/contract.js";
 import type { ClusterTraffic, UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { Connector } from "./connector.js";
 import { Http1ClientConnection, type ClientConnectionOwner } from "./http1-client-connection.js";
-import { Http2ClientConnection, type Http2ConnectionOwner } from "./http2-client-connection.js";
+import {
+  HTTP2_KEEP_ALIVE,
+  Http2ClientConnection,
+  type Http2ConnectionOwner,
+} from "./http2-client-connection.js";
 
 /** Idle connections between sidecars live shorter than the other side's hour. */
 const MESH_IDLE_MS = 60_000;
@@ -127,7 +131,7 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   onConnectionIdle(connection: Http1ClientConnection): void {
     const cluster = this.#connections.get(connection)?.cluster;
     const limit = cluster?.maxRequestsPerConnection ?? 0;
-    if (this.retired || (limit > 0 && connection.exchanges >= limit)) {
+    if (this.retired || connection.expired || (limit > 0 && connection.exchanges >= limit)) {
       connection.retire();
       return;
     }
@@ -221,12 +225,23 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
 
   #onConnected(socket: Socket, waiting: Waiting): void {
     const { queue, coarseWheel, limits } = this.#context;
+    const { connection: settings, maxRequestsPerConnection: maxRequests } = waiting.cluster;
+    if (settings.keepAliveMs !== undefined) socket.setKeepAlive(true, settings.keepAliveMs);
+    const idleTimeoutMs =
+      settings.idleTimeoutMs === undefined ? this.#usualIdleMs() : forever(settings.idleTimeoutMs);
+    const maxDurationMs = forever(settings.maxDurationMs);
     this.#http2 = this.#endpoint.http2 || (socket instanceof TLSSocket && socket.alpnProtocol === "h2");
     if (this.#http2) {
       const http2 = new Http2ClientConnection(socket, this, queue, coarseWheel, {
         toSidecar: this.mutualTls,
-        idleTimeoutMs: MESH_IDLE_MS,
-        maxRequests: waiting.cluster.maxRequestsPerConnection,
+        idleTimeoutMs,
+        maxDurationMs,
+        maxStreams: forever(settings.maxStreams),
+        keepAlive:
+          settings.pingAfterMs === 0
+            ? HTTP2_KEEP_ALIVE
+            : { afterMs: settings.pingAfterMs, timeoutMs: settings.pingTimeoutMs },
+        maxRequests,
         http2: limits.http2Response,
       });
       this.#connections.set(http2, waiting);
@@ -240,13 +255,18 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
       return;
     }
     const connection = new Http1ClientConnection(socket, this, queue, coarseWheel, {
-      idleTimeoutMs: this.mutualTls ? MESH_IDLE_MS : PLAIN_IDLE_MS,
+      idleTimeoutMs,
+      maxDurationMs,
       limits: limits.http1Response,
     });
     this.#connections.set(connection, waiting);
     this.onConnectionIdle(connection);
     // It was thought to speak HTTP/2, and everybody waited for this one connection.
     this.#connectForRest();
+  }
+
+  #usualIdleMs(): number {
+    return this.mutualTls || this.#http2 ? MESH_IDLE_MS : PLAIN_IDLE_MS;
   }
 
   #countConnection({ cluster, traffic }: Waiting, by: 1 | -1): void {
@@ -287,4 +307,9 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     this.retired = true;
     this.#onEmpty(this);
   }
+}
+
+/** A limit of which 0 means that there is none. */
+function forever(limit: number): number {
+  return limit === 0 ? Number.POSITIVE_INFINITY : limit;
 }

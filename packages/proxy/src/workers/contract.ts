@@ -2,7 +2,9 @@ import type { ErrorKind, LogLevel } from "@tulle/base";
 import type { Svid } from "@tulle/agent";
 import type { ResourceChange, SharedLoad, SlotChanges, SlotEntry } from "@tulle/engine";
 
+import type { Suspicion } from "../health/outlier-recorder.js";
 import type { ListenerStatus, TrafficAddresses, TrafficOptions, TrafficPorts } from "../lifecycle/traffic.js";
+import type { RecordAnswer } from "../records/record-answer.js";
 import type { MetricsDelta } from "../telemetry/metrics-delta.js";
 import type { ConfigurationChange } from "../xds/sidecar-configuration.js";
 
@@ -30,6 +32,7 @@ export type Question =
   | { readonly kind: "sync" }
   | { readonly kind: "listeners" }
   | { readonly kind: "metrics" }
+  | { readonly kind: "records"; readonly requestId: string }
   /** Answered when no inbound connection is left. */
   | { readonly kind: "drain" }
   /** Answered when every connection is closed; the worker ends then. */
@@ -42,6 +45,7 @@ export interface Answers {
   sync: undefined;
   listeners: readonly ListenerStatus[];
   metrics: MetricsDelta;
+  records: readonly RecordAnswer[];
   drain: undefined;
   close: undefined;
 }
@@ -62,6 +66,8 @@ export type FromWorker =
   | { readonly kind: "demand"; readonly authority: string }
   /** A request named this authority, as the first one for a while. */
   | { readonly kind: "use"; readonly authority: string }
+  /** Requests found that an endpoint stands out; the main thread decides. */
+  | { readonly kind: "suspect"; readonly suspicion: Suspicion }
   /** A log record in JSON. */
   | { readonly kind: "log"; readonly line: string };
 

@@ -54,7 +54,7 @@ class TrafficWorker {
     this.#send = send;
     this.#onOpen = onOpen;
     this.#logger = logger;
-    this.#load = openSharedLoadTable(start.load);
+    this.#load = openSharedLoadTable(start.load, performance.timeOrigin);
     this.#identity = new RelayedIdentity(start.svid);
     const tls = this.#owned.use(new WorkloadTls(this.#identity, clock));
     this.#deltas = new MetricsDeltas(metrics);
@@ -76,6 +76,7 @@ class TrafficWorker {
       tls,
       onDemand: (authority) => send({ kind: "demand", authority }),
       onUse: (authority) => this.#onUse(authority),
+      onSuspect: (suspicion) => send({ kind: "suspect", suspicion }),
       listen: countingConnections(start.index, metrics),
     });
   }
@@ -130,6 +131,8 @@ class TrafficWorker {
         return this.#traffic.listeners();
       case "metrics":
         return this.#deltas.take();
+      case "records":
+        return this.#traffic.recordsOf(question.requestId);
       case "drain":
         await this.#traffic.drain();
         return undefined;

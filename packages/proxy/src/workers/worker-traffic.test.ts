@@ -66,6 +66,7 @@ interface Setup {
   readonly metrics: MetricsRegistry;
   readonly demanded: string[];
   readonly used: string[];
+  readonly suspicions: unknown[];
   readonly failures: Error[];
 }
 
@@ -87,6 +88,7 @@ function setup({
   const metrics = new MetricsRegistry();
   const demanded: string[] = [];
   const used: string[] = [];
+  const suspicions: unknown[] = [];
   const failures: Error[] = [];
   const traffic = new WorkerTraffic({
     options: {
@@ -109,10 +111,11 @@ function setup({
     tls: new WorkloadTls(new TestIdentity(), systemClock),
     onDemand: (authority) => demanded.push(authority),
     onUse: (authority) => used.push(authority),
+    onSuspect: (suspicion) => suspicions.push(suspicion),
     spawn,
     onFailure: (error) => failures.push(error),
   });
-  return { traffic, configuration, metrics, demanded, used, failures };
+  return { traffic, configuration, metrics, demanded, used, suspicions, failures };
 }
 
 /** As {@link setup}, with scripted workers that have opened their listeners. */

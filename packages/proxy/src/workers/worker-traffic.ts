@@ -16,6 +16,7 @@ import type {
 } from "../lifecycle/traffic.js";
 import { listenTcp } from "../listener/tcp-listener.js";
 import type { SidecarOptions } from "../options.js";
+import type { RecordAnswer } from "../records/record-answer.js";
 import { MetricsSums } from "../telemetry/metrics-delta.js";
 import type { SidecarConfiguration } from "../xds/sidecar-configuration.js";
 import type { SpawnWorker, Unasked, WorkerStart } from "./contract.js";
@@ -116,6 +117,14 @@ export class WorkerTraffic implements Traffic {
 
   setLogLevel(level: LogLevel): void {
     for (const { thread } of this.#members) thread.tell({ kind: "log-level", level });
+  }
+
+  async recordsOf(requestId: string): Promise<readonly RecordAnswer[]> {
+    const found: RecordAnswer[] = [];
+    await this.#ofEach(async ({ thread }) => {
+      found.push(...(await thread.ask({ kind: "records", requestId })));
+    }, ANSWER_MS);
+    return found.sort((left, right) => left.record.time - right.record.time);
   }
 
   async drain(): Promise<void> {
@@ -234,6 +243,9 @@ export class WorkerTraffic implements Traffic {
         break;
       case "use":
         this.#parts.onUse(message.authority);
+        break;
+      case "suspect":
+        this.#parts.onSuspect(message.suspicion);
         break;
       case "log":
         this.#log(message.line);

@@ -35,6 +35,8 @@ export interface AdsClientOptions {
   readonly roots: () => Iterable<string>;
   /** The configuration has changed. */
   readonly onChanged: () => void;
+  /** There is a new connection, which other streams may be on beside this one's. It ends when this one's does. */
+  readonly onConnection?: (client: GrpcClient) => void;
   readonly clock: Clock;
   /** Numbers in [0, 1), for jitter. */
   readonly random: () => number;
@@ -111,6 +113,7 @@ export class AdsClient implements Disposable {
     this.#firstRequest = true;
     this.#subscribed = new Map();
     this.#subscribe(this.#knownVersions());
+    this.#options.onConnection?.(client);
   }
 
   /** Looks again at what is wanted and tells the control plane what changed. */

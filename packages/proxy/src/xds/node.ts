@@ -4,7 +4,9 @@ import { formatAddress } from "@tulle/base";
 import type { ListenAddress, SidecarOptions } from "../options.js";
 
 /** `sidecar~<ip>~<instance id>.<namespace>~<namespace>.svc.cluster.local`, Istio's form of a node id. */
-export function nodeId(options: SidecarOptions): string {
+export function nodeId(
+  options: Pick<SidecarOptions, "namespace" | "meshAddress" | "inboundAddress" | "instanceId">,
+): string {
   const namespace = options.namespace ?? "default";
   const address = options.meshAddress ?? options.inboundAddress ?? "127.0.0.1";
   return `sidecar~${address}~${options.instanceId}.${namespace}~${namespace}.svc.cluster.local`;

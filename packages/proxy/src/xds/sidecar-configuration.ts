@@ -111,6 +111,11 @@ export class SidecarConfiguration implements SnapshotSource {
     yield* this.#held.values();
   }
 
+  version(typeUrl: string, name: string): string {
+    const own = this.#find(typeUrl, name);
+    return own === undefined ? this.#engine.version(typeUrl, name) : (this.#held.get(own)?.version ?? "");
+  }
+
   #take(own: OwnResource, change: ResourceChange): void {
     if (change.bytes === undefined) {
       this.#drop(own);

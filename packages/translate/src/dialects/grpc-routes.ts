@@ -7,6 +7,10 @@ import {
   type Route,
   type RouteAction,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { NOBODY } from "../names.js";
+import { RESET_FILTER } from "../routes/annotated-faults.js";
+import { CORS_FILTER } from "../routes/cors.js";
+import { FAULT_FILTER } from "../routes/fault.js";
 import type { Translation } from "../translation.js";
 
 /** The conditions that gRPC retries on (gRFC A44). */
@@ -26,6 +30,8 @@ const PATHS: ReadonlySet<string | undefined> = new Set(["prefix", "path", "safeR
  * resource, or would not see a condition and send all traffic this way.
  */
 export function grpcRoute(t: Translation, route: Route): boolean {
+  failInstead(route);
+  segmentsAsPrefix(route);
   const refused = refusal(route);
   if (refused !== undefined) {
     t.warn(`route ${route.name} is left out for proxyless gRPC clients: they do not know ${refused}`);
@@ -37,15 +43,31 @@ export function grpcRoute(t: Translation, route: Route): boolean {
   }
   const bare = create(RouteSchema, { name: route.name, match: route.match, metadata: route.metadata });
   if (route.action.case === "route") bare.action = { case: "route", value: bareAction(route.action.value) };
+  const fault = route.typedPerFilterConfig[FAULT_FILTER];
   Object.assign(route, {
     action: bare.action,
-    typedPerFilterConfig: {},
+    typedPerFilterConfig: fault === undefined ? {} : { [FAULT_FILTER]: fault },
     requestHeadersToAdd: [],
     requestHeadersToRemove: [],
     responseHeadersToAdd: [],
     responseHeadersToRemove: [],
   });
   return true;
+}
+
+/** Clients know no answer of their own, but what leads nowhere is UNAVAILABLE to them: that stands for every error. */
+function failInstead(route: Route): void {
+  if (route.action.case !== "directResponse" || route.action.value.status < 400) return;
+  route.action = {
+    case: "route",
+    value: create(RouteActionSchema, { clusterSpecifier: { case: "cluster", value: NOBODY } }),
+  };
+}
+
+/** A call's path has two segments, so a prefix of one segment ends where the next begins. */
+function segmentsAsPrefix({ match }: Route): void {
+  if (match?.pathSpecifier.case !== "pathSeparatedPrefix") return;
+  match.pathSpecifier = { case: "prefix", value: `${match.pathSpecifier.value}/` };
 }
 
 function refusal(route: Route): string | undefined {
@@ -68,7 +90,8 @@ function ignoredParts(route: Route): string[] {
       0,
   );
   const parts: readonly (readonly [string, boolean])[] = [
-    ["fault injection and CORS", Object.keys(route.typedPerFilterConfig).length > 0],
+    ["CORS", Object.hasOwn(route.typedPerFilterConfig, CORS_FILTER)],
+    ["connection resets", Object.hasOwn(route.typedPerFilterConfig, RESET_FILTER)],
     ["header operations", headers],
     ["path rewriting", action.prefixRewrite !== "" || action.regexRewrite !== undefined],
     ["host rewriting", action.hostRewriteSpecifier.case !== undefined],

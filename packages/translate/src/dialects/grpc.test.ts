@@ -40,9 +40,12 @@ spec: {hosts: [reviews], http: ${http}}
 
 const TO_REVIEWS = "route: [{destination: {host: reviews}}]";
 
-test("grpcDialect has the router as the only filter and logs nothing", () => {
+test("grpcDialect has faults and the router as its filters and logs nothing", () => {
   const { httpFilters, accessLog } = apiManager(mesh([server("10.0.0.1")]), GRPC_CLIENT, `${HOST}:9080`);
-  expect(httpFilters.map(({ name }) => name)).toEqual(["envoy.filters.http.router"]);
+  expect(httpFilters.map(({ name }) => name)).toEqual([
+    "envoy.filters.http.fault",
+    "envoy.filters.http.router",
+  ]);
   expect(accessLog).toEqual([]);
 });
 
@@ -72,8 +75,16 @@ test("grpcRoute gives the timeout where gRPC looks for it and keeps its own retr
   expect(second?.action.value).not.toHaveProperty("maxStreamDuration");
 });
 
+test("grpcRoute leads a rule that answers with an error to nobody, so that its calls fail", () => {
+  const at = mesh([server("10.0.0.1")], rules(`[{directResponse: {status: 503}}, {${TO_REVIEWS}}]`));
+  const [first, second] = routesOf(at, GRPC_CLIENT, `${HOST}:9080`);
+  expect(first?.action.value).toMatchObject({ clusterSpecifier: { value: "outbound|1||::" } });
+  expect(second?.name).toBe("reviews/http[1]");
+  expect(addresses(at, GRPC_CLIENT, "outbound|1||::")).toEqual([]);
+});
+
 test.each([
-  ["directResponse: {status: 503}", "redirects and direct responses"],
+  ["directResponse: {status: 204}", "redirects and direct responses"],
   ["redirect: {uri: /b}", "redirects and direct responses"],
   [`match: [{queryParams: {a: {exact: b}}}], ${TO_REVIEWS}`, "query parameters"],
 ])("grpcRoute leaves out a rule with %s", (rule, reason) => {

@@ -11,7 +11,7 @@ import type { LbEndpoint } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoin
 import type { Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import type { RouteConfiguration } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
-import { connectionManager, routerFilter } from "../http-connection-manager.js";
+import { connectionManager, faultFilter, routerFilter } from "../http-connection-manager.js";
 import { fromAds, packed } from "../messages.js";
 import type { Translation } from "../translation.js";
 import type { DialectRules } from "./dialect.js";
@@ -24,12 +24,12 @@ import { grpcTransportSocket } from "./grpc-tls.js";
  */
 export const grpcDialect: DialectRules = { listener, routes, cluster, endpoints };
 
-/** API listeners only, with the router as the one filter. */
+/** API listeners only, with faults (gRFC A33) and the router as their filters. */
 function listener(t: Translation, full: Listener): Listener | undefined {
   const api = full.apiListener?.apiListener;
   const manager = api && anyUnpack(api, HttpConnectionManagerSchema);
   if (manager === undefined || manager.routeSpecifier.case !== "rds") return undefined;
-  const bare = connectionManager(t, manager.statPrefix, [routerFilter()]);
+  const bare = connectionManager(t, manager.statPrefix, [faultFilter(), routerFilter()]);
   bare.routeSpecifier = manager.routeSpecifier;
   bare.accessLog = [];
   bare.upgradeConfigs = [];
@@ -56,6 +56,9 @@ function cluster(t: Translation, full: Cluster): Cluster | undefined {
     outlierDetection: full.outlierDetection,
     metadata: full.metadata,
   });
+  if (full.healthChecks.length > 0) {
+    t.warn(`${name}: proxyless gRPC clients make no active health checks; the HealthCheck is left out`);
+  }
   if (full.clusterDiscoveryType.value !== Cluster_DiscoveryType.EDS) {
     t.warn(`${name}: proxyless gRPC clients reach only those of its endpoints that are given by IP address`);
   }
@@ -86,14 +89,19 @@ function endpoints(t: Translation, full: ClusterLoadAssignment): ClusterLoadAssi
     if (usable.length < locality.lbEndpoints.length) {
       t.warn(`${full.clusterName}: proxyless gRPC clients skip endpoints that are not given by IP address`);
     }
+    const left = weightOf(usable) / Math.max(1, weightOf(locality.lbEndpoints));
     locality.lbEndpoints = usable;
-    locality.loadBalancingWeight = usable.reduce(
-      (sum, endpoint) => sum + (endpoint.loadBalancingWeight ?? 1),
-      0,
-    );
+    locality.loadBalancingWeight = Math.max(1, Math.round((locality.loadBalancingWeight ?? 1) * left));
   }
   full.endpoints = full.endpoints.filter((locality) => locality.lbEndpoints.length > 0);
+  // Priorities with gaps would be refused.
+  const used = [...new Set(full.endpoints.map(({ priority }) => priority))].sort((a, b) => a - b);
+  for (const locality of full.endpoints) locality.priority = used.indexOf(locality.priority);
   return full;
+}
+
+function weightOf(endpoints: readonly LbEndpoint[]): number {
+  return endpoints.reduce((sum, { loadBalancingWeight }) => sum + (loadBalancingWeight ?? 1), 0);
 }
 
 function hasIpAddress(endpoint: LbEndpoint): boolean {

@@ -1,9 +1,7 @@
+import { unknownOperator } from "@tulle/base";
 import { create } from "@bufbuild/protobuf";
-import {
-  Cluster_LbPolicy,
-  LoadBalancingPolicySchema,
-  type Cluster,
-} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { Cluster_DiscoveryType, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { OutlierDetectionSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js";
 import type { ClusterLoadAssignment } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { HeaderValueOption } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import type {
@@ -11,19 +9,15 @@ import type {
   WeightedCluster_ClusterWeight,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteConfiguration } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
-import { LeastRequestSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js";
-import { MaglevSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js";
-import {
-  RingHash_HashFunction,
-  RingHashSchema,
-} from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js";
-import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { UpstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
-import { packed } from "../messages.js";
-import { CORS_FILTER } from "../routes/cors.js";
-import { FAULT_FILTER } from "../routes/fault.js";
+import { durationOf } from "../duration.js";
 import type { Translation } from "../translation.js";
 import type { DialectRules } from "./dialect.js";
+
+/** How long an endpoint that cannot be reached is left out the first time, and at most. */
+const UNREACHABLE_MS = 5000;
+const MAX_UNREACHABLE_MS = 60_000;
 
 /**
  * Tulle's own proxy. It gets everything that translation makes; what it does not carry out yet is said as a warning, so
@@ -39,23 +33,10 @@ export const tulleDialect: DialectRules = {
 function routes(t: Translation, full: RouteConfiguration): RouteConfiguration {
   for (const host of full.virtualHosts) {
     for (const route of host.routes) {
-      const missing = notCarriedOut(route);
-      if (missing.length > 0)
-        t.warn(`route ${route.name}: Tulle's proxy does not carry out ${missing.join(", ")} yet`);
       for (const part of [route, ...weightedClusters(route)]) leaveOutOperators(t, route.name, part);
     }
   }
   return full;
-}
-
-function notCarriedOut({ typedPerFilterConfig, action }: Route): string[] {
-  const mirrors = action.case === "route" ? action.value.requestMirrorPolicies.length : 0;
-  const parts: readonly (readonly [string, boolean])[] = [
-    ["fault injection", Object.hasOwn(typedPerFilterConfig, FAULT_FILTER)],
-    ["CORS", Object.hasOwn(typedPerFilterConfig, CORS_FILTER)],
-    ["mirroring", mirrors > 0],
-  ];
-  return named(parts);
 }
 
 function weightedClusters({ action }: Route): readonly WeightedCluster_ClusterWeight[] {
@@ -69,61 +50,49 @@ function leaveOutOperators(
   routeName: string,
   part: { requestHeadersToAdd: HeaderValueOption[]; responseHeadersToAdd: HeaderValueOption[] },
 ): void {
-  const isLiteral = ({ header }: HeaderValueOption): boolean => {
-    const literal = !/%[^%]/.test((header?.value ?? "").replaceAll("%%", ""));
-    if (!literal) {
+  const isKnown = ({ header }: HeaderValueOption): boolean => {
+    const unknown = unknownOperator(header?.value ?? "");
+    if (unknown !== undefined) {
       t.warn(
-        `route ${routeName}: Tulle's proxy does not know command operators such as ${header?.value} yet; ${header?.key} is left out`,
+        `route ${routeName}: Tulle's proxy does not know the command operator ${unknown}; ${header?.key} is left out`,
       );
     }
-    return literal;
+    return unknown === undefined;
   };
-  part.requestHeadersToAdd = part.requestHeadersToAdd.filter(isLiteral);
-  part.responseHeadersToAdd = part.responseHeadersToAdd.filter(isLiteral);
+  part.requestHeadersToAdd = part.requestHeadersToAdd.filter(isKnown);
+  part.responseHeadersToAdd = part.responseHeadersToAdd.filter(isKnown);
 }
 
-/** Hash policies go as a list, so that a proxy takes the first one that it knows instead of refusing the cluster. */
 function cluster(t: Translation, full: Cluster): Cluster {
   if (full.loadAssignment !== undefined) endpoints(t, full.loadAssignment);
   if (originatesTls(full)) {
     // Sent all the same: the proxy refuses the cluster, so that nothing goes out in the clear.
     t.warn(`${full.name}: Tulle's proxy cannot originate TLS with other certificates than the mesh's yet`);
   }
-  const missing = notCarriedOutBy(full);
-  if (missing.length > 0) t.warn(`${full.name}: Tulle's proxy does not carry out ${missing.join(", ")} yet`);
-  const hash = hashPolicy(full);
-  if (hash === undefined) return full;
-  t.warn(`${full.name}: Tulle's proxy does not balance by consistent hash yet; it chooses by least requests`);
-  full.lbPolicy = Cluster_LbPolicy.LOAD_BALANCING_POLICY_CONFIG;
-  full.lbConfig = { case: undefined };
-  full.loadBalancingPolicy = create(LoadBalancingPolicySchema, {
-    policies: [
-      { typedExtensionConfig: hash },
-      {
-        typedExtensionConfig: {
-          name: "envoy.load_balancing_policies.least_request",
-          typedConfig: packed(LeastRequestSchema),
-        },
-      },
-    ],
-  });
+  ejectUnreachable(full);
   return full;
 }
 
-function notCarriedOutBy({ outlierDetection, lbConfig, upstreamConnectionOptions }: Cluster): string[] {
-  const slowStart =
-    (lbConfig.case === "leastRequestLbConfig" || lbConfig.case === "roundRobinLbConfig") &&
-    lbConfig.value.slowStartConfig !== undefined;
-  const parts: readonly (readonly [string, boolean])[] = [
-    ["outlier detection", outlierDetection !== undefined],
-    ["warm-up", slowStart],
-    ["TCP keep-alive", upstreamConnectionOptions?.tcpKeepalive !== undefined],
-  ];
-  return named(parts);
-}
-
-function named(parts: readonly (readonly [string, boolean])[]): string[] {
-  return parts.filter(([, present]) => present).map(([name]) => name);
+/**
+ * An endpoint that cannot be reached five times in a row is left out for a while, whatever the registry says of it: what
+ * the proxy knows may be old. Never the last one: of less than 100 % one always stays. Answers, even bad ones, hold
+ * nobody out.
+ */
+function ejectUnreachable(cluster: Cluster): void {
+  if (cluster.outlierDetection !== undefined) return;
+  if (cluster.clusterDiscoveryType.value !== Cluster_DiscoveryType.EDS) return;
+  cluster.outlierDetection = create(OutlierDetectionSchema, {
+    splitExternalLocalOriginErrors: true,
+    consecutiveLocalOriginFailure: 5,
+    enforcingConsecutiveLocalOriginFailure: 100,
+    enforcingConsecutive5xx: 0,
+    enforcingSuccessRate: 0,
+    enforcingLocalOriginSuccessRate: 0,
+    interval: durationOf(UNREACHABLE_MS),
+    baseEjectionTime: durationOf(UNREACHABLE_MS),
+    maxEjectionTime: durationOf(MAX_UNREACHABLE_MS),
+    maxEjectionPercent: 99,
+  });
 }
 
 /** TCP endpoints only. */
@@ -152,25 +121,4 @@ function originatesTls({ transportSocket }: Cluster): boolean {
     context !== undefined &&
     context.commonTlsContext?.validationContextType.case !== "combinedValidationContext"
   );
-}
-
-function hashPolicy({ lbPolicy, lbConfig }: Cluster): { name: string; typedConfig: Any } | undefined {
-  if (lbPolicy === Cluster_LbPolicy.RING_HASH) {
-    return {
-      name: "envoy.load_balancing_policies.ring_hash",
-      typedConfig: packed(RingHashSchema, {
-        hashFunction: RingHash_HashFunction.XX_HASH,
-        minimumRingSize: lbConfig.case === "ringHashLbConfig" ? lbConfig.value.minimumRingSize : undefined,
-      }),
-    };
-  }
-  if (lbPolicy === Cluster_LbPolicy.MAGLEV) {
-    return {
-      name: "envoy.load_balancing_policies.maglev",
-      typedConfig: packed(MaglevSchema, {
-        tableSize: lbConfig.case === "maglevLbConfig" ? lbConfig.value.tableSize : undefined,
-      }),
-    };
-  }
-  return undefined;
 }

@@ -3,11 +3,12 @@ import { VIRTUAL_SERVICE } from "../kinds.js";
 import { isPresence } from "../string-match.js";
 import type { Translation } from "../translation.js";
 import { isExported } from "../visibility.js";
+import type { OwnedRule } from "./rule.js";
 
 type VirtualService = MeshObject<VirtualServiceSpec>;
 
-/** A rule with the object that it stands in. */
-export interface OwnedRule {
+/** An http rule of a VirtualService. */
+export interface VirtualServiceRule extends OwnedRule {
   readonly rule: HttpRoute;
   readonly object: VirtualService;
   /** Position in the object's `http` list. */
@@ -19,13 +20,20 @@ export interface OwnedRule {
  * ones. Delegates do not delegate further. A delegate's rule holds where both its own and the delegating match hold;
  * rules whose matches contradict each other are left out with a warning.
  */
-export function rulesOf(t: Translation, root: VirtualService): OwnedRule[] {
+export function rulesOf(t: Translation, root: VirtualService): VirtualServiceRule[] {
   return (root.spec.http ?? []).flatMap((rule, index) =>
-    rule.delegate === undefined ? [{ rule, object: root, index }] : delegated(t, root, rule, index),
+    rule.delegate === undefined
+      ? [{ rule, object: root, index, field: `http[${index}]` }]
+      : delegated(t, root, rule, index),
   );
 }
 
-function delegated(t: Translation, root: VirtualService, parent: HttpRoute, index: number): OwnedRule[] {
+function delegated(
+  t: Translation,
+  root: VirtualService,
+  parent: HttpRoute,
+  index: number,
+): VirtualServiceRule[] {
   const where = `VirtualService ${root.metadata.namespace}/${root.metadata.name} http[${index}]`;
   const name = parent.delegate?.name ?? "";
   const namespace = parent.delegate?.namespace ?? root.metadata.namespace;
@@ -44,7 +52,7 @@ function delegated(t: Translation, root: VirtualService, parent: HttpRoute, inde
     return [];
   }
   t.own(object);
-  const rules: OwnedRule[] = [];
+  const rules: VirtualServiceRule[] = [];
   (object.spec.http ?? []).forEach((child, childIndex) => {
     const place = `VirtualService ${namespace}/${name} http[${childIndex}]`;
     if (child.delegate !== undefined) {
@@ -56,7 +64,12 @@ function delegated(t: Translation, root: VirtualService, parent: HttpRoute, inde
       t.warn(`${place}: its matches contradict those of ${where}; the rule is left out`);
       return;
     }
-    rules.push({ rule: mergeRules(parent, child, match), object, index: childIndex });
+    rules.push({
+      rule: mergeRules(parent, child, match),
+      object,
+      index: childIndex,
+      field: `http[${childIndex}]`,
+    });
   });
   return rules;
 }

@@ -4,12 +4,14 @@ import { defaultPort, portNamed, type MeshPort, type MeshService } from "../mesh
 import { outboundClusterName } from "../names.js";
 import { resolveHost } from "../services.js";
 import { subsetLabels } from "../subset-defaults.js";
+import type { SessionRequest } from "./session.js";
 import type { Translation } from "../translation.js";
 
 /** Where a rule sends requests. */
 export interface Target {
   readonly cluster: string;
   readonly policy: EffectivePolicy;
+  readonly session?: SessionRequest | undefined;
 }
 
 /**
@@ -44,6 +46,7 @@ export function targetOf(
   return {
     cluster: outboundClusterName(service.host, port.number, subset),
     policy: effectivePolicy(rule, subset, port.number),
+    session: service.session,
   };
 }
 

@@ -1,11 +1,13 @@
-import { create } from "@bufbuild/protobuf";
-import type { HttpRoute, HttpRouteDestination } from "@tulle/api";
+import { create, equals } from "@bufbuild/protobuf";
+import type { HttpRetry, HttpRouteDestination } from "@tulle/api";
 import {
+  RouteAction_HashPolicySchema,
   RouteAction_RequestMirrorPolicySchema,
   RouteActionSchema,
   WeightedCluster_ClusterWeightSchema,
   WeightedClusterSchema,
   type RouteAction,
+  type RouteAction_HashPolicy,
   type RouteAction_RequestMirrorPolicy,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { durationOf, durationOfText } from "../duration.js";
@@ -16,6 +18,7 @@ import { targetOf, type Target } from "./destination.js";
 import { hashPolicies } from "./hash-policy.js";
 import { headerMutations, hostRewrite } from "./headers.js";
 import { retryPolicy } from "./retry.js";
+import type { RouteRule } from "./rule.js";
 
 /** Where a rule's destinations are to be understood. */
 export interface RuleContext {
@@ -27,27 +30,39 @@ export interface RuleContext {
   readonly where: string;
 }
 
-/** Sends everything to one cluster, with the mesh's defaults: no timeout, two safe retries. */
-export function defaultAction(target: Target): RouteAction {
+/**
+ * Sends everything to one cluster, with the mesh's defaults: no timeout, two safe retries unless `retries`, the mesh's own
+ * setting, says otherwise.
+ */
+export function defaultAction(target: Target, retries: HttpRetry | undefined): RouteAction {
   return create(RouteActionSchema, {
     clusterSpecifier: { case: "cluster", value: target.cluster },
     timeout: durationOf(0),
-    retryPolicy: retryPolicy(undefined),
+    retryPolicy: retryPolicy(undefined, retries),
     hashPolicy: hashPolicies(target.policy.loadBalancer?.consistentHash),
   });
 }
 
-/** What a rule does with requests that it sends on. */
-export function forwardAction(t: Translation, rule: HttpRoute, context: RuleContext): RouteAction {
-  const destinations = rule.route ?? [];
-  const targets = destinations.map(({ destination }) =>
+/** Where a rule's destinations are, in their order. */
+export function targetsOf(t: Translation, rule: RouteRule, context: RuleContext): Target[] {
+  return (rule.route ?? []).map(({ destination }) =>
     targetOf(t, destination, context.namespace, context.listenerPort),
   );
+}
+
+/** What a rule does with requests that it sends on. `targets`: those of its destinations. */
+export function forwardAction(
+  t: Translation,
+  rule: RouteRule,
+  targets: readonly Target[],
+  context: RuleContext,
+): RouteAction {
+  const destinations = rule.route ?? [];
   const action = create(RouteActionSchema, {
     timeout: rule.timeout === undefined ? durationOf(0) : durationOfText(rule.timeout),
-    retryPolicy: retryPolicy(rule.retries),
+    retryPolicy: retryPolicy(rule.retries, t.settings.defaultHttpRetryPolicy),
     requestMirrorPolicies: mirrors(t, rule, context),
-    hashPolicy: targets.flatMap((target) => hashPolicies(target.policy.loadBalancer?.consistentHash)),
+    hashPolicy: hashPoliciesOf(targets),
   });
   const [only] = targets;
   action.clusterSpecifier =
@@ -58,8 +73,17 @@ export function forwardAction(t: Translation, rule: HttpRoute, context: RuleCont
   return action;
 }
 
+/** What the destinations hash, each thing once: destinations of one service hash alike. */
+function hashPoliciesOf(targets: readonly Target[]): RouteAction_HashPolicy[] {
+  const found = targets.flatMap((target) => hashPolicies(target.policy.loadBalancer?.consistentHash));
+  return found.filter(
+    (policy, index) =>
+      found.findIndex((other) => equals(RouteAction_HashPolicySchema, other, policy)) === index,
+  );
+}
+
 /** The headers that a rule with one destination sets: the rule's and its destination's. */
-export function ruleHeaders(rule: HttpRoute): ReturnType<typeof headerMutations> {
+export function ruleHeaders(rule: RouteRule): ReturnType<typeof headerMutations> {
   const own = headerMutations(rule.headers);
   if (rule.route?.length !== 1) return own;
   const destination = headerMutations(rule.route[0]?.headers);
@@ -95,7 +119,7 @@ function weightedClusters(destinations: readonly HttpRouteDestination[], targets
   return message;
 }
 
-function mirrors(t: Translation, rule: HttpRoute, context: RuleContext): RouteAction_RequestMirrorPolicy[] {
+function mirrors(t: Translation, rule: RouteRule, context: RuleContext): RouteAction_RequestMirrorPolicy[] {
   const all = [
     ...(rule.mirror === undefined ? [] : [{ destination: rule.mirror, percentage: rule.mirrorPercentage }]),
     ...(rule.mirrors ?? []),
@@ -111,7 +135,7 @@ function mirrors(t: Translation, rule: HttpRoute, context: RuleContext): RouteAc
     );
 }
 
-function rewrite(t: Translation, rule: HttpRoute, context: RuleContext, action: RouteAction): void {
+function rewrite(t: Translation, rule: RouteRule, context: RuleContext, action: RouteAction): void {
   const only = rule.route?.length === 1 ? rule.route[0] : undefined;
   const authority = rule.rewrite?.authority ?? hostRewrite(rule.headers) ?? hostRewrite(only?.headers);
   if (authority !== undefined && authority !== "") {

@@ -55,7 +55,7 @@ export function proxyByRule(t: Translation, rule: L4Rule, listenerPort: number):
   return proxyTo(prefix, { case: "weightedClusters", value: weighted }, policy);
 }
 
-/** A proxy to clusters, with the idle timeout of a policy. */
+/** A proxy to clusters, with the idle timeout and the source hash of a policy. */
 export function proxyTo(
   statPrefix: string,
   clusterSpecifier: TcpProxy["clusterSpecifier"],
@@ -66,6 +66,10 @@ export function proxyTo(
     statPrefix,
     clusterSpecifier,
     maxConnectAttempts: MAX_CONNECT_ATTEMPTS,
+    // Of a connection there is nothing to hash but where it comes from.
+    ...(policy.loadBalancer?.consistentHash?.useSourceIp === true && {
+      hashPolicy: [{ policySpecifier: { case: "sourceIp", value: {} } }],
+    }),
     ...(idle !== undefined && { idleTimeout: durationOfText(idle) }),
   });
 }

@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { HttpMatchRequest, StringMatch } from "@tulle/api";
+import type { StringMatch } from "@tulle/api";
 import {
   HeaderMatcherSchema,
   QueryParameterMatcherSchema,
@@ -9,6 +9,7 @@ import {
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { regexProblem } from "../regex-syntax.js";
 import { isPresence, isUntranslatable, stringMatcher, type Untranslatable } from "../string-match.js";
+import type { RuleMatch } from "./rule.js";
 
 /** Matches everything. */
 export function matchAll(): RouteMatch {
@@ -19,8 +20,8 @@ export function matchAll(): RouteMatch {
  * The conditions of one match on the request itself. Conditions on the client (source, gateway) and on the port must have
  * been decided before.
  */
-export function routeMatch(match: HttpMatchRequest): RouteMatch | Untranslatable {
-  const path = pathSpecifier(match.uri);
+export function routeMatch(match: RuleMatch): RouteMatch | Untranslatable {
+  const path = pathSpecifier(match);
   if (isUntranslatable(path)) return path;
   const headers: HeaderMatcher[] = [];
   const conditions: readonly (readonly [string, StringMatch | undefined, boolean])[] = [
@@ -54,9 +55,11 @@ export function routeMatch(match: HttpMatchRequest): RouteMatch | Untranslatable
   return route;
 }
 
-function pathSpecifier(
-  uri: StringMatch | undefined,
-): NonNullable<MessageInitShape<typeof RouteMatchSchema>["pathSpecifier"]> | Untranslatable {
+function pathSpecifier({
+  uri,
+  pathSegments,
+}: RuleMatch): NonNullable<MessageInitShape<typeof RouteMatchSchema>["pathSpecifier"]> | Untranslatable {
+  if (pathSegments !== undefined) return { case: "pathSeparatedPrefix", value: pathSegments };
   if (uri?.exact !== undefined) return { case: "path", value: uri.exact };
   if (uri?.regex !== undefined) {
     const problem = regexProblem(uri.regex);

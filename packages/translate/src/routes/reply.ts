@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
-import type { HttpDirectResponse, HttpMatchRequest, HttpRedirect } from "@tulle/api";
+import type { HttpDirectResponse } from "@tulle/api";
 import {
   DirectResponseActionSchema,
   RedirectAction_RedirectResponseCode as ResponseCode,
@@ -8,6 +8,7 @@ import {
   type DirectResponseAction,
   type RedirectAction,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { RuleMatch, RuleRedirect } from "./rule.js";
 
 const RESPONSE_CODES: ReadonlyMap<number, ResponseCode> = new Map([
   [301, ResponseCode.MOVED_PERMANENTLY],
@@ -21,7 +22,7 @@ const RESPONSE_CODES: ReadonlyMap<number, ResponseCode> = new Map([
 const KEEP_REST = "%PREFIX()%";
 
 /** A redirect. What is not given stays as the request had it. */
-export function redirectAction(redirect: HttpRedirect, match: HttpMatchRequest | undefined): RedirectAction {
+export function redirectAction(redirect: RuleRedirect, match: RuleMatch | undefined): RedirectAction {
   const action = create(RedirectActionSchema, {
     hostRedirect: redirect.authority ?? "",
     responseCode: RESPONSE_CODES.get(redirect.redirectCode ?? 301) ?? ResponseCode.MOVED_PERMANENTLY,
@@ -29,7 +30,12 @@ export function redirectAction(redirect: HttpRedirect, match: HttpMatchRequest |
   if (redirect.scheme !== undefined) {
     action.schemeRewriteSpecifier = { case: "schemeRedirect", value: redirect.scheme };
   }
-  if (redirect.prefixRewrite !== undefined) {
+  if (redirect.uriRegexRewrite !== undefined) {
+    const { match: regex, rewrite: substitution } = redirect.uriRegexRewrite;
+    action.pathRewriteSpecifier = create(RedirectActionSchema, {
+      pathRewriteSpecifier: { case: "regexRewrite", value: { pattern: { regex }, substitution } },
+    }).pathRewriteSpecifier;
+  } else if (redirect.prefixRewrite !== undefined) {
     action.pathRewriteSpecifier = { case: "prefixRewrite", value: redirect.prefixRewrite };
   } else if (redirect.uri?.startsWith(KEEP_REST) === true) {
     const rest = redirect.uri.slice(KEEP_REST.length);

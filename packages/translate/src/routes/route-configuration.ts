@@ -10,7 +10,14 @@ import {
   RouteConfigurationSchema,
   type RouteConfiguration,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { serviceRoutes } from "../gateway-api/service-routes.js";
+import { warnOfOverruled } from "../gateway-api/overruled.js";
+import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
+import { packed } from "../messages.js";
+import { rateLimitsOf } from "../rate-limits.js";
+import { injectAnnotated } from "./annotated-faults.js";
 import { parseAuthority, writtenForms } from "../hosts.js";
+import { GRPC_ROUTE, HTTP_ROUTE } from "../kinds.js";
 import { carriageOf, portNamed, type MeshService } from "../mesh-service.js";
 import { outboundClusterName, routeConfigurationName } from "../names.js";
 import { destinationRuleFor, effectivePolicy } from "../destination-rules.js";
@@ -20,6 +27,8 @@ import { virtualServiceFor } from "../virtual-services.js";
 import { rulesOf } from "./delegates.js";
 import { defaultAction } from "./forward.js";
 import { matchAll } from "./match.js";
+import { markRetries } from "./route-marks.js";
+import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { ruleRoutes } from "./rule-routes.js";
 
 /** Name of the route that every request takes where no VirtualService says otherwise (Istio's). */
@@ -38,6 +47,7 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
   if (full !== name) return undefined;
   const routes = routesFor(t, target, authority.port);
   if (routes === undefined) return undefined;
+  const limits = rateLimitsOf(t, target.host, "OUTBOUND");
   const forms = writtenForms(target.host, t.view.namespace, t.settings.domainSuffix).map(bracketed);
   return create(RouteConfigurationSchema, {
     name,
@@ -47,6 +57,10 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
         domains: forms.flatMap((form) => [form, `${form}:${authority.port}`]),
         routes,
         includeRequestAttemptCount: true,
+        rateLimits: limits.flatMap(({ sources }) => sources),
+        typedPerFilterConfig: Object.fromEntries(
+          limits.map((limit) => [limit.name, packed(LocalRateLimitSchema, limit.filter)]),
+        ),
       }),
     ],
     validateClusters: false,
@@ -62,19 +76,29 @@ function routesFor(
   if (service !== undefined && port === undefined) return undefined;
   const virtualService = virtualServiceFor(t, host);
   if (virtualService !== undefined) warnOfOthers(t, virtualService, service);
+  const frontend = service && port && { host, service, port, listenerPort };
   if (virtualService?.spec.http !== undefined && virtualService.spec.http.length > 0) {
-    return rulesOf(t, virtualService).flatMap((rule) => ruleRoutes(t, rule, listenerPort));
+    warnOfOverruled(t, virtualService, frontend, [GRPC_ROUTE, HTTP_ROUTE]);
+    const routes = rulesOf(t, virtualService).flatMap((rule) => ruleRoutes(t, rule, listenerPort));
+    injectAnnotated(t, virtualService, routes);
+    return routes;
   }
-  if (service === undefined || port === undefined) return undefined;
+  if (service === undefined || port === undefined || frontend === undefined) return undefined;
+  const routes = serviceRoutes(t, frontend);
+  if (routes !== undefined) return routes;
   const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
   const cluster = outboundClusterName(service.host, port.number);
-  return [
-    create(RouteSchema, {
-      name: DEFAULT_ROUTE,
-      match: matchAll(),
-      action: { case: "route", value: defaultAction({ cluster, policy }) },
+  const retries = t.settings.defaultHttpRetryPolicy;
+  const route = create(RouteSchema, {
+    name: DEFAULT_ROUTE,
+    match: matchAll(),
+    action: { case: "route", value: defaultAction({ cluster, policy }, retries) },
+    ...(service.session !== undefined && {
+      typedPerFilterConfig: { [SESSION_FILTER]: sessionConfig(service.session) },
     }),
-  ];
+  });
+  markRetries(route, retries, {});
+  return [route];
 }
 
 /** Rules for other protocols than HTTP. Those of `tcp` matter where the service has a port for them. */

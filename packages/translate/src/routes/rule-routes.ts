@@ -1,25 +1,32 @@
 import { create } from "@bufbuild/protobuf";
-import type { HttpMatchRequest } from "@tulle/api";
-import { RouteSchema, type Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
-import { provenance } from "../provenance.js";
+import {
+  RouteMatchSchema,
+  RouteSchema,
+  type Route,
+  type RouteMatch,
+} from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { fraction } from "../messages.js";
+import { provenance, TULLE_METADATA } from "../provenance.js";
 import { isUntranslatable } from "../string-match.js";
 import type { Translation } from "../translation.js";
 import { isForMesh } from "../virtual-services.js";
 import { isSource } from "../visibility.js";
 import { CORS_FILTER, corsConfig } from "./cors.js";
-import type { OwnedRule } from "./delegates.js";
 import { FAULT_FILTER, faultConfig } from "./fault.js";
-import { forwardAction, hasWeight, ruleHeaders, type RuleContext } from "./forward.js";
+import { forwardAction, hasWeight, ruleHeaders, targetsOf, type RuleContext } from "./forward.js";
 import { headerMutations } from "./headers.js";
 import { matchAll, routeMatch } from "./match.js";
+import { annotatedHedge, markHedge, markRetries } from "./route-marks.js";
+import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { directResponseAction, redirectAction } from "./reply.js";
+import type { Failing, OwnedRule, RuleMatch } from "./rule.js";
 
 /** The routes of one rule: one for each of its matches that can hold for this client. */
 export function ruleRoutes(t: Translation, owned: OwnedRule, listenerPort: number): Route[] {
-  const { rule, object, index } = owned;
+  const { rule, object, field } = owned;
   const { namespace, name } = object.metadata;
-  const where = `VirtualService ${namespace}/${name} http[${index}]`;
-  const matches: readonly (HttpMatchRequest | undefined)[] = rule.match?.length ? rule.match : [undefined];
+  const where = `${object.kind} ${namespace}/${name} ${field}`;
+  const matches: readonly (RuleMatch | undefined)[] = rule.match?.length ? rule.match : [undefined];
   const routes: Route[] = [];
   matches.forEach((match, matchIndex) => {
     if (match !== undefined && !canHold(t, match, listenerPort)) return;
@@ -28,13 +35,16 @@ export function ruleRoutes(t: Translation, owned: OwnedRule, listenerPort: numbe
       t.warnOf("IST0122", `${where}.match[${matchIndex}]: ${conditions.problem}; the match is left out`);
       return;
     }
-    const ruleName = rule.name ?? `${name}/http[${index}]`;
+    const ruleName = rule.name ?? `${name}/${field}`;
     const route = create(RouteSchema, {
       name: match?.name === undefined ? ruleName : `${ruleName}.${match.name}`,
       match: conditions,
-      metadata: provenance(object, `http[${index}]`),
+      metadata: provenance(object, field),
       statPrefix: match?.statPrefix ?? "",
     });
+    if (rule.failing !== undefined && rule.failing.percent < 100) {
+      routes.push(create(RouteSchema, { ...route, ...failingPart(conditions, rule.failing) }));
+    }
     act(t, owned, match, { namespace, listenerPort, where }, route);
     routes.push(route);
   });
@@ -42,27 +52,36 @@ export function ruleRoutes(t: Translation, owned: OwnedRule, listenerPort: numbe
 }
 
 /** Conditions that do not depend on the request. */
-function canHold(t: Translation, match: HttpMatchRequest, listenerPort: number): boolean {
+function canHold(t: Translation, match: RuleMatch, listenerPort: number): boolean {
   if (match.port !== undefined && match.port !== listenerPort) return false;
   return isForMesh(match.gateways) && isSource(match, t.view);
 }
 
 function act(
   t: Translation,
-  { rule }: OwnedRule,
-  match: HttpMatchRequest | undefined,
+  { rule, object }: OwnedRule,
+  match: RuleMatch | undefined,
   context: RuleContext,
   route: Route,
 ): void {
-  if (rule.redirect !== undefined) {
+  if (rule.failing !== undefined && rule.failing.percent >= 100) {
+    route.action = failure(rule.failing);
+  } else if (rule.redirect !== undefined) {
     route.action = { case: "redirect", value: redirectAction(rule.redirect, match) };
     Object.assign(route, responseHeaders(rule.headers));
   } else if (rule.directResponse !== undefined) {
     route.action = { case: "directResponse", value: directResponseAction(rule.directResponse) };
     Object.assign(route, responseHeaders(rule.headers));
   } else if (hasWeight(rule.route ?? [])) {
-    route.action = { case: "route", value: forwardAction(t, rule, context) };
+    const targets = targetsOf(t, rule, context);
+    route.action = { case: "route", value: forwardAction(t, rule, targets, context) };
+    const session = rule.session ?? targets.find((target) => target.session !== undefined)?.session;
+    if (targets.length > 1) splitByHash(t, object, route, context);
+    if (session !== undefined) route.typedPerFilterConfig[SESSION_FILTER] = sessionConfig(session);
     Object.assign(route, ruleHeaders(rule));
+    markRetries(route, rule.retries ?? t.settings.defaultHttpRetryPolicy, object.metadata);
+    const hedge = annotatedHedge(t, context.where, object.metadata);
+    if (hedge !== undefined) markHedge(route, hedge);
   } else {
     t.warn(`${context.where}: no destination has a weight: requests fail with 503`);
     const body = { string: "no destination of this route has a weight" };
@@ -70,6 +89,39 @@ function act(
   }
   if (rule.corsPolicy !== undefined) route.typedPerFilterConfig[CORS_FILTER] = corsConfig(t, rule.corsPolicy);
   if (rule.fault !== undefined) route.typedPerFilterConfig[FAULT_FILTER] = faultConfig(rule.fault);
+}
+
+const SPLIT_ANNOTATION = "tulle.dev/split";
+
+/** Has the annotated object's splits decided by what the destinations hash: the same user, the same version. */
+function splitByHash(
+  t: Translation,
+  { metadata }: OwnedRule["object"],
+  route: Route,
+  { where }: RuleContext,
+): void {
+  const wanted = metadata.annotations?.[SPLIT_ANNOTATION];
+  if (wanted === undefined || route.metadata === undefined) return;
+  const hashes = route.action.case === "route" && route.action.value.hashPolicy.length > 0;
+  if (wanted !== "hash") t.warn(`${where}: annotation ${SPLIT_ANNOTATION} must be "hash"; it has no effect`);
+  else if (!hashes) {
+    t.warn(`${where}: annotation ${SPLIT_ANNOTATION} has no effect: no destination has a consistentHash`);
+  } else {
+    const own = route.metadata.filterMetadata[TULLE_METADATA];
+    route.metadata.filterMetadata[TULLE_METADATA] = { ...own, split: "hash" };
+  }
+}
+
+/** A route for the share of a rule's requests that fails: drawn before the rest is sent on. */
+function failingPart(match: RouteMatch, failing: Failing): Pick<Route, "match" | "action"> {
+  const { runtimeFraction } = create(RouteMatchSchema, {
+    runtimeFraction: { defaultValue: fraction(failing.percent) },
+  });
+  return { match: { ...match, runtimeFraction }, action: failure(failing) };
+}
+
+function failure({ status, body }: Failing): Route["action"] {
+  return { case: "directResponse", value: directResponseAction({ status, body: { string: body } }) };
 }
 
 /** A request that is answered at once goes nowhere: its headers do not matter. */

@@ -1,25 +1,30 @@
 import type { TcpProxy } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import type { MeshObject, VirtualServiceSpec } from "@tulle/api";
 import { destinationRuleFor, effectivePolicy } from "../destination-rules.js";
-import type { MeshPort, MeshService } from "../mesh-service.js";
+import { serviceTcpRoute } from "../gateway-api/l4-routes.js";
+import { warnOfOverruled } from "../gateway-api/overruled.js";
+import type { Frontend } from "../gateway-api/parents.js";
+import { TCP_ROUTE } from "../kinds.js";
 import { outboundClusterName } from "../names.js";
+import type { MeshService } from "../mesh-service.js";
 import type { Translation } from "../translation.js";
 import { virtualServiceFor } from "../virtual-services.js";
 import { canHold, placeOf, proxyByRule, proxyTo } from "./l4-rule.js";
 
 /**
- * Where connections to `port` of a service go: to the destinations of the first `tcp` rule of its VirtualService that
- * can hold for this client, else to the service itself. `listenerPort`: the port that the caller named.
+ * Where connections to a port of a service go: to the destinations of the first `tcp` rule of its VirtualService that
+ * can hold for this client, else to those of its TCPRoute, else to the service itself.
  */
-export function tcpRoute(
-  t: Translation,
-  service: MeshService,
-  port: MeshPort,
-  listenerPort: number,
-): TcpProxy {
+export function tcpRoute(t: Translation, frontend: Frontend): TcpProxy {
+  const { service, port, listenerPort } = frontend;
   const virtualService = virtualServiceFor(t, service.host);
   const byRule = virtualService && firstRule(t, service, virtualService, listenerPort);
-  if (byRule !== undefined) return byRule;
+  if (virtualService !== undefined && byRule !== undefined) {
+    warnOfOverruled(t, virtualService, frontend, [TCP_ROUTE]);
+    return byRule;
+  }
+  const byRoute = serviceTcpRoute(t, frontend);
+  if (byRoute !== undefined) return byRoute;
   const cluster = outboundClusterName(service.host, port.number);
   const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
   return proxyTo(cluster, { case: "cluster", value: cluster }, policy);

@@ -1,5 +1,8 @@
 import type { TcpProxy } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
-import type { MeshService } from "../mesh-service.js";
+import { serviceTlsRoutes } from "../gateway-api/l4-routes.js";
+import { warnOfOverruled } from "../gateway-api/overruled.js";
+import type { Frontend } from "../gateway-api/parents.js";
+import { TLS_ROUTE } from "../kinds.js";
 import type { Translation } from "../translation.js";
 import { virtualServiceFor } from "../virtual-services.js";
 import { canHold, placeOf, proxyByRule } from "./l4-rule.js";
@@ -13,9 +16,11 @@ export interface TlsRoute {
 
 /**
  * The `tls` rules of a service's VirtualService that can hold for this client. Which one a connection takes, the best
- * match of its server name decides, not their order; of two rules with the same name the first has it.
+ * match of its server name decides, not their order; of two rules with the same name the first has it. Where there are
+ * none, its TLSRoutes.
  */
-export function tlsRoutes(t: Translation, service: MeshService, listenerPort: number): readonly TlsRoute[] {
+export function tlsRoutes(t: Translation, frontend: Frontend): readonly TlsRoute[] {
+  const { service, listenerPort } = frontend;
   const object = virtualServiceFor(t, service.host);
   const routes: TlsRoute[] = [];
   const taken = new Set<string>();
@@ -31,5 +36,7 @@ export function tlsRoutes(t: Translation, service: MeshService, listenerPort: nu
     for (const name of own) taken.add(name);
     routes.push({ serverNames: own.includes("*") ? [] : own, proxy });
   }
+  if (object === undefined || routes.length === 0) return serviceTlsRoutes(t, frontend);
+  warnOfOverruled(t, object, frontend, [TLS_ROUTE]);
   return routes;
 }

@@ -1,5 +1,5 @@
 import type { HttpMatchRequest, MeshObject, TlsRoute, VirtualServiceSpec } from "@tulle/api";
-import { rulesOf, type OwnedRule } from "../../routes/delegates.js";
+import { rulesOf, type VirtualServiceRule } from "../../routes/delegates.js";
 import { routeMatch } from "../../routes/match.js";
 import { isUntranslatable } from "../../string-match.js";
 import { Translation } from "../../translation.js";
@@ -90,7 +90,7 @@ function matchesOf<Match>(list: readonly Match[] | undefined): readonly (Match |
   return list === undefined || list.length === 0 ? [undefined] : list;
 }
 
-function placeOf({ rule, object, index }: OwnedRule): Place {
+function placeOf({ rule, object, index }: VirtualServiceRule): Place {
   const written: readonly HttpMatchRequest[] | undefined = object.spec.http?.[index]?.match;
   return { object, path: `spec.http[${index}]`, isWritten: rule.match === written };
 }

@@ -1,4 +1,4 @@
-import type { Clock } from "@tulle/base";
+import type { Clock } from "./clock.js";
 
 /** Lets `ratePerSecond` calls through on average and up to `burst` at once. */
 export class TokenBucket {

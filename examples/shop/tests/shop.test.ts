@@ -1,0 +1,39 @@
+// The same in TypeScript, for what YAML is too narrow for: here every version that the split knows must be able to answer.
+import { fileURLToPath } from "node:url";
+
+import { mesh } from "tulle/testing";
+import { expect, test } from "vitest";
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const shop = await mesh({ files: [here("../config"), here("services.yaml")] });
+
+test("every version that a visitor may ask for has an instance", () => {
+  const asked: readonly (readonly [string, Record<string, string>])[] = [
+    ["v2", { version: "v2" }],
+    ["v3", { "end-user": "jason" }],
+  ];
+  for (const [subset, headers] of asked) {
+    shop
+      .request({ from: "frontend", url: "http://reviews:9080/reviews", headers })
+      .expect({ result: "forward", destination: { subset }, endpoints: [subset] });
+  }
+});
+
+test("a request that goes another way says why", () => {
+  const visitor = shop.request({ from: "frontend", url: "http://reviews:9080/reviews" });
+  expect(() => visitor.expect({ route: "beta" })).toThrow('header "end-user" is absent, not "jason"');
+});
+
+test("the canary gets its share of many requests, as their ids have it", () => {
+  let canary = 0;
+  for (let number = 0; number < 1000; number++) {
+    const { explanation } = shop.request({
+      from: "frontend",
+      url: "http://reviews:9080/reviews",
+      requestId: `visitor-${number}`,
+    });
+    if (explanation.cluster?.subset === "v2") canary++;
+  }
+  expect(canary).toBeGreaterThan(70);
+  expect(canary).toBeLessThan(130);
+});

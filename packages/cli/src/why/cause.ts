@@ -1,0 +1,119 @@
+import type { RequestHop, RequestStory } from "@tulle/api";
+
+import { clusterInWords, ownerInWords } from "./names.js";
+import { tryInWords } from "./try-words.js";
+
+/** What a request failed of, and what to do about it. */
+export interface Cause {
+  readonly text: string;
+  readonly next: string;
+}
+
+/** The cause of a failure, found where the request came furthest; undefined when nothing failed. */
+export function causeOf({ hops }: RequestStory): Cause | undefined {
+  const all = hops.filter(({ record }) => record.kept === "failed");
+  // Who was given up on has not failed: whoever gave up knows why, unless that is the application.
+  const own = all.filter(({ record }) => record.response.flags !== "DC");
+  const failed = own.length > 0 ? own : all;
+  // Of hops of the same depth the last one is what the caller was answered with.
+  const deepest = failed.reduce<RequestHop | undefined>(
+    (found, hop) => (found === undefined || hop.depth >= found.depth ? hop : found),
+    undefined,
+  );
+  return deepest === undefined ? undefined : explainFailure(deepest);
+}
+
+function explainFailure({ proxy, record }: RequestHop): Cause {
+  const { response, request, tries, direction, cluster } = record;
+  const sidecar = `the sidecar of ${proxy.service}`;
+  const flags = new Set(response.flags.split(","));
+  const last = tries.at(-1);
+  const there = last?.endpoint ?? "the instance";
+  const target =
+    direction === "inbound" ? `its application at ${there}` : `${there} of ${clusterInWords(cluster)}`;
+  if (flags.has("UF")) {
+    const detail = last === undefined ? response.transportFailure : tryInWords(last);
+    return direction === "inbound"
+      ? {
+          text: `${sidecar} could not connect to ${target}: ${detail}`,
+          next: `check that the application of ${proxy.service} runs and listens on ${there}`,
+        }
+      : {
+          text: `${sidecar} could not connect to ${target}: ${detail}`,
+          next: "check that the instance and its sidecar run, and the network between here and there",
+        };
+  }
+  if (flags.has("UC") || flags.has("UR"))
+    return {
+      text: `${target} closed the connection before it had answered ${sidecar}`,
+      next: `look at the log of ${direction === "inbound" ? `the application of ${proxy.service}` : "that instance and of its sidecar"}`,
+    };
+  if (flags.has("UT"))
+    return {
+      text: `${sidecar} got no answer from ${target} within the timeout`,
+      next: `find out why it takes so long, or raise the timeout of the route${ownerOf(record.owner)}`,
+    };
+  if (flags.has("UH"))
+    return {
+      text: `${sidecar} knows no healthy instance of ${clusterInWords(cluster) || request.authority}`,
+      next: "see the instances and their checks: tulle get instances",
+    };
+  if (flags.has("UO"))
+    return {
+      text: `${sidecar} had reached a limit of ${clusterInWords(cluster) || "waiting requests"}`,
+      next: "raise its connectionPool limits (DestinationRule), or add instances",
+    };
+  if (flags.has("NR") && record.listener === "")
+    return {
+      text: `${sidecar} knows no HTTP service ${request.authority}`,
+      next: "check the name, and that it is registered: tulle get services",
+    };
+  if (flags.has("NR"))
+    return {
+      text: `${sidecar} has no route for ${request.method} ${request.authority}${request.path}`,
+      next: "see which routes there are: tulle get virtualservices -o yaml",
+    };
+  if (flags.has("NC"))
+    return {
+      text: `${sidecar} had no configuration of ${request.authority} in time`,
+      next: "see whether the proxy is connected and up to date: tulle status",
+    };
+  if (flags.has("DC"))
+    return {
+      text: `the client of ${sidecar} went away after ${Math.round(record.durationMs)} ms`,
+      next: "see the client's own timeout",
+    };
+  if (flags.has("FI"))
+    return {
+      text: `${sidecar} made it fail on purpose: a fault is injected`,
+      next: `remove the fault from the route${ownerOf(record.owner)} when it has served its purpose`,
+    };
+  if (flags.has("UAEX") || flags.has("RL"))
+    return {
+      text: `${sidecar} refused the request: ${response.details || response.flags}`,
+      next: "see its policies",
+    };
+  if (last?.outcome === "answered")
+    return direction === "inbound"
+      ? {
+          text: `the application of ${proxy.service} itself answered ${answerOf(record)}`,
+          next: `look at the log of the application of ${proxy.service}`,
+        }
+      : {
+          text: `${target} answered ${answerOf(record)}`,
+          next: "its proxy has recorded nothing of it: look at the log of that instance",
+        };
+  return {
+    text: `${sidecar} ended it: ${response.details || `status ${response.status}`}`,
+    next: `look at the log of ${sidecar}`,
+  };
+}
+
+function answerOf({ response: { status, grpcStatus } }: RequestHop["record"]): string {
+  return grpcStatus > 0 ? `gRPC status ${grpcStatus}` : String(status);
+}
+
+function ownerOf(owner: RequestHop["record"]["owner"]): string {
+  const name = ownerInWords(owner);
+  return name === "" ? "" : ` (${name})`;
+}

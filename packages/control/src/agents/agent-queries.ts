@@ -1,0 +1,236 @@
+import {
+  readRecords,
+  type Catalog,
+  type ExplainAnswer,
+  type ExplainRequest,
+  type ProxyName,
+  type RequestStory,
+} from "@tulle/api";
+import { create } from "@bufbuild/protobuf";
+import { MeshError } from "@tulle/base";
+import {
+  ClustersQuerySchema,
+  ExplainQuerySchema,
+  LoadQuerySchema,
+  LogLevelQuerySchema,
+  WhyQuerySchema,
+} from "@tulle/xds/gen/tulle/v1/agent_pb.js";
+
+import type { AgentQuery, ConnectedAgent } from "./contract.js";
+import { orderHops, type ToldRecord } from "./order-hops.js";
+
+/** A proxy has this long to answer, milliseconds. */
+const ANSWER_MS = 5000;
+/** Proxies that are asked at the same time, for one question that goes to all. */
+const PARALLEL = 64;
+/** Questions of that kind at once. */
+const MAX_BROADCASTS = 4;
+/** Records that a story is made of. */
+const MAX_HOPS = 256;
+const MAX_REQUEST_ID = 1024;
+
+export interface AgentQueriesOptions {
+  readonly agents: () => readonly ConnectedAgent[];
+  readonly catalog: Pick<Catalog, "service">;
+}
+
+/** What can be asked about a running proxy, by the names of the API. */
+export type ProxyQuestion =
+  | { readonly kind: "load"; readonly cluster: string }
+  | { readonly kind: "clusters" }
+  /** "" only asks. */
+  | { readonly kind: "log-level"; readonly level: string };
+
+/** Questions that are about requests and proxies, put to the proxies that know. */
+export class AgentQueries {
+  readonly #options: AgentQueriesOptions;
+  #broadcasts = 0;
+
+  constructor(options: AgentQueriesOptions) {
+    this.#options = options;
+  }
+
+  /** What would become of a request. Rejects with what to do when nobody can tell. */
+  async explain(request: ExplainRequest): Promise<ExplainAnswer> {
+    const { from, namespace = "default", method, url, headers = [], requestId = "" } = request;
+    const source = this.#find(from, namespace);
+    const explanation = asObject(
+      await askKnown(source, {
+        case: "explain",
+        value: create(ExplainQuerySchema, { method, url, headers: [...headers], requestId }),
+      }),
+      source,
+    );
+    const next = await this.#explainNext(source, request, explanation);
+    return {
+      explanation: next === undefined ? explanation : { ...explanation, next },
+      proxy: nameOf(source),
+    };
+  }
+
+  /** What every connected proxy has recorded of a request, in the order in which it went. */
+  async why(requestId: string): Promise<RequestStory> {
+    if (requestId === "" || requestId.length > MAX_REQUEST_ID)
+      throw new MeshError("invalid", "CONTROL_REQUEST_ID", "a request id has 1 to 1,024 characters");
+    const told: ToldRecord[] = [];
+    const silent: { proxy: string; reason: string }[] = [];
+    const agents = this.#options.agents();
+    await this.#askAll(agents, async (agent) => {
+      try {
+        const query = { case: "why", value: create(WhyQuerySchema, { requestId }) } as const;
+        const records = readRecords(await askKnown(agent, query));
+        told.push(...records.map((record) => ({ ...record, agent })));
+      } catch (thrown) {
+        silent.push({ proxy: agent.id, reason: MeshError.from(thrown).message });
+      }
+    });
+    silent.sort((left, right) => (left.proxy < right.proxy ? -1 : 1));
+    return { requestId, hops: orderHops(told.slice(0, MAX_HOPS)), asked: agents.length, silent };
+  }
+
+  /** What a proxy says of itself. */
+  async ask(proxy: string, question: ProxyQuestion): Promise<unknown> {
+    const agents = this.#options.agents().filter(({ id }) => isNamed(proxy, id));
+    const [agent] = agents;
+    if (agent === undefined) throw notConnected(`no proxy ${proxy} is connected`);
+    return askKnown(agent, queryOf(question));
+  }
+
+  #find(from: string, namespace: string): ConnectedAgent {
+    const agents = this.#options.agents();
+    const found =
+      agents.find((agent) => isNamed(from, agent.id)) ??
+      agents.find((agent) => agent.service === from && agent.namespace === namespace);
+    if (found !== undefined) return found;
+    const known = this.#options.catalog.service(namespace, from) !== undefined;
+    throw notConnected(
+      known
+        ? `no proxy of service ${from} in namespace ${namespace} is connected`
+        : `there is no service ${from} in namespace ${namespace}, and no proxy of that name is connected`,
+    );
+  }
+
+  /** What the destination's own proxy makes of the request; undefined where nobody can tell. */
+  async #explainNext(
+    source: ConnectedAgent,
+    request: ExplainRequest,
+    explanation: object,
+  ): Promise<object | undefined> {
+    const way = wayOf(explanation);
+    const destination =
+      way && this.#options.agents().find(({ inboundAddress }) => inboundAddress === way.address);
+    if (way === undefined || destination === undefined || !destination.queries.has("explain"))
+      return undefined;
+    const query: AgentQuery = {
+      case: "explain",
+      value: create(ExplainQuerySchema, {
+        method: request.method,
+        url: `http://${way.authority}${way.path}`,
+        headers: [...way.headers],
+        requestId: request.requestId ?? "",
+        inbound: true,
+        principal: way.serverName === "" ? "" : source.identity,
+        serverName: way.serverName,
+      }),
+    };
+    try {
+      return asObject(await destination.ask(query, ANSWER_MS), destination);
+    } catch {
+      // The first half is true without it.
+      return undefined;
+    }
+  }
+
+  /** Some at a time, so that a question to all of a large mesh is no flood. */
+  async #askAll(
+    agents: readonly ConnectedAgent[],
+    ask: (agent: ConnectedAgent) => Promise<void>,
+  ): Promise<void> {
+    if (this.#broadcasts >= MAX_BROADCASTS)
+      throw new MeshError("exhausted", "CONTROL_AGENTS_BUSY", "all proxies are being asked; try again");
+    this.#broadcasts++;
+    try {
+      const rest = agents.values();
+      const lane = async (): Promise<void> => {
+        for (const agent of rest) await ask(agent);
+      };
+      await Promise.all(Array.from({ length: Math.min(PARALLEL, agents.length) }, lane));
+    } finally {
+      this.#broadcasts--;
+    }
+  }
+}
+
+/** Asks what the proxy has said it can answer. */
+function askKnown(agent: ConnectedAgent, query: AgentQuery): Promise<unknown> {
+  const name = query.case === "logLevel" ? "log_level" : query.case;
+  if (agent.queries.has(name)) return agent.ask(query, ANSWER_MS);
+  const message = `the proxy ${agent.id} (version ${agent.version || "unknown"}) cannot answer this; update it`;
+  return Promise.reject(new MeshError("unimplemented", "CONTROL_AGENT_TOO_OLD", message));
+}
+
+function queryOf(question: ProxyQuestion): AgentQuery {
+  switch (question.kind) {
+    case "load":
+      return { case: "load", value: create(LoadQuerySchema, { cluster: question.cluster }) };
+    case "clusters":
+      return { case: "clusters", value: create(ClustersQuerySchema) };
+    case "log-level":
+      return { case: "logLevel", value: create(LogLevelQuerySchema, { level: question.level }) };
+  }
+}
+
+/** By its id, or by the part of it that people are shown: `reviews-1.default`. */
+function isNamed(name: string, id: string): boolean {
+  return name === id || name === id.split("~")[2];
+}
+
+function nameOf({ id, service, namespace, identity, version }: ConnectedAgent): ProxyName {
+  return { id, service, namespace, identity, version };
+}
+
+function notConnected(what: string): MeshError {
+  return new MeshError("not-found", "CONTROL_NO_PROXY", `${what}; see which are: tulle get proxies`);
+}
+
+function asObject(value: unknown, agent: ConnectedAgent): object {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  throw new MeshError(
+    "unavailable",
+    "CONTROL_AGENT_ANSWER",
+    `${agent.id} gave no explanation; is it of another version?`,
+  );
+}
+
+/** Where an explained request goes on to, as far as its explanation tells. */
+interface Way {
+  readonly address: string;
+  readonly authority: string;
+  readonly path: string;
+  readonly headers: readonly string[];
+  /** "" in plaintext. */
+  readonly serverName: string;
+}
+
+/** Reads what a proxy told, which may be anything. */
+function wayOf(explanation: object): Way | undefined {
+  const { endpoints, upstream, request } = explanation as Readonly<Record<string, unknown>>;
+  const chosen = Array.isArray(endpoints)
+    ? endpoints.map(record).find(({ chosen: isChosen }) => isChosen === true)
+    : undefined;
+  const { authority, path, tls } = record(upstream);
+  const { headers } = record(request);
+  const { serverName = "" } = record(tls);
+  const address = chosen?.["address"];
+  const texts = [address, authority, path, serverName];
+  if (!texts.every((each): each is string => typeof each === "string")) return undefined;
+  const [to = "", host = "", target = "", sni = ""] = texts;
+  const lines = Array.isArray(headers)
+    ? headers.filter((line): line is string => typeof line === "string")
+    : [];
+  return { address: to, authority: host, path: target, headers: lines, serverName: sni };
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}

@@ -1,0 +1,2 @@
+export { AgentQueries, type ProxyQuestion } from "./agent-queries.js";
+export { AgentServer } from "./agent-server.js";

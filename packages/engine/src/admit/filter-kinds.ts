@@ -1,0 +1,21 @@
+import { connectionResetKind } from "./connection-reset.js";
+import { corsKind } from "./cors.js";
+import { faultKind } from "./fault.js";
+import { localRateLimitKind } from "./local-rate-limit.js";
+import type { FilterKind } from "./filter-kind.js";
+
+/** Every filter that is carried out, besides the router. A new one has a file of its own and a line here. */
+const KINDS: readonly FilterKind[] = [corsKind, faultKind, connectionResetKind, localRateLimitKind];
+
+const BY_TYPE: ReadonlyMap<string, FilterKind> = new Map(KINDS.map((kind) => [kind.type, kind]));
+const BY_ROUTE_TYPE: ReadonlyMap<string, FilterKind> = new Map(KINDS.map((kind) => [kind.routeType, kind]));
+
+/** The filter that a message in a chain configures. */
+export function filterKind(type: string): FilterKind | undefined {
+  return BY_TYPE.get(type);
+}
+
+/** The filter that a message in a route configures. */
+export function routeFilterKind(type: string): FilterKind | undefined {
+  return BY_ROUTE_TYPE.get(type);
+}

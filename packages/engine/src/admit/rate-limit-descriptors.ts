@@ -1,0 +1,91 @@
+import type {
+  RateLimit,
+  RateLimit_Action,
+} from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { SourceIdentitySchema } from "@tulle/xds/gen/tulle/ratelimit/v1/source_identity_pb.js";
+import type { Facts, Plan, RateLimitSource, RateLimitSources, ReplyPlan } from "../contract.js";
+import { compileHeaderTests } from "../route/header-test.js";
+import { requestValue } from "../route/header-value.js";
+import { withoutPort } from "../route/virtual-hosts.js";
+import { holds } from "../snapshot/any.js";
+import { at, invalid } from "../snapshot/invalid.js";
+
+/** One entry of a descriptor; "skip" = none, the others count; undefined = there is no descriptor. */
+type Entry = (
+  plan: Plan | ReplyPlan,
+  facts: Facts,
+) => readonly [key: string, value: string] | "skip" | undefined;
+
+/** Compiles `rate_limits` of a route or a virtual host: what is known of a request for limiting. */
+export function compileRateLimits(field: string, limits: readonly RateLimit[]): readonly RateLimitSource[] {
+  return limits.map((limit, index) => {
+    const here = `${field}[${index}]`;
+    if (limit.limit !== undefined) throw invalid(at(here, "limit"), "is not supported");
+    const entries = limit.actions.map((action, position) =>
+      compileAction(at(here, `actions[${position}]`), action),
+    );
+    return {
+      stage: limit.stage ?? 0,
+      descriptor: (plan, facts) => {
+        const descriptor: (readonly [string, string])[] = [];
+        for (const entry of entries) {
+          const made = entry(plan, facts);
+          if (made === undefined) return undefined;
+          if (made !== "skip") descriptor.push(made);
+        }
+        return descriptor.length === 0 ? undefined : descriptor;
+      },
+    };
+  });
+}
+
+/** Undefined when there are none. */
+export function rateLimitSources(
+  route: readonly RateLimitSource[],
+  host: readonly RateLimitSource[],
+): RateLimitSources | undefined {
+  return route.length === 0 && host.length === 0 ? undefined : { route, host };
+}
+
+function compileAction(field: string, { actionSpecifier: action }: RateLimit_Action): Entry {
+  switch (action.case) {
+    case "requestHeaders": {
+      const { headerName, descriptorKey, skipIfAbsent } = action.value;
+      const name = headerName.toLowerCase();
+      return (_plan, { request }) => {
+        const value = requestValue(request, name);
+        if (value === undefined) return skipIfAbsent ? "skip" : undefined;
+        return [descriptorKey, value];
+      };
+    }
+    case "remoteAddress":
+      return (_plan, { remoteAddress }) =>
+        remoteAddress === undefined ? undefined : ["remote_address", withoutPort(remoteAddress)];
+    case "genericKey": {
+      const entry = [action.value.descriptorKey || "generic_key", action.value.descriptorValue] as const;
+      return () => entry;
+    }
+    case "headerValueMatch": {
+      const { descriptorKey, descriptorValue, expectMatch, headers } = action.value;
+      const tests = compileHeaderTests(at(field, "header_value_match.headers"), headers);
+      const entry = [descriptorKey || "header_match", descriptorValue] as const;
+      const expected = expectMatch ?? true;
+      return (_plan, { request }) => (tests.every((test) => test(request)) === expected ? entry : undefined);
+    }
+    case "destinationCluster":
+      return (plan) => (plan.kind === "forward" ? ["destination_cluster", plan.cluster.name] : undefined);
+    case "extension":
+      if (action.value.typedConfig !== undefined && holds(action.value.typedConfig, SourceIdentitySchema))
+        return (_plan, { principal }) =>
+          principal === undefined ? undefined : ["source_identity", principal];
+      throw invalid(
+        at(field, "extension"),
+        `must be a ${SourceIdentitySchema.typeName}: others are not supported`,
+      );
+    default:
+      throw invalid(
+        field,
+        "must be one of request_headers, remote_address, generic_key, header_value_match, destination_cluster: others are not supported",
+      );
+  }
+}

@@ -1,0 +1,7 @@
+export { OutlierDetector } from "./detector.js";
+export type { OutlierDetectorOptions, OutlierEvent } from "./detector.js";
+export { healthOf } from "./health.js";
+export type { EndpointHealth } from "./health.js";
+export { OUTLIER_KINDS, SUSPECT_TOLD } from "./kinds.js";
+export type { OutlierKind } from "./kinds.js";
+export { recordAnswer, recordConnected, recordReached, recordUnreached } from "./record.js";

@@ -1,0 +1,79 @@
+import { ResultCount, type ResultTable } from "../load/result-table.js";
+import type { ConsecutiveRule, OutlierSettings } from "../snapshot/outlier-settings.js";
+import { SUSPECT_5XX, SUSPECT_GATEWAY, SUSPECT_LOCAL } from "./kinds.js";
+
+/** What a failure without an answer counts as where it is not told apart: 503 for a broken connection, 504 for time. */
+const CONNECT_STATUS = 503;
+const TIMEOUT_STATUS = 504;
+const OK_STATUS = 200;
+
+/**
+ * Counts an answer of an endpoint. `status`: HTTP's, or of a gRPC call what its status means in HTTP. Returns the bits
+ * `SUSPECT_*` of the rules by which the endpoint is an outlier now; the counts behind them begin anew.
+ */
+export function recordAnswer(
+  results: ResultTable,
+  settings: OutlierSettings,
+  slot: number,
+  status: number,
+): number {
+  let suspect = 0;
+  const failed = status >= 500;
+  if (failed) {
+    if (status <= 504 && status >= 502) {
+      if (countsTo(results, ResultCount.CONSECUTIVE_GATEWAY, slot, settings.consecutiveGateway))
+        suspect |= SUSPECT_GATEWAY;
+    } else restart(results, ResultCount.CONSECUTIVE_GATEWAY, slot);
+    if (countsTo(results, ResultCount.CONSECUTIVE_5XX, slot, settings.consecutive5xx)) suspect |= SUSPECT_5XX;
+  } else {
+    restart(results, ResultCount.CONSECUTIVE_GATEWAY, slot);
+    restart(results, ResultCount.CONSECUTIVE_5XX, slot);
+  }
+  if (settings.countsRates) {
+    results.add(ResultCount.ANSWERS, slot);
+    if (!failed) results.add(ResultCount.GOOD_ANSWERS, slot);
+  }
+  return suspect;
+}
+
+/** Counts a connection on which nothing more can be judged: bytes are nobody's business. */
+export function recordConnected(results: ResultTable, settings: OutlierSettings, slot: number): void {
+  if (settings.splitLocal) recordReached(results, settings, slot);
+  else recordAnswer(results, settings, slot, OK_STATUS);
+}
+
+/** Counts that an answer came: what the proxy itself sees of an endpoint is fine. */
+export function recordReached(results: ResultTable, settings: OutlierSettings, slot: number): void {
+  if (!settings.splitLocal) return;
+  restart(results, ResultCount.CONSECUTIVE_LOCAL, slot);
+  if (!settings.countsRates) return;
+  results.add(ResultCount.TRIES, slot);
+  results.add(ResultCount.ANSWERED_TRIES, slot);
+}
+
+/** Counts a failure that the proxy itself saw: no connection, a broken one, or no answer in time. As `recordAnswer`. */
+export function recordUnreached(
+  results: ResultTable,
+  settings: OutlierSettings,
+  slot: number,
+  timedOut: boolean,
+): number {
+  if (!settings.splitLocal) {
+    return recordAnswer(results, settings, slot, timedOut ? TIMEOUT_STATUS : CONNECT_STATUS);
+  }
+  if (settings.countsRates) results.add(ResultCount.TRIES, slot);
+  return countsTo(results, ResultCount.CONSECUTIVE_LOCAL, slot, settings.consecutiveLocal)
+    ? SUSPECT_LOCAL
+    : 0;
+}
+
+/** One more. Of threads that reach the limit together one gets to say so. */
+function countsTo(results: ResultTable, column: ResultCount, slot: number, rule: ConsecutiveRule): boolean {
+  if (rule.count === 0 || rule.enforcingPercent === 0) return false;
+  return results.add(column, slot) >= rule.count && results.take(column, slot) >= rule.count;
+}
+
+/** Nearly always there is nothing to do: no write then. */
+function restart(results: ResultTable, column: ResultCount, slot: number): void {
+  if (results.get(column, slot) !== 0) results.set(column, slot, 0);
+}

@@ -1,0 +1,44 @@
+import type { InboundChain, Snapshot } from "../snapshot/contract.js";
+import { serverNameRank } from "./server-names.js";
+
+/** Name of the inbound listener's xDS resource. */
+export const INBOUND_LISTENER = "virtualInbound";
+
+/**
+ * The filter chains among which the port of a connection leaves the choice, as in Envoy: those that name it, and the
+ * default; where none does, those that name no port. `destinationPort` undefined: the connection was made to the listener.
+ */
+export function chainsFor(snapshot: Snapshot, destinationPort: number | undefined): readonly InboundChain[] {
+  const listener = snapshot.inbound(INBOUND_LISTENER);
+  if (listener === undefined) return [];
+  const port = destinationPort ?? listener.port;
+  const naming = listener.chains.some((chain) => chain.destinationPort === port) ? port : undefined;
+  return listener.chains.filter((chain) => chain.destinationPort === naming || chain.isDefault);
+}
+
+/**
+ * The filter chain for a connection, among those that its port leaves ({@link chainsFor}), as Envoy matches SNI: the
+ * exact name, else the longest `*.suffix`, else one that takes any; of equal ones the chain that asks for the
+ * application protocol ("" = none is known).
+ */
+export function selectChain(
+  snapshot: Snapshot,
+  transport: InboundChain["transport"],
+  serverName: string,
+  applicationProtocol: string,
+  destinationPort?: number,
+): InboundChain | undefined {
+  let best: InboundChain | undefined;
+  let bestRank = -1;
+  for (const chain of chainsFor(snapshot, destinationPort)) {
+    if (chain.transport !== transport) continue;
+    const asks = chain.applicationProtocols.length > 0;
+    if (asks && !chain.applicationProtocols.includes(applicationProtocol)) continue;
+    const rank = serverNameRank(chain.serverNames, serverName);
+    if (rank > bestRank || (rank === bestRank && asks)) {
+      best = chain;
+      bestRank = rank;
+    }
+  }
+  return best;
+}

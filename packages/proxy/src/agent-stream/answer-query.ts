@@ -1,0 +1,86 @@
+import { MeshError, unreachable, type Logger, type LogLevel } from "@tulle/base";
+import { readQuestion, type LoadTable, type SnapshotSource } from "@tulle/engine";
+import type { ExplainQuery, Query } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
+
+import { clustersJson } from "../admin/clusters.js";
+import type { Explainer } from "../admin/explainer.js";
+import type { RecordAnswer } from "../records/record-answer.js";
+import { loadReport } from "./load-report.js";
+
+/** What is looked at to answer the control plane. */
+export interface QueryContext {
+  readonly configuration: SnapshotSource;
+  readonly load: LoadTable;
+  readonly explainer: Pick<Explainer, "explain">;
+  readonly logger: Logger;
+  /** How an endpoint's last health check failed, by its slot in the load table. */
+  readonly checkFailure: Parameters<typeof clustersJson>[2];
+  /** What is recorded of a request, by all threads. */
+  records(requestId: string): Promise<readonly RecordAnswer[]>;
+  setLogLevel(level: LogLevel): void;
+}
+
+/** The queries that are answered, by the names that a hello has for them. */
+export const QUERIES = ["explain", "why", "load", "log_level", "clusters"] as const;
+
+const LEVELS: ReadonlySet<string> = new Set(["debug", "info", "warn", "error"]);
+/** A client may have sent an id of any length: it is compared, and kept cut. */
+const MAX_REQUEST_ID = 1024;
+/** Characters of JSON that records may have with their explanations; without them, any number of records has fewer. */
+const MAX_EXPLAINED = 200 * 1024;
+const MAX_RECORDS = 64;
+
+/** The answer to a query of the control plane, as plain data. Rejects with what was wrong with it. */
+export async function answerQuery(query: Query["query"], context: QueryContext): Promise<unknown> {
+  const { configuration, load, logger } = context;
+  switch (query.case) {
+    case "explain":
+      return context.explainer.explain(questionOf(query.value));
+    case "why": {
+      const { requestId } = query.value;
+      if (requestId === "" || requestId.length > MAX_REQUEST_ID)
+        throw new MeshError("invalid", "PROXY_QUERY", "a request id has 1 to 1,024 characters");
+      return withinSize(await context.records(requestId));
+    }
+    case "load": {
+      const { cluster } = query.value;
+      const report = loadReport(configuration.current, load, cluster);
+      if (report === undefined)
+        throw new MeshError("not-found", "PROXY_UNKNOWN_CLUSTER", `this proxy has no cluster ${cluster}`);
+      return report;
+    }
+    case "logLevel": {
+      const { level } = query.value;
+      if (level !== "" && !LEVELS.has(level))
+        throw new MeshError("invalid", "PROXY_QUERY", `a log level is one of ${[...LEVELS].join(", ")}`);
+      if (level !== "") context.setLogLevel(level as LogLevel);
+      return { level: logger.level };
+    }
+    case "clusters":
+      return clustersJson(configuration.current, load, context.checkFailure);
+    case undefined:
+      // What a newer control plane asks is no member that is known here.
+      throw new MeshError("unimplemented", "PROXY_QUERY", "this proxy does not know this query; update it");
+    default:
+      return unreachable(query);
+  }
+}
+
+function questionOf(query: ExplainQuery): ReturnType<typeof readQuestion> {
+  const { method, url, headers, requestId, inbound, principal, serverName } = query;
+  return readQuestion({
+    method,
+    url,
+    headers,
+    ...(requestId === "" ? {} : { requestId }),
+    ...(inbound ? { direction: "inbound" } : {}),
+    ...(principal === "" ? {} : { principal }),
+    ...(serverName === "" ? {} : { serverName }),
+  });
+}
+
+/** The newest records; without explanations where these are too long (clusters with very many endpoints). */
+function withinSize(records: readonly RecordAnswer[]): readonly RecordAnswer[] {
+  const newest = records.slice(-MAX_RECORDS);
+  return JSON.stringify(newest).length <= MAX_EXPLAINED ? newest : newest.map(({ record }) => ({ record }));
+}

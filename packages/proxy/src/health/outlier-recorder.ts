@@ -1,0 +1,89 @@
+import {
+  recordAnswer,
+  recordConnected,
+  recordReached,
+  recordUnreached,
+  SUSPECT_TOLD,
+  type ClusterPart,
+  type EndpointPart,
+  type LoadTable,
+} from "@tulle/engine";
+import { getHeader, httpStatusOfGrpc, NO_GRPC_STATUS, readGrpcStatus, type HeaderList } from "@tulle/http";
+
+import { toldUpstreamFailure } from "../filters/upstream-failure.js";
+import { IMMEDIATE_FAIL_HEADER } from "./probe.js";
+
+/** An endpoint that stands out, by the rules `bits` of a cluster (`SUSPECT_*`), or by its own word. Plain data: it goes from worker to main thread. */
+export interface Suspicion {
+  readonly cluster: string;
+  readonly slot: number;
+  readonly bits: number;
+}
+
+/**
+ * Counts what becomes of tries and connections, for outlier detection. Does nothing for clusters that have none. Whoever
+ * is told of a suspicion decides.
+ */
+export class OutlierRecorder {
+  readonly #load: LoadTable;
+  readonly #onSuspect: (suspicion: Suspicion) => void;
+
+  constructor(load: LoadTable, onSuspect: (suspicion: Suspicion) => void) {
+    this.#load = load;
+    this.#onSuspect = onSuspect;
+  }
+
+  /** The head of an answer. Of a gRPC call it counts only when it is all; `trailers` follow otherwise. */
+  answered(
+    cluster: ClusterPart,
+    endpoint: EndpointPart,
+    status: number,
+    headers: HeaderList,
+    grpc: boolean,
+  ): void {
+    if (cluster.healthCheck !== undefined && getHeader(headers, IMMEDIATE_FAIL_HEADER) !== undefined) {
+      this.#suspect(cluster, endpoint.slot, SUSPECT_TOLD);
+    }
+    const settings = cluster.outlier;
+    if (settings === undefined) return;
+    const { results } = this.#load;
+    // The other sidecar says that it could not reach its application.
+    if (status === 503 && endpoint.tls !== undefined && toldUpstreamFailure(headers) !== undefined) {
+      this.#suspect(cluster, endpoint.slot, recordUnreached(results, settings, endpoint.slot, false));
+      return;
+    }
+    recordReached(results, settings, endpoint.slot);
+    const grpcStatus = grpc && status === 200 ? readGrpcStatus(headers) : NO_GRPC_STATUS;
+    if (grpc && status === 200 && grpcStatus === NO_GRPC_STATUS) return;
+    const judged = grpcStatus === NO_GRPC_STATUS ? status : httpStatusOfGrpc(grpcStatus);
+    this.#suspect(cluster, endpoint.slot, recordAnswer(results, settings, endpoint.slot, judged));
+  }
+
+  /** The end of a gRPC call whose head said nothing of its status. */
+  trailers(cluster: ClusterPart, endpoint: EndpointPart, trailers: HeaderList): void {
+    const settings = cluster.outlier;
+    if (settings === undefined) return;
+    const status = httpStatusOfGrpc(readGrpcStatus(trailers));
+    this.#suspect(cluster, endpoint.slot, recordAnswer(this.#load.results, settings, endpoint.slot, status));
+  }
+
+  /** A connection that carries bytes is made. */
+  connected(cluster: ClusterPart, endpoint: EndpointPart): void {
+    if (cluster.outlier !== undefined) recordConnected(this.#load.results, cluster.outlier, endpoint.slot);
+  }
+
+  /** There was no connection, or it broke, or the answer took too long. */
+  unreached(cluster: ClusterPart, endpoint: EndpointPart, timedOut: boolean): void {
+    const settings = cluster.outlier;
+    if (settings === undefined) return;
+    this.#suspect(
+      cluster,
+      endpoint.slot,
+      recordUnreached(this.#load.results, settings, endpoint.slot, timedOut),
+    );
+  }
+
+  #suspect(cluster: ClusterPart, slot: number, bits: number): void {
+    if (bits !== 0) this.#onSuspect({ cluster: cluster.name, slot, bits });
+  }
+}

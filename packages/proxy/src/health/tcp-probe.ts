@@ -1,0 +1,71 @@
+import type { Socket } from "node:net";
+
+import { systemErrorCode, type Disposable } from "@tulle/base";
+import { OrderedMatch, type EndpointPart, type TcpProbe } from "@tulle/engine";
+
+import type { AcquireFailure } from "../stream/contract.js";
+import type { Connector } from "../upstream/connector.js";
+import type { ProbeOutcome } from "./probe.js";
+
+/**
+ * Connects, sends, and waits until everything expected has come; with nothing to expect the connection is enough. Each
+ * probe has a connection of its own. Time is the caller's business.
+ */
+export function runTcpProbe(
+  connector: Connector,
+  endpoint: EndpointPart,
+  preamble: Buffer | undefined,
+  timeoutMs: number,
+  probe: TcpProbe,
+  onDone: (outcome: ProbeOutcome) => void,
+): Disposable {
+  let open: { readonly socket: Socket; readonly transport: Socket } | undefined;
+  let over = false;
+  const end = (outcome: ProbeOutcome | undefined): void => {
+    if (over) return;
+    over = true;
+    open?.socket.destroy();
+    open?.transport.destroy();
+    if (outcome !== undefined) onDone(outcome);
+  };
+  const connecting = connector.connectBytes(endpoint, preamble, timeoutMs, {
+    onConnected: (socket, transport) => {
+      open = { socket, transport };
+      converse(socket, probe, end);
+    },
+    onConnectFailed: (failure: AcquireFailure, detail) => {
+      const reason = failure === "connect-timeout" ? "the connection took too long" : detail;
+      end({ kind: "unreachable", reason });
+    },
+  });
+  return {
+    [Symbol.dispose]: () => {
+      connecting[Symbol.dispose]();
+      end(undefined);
+    },
+  };
+}
+
+function converse(socket: Socket, { send, receive }: TcpProbe, end: (outcome: ProbeOutcome) => void): void {
+  socket.on("error", (error) =>
+    end({ kind: "unreachable", reason: systemErrorCode(error) ?? error.message }),
+  );
+  if (receive.length === 0 && send.length === 0) {
+    end({ kind: "passed", degraded: false });
+    return;
+  }
+  const match = new OrderedMatch(receive);
+  socket.on("data", (chunk: Buffer) => {
+    match.push(chunk);
+    if (match.complete) end({ kind: "passed", degraded: false });
+  });
+  socket.on("end", () =>
+    end({ kind: "unreachable", reason: "it closed the connection before it said what is expected" }),
+  );
+  if (send.length === 0) return;
+  socket.write(send, (error) => {
+    if (error === null || error === undefined) {
+      if (receive.length === 0) end({ kind: "passed", degraded: false });
+    } else end({ kind: "unreachable", reason: systemErrorCode(error) ?? error.message });
+  });
+}

@@ -1,0 +1,73 @@
+import type { ClusterPart, LoadTable, SnapshotSource } from "@tulle/engine";
+
+import type { Family, Gauge, MetricsRegistry } from "./metrics.js";
+
+/** What Istio sends where nothing is limited. */
+const NO_LIMIT = 4_294_967_295;
+const PREFIX = "envoy_cluster_circuit_breakers_default";
+
+/** A limit of a cluster, and how much of it is used. */
+interface Breaker {
+  readonly open: Family<Gauge>;
+  readonly remaining: Family<Gauge>;
+  readonly limit: (cluster: ClusterPart) => number;
+  readonly used: (load: LoadTable, slot: number) => number;
+}
+
+/** Envoy's gauges of circuit breakers, for limits that are one. Read from the load table when somebody scrapes. */
+export function addCircuitBreakerMetrics(
+  registry: MetricsRegistry,
+  configuration: SnapshotSource,
+  load: LoadTable,
+): void {
+  const gauge = (name: string, help: string): Family<Gauge> => registry.gauge(`${PREFIX}_${name}`, help);
+  const breakers: readonly Breaker[] = [
+    {
+      open: gauge("cx_open", "Whether no further connection may be made."),
+      remaining: gauge("remaining_cx", "Connections that may still be made."),
+      limit: ({ maxConnections }) => maxConnections,
+      used: (table, slot) => table.connections(slot),
+    },
+    {
+      open: gauge("rq_pending_open", "Whether no further request may wait for a connection."),
+      remaining: gauge("remaining_pending", "Requests that may still wait for a connection."),
+      limit: ({ maxPendingRequests }) => maxPendingRequests,
+      used: (table, slot) => table.pending(slot),
+    },
+    {
+      open: gauge("rq_open", "Whether no further request may begin."),
+      remaining: gauge("remaining_rq", "Requests that may still begin."),
+      limit: ({ maxRequests }) => maxRequests,
+      used: (table, slot) => table.clusterInFlight(slot),
+    },
+    {
+      open: gauge("rq_retry_open", "Whether no further retry may begin."),
+      remaining: gauge("remaining_retries", "Retries that may still begin."),
+      limit: ({ maxRetries }) => maxRetries,
+      used: (table, slot) => table.retriesInFlight(slot),
+    },
+  ];
+  /** Names that have series: a cluster that is gone has nothing open. */
+  const told = new Set<string>();
+  registry.onCollect(() => {
+    const gone = new Set(told);
+    for (const cluster of configuration.current.clusters()) {
+      gone.delete(cluster.name);
+      for (const { open, remaining, limit, used } of breakers) {
+        const most = limit(cluster);
+        if (most >= NO_LIMIT) continue;
+        told.add(cluster.name);
+        const labels = ["cluster_name", cluster.name];
+        const left = Math.max(0, most - used(load, cluster.slot));
+        open.with(labels).set(left === 0 ? 1 : 0);
+        remaining.with(labels).set(left);
+      }
+    }
+    for (const name of gone) {
+      for (const { open, remaining } of breakers) {
+        open.with(["cluster_name", name]).set(0);
+        remaining.with(["cluster_name", name]).set(0);
+      }
+    }
+  });
+}
