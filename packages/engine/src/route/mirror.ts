@@ -50,6 +50,17 @@ export class Mirror implements MirrorPlan {
       routeName: route.routeName,
       clusterName: policy.cluster,
       timeoutMs: route.timeoutMs,
+      idleTimeoutMs: 0,
+      retry: undefined,
+      rewritePath: undefined,
+      rewriteAuthority: undefined,
+      authorityOf: undefined,
+      tellsForwardedHost: false,
+      requestHeaders: [],
+      responseHeaders: [],
+      filters: undefined,
+      rateLimits: undefined,
+      mirrors: undefined,
       provenance: route.provenance,
     });
   }

@@ -27,6 +27,8 @@ export interface PlanSettings {
   readonly tellsTimeoutRetry: boolean;
   readonly rewritePath: PathRewrite | undefined;
   readonly rewriteAuthority: string | undefined;
+  readonly authorityOf: Plan["authorityOf"];
+  readonly tellsForwardedHost: boolean;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   readonly hash: RequestHash | undefined;
@@ -55,6 +57,8 @@ export const BARE_WAY: Omit<WaySettings, "clusterName"> = {
   tellsTimeoutRetry: false,
   rewritePath: undefined,
   rewriteAuthority: undefined,
+  authorityOf: undefined,
+  tellsForwardedHost: false,
   requestHeaders: [],
   responseHeaders: [],
   hash: undefined,
@@ -106,6 +110,8 @@ export class ForwardPlan implements Plan {
   readonly tellsTimeoutRetry: boolean;
   readonly rewritePath: PathRewrite | undefined;
   readonly rewriteAuthority: string | undefined;
+  readonly authorityOf: Plan["authorityOf"];
+  readonly tellsForwardedHost: boolean;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   readonly hash: RequestHash | undefined;
@@ -130,6 +136,8 @@ export class ForwardPlan implements Plan {
     this.tellsTimeoutRetry = settings.tellsTimeoutRetry;
     this.rewritePath = settings.rewritePath;
     this.rewriteAuthority = settings.rewriteAuthority;
+    this.authorityOf = settings.authorityOf;
+    this.tellsForwardedHost = settings.tellsForwardedHost;
     this.requestHeaders = settings.requestHeaders;
     this.responseHeaders = settings.responseHeaders;
     this.hash = settings.hash;
