@@ -78,6 +78,8 @@ export interface Plan {
   readonly kind: "forward";
   readonly routeName: string;
   readonly cluster: ClusterPart;
+  /** The circuit breakers of priority HIGH hold for it. */
+  readonly highPriority: boolean;
   /** Whole exchange, milliseconds; 0 = none. */
   readonly timeoutMs: number;
   /** Without a byte in either direction, milliseconds; 0 = none. */

@@ -3,6 +3,7 @@ import type { SessionPolicy } from "../affinity/session.js";
 import type { EndpointPart } from "../snapshot/contract.js";
 import { below, mix } from "../entropy.js";
 import { createLoadTable } from "../load/load-table.js";
+import { currentCluster } from "../route/current-cluster.js";
 import { LinkedCluster } from "../snapshot/linked-cluster.js";
 import type { Draw } from "./balancer.js";
 import type { Balance, BalancedGroup } from "./cluster-balance.js";
@@ -26,7 +27,7 @@ const GROUP_SALT = 0x6b0f;
  * tried, one of them it is.
  */
 export function pick(view: DecisionView, plan: Plan, attempt: AttemptState): EndpointPart | PickFailure {
-  const cluster = view.snapshot.cluster(plan.cluster.name) ?? plan.cluster;
+  const cluster = currentCluster(view.snapshot, plan);
   const picked = pickFrom(view, plan, attempt, cluster instanceof LinkedCluster ? cluster : undefined);
   if (view.trace !== undefined && "kind" in picked) traceFailure(view.trace, cluster, picked.flag);
   return picked;

@@ -50,17 +50,6 @@ export class Mirror implements MirrorPlan {
       routeName: route.routeName,
       clusterName: policy.cluster,
       timeoutMs: route.timeoutMs,
-      idleTimeoutMs: 0,
-      retry: undefined,
-      rewritePath: undefined,
-      rewriteAuthority: undefined,
-      authorityOf: undefined,
-      tellsForwardedHost: false,
-      requestHeaders: [],
-      responseHeaders: [],
-      filters: undefined,
-      rateLimits: undefined,
-      mirrors: undefined,
       provenance: route.provenance,
     });
   }
