@@ -161,7 +161,12 @@ test("an HTTPRoute leads by header, path and weight, redirects, rewrites and fai
          {type: ResponseHeaderModifier, responseHeaderModifier: {add: [{name: x-route, value: api}]}}]},
       {matches: [{path: {value: /split}}], backendRefs: [${to("reviews", ", weight: 3")}, ${to("reviews-v2")}]},
       {matches: [{path: {value: /half}}], backendRefs: [${to("reviews")}, ${to("nobody")}]},
-      {matches: [{path: {value: /slow}}], backendRefs: [${to("reviews")}], timeouts: {request: 10s}},
+      {matches: [{path: {value: /mirrored}}], backendRefs: [${to("reviews")}],
+       filters: [{type: RequestMirror, requestMirror: {backendRef: ${to("reviews-v2")}}}]},
+      {matches: [{path: {value: /shared}}], backendRefs: [${to("reviews")}],
+       filters: [{type: CORS, cors: {allowOrigins: ["https://*.example.com"], allowMethods: [GET, PUT]}}]},
+      {matches: [{path: {value: /session}}], backendRefs: [${to("reviews")}],
+       sessionPersistence: {sessionName: stick}},
       {matches: [{path: {type: Exact, value: /}}], backendRefs: [${to("reviews")}]},
     ]`,
     ),
@@ -196,6 +201,26 @@ test("an HTTPRoute leads by header, path and weight, redirects, rewrites and fai
   const half = await count("/half");
   expect(Math.abs((half.get("500") ?? 0) - 100)).toBeLessThan(43);
   expect((half.get("reviews") ?? 0) + (half.get("500") ?? 0)).toBe(200);
+
+  const served = async (): Promise<number> =>
+    (JSON.parse((await ask("/served", { headers: { "x-canary": "yes" } })).body) as WebAnswer).served;
+  const before = await served();
+  expect(await answerer("/mirrored")).toBe("reviews");
+  await eventually(async () => (await served()) > before);
+
+  const origin = "https://shop.example.com";
+  const preflight = { origin, "access-control-request-method": "PUT" };
+  const shared = await ask("/shared", { method: "OPTIONS", headers: preflight });
+  expect(shared.status).toBe(200);
+  expect(shared.headers).toMatchObject({
+    "access-control-allow-origin": origin,
+    "access-control-allow-methods": "GET,PUT",
+    "access-control-max-age": "5",
+  });
+  const foreign = await ask("/shared", { headers: { origin: "https://example.org" } });
+  expect(foreign.headers).not.toHaveProperty("access-control-allow-origin");
+
+  expect((await ask("/session")).headers["set-cookie"]?.join()).toMatch(/^stick="?[\w+/=]+"?;/);
 
   // What no rule matches has no route: the service's own is replaced.
   expect((await ask("/elsewhere")).status).toBe(404);

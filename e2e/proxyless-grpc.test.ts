@@ -101,7 +101,7 @@ describe.each(WAYS)("grpc-js-xds through $name", ({ start }) => {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  async function startBackend(id: string, version: string): Promise<Backend> {
+  async function startBackend(id: string, version: string, service = "who"): Promise<Backend> {
     const server = new grpc.Server();
     server.addService(SERVICE, {
       whoami: (_call: unknown, done: grpc.sendUnaryData<string>) => done(null, id),
@@ -113,7 +113,7 @@ describe.each(WAYS)("grpc-js-xds through $name", ({ start }) => {
     });
     await client.registry.register({
       ID: id,
-      Name: "who",
+      Name: service,
       Address: "127.0.0.1",
       Port: port,
       Tags: [version],
@@ -175,6 +175,64 @@ describe.each(WAYS)("grpc-js-xds through $name", ({ start }) => {
     // 6 standard deviations of a fair coin.
     expect(Math.abs((split.get("a") ?? 0) - 100)).toBeLessThan(43);
     await client.resources.delete(kind, { name: "who" });
+  });
+
+  test("it injects the faults of a rule", async () => {
+    const kind = findKind("networking.istio.io", "VirtualService")!;
+    await client.resources.apply(kind, {
+      apiVersion: "networking.istio.io/v1",
+      kind: "VirtualService",
+      metadata: { name: "who" },
+      spec: {
+        hosts: ["who"],
+        http: [
+          {
+            match: [{ headers: { meet: { exact: "fault" } } }],
+            fault: { abort: { grpcStatus: "DATA_LOSS", percentage: { value: 100 } } },
+            route: [{ destination: { host: "who" } }],
+          },
+          { route: [{ destination: { host: "who" } }] },
+        ],
+      },
+    });
+    const code = async (): Promise<string> =>
+      answers(1, { meet: "fault" }).then(
+        () => "",
+        (error: Error) => error.message,
+      );
+    await eventually(async () => (await code()).includes("DATA_LOSS"));
+    expect((await answers(10)).size).toBeGreaterThan(0);
+    await client.resources.delete(kind, { name: "who" });
+    await eventually(async () => (await code()) === "");
+  });
+
+  test("it follows a GRPCRoute by method and header, and calls without a backend fail", async () => {
+    await startBackend("next", "v1", "who-next");
+    const kind = findKind("gateway.networking.k8s.io", "GRPCRoute")!;
+    const rule = (header: string, backend: string): object => ({
+      matches: [
+        {
+          method: { service: "test.Who", method: "Ami" },
+          ...(header === "" ? {} : { headers: [{ name: header, value: "yes" }] }),
+        },
+      ],
+      backendRefs: [{ name: backend, port: 9080 }],
+    });
+    await client.resources.apply(kind, {
+      apiVersion: "gateway.networking.k8s.io/v1",
+      kind: "GRPCRoute",
+      metadata: { name: "who" },
+      spec: {
+        parentRefs: [{ group: "", kind: "Service", name: "who", port: 9080 }],
+        rules: [rule("", "who"), rule("next", "who-next"), rule("lost", "nobody")],
+      },
+    });
+    await eventually(async () => (await answers(5, { next: "yes" })).get("next") === 5);
+    expect((await answers(10)).has("next")).toBe(false);
+    await expect(answers(1, { lost: "yes" })).rejects.toThrow("UNAVAILABLE");
+    await client.resources.delete(kind, { name: "who" });
+    await client.registry.deregister("next");
+    await eventually(async () => !(await answers(5, { next: "yes" })).has("next"));
   });
 
   test("it follows endpoints that come and go", async () => {

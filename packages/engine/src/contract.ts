@@ -1,5 +1,6 @@
 import type { HeaderList } from "@tulle/http";
 
+import type { ValueFormat } from "./format/value-format.js";
 import type { ResultTable } from "./load/result-table.js";
 import type { ClusterPart, Provenance, Snapshot } from "./snapshot/contract.js";
 import type { RequestHash } from "./affinity/request-hash.js";
@@ -23,10 +24,14 @@ export interface EngineRequest {
  * say (Envoy's ADD_IF_ABSENT and OVERWRITE_IF_EXISTS).
  */
 export type HeaderMutation =
-  | { readonly op: "set"; readonly name: string; readonly value: string }
-  | { readonly op: "append"; readonly name: string; readonly value: string }
-  | { readonly op: "add-if-absent"; readonly name: string; readonly value: string }
-  | { readonly op: "set-if-present"; readonly name: string; readonly value: string }
+  | {
+      readonly op: "set" | "append" | "add-if-absent" | "set-if-present";
+      readonly name: string;
+      /** As configured, where it has command operators. */
+      readonly value: string;
+      /** Makes the value of the exchange (Envoy's `%REQ(x)%`); undefined: it is `value`. */
+      readonly format?: ValueFormat | undefined;
+    }
   | { readonly op: "remove"; readonly name: string };
 
 export interface RetryPlan {
@@ -93,6 +98,10 @@ export interface Plan {
   readonly rewritePath: ((path: string) => string) | undefined;
   /** New authority for the upstream; undefined = as received. */
   readonly rewriteAuthority: string | undefined;
+  /** As `rewriteAuthority`, made of the request; it comes first. */
+  readonly authorityOf?: ((request: EngineRequest) => string | undefined) | undefined;
+  /** The authority as received is told in `x-forwarded-host` when another one is sent. */
+  readonly tellsForwardedHost?: boolean | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   /** What of a request consistent hashing goes by; undefined = nothing. */
@@ -124,6 +133,8 @@ export interface ReplyPlan {
   readonly routeName: string;
   readonly status: number;
   readonly body: string;
+  /** The body where it is not text; `body` is what can be read of it. */
+  readonly bytes?: Uint8Array | undefined;
   /** Computed for the request, e.g. `location`. */
   readonly headers: (request: EngineRequest) => HeaderList;
   readonly responseHeaders: readonly HeaderMutation[];

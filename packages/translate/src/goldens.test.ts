@@ -51,6 +51,23 @@ const PLAIN = SHOP.map((one) => {
   return { ...plain, protocol: "grpc" as const };
 });
 
+const ROUTED = [
+  api("api-1", "10.1.0.1", "v1"),
+  instance({
+    id: "node/ratings",
+    service: "ratings",
+    servicePort: 9080,
+    address: { host: "10.1.0.8", port: 80 },
+  }),
+  instance({
+    id: "node/vault",
+    service: "vault",
+    namespace: "bank",
+    servicePort: 9080,
+    address: { host: "10.1.0.9", port: 80 },
+  }),
+];
+
 interface Case {
   readonly golden: string;
   readonly config: string;
@@ -95,6 +112,20 @@ const CASES: readonly Case[] = [
     config: "everything",
     view: { ...GRPC_CLIENT, mtls: true },
     at: (yaml) => mesh(SHOP, yaml),
+    listeners: ["api-service:9080"],
+  },
+  {
+    golden: "gateway-api.tulle",
+    config: "gateway-api",
+    view: CLIENT,
+    at: (yaml) => mesh(ROUTED, yaml),
+    listeners: ["api-service:9080"],
+  },
+  {
+    golden: "gateway-api.grpc",
+    config: "gateway-api",
+    view: { ...GRPC_CLIENT, mtls: true },
+    at: (yaml) => mesh(ROUTED, yaml),
     listeners: ["api-service:9080"],
   },
   {

@@ -131,8 +131,13 @@ function endpointLines({ endpoints, endpointCount }: Explanation, paint: Paint):
   return ["  endpoints", ...lines];
 }
 
-function endpointText({ health, weight, inFlight, share, mutualTls, workload }: ExplainedEndpoint): string {
+function endpointText(endpoint: ExplainedEndpoint): string {
+  const { health, ejection, weight, inFlight, share, mutualTls, workload } = endpoint;
   const parts = [health.join(", ")];
+  if (ejection !== undefined) {
+    parts.push(`${ejection.reason} until ${new Date(ejection.untilMs).toISOString()} at least`);
+    parts.push(`ejections so far: ${ejection.ejections}`);
+  }
   if (weight !== 1) parts.push(`weight ${weight}`);
   parts.push(`${inFlight} in flight`, `gets ${percent(share, 2)} of such requests`);
   parts.push(mutualTls ? "mutual TLS" : "plaintext");

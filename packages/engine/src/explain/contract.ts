@@ -127,6 +127,16 @@ export interface ExplainedEndpoint {
   readonly address: string;
   /** By the control plane's word and by what was found here: `healthy`, `unhealthy`, `ejected`, `failing checks`, `degraded`. */
   readonly health: readonly string[];
+  /** Why, when and how long it is ejected; absent when it is not. */
+  readonly ejection?: {
+    /** `consecutive_5xx` and the like, as Envoy's statistics name them. */
+    readonly reason: string;
+    /** Milliseconds since the epoch. */
+    readonly atMs: number;
+    readonly untilMs: number;
+    /** Of this endpoint so far. */
+    readonly ejections: number;
+  };
   readonly weight: number;
   readonly inFlight: number;
   readonly mutualTls: boolean;

@@ -201,7 +201,7 @@ function explainPick(
   request: EngineRequest,
 ): Parts {
   const upstream = {
-    authority: plan.rewriteAuthority ?? request.authority,
+    authority: plan.authorityOf?.(request) ?? plan.rewriteAuthority ?? request.authority,
     path: plan.rewritePath === undefined ? request.path : plan.rewritePath(request.path),
   };
   if (plan.cluster.originalDestination) {

@@ -25,6 +25,8 @@ export interface Balance {
   readonly weights: readonly number[];
 }
 
+const NOBODY: ReadonlySet<number> = new Set();
+
 /**
  * Keeps a cluster's balance up to date with what the load table holds against its endpoints. Made anew when it is
  * looked at and something has changed, so that clusters without requests cost nothing.
@@ -43,7 +45,7 @@ export class ClusterBalance {
   /** While endpoints warm up: when the next of them gets more. */
   #until = Number.POSITIVE_INFINITY;
 
-  /** Slots of the endpoints that came to the cluster after its first ones: those warm up. */
+  /** Slots of the endpoints that came after the cluster's first ones, while it had slow start: those warm up. */
   readonly newcomers: ReadonlySet<number>;
 
   /** `endpoints` are those of `assignment`, in its order. */
@@ -58,7 +60,7 @@ export class ClusterBalance {
     this.#endpoints = endpoints;
     this.#grouping = grouping;
     this.#balancing = balancing;
-    this.newcomers = newcomers;
+    this.newcomers = balancing.slowStart === undefined ? NOBODY : newcomers;
   }
 
   /** For people: `least request`. */

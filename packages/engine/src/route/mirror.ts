@@ -5,7 +5,7 @@ import type { Provenance, Snapshot } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { compileFraction } from "./fraction.js";
 import type { FractionTest } from "./fraction.js";
-import { PLAIN_WAY, Way } from "./way.js";
+import { BARE_WAY, Way } from "./way.js";
 
 /** The route whose requests are copied. */
 interface MirroredRoute {
@@ -46,7 +46,7 @@ export class Mirror implements MirrorPlan {
         ? undefined
         : compileFraction(at(field, "runtime_fraction.default_value"), fraction, salt);
     this.#way = new Way({
-      ...PLAIN_WAY,
+      ...BARE_WAY,
       routeName: route.routeName,
       clusterName: policy.cluster,
       timeoutMs: route.timeoutMs,
@@ -54,13 +54,13 @@ export class Mirror implements MirrorPlan {
       retry: undefined,
       rewritePath: undefined,
       rewriteAuthority: undefined,
+      authorityOf: undefined,
+      tellsForwardedHost: false,
       requestHeaders: [],
       responseHeaders: [],
       filters: undefined,
       rateLimits: undefined,
       mirrors: undefined,
-      hash: undefined,
-      session: undefined,
       provenance: route.provenance,
     });
   }

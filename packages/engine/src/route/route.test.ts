@@ -327,8 +327,8 @@ test.each([
     `${HERE}.request_headers_to_add[0].header.value: must not hold NUL, CR or LF`,
   ],
   [
-    { ...routeTo("a"), requestHeadersToAdd: [{ header: { key: "a", value: "%REQ(x)%" } }] },
-    `${HERE}.request_headers_to_add[0].header.value: "%REQ(x)%": command operators`,
+    { ...routeTo("a"), requestHeadersToAdd: [{ header: { key: "a", value: "%NEW(x)%" } }] },
+    `${HERE}.request_headers_to_add[0].header.value: "%NEW(x)%": the command operator %NEW% is not known`,
   ],
 ] as [RouteInit, string][])("apply refuses a route that cannot be carried out (#%#)", (init, message) => {
   const { rejections } = router(routes("r", [init]));

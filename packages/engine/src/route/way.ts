@@ -27,6 +27,8 @@ export interface PlanSettings {
   readonly tellsTimeoutRetry: boolean;
   readonly rewritePath: PathRewrite | undefined;
   readonly rewriteAuthority: string | undefined;
+  readonly authorityOf: Plan["authorityOf"];
+  readonly tellsForwardedHost: boolean;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   readonly hash: RequestHash | undefined;
@@ -37,19 +39,35 @@ export interface PlanSettings {
   readonly provenance: Provenance;
 }
 
-/** What bytes and copies of requests do without. */
-export const PLAIN_WAY = {
-  maxDurationMs: undefined,
-  grpcTimeoutMaxMs: 0,
-  grpcTimeoutOffsetMs: 0,
-  hedge: undefined,
-  tellsAttempts: false,
-  tellsTimeoutRetry: false,
-} as const;
-
 export interface WaySettings extends PlanSettings {
   readonly clusterName: string;
 }
+
+/** Of a way that does nothing besides leading to its cluster, without any limit. */
+export const BARE_WAY: Omit<WaySettings, "clusterName"> = {
+  routeName: "",
+  timeoutMs: 0,
+  idleTimeoutMs: 0,
+  maxDurationMs: undefined,
+  grpcTimeoutMaxMs: 0,
+  grpcTimeoutOffsetMs: 0,
+  retry: undefined,
+  hedge: undefined,
+  tellsAttempts: false,
+  tellsTimeoutRetry: false,
+  rewritePath: undefined,
+  rewriteAuthority: undefined,
+  authorityOf: undefined,
+  tellsForwardedHost: false,
+  requestHeaders: [],
+  responseHeaders: [],
+  hash: undefined,
+  session: undefined,
+  filters: undefined,
+  rateLimits: undefined,
+  mirrors: undefined,
+  provenance: { config: "", rule: "" },
+};
 
 /**
  * A route with one of its clusters, compiled once with its table. Its plan is made when it is first needed and again
@@ -92,6 +110,8 @@ export class ForwardPlan implements Plan {
   readonly tellsTimeoutRetry: boolean;
   readonly rewritePath: PathRewrite | undefined;
   readonly rewriteAuthority: string | undefined;
+  readonly authorityOf: Plan["authorityOf"];
+  readonly tellsForwardedHost: boolean;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   readonly hash: RequestHash | undefined;
@@ -116,6 +136,8 @@ export class ForwardPlan implements Plan {
     this.tellsTimeoutRetry = settings.tellsTimeoutRetry;
     this.rewritePath = settings.rewritePath;
     this.rewriteAuthority = settings.rewriteAuthority;
+    this.authorityOf = settings.authorityOf;
+    this.tellsForwardedHost = settings.tellsForwardedHost;
     this.requestHeaders = settings.requestHeaders;
     this.responseHeaders = settings.responseHeaders;
     this.hash = settings.hash;

@@ -1,4 +1,4 @@
-import type { HeaderMutation } from "@tulle/engine";
+import type { FormatSource, HeaderMutation } from "@tulle/engine";
 import {
   connectionOptions,
   formatGrpcTimeout,
@@ -33,6 +33,8 @@ export interface RequestHeaderPlan {
   /** Address that is added to `x-forwarded-for`; "" = none. */
   readonly forwardedFor: string;
   readonly mutations: readonly HeaderMutation[];
+  /** The exchange, for mutations that tell of it. */
+  readonly source?: FormatSource | undefined;
 }
 
 const NO_NAMES: readonly string[] = [];
@@ -157,7 +159,7 @@ export function upstreamRequestHeaders(
   if (plan.peerMetadata !== "") out.push(PEER_METADATA_HEADER, plan.peerMetadata);
   if (plan.forwardedClientCert !== "") out.push("x-forwarded-client-cert", plan.forwardedClientCert);
   if (plan.forwardedFor !== "") addForwardedFor(out, plan.forwardedFor);
-  if (plan.mutations.length > 0) applyHeaderMutations(out, plan.mutations);
+  if (plan.mutations.length > 0) applyHeaderMutations(out, plan.mutations, plan.source);
   return out;
 }
 

@@ -71,7 +71,7 @@ test("an endpoint that answers 500 is ejected, others take all, and it comes bac
   const { proxy, calls } = await proxyTo([bad, good], {
     maxEjectionPercent: 50,
     interval: ms(60),
-    baseEjectionTime: ms(300),
+    baseEjectionTime: ms(2000),
   });
   await eventually(async () => {
     await calls(2);

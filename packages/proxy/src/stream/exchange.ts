@@ -312,8 +312,9 @@ export class Exchange
 
   #replyAsRouted(routed: ReplyPlan): void {
     this.responseCodeDetails = "direct_response";
-    const { status, body, responseHeaders } = routed;
-    this.#answer(configuredReply(this, status, body, routed.headers(this.request), responseHeaders));
+    const { status, body, bytes, responseHeaders } = routed;
+    const headers = routed.headers(this.request);
+    this.#answer(configuredReply(this, status, body, headers, responseHeaders, bytes));
   }
 
   // The server's side

@@ -12,6 +12,8 @@ export interface LocalReply {
   readonly headers: HeaderList;
   /** A gRPC caller is told it in `headers`. */
   readonly body: string;
+  /** The body, where it is not text. */
+  readonly bytes?: Uint8Array | undefined;
   /** In `headers` for a gRPC caller; `NO_GRPC_STATUS` for every other one. */
   readonly grpcStatus: number;
 }
@@ -54,13 +56,15 @@ export function configuredReply(
   body: string,
   headers: HeaderList,
   mutations: readonly HeaderMutation[],
+  bytes?: Uint8Array,
 ): LocalReply {
   if (record.grpc && status >= 400) return grpcReply(grpcStatusOf(status), body);
   const out = [...headers];
-  applyHeaderMutations(out, mutations);
-  if (record.admission !== undefined) applyHeaderMutations(out, record.admission.response);
-  if (status !== 204 && status !== 304) out.push("content-length", String(Buffer.byteLength(body)));
-  return { status, headers: out, body, grpcStatus: NO_GRPC_STATUS };
+  applyHeaderMutations(out, mutations, record);
+  if (record.admission !== undefined) applyHeaderMutations(out, record.admission.response, record);
+  if (status !== 204 && status !== 304)
+    out.push("content-length", String(bytes?.length ?? Buffer.byteLength(body)));
+  return { status, headers: out, body, bytes, grpcStatus: NO_GRPC_STATUS };
 }
 
 /** What a step of the chain says to answer. */
@@ -72,7 +76,7 @@ export function admissionReply(
   if (!record.grpc) return configuredReply(record, status, body, headers, mutations);
   const reply = grpcReply(grpcStatus ?? grpcStatusOf(status), body);
   reply.headers.push(...headers);
-  if (record.admission !== undefined) applyHeaderMutations(reply.headers, record.admission.response);
+  if (record.admission !== undefined) applyHeaderMutations(reply.headers, record.admission.response, record);
   return reply;
 }
 

@@ -16,9 +16,10 @@ export function requestHeadersOf(
   nowMs: number,
 ): HeaderList {
   const { request, source, admission } = record;
+  const host = plan.authorityOf?.(request) ?? plan.rewriteAuthority ?? request.host;
   const headers = upstreamRequestHeaders(request.headers, fields, {
     direction: source.direction,
-    host: plan.rewriteAuthority ?? request.host,
+    host,
     requestId: record.requestId,
     scheme: request.scheme,
     // A copy goes out before the first try is counted.
@@ -29,9 +30,18 @@ export function requestHeadersOf(
     forwardedClientCert: source.forwardedClientCert,
     forwardedFor: source.forwardedFor,
     mutations: plan.requestHeaders,
+    source: record,
   });
-  if (admission !== undefined) applyHeaderMutations(headers, admission.request);
+  if (plan.rewritePath !== undefined) tell(headers, "x-envoy-original-path", request.path);
+  if (plan.tellsForwardedHost === true && host !== request.host)
+    headers.push("x-forwarded-host", request.host);
+  if (admission !== undefined) applyHeaderMutations(headers, admission.request, record);
   return headers;
+}
+
+/** Sets a field of the proxy's own: a client's is not believed. */
+function tell(headers: HeaderList, name: string, value: string): void {
+  applyHeaderMutations(headers, [{ op: "set", name, value }]);
 }
 
 /** The target of a try's request: the path as it was matched, rewritten as the route says. */

@@ -13,6 +13,7 @@ import type {
 } from "@tulle/api";
 import { regexProblem } from "../regex-syntax.js";
 import type { RouteRule, RuleMatch } from "../routes/rule.js";
+import { sessionOf } from "./sessions.js";
 import type { Translation } from "../translation.js";
 import { backendOf } from "./backends.js";
 import { filterEffects, mergedEffects, type FilterContext, type FilterEffects } from "./http-filters.js";
@@ -60,7 +61,11 @@ export function httpRule(
     refs: [...effects.refs, ...backends.refs],
     rule: [...effects.rule, ...backends.rule, ...matches.flatMap(({ problem }) => problem ?? [])],
   };
-  const settings = { ...(written.name !== undefined && { name: written.name }) };
+  const session = sessionOf(t, route, index, written);
+  const settings = {
+    ...(written.name !== undefined && { name: written.name }),
+    ...(session !== undefined && { session }),
+  };
   const rule =
     effects.rule.length + backends.rule.length > 0
       ? { ...settings, failing: { percent: 100, status: 500, body: UNSUPPORTED } }

@@ -1,6 +1,10 @@
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { ROUTE_TYPE } from "@tulle/xds";
 import type { Route, RouteAction } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { CookieBasedSessionStateSchema } from "@tulle/xds/gen/envoy/extensions/http/stateful_session/cookie/v3/cookie_pb.js";
+import { HeaderBasedSessionStateSchema } from "@tulle/xds/gen/envoy/extensions/http/stateful_session/header/v3/header_pb.js";
+import { StatefulSessionPerRouteSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js";
+import { SESSION_FILTER } from "../routes/session.js";
 import { CorsPolicySchema } from "@tulle/xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { expect, test } from "vitest";
 import { clientOf } from "../../testdata/decide.js";
@@ -89,6 +93,29 @@ test("CORS goes to the CORS filter", () => {
     { case: "safeRegex", value: { regex: "https://.*\\.b\\.example" } },
   ]);
   expect(policy).toMatchObject({ allowMethods: "GET,PUT", maxAge: "5", allowCredentials: true });
+});
+
+test("sessions are bound to instances, and what of them is not carried out is said", () => {
+  const session = "{type: Header, sessionName: X-Session, idleTimeout: 5m}";
+  const yaml = routeYaml(
+    `[{sessionPersistence: ${session}, backendRefs: [${V1}]}, {sessionPersistence: {absoluteTimeout: 1h, cookieConfig: {lifetimeType: Permanent}}, backendRefs: [${V1}]}]`,
+  );
+  const states = routes(yaml).map(({ typedPerFilterConfig }) => {
+    const config = typedPerFilterConfig[SESSION_FILTER];
+    const { override } = (config && anyUnpack(config, StatefulSessionPerRouteSchema)) ?? {};
+    const state = override?.case === "statefulSession" ? override.value.sessionState?.typedConfig : undefined;
+    return (
+      (state && anyUnpack(state, HeaderBasedSessionStateSchema)?.name) ??
+      (state && anyUnpack(state, CookieBasedSessionStateSchema)?.cookie)
+    );
+  });
+  expect(states).toMatchObject([
+    "x-session",
+    { name: "tulle-session-reviews-1", path: "/", ttl: { seconds: 3600n } },
+  ]);
+  expect(made(mesh(shop(), yaml), SHOP_CLIENT, ROUTE_TYPE, NAME).warnings).toEqual([
+    "HTTPRoute shop/reviews rules[0].sessionPersistence.idleTimeout has no effect: sessions are not kept anywhere",
+  ]);
 });
 
 const FOREIGN = [...shop(), instance({ service: "vault", namespace: "bank", servicePort: 9080 })];

@@ -313,3 +313,41 @@ test("rulesOf warns of a delegate that does not exist", () => {
     expect.stringContaining("the delegate default/parts does not exist"),
   ]);
 });
+
+test.each([
+  ["hash", "x", []],
+  ["hash", "", [expect.stringContaining("no destination has a consistentHash")]],
+  ["sticky", "x", [expect.stringContaining('must be "hash"')]],
+])(
+  "a VirtualService annotated with tulle.dev/split: %s splits by hash where %j is hashed",
+  (split, hashed, warned) => {
+    const hash = hashed === "" ? "simple: RANDOM" : `consistentHash: {httpHeaderName: ${hashed}}`;
+    const yaml = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, annotations: {tulle.dev/split: ${split}}}
+spec:
+  hosts: [reviews]
+  http:
+  - route:
+    - {destination: {host: reviews, subset: v1}, weight: 50}
+    - {destination: {host: reviews, subset: v2}, weight: 50}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec:
+  host: reviews
+  trafficPolicy: {loadBalancer: {${hash}}}
+  subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]
+`;
+    const at = mesh([instance({ service: "reviews", servicePort: 9080 })], yaml);
+    const name = "reviews.default.svc.cluster.local:9080";
+    const [route] = routesOf(at, CLIENT, name);
+    const works = warned.length === 0;
+    expect(route!.metadata?.filterMetadata["tulle.dev"]?.["split"]).toBe(works ? "hash" : undefined);
+    expect(made(at, CLIENT, ROUTE_TYPE, name).warnings).toEqual(warned);
+    const action = route!.action.value as { hashPolicy: unknown[] };
+    expect(action.hashPolicy).toHaveLength(hashed === "" ? 0 : 1);
+  },
+);

@@ -1,4 +1,5 @@
 import type { HttpMatchRequest, HttpRedirect, HttpRoute, MeshObject } from "@tulle/api";
+import type { SessionRequest } from "./session.js";
 
 /** Conditions on a request: Istio's, and what Gateway API has besides. */
 export interface RuleMatch extends HttpMatchRequest {
@@ -26,6 +27,8 @@ export interface RouteRule extends Omit<HttpRoute, "match" | "redirect" | "deleg
   readonly match?: readonly RuleMatch[];
   readonly redirect?: RuleRedirect;
   readonly failing?: Failing;
+  /** How clients stay with the instance that they have; absent: as its service says. */
+  readonly session?: SessionRequest;
 }
 
 /** A rule with the object that it stands in. */
