@@ -20,7 +20,7 @@ import type {
   HttpProtocolOptionsSchema as CommonOptionsSchema,
 } from "@tulle/xds/gen/envoy/config/core/v3/protocol_pb.js";
 import type { HealthCheckSchema } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
-import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import { RoutingPriority, TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { ProxyProtocolConfig_Version as Version } from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
@@ -157,6 +157,8 @@ export interface ClusterOptions {
     readonly maxPendingRequests?: number;
     readonly maxRequests?: number;
   };
+  /** Of priority HIGH. */
+  readonly highThresholds?: ClusterOptions["thresholds"];
   readonly outlierDetection?: MessageInitShape<typeof OutlierDetectionSchema>;
   readonly healthCheck?: MessageInitShape<typeof HealthCheckSchema>;
   /** Of HTTP/1.1 and HTTP/2 connections alike. */
@@ -175,7 +177,14 @@ export function cluster(name: string, options: ClusterOptions = {}): ResourceCha
     edsClusterConfig: { edsConfig: ADS },
     connectTimeout: ms(options.connectTimeoutMs ?? 1000),
     // Istio lifts the limit of retries at once; Envoy alone has 3.
-    circuitBreakers: { thresholds: [{ maxRetries: 4_294_967_295, ...options.thresholds }] },
+    circuitBreakers: {
+      thresholds: [
+        { maxRetries: 4_294_967_295, ...options.thresholds },
+        ...(options.highThresholds === undefined
+          ? []
+          : [{ priority: RoutingPriority.HIGH, ...options.highThresholds }]),
+      ],
+    },
     healthChecks: options.healthCheck === undefined ? [] : [options.healthCheck],
     ...(options.outlierDetection === undefined ? {} : { outlierDetection: options.outlierDetection }),
     transportSocketMatches: options.tls === undefined ? [] : tlsMatches(options.tls),

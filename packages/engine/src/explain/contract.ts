@@ -100,6 +100,17 @@ export interface ExplainedShare {
   readonly chosen: boolean;
 }
 
+/** Where copies of the request go. Nobody waits for the answers. */
+export interface ExplainedMirror {
+  readonly cluster: string;
+  readonly host: string;
+  readonly port: number;
+  readonly subset: string;
+  readonly probability: number;
+  /** Whether this request is copied. */
+  readonly chosen: boolean;
+}
+
 export interface ExplainedCluster {
   readonly name: string;
   /** Host of the service in full; "" when the name does not tell. */
@@ -207,6 +218,7 @@ export interface Explanation {
   /** Where a route has several clusters. */
   readonly split: readonly ExplainedShare[];
   readonly cluster?: ExplainedCluster;
+  readonly mirrors: readonly ExplainedMirror[];
   /** At most 200; the chosen one is among them. */
   readonly endpoints: readonly ExplainedEndpoint[];
   /** Endpoints that the cluster has, listed or not. */

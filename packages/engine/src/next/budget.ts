@@ -1,4 +1,5 @@
 import type { DecisionView, Outcome, Plan } from "../contract.js";
+import { currentCluster } from "../route/current-cluster.js";
 import { LinkedCluster } from "../snapshot/linked-cluster.js";
 import type { ClusterPart } from "../snapshot/contract.js";
 import type { RetryBudget } from "../snapshot/cluster-settings.js";
@@ -11,7 +12,7 @@ export type BudgetLimit = "max_retries" | "retry budget";
  * next adds no work to it, and does not count against the default budget.
  */
 export function reachedLimit(view: DecisionView, plan: Plan, unsent: boolean): BudgetLimit | undefined {
-  const cluster = view.snapshot.cluster(plan.cluster.name) ?? plan.cluster;
+  const cluster = currentCluster(view.snapshot, plan);
   const budget = cluster instanceof LinkedCluster ? cluster.retryBudget : undefined;
   if (budget === undefined || budget.isDefault) {
     if (view.load.retriesInFlight(cluster.slot) >= cluster.maxRetries) return "max_retries";
@@ -27,7 +28,7 @@ export function countFirstTry(view: DecisionView, cluster: ClusterPart): void {
 
 /** Counts a try beside or after others. `outcome`: what became of the one before; undefined beside others. */
 export function countRetry(view: DecisionView, plan: Plan, outcome: Outcome | undefined): void {
-  const cluster = view.snapshot.cluster(plan.cluster.name) ?? plan.cluster;
+  const cluster = currentCluster(view.snapshot, plan);
   if (outcome !== undefined && isUnsent(outcome) && hasDefaultBudget(cluster)) return;
   count(view, cluster, true);
 }

@@ -3,6 +3,7 @@ import type { SessionPolicy } from "../affinity/session.js";
 import type { EndpointPart } from "../snapshot/contract.js";
 import { below, mix } from "../entropy.js";
 import { createLoadTable } from "../load/load-table.js";
+import { currentCluster } from "../route/current-cluster.js";
 import { LinkedCluster } from "../snapshot/linked-cluster.js";
 import type { Draw } from "./balancer.js";
 import type { Balance, BalancedGroup } from "./cluster-balance.js";
@@ -26,7 +27,7 @@ const GROUP_SALT = 0x6b0f;
  * tried, one of them it is.
  */
 export function pick(view: DecisionView, plan: Plan, attempt: AttemptState): EndpointPart | PickFailure {
-  const cluster = view.snapshot.cluster(plan.cluster.name) ?? plan.cluster;
+  const cluster = currentCluster(view.snapshot, plan);
   const picked = pickFrom(view, plan, attempt, cluster instanceof LinkedCluster ? cluster : undefined);
   if (view.trace !== undefined && "kind" in picked) traceFailure(view.trace, cluster, picked.flag);
   return picked;
@@ -44,7 +45,7 @@ function pickFrom(
     ? cluster.balance.besides(load, view.now, attempt.triedSlots)
     : cluster.balance.at(load, view.now);
   if (trace !== undefined) traceBalance(trace, cluster, balance, view);
-  const bound = plan.session === undefined ? undefined : boundTo(plan.session, cluster, balance, attempt);
+  const bound = plan.session === undefined ? undefined : boundTo(view, plan.session, cluster, attempt);
   if (bound === null) return NO_HEALTHY_UPSTREAM;
   const key = attempt.affinity?.key;
   const bits = mix(view.entropy, cluster.salt + attempt.attempts);
@@ -67,15 +68,16 @@ function leavesPriority(retry: RetryPlan | undefined, { attempts }: AttemptState
  * endpoint cannot take it. Retries go elsewhere, but for strict sessions.
  */
 function boundTo(
+  { load, now }: DecisionView,
   session: SessionPolicy,
   cluster: LinkedCluster,
-  balance: Balance,
   { affinity, attempts }: AttemptState,
 ): EndpointPart | undefined | null {
   if (affinity === undefined || affinity.boundTo === "" || (attempts > 0 && !session.strict))
     return undefined;
   const index = cluster.indexOf(affinity.boundTo);
-  if (index >= 0 && cluster.sessionHealth.has(balance.health[index]!)) return cluster.endpoints[index];
+  const { health } = cluster.balance.at(load, now);
+  if (index >= 0 && cluster.sessionHealth.has(health[index]!)) return cluster.endpoints[index];
   return session.strict ? null : undefined;
 }
 

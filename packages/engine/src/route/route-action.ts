@@ -25,6 +25,7 @@ import { compileRetryPolicy, retryMarks } from "./retry-policy.js";
 import type { RouteContext, RouteEntry } from "./route-entry.js";
 import { Split } from "./split.js";
 import { Way } from "./way.js";
+import { RoutingPriority } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import type { WaySettings } from "./way.js";
 
 /** What compileRoute knows of the route around the action. */
@@ -175,6 +176,7 @@ function compileShared(
     provenance: route.provenance,
     timeoutMs: durationMs(at(field, "timeout"), action.timeout) ?? DEFAULT_TIMEOUT_MS,
     idleTimeoutMs: durationMs(at(field, "idle_timeout"), action.idleTimeout) ?? context.defaultIdleTimeoutMs,
+    highPriority: action.priority === RoutingPriority.HIGH,
     maxDurationMs: durationMs(at(here, "max_stream_duration"), longest?.maxStreamDuration),
     grpcTimeoutMaxMs: durationMs(at(here, "grpc_timeout_header_max"), longest?.grpcTimeoutHeaderMax) ?? 0,
     grpcTimeoutOffsetMs:

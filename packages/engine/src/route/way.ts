@@ -18,6 +18,7 @@ export interface PlanSettings {
   readonly routeName: string;
   readonly timeoutMs: number;
   readonly idleTimeoutMs: number;
+  readonly highPriority: boolean;
   readonly maxDurationMs: number | undefined;
   readonly grpcTimeoutMaxMs: number;
   readonly grpcTimeoutOffsetMs: number;
@@ -48,6 +49,7 @@ export const BARE_WAY: Omit<WaySettings, "clusterName"> = {
   routeName: "",
   timeoutMs: 0,
   idleTimeoutMs: 0,
+  highPriority: false,
   maxDurationMs: undefined,
   grpcTimeoutMaxMs: 0,
   grpcTimeoutOffsetMs: 0,
@@ -101,6 +103,7 @@ export class ForwardPlan implements Plan {
   readonly cluster: ClusterPart;
   readonly timeoutMs: number;
   readonly idleTimeoutMs: number;
+  readonly highPriority: boolean;
   readonly maxDurationMs: number | undefined;
   readonly grpcTimeoutMaxMs: number;
   readonly grpcTimeoutOffsetMs: number;
@@ -127,6 +130,7 @@ export class ForwardPlan implements Plan {
     this.cluster = cluster;
     this.timeoutMs = settings.timeoutMs;
     this.idleTimeoutMs = settings.idleTimeoutMs;
+    this.highPriority = settings.highPriority;
     this.maxDurationMs = settings.maxDurationMs;
     this.grpcTimeoutMaxMs = settings.grpcTimeoutMaxMs;
     this.grpcTimeoutOffsetMs = settings.grpcTimeoutOffsetMs;
@@ -171,6 +175,7 @@ class UnknownCluster implements ClusterPart {
   readonly servicePort = 0;
   readonly subset = "";
   readonly slot = NO_SLOT;
+  readonly high = undefined;
   readonly connectTimeoutMs = 0;
   readonly maxConnections = 0;
   readonly maxPendingRequests = 0;

@@ -38,6 +38,8 @@ export interface ClusterSettings {
   readonly maxRequests: number;
   readonly maxRetries: number;
   readonly retryBudget: RetryBudget;
+  /** Of priority HIGH; undefined when nothing is said of it: then it has those of DEFAULT. */
+  readonly high: Breakers | undefined;
   readonly maxRequestsPerConnection: number;
   readonly connection: ConnectionSettings;
   readonly outlier: OutlierSettings | undefined;
@@ -106,7 +108,10 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     name: cluster.name,
     ...serviceOf(cluster.name),
     connectTimeoutMs: durationMs("connect_timeout", cluster.connectTimeout) ?? CONNECT_TIMEOUT_MS,
-    ...compileBreakers(cluster),
+    ...compileBreakers(cluster, RoutingPriority.DEFAULT),
+    high: hasThresholds(cluster, RoutingPriority.HIGH)
+      ? compileBreakers(cluster, RoutingPriority.HIGH)
+      : undefined,
     maxRequestsPerConnection: requestsPerConnection(cluster, httpOptions),
     connection: compileConnections(cluster, httpOptions),
     outlier: compileOutlier(cluster.outlierDetection),
@@ -144,15 +149,18 @@ function compileDiscovery(cluster: Cluster, discovery: DiscoveryType): ClusterSe
   }
 }
 
-type Breakers = Pick<
+/** Limits of one priority. */
+export type Breakers = Pick<
   ClusterSettings,
   "maxConnections" | "maxPendingRequests" | "maxRequests" | "maxRetries" | "retryBudget"
 >;
 
-function compileBreakers(cluster: Cluster): Breakers {
-  const thresholds = cluster.circuitBreakers?.thresholds.find(
-    (one) => one.priority === RoutingPriority.DEFAULT,
-  );
+function hasThresholds(cluster: Cluster, priority: RoutingPriority): boolean {
+  return cluster.circuitBreakers?.thresholds.some((one) => one.priority === priority) === true;
+}
+
+function compileBreakers(cluster: Cluster, priority: RoutingPriority): Breakers {
+  const thresholds = cluster.circuitBreakers?.thresholds.find((one) => one.priority === priority);
   return {
     maxConnections: thresholds?.maxConnections ?? MAX_CONNECTIONS,
     maxPendingRequests: thresholds?.maxPendingRequests ?? MAX_PENDING_REQUESTS,

@@ -67,6 +67,8 @@ export interface ClusterPart {
   /** Cluster slot in the load table. */
   readonly slot: number;
   readonly connectTimeoutMs: number;
+  /** The same cluster with the circuit breakers of priority HIGH, counted for themselves; undefined when it has none. */
+  readonly high: ClusterPart | undefined;
   /** Envoy's circuit breakers, priority DEFAULT. */
   readonly maxConnections: number;
   readonly maxPendingRequests: number;

@@ -424,6 +424,7 @@ export class Exchange
       this.#unpark();
       this.#fail("not-ready", "");
     } else if (this.#state === State.DELAYED) {
+      this.#view.now = this.#context.clock.monotonic();
       this.#gate.resume();
     } else if (this.#state === State.FORWARDED) {
       if (this.cluster !== undefined) this.#context.upstreamMetrics.of(this.cluster).timeouts.inc();

@@ -1,5 +1,5 @@
 import type { WheelTimer } from "@tulle/base";
-import { countRetry, mayHedge, pick, type Plan } from "@tulle/engine";
+import { countRetry, currentCluster, mayHedge, pick, type Plan } from "@tulle/engine";
 
 import { HedgedTry, type HedgedRequest } from "./hedged-try.js";
 import type { Retries } from "./retries.js";
@@ -84,7 +84,7 @@ export class Hedges {
     const view = this.#retries.refreshView();
     const picked = pick(view, plan, attempt);
     if ("kind" in picked || (elsewhere && attempt.triedSlots.includes(picked.slot))) return false;
-    const cluster = view.snapshot.cluster(plan.cluster.name) ?? plan.cluster;
+    const cluster = currentCluster(view.snapshot, plan);
     attempt.attempts++;
     attempt.triedSlots.push(picked.slot);
     context.upstreamMetrics.of(cluster).retries.inc();

@@ -173,3 +173,18 @@ test("requests without company are served as ever beside those with it, and conn
   await idle(proxy);
   expect(proxy.metricsText()).not.toMatch(/envoy_cluster_upstream_rq_retry_total\{[^}]*\} [1-9]/);
 });
+
+test("of a hedged request it is recorded what became of each of its tries", async () => {
+  const slow = await silent();
+  const { port: fast } = await answering("fast");
+  const { port, proxy } = await proxyTo([slow.port, fast], { hedge: { afterMs: 10 } });
+  const stories = new Set<string>();
+  for (let i = 0; i < 12; i++) {
+    const id = `hedged-${i}`;
+    await call(port, "/", { headers: { "x-request-id": id } });
+    for (const { record } of proxy.stack.records.find(id)) {
+      stories.add(record.tries.map(({ endpoint, outcome }) => `${endpoint} ${outcome}`).join(", "));
+    }
+  }
+  expect(stories).toContain(`127.0.0.1:${slow.port} abandoned, 127.0.0.1:${fast} answered`);
+});

@@ -1,5 +1,5 @@
 import type { WheelTimer } from "@tulle/base";
-import { countFirstTry, pick, type Outcome, type Plan } from "@tulle/engine";
+import { countFirstTry, currentCluster, pick, type Outcome, type Plan } from "@tulle/engine";
 import { type HeaderList, type RequestHead, type ResponseHead, NO_FIELDS, NO_GRPC_STATUS } from "@tulle/http";
 
 import type { RequestFields } from "../filters/request-headers.js";
@@ -138,7 +138,14 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
 
   /** The time for the answer is over: that is held against whoever owes it. `abandon` follows. */
   onTimeout(): void {
-    if (this.#state === State.ACTIVE && !this.#responseStarted) this.#account.unreached(true);
+    const owed = this.#state === State.ACTIVE && !this.#responseStarted;
+    if (owed || (this.#state === State.ACQUIRING && !this.#isLimited)) this.#account.unreached(true);
+  }
+
+  /** Whether no connection can be made because there are as many as there may be. */
+  get #isLimited(): boolean {
+    const { cluster } = this.#record;
+    return cluster === undefined || this.#context.load.connections(cluster.slot) >= cluster.maxConnections;
   }
 
   /** Ends whatever is under way: nobody waits for it any more. */
@@ -305,7 +312,7 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
       return;
     }
     // A retry sees the cluster as it is now, which pick looked at too.
-    const cluster = view.snapshot.cluster(plan.cluster.name) ?? plan.cluster;
+    const cluster = currentCluster(view.snapshot, plan);
     if (attempt.attempts === 0 && this.#body.keep) countFirstTry(view, cluster);
     attempt.attempts++;
     attempt.triedSlots.push(picked.slot);
