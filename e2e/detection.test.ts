@@ -6,6 +6,7 @@ import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import { fileURLToPath } from "node:url";
 
 import * as grpc from "@grpc/grpc-js";
+import { findKind } from "@tulle/api";
 import { eventually } from "@tulle/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
@@ -230,6 +231,8 @@ test.each(["vault", "declared"])(
     );
     client.kill();
     expect(answer).toBe("other for b.wild.test\n");
+    // Its hosts are the next one's.
+    await mesh.client.resources.delete(findKind("networking.istio.io", "VirtualService")!, { name: service });
   },
   30_000,
 );

@@ -57,6 +57,20 @@ spec:
       allowCredentials: true
       unmatchedPreflights: IGNORE
     route: [{destination: {host: shop}}]
+  - name: told
+    match: [{uri: {prefix: /told}}]
+    headers:
+      request:
+        set:
+          x-peer: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
+          x-was: "%REQ(:path)% over %PROTOCOL%, 100%% sure"
+          x-none: "%REQ(x-absent)%"
+      response: {add: {x-served-by: "%UPSTREAM_HOST%", x-told: "%RESPONSE_CODE% %RESP(x-recorder)%"}}
+    rewrite: {uri: /new, authority: other.example}
+    route: [{destination: {host: shop}}]
+  - name: bytes
+    match: [{uri: {prefix: /bytes}}]
+    directResponse: {status: 200, body: {bytes: "AP+A/w=="}}
   - route: [{destination: {host: shop}}]
 ---
 apiVersion: networking.istio.io/v1
@@ -104,6 +118,7 @@ spec:
 `;
 
 let mesh: Mesh;
+let app: Workload;
 let audit: Workload;
 let caller: Workload;
 let shopUrl: string;
@@ -122,7 +137,7 @@ beforeAll(async () => {
       args: ["--access-log", accessLog, "--upstream", "shop:8080", "--upstream", "chat:8080"],
     }),
   ]);
-  audit = started[1];
+  [app, audit] = started;
   caller = started[3];
   shopUrl = caller.upstream("shop:8080");
 }, 60_000);
@@ -340,6 +355,25 @@ describe("CORS", () => {
       "x-recorder": "yes",
     });
   });
+});
+
+test("headers tell of the request and the response, and a rewrite of what was asked", async () => {
+  const { headers } = await shop("/told/a?q=1", { headers: { "x-envoy-original-path": "/forged" } });
+  expect(headers["x-served-by"]).toMatch(/^127\.0\.0\.1:\d+$/);
+  expect(headers["x-told"]).toBe("200 yes");
+  const seen = (await seenBy(app)).find(({ url }) => url === "/new/a?q=1");
+  expect(seen?.headers).toMatchObject({
+    host: "other.example",
+    "x-peer": "127.0.0.1",
+    "x-was": "/told/a?q=1 over HTTP/1.1, 100% sure",
+    "x-envoy-original-path": "/told/a?q=1",
+  });
+  expect(seen?.headers["x-none"]).toBeUndefined();
+});
+
+test("bytes of a direct response arrive as they are", async () => {
+  const answer = await fetch(`${shopUrl}/bytes`);
+  expect([...new Uint8Array(await answer.arrayBuffer())]).toEqual([0x00, 0xff, 0x80, 0xff]);
 });
 
 test("the outbound port knows the rules too", async () => {

@@ -132,6 +132,48 @@ test("of instances that all refuse connections the last one is not ejected", asy
   expect(await ejected("unreachable")).toBe(1);
 }, 30_000);
 
+test("with worker threads they count together, and all leave out what is ejected or fails its check", async () => {
+  const threads = await mesh.sidecar({
+    service: "threads",
+    args: ["--workers", "2", "--upstream", "shared:8080", "--upstream", "checked:8080"],
+  });
+  const names = ["shared-bad", "shared-good"];
+  const [bad, good, sick] = await Promise.all([
+    servers.http((_request, response) => {
+      response.statusCode = 500;
+      response.end(names[0]);
+    }),
+    servers.http((_request, response) => response.end(names[1])),
+    servers.http((request, response) => {
+      response.statusCode = request.url === "/healthz" ? 503 : 200;
+      response.end("sick");
+    }),
+  ]);
+  await register(mesh, "shared", [bad, good]);
+  await register(mesh, "checked", [sick, good]);
+  await threads.knows(clusterOf("shared"), 2);
+  await rule(
+    "shared",
+    "consecutive5xxErrors: 7, interval: 1s, baseEjectionTime: 60s, maxEjectionPercent: 50",
+  );
+  await mesh.apply(`
+apiVersion: tulle.dev/v1
+kind: HealthCheck
+metadata: {name: checked}
+spec: {host: checked, interval: 100ms, noTrafficInterval: 100ms, http: {path: /healthz}}
+`);
+  await eventually(async () => {
+    await Promise.all(Array.from({ length: 8 }, () => call(threads.upstream("shared:8080"))));
+    return threads.process.output.includes("endpoint ejected");
+  });
+  await eventually(() => threads.process.output.includes("endpoint is unhealthy"));
+  for (let i = 0; i < 40; i++) {
+    expect((await call(threads.upstream("shared:8080"))).body).toBe(names[1]);
+    expect((await call(threads.upstream("checked:8080"))).body).toBe(names[1]);
+  }
+  await threads.process.stop();
+}, 30_000);
+
 test("no more than maxEjectionPercent are ejected", async () => {
   const { names, broken } = await instances("percent", 4);
   await rule(

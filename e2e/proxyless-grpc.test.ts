@@ -177,6 +177,35 @@ describe.each(WAYS)("grpc-js-xds through $name", ({ start }) => {
     await client.resources.delete(kind, { name: "who" });
   });
 
+  test("it injects the faults of a rule", async () => {
+    const kind = findKind("networking.istio.io", "VirtualService")!;
+    await client.resources.apply(kind, {
+      apiVersion: "networking.istio.io/v1",
+      kind: "VirtualService",
+      metadata: { name: "who" },
+      spec: {
+        hosts: ["who"],
+        http: [
+          {
+            match: [{ headers: { meet: { exact: "fault" } } }],
+            fault: { abort: { grpcStatus: "DATA_LOSS", percentage: { value: 100 } } },
+            route: [{ destination: { host: "who" } }],
+          },
+          { route: [{ destination: { host: "who" } }] },
+        ],
+      },
+    });
+    const code = async (): Promise<string> =>
+      answers(1, { meet: "fault" }).then(
+        () => "",
+        (error: Error) => error.message,
+      );
+    await eventually(async () => (await code()).includes("DATA_LOSS"));
+    expect((await answers(10)).size).toBeGreaterThan(0);
+    await client.resources.delete(kind, { name: "who" });
+    await eventually(async () => (await code()) === "");
+  });
+
   test("it follows a GRPCRoute by method and header, and calls without a backend fail", async () => {
     await startBackend("next", "v1", "who-next");
     const kind = findKind("gateway.networking.k8s.io", "GRPCRoute")!;

@@ -40,5 +40,6 @@ export * from "./status.js";
 export * from "./tcp-route/type.js";
 export * from "./tls-route/type.js";
 export * from "./virtual-service/grpc-status.js";
+export * from "./virtual-service/read-retries.js";
 export * from "./virtual-service/type.js";
 export * from "./workload-entry/type.js";

@@ -7,6 +7,7 @@ import { registerDescribe } from "./commands/describe.js";
 import { registerExplain } from "./commands/explain.js";
 import { registerIntercept } from "./commands/intercept.js";
 import { registerGet } from "./commands/get.js";
+import { registerLogLevel } from "./commands/log-level.js";
 import { registerRun } from "./commands/run.js";
 import { registerSidecar } from "./commands/sidecar.js";
 import { registerStatus } from "./commands/status.js";
@@ -33,6 +34,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerExplain,
   registerTest,
   registerWhy,
+  registerLogLevel,
   registerCompletion,
   registerVersion,
 ];

@@ -67,6 +67,8 @@ export interface Client {
   explain(request: ExplainRequest): Promise<ExplainAnswer>;
   /** What became of a request that was made: what proxies have recorded of it. */
   why(requestId: string): Promise<RequestStory>;
+  /** How much a running proxy logs; changed to `level` first when there is one. */
+  logLevel(proxy: string, level?: string): Promise<{ readonly level: string }>;
   /** What holds for calls to a service or host. */
   effectivePolicy(question: EffectivePolicyQuestion): Promise<EffectivePolicyReport>;
 }
@@ -107,6 +109,11 @@ export function createClient(options: ClientOptions): Client {
       expectObject(
         await transport.call({ method: "GET", path: `/tulle/v1/why/${encodeURIComponent(requestId)}` }),
       ) as RequestStory,
+    logLevel: async (proxy, level) => {
+      const path = `/tulle/v1/proxies/${encodeURIComponent(proxy)}/log-level`;
+      const call = level === undefined ? { method: "GET", path } : { method: "PUT", path, body: { level } };
+      return expectObject(await transport.call(call)) as { readonly level: string };
+    },
     effectivePolicy: async ({ host, namespace, from, labels = {} }) => {
       const query = {
         host,

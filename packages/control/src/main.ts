@@ -58,6 +58,8 @@ export interface ControlPlaneOptions {
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
   /** How proxies bring paths into one form; default `BASE`. */
   readonly pathNormalization?: NonNullable<MeshSettings["pathNormalization"]>;
+  /** Retries of routes that say nothing of them. */
+  readonly defaultHttpRetryPolicy?: NonNullable<MeshSettings["defaultHttpRetryPolicy"]>;
   /** Share of a service's instances that must be heard of; with fewer, silent ones are kept. Default 0.2; 0 = off. */
   readonly protectThreshold?: number;
   readonly logger: Logger;
@@ -138,12 +140,14 @@ async function build(
     trustDomain,
     pathNormalization: options.pathNormalization ?? "BASE",
     outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
+    ...(options.defaultHttpRetryPolicy && { defaultHttpRetryPolicy: options.defaultHttpRetryPolicy }),
     ...protectThreshold,
   };
   const quarantine = createQuarantine({ settings, logger });
   const index: Pick<ConfigIndex, "objects"> = {
     objects: (group, kind) => quarantine.admitted(config.objects(group, kind)),
   };
+  for (const { group, kind } of KINDS) await quarantine.warm(config.objects(group, kind));
   const hosts = { catalog: registry.catalog, index, domainSuffix: SETTINGS.domainSuffix };
   const virtualIps = await createVirtualIps({
     coordination: stores.coordination,

@@ -1,5 +1,6 @@
 import type { HeaderList } from "@tulle/http";
 
+import type { ValueFormat } from "./format/value-format.js";
 import type { ResultTable } from "./load/result-table.js";
 import type { ClusterPart, Provenance, Snapshot } from "./snapshot/contract.js";
 import type { RequestHash } from "./affinity/request-hash.js";
@@ -23,10 +24,14 @@ export interface EngineRequest {
  * say (Envoy's ADD_IF_ABSENT and OVERWRITE_IF_EXISTS).
  */
 export type HeaderMutation =
-  | { readonly op: "set"; readonly name: string; readonly value: string }
-  | { readonly op: "append"; readonly name: string; readonly value: string }
-  | { readonly op: "add-if-absent"; readonly name: string; readonly value: string }
-  | { readonly op: "set-if-present"; readonly name: string; readonly value: string }
+  | {
+      readonly op: "set" | "append" | "add-if-absent" | "set-if-present";
+      readonly name: string;
+      /** As configured, where it has command operators. */
+      readonly value: string;
+      /** Makes the value of the exchange (Envoy's `%REQ(x)%`); undefined: it is `value`. */
+      readonly format?: ValueFormat | undefined;
+    }
   | { readonly op: "remove"; readonly name: string };
 
 export interface RetryPlan {
@@ -34,13 +39,35 @@ export interface RetryPlan {
   readonly attempts: number;
   /** 0 = the route's own timeout bounds each try. */
   readonly perTryTimeoutMs: number;
+  /** Without a byte in either direction on one try, milliseconds; 0 = none. */
+  readonly perTryIdleTimeoutMs: number;
   /** Bit set of `RETRY_ON_*`. */
   readonly on: number;
+  /** Those of `on` that hold for any method, because the configuration says so: the others only for repeatable requests. */
+  readonly onAnyMethod: number;
+  /** Whether an answer below 400 may be one to throw away. */
+  readonly looksAtEveryAnswer: boolean;
   readonly statusCodes: readonly number[];
   readonly backoffBaseMs: number;
   readonly backoffMaxMs: number;
   /** How often another endpoint is looked for when the pick was tried before (`previous_hosts`). */
   readonly hostReselections: number;
+  /** After so many tries at a priority others are preferred (`previous_priorities`); 0 = never. */
+  readonly triesPerPriority: number;
+}
+
+/** More tries at a time for one request, of which the first good answer counts. Only for what may be repeated. */
+export interface HedgePlan {
+  /** Tries that are made at once, the first included. */
+  readonly initial: number;
+  /** Chance that one more is made at once, 0 to 1. */
+  readonly initialChance: number;
+  /** One more is made each time that so long no answer has come, milliseconds; 0 = none. */
+  readonly afterMs: number;
+  /** At most so many besides the first, at once and after a delay. */
+  readonly max: number;
+  /** A try that reaches the per-try timeout goes on beside the next one, which is one of the retries. */
+  readonly onPerTryTimeout: boolean;
 }
 
 /**
@@ -51,15 +78,32 @@ export interface Plan {
   readonly kind: "forward";
   readonly routeName: string;
   readonly cluster: ClusterPart;
+  /** The circuit breakers of priority HIGH hold for it. */
+  readonly highPriority: boolean;
   /** Whole exchange, milliseconds; 0 = none. */
   readonly timeoutMs: number;
   /** Without a byte in either direction, milliseconds; 0 = none. */
   readonly idleTimeoutMs: number;
+  /** From the beginning of the request to the end of its answer, milliseconds; 0 = none, absent = the chain's. */
+  readonly maxDurationMs?: number | undefined;
+  /** Bounds what a gRPC client allows for its call, milliseconds; 0 or absent = it is taken as it is. */
+  readonly grpcTimeoutMaxMs?: number;
+  /** So much earlier than the client's own timeout, milliseconds. */
+  readonly grpcTimeoutOffsetMs?: number;
   readonly retry: RetryPlan | undefined;
+  readonly hedge?: HedgePlan | undefined;
+  /** The caller is told how many tries were made (`x-envoy-attempt-count` in the response). */
+  readonly tellsAttempts?: boolean;
+  /** A try after one that took too long says so (`x-envoy-is-timeout-retry`). */
+  readonly tellsTimeoutRetry?: boolean;
   /** Path rewriting; undefined = as received. */
   readonly rewritePath: ((path: string) => string) | undefined;
   /** New authority for the upstream; undefined = as received. */
   readonly rewriteAuthority: string | undefined;
+  /** As `rewriteAuthority`, made of the request; it comes first. */
+  readonly authorityOf?: ((request: EngineRequest) => string | undefined) | undefined;
+  /** The authority as received is told in `x-forwarded-host` when another one is sent. */
+  readonly tellsForwardedHost?: boolean | undefined;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   /** What of a request consistent hashing goes by; undefined = nothing. */
@@ -79,6 +123,8 @@ export interface Plan {
 export interface MirrorPlan {
   /** `-shadow` is added to the copy's authority: see `shadowHost`. */
   readonly marksHost: boolean;
+  /** The share of requests that are copied, 0 to 1. */
+  readonly probability: number;
   /** Whether a request is copied. */
   takes(entropy: number): boolean;
   /** The way of the copies, with the cluster as `snapshot` has it. */
@@ -91,6 +137,8 @@ export interface ReplyPlan {
   readonly routeName: string;
   readonly status: number;
   readonly body: string;
+  /** The body where it is not text; `body` is what can be read of it. */
+  readonly bytes?: Uint8Array | undefined;
   /** Computed for the request, e.g. `location`. */
   readonly headers: (request: EngineRequest) => HeaderList;
   readonly responseHeaders: readonly HeaderMutation[];
@@ -114,6 +162,8 @@ export interface DecisionView {
   readonly load: LoadTable;
   /** Milliseconds, monotonic. */
   readonly now: number;
+  /** Milliseconds since the epoch, for what threads count together; absent = `now`. */
+  readonly wallMs?: number;
   /** 32 unsigned bits of the request id's hash: the same request decides the same way when replayed. */
   readonly entropy: number;
   /** Told why each decision was made; undefined for live traffic. */
@@ -142,6 +192,8 @@ export interface AttemptState {
   attempts: number;
   /** Endpoint slots tried, newest last. */
   readonly triedSlots: number[];
+  /** When the answer must be complete, on the clock of `DecisionView.now`; 0 or absent = no limit. */
+  deadlineMs?: number;
   /** Made by `affinityOf` before the first try where the plan has a `hash` or a `session`. */
   affinity?: Affinity | undefined;
 }
@@ -156,8 +208,16 @@ export type Outcome =
       readonly responseStarted: boolean;
       readonly reusedConnection: boolean;
     }
-  | { readonly kind: "per-try-timeout" }
-  | { readonly kind: "response"; readonly status: number; readonly grpcStatus: number };
+  /** No answer in the time for one try; `per-try-idle-timeout`: nothing moved for so long. */
+  | { readonly kind: "per-try-timeout" | "per-try-idle-timeout" }
+  /** The next sidecar says that it has made the retries already. */
+  | { readonly kind: "retried" }
+  | {
+      readonly kind: "response";
+      readonly status: number;
+      readonly grpcStatus: number;
+      readonly headers: HeaderList;
+    };
 
 /** Picking failed. `flag` is Envoy's response flag. */
 export interface PickFailure {
@@ -177,7 +237,9 @@ export interface LoadTable {
   end(clusterSlot: number, endpointSlot: number, retry?: boolean): void;
   /** What an attempt told about an endpoint at the time `now` (monotonic, the same in all threads). */
   observe(endpointSlot: number, latencyMs: number, failed: boolean, now: number): void;
-  /** How long an answer is expected to take, by the slowest of late; 0 when nothing is known. */
+  /** Somebody goes by the slowest answers of an endpoint: they are remembered from now on. */
+  watchPeak(endpointSlot: number, now: number): void;
+  /** How long an answer is expected to take, by the slowest of late where they are watched; 0 when nothing is known. */
   expectedMs(endpointSlot: number, now: number): number;
   /** When an endpoint began to warm up; 0 = nobody has said, `-Infinity` = it was there from the start. */
   warmSince(endpointSlot: number): number;
@@ -194,6 +256,18 @@ export interface LoadTable {
   pending(clusterSlot: number): number;
   /** `by` is 1 or -1. */
   addPending(clusterSlot: number, by: number): void;
+  /**
+   * Counts a request, or a retry, among those of the last `windowMs` of a cluster. `nowMs`: wall clock, which all threads
+   * share. One cluster's window is always the same length.
+   */
+  countRecent(clusterSlot: number, windowMs: number, nowMs: number, retry: boolean): void;
+  /** First tries of a cluster in about the last `windowMs`. */
+  recentRequests(clusterSlot: number, windowMs: number, nowMs: number): number;
+  recentRetries(clusterSlot: number, windowMs: number, nowMs: number): number;
+  /** Notes that the retries of a request are used up, by the hash of its id. `nowMs`: wall clock. */
+  noteRetried(requestHash: number, nowMs: number): void;
+  /** Whether that was noted in the last minute. Forgets it. */
+  takeRetried(requestHash: number, nowMs: number): boolean;
   /** Next value of a cluster's round-robin cursor, unsigned 32 bits. */
   turn(clusterSlot: number): number;
   /** The value that `turn` gives next; leaves the cursor where it is. */
@@ -337,5 +411,7 @@ export type Admission = { readonly kind: "continue" } | AdmissionReply | Admissi
  *   After a delay it is called again with the same progress and goes on behind the step that asked for it.
  * - `pick(view, plan, attempt): EndpointPart | PickFailure`: endpoint by health and balancer; circuit-breaker overflow.
  * - `next(view, plan, request, attempt, outcome): number`: milliseconds until the retry, or -1 to give up.
+ * - `mayHedge(view, plan, request, attempt): boolean`: whether one more try may run beside those under way.
+ * - `requestControls(plan, headers): Plan`: the plan as the calling application's own headers change it.
  */
 export const GIVE_UP = -1;

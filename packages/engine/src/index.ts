@@ -20,6 +20,9 @@ export type {
 } from "./load/shared-load-table.js";
 export * from "./health/index.js";
 export * from "./outlier/index.js";
+export type { FormatSource, Reader } from "./format/format-source.js";
+export { operatorReader } from "./format/operators.js";
+export { currentCluster } from "./route/current-cluster.js";
 export { applyHeaders } from "./route/header-mutations.js";
 export { chainsFor, INBOUND_LISTENER, selectChain } from "./route/inbound-chains.js";
 export * from "./route/retry-on.js";

@@ -90,7 +90,15 @@ test("proxyStatusMember reads as RFC 9209 has it", () => {
   );
 });
 
-const FACTS = { authority: "a", cluster: "c", endpoint: "e", attempts: 1, timeoutMs: 1 };
+const FACTS = {
+  authority: "a",
+  cluster: "c",
+  endpoint: "e",
+  attempts: 1,
+  timeoutMs: 1,
+  requestDone: true,
+  bodyNotKept: false,
+};
 
 test.each([
   ["ECONNREFUSED", "connection_refused"],

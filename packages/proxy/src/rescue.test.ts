@@ -9,6 +9,8 @@ const facts: FailureFacts = {
   reason: 'bad "thing" {x}',
   attempts: 3,
   timeoutMs: 250,
+  requestDone: true,
+  bodyNotKept: false,
 };
 
 test.each<[Failure, number, string, number]>([
@@ -27,6 +29,12 @@ test.each<[Failure, number, string, number]>([
   ["request-timeout", 504, "UT", 4],
   ["per-try-timeout", 504, "UT", 4],
   ["idle-timeout", 504, "SI", 4],
+  ["per-try-idle-timeout", 504, "UT", 4],
+  ["max-duration", 504, "DT", 4],
+  ["request-too-slow", 408, "-", 4],
+  ["upstream-remote-reset", 503, "UR", 14],
+  ["upstream-refused", 503, "UR", 14],
+  ["response-reset", 503, "UR", 14],
 ])(
   "rescue answers %s with %i, flag %s and gRPC status %i, and says what it is about",
   (failure, status, flag, grpc) => {
@@ -39,3 +47,33 @@ test.each<[Failure, number, string, number]>([
     expect(made.details).not.toMatch(/[\s"]/);
   },
 );
+
+test.each<[Failure, string]>([
+  ["request-timeout", "response_timeout"],
+  ["per-try-timeout", "upstream_per_try_timeout"],
+  ["per-try-idle-timeout", "upstream_per_try_idle_timeout"],
+  ["idle-timeout", "stream_idle_timeout"],
+  ["max-duration", "max_duration_timeout"],
+  ["request-too-slow", "request_overall_timeout"],
+  ["no-healthy-upstream", "no_healthy_upstream"],
+  ["no-route", "route_not_found"],
+  ["upstream-reset", "upstream_reset_before_response_started{connection_termination}"],
+  ["upstream-remote-reset", "upstream_reset_before_response_started{remote_reset}"],
+  ["upstream-refused", "upstream_reset_before_response_started{remote_refused_stream_reset}"],
+  ["connect-timeout", "upstream_reset_before_response_started{connection_timeout}"],
+  ["response-cut", "upstream_reset_after_response_started{connection_termination}"],
+  ["response-reset", "upstream_reset_after_response_started{remote_reset}"],
+])("rescue calls %s what Envoy calls it: %s", (failure, details) => {
+  expect(rescue(failure, facts).details).toBe(details);
+});
+
+test("rescue says 408 instead of 504 where the request itself has not come whole", () => {
+  const before = { ...facts, requestDone: false };
+  expect(rescue("idle-timeout", before).status).toBe(408);
+  expect(rescue("max-duration", before).status).toBe(408);
+  expect(rescue("request-timeout", before).status).toBe(504);
+});
+
+test("rescue says that a body was too large to be sent again", () => {
+  expect(rescue("upstream-reset", { ...facts, bodyNotKept: true }).body).toMatch(/request\.maxReplayBytes/);
+});

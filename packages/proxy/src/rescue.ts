@@ -13,12 +13,18 @@ export type Failure =
   | "connect-failure"
   | "connect-timeout"
   | "upstream-reset"
+  | "upstream-remote-reset"
+  | "upstream-refused"
   | "upstream-protocol-error"
   | "response-cut"
+  | "response-reset"
   | "response-invalid"
   | "request-timeout"
   | "per-try-timeout"
+  | "per-try-idle-timeout"
   | "idle-timeout"
+  | "request-too-slow"
+  | "max-duration"
   | "denied"
   | "unsupported"
   | "no-upgrade"
@@ -39,6 +45,10 @@ export interface FailureFacts {
   /** Tries made. */
   readonly attempts: number;
   readonly timeoutMs: number;
+  /** Whether the request had come whole: before, whoever waits for it is not to blame. */
+  readonly requestDone: boolean;
+  /** It was not tried again because its body is larger than what is kept. */
+  readonly bodyNotKept: boolean;
 }
 
 /** A response that the proxy makes itself. */
@@ -58,6 +68,8 @@ export interface Rescue {
 
 interface Row {
   readonly status: number;
+  /** Where it is another one before the request has come whole. */
+  readonly statusBefore?: number;
   /** Where the status alone does not say it. */
   readonly grpcStatus?: number;
   readonly flag: string;
@@ -139,6 +151,22 @@ const ROWS: Readonly<Record<Failure, Row>> = {
     body: (f) =>
       `${f.endpoint} of ${f.cluster} closed the connection before it answered${because(f)}; see that instance's own log`,
   },
+  "upstream-remote-reset": {
+    status: 503,
+    flag: "UR",
+    error: "http_response_incomplete",
+    details: () => "upstream_reset_before_response_started{remote_reset}",
+    body: (f) =>
+      `${f.endpoint} of ${f.cluster} ended the request before it answered${because(f)}; see that instance's own log`,
+  },
+  "upstream-refused": {
+    status: 503,
+    flag: "UR",
+    error: "connection_terminated",
+    details: () => "upstream_reset_before_response_started{remote_refused_stream_reset}",
+    body: (f) =>
+      `${f.endpoint} of ${f.cluster} takes no more requests (after ${tries(f)}); it is stopping, or has too many`,
+  },
   "upstream-protocol-error": {
     status: 502,
     flag: "UPE",
@@ -147,7 +175,7 @@ const ROWS: Readonly<Record<Failure, Row>> = {
     body: (f) =>
       `${f.endpoint} of ${f.cluster} sent an invalid HTTP response${because(f)}; does another protocol live on that port?`,
   },
-  // The last two come after the response's head: only gRPC callers can still be told.
+  // These come after the response's head: only gRPC callers can still be told.
   "response-cut": {
     status: 503,
     flag: "UC",
@@ -155,6 +183,14 @@ const ROWS: Readonly<Record<Failure, Row>> = {
     details: () => "upstream_reset_after_response_started{connection_termination}",
     body: (f) =>
       `${f.endpoint} of ${f.cluster} broke off in the middle of its answer${because(f)}; see that instance's own log`,
+  },
+  "response-reset": {
+    status: 503,
+    flag: "UR",
+    error: "http_response_incomplete",
+    details: () => "upstream_reset_after_response_started{remote_reset}",
+    body: (f) =>
+      `${f.endpoint} of ${f.cluster} ended the request in the middle of its answer${because(f)}; see that instance's own log`,
   },
   "response-invalid": {
     status: 502,
@@ -180,13 +216,39 @@ const ROWS: Readonly<Record<Failure, Row>> = {
     details: () => "upstream_per_try_timeout",
     body: (f) => `no answer from ${f.cluster} within the per-try timeout of ${f.timeoutMs} ms in ${tries(f)}`,
   },
+  "per-try-idle-timeout": {
+    status: 504,
+    grpcStatus: GrpcStatus.DEADLINE_EXCEEDED,
+    flag: "UT",
+    error: "connection_read_timeout",
+    details: () => "upstream_per_try_idle_timeout",
+    body: (f) => `nothing came from ${f.cluster} for ${f.timeoutMs} ms in ${tries(f)}`,
+  },
   "idle-timeout": {
     status: 504,
+    statusBefore: 408,
     grpcStatus: GrpcStatus.DEADLINE_EXCEEDED,
     flag: "SI",
     error: "connection_read_timeout",
     details: () => "stream_idle_timeout",
     body: (f) => `nothing moved on this request for ${f.timeoutMs} ms`,
+  },
+  "request-too-slow": {
+    status: 408,
+    grpcStatus: GrpcStatus.DEADLINE_EXCEEDED,
+    flag: "-",
+    error: "http_request_error",
+    details: () => "request_overall_timeout",
+    body: (f) => `the request did not come whole within the listener's request timeout of ${f.timeoutMs} ms`,
+  },
+  "max-duration": {
+    status: 504,
+    statusBefore: 408,
+    grpcStatus: GrpcStatus.DEADLINE_EXCEEDED,
+    flag: "DT",
+    error: "http_response_timeout",
+    details: () => "max_duration_timeout",
+    body: (f) => `the request took longer than ${f.timeoutMs} ms in all, as long as one may`,
   },
   denied: {
     status: 403,
@@ -241,12 +303,12 @@ const ROWS: Readonly<Record<Failure, Row>> = {
 export function rescue(failure: Failure, facts: FailureFacts): Rescue {
   const row = ROWS[failure];
   return {
-    status: row.status,
+    status: facts.requestDone ? row.status : (row.statusBefore ?? row.status),
     flag: row.flag,
     details: row.details(facts),
     error: typeof row.error === "string" ? row.error : row.error(facts),
     grpcStatus: row.grpcStatus ?? grpcStatusOf(row.status),
-    body: `${row.body(facts)}\n`,
+    body: `${row.body(facts)}${facts.bodyNotKept ? BODY_NOT_KEPT : ""}\n`,
   };
 }
 
@@ -268,6 +330,8 @@ function connectError({ reason: why }: FailureFacts): ProxyError {
   if (/SSL|TLS|EPROTO/i.test(why)) return "tls_protocol_error";
   return "destination_unavailable";
 }
+const BODY_NOT_KEPT =
+  "; not tried again, as its body is larger than what is kept of one (limit request.maxReplayBytes)";
 
 function because(facts: FailureFacts): string {
   return facts.reason === "" ? "" : ` (${facts.reason})`;

@@ -88,7 +88,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   const upstreamMetrics = new UpstreamMetrics(metrics);
   const connector = new Connector(fineWheel, tls);
   const { load } = options;
-  const outliers = new OutlierRecorder(load, options.onSuspect);
+  const outliers = new OutlierRecorder(load, tls, options.onSuspect);
   const pools = owned.use(
     new UpstreamPools({
       connector,

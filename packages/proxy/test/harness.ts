@@ -92,6 +92,8 @@ export interface TestProxyOptions {
   readonly limits?: readonly string[];
   /** Of the health of endpoints; default: silent. */
   readonly logger?: Logger;
+  /** Of outlier detection and health checks; default: that of everything else. */
+  readonly healthClock?: Clock;
   /** Of everything but the access log; default: the system's. */
   readonly clock?: Clock;
 }
@@ -112,7 +114,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
   const writer = new LineWriter(sink, systemClock, new Counter());
   const limits = new ProxyLimits(parseLimits(options.limits ?? []));
   const health = new EndpointHealth({
-    clock: options.clock ?? systemClock,
+    clock: options.healthClock ?? options.clock ?? systemClock,
     logger: options.logger ?? silentLogger,
     metrics,
     load,

@@ -2,6 +2,7 @@ import type { RequestSource } from "../src/stream/contract.js";
 
 /** Where the requests of a connection come from that is tested alone. */
 export const source: RequestSource = {
+  ownCaller: true,
   direction: "outbound",
   fixedAuthority: "",
   localAddress: "",

@@ -20,7 +20,7 @@ import type {
   HttpProtocolOptionsSchema as CommonOptionsSchema,
 } from "@tulle/xds/gen/envoy/config/core/v3/protocol_pb.js";
 import type { HealthCheckSchema } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
-import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import { RoutingPriority, TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { ProxyProtocolConfig_Version as Version } from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
@@ -135,10 +135,11 @@ export function routes(
   name: string,
   list: readonly RouteInit[],
   domains: readonly string[] = ["*"],
+  host: object = {},
 ): ResourceChange {
   const message = create(RouteConfigurationSchema, {
     name,
-    virtualHosts: [{ name: "vh", domains: [...domains], routes: [...list] }],
+    virtualHosts: [{ name: "vh", domains: [...domains], routes: [...list], ...host }],
   });
   return resource(ROUTE_TYPE, name, RouteConfigurationSchema, message);
 }
@@ -156,6 +157,8 @@ export interface ClusterOptions {
     readonly maxPendingRequests?: number;
     readonly maxRequests?: number;
   };
+  /** Of priority HIGH. */
+  readonly highThresholds?: ClusterOptions["thresholds"];
   readonly outlierDetection?: MessageInitShape<typeof OutlierDetectionSchema>;
   readonly healthCheck?: MessageInitShape<typeof HealthCheckSchema>;
   /** Of HTTP/1.1 and HTTP/2 connections alike. */
@@ -174,7 +177,14 @@ export function cluster(name: string, options: ClusterOptions = {}): ResourceCha
     edsClusterConfig: { edsConfig: ADS },
     connectTimeout: ms(options.connectTimeoutMs ?? 1000),
     // Istio lifts the limit of retries at once; Envoy alone has 3.
-    circuitBreakers: { thresholds: [{ maxRetries: 4_294_967_295, ...options.thresholds }] },
+    circuitBreakers: {
+      thresholds: [
+        { maxRetries: 4_294_967_295, ...options.thresholds },
+        ...(options.highThresholds === undefined
+          ? []
+          : [{ priority: RoutingPriority.HIGH, ...options.highThresholds }]),
+      ],
+    },
     healthChecks: options.healthCheck === undefined ? [] : [options.healthCheck],
     ...(options.outlierDetection === undefined ? {} : { outlierDetection: options.outlierDetection }),
     transportSocketMatches: options.tls === undefined ? [] : tlsMatches(options.tls),
@@ -353,7 +363,8 @@ export function inboundListener(options: InboundOptions): ResourceChange {
 }
 
 function httpFilter(cluster: string) {
-  const virtualHosts = [{ name: "inbound", domains: ["*"], routes: [routeTo(cluster)] }];
+  const retryPolicy = { retryOn: "reset-before-request", numRetries: 2 };
+  const virtualHosts = [{ name: "inbound", domains: ["*"], routes: [routeTo(cluster, { retryPolicy })] }];
   return managerFilter({ case: "routeConfig", value: { name: "inbound", virtualHosts } });
 }
 

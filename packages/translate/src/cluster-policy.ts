@@ -1,7 +1,9 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { parseDuration } from "@tulle/base";
 import type { ConnectionPoolSettings, OutlierDetection } from "@tulle/api";
 import { ClusterSchema, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { Http2ProtocolOptionsSchema } from "@tulle/xds/gen/envoy/config/core/v3/protocol_pb.js";
+import { MetadataSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import {
   HttpProtocolOptionsSchema,
   type HttpProtocolOptions,
@@ -11,6 +13,7 @@ import { durationOf, durationOfText } from "./duration.js";
 import { applyLoadBalancer } from "./load-balancer.js";
 import type { HttpVersion } from "./mesh-service.js";
 import { packed } from "./messages.js";
+import { TULLE_METADATA } from "./provenance.js";
 import type { Translation } from "./translation.js";
 
 /** Istio's limits where a DestinationRule sets none: as good as none. */
@@ -32,6 +35,7 @@ export function applyPolicy(
   cluster.connectTimeout =
     connectTimeout === undefined ? durationOf(DEFAULT_CONNECT_TIMEOUT_MS) : durationOfText(connectTimeout);
   applyLimits(cluster, policy);
+  applyBudgetInterval(cluster, policy.retryBudget);
   applyKeepalive(t, cluster, connectionPool);
   applyHttpOptions(cluster, connectionPool, version);
   applyLoadBalancer(t, cluster, policy);
@@ -59,6 +63,18 @@ function applyLimits(cluster: Cluster, { connectionPool, retryBudget }: Effectiv
       ],
     },
   }).circuitBreakers;
+}
+
+/** Istio's `budgetInterval`, for which Envoy has no field, as metadata for Tulle's sidecars. */
+function applyBudgetInterval(cluster: Cluster, retryBudget: EffectivePolicy["retryBudget"]): void {
+  const intervalMs = parseDuration(retryBudget?.budgetInterval ?? "") ?? 0;
+  if (intervalMs <= 0) return;
+  cluster.metadata ??= create(MetadataSchema);
+  const { filterMetadata } = cluster.metadata;
+  filterMetadata[TULLE_METADATA] = {
+    ...filterMetadata[TULLE_METADATA],
+    retryBudgetIntervalMs: intervalMs,
+  };
 }
 
 function applyKeepalive(t: Translation, cluster: Cluster, pool: ConnectionPoolSettings | undefined): void {

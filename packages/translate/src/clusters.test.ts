@@ -232,6 +232,21 @@ test("outboundCluster asks for peak EWMA as a list that ends in a policy that ev
   expect(cluster(at, GRPC_CLIENT, NAME).lbPolicy).toBe(Cluster_LbPolicy.ROUND_ROBIN);
 });
 
+test("outboundCluster has the DestinationRule's retry budget, its interval as metadata", () => {
+  const made = cluster(
+    mesh([MESHED], rule("retryBudget: {percent: 12.5, minRetryConcurrency: 7, budgetInterval: 5s}")),
+    CLIENT,
+    NAME,
+  );
+  expect(made.circuitBreakers?.thresholds[0]?.retryBudget).toMatchObject({
+    budgetPercent: { value: 12.5 },
+    minRetryConcurrency: 7,
+  });
+  expect(made.metadata?.filterMetadata["tulle.dev"]).toEqual({ retryBudgetIntervalMs: 5000 });
+  const plain = cluster(mesh([MESHED], rule("retryBudget: {percent: 10}")), CLIENT, NAME);
+  expect(plain.metadata?.filterMetadata).not.toHaveProperty("tulle.dev");
+});
+
 test("outboundCluster looks each host up by its own name that a DYNAMIC_DNS entry covers", () => {
   const yaml = `
 apiVersion: networking.istio.io/v1

@@ -1,4 +1,4 @@
-import type { AppProtocol, Catalog, MeshObject } from "@tulle/api";
+import type { AppProtocol, Catalog, HttpRetry, MeshObject } from "@tulle/api";
 import type { EncodedResource } from "@tulle/xds";
 
 /** Mesh-wide settings that translation needs; names and defaults are Istio's `meshConfig` where it has them. */
@@ -17,6 +17,11 @@ export interface MeshSettings {
   readonly protectThreshold?: number;
   /** How proxies bring paths into one form before they match (Istio's `pathNormalization`). Default `BASE`. */
   readonly pathNormalization?: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
+  /**
+   * Retries of routes that say nothing of them (Istio's `defaultHttpRetryPolicy`). Default: two, after failures that cannot
+   * have reached the application or of what may be repeated.
+   */
+  readonly defaultHttpRetryPolicy?: HttpRetry;
 }
 
 /** Istio's `meshConfig.outboundTrafficPolicy.mode`: pass unknown destinations through, or close them. */

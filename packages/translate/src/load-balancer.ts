@@ -4,6 +4,7 @@ import {
   Cluster_CommonLbConfig_ConsistentHashingLbConfigSchema,
   Cluster_CommonLbConfig_LocalityWeightedLbConfigSchema,
   Cluster_CommonLbConfigSchema,
+  Cluster_DiscoveryType,
   Cluster_LbPolicy,
   Cluster_RingHashLbConfigSchema,
   Cluster_SlowStartConfigSchema,
@@ -47,6 +48,11 @@ export function applyLoadBalancer(t: Translation, cluster: Cluster, policy: Effe
   cluster.commonLbConfig = config;
   if (loadBalancer?.consistentHash !== undefined) applyHash(cluster, loadBalancer.consistentHash);
   else applySimple(cluster, loadBalancer);
+  if (loadBalancer?.simple === "PASSTHROUGH" && !isOriginal(cluster)) {
+    t.warn(
+      `${cluster.name}: PASSTHROUGH is for destinations outside of the mesh; its endpoints are taken in turn`,
+    );
+  }
   if (balancing?.peakEwma === true) applyPeakEwma(t, cluster);
 }
 
@@ -63,6 +69,10 @@ const SESSION_STATUSES: HealthStatus[] = [
   HealthStatus.DEGRADED,
   HealthStatus.DRAINING,
 ];
+
+function isOriginal({ clusterDiscoveryType }: Cluster): boolean {
+  return clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST;
+}
 
 function applyHash(cluster: Cluster, hash: NonNullable<LoadBalancerSettings["consistentHash"]>): void {
   if (hash.maglev !== undefined) {

@@ -4,7 +4,7 @@ import type { MeshObject } from "@tulle/api";
 /** Namespace of Istio's metadata. */
 export const ISTIO_METADATA = "istio";
 /** Namespace of Tulle's own metadata. */
-const TULLE_METADATA = "tulle.dev";
+export const TULLE_METADATA = "tulle.dev";
 
 /**
  * Path of an object as Istio writes it into metadata:

@@ -21,6 +21,7 @@ interface UpOptions extends ReadyTarget {
   readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
   readonly protectThreshold?: number;
   readonly pathNormalization: (typeof PATH_NORMALIZATIONS)[number];
+  readonly defaultHttpRetryPolicy?: string;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
 
@@ -30,6 +31,7 @@ const EXAMPLES = `
 Examples:
   $ tulle up
   $ tulle up --data-dir ./mesh
+  $ tulle up --default-http-retry-policy '{"attempts": 3, "retryOn": "connect-failure,503"}'
   $ tulle up --in-memory --http-port 0 --dns-port 0 --xds-port 0     # free ports, for tests
   $ kubectl --server http://127.0.0.1:8500 get virtualservices -A`;
 
@@ -80,6 +82,10 @@ export function registerUp(program: Command, context: CliContext): void {
         .choices(PATH_NORMALIZATIONS)
         .default("BASE"),
     )
+    .option(
+      "--default-http-retry-policy <json>",
+      "retries of routes that say nothing of them, written as in a VirtualService (default: two, of what is safe)",
+    )
     .addOption(new Option("--log-level <level>").choices(["debug", "info", "warn", "error"]).default("info"))
     .addHelpText("after", EXAMPLES);
   for (const option of readyOptions()) command.addOption(option);
@@ -87,7 +93,11 @@ export function registerUp(program: Command, context: CliContext): void {
 }
 
 async function up(options: UpOptions, context: CliContext): Promise<void> {
-  const { startControlPlane } = await import("@tulle/control");
+  const [{ startControlPlane }, { readHttpRetry }] = await Promise.all([
+    import("@tulle/control"),
+    import("@tulle/api"),
+  ]);
+  const retries = options.defaultHttpRetryPolicy;
   const ending = endingSignal(options.endWithFd);
   const dataDirectory = options.dataDir ?? stateDirectory(context.environment, "control-plane");
   const control = await startControlPlane({
@@ -102,6 +112,9 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
     ...(options.certificateTtl === undefined ? {} : { certificateTtlMs: options.certificateTtl }),
     ...(options.protectThreshold === undefined ? {} : { protectThreshold: options.protectThreshold }),
     outboundTrafficPolicy: options.outboundTrafficPolicy,
+    ...(retries === undefined
+      ? {}
+      : { defaultHttpRetryPolicy: readHttpRetry(retries, "--default-http-retry-policy") }),
     logger: cliLogger(context, options.logLevel),
     random: context.random,
   });

@@ -7,6 +7,7 @@ import { parsePrometheus } from "./prometheus.js";
 const TEXT = `# TYPE istio_requests_total counter
 istio_requests_total{reporter="source",source_canonical_service="frontend",source_principal="spiffe://a",destination_service_name="reviews",destination_version="v1",destination_principal="spiffe://b",response_code="200",connection_security_policy="unknown"} 8
 istio_requests_total{reporter="source",source_canonical_service="frontend",destination_service_name="reviews",destination_version="v1",response_code="503"} 2
+istio_requests_total{reporter="source",source_canonical_service="frontend",destination_service_name="unknown",destination_version="latest",response_code="503"} 1
 istio_requests_total{reporter="destination",source_canonical_service="x",response_code="200"} 99
 istio_request_duration_milliseconds_bucket{reporter="source",source_canonical_service="frontend",destination_service_name="reviews",destination_version="v1",le="1"} 5
 istio_request_duration_milliseconds_bucket{reporter="source",source_canonical_service="frontend",destination_service_name="reviews",destination_version="v1",le="5"} 9

@@ -31,6 +31,8 @@ export function edgesOf(text: string): readonly Edge[] {
     if (label("reporter") !== "source") continue;
     const source = label("source_canonical_service") || label("source_workload");
     const destination = label("destination_service_name") || label("destination_canonical_service");
+    // Answered before anybody was called: while a sidecar waits for its configuration.
+    if (known(destination) === "") continue;
     const version = label("destination_version") || label("destination_canonical_revision");
     const key = keyOf({ source, destination, version });
     const growing = edges.get(key) ?? begin(source, destination, version);

@@ -83,6 +83,11 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
       text: `the client of ${sidecar} went away after ${Math.round(record.durationMs)} ms`,
       next: "see the client's own timeout",
     };
+  if (flags.has("FI"))
+    return {
+      text: `${sidecar} made it fail on purpose: a fault is injected`,
+      next: `remove the fault from the route${ownerOf(record.owner)} when it has served its purpose`,
+    };
   if (flags.has("UAEX") || flags.has("RL"))
     return {
       text: `${sidecar} refused the request: ${response.details || response.flags}`,

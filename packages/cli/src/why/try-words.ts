@@ -6,9 +6,12 @@ const WORDS: Readonly<Record<string, string>> = {
   "connect-timeout": "connecting took too long",
   overflow: "not sent: a limit was reached",
   closed: "the connection was closed",
+  reset: "the instance ended the request",
+  refused: "the instance took no more requests",
   "protocol-error": "the answer was not valid",
   "no-upgrade": "no upgrade can be asked for there",
   "per-try-timeout": "no answer within the per-try timeout",
+  "per-try-idle-timeout": "nothing moved within the per-try idle timeout",
   abandoned: "given up, nobody waited any more",
 };
 

@@ -27,6 +27,8 @@ function chain(...filters: ChainFilter[]): Chain {
   const settings = {
     name: "c",
     direction: "outbound",
+    requestTimeoutMs: 0,
+    maxDurationMs: 0,
     accessLogFormat: undefined,
     routeConfiguration: "",
     pathNormalization: "NONE",

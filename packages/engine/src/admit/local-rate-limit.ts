@@ -10,7 +10,7 @@ import type { TokenBucket } from "@tulle/xds/gen/envoy/type/v3/token_bucket_pb.j
 import type { AdmissionStep, TokenLimit } from "../contract.js";
 import { saltOf } from "../entropy.js";
 import { compileShare, type Share } from "../route/fraction.js";
-import { compileMutations } from "../route/header-mutations.js";
+import { compileLiteralMutations } from "../route/header-mutations.js";
 import { unpack } from "../snapshot/any.js";
 import { durationMs } from "../snapshot/duration.js";
 import { at, invalid } from "../snapshot/invalid.js";
@@ -40,7 +40,7 @@ function compileLocalRateLimit(field: string, any: Any, place: string): Admissio
   );
   // Without shares nobody is limited, as in Envoy.
   if (enabled === undefined || (bucket === undefined && descriptors.length === 0)) return undefined;
-  const mutations = compileMutations(field, {
+  const mutations = compileLiteralMutations(field, {
     requestHeadersToAdd: config.requestHeadersToAddWhenNotEnforced,
     requestHeadersToRemove: [],
     responseHeadersToAdd: config.responseHeadersToAdd,

@@ -249,3 +249,33 @@ test("a session stays with the cluster of a split that has its endpoint", () => 
   expect(new Set(taken(split, times(50, { headers: boundTo(mesh, "z") })))).toEqual(new Set(["z"]));
   expect(taken(split, times(50, {})).filter((host) => host === "z").length).toBeGreaterThan(40);
 });
+
+test("a split by hash sends equal keys to equal clusters, by weight, and keeps to it with the cookie that it makes", () => {
+  const weighted = {
+    clusters: [
+      { name: "c", weight: 50 },
+      { name: "other", weight: 50 },
+    ],
+  };
+  const hashPolicy = [cookie({ name: "track", ttl: {} })];
+  const split = balanced(
+    FIVE,
+    {},
+    { clusterSpecifier: { case: "weightedClusters", value: weighted }, hashPolicy },
+    { metadata: { filterMetadata: { "tulle.dev": { split: "hash" } } } },
+  );
+  split.source.apply([edsCluster("other"), endpoints("other", [{ address: "z" }])]);
+  let other = 0;
+  for (let entropy = 0; entropy < 60; entropy++) {
+    const first = split.ask({}, { entropy });
+    const track = first.affinity!.setCookie.split(";")[0]!;
+    const { cluster } = first.plan;
+    if (cluster.name === "other") other++;
+    for (let again = 1; again < 6; again++) {
+      expect(split.ask({ headers: ["cookie", track] }, { entropy: entropy + again }).plan.cluster).toBe(
+        cluster,
+      );
+    }
+  }
+  expect(Math.abs(other - 30)).toBeLessThan(15);
+});

@@ -100,6 +100,17 @@ export interface ExplainedShare {
   readonly chosen: boolean;
 }
 
+/** Where copies of the request go. Nobody waits for the answers. */
+export interface ExplainedMirror {
+  readonly cluster: string;
+  readonly host: string;
+  readonly port: number;
+  readonly subset: string;
+  readonly probability: number;
+  /** Whether this request is copied. */
+  readonly chosen: boolean;
+}
+
 export interface ExplainedCluster {
   readonly name: string;
   /** Host of the service in full; "" when the name does not tell. */
@@ -127,6 +138,16 @@ export interface ExplainedEndpoint {
   readonly address: string;
   /** By the control plane's word and by what was found here: `healthy`, `unhealthy`, `ejected`, `failing checks`, `degraded`. */
   readonly health: readonly string[];
+  /** Why, when and how long it is ejected; absent when it is not. */
+  readonly ejection?: {
+    /** `consecutive_5xx` and the like, as Envoy's statistics name them. */
+    readonly reason: string;
+    /** Milliseconds since the epoch. */
+    readonly atMs: number;
+    readonly untilMs: number;
+    /** Of this endpoint so far. */
+    readonly ejections: number;
+  };
   readonly weight: number;
   readonly inFlight: number;
   readonly mutualTls: boolean;
@@ -197,6 +218,7 @@ export interface Explanation {
   /** Where a route has several clusters. */
   readonly split: readonly ExplainedShare[];
   readonly cluster?: ExplainedCluster;
+  readonly mirrors: readonly ExplainedMirror[];
   /** At most 200; the chosen one is among them. */
   readonly endpoints: readonly ExplainedEndpoint[];
   /** Endpoints that the cluster has, listed or not. */

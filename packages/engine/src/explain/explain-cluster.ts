@@ -9,6 +9,7 @@ import {
 } from "../contract.js";
 import { affinityOf } from "../affinity/affinity-of.js";
 import { mix } from "../entropy.js";
+import { healthOf } from "../outlier/health.js";
 import { pick } from "../pick/pick.js";
 import type { ClusterPart, EndpointPart } from "../snapshot/contract.js";
 import type { ExplainedCluster, ExplainedEndpoint, Owner } from "./contract.js";
@@ -61,7 +62,8 @@ export function explainEndpoints(
     listed[listed.length - 1] = chosen;
   return listed.map((endpoint) => ({
     address: endpoint.key,
-    health: healthOf(endpoint, view.load),
+    health: healthWords(endpoint, view.load),
+    ...ejectionOf(endpoint, view.load),
     weight: endpoint.weight,
     inFlight: view.load.inFlight(endpoint.slot),
     mutualTls: endpoint.tls !== undefined,
@@ -91,7 +93,18 @@ function sharesOf(
   return new Map([...counts].map(([slot, count]) => [slot, count / samples]));
 }
 
-function healthOf({ healthy, slot }: EndpointPart, load: LoadTable): readonly string[] {
+function ejectionOf({ slot }: EndpointPart, load: LoadTable): Pick<ExplainedEndpoint, "ejection"> {
+  const {
+    ejected,
+    ejectedFor = "",
+    ejectedAtMs: atMs,
+    ejectedUntilMs: untilMs,
+    ejections,
+  } = healthOf(load, slot);
+  return ejected ? { ejection: { reason: ejectedFor, atMs, untilMs, ejections } } : {};
+}
+
+function healthWords({ healthy, slot }: EndpointPart, load: LoadTable): readonly string[] {
   const bits = load.unhealthy(slot);
   const health: string[] = [];
   if (!healthy) health.push("unhealthy");

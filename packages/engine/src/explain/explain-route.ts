@@ -2,6 +2,7 @@ import { GIVE_UP, type DecisionView, type EngineRequest, type Outcome, type Plan
 import { next } from "../next/next.js";
 import { retryWords } from "../route/retry-on.js";
 import type {
+  ExplainedMirror,
   ExplainedRetry,
   ExplainedRetryPlan,
   ExplainedRoute,
@@ -21,7 +22,7 @@ const OUTCOMES: readonly (readonly [string, Outcome])[] = [
   ["try timed out", { kind: "per-try-timeout" }],
   ...[500, 502, 503, 504, 429, 409].map((status): readonly [string, Outcome] => [
     String(status),
-    { kind: "response", status, grpcStatus: -1 },
+    { kind: "response", status, grpcStatus: -1, headers: [] },
   ]),
 ];
 
@@ -73,6 +74,20 @@ function explainRetries(
     backoffMaxMs: retry.backoffMaxMs,
     outcomes,
   };
+}
+
+export function explainMirrors({ snapshot, entropy }: DecisionView, plan: Plan): readonly ExplainedMirror[] {
+  return (plan.mirrors ?? []).map((mirror) => {
+    const { name, serviceHost, servicePort, subset } = mirror.plan(snapshot).cluster;
+    return {
+      cluster: name,
+      host: serviceHost,
+      port: servicePort,
+      subset,
+      probability: mirror.probability,
+      chosen: mirror.takes(entropy),
+    };
+  });
 }
 
 /** The clusters that a route may choose, from what was recorded of the choice. */

@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { ResultCount, ResultTime } from "../load/result-table.js";
 import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import type { RouteSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { expect, test } from "vitest";
@@ -144,7 +145,14 @@ test("explain lists endpoints with health, load and share, and says when none ca
     { address: "10.0.0.2:80", health: ["unhealthy"], inFlight: 0, share: 0, chosen: false },
   ]);
   at.load.setUnhealthy(slot, UNHEALTHY_EJECTED, true);
-  expect(at.explain().endpoints[0]?.health).toEqual(["ejected"]);
+  at.load.results.set(ResultCount.REASON, slot, 1);
+  at.load.results.set(ResultCount.EJECTIONS, slot, 3);
+  at.load.results.setTime(ResultTime.EJECTED_AT, slot, 5000);
+  at.load.results.setTime(ResultTime.EJECTED_UNTIL, slot, 35_000);
+  expect(at.explain().endpoints[0]).toMatchObject({
+    health: ["ejected"],
+    ejection: { reason: "consecutive_5xx", atMs: 5000, untilMs: 35_000, ejections: 3 },
+  });
   expect(mesh([routeTo("b")]).explain().result).toEqual({ kind: "no-endpoint", status: 503, flag: "UH" });
 });
 

@@ -24,6 +24,8 @@ export class FrozenLoad implements LoadTable {
 
   observe(): void {}
 
+  watchPeak(): void {}
+
   expectedMs(endpointSlot: number, now: number): number {
     return this.#real.expectedMs(endpointSlot, now);
   }
@@ -81,6 +83,22 @@ export class FrozenLoad implements LoadTable {
   }
 
   addActiveFaults(): void {}
+
+  countRecent(): void {}
+
+  recentRequests(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.#real.recentRequests(clusterSlot, windowMs, nowMs);
+  }
+
+  recentRetries(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.#real.recentRetries(clusterSlot, windowMs, nowMs);
+  }
+
+  noteRetried(): void {}
+
+  takeRetried(): boolean {
+    return false;
+  }
 
   unhealthy(endpointSlot: number): number {
     return this.#real.unhealthy(endpointSlot);

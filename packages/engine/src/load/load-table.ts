@@ -1,5 +1,7 @@
 import type { LoadTable, TokenLimit } from "../contract.js";
 import { Averages } from "./averages.js";
+import { RecentCounts } from "./recent-counts.js";
+import { RETRIED_BYTES, RetriedRequests } from "./retried-requests.js";
 import { resultBytes, ResultTable } from "./result-table.js";
 import { SlotAllocator } from "./slot-allocator.js";
 import { TokenBuckets } from "./token-buckets.js";
@@ -55,6 +57,8 @@ class TypedArrayLoadTable implements SlotTable {
   readonly #tokens = new TokenBuckets();
   readonly results: ResultTable;
   readonly #averages: Averages;
+  readonly #recent: RecentCounts;
+  readonly #retried = new RetriedRequests(new ArrayBuffer(RETRIED_BYTES), 0);
   readonly #seed: number;
 
   constructor(maxSlots: number, seed: number) {
@@ -69,6 +73,7 @@ class TypedArrayLoadTable implements SlotTable {
     this.#warmSince = new Float64Array(maxSlots);
     const row = (): Float64Array => new Float64Array(maxSlots);
     this.#averages = new Averages(row(), row(), row(), row());
+    this.#recent = new RecentCounts(() => new Int32Array(maxSlots));
     this.#slots = new SlotAllocator(
       maxSlots,
       (slot) => this.#inFlight[slot] === 0 && this.#connections[slot] === 0 && this.#pending[slot] === 0,
@@ -85,6 +90,7 @@ class TypedArrayLoadTable implements SlotTable {
     this.#warmSince[slot] = 0;
     this.results.reset(slot);
     this.#averages.reset(slot);
+    this.#recent.reset(slot);
     return slot;
   }
 
@@ -106,6 +112,10 @@ class TypedArrayLoadTable implements SlotTable {
 
   observe(endpointSlot: number, latencyMs: number, failed: boolean, now: number): void {
     this.#averages.observe(endpointSlot, latencyMs, failed, now);
+  }
+
+  watchPeak(endpointSlot: number, now: number): void {
+    this.#averages.watchPeak(endpointSlot, now);
   }
 
   expectedMs(endpointSlot: number, now: number): number {
@@ -146,6 +156,26 @@ class TypedArrayLoadTable implements SlotTable {
 
   addPending(clusterSlot: number, by: number): void {
     this.#pending[clusterSlot]! += by;
+  }
+
+  countRecent(clusterSlot: number, windowMs: number, nowMs: number, retry: boolean): void {
+    this.#recent.count(clusterSlot, windowMs, nowMs, retry);
+  }
+
+  recentRequests(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.#recent.requests(clusterSlot, windowMs, nowMs);
+  }
+
+  recentRetries(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.#recent.retries(clusterSlot, windowMs, nowMs);
+  }
+
+  noteRetried(requestHash: number, nowMs: number): void {
+    this.#retried.note(requestHash, nowMs);
+  }
+
+  takeRetried(requestHash: number, nowMs: number): boolean {
+    return this.#retried.take(requestHash, nowMs);
   }
 
   turn(clusterSlot: number): number {

@@ -1,5 +1,7 @@
 import { Averages } from "./averages.js";
 import { DEFAULT_MAX_SLOTS, type LoadTableOptions, type SlotTable } from "./load-table.js";
+import { RECENT_COLUMNS, RecentCounts } from "./recent-counts.js";
+import { RETRIED_BYTES, RetriedRequests } from "./retried-requests.js";
 import type { TokenLimit } from "../contract.js";
 import { SharedTokenBuckets, TOKEN_BYTES } from "./shared-token-buckets.js";
 import { resultBytes, ResultTable } from "./result-table.js";
@@ -58,11 +60,11 @@ export function openSharedLoadTable(shared: SharedLoad, clockOriginMs = 0): Shar
   return new HeldTable(shared, clockOriginMs);
 }
 
-/** Four averages and the time of warming of 8 bytes; four counts, the cursor and what makes unhealthy of 4. */
+/** Four averages and the time of warming of 8 bytes; four counts, the cursor, what makes unhealthy, what was counted lately of 4. */
 const WIDE_ROWS = 5;
-const BYTES_PER_SLOT = WIDE_ROWS * 8 + 6 * 4;
-/** After the rows: the epoch of health, the active faults. */
-const BYTES_AFTER_SLOTS = 8;
+const BYTES_PER_SLOT = WIDE_ROWS * 8 + (6 + RECENT_COLUMNS) * 4;
+/** After the rows: the epoch of health, the active faults, and requests whose retries are used up. */
+const BYTES_AFTER_SLOTS = 8 + RETRIED_BYTES;
 
 /**
  * Counts that limits depend on change by atomic operations. The averages do not: of two observations at the very same
@@ -81,6 +83,8 @@ abstract class SharedTable {
   readonly #pending: Int32Array;
   protected readonly unhealthyBits: Int32Array;
   readonly #healthEpoch: Int32Array;
+  protected readonly recent: RecentCounts;
+  readonly #retried: RetriedRequests;
   readonly #activeFaults: Int32Array;
 
   readonly #tokens: SharedTokenBuckets;
@@ -104,6 +108,8 @@ abstract class SharedTable {
     this.cursor = new Uint32Array(memory, narrow(4), maxSlots);
     this.unhealthyBits = counts(5);
     this.#healthEpoch = new Int32Array(memory, BYTES_PER_SLOT * maxSlots, 1);
+    this.recent = new RecentCounts((index) => counts(6 + index));
+    this.#retried = new RetriedRequests(memory, BYTES_PER_SLOT * maxSlots + 8);
     this.#activeFaults = new Int32Array(memory, BYTES_PER_SLOT * maxSlots + 4, 1);
     this.#tokens = new SharedTokenBuckets(shared.tokens, shared.seed);
   }
@@ -122,6 +128,10 @@ abstract class SharedTable {
 
   observe(endpointSlot: number, latencyMs: number, failed: boolean, now: number): void {
     this.averages.observe(endpointSlot, latencyMs, failed, now);
+  }
+
+  watchPeak(endpointSlot: number, now: number): void {
+    this.averages.watchPeak(endpointSlot, now);
   }
 
   expectedMs(endpointSlot: number, now: number): number {
@@ -162,6 +172,26 @@ abstract class SharedTable {
 
   addPending(clusterSlot: number, by: number): void {
     Atomics.add(this.#pending, clusterSlot, by);
+  }
+
+  countRecent(clusterSlot: number, windowMs: number, nowMs: number, retry: boolean): void {
+    this.recent.count(clusterSlot, windowMs, nowMs, retry);
+  }
+
+  recentRequests(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.recent.requests(clusterSlot, windowMs, nowMs);
+  }
+
+  recentRetries(clusterSlot: number, windowMs: number, nowMs: number): number {
+    return this.recent.retries(clusterSlot, windowMs, nowMs);
+  }
+
+  noteRetried(requestHash: number, nowMs: number): void {
+    this.#retried.note(requestHash, nowMs);
+  }
+
+  takeRetried(requestHash: number, nowMs: number): boolean {
+    return this.#retried.take(requestHash, nowMs);
   }
 
   turn(clusterSlot: number): number {
@@ -250,6 +280,7 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
     this.warmTimes[slot] = 0;
     this.results.reset(slot);
     this.averages.reset(slot);
+    this.recent.reset(slot);
     this.#assigned.push([identity, slot]);
     return slot;
   }

@@ -1,3 +1,4 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import type { DecisionView, EngineRequest, Outcome, Plan } from "../contract.js";
 import type { HttpChain } from "../snapshot/contract.js";
@@ -6,30 +7,39 @@ import { createLoadTable } from "../load/load-table.js";
 import { route } from "../route/route.js";
 import { createSnapshotSource } from "../snapshot/snapshot-source.js";
 import { apiListener, edsCluster, endpoints, request, routes, routeTo } from "../testing/resources.js";
-import { next } from "./next.js";
+import type { TraceEvent } from "../trace.js";
+import { mayHedge, next } from "./next.js";
 
 const DEFAULT_ON =
   "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes,reset-before-request";
 
-function retrying(retryPolicy: object | undefined, cluster: Parameters<typeof edsCluster>[1] = {}) {
+function retrying(
+  retryPolicy: object | undefined,
+  cluster: Parameters<typeof edsCluster>[1] = {},
+  marks: JsonObject = {},
+  more: object = {},
+) {
   const load = createLoadTable();
   const source = createSnapshotSource({ load });
   const value = {
     clusterSpecifier: { case: "cluster", value: "c" },
     ...(retryPolicy === undefined ? {} : { retryPolicy }),
+    ...more,
   } as const;
+  const metadata = { filterMetadata: { "tulle.dev": marks } };
   const rejections = source.apply([
     apiListener("l", "r"),
-    routes("r", [{ match: routeTo("c").match!, action: { case: "route", value } }]),
+    routes("r", [{ match: routeTo("c").match!, action: { case: "route", value }, metadata }]),
     edsCluster("c", cluster),
     endpoints("c", [{ address: "10.0.0.1" }]),
   ]);
   expect(rejections).toEqual([]);
-  const view: DecisionView = { snapshot: source.current, load, now: 0, entropy: 7 };
+  const view: DecisionView = { snapshot: source.current, load, now: 1000, wallMs: NOW, entropy: 7 };
   const plan = route(view, source.current.outbound("l") as HttpChain, request()) as Plan;
   return {
     load,
     plan,
+    view,
     next: (outcome: Outcome, init: Partial<EngineRequest> = {}, attempts = 1, entropy = 7) =>
       next({ ...view, entropy }, plan, request(init), { attempts, triedSlots: [] }, outcome),
   };
@@ -44,6 +54,8 @@ function retries(
   return retrying({ retryOn, ...more }).next(outcome, init) !== GIVE_UP;
 }
 
+/** A moment of the wall clock at which windows of ten seconds begin. */
+const NOW = 1_700_000_000_000;
 const POST = { method: "POST" };
 const CONNECT: Outcome = { kind: "connect-failure" };
 const reset = (init: Partial<Extract<Outcome, { kind: "reset" }>> = {}): Outcome => ({
@@ -53,7 +65,12 @@ const reset = (init: Partial<Extract<Outcome, { kind: "reset" }>> = {}): Outcome
   reusedConnection: false,
   ...init,
 });
-const status = (code: number, grpcStatus = -1): Outcome => ({ kind: "response", status: code, grpcStatus });
+const status = (code: number, grpcStatus = -1, headers: string[] = []): Outcome => ({
+  kind: "response",
+  status: code,
+  grpcStatus,
+  headers,
+});
 
 test("next gives up without a retry policy", () => {
   expect(retrying(undefined).next(CONNECT)).toBe(GIVE_UP);
@@ -155,4 +172,141 @@ test("next counts a retry budget against the requests under way", () => {
   expect(decide(CONNECT)).toBe(GIVE_UP);
   for (let count = 0; count < 3; count++) load.begin(plan.cluster.slot, 0);
   expect(decide(CONNECT)).not.toBe(GIVE_UP);
+});
+
+test.each([
+  ["retriable-4xx", status(409), true],
+  ["retriable-headers", status(200, -1, ["X-Again", "1"]), true],
+  ["retriable-headers", status(503), false],
+  ["envoy-ratelimited", status(429, -1, ["x-envoy-ratelimited", "true"]), true],
+  ["envoy-ratelimited", status(429), false],
+  ["5xx,429", status(429, -1, ["x-envoy-ratelimited", "true"]), false],
+  ["5xx,503", status(503, -1, ["X-Envoy-Overloaded", "true"]), false],
+  ["http3-post-connect-failure", status(503), false],
+] as const)("next of a POST under %s: %j", (retryOn, outcome, expected) => {
+  const more = { retriableHeaders: [{ name: "x-again" }] };
+  expect(retries(retryOn, outcome, POST, more)).toBe(expected);
+});
+
+test("next repeats a gRPC call after the statuses that somebody wrote, and not after those of the mesh's default", () => {
+  const call = { method: "POST", headers: ["content-type", "application/grpc"] };
+  expect(retrying({ retryOn: DEFAULT_ON }).next(status(200, 14), call)).toBe(GIVE_UP);
+  const stated = retrying({ retryOn: "unavailable,reset" }, {}, { retryOnStated: true });
+  expect(stated.next(status(200, 14), call)).not.toBe(GIVE_UP);
+  expect(stated.next(reset(), call)).toBe(GIVE_UP);
+});
+
+test("next repeats a POST under every condition where the route says so", () => {
+  const marked = retrying({ retryOn: "5xx" }, {}, { retryNonIdempotent: true });
+  expect(marked.next(status(500), POST)).not.toBe(GIVE_UP);
+  expect(marked.next(reset(), POST)).not.toBe(GIVE_UP);
+  expect(marked.next({ kind: "per-try-timeout" }, POST)).not.toBe(GIVE_UP);
+});
+
+test("next does not repeat what the next sidecar has repeated already", () => {
+  expect(retries("5xx,503,reset", { kind: "retried" })).toBe(false);
+});
+
+test("next leaves an application that cannot be reached, or breaks off, to the caller's sidecar", () => {
+  expect(retries("reset-before-request", CONNECT)).toBe(false);
+  expect(retries("reset-before-request", reset())).toBe(false);
+  expect(retries("reset-before-request", reset({ reusedConnection: true }))).toBe(true);
+  expect(retries("reset-before-request", reset({ requestSent: false }), POST)).toBe(true);
+});
+
+test.each([
+  [["retry-after", "2"], 2000],
+  [["retry-after", "6"], GIVE_UP],
+  [["retry-after", new Date(NOW + 3000).toUTCString()], 3000],
+  [["retry-after", "soon"], undefined],
+  [["grpc-retry-pushback-ms", "700"], 700],
+  [["grpc-retry-pushback-ms", "-1"], GIVE_UP],
+  [["grpc-retry-pushback-ms", "x"], GIVE_UP],
+])("next waits as the answer with %j asks", (headers, expected) => {
+  const delayMs = retrying({ retryOn: "503" }).next(status(503, -1, headers));
+  if (expected === undefined) expect(delayMs).toBeLessThan(25);
+  else if (expected === GIVE_UP) expect(delayMs).toBe(GIVE_UP);
+  else {
+    expect(delayMs).toBeGreaterThanOrEqual(expected);
+    expect(delayMs).toBeLessThanOrEqual(expected * 1.5);
+  }
+});
+
+test.each([
+  [["x-ratelimit-reset", String(NOW / 1000 + 10)], 10_000],
+  [["x-ratelimit-reset", "nonsense", "retry-after", "8"], 8000],
+  [["retry-after", "61"], 0],
+])("next takes the policy's reset headers in order: %j", (headers, expected) => {
+  const rateLimitedRetryBackOff = {
+    resetHeaders: [{ name: "X-RateLimit-Reset", format: 1 }, { name: "retry-after" }],
+    maxInterval: { seconds: 60n },
+  };
+  const delayMs = retrying({ retryOn: "503", rateLimitedRetryBackOff }).next(status(503, -1, headers));
+  expect(delayMs).toBeGreaterThanOrEqual(expected);
+  expect(delayMs).toBeLessThanOrEqual(Math.max(25, expected * 1.5));
+});
+
+test("next does not begin what cannot be over in time", () => {
+  const { view, plan } = retrying({ retryOn: "503" });
+  const decide = (deadlineMs: number) =>
+    next(
+      view,
+      plan,
+      request(),
+      { attempts: 1, triedSlots: [], deadlineMs },
+      status(503, -1, ["retry-after", "1"]),
+    );
+  expect(decide(view.now + 900)).toBe(GIVE_UP);
+  expect(decide(view.now + 2000)).not.toBe(GIVE_UP);
+});
+
+test("next keeps retries of what was sent to a fifth of the last requests where no budget is set", () => {
+  const { load, plan, next: decide } = retrying({ retryOn: DEFAULT_ON });
+  const count = (times: number, retry: boolean) => {
+    for (let i = 0; i < times; i++) load.countRecent(plan.cluster.slot, 10_000, NOW, retry);
+  };
+  count(30, true);
+  expect(decide(reset())).toBe(GIVE_UP);
+  // Nothing that the application does twice.
+  expect(decide(CONNECT)).not.toBe(GIVE_UP);
+  count(160, false);
+  expect(decide(reset())).not.toBe(GIVE_UP);
+  count(2, true);
+  expect(decide(reset())).toBe(GIVE_UP);
+});
+
+test("next counts a budget with an interval over that time, and all retries against it", () => {
+  const thresholds = [{ retryBudget: { budgetPercent: { value: 50 }, minRetryConcurrency: 1 } }];
+  const metadata = { filterMetadata: { "tulle.dev": { retryBudgetIntervalMs: 2000 } } };
+  const limited = retrying({ retryOn: DEFAULT_ON }, { circuitBreakers: { thresholds }, metadata });
+  limited.load.countRecent(limited.plan.cluster.slot, 2000, NOW, true);
+  expect(limited.next(CONNECT)).toBe(GIVE_UP);
+  for (let i = 0; i < 3; i++) limited.load.countRecent(limited.plan.cluster.slot, 2000, NOW, false);
+  expect(limited.next(CONNECT)).not.toBe(GIVE_UP);
+});
+
+test("mayHedge allows tries beside others up to the plan's number, for what may be repeated, within the budget", () => {
+  const { view, plan, load } = retrying(undefined, {}, { hedge: { afterMs: 50, max: 2 } });
+  const hedge = (attempts: number, init: Partial<EngineRequest> = {}) =>
+    mayHedge(view, plan, request(init), { attempts, triedSlots: [] });
+  expect([hedge(1), hedge(2), hedge(3)]).toEqual([true, true, false]);
+  expect(hedge(1, POST)).toBe(false);
+  expect(hedge(1, { ...POST, headers: ["idempotency-key", "1"] })).toBe(true);
+  for (let i = 0; i < 30; i++) load.countRecent(plan.cluster.slot, 10_000, NOW, true);
+  expect(hedge(1)).toBe(false);
+});
+
+test("next says why to a trace", () => {
+  const events: TraceEvent[] = [];
+  const { view, plan } = retrying({ retryOn: "5xx" });
+  const traced = { ...view, trace: { add: (event: TraceEvent) => events.push(event) } };
+  const attempt = { attempts: 1, triedSlots: [] };
+  next(traced, plan, request(), attempt, status(503));
+  next(traced, plan, request(POST), attempt, status(503));
+  next(traced, plan, request(), { ...attempt, attempts: 2 }, status(503));
+  expect(events.map(({ verdict, reason }) => `${verdict}: ${reason}`)).toEqual([
+    "chosen: tried again: retryOn 5xx holds and a GET may be repeated",
+    "passed-over: not tried again: a POST without Idempotency-Key that the application may have seen is not repeated",
+    "passed-over: not tried again: its retries are used up",
+  ]);
 });

@@ -1,4 +1,4 @@
-import type { LoadTable } from "../contract.js";
+import { UNHEALTHY_CHECK, type LoadTable } from "../contract.js";
 import type { Assignment } from "../snapshot/assignment.js";
 import type { EndpointPart } from "../snapshot/contract.js";
 import type { Balancer } from "./balancer.js";
@@ -25,6 +25,8 @@ export interface Balance {
   readonly weights: readonly number[];
 }
 
+const NOBODY: ReadonlySet<number> = new Set();
+
 /**
  * Keeps a cluster's balance up to date with what the load table holds against its endpoints. Made anew when it is
  * looked at and something has changed, so that clusters without requests cost nothing.
@@ -38,10 +40,12 @@ export class ClusterBalance {
   #balance: Balance | undefined;
   #epoch = Number.NaN;
   #bits: readonly number[] = [];
+  /** What `besides` made last, of what. */
+  #others: { readonly present: Balance; readonly key: string; readonly balance: Balance } | undefined;
   /** While endpoints warm up: when the next of them gets more. */
   #until = Number.POSITIVE_INFINITY;
 
-  /** Slots of the endpoints that came to the cluster after its first ones: those warm up. */
+  /** Slots of the endpoints that came after the cluster's first ones, while it had slow start: those warm up. */
   readonly newcomers: ReadonlySet<number>;
 
   /** `endpoints` are those of `assignment`, in its order. */
@@ -56,7 +60,7 @@ export class ClusterBalance {
     this.#endpoints = endpoints;
     this.#grouping = grouping;
     this.#balancing = balancing;
-    this.newcomers = newcomers;
+    this.newcomers = balancing.slowStart === undefined ? NOBODY : newcomers;
   }
 
   /** For people: `least request`. */
@@ -83,6 +87,31 @@ export class ClusterBalance {
     const balance = this.#balance;
     if (balance !== undefined && load.healthEpoch() === this.#epoch && now < this.#until) return balance;
     return this.#renew(load, now);
+  }
+
+  /**
+   * The balance as if the priorities of these endpoints had nobody that is healthy; the present one when there are no
+   * others. For retries: kept until another is asked for or something changes.
+   */
+  besides(load: LoadTable, now: number, triedSlots: readonly number[]): Balance {
+    const present = this.at(load, now);
+    const assigned = this.#assignment.endpoints;
+    const priorities = new Set(
+      assigned
+        .filter((_, index) => triedSlots.includes(this.#endpoints[index]!.slot))
+        .map((one) => one.priority),
+    );
+    const key = [...priorities].sort((left, right) => left - right).join();
+    if (this.#others?.present === present && this.#others.key === key) return this.#others.balance;
+    const bits = this.#bits.map((one, index) =>
+      priorities.has(assigned[index]!.priority) ? one | UNHEALTHY_CHECK : one,
+    );
+    const until = this.#until;
+    const made = this.#make(load, bits, now);
+    this.#until = Math.min(until, this.#until);
+    const balance = made.groups.some(({ balancer }) => balancer !== undefined) ? made : present;
+    this.#others = { present, key, balance };
+    return balance;
   }
 
   /** The epoch is of all endpoints: only when one of this cluster's has changed is there anything to do. */

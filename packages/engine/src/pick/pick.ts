@@ -1,8 +1,9 @@
-import type { AttemptState, DecisionView, HashKey, PickFailure, Plan } from "../contract.js";
+import type { AttemptState, DecisionView, HashKey, PickFailure, Plan, RetryPlan } from "../contract.js";
 import type { SessionPolicy } from "../affinity/session.js";
 import type { EndpointPart } from "../snapshot/contract.js";
 import { below, mix } from "../entropy.js";
 import { createLoadTable } from "../load/load-table.js";
+import { currentCluster } from "../route/current-cluster.js";
 import { LinkedCluster } from "../snapshot/linked-cluster.js";
 import type { Draw } from "./balancer.js";
 import type { Balance, BalancedGroup } from "./cluster-balance.js";
@@ -11,6 +12,8 @@ import { traceBalance, traceChoice, traceFailure } from "./trace-pick.js";
 const NO_HEALTHY_UPSTREAM: PickFailure = { kind: "fail", flag: "UH" };
 const UPSTREAM_OVERFLOW: PickFailure = { kind: "fail", flag: "UO" };
 
+/** A hedge is of use on another endpoint only. */
+const HEDGE_RESELECTIONS = 5;
 /** Chance of its own for the choice among groups, apart from the choice of an endpoint. */
 const GROUP_SALT = 0x6b0f;
 
@@ -24,7 +27,7 @@ const GROUP_SALT = 0x6b0f;
  * tried, one of them it is.
  */
 export function pick(view: DecisionView, plan: Plan, attempt: AttemptState): EndpointPart | PickFailure {
-  const cluster = view.snapshot.cluster(plan.cluster.name) ?? plan.cluster;
+  const cluster = currentCluster(view.snapshot, plan);
   const picked = pickFrom(view, plan, attempt, cluster instanceof LinkedCluster ? cluster : undefined);
   if (view.trace !== undefined && "kind" in picked) traceFailure(view.trace, cluster, picked.flag);
   return picked;
@@ -38,9 +41,11 @@ function pickFrom(
 ): EndpointPart | PickFailure {
   if (cluster === undefined) return NO_HEALTHY_UPSTREAM;
   const { load, trace } = view;
-  const balance = cluster.balance.at(load, view.now);
+  const balance = leavesPriority(plan.retry, attempt)
+    ? cluster.balance.besides(load, view.now, attempt.triedSlots)
+    : cluster.balance.at(load, view.now);
   if (trace !== undefined) traceBalance(trace, cluster, balance, view);
-  const bound = plan.session === undefined ? undefined : boundTo(plan.session, cluster, balance, attempt);
+  const bound = plan.session === undefined ? undefined : boundTo(view, plan.session, cluster, attempt);
   if (bound === null) return NO_HEALTHY_UPSTREAM;
   const key = attempt.affinity?.key;
   const bits = mix(view.entropy, cluster.salt + attempt.attempts);
@@ -53,20 +58,26 @@ function pickFrom(
   return picked;
 }
 
+/** Whether the retry policy asks for another priority by now. */
+function leavesPriority(retry: RetryPlan | undefined, { attempts }: AttemptState): boolean {
+  return retry !== undefined && retry.triesPerPriority > 0 && attempts >= retry.triesPerPriority;
+}
+
 /**
  * The endpoint that a session is bound to; undefined when it is free to go anywhere, null when it must not and its
  * endpoint cannot take it. Retries go elsewhere, but for strict sessions.
  */
 function boundTo(
+  { load, now }: DecisionView,
   session: SessionPolicy,
   cluster: LinkedCluster,
-  balance: Balance,
   { affinity, attempts }: AttemptState,
 ): EndpointPart | undefined | null {
   if (affinity === undefined || affinity.boundTo === "" || (attempts > 0 && !session.strict))
     return undefined;
   const index = cluster.indexOf(affinity.boundTo);
-  if (index >= 0 && cluster.sessionHealth.has(balance.health[index]!)) return cluster.endpoints[index];
+  const { health } = cluster.balance.at(load, now);
+  if (index >= 0 && cluster.sessionHealth.has(health[index]!)) return cluster.endpoints[index];
   return session.strict ? null : undefined;
 }
 
@@ -98,7 +109,10 @@ function choose(
   draw.clusterSlot = clusterSlot;
   draw.key = affinity?.key;
   const first = chooseAgain(group, bits, 0);
-  const reselections = plan.retry?.hostReselections ?? 0;
+  const reselections = Math.max(
+    plan.retry?.hostReselections ?? 0,
+    plan.hedge === undefined ? 0 : HEDGE_RESELECTIONS,
+  );
   if (triedSlots.length === 0 || reselections === 0 || !triedSlots.includes(first.slot)) return first;
   for (let again = 1; again <= reselections; again++) {
     const other = chooseAgain(group, mix(bits, again), again);

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 
 import { UNHEALTHY_CHECK } from "../contract.js";
 import { balanced, hosts } from "../testing/balanced.js";
-import { endpoints, type EndpointInit } from "../testing/resources.js";
+import { edsCluster, endpoints, type EndpointInit } from "../testing/resources.js";
 import { warmth } from "./slow-start.js";
 
 test.each([
@@ -68,6 +68,14 @@ test("the first endpoints of a cluster are not warmed up, and an update does not
   expect(part(mesh, "b", 1000)).toBeCloseTo(2 / 3, 1);
   update(mesh, [{ address: "a" }, { address: "b" }], "2");
   expect(part(mesh, "b", 2000)).toBeCloseTo(0.5, 1);
+});
+
+test("an endpoint that came before slow start was asked for is warm", () => {
+  const mesh = balanced([{ address: "old" }], { lbPolicy: LbPolicy.ROUND_ROBIN });
+  update(mesh, [{ address: "old" }, { address: "new" }], "2");
+  expect(part(mesh, "new", 1000)).toBeCloseTo(0.5, 1);
+  expect(mesh.source.apply([edsCluster("c", ROBIN)])).toEqual([]);
+  expect(part(mesh, "new", 2000)).toBeCloseTo(0.5, 1);
 });
 
 test("an endpoint warms up from its first chance to get requests on: updates and ill health before do not count", () => {

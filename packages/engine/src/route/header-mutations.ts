@@ -3,6 +3,8 @@ import type { HeaderValueOption } from "@tulle/xds/gen/envoy/config/core/v3/base
 import { HeaderValueOption_HeaderAppendAction as AppendAction } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { getTextEncoding } from "@bufbuild/protobuf/wire";
 import type { HeaderMutation } from "../contract.js";
+import type { FormatSource } from "../format/format-source.js";
+import { compileValueFormat } from "../format/value-format.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { sameName } from "./header-value.js";
 
@@ -32,6 +34,16 @@ export function compileMutations(field: string, source: MutationSource): Mutatio
   };
 }
 
+/** As {@link compileMutations}, where there is no exchange that command operators could tell of: they are refused. */
+export function compileLiteralMutations(field: string, source: MutationSource): Mutations {
+  const mutations = compileMutations(field, source);
+  for (const mutation of [...mutations.request, ...mutations.response]) {
+    if (mutation.op !== "remove" && mutation.format !== undefined)
+      throw invalid(field, `${JSON.stringify(mutation.value)}: command operators are not known here`);
+  }
+  return mutations;
+}
+
 /**
  * All levels in the order of their application. `levels` go from the most specific one outwards, which is Envoy's
  * order, so that the general ones have the last word; `specificWins` (`most_specific_header_mutations_wins`) turns it.
@@ -44,29 +56,27 @@ export function orderMutations(levels: readonly Mutations[], specificWins: boole
   };
 }
 
-/** Carries mutations out on a header list, in place. */
-export function applyHeaders(headers: HeaderList, mutations: readonly HeaderMutation[]): void {
+/**
+ * Carries mutations out on a header list, in place. `source`: what values with command operators tell of; without it, or
+ * when such a value comes out empty, the mutation is left out, as in Envoy.
+ */
+export function applyHeaders(
+  headers: HeaderList,
+  mutations: readonly HeaderMutation[],
+  source?: FormatSource,
+): void {
   for (const mutation of mutations) {
-    switch (mutation.op) {
-      case "set":
-        remove(headers, mutation.name);
-        headers.push(mutation.name, mutation.value);
-        break;
-      case "append":
-        headers.push(mutation.name, mutation.value);
-        break;
-      case "add-if-absent":
-        if (!has(headers, mutation.name)) headers.push(mutation.name, mutation.value);
-        break;
-      case "set-if-present":
-        if (!has(headers, mutation.name)) break;
-        remove(headers, mutation.name);
-        headers.push(mutation.name, mutation.value);
-        break;
-      case "remove":
-        remove(headers, mutation.name);
-        break;
+    if (mutation.op === "remove") {
+      remove(headers, mutation.name);
+      continue;
     }
+    const { op, name, format } = mutation;
+    const value = format === undefined ? mutation.value : source === undefined ? "" : format(source);
+    if (format !== undefined && value === "") continue;
+    if (op === "add-if-absent" && has(headers, name)) continue;
+    if (op === "set-if-present" && !has(headers, name)) continue;
+    if (op === "set" || op === "set-if-present") remove(headers, name);
+    headers.push(name, value);
   }
 }
 
@@ -107,9 +117,13 @@ function compileAddition(field: string, option: HeaderValueOption): HeaderMutati
   if (header === undefined) throw invalid(at(field, "header"), "must be set");
   const name = compileName(at(field, "header.key"), header.key);
   const raw = header.rawValue.length > 0 ? getTextEncoding().decodeUtf8(header.rawValue) : header.value;
-  const value = compileValue(at(field, "header.value"), raw);
-  if (value === "" && !option.keepEmptyValue) return [];
-  return [{ op: operation(option), name, value }];
+  const place = at(field, "header.value");
+  // eslint-disable-next-line no-control-regex -- exactly these must not get onto the wire
+  if (/[\0\r\n]/.test(raw)) throw invalid(place, "must not hold NUL, CR or LF");
+  if (raw === "" && !option.keepEmptyValue) return [];
+  const format = compileValueFormat(place, raw);
+  if (format !== undefined) return [{ op: operation(option), name, value: raw, format }];
+  return [{ op: operation(option), name, value: raw.replaceAll("%%", "%") }];
 }
 
 function operation(option: HeaderValueOption): "set" | "append" | "add-if-absent" | "set-if-present" {
@@ -138,16 +152,3 @@ function compileName(field: string, name: string): string {
 }
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-
-/** Values are literal. `%%` is a percent sign; Envoy's command operators (`%REQ(x)%`) are refused, not sent as text. */
-function compileValue(field: string, value: string): string {
-  // eslint-disable-next-line no-control-regex -- exactly these must not get onto the wire
-  if (/[\0\r\n]/.test(value)) throw invalid(field, "must not hold NUL, CR or LF");
-  if (/%[^%]/.test(value.replaceAll("%%", ""))) {
-    throw invalid(
-      field,
-      `${JSON.stringify(value)}: command operators such as %REQ(x)% are not supported; write %% for a percent sign`,
-    );
-  }
-  return value.replaceAll("%%", "%");
-}

@@ -39,10 +39,11 @@ export function compileDirectResponse(
   if (action.status < 200 || action.status > 599)
     throw invalid(at(field, "status"), "must be between 200 and 599");
   const body = directBody(at(field, "body"), action);
-  if (getTextEncoding().encodeUtf8(body).length > maxBodyBytes) {
-    throw invalid(at(field, "body"), `is larger than ${maxBodyBytes} bytes`);
-  }
-  return { kind: "reply", ...settings, status: action.status, body, headers: noHeaders };
+  const bytes = typeof body === "string" ? getTextEncoding().encodeUtf8(body) : body;
+  if (bytes.length > maxBodyBytes) throw invalid(at(field, "body"), `is larger than ${maxBodyBytes} bytes`);
+  const reply = { kind: "reply", ...settings, status: action.status, headers: noHeaders } as const;
+  if (typeof body === "string") return { ...reply, body };
+  return { ...reply, body: getTextEncoding().decodeUtf8(body), bytes: body };
 }
 
 /** A redirect: `location` is made from the request. */
@@ -83,11 +84,11 @@ const STATUS: ReadonlyMap<Code, number> = new Map([
   [Code.PERMANENT_REDIRECT, 308],
 ]);
 
-function directBody(field: string, action: DirectResponseAction): string {
+function directBody(field: string, action: DirectResponseAction): string | Uint8Array {
   const source = action.body?.specifier;
   if (source?.case === undefined) return "";
   if (source.case === "inlineString") return source.value;
-  if (source.case === "inlineBytes") return getTextEncoding().decodeUtf8(source.value);
+  if (source.case === "inlineBytes") return source.value;
   throw invalid(field, "must be inline_string or inline_bytes");
 }
 

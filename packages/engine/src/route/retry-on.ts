@@ -14,11 +14,29 @@ export const RETRY_ON_DEADLINE_EXCEEDED = 1 << 9;
 export const RETRY_ON_INTERNAL = 1 << 10;
 export const RETRY_ON_RESOURCE_EXHAUSTED = 1 << 11;
 export const RETRY_ON_UNAVAILABLE = 1 << 12;
+export const RETRY_ON_ENVOY_RATELIMITED = 1 << 13;
+export const RETRY_ON_RETRIABLE_HEADERS = 1 << 14;
+/** Accepted, and never holds: nothing here speaks HTTP/3. */
+export const RETRY_ON_HTTP3_POST_CONNECT_FAILURE = 1 << 15;
+
+/** The words that are about the status of a gRPC call. */
+export const RETRY_ON_GRPC =
+  RETRY_ON_CANCELLED |
+  RETRY_ON_DEADLINE_EXCEEDED |
+  RETRY_ON_INTERNAL |
+  RETRY_ON_RESOURCE_EXHAUSTED |
+  RETRY_ON_UNAVAILABLE;
 
 /**
- * The words. `envoy-ratelimited`, `retriable-headers` and `http3-post-connect-failure` are accepted and never hold:
- * the first two depend on response headers, which outcomes do not carry, the third on HTTP/3.
+ * Conditions that name one answer of the service. Who writes one of them says that a request with this answer was not
+ * carried out, whatever its method: it may be repeated.
  */
+export const RETRY_ON_NAMED_ANSWER =
+  RETRY_ON_RETRIABLE_4XX |
+  RETRY_ON_RETRIABLE_STATUS_CODES |
+  RETRY_ON_RETRIABLE_HEADERS |
+  RETRY_ON_ENVOY_RATELIMITED;
+
 const WORDS: ReadonlyMap<string, number> = new Map([
   ["5xx", RETRY_ON_5XX],
   ["gateway-error", RETRY_ON_GATEWAY_ERROR],
@@ -33,9 +51,9 @@ const WORDS: ReadonlyMap<string, number> = new Map([
   ["internal", RETRY_ON_INTERNAL],
   ["resource-exhausted", RETRY_ON_RESOURCE_EXHAUSTED],
   ["unavailable", RETRY_ON_UNAVAILABLE],
-  ["envoy-ratelimited", 0],
-  ["retriable-headers", 0],
-  ["http3-post-connect-failure", 0],
+  ["envoy-ratelimited", RETRY_ON_ENVOY_RATELIMITED],
+  ["retriable-headers", RETRY_ON_RETRIABLE_HEADERS],
+  ["http3-post-connect-failure", RETRY_ON_HTTP3_POST_CONNECT_FAILURE],
 ]);
 
 /** The words whose bits are set, for people. */
@@ -71,4 +89,16 @@ export function parseRetryOn(field: string, text: string): RetryConditions {
     }
   }
   return { on, statusCodes };
+}
+
+/** The words and codes of `on` and `statusCodes`, for people. */
+export function retryOnText(on: number, statusCodes: readonly number[]): string {
+  return [...retryWords(on), ...statusCodes].join(",");
+}
+
+/** As `parseRetryOn`, for a header that a caller sent: what it does not know is left out, as Envoy does. */
+export function readRetryOn(text: string): number {
+  let on = 0;
+  for (const word of text.split(",")) on |= WORDS.get(word.trim()) ?? 0;
+  return on;
 }

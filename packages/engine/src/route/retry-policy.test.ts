@@ -1,7 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { RetryPolicySchema } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { PreviousPrioritiesConfigSchema } from "@tulle/xds/gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js";
 import { expect, test } from "vitest";
+import { packed } from "../testing/resources.js";
 import { RETRY_ON_5XX, RETRY_ON_CONNECT_FAILURE, RETRY_ON_RETRIABLE_STATUS_CODES } from "./retry-on.js";
 import { compileRetryPolicy } from "./retry-policy.js";
 
@@ -13,12 +15,18 @@ test("compileRetryPolicy has Envoy's defaults", () => {
   expect(compile({ retryOn: "5xx, connect-failure" })).toEqual({
     attempts: 1,
     perTryTimeoutMs: 0,
+    perTryIdleTimeoutMs: 0,
     on: RETRY_ON_5XX | RETRY_ON_CONNECT_FAILURE,
+    onAnyMethod: 0,
+    looksAtEveryAnswer: false,
     statusCodes: [],
     backoffBaseMs: 25,
     backoffMaxMs: 250,
     hostReselections: 0,
+    triesPerPriority: 0,
     requests: [],
+    answers: [],
+    resets: undefined,
   });
 });
 
@@ -62,10 +70,33 @@ test.each([
     { retryOn: "5xx", perTryTimeout: { seconds: -1n } },
     "retry_policy.per_try_timeout: a duration must not be negative",
   ],
-  [{ retryOn: "5xx", retriableHeaders: [{ name: "x" }] }, "retry_policy.retriable_headers: is not supported"],
+  [
+    { retryOn: "5xx", retryPriority: { name: "mine" } },
+    'retry_policy.retry_priority.name: "mine" is not supported',
+  ],
+  [
+    { retryOn: "5xx", rateLimitedRetryBackOff: {} },
+    "retry_policy.rate_limited_retry_back_off.reset_headers: must not be empty",
+  ],
 ] as [MessageInitShape<typeof RetryPolicySchema>, string][])(
   "compileRetryPolicy refuses #%#",
   (init, message) => {
     expect(() => compile(init)).toThrow(message);
   },
 );
+
+test("compileRetryPolicy looks at every answer only where one below 400 can be one to throw away", () => {
+  expect(compile({ retryOn: "retriable-headers" })?.looksAtEveryAnswer).toBe(false);
+  const headers = { retriableHeaders: [{ name: "x" }] };
+  expect(compile({ retryOn: "retriable-headers", ...headers })?.looksAtEveryAnswer).toBe(true);
+  expect(compile({ retryOn: "5xx", ...headers })?.looksAtEveryAnswer).toBe(false);
+  expect(compile({ retryOn: "503,302" })?.looksAtEveryAnswer).toBe(true);
+});
+
+test("compileRetryPolicy leaves a priority after as many tries as the policy says, two where it does not", () => {
+  const name = "envoy.retry_priorities.previous_priorities";
+  expect(compile({ retryOn: "5xx", retryPriority: { name } })?.triesPerPriority).toBe(2);
+  const config = packed(PreviousPrioritiesConfigSchema, { updateFrequency: 3 });
+  const retryPriority = { name, configType: { case: "typedConfig", value: config } } as const;
+  expect(compile({ retryOn: "5xx", retryPriority })?.triesPerPriority).toBe(3);
+});

@@ -1,3 +1,4 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import type {
   RouteAction,
   WeightedCluster,
@@ -7,20 +8,24 @@ import { compileRequestHash } from "../affinity/request-hash.js";
 import type { SessionPolicy } from "../affinity/session.js";
 import { compileRateLimits, rateLimitSources } from "../admit/rate-limit-descriptors.js";
 import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
-import type { RouteFilters } from "../contract.js";
+import type { Plan, RouteFilters } from "../contract.js";
 import type { Provenance } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { durationMs } from "../snapshot/duration.js";
+import { requestValue } from "./header-value.js";
+import { pathEnd } from "./path-test.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
 import type { Mutations } from "./header-mutations.js";
 import { compileMirrors } from "./mirror.js";
+import { compileHedge } from "./hedge-policy.js";
 import { prefixRewrite, regexRewrite } from "./path-rewrite.js";
 import type { PathRewrite } from "./path-rewrite.js";
 import { compileSubstitution } from "./regex.js";
-import { compileRetryPolicy } from "./retry-policy.js";
+import { compileRetryPolicy, retryMarks } from "./retry-policy.js";
 import type { RouteContext, RouteEntry } from "./route-entry.js";
 import { Split } from "./split.js";
 import { Way } from "./way.js";
+import { RoutingPriority } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import type { WaySettings } from "./way.js";
 
 /** What compileRoute knows of the route around the action. */
@@ -35,22 +40,26 @@ export interface ActionContext {
   readonly place: string;
   readonly prefixLength: number | undefined;
   readonly salt: number;
+  /** The route's own metadata `tulle.dev`. */
+  readonly metadata: JsonObject | undefined;
   readonly session: SessionPolicy | undefined;
+  /** Equal keys go to equal clusters of a split. */
+  readonly splitByHash: boolean;
 }
 
 /** Envoy's default of `route.timeout`; Istio sends 0 for none. */
 const DEFAULT_TIMEOUT_MS = 15_000;
 
 /**
- * Compiles a forwarding action into one way per cluster. Hedging and upgrades are no business of routing and are left to
- * who reads them.
+ * Compiles a forwarding action into one way per cluster. Upgrades are no business of routing and are left to who reads
+ * them.
  */
 export function compileForward(
   field: string,
   action: RouteAction,
   context: RouteContext,
   route: ActionContext,
-): Pick<RouteEntry, "target" | "clusters" | "session"> {
+): Pick<RouteEntry, "target" | "clusters" | "session" | "splitBy"> {
   const shared = compileShared(field, action, context, route);
   const mirrors = compileMirrors(at(field, "request_mirror_policies"), action.requestMirrorPolicies, {
     ...route,
@@ -69,7 +78,7 @@ function compileDestination(
   shared: Shared,
   context: RouteContext,
   route: ActionContext,
-): Pick<RouteEntry, "target" | "clusters" | "session"> {
+): Pick<RouteEntry, "target" | "clusters" | "session" | "splitBy"> {
   const routeFilters = mergeRouteFilters(route.filterLevels);
   const way: WayMaker = (clusterName, own) => {
     const levels = own === undefined ? route.levels : [own.mutations, ...route.levels];
@@ -78,6 +87,7 @@ function compileDestination(
       ...shared,
       clusterName,
       rewriteAuthority: own?.host ?? shared.rewriteAuthority,
+      authorityOf: own?.host === undefined ? shared.authorityOf : undefined,
       requestHeaders: request,
       responseHeaders: response,
       filters:
@@ -95,6 +105,7 @@ function compileDestination(
       return {
         ...compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route),
         session: route.session,
+        splitBy: route.splitByHash ? shared.hash : undefined,
       };
     case "clusterHeader":
       throw invalid(at(field, "cluster_header"), "is not supported: use cluster or weighted_clusters");
@@ -156,31 +167,35 @@ function compileShared(
   context: RouteContext,
   route: ActionContext,
 ): Omit<Shared, "mirrors"> {
-  const own = action.retryPolicy;
+  const { virtualHost } = context;
+  const { retryPolicy = virtualHost.retryPolicy, hedgePolicy = virtualHost.hedgePolicy } = action;
+  const longest = action.maxStreamDuration;
+  const here = at(field, "max_stream_duration");
   return {
     routeName: route.routeName,
     provenance: route.provenance,
-    timeoutMs: compileTimeout(field, action),
+    timeoutMs: durationMs(at(field, "timeout"), action.timeout) ?? DEFAULT_TIMEOUT_MS,
     idleTimeoutMs: durationMs(at(field, "idle_timeout"), action.idleTimeout) ?? context.defaultIdleTimeoutMs,
-    retry: compileRetryPolicy(at(field, "retry_policy"), own ?? context.virtualHost.retryPolicy),
+    highPriority: action.priority === RoutingPriority.HIGH,
+    maxDurationMs: durationMs(at(here, "max_stream_duration"), longest?.maxStreamDuration),
+    grpcTimeoutMaxMs: durationMs(at(here, "grpc_timeout_header_max"), longest?.grpcTimeoutHeaderMax) ?? 0,
+    grpcTimeoutOffsetMs:
+      durationMs(at(here, "grpc_timeout_header_offset"), longest?.grpcTimeoutHeaderOffset) ?? 0,
+    retry: compileRetryPolicy(at(field, "retry_policy"), retryPolicy, retryMarks(route.metadata)),
+    hedge: compileHedge(field, hedgePolicy, route.metadata),
+    tellsAttempts: virtualHost.includeAttemptCountInResponse,
+    tellsTimeoutRetry: virtualHost.includeIsTimeoutRetryHeader,
     rewritePath: compilePathRewrite(field, action, route.prefixLength),
     rewriteAuthority: compileHostRewrite(field, action),
     hash: compileRequestHash(at(field, "hash_policy"), action.hashPolicy),
     session: route.session,
+    authorityOf: compileAuthorityOf(field, action),
+    tellsForwardedHost: action.appendXForwardedHost,
     rateLimits: rateLimitSources(
       compileRateLimits(at(field, "rate_limits"), action.rateLimits),
       context.hostRateLimits,
     ),
   };
-}
-
-/** The tighter of `timeout` and `max_stream_duration`; zero stands for none in both. */
-function compileTimeout(field: string, action: RouteAction): number {
-  const timeout = durationMs(at(field, "timeout"), action.timeout) ?? DEFAULT_TIMEOUT_MS;
-  const stream =
-    durationMs(at(field, "max_stream_duration"), action.maxStreamDuration?.maxStreamDuration) ?? 0;
-  if (timeout === 0 || stream === 0) return Math.max(timeout, stream);
-  return Math.min(timeout, stream);
 }
 
 function compilePathRewrite(
@@ -218,9 +233,23 @@ function compileHostRewrite(field: string, action: RouteAction): string | undefi
       throw invalid(at(field, "auto_host_rewrite"), "is not supported: use host_rewrite_literal");
     case "hostRewriteHeader":
     case "hostRewritePathRegex":
-      throw invalid(
-        field,
-        "host_rewrite_header and host_rewrite_path_regex are not supported: use host_rewrite_literal",
-      );
+      return undefined;
   }
+}
+
+/** A host that the request itself gives: by a header, or by its path. One that is no host is not taken. */
+function compileAuthorityOf(field: string, action: RouteAction): Plan["authorityOf"] {
+  const specifier = action.hostRewriteSpecifier;
+  if (specifier.case === "hostRewriteHeader") {
+    const name = specifier.value.toLowerCase();
+    if (name === "") throw invalid(at(field, "host_rewrite_header"), "must not be empty");
+    return (request) => hostIn(requestValue(request, name));
+  }
+  if (specifier.case !== "hostRewritePathRegex") return undefined;
+  const substitute = compileSubstitution(at(field, "host_rewrite_path_regex"), specifier.value);
+  return ({ path }) => hostIn(substitute(path.slice(0, pathEnd(path))));
+}
+
+function hostIn(value: string | undefined): string | undefined {
+  return value !== undefined && /^[\x21-\x2e\x30-\x7e]+$/.test(value) ? value : undefined;
 }

@@ -1,5 +1,6 @@
 import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteMatch, VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { RequestHash } from "../affinity/request-hash.js";
 import { compileSession } from "../affinity/session.js";
 import type { SessionPolicy } from "../affinity/session.js";
 import { rateLimitSources } from "../admit/rate-limit-descriptors.js";
@@ -7,7 +8,7 @@ import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.j
 import type { EngineRequest, RateLimitSource, ReplyPlan, RouteFilters } from "../contract.js";
 import { mix, saltOf } from "../entropy.js";
 import { at, invalid } from "../snapshot/invalid.js";
-import { provenanceOf } from "../snapshot/metadata.js";
+import { filterMetadata, provenanceOf, splitsByHash } from "../snapshot/metadata.js";
 import { compileFraction, fractionWords } from "./fraction.js";
 import type { FractionTest } from "./fraction.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
@@ -53,6 +54,8 @@ export interface RouteEntry {
   readonly clusters: readonly string[];
   /** Of a target that is a split: a session stays with the cluster that has its endpoint. */
   readonly session?: SessionPolicy | undefined;
+  /** Of a target that is a split: what of a request decides instead of chance. */
+  readonly splitBy?: RequestHash | undefined;
   /** The only path that it takes; undefined = it takes others too. */
   readonly exactPath: string | undefined;
   /** For explanations: its conditions in words, in the order in which they are tested. */
@@ -93,7 +96,7 @@ export function firstFailure(
 
 /**
  * Compiles one route. A condition, rewrite or action that this engine does not have is an error: requests would go
- * where they must not. What only adds to the exchange (hedging) is left out.
+ * where they must not.
  */
 export function compileRoute(field: string, route: Route, context: RouteContext): RouteEntry {
   const match = route.match;
@@ -132,7 +135,7 @@ function compileTarget(
   context: RouteContext,
   prefixLength: number | undefined,
   salt: number,
-): Pick<RouteEntry, "target" | "clusters" | "session"> {
+): Pick<RouteEntry, "target" | "clusters" | "session" | "splitBy"> {
   const levels = [compileMutations(field, route), ...context.outer];
   const place = `${context.tableName}/${context.virtualHost.name}/${route.name === "" ? field : route.name}`;
   const filterLevels = [compileRouteFilters(field, route, place), ...context.outerFilters];
@@ -157,7 +160,9 @@ function compileTarget(
         place,
         prefixLength,
         salt,
+        metadata: filterMetadata(route.metadata, "tulle.dev"),
         session,
+        splitByHash: splitsByHash(route.metadata),
       });
     case "redirect": {
       const reply = replySettings();

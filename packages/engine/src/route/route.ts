@@ -1,9 +1,11 @@
 import { MeshError } from "@tulle/base";
-import type { DecisionView, EngineRequest, NoRoute, Routed } from "../contract.js";
+import type { RequestHash } from "../affinity/request-hash.js";
+import type { DecisionView, EngineRequest, NoRoute, Plan, Routed } from "../contract.js";
 import type { HttpChain } from "../snapshot/contract.js";
 import { Chain } from "../snapshot/chain.js";
 import { homeWay } from "./home-way.js";
 import { pathEnd } from "./path-test.js";
+import { tracePlan } from "./plan-trace.js";
 import { Split } from "./split.js";
 import { withoutPort } from "./virtual-hosts.js";
 import { traceHost, traceRoutes, traceSplit, traceTlsOnly } from "./trace-route.js";
@@ -40,12 +42,24 @@ export function route(view: DecisionView, chain: HttpChain, request: EngineReque
   if (trace !== undefined) traceRoutes(trace, host, entry, request, entropy);
   if (entry === undefined) return NO_ROUTE;
   const { target } = entry;
-  if (target instanceof Way) return target.plan(snapshot);
+  if (target instanceof Way) return traced(view, target.plan(snapshot));
   if (target instanceof Split) {
     const home = entry.session === undefined ? undefined : homeWay(view, entry.session, target, request);
-    if (home !== undefined) return home.plan(snapshot);
-    if (trace !== undefined) traceSplit(trace, target, entropy);
-    return target.choose(entropy).plan(snapshot);
+    if (home !== undefined) return traced(view, home.plan(snapshot));
+    const chance = entry.splitBy === undefined ? entropy : chanceOf(entry.splitBy, request, entropy);
+    if (trace !== undefined) traceSplit(trace, target, chance);
+    return traced(view, target.choose(chance).plan(snapshot));
   }
   return target;
+}
+
+function traced(view: DecisionView, plan: Plan): Plan {
+  if (view.trace !== undefined) tracePlan(view.trace, plan);
+  return plan;
+}
+
+/** Bits that are equal for requests with an equal key, so that they go the same way; without a key, chance. */
+function chanceOf(hash: RequestHash, request: EngineRequest, entropy: number): number {
+  const { key } = hash.of(request, "", entropy);
+  return key === undefined ? entropy : (key.high ^ key.low) >>> 0;
 }

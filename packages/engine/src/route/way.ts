@@ -1,20 +1,35 @@
 import type { RequestHash } from "../affinity/request-hash.js";
 import type { SessionPolicy } from "../affinity/session.js";
-import type { HeaderMutation, MirrorPlan, Plan, RateLimitSources, RouteFilters } from "../contract.js";
+import type {
+  HeaderMutation,
+  HedgePlan,
+  MirrorPlan,
+  Plan,
+  RateLimitSources,
+  RouteFilters,
+} from "../contract.js";
 import type { ClusterPart, ConnectionSettings, Provenance, Snapshot } from "../snapshot/contract.js";
 import { NO_SLOT } from "../load/load-table.js";
 import type { PathRewrite } from "./path-rewrite.js";
 import type { CompiledRetry } from "./retry-policy.js";
 
 /** Everything of a plan but its cluster: what the route table alone decides. */
-export interface WaySettings {
+export interface PlanSettings {
   readonly routeName: string;
-  readonly clusterName: string;
   readonly timeoutMs: number;
   readonly idleTimeoutMs: number;
+  readonly highPriority: boolean;
+  readonly maxDurationMs: number | undefined;
+  readonly grpcTimeoutMaxMs: number;
+  readonly grpcTimeoutOffsetMs: number;
   readonly retry: CompiledRetry | undefined;
+  readonly hedge: HedgePlan | undefined;
+  readonly tellsAttempts: boolean;
+  readonly tellsTimeoutRetry: boolean;
   readonly rewritePath: PathRewrite | undefined;
   readonly rewriteAuthority: string | undefined;
+  readonly authorityOf: Plan["authorityOf"];
+  readonly tellsForwardedHost: boolean;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   readonly hash: RequestHash | undefined;
@@ -24,6 +39,37 @@ export interface WaySettings {
   readonly mirrors: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
 }
+
+export interface WaySettings extends PlanSettings {
+  readonly clusterName: string;
+}
+
+/** Of a way that does nothing besides leading to its cluster, without any limit. */
+export const BARE_WAY: Omit<WaySettings, "clusterName"> = {
+  routeName: "",
+  timeoutMs: 0,
+  idleTimeoutMs: 0,
+  highPriority: false,
+  maxDurationMs: undefined,
+  grpcTimeoutMaxMs: 0,
+  grpcTimeoutOffsetMs: 0,
+  retry: undefined,
+  hedge: undefined,
+  tellsAttempts: false,
+  tellsTimeoutRetry: false,
+  rewritePath: undefined,
+  rewriteAuthority: undefined,
+  authorityOf: undefined,
+  tellsForwardedHost: false,
+  requestHeaders: [],
+  responseHeaders: [],
+  hash: undefined,
+  session: undefined,
+  filters: undefined,
+  rateLimits: undefined,
+  mirrors: undefined,
+  provenance: { config: "", rule: "" },
+};
 
 /**
  * A route with one of its clusters, compiled once with its table. Its plan is made when it is first needed and again
@@ -49,15 +95,26 @@ export class Way {
   }
 }
 
-class ForwardPlan implements Plan {
+/** A compiled plan. */
+export class ForwardPlan implements Plan {
   readonly kind = "forward";
+  readonly #settings: PlanSettings;
   readonly routeName: string;
   readonly cluster: ClusterPart;
   readonly timeoutMs: number;
   readonly idleTimeoutMs: number;
+  readonly highPriority: boolean;
+  readonly maxDurationMs: number | undefined;
+  readonly grpcTimeoutMaxMs: number;
+  readonly grpcTimeoutOffsetMs: number;
   readonly retry: CompiledRetry | undefined;
+  readonly hedge: HedgePlan | undefined;
+  readonly tellsAttempts: boolean;
+  readonly tellsTimeoutRetry: boolean;
   readonly rewritePath: PathRewrite | undefined;
   readonly rewriteAuthority: string | undefined;
+  readonly authorityOf: Plan["authorityOf"];
+  readonly tellsForwardedHost: boolean;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   readonly hash: RequestHash | undefined;
@@ -67,14 +124,24 @@ class ForwardPlan implements Plan {
   readonly mirrors: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
 
-  constructor(settings: WaySettings, cluster: ClusterPart) {
+  constructor(settings: PlanSettings, cluster: ClusterPart) {
+    this.#settings = settings;
     this.routeName = settings.routeName;
     this.cluster = cluster;
     this.timeoutMs = settings.timeoutMs;
     this.idleTimeoutMs = settings.idleTimeoutMs;
+    this.highPriority = settings.highPriority;
+    this.maxDurationMs = settings.maxDurationMs;
+    this.grpcTimeoutMaxMs = settings.grpcTimeoutMaxMs;
+    this.grpcTimeoutOffsetMs = settings.grpcTimeoutOffsetMs;
     this.retry = settings.retry;
+    this.hedge = settings.hedge;
+    this.tellsAttempts = settings.tellsAttempts;
+    this.tellsTimeoutRetry = settings.tellsTimeoutRetry;
     this.rewritePath = settings.rewritePath;
     this.rewriteAuthority = settings.rewriteAuthority;
+    this.authorityOf = settings.authorityOf;
+    this.tellsForwardedHost = settings.tellsForwardedHost;
     this.requestHeaders = settings.requestHeaders;
     this.responseHeaders = settings.responseHeaders;
     this.hash = settings.hash;
@@ -83,6 +150,11 @@ class ForwardPlan implements Plan {
     this.rateLimits = settings.rateLimits;
     this.mirrors = settings.mirrors;
     this.provenance = settings.provenance;
+  }
+
+  /** The same way with some of its settings changed, for one request. */
+  with(changes: Partial<PlanSettings>): ForwardPlan {
+    return new ForwardPlan({ ...this.#settings, ...changes }, this.cluster);
   }
 }
 
@@ -103,6 +175,7 @@ class UnknownCluster implements ClusterPart {
   readonly servicePort = 0;
   readonly subset = "";
   readonly slot = NO_SLOT;
+  readonly high = undefined;
   readonly connectTimeoutMs = 0;
   readonly maxConnections = 0;
   readonly maxPendingRequests = 0;

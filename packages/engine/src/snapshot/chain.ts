@@ -11,6 +11,8 @@ export interface ChainSettings {
   readonly routeConfiguration: string;
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
+  readonly requestTimeoutMs: number;
+  readonly maxDurationMs: number;
   readonly pathNormalization: PathNormalization;
   readonly limits: ChainLimits | undefined;
   readonly proxyStatus?: ProxyStatusSettings | undefined;
@@ -29,6 +31,8 @@ export class Chain implements HttpChain {
   readonly warm: boolean;
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
+  readonly requestTimeoutMs: number;
+  readonly maxDurationMs: number;
   readonly pathNormalization: PathNormalization;
   readonly limits: ChainLimits | undefined;
   readonly proxyStatus: ProxyStatusSettings | undefined;
@@ -46,6 +50,8 @@ export class Chain implements HttpChain {
     this.warm = warm;
     this.direction = settings.direction;
     this.accessLogFormat = settings.accessLogFormat;
+    this.requestTimeoutMs = settings.requestTimeoutMs;
+    this.maxDurationMs = settings.maxDurationMs;
     this.pathNormalization = settings.pathNormalization;
     this.limits = settings.limits;
     this.proxyStatus = settings.proxyStatus;

@@ -30,14 +30,18 @@ export class ClusterLinker {
       const endpoints = assignment.endpoints.map((assigned) =>
         endpointPart(assigned, this.#acquire(assigned.key, taken), settings, before.get(assigned.key)),
       );
-      return new LinkedCluster(
-        settings,
-        slot,
-        assignment,
-        endpoints,
-        warm,
-        newcomersOf(endpoints, previous, before),
-      );
+      const newcomers = newcomersOf(endpoints, previous, before);
+      const high =
+        settings.high &&
+        new LinkedCluster(
+          { ...settings, ...settings.high, high: undefined },
+          this.#acquire(`cluster:${settings.name}|high`, taken),
+          assignment,
+          endpoints,
+          warm,
+          newcomers,
+        );
+      return new LinkedCluster(settings, slot, assignment, endpoints, warm, newcomers, high);
     } catch (thrown) {
       for (const slot of taken) this.#load.release(slot);
       throw thrown;
@@ -47,6 +51,7 @@ export class ClusterLinker {
   /** Gives the slots of a cluster back. */
   unlink(cluster: LinkedCluster): void {
     this.#load.release(cluster.slot);
+    if (cluster.high !== undefined) this.#load.release(cluster.high.slot);
     for (const endpoint of cluster.endpoints) this.#load.release(endpoint.slot);
   }
 

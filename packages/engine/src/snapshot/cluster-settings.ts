@@ -1,5 +1,6 @@
 import type { Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { Cluster_DiscoveryType as DiscoveryType } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { CircuitBreakers_Thresholds_RetryBudget } from "@tulle/xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js";
 import { RoutingPriority } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import {
   HttpProtocolOptionsSchema,
@@ -15,7 +16,7 @@ import { compileAssignment, healthOf, NO_ENDPOINTS } from "./assignment.js";
 import type { Assignment } from "./assignment.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
-import { provenanceOf } from "./metadata.js";
+import { filterMetadata, provenanceOf } from "./metadata.js";
 import { compileConnections } from "./connection-settings.js";
 import type { ConnectionSettings } from "./connection-settings.js";
 import { compileHealthCheck } from "./health-check-settings.js";
@@ -36,7 +37,9 @@ export interface ClusterSettings {
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
-  readonly retryBudget: RetryBudget | undefined;
+  readonly retryBudget: RetryBudget;
+  /** Of priority HIGH; undefined when nothing is said of it: then it has those of DEFAULT. */
+  readonly high: Breakers | undefined;
   readonly maxRequestsPerConnection: number;
   readonly connection: ConnectionSettings;
   readonly outlier: OutlierSettings | undefined;
@@ -59,10 +62,14 @@ export interface ClusterSettings {
   readonly endpoints: { readonly eds: string } | { readonly fixed: Assignment };
 }
 
-/** Retries may be this share of the requests under way, and always `minConcurrency`. Replaces `maxRetries`. */
+/** Retries may be this share of the requests, and always `minRetries`. One that is set replaces `maxRetries`. */
 export interface RetryBudget {
   readonly percent: number;
-  readonly minConcurrency: number;
+  readonly minRetries: number;
+  /** Requests and retries of so long count, milliseconds; 0 = those that are under way. */
+  readonly windowMs: number;
+  /** Nobody has set one. */
+  readonly isDefault: boolean;
 }
 
 /** Envoy's defaults. */
@@ -73,6 +80,17 @@ const MAX_REQUESTS = 1024;
 const MAX_RETRIES = 3;
 const BUDGET_PERCENT = 20;
 const BUDGET_MIN_CONCURRENCY = 3;
+/**
+ * What holds where nobody sets a budget: a share of the last ten seconds' requests, and three retries a second. Counted
+ * over time, since at a low rate hardly more than one request is under way, and each of them could be repeated.
+ */
+const DEFAULT_BUDGET: RetryBudget = {
+  percent: BUDGET_PERCENT,
+  minRetries: 30,
+  windowMs: 10_000,
+  isDefault: true,
+};
+const MAX_BUDGET_WINDOW_MS = 3_600_000;
 
 /**
  * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %).
@@ -90,7 +108,10 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     name: cluster.name,
     ...serviceOf(cluster.name),
     connectTimeoutMs: durationMs("connect_timeout", cluster.connectTimeout) ?? CONNECT_TIMEOUT_MS,
-    ...compileBreakers(cluster),
+    ...compileBreakers(cluster, RoutingPriority.DEFAULT),
+    high: hasThresholds(cluster, RoutingPriority.HIGH)
+      ? compileBreakers(cluster, RoutingPriority.HIGH)
+      : undefined,
     maxRequestsPerConnection: requestsPerConnection(cluster, httpOptions),
     connection: compileConnections(cluster, httpOptions),
     outlier: compileOutlier(cluster.outlierDetection),
@@ -128,32 +149,40 @@ function compileDiscovery(cluster: Cluster, discovery: DiscoveryType): ClusterSe
   }
 }
 
-type Breakers = Pick<
+/** Limits of one priority. */
+export type Breakers = Pick<
   ClusterSettings,
   "maxConnections" | "maxPendingRequests" | "maxRequests" | "maxRetries" | "retryBudget"
 >;
 
-function compileBreakers(cluster: Cluster): Breakers {
-  const thresholds = cluster.circuitBreakers?.thresholds.find(
-    (one) => one.priority === RoutingPriority.DEFAULT,
-  );
-  const budget = thresholds?.retryBudget;
+function hasThresholds(cluster: Cluster, priority: RoutingPriority): boolean {
+  return cluster.circuitBreakers?.thresholds.some((one) => one.priority === priority) === true;
+}
+
+function compileBreakers(cluster: Cluster, priority: RoutingPriority): Breakers {
+  const thresholds = cluster.circuitBreakers?.thresholds.find((one) => one.priority === priority);
   return {
     maxConnections: thresholds?.maxConnections ?? MAX_CONNECTIONS,
     maxPendingRequests: thresholds?.maxPendingRequests ?? MAX_PENDING_REQUESTS,
     maxRequests: thresholds?.maxRequests ?? MAX_REQUESTS,
     maxRetries: thresholds?.maxRetries ?? MAX_RETRIES,
-    retryBudget:
-      budget === undefined
-        ? undefined
-        : {
-            percent: percent(
-              "circuit_breakers.thresholds.retry_budget.budget_percent",
-              budget.budgetPercent?.value,
-              BUDGET_PERCENT,
-            ),
-            minConcurrency: budget.minRetryConcurrency ?? BUDGET_MIN_CONCURRENCY,
-          },
+    retryBudget: compileBudget(thresholds?.retryBudget, cluster),
+  };
+}
+
+/** Envoy's budget, with Istio's `budgetInterval`, for which Envoy has no field, in the metadata `tulle.dev`. */
+function compileBudget(
+  budget: CircuitBreakers_Thresholds_RetryBudget | undefined,
+  cluster: Cluster,
+): RetryBudget {
+  if (budget === undefined) return DEFAULT_BUDGET;
+  const field = "circuit_breakers.thresholds.retry_budget";
+  const interval = filterMetadata(cluster.metadata, "tulle.dev")?.["retryBudgetIntervalMs"];
+  return {
+    percent: percent(at(field, "budget_percent"), budget.budgetPercent?.value, BUDGET_PERCENT),
+    minRetries: budget.minRetryConcurrency ?? BUDGET_MIN_CONCURRENCY,
+    windowMs: typeof interval === "number" ? Math.max(0, Math.min(interval, MAX_BUDGET_WINDOW_MS)) : 0,
+    isDefault: false,
   };
 }
 

@@ -67,6 +67,8 @@ export interface ClusterPart {
   /** Cluster slot in the load table. */
   readonly slot: number;
   readonly connectTimeoutMs: number;
+  /** The same cluster with the circuit breakers of priority HIGH, counted for themselves; undefined when it has none. */
+  readonly high: ClusterPart | undefined;
   /** Envoy's circuit breakers, priority DEFAULT. */
   readonly maxConnections: number;
   readonly maxPendingRequests: number;
@@ -122,6 +124,10 @@ export interface HttpChain {
   readonly direction: "inbound" | "outbound";
   /** Whether an access log was asked for, and its format (Envoy's command operators); undefined = none. */
   readonly accessLogFormat: string | undefined;
+  /** How long a request may take to arrive whole, milliseconds; 0 or absent = no limit. */
+  readonly requestTimeoutMs?: number;
+  /** `Plan.maxDurationMs` of routes that say nothing of it; 0 or absent = none. */
+  readonly maxDurationMs?: number;
   /** How paths are brought into one form before `route`: the caller does it, and sends on what was matched. */
   readonly pathNormalization: PathNormalization;
   /** Undefined when the listener sets none. One object for as long as the listener does not change. */

@@ -9,7 +9,7 @@ import type {
 } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import { CodecClientType } from "@tulle/xds/gen/envoy/type/v3/http_pb.js";
 import type { HeaderMutation } from "../contract.js";
-import { compileMutations } from "../route/header-mutations.js";
+import { compileLiteralMutations } from "../route/header-mutations.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
 
@@ -163,7 +163,7 @@ function compileHttp(field: string, http: HealthCheck_HttpHealthCheck): HttpProb
     method: RequestMethod[http.method === RequestMethod.METHOD_UNSPECIFIED ? RequestMethod.GET : http.method],
     path: http.path,
     host: http.host,
-    headers: compileMutations(field, {
+    headers: compileLiteralMutations(field, {
       requestHeadersToAdd: http.requestHeadersToAdd,
       requestHeadersToRemove: http.requestHeadersToRemove,
       responseHeadersToAdd: [],
@@ -205,7 +205,7 @@ function compileGrpc(field: string, grpc: HealthCheck_GrpcHealthCheck): GrpcProb
     kind: "grpc",
     service: grpc.serviceName,
     authority: grpc.authority,
-    metadata: compileMutations(field, {
+    metadata: compileLiteralMutations(field, {
       requestHeadersToAdd: grpc.initialMetadata,
       requestHeadersToRemove: [],
       responseHeadersToAdd: [],

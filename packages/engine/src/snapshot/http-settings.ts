@@ -47,6 +47,12 @@ export function compileHttp(
       routeConfiguration: "rds" in routes ? routes.rds : "",
       direction,
       accessLogFormat: accessLogFormat(at(field, "access_log"), manager.accessLog),
+      requestTimeoutMs: durationMs(at(field, "request_timeout"), manager.requestTimeout) ?? 0,
+      maxDurationMs:
+        durationMs(
+          at(field, "common_http_protocol_options.max_stream_duration"),
+          manager.commonHttpProtocolOptions?.maxStreamDuration,
+        ) ?? 0,
       pathNormalization: pathNormalization(field, manager),
       limits: compileLimits(field, manager),
       proxyStatus: compileProxyStatus(manager),

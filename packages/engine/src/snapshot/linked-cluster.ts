@@ -22,12 +22,13 @@ export class LinkedCluster implements ClusterPart {
   readonly servicePort: number;
   readonly subset: string;
   readonly slot: number;
+  readonly high: LinkedCluster | undefined;
   readonly connectTimeoutMs: number;
   readonly maxConnections: number;
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
-  readonly retryBudget: RetryBudget | undefined;
+  readonly retryBudget: RetryBudget;
   readonly maxRequestsPerConnection: number;
   readonly connection: ConnectionSettings;
   readonly outlier: OutlierSettings | undefined;
@@ -43,7 +44,10 @@ export class LinkedCluster implements ClusterPart {
   readonly sessionHealth: ReadonlySet<EndpointHealth>;
   #indexes: ReadonlyMap<string, number> | undefined;
 
-  /** `endpoints` are those of `assignment`, in its order; `newcomers` the slots of those that came to it later. */
+  /**
+   * `endpoints` are those of `assignment`, in its order; `newcomers` the slots of those that came to it later; `high` the
+   * same cluster for priority HIGH.
+   */
   constructor(
     settings: ClusterSettings,
     slot: number,
@@ -51,12 +55,14 @@ export class LinkedCluster implements ClusterPart {
     endpoints: readonly EndpointPart[],
     warm: boolean,
     newcomers: ReadonlySet<number>,
+    high?: LinkedCluster,
   ) {
     this.name = settings.name;
     this.serviceHost = settings.serviceHost;
     this.servicePort = settings.servicePort;
     this.subset = settings.subset;
     this.slot = slot;
+    this.high = high;
     this.connectTimeoutMs = settings.connectTimeoutMs;
     this.maxConnections = settings.maxConnections;
     this.maxPendingRequests = settings.maxPendingRequests;

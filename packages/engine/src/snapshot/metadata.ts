@@ -25,6 +25,11 @@ export function workloadOf(metadata: Metadata | undefined): WorkloadLabels | und
   return { workload, namespace, canonicalName, canonicalRevision };
 }
 
+/** Whether a route's weighted clusters are chosen by what it hashes (our `split: hash`), not by chance. */
+export function splitsByHash(metadata: Metadata | undefined): boolean {
+  return text(filterMetadata(metadata, "tulle.dev"), "split") === "hash";
+}
+
 /** Whether `value` has every field of `criteria` with an equal value (how transport socket matches are chosen). */
 export function includes(value: JsonObject | undefined, criteria: JsonObject): boolean {
   for (const key of Object.keys(criteria)) {

@@ -4,6 +4,8 @@ import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { expect, test } from "vitest";
+import { Cluster_LbPolicy } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { affinityOf } from "../affinity/affinity-of.js";
 import type { EndpointPart, TcpChain } from "./contract.js";
 import { createLoadTable } from "../load/load-table.js";
 import { pick } from "../pick/pick.js";
@@ -122,4 +124,25 @@ test.each([
   const { source } = sourceOf();
   const [rejection] = source.apply([tcpListener("l", init as TcpInit, chains)]);
   expect(rejection?.message).toContain(message);
+});
+
+test("connections from one address go to one endpoint where the source is hashed", () => {
+  const { source, load } = sourceOf();
+  const hashPolicy = [{ policySpecifier: { case: "sourceIp", value: {} } }] as const;
+  const hosts = ["a", "b", "c", "d"].map((address) => ({ address }));
+  const rejected = source.apply([
+    tcpListener("l", { ...TO_A, hashPolicy: [...hashPolicy] } as TcpInit),
+    edsCluster("a", { lbPolicy: Cluster_LbPolicy.MAGLEV }),
+    endpoints("a", hosts),
+  ]);
+  expect(rejected).toEqual([]);
+  const goes = (client: string, entropy: number): string => {
+    const view = { snapshot: source.current, load, now: 0, entropy };
+    const plan = routeConnection(view, source.current.outbound("l") as TcpChain);
+    const affinity = affinityOf(view, plan, undefined, client);
+    return (pick(view, plan, { attempts: 0, triedSlots: [], affinity }) as EndpointPart).host;
+  };
+  const count = (hostsOf: string[]): number => new Set(hostsOf).size;
+  expect(count(Array.from({ length: 30 }, (_, entropy) => goes("192.0.2.1", entropy)))).toBe(1);
+  expect(count(Array.from({ length: 30 }, (_, last) => goes(`192.0.2.${last}`, 0)))).toBe(4);
 });

@@ -8,7 +8,7 @@ import { saltOf } from "../entropy.js";
 import { RETRY_ON_CONNECT_FAILURE } from "../route/retry-on.js";
 import type { CompiledRetry } from "../route/retry-policy.js";
 import { Split } from "../route/split.js";
-import { Way } from "../route/way.js";
+import { BARE_WAY, Way } from "../route/way.js";
 import { accessLogFormat } from "./access-log.js";
 import { holds, unpack } from "./any.js";
 import { durationMs } from "./duration.js";
@@ -103,21 +103,11 @@ function createWay(field: string, proxy: TcpProxy, clusterName: string): Way {
   const tries = Math.min(proxy.maxConnectAttempts ?? 1, MAX_CONNECT_ATTEMPTS);
   if (tries < 1) throw invalid(at(field, "max_connect_attempts"), "must be at least 1");
   return new Way({
-    routeName: "",
+    ...BARE_WAY,
     clusterName,
-    timeoutMs: 0,
     idleTimeoutMs: durationMs(at(field, "idle_timeout"), proxy.idleTimeout) ?? DEFAULT_IDLE_TIMEOUT_MS,
     retry: tries > 1 ? connectRetry(tries - 1) : undefined,
-    rewritePath: undefined,
-    rewriteAuthority: undefined,
-    requestHeaders: [],
-    responseHeaders: [],
     hash: compileHash(at(field, "hash_policy"), proxy.hashPolicy),
-    session: undefined,
-    filters: undefined,
-    rateLimits: undefined,
-    mirrors: undefined,
-    provenance: { config: "", rule: "" },
   });
 }
 
@@ -134,12 +124,18 @@ function connectRetry(attempts: number): CompiledRetry {
   return {
     attempts,
     perTryTimeoutMs: 0,
+    perTryIdleTimeoutMs: 0,
     on: RETRY_ON_CONNECT_FAILURE,
+    onAnyMethod: 0,
+    looksAtEveryAnswer: false,
     statusCodes: [],
     backoffBaseMs: 0,
     backoffMaxMs: 0,
     hostReselections: HOST_RESELECTIONS,
+    triesPerPriority: 0,
     requests: [],
+    answers: [],
+    resets: undefined,
   };
 }
 

@@ -6,13 +6,8 @@ import type { CheckFailure } from "../health/health-checks.js";
 export function clustersText(snapshot: Snapshot, load: LoadTable): string {
   let text = "";
   for (const cluster of sorted(snapshot)) {
-    const limits: readonly (readonly [string, number])[] = [
-      ["max_connections", cluster.maxConnections],
-      ["max_pending_requests", cluster.maxPendingRequests],
-      ["max_requests", cluster.maxRequests],
-      ["max_retries", cluster.maxRetries],
-    ];
-    for (const [name, value] of limits) text += `${cluster.name}::default_priority::${name}::${value}\n`;
+    text += limitsText(cluster, "default_priority");
+    if (cluster.high !== undefined) text += limitsText(cluster.high, "high_priority");
     text += `${cluster.name}::added_via_api::true\n`;
     for (const endpoint of cluster.endpoints) {
       const host = `${cluster.name}::${endpoint.key}`;
@@ -23,6 +18,16 @@ export function clustersText(snapshot: Snapshot, load: LoadTable): string {
     }
   }
   return text;
+}
+
+function limitsText(cluster: ClusterPart, priority: string): string {
+  const limits: readonly (readonly [string, number])[] = [
+    ["max_connections", cluster.maxConnections],
+    ["max_pending_requests", cluster.maxPendingRequests],
+    ["max_requests", cluster.maxRequests],
+    ["max_retries", cluster.maxRetries],
+  ];
+  return limits.map(([name, value]) => `${cluster.name}::${priority}::${name}::${value}\n`).join("");
 }
 
 /** Envoy's `/clusters?format=json`. */

@@ -274,8 +274,10 @@ test("an application that breaks off in mid-answer is a status for gRPC callers,
   const { body, trailers } = await ask(session, grpcCall, encodeGrpcMessage(Buffer.from("a")).toString());
   expect(body).toContain("one");
   expect(trailers["grpc-status"]).toBe("14");
-  expect(trailers["grpc-message"]).toContain("broke off in the middle of its answer (INTERNAL_ERROR)");
-  expect(server.log()[0]).toContain(" UC upstream_reset_after_response_started{connection_termination} ");
+  expect(trailers["grpc-message"]).toContain(
+    "ended the request in the middle of its answer (INTERNAL_ERROR)",
+  );
+  expect(server.log()[0]).toContain(" UR upstream_reset_after_response_started{remote_reset} ");
   expect(client.metricsText()).toMatch(/istio_requests_total\{[^}]*grpc_response_status="14"/);
   await expect(ask(session, { ":method": "POST", ":path": "/" }, "a")).rejects.toThrow(
     "NGHTTP2_INTERNAL_ERROR",

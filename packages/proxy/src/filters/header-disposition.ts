@@ -25,6 +25,10 @@ export const Disposition = {
   /** Forwarded as received, and of interest. */
   CONTENT_TYPE: 12,
   GRPC_TIMEOUT: 13,
+  /** How long the caller waits: told anew on every hop. */
+  EXPECTED_TIMEOUT: 14,
+  /** Tells the proxy how to carry a request: goes no further. */
+  CONTROL: 15,
 } as const;
 
 const TABLE: ReadonlyMap<string, number> = new Map([
@@ -40,6 +44,17 @@ const TABLE: ReadonlyMap<string, number> = new Map([
   ["x-forwarded-client-cert", Disposition.CLIENT_CERT],
   ["content-type", Disposition.CONTENT_TYPE],
   ["grpc-timeout", Disposition.GRPC_TIMEOUT],
+  ["x-envoy-is-timeout-retry", Disposition.ATTEMPT_COUNT],
+  ["x-envoy-expected-rq-timeout-ms", Disposition.EXPECTED_TIMEOUT],
+  ["x-envoy-upstream-rq-timeout-ms", Disposition.CONTROL],
+  ["x-envoy-upstream-rq-per-try-timeout-ms", Disposition.CONTROL],
+  ["x-envoy-upstream-rq-timeout-alt-response", Disposition.CONTROL],
+  ["x-envoy-max-retries", Disposition.CONTROL],
+  ["x-envoy-retry-on", Disposition.CONTROL],
+  ["x-envoy-retry-grpc-on", Disposition.CONTROL],
+  ["x-envoy-retriable-status-codes", Disposition.CONTROL],
+  ["x-envoy-retriable-header-names", Disposition.CONTROL],
+  ["x-envoy-hedge-on-per-try-timeout", Disposition.CONTROL],
   // Internal to Envoy: who could set it would choose what authorization and logs see as the path (CVE-2023-27487).
   ["x-envoy-original-path", Disposition.DROP],
   [UPSTREAM_FAILURE_HEADER, Disposition.DROP],

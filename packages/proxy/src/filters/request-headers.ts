@@ -1,5 +1,12 @@
-import type { HeaderMutation } from "@tulle/engine";
-import { connectionOptions, isGrpcContentType, lowerName, takesTrailers, type HeaderList } from "@tulle/http";
+import type { FormatSource, HeaderMutation } from "@tulle/engine";
+import {
+  connectionOptions,
+  formatGrpcTimeout,
+  isGrpcContentType,
+  lowerName,
+  takesTrailers,
+  type HeaderList,
+} from "@tulle/http";
 
 import { Disposition, dispositionOf } from "./header-disposition.js";
 import { applyHeaderMutations } from "./header-mutations.js";
@@ -15,6 +22,10 @@ export interface RequestHeaderPlan {
   readonly scheme: string;
   /** 1 for the first try. Sent by the outbound side only. */
   readonly attempt: number;
+  /** The try before took too long, and the route says to tell. */
+  readonly timeoutRetry: boolean;
+  /** How long the next hop has for this try, milliseconds; 0 = no limit. */
+  readonly timeForTryMs: number;
   /** Own workload for the next sidecar; "" = none is told. */
   readonly peerMetadata: string;
   /** Verified identity of the client, for the application; "" = none. */
@@ -22,6 +33,8 @@ export interface RequestHeaderPlan {
   /** Address that is added to `x-forwarded-for`; "" = none. */
   readonly forwardedFor: string;
   readonly mutations: readonly HeaderMutation[];
+  /** The exchange, for mutations that tell of it. */
+  readonly source?: FormatSource | undefined;
 }
 
 const NO_NAMES: readonly string[] = [];
@@ -37,6 +50,10 @@ export class RequestFields {
   /** The request is gRPC, by its content type. */
   grpc = false;
   grpcTimeout = "";
+  /** How long the caller waits, in milliseconds; "" = it does not say. */
+  expectedTimeout = "";
+  /** Whether there are fields that tell the proxy how to carry the request. */
+  controls = false;
   /** Of each field, in order. */
   readonly dispositions: number[] = [];
 
@@ -48,6 +65,8 @@ export class RequestFields {
     this.named = NO_NAMES;
     this.grpc = false;
     this.grpcTimeout = "";
+    this.expectedTimeout = "";
+    this.controls = false;
     for (let i = 0; i < headers.length; i += 2) {
       const disposition = dispositionOf(headers[i] as string);
       this.dispositions[i >> 1] = disposition;
@@ -78,6 +97,12 @@ export class RequestFields {
       case Disposition.GRPC_TIMEOUT:
         this.grpcTimeout = value;
         break;
+      case Disposition.EXPECTED_TIMEOUT:
+        this.expectedTimeout = value;
+        break;
+      case Disposition.CONTROL:
+        this.controls = true;
+        break;
       default:
     }
   }
@@ -104,6 +129,13 @@ export function upstreamRequestHeaders(
       case Disposition.PEER_METADATA:
       case Disposition.PEER_METADATA_ID:
       case Disposition.CLIENT_CERT:
+      case Disposition.EXPECTED_TIMEOUT:
+      case Disposition.CONTROL:
+        continue;
+      case Disposition.GRPC_TIMEOUT:
+        // Never longer than what is left.
+        if (!fields.grpc || plan.timeForTryMs === 0) break;
+        out.push(name, formatGrpcTimeout(plan.timeForTryMs));
         continue;
       case Disposition.TE:
         if (!fields.grpc || !takesTrailers(value)) continue;
@@ -122,10 +154,12 @@ export function upstreamRequestHeaders(
   if (fields.requestId === "") out.push("x-request-id", plan.requestId);
   if (!fields.hasForwardedProto) out.push("x-forwarded-proto", plan.scheme);
   if (outbound) out.push("x-envoy-attempt-count", String(plan.attempt));
+  if (plan.timeoutRetry) out.push("x-envoy-is-timeout-retry", "true");
+  if (plan.timeForTryMs > 0) out.push("x-envoy-expected-rq-timeout-ms", String(plan.timeForTryMs));
   if (plan.peerMetadata !== "") out.push(PEER_METADATA_HEADER, plan.peerMetadata);
   if (plan.forwardedClientCert !== "") out.push("x-forwarded-client-cert", plan.forwardedClientCert);
   if (plan.forwardedFor !== "") addForwardedFor(out, plan.forwardedFor);
-  if (plan.mutations.length > 0) applyHeaderMutations(out, plan.mutations);
+  if (plan.mutations.length > 0) applyHeaderMutations(out, plan.mutations, plan.source);
   return out;
 }
 

@@ -1,4 +1,4 @@
-import type { HeaderMutation } from "@tulle/engine";
+import type { FormatSource, HeaderMutation } from "@tulle/engine";
 import { connectionOptions, lowerName, type HeaderList } from "@tulle/http";
 
 import { Disposition, dispositionOf } from "./header-disposition.js";
@@ -15,6 +15,7 @@ export function downstreamResponseHeaders(
   received: HeaderList,
   serviceTimeMs: number,
   mutations: readonly HeaderMutation[],
+  source?: FormatSource,
 ): HeaderList {
   const out: HeaderList = [];
   let named: readonly string[] = NO_NAMES;
@@ -38,7 +39,7 @@ export function downstreamResponseHeaders(
   }
   if (named.length > 0) dropNamed(out, named);
   if (serviceTimeMs >= 0) out.push("x-envoy-upstream-service-time", String(serviceTimeMs));
-  if (mutations.length > 0) applyHeaderMutations(out, mutations);
+  if (mutations.length > 0) applyHeaderMutations(out, mutations, source);
   return out;
 }
 
@@ -47,8 +48,9 @@ export function switchedResponseHeaders(
   received: HeaderList,
   serviceTimeMs: number,
   mutations: readonly HeaderMutation[],
+  source?: FormatSource,
 ): HeaderList {
-  const out = downstreamResponseHeaders(received, serviceTimeMs, mutations);
+  const out = downstreamResponseHeaders(received, serviceTimeMs, mutations, source);
   dropNamed(out, ["content-length"]);
   return out;
 }

@@ -13,6 +13,7 @@ import {
   closedPort,
   createProxy,
   rawBackend,
+  TestIdentity,
   type TestProxy,
 } from "../../test/harness.js";
 import { http2App } from "../../test/http2.js";
@@ -347,6 +348,23 @@ test("an endpoint that was ejected returns when its check passes", async () => {
   await call(listener);
   await eventually(() => lines.some((line) => line.includes("its health check passed")));
   expect(lines.some((line) => line.includes("endpoint ejected"))).toBe(true);
+});
+
+test("nobody is held to be down for want of a certificate of our own", async () => {
+  const authority = await createTestAuthority();
+  const identity = new TestIdentity();
+  const proxy = createProxy({ identity });
+  const { port: dead } = await rawBackend((socket) => socket.destroy());
+  proxy.apply(
+    cluster(CLUSTER, { tls: { sni: SNI, spiffeId: REVIEWS }, healthCheck: HTTP }),
+    endpoints(CLUSTER, [{ port: dead, mtls: true }]),
+  );
+  const { slot } = proxy.configuration.current.cluster(CLUSTER)!.endpoints[0]!;
+  const until = performance.now() + 400;
+  await eventually(() => performance.now() > until);
+  expect([attempts(proxy), proxy.load.unhealthy(slot)]).toEqual([0, 0]);
+  identity.rotate(await authority.issue({ serviceAccount: "frontend" }));
+  await eventually(() => proxy.load.unhealthy(slot) !== 0);
 });
 
 test("an endpoint in the mesh is asked over mutual TLS, through its sidecar", async () => {

@@ -22,7 +22,9 @@ import { Prober } from "./prober.js";
 const MAX_RUNNING = 64;
 const TICK_MS = 20;
 /** Changes of the configuration come in bursts: one look for all. */
-const AFTER_CHANGE_MS = 20;
+const AFTER_CHANGE_MS = 100;
+/** Who cannot be asked for want of a certificate of our own is not to blame: it is looked again after. */
+const WITHOUT_CERTIFICATE_MS = 200;
 
 export interface HealthChecksOptions {
   readonly clock: Clock;
@@ -175,6 +177,10 @@ export class HealthChecks implements Disposable {
 
   #run(checked: CheckedEndpoint): void {
     const { tls, limits } = this.#options;
+    if (checked.endpoint.tls !== undefined && tls.svid === undefined) {
+      checked.timer?.arm(WITHOUT_CERTIFICATE_MS);
+      return;
+    }
     this.#prober ??= new Prober({ wheel: this.#wheel, tls, limits });
     this.#running++;
     this.#metrics.attempt(checked.clusterNames);

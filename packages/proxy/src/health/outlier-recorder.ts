@@ -11,6 +11,7 @@ import {
 import { getHeader, httpStatusOfGrpc, NO_GRPC_STATUS, readGrpcStatus, type HeaderList } from "@tulle/http";
 
 import { toldUpstreamFailure } from "../filters/upstream-failure.js";
+import type { WorkloadTls } from "../tls/workload-tls.js";
 import { IMMEDIATE_FAIL_HEADER } from "./probe.js";
 
 /** An endpoint that stands out, by the rules `bits` of a cluster (`SUSPECT_*`), or by its own word. Plain data: it goes from worker to main thread. */
@@ -26,10 +27,12 @@ export interface Suspicion {
  */
 export class OutlierRecorder {
   readonly #load: LoadTable;
+  readonly #tls: Pick<WorkloadTls, "svid">;
   readonly #onSuspect: (suspicion: Suspicion) => void;
 
-  constructor(load: LoadTable, onSuspect: (suspicion: Suspicion) => void) {
+  constructor(load: LoadTable, tls: Pick<WorkloadTls, "svid">, onSuspect: (suspicion: Suspicion) => void) {
     this.#load = load;
+    this.#tls = tls;
     this.#onSuspect = onSuspect;
   }
 
@@ -76,6 +79,8 @@ export class OutlierRecorder {
   unreached(cluster: ClusterPart, endpoint: EndpointPart, timedOut: boolean): void {
     const settings = cluster.outlier;
     if (settings === undefined) return;
+    // Without a certificate of our own nobody in the mesh can be reached, and nobody there is to blame.
+    if (endpoint.tls !== undefined && this.#tls.svid === undefined) return;
     this.#suspect(
       cluster,
       endpoint.slot,

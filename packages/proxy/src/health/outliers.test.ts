@@ -1,4 +1,4 @@
-import { eventually } from "@tulle/testkit";
+import { createTestAuthority, eventually, FakeClock } from "@tulle/testkit";
 import { connect } from "node:net";
 import { once } from "node:events";
 import { afterEach, expect, test } from "vitest";
@@ -10,7 +10,9 @@ import {
   closedPort,
   createProxy,
   rawBackend,
+  TestIdentity,
   type TestProxy,
+  type TestProxyOptions,
 } from "../../test/harness.js";
 import { dial } from "../../test/http2.js";
 import {
@@ -34,8 +36,9 @@ async function proxyTo(
   ports: readonly number[],
   outlierDetection: NonNullable<ClusterOptions["outlierDetection"]>,
   action: Record<string, unknown> = { retryPolicy: undefined },
+  options: TestProxyOptions = {},
 ): Promise<{ proxy: TestProxy; port: number; calls: (count: number) => Promise<string[]> }> {
-  const proxy = createProxy();
+  const proxy = createProxy(options);
   proxy.apply(
     apiListener("reviews:9080", "routes"),
     routes("routes", [routeTo(CLUSTER, action)]),
@@ -68,11 +71,14 @@ test("an endpoint that answers 500 is ejected, others take all, and it comes bac
     response.end("bad");
   });
   const { port: good } = await backend((_request, response) => response.end("good"));
-  const { proxy, calls } = await proxyTo([bad, good], {
-    maxEjectionPercent: 50,
-    interval: ms(60),
-    baseEjectionTime: ms(300),
-  });
+  const healthClock = new FakeClock();
+  const { proxy, calls } = await proxyTo(
+    [bad, good],
+    { maxEjectionPercent: 50, interval: ms(10_000), baseEjectionTime: ms(30_000) },
+    { retryPolicy: undefined },
+    { healthClock },
+  );
+  await healthClock.advance(1000);
   await eventually(async () => {
     await calls(2);
     return ejectedPorts(proxy).includes(String(bad));
@@ -93,7 +99,10 @@ test("an endpoint that answers 500 is ejected, others take all, and it comes bac
     ejection: { active: true, reason: "consecutive_5xx", ejections: 1 },
   });
   broken = false;
-  await eventually(() => ejectedPorts(proxy).length === 0);
+  await healthClock.advance(29_000);
+  expect(ejectedPorts(proxy)).toEqual([String(bad)]);
+  await healthClock.advance(11_000);
+  expect(ejectedPorts(proxy)).toEqual([]);
   await eventually(async () => (await calls(4)).includes("bad"));
 });
 
@@ -211,4 +220,42 @@ test("without outlier detection nothing is counted", async () => {
   const listener = await proxy.listen("reviews:9080");
   for (let i = 0; i < 8; i++) await call(listener);
   expect(clustersText(proxy.configuration.current, proxy.load)).toContain("health_flags::healthy");
+});
+
+test("an endpoint that swallows connections is ejected, though the route's timeout ends before that of the connection", async () => {
+  const { port: silent } = await rawBackend((socket) => socket.resume());
+  const identity = new TestIdentity(
+    await (await createTestAuthority()).issue({ serviceAccount: "frontend" }),
+  );
+  const proxy = createProxy({ identity });
+  proxy.apply(
+    apiListener("reviews:9080", "routes"),
+    routes("routes", [routeTo(CLUSTER, { retryPolicy: undefined, timeout: ms(40) })]),
+    cluster(CLUSTER, {
+      connectTimeoutMs: 10_000,
+      tls: { sni: "a", spiffeId: "spiffe://cluster.local/ns/a/sa/b" },
+      outlierDetection: { consecutive5xx: 2, maxEjectionPercent: 100 },
+    }),
+    endpoints(CLUSTER, [{ port: silent, mtls: true }]),
+  );
+  const port = await proxy.listen("reviews:9080");
+  expect([(await call(port)).status, (await call(port)).status]).toEqual([504, 504]);
+  expect(ejectedPorts(proxy)).toEqual([String(silent)]);
+});
+
+test("nobody is ejected for want of a certificate of our own", async () => {
+  const { port: app } = await rawBackend((socket) => socket.resume());
+  const proxy = createProxy();
+  proxy.apply(
+    apiListener("reviews:9080", "routes"),
+    routes("routes", [routeTo(CLUSTER, { retryPolicy: undefined })]),
+    cluster(CLUSTER, {
+      tls: { sni: "a", spiffeId: "spiffe://cluster.local/ns/a/sa/b" },
+      outlierDetection: { consecutive5xx: 2, maxEjectionPercent: 100 },
+    }),
+    endpoints(CLUSTER, [{ port: app, mtls: true }]),
+  );
+  const port = await proxy.listen("reviews:9080");
+  for (let i = 0; i < 4; i++) expect((await call(port)).body).toContain("no certificate yet");
+  expect(ejectedPorts(proxy)).toEqual([]);
 });

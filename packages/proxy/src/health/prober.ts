@@ -150,6 +150,7 @@ export function probingCluster(cluster: ClusterPart, { reuseConnection }: Health
     connectTimeoutMs,
     warm,
     slot: 0,
+    high: undefined,
     maxConnections: Number.POSITIVE_INFINITY,
     maxPendingRequests: Number.POSITIVE_INFINITY,
     maxRequests: Number.POSITIVE_INFINITY,

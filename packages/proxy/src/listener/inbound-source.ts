@@ -38,6 +38,7 @@ export interface InboundSourceOptions {
 /** Requests from other workloads. One object per connection. */
 export class InboundSource implements RequestSource {
   readonly direction = "inbound";
+  readonly ownCaller: boolean;
   readonly fixedAuthority = "";
   readonly connects = undefined;
   readonly serverName: string;
@@ -59,6 +60,7 @@ export class InboundSource implements RequestSource {
     this.localAddress = options.localAddress;
     this.remoteAddress = options.remoteAddress;
     this.peerSpiffeId = options.peerSpiffeId;
+    this.ownCaller = options.peerSpiffeId !== "";
     this.forwardedClientCert = options.forwardedClientCert;
     this.forwardedFor = options.forwardedFor;
   }

@@ -10,6 +10,7 @@ const NO_ADDRESSES: ReadonlySet<string> = new Set();
 /** Requests of the application, from a loopback listener. One object per connection. */
 export class OutboundSource implements RequestSource {
   readonly direction = "outbound";
+  readonly ownCaller = true;
   readonly fixedAuthority: string;
   localAddress: string;
   readonly remoteAddress: string;

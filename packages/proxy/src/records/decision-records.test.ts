@@ -11,6 +11,7 @@ import { Counter } from "../telemetry/metrics.js";
 import { DecisionRecords } from "./decision-records.js";
 import { encodeRecord } from "./encode-record.js";
 import { unpackRecord, type PackedRecord } from "./packed-record.js";
+import { explainRecord } from "./record-answer.js";
 import { MAX_RECORD_BYTES } from "./record-ring.js";
 
 afterEach(closeAll);
@@ -165,6 +166,37 @@ test("all successes are recorded, or none, as it is asked for", () => {
       expect(records.find(id)).toHaveLength(percent / 100);
     }
   }
+});
+
+test("a success that was delayed on purpose is no failure", () => {
+  const { records } = recordsAt(0);
+  const delayed = new Finished(source).finish({ texts: ["", "DI"], entropy: hashRequestId(ID) });
+  records.take(delayed);
+  expect(records.find(ID)).toEqual([]);
+  records.take(new Finished(source).finish({ texts: ["", "DI,UF"], entropy: hashRequestId(ID) }));
+  expect(records.find(ID)).toHaveLength(1);
+});
+
+test("explainRecord decides again with the configuration of then, and says when it is that of now", async () => {
+  const { port: app } = await backend((_request, response) => response.writeHead(500).end());
+  const proxy = createProxy();
+  proxy.apply(...serviceAt("reviews:9080", [app]));
+  const port = await proxy.listen("reviews:9080");
+  await call(port, "/x", { headers: { "x-request-id": ID } });
+  // Today the request would find no route.
+  proxy.apply(routes("reviews.default.svc.cluster.local:9080", []));
+  const [found] = proxy.stack.records.find(ID);
+  const present = { snapshot: proxy.configuration.current, load: proxy.load, now: 0 };
+  expect(explainRecord(found!, present)).toMatchObject({
+    explainedWith: "then",
+    explanation: { result: { kind: "forward" }, request: { path: "/x" }, endpoints: [{ chosen: true }] },
+  });
+  expect(explainRecord({ ...found!, snapshot: undefined }, present)).toMatchObject({
+    explainedWith: "now",
+    explanation: { result: { kind: "no-route" } },
+  });
+  const cut = { ...found!.record, request: { ...found!.record.request, authority: "revi..." } };
+  expect(explainRecord({ record: cut, snapshot: undefined }, present)).toEqual({ record: cut });
 });
 
 test("a flood of failures is kept up to a rate, and what is not is counted", () => {

@@ -83,13 +83,16 @@ export class DecisionRecords {
   }
 }
 
+/** Envoy's flag of a delay on purpose: what comes after it may be a success. */
+const DELAYED = "DI";
+
 /** A proxy's own error answer has a flag; a response that never came, no status. */
 function isFailure(exchange: ExchangeRecord): boolean {
-  const { responseCode, grpc, grpcStatus } = exchange;
+  const { responseCode, responseFlags, grpc, grpcStatus } = exchange;
   return (
     responseCode >= 500 ||
     responseCode === 0 ||
-    exchange.responseFlags !== "" ||
+    (responseFlags !== "" && responseFlags !== DELAYED) ||
     (grpc && grpcStatus > GRPC_OK)
   );
 }

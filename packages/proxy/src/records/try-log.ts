@@ -6,9 +6,12 @@ export type TryOutcome =
   | "connect-timeout"
   | "overflow"
   | "closed"
+  | "reset"
+  | "refused"
   | "protocol-error"
   | "no-upgrade"
   | "per-try-timeout"
+  | "per-try-idle-timeout"
   | "abandoned";
 
 /** One try. Reused: read it before the next request on the same exchange. */

@@ -74,8 +74,11 @@ export interface UpstreamStream {
   resumeResponse(): void;
 }
 
-/** Why a try ended without a complete response. `no-upgrade`: over this connection no upgrade can be asked for. */
-export type ResetReason = "closed" | "protocol-error" | "no-upgrade";
+/**
+ * Why a try ended without a complete response. `reset`: the server ended this request alone; `refused`: and says that it
+ * has not looked at it; `no-upgrade`: over this connection no upgrade can be asked for.
+ */
+export type ResetReason = "closed" | "reset" | "refused" | "protocol-error" | "no-upgrade";
 
 /** Takes what an upstream stream gives. */
 export interface UpstreamHandler {
@@ -111,6 +114,11 @@ export interface ConnectListener {
 /** What a connection's listener tells about every request on it. One object per connection. */
 export interface RequestSource {
   readonly direction: "inbound" | "outbound";
+  /**
+   * Whether the client is one of ours: the local application, or a workload of the mesh whose sidecar vouches for what it
+   * says. What others say of timeouts and retries is not believed.
+   */
+  readonly ownCaller: boolean;
   /** Authority that the listener stands for (upstream listeners), "" when the request names it. */
   readonly fixedAuthority: string;
   /** Authority to try where the mesh knows none by the request's own: where a redirected connection was made to. */

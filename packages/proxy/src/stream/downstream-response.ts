@@ -11,6 +11,7 @@ import {
 
 import { applyHeaderMutations } from "../filters/header-mutations.js";
 import { downstreamResponseHeaders, switchedResponseHeaders } from "../filters/response-headers.js";
+import { tellRetried } from "../filters/upstream-failure.js";
 import { tellBinding } from "./affinity.js";
 import type { DownstreamStream } from "./contract.js";
 import type { ExchangeRecord } from "./exchange-record.js";
@@ -53,12 +54,17 @@ export class DownstreamResponse {
     this.#downstream.writeInterim(head.status, reasonOf(head), headers);
   }
 
-  writeHead(head: ResponseHead, serviceTimeMs: number): void {
+  /** `retried`: the calls behind it were tried again already. */
+  writeHead(head: ResponseHead, serviceTimeMs: number, retried: boolean): void {
     const record = this.#record;
     if (record.grpc) record.grpcStatus = readGrpcStatus(head.headers);
-    const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, this.#mutations);
+    this.#note(head);
+    const headers = downstreamResponseHeaders(head.headers, serviceTimeMs, this.#mutations, record);
+    if (record.plan?.tellsAttempts === true)
+      headers.push("x-envoy-attempt-count", String(record.attempt.attempts));
+    if (retried) tellRetried(headers);
     if (record.attempt.affinity !== undefined) tellBinding(headers, record);
-    if (record.admission !== undefined) applyHeaderMutations(headers, record.admission.response);
+    if (record.admission !== undefined) applyHeaderMutations(headers, record.admission.response, record);
     if (head.status >= 500 || record.grpcStatus > 0 || record.chain?.requestIdInResponse === true)
       addRequestId(headers, record);
     this.#begin(head.status, headers);
@@ -75,7 +81,8 @@ export class DownstreamResponse {
   /** The upgrade is made. */
   writeSwitched(head: ResponseHead, serviceTimeMs: number): void {
     const record = this.#record;
-    const headers = switchedResponseHeaders(head.headers, serviceTimeMs, this.#mutations);
+    this.#note(head);
+    const headers = switchedResponseHeaders(head.headers, serviceTimeMs, this.#mutations, record);
     if (record.attempt.affinity !== undefined) tellBinding(headers, record);
     this.#begin(101, headers);
     record.responseCodeDetails = "via_upstream";
@@ -83,9 +90,9 @@ export class DownstreamResponse {
   }
 
   /** Head and body of an answer of the proxy's own. Why it is made is in the record already. */
-  writeReply({ status: wanted, headers, body, grpcStatus }: LocalReply): void {
+  writeReply({ status: wanted, headers, body, bytes: raw, grpcStatus }: LocalReply): void {
     const record = this.#record;
-    const bytes = Buffer.from(body);
+    const bytes = Buffer.from(raw ?? body);
     const isGrpc = grpcStatus !== NO_GRPC_STATUS;
     const told = tellFailure(headers, record, this.#names, wanted);
     const status = isGrpc ? wanted : told;
@@ -105,6 +112,12 @@ export class DownstreamResponse {
     const trailers = grpcStatusFields(grpcStatus, body);
     tellFailure(trailers, this.#record, this.#names, 0);
     return trailers;
+  }
+
+  /** What headers that are added may tell of the response. */
+  #note({ status, headers }: ResponseHead): void {
+    this.#record.responseCode = status;
+    this.#record.responseHeaders = headers;
   }
 
   get #mutations(): readonly HeaderMutation[] {

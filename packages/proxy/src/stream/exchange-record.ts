@@ -27,7 +27,7 @@ import type { RequestSource } from "./contract.js";
 export abstract class ExchangeRecord implements AccessLogEntry {
   readonly source: RequestSource;
   readonly request = new CanonicalRequest();
-  readonly attempt: AttemptState = { attempts: 0, triedSlots: [], affinity: undefined };
+  readonly attempt: AttemptState = { attempts: 0, triedSlots: [], deadlineMs: 0, affinity: undefined };
   /** How each try went. */
   readonly tries = new TryLog();
   protocol = "";
@@ -47,6 +47,14 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   endpoint: EndpointPart | undefined;
   /** Other side: the endpoint's workload (outbound) or the client's (inbound). */
   peer: WorkloadLabels | undefined;
+  /** Whether the request has come whole. */
+  requestDone = false;
+  /** The route's timeout as it counts for this request, milliseconds; 0 = none. */
+  timeoutMs = 0;
+  /** The last try took too long. */
+  timeoutRetry = false;
+  /** It was not tried again because its body is larger than what is kept. */
+  bodyNotKept = false;
   startTimeMs = 0;
   durationMs = 0;
   responseCode = 0;
@@ -131,6 +139,11 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   /** `startTimeMs`: wall clock. */
   protected clear(head: RequestHead, startTimeMs: number, http2: boolean): void {
     this.attempt.attempts = 0;
+    this.attempt.deadlineMs = 0;
+    this.requestDone = false;
+    this.timeoutMs = 0;
+    this.timeoutRetry = false;
+    this.bodyNotKept = false;
     // Setting `length` calls into the runtime, 60 ns; there is one, nearly always.
     while (this.attempt.triedSlots.length > 0) this.attempt.triedSlots.pop();
     this.attempt.affinity = undefined;

@@ -13,7 +13,12 @@ beforeEach(() => {
   told = [];
   timers = new ExchangeTimers(
     { clock, fineWheel: new TimerWheel(clock, 10), coarseWheel: new TimerWheel(clock, 500) },
-    { onDeadline: () => told.push("deadline"), onIdle: () => told.push("idle") },
+    {
+      onDeadline: () => told.push("deadline"),
+      onIdle: () => told.push("idle"),
+      onRequestTooSlow: () => told.push("request"),
+      onTooLong: () => told.push("whole"),
+    },
   );
 });
 
@@ -54,26 +59,13 @@ test("ExchangeTimers takes another idle time in place of the one there was", asy
   expect(told).toEqual([]);
 });
 
-test.each([
-  ["the route's timeout alone", 500, 0, 500],
-  ["a gRPC client's alone, from the beginning", 0, 800, 600],
-  ["the earlier of both", 500, 800, 500],
-  ["the earlier of both, the other way round", 700, 800, 600],
-])("ExchangeTimers limits an answer by %s", async (_what, routeMs, grpcMs, expectedMs) => {
-  const startMs = clock.monotonic();
-  await clock.advance(200);
-  timers.limitAnswer(routeMs, grpcMs, startMs);
-  await clock.advance(expectedMs - 50);
-  expect(told).toEqual([]);
-  await clock.advance(100);
-  expect(told).toEqual(["deadline"]);
-});
-
-test("ExchangeTimers limits no answer without a timeout, and one at once whose time is over", async () => {
-  timers.limitAnswer(0, 0, clock.monotonic());
-  await clock.advance(100_000);
-  expect(told).toEqual([]);
-  timers.limitAnswer(5000, 1000, clock.monotonic() - 2000);
-  await clock.advance(50);
-  expect(told).toEqual(["deadline"]);
+test("ExchangeTimers tells that a request is too slow, or the whole takes too long", async () => {
+  timers.limitRequest(100);
+  timers.limitWhole(500);
+  await clock.advance(150);
+  expect(told).toEqual(["request"]);
+  timers.limitRequest(100);
+  timers.clearRequest();
+  await clock.advance(500);
+  expect(told).toEqual(["request", "whole"]);
 });

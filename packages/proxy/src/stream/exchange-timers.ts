@@ -1,6 +1,6 @@
-import type { Clock } from "@tulle/base";
+import type { Clock, TimerWheel, WheelTimer } from "@tulle/base";
 
-import type { TimerWheel, WheelTimer } from "@tulle/base";
+import { IdleTimer } from "./idle-timer.js";
 
 /** What the timers of exchanges share. */
 export interface ExchangeTimersContext {
@@ -15,43 +15,34 @@ export interface ExchangeTimersContext {
 export interface ExchangeTimersOwner {
   onDeadline(): void;
   onIdle(): void;
+  /** The request has not come whole in its time. */
+  onRequestTooSlow(): void;
+  /** The exchange has taken as long as one may. */
+  onTooLong(): void;
 }
 
-/** The two limits of an exchange: the time until its answer is complete, and the time in which nothing moves. */
+/**
+ * The limits of an exchange: the time until its answer is complete, and the time in which nothing moves. Two more are
+ * rarely set, and have no timers before: the time for the request to arrive, and that of the whole.
+ */
 export class ExchangeTimers {
-  readonly #clock: Clock;
+  readonly #context: ExchangeTimersContext;
+  readonly #owner: ExchangeTimersOwner;
   readonly #deadline: WheelTimer;
-  readonly #idle: WheelTimer;
-  #idleMs = 0;
-  #lastActivityMs = 0;
+  readonly #idle: IdleTimer;
+  #request: WheelTimer | undefined;
+  #whole: WheelTimer | undefined;
 
-  constructor({ clock, fineWheel, coarseWheel }: ExchangeTimersContext, owner: ExchangeTimersOwner) {
-    this.#clock = clock;
-    this.#deadline = fineWheel.timer(() => owner.onDeadline());
-    this.#idle = coarseWheel.timer(() => {
-      const restMs = this.#lastActivityMs + this.#idleMs - this.#clock.monotonic();
-      if (restMs > 0) this.#idle.arm(restMs);
-      else owner.onIdle();
-    });
+  constructor(context: ExchangeTimersContext, owner: ExchangeTimersOwner) {
+    this.#context = context;
+    this.#owner = owner;
+    this.#deadline = context.fineWheel.timer(() => owner.onDeadline());
+    this.#idle = new IdleTimer(context.clock, context.coarseWheel, () => owner.onIdle());
   }
 
   /** From now on; replaces the deadline there was. */
   setDeadline(ms: number): void {
     this.#deadline.arm(ms);
-  }
-
-  /**
-   * The deadline of an answer. The route's timeout runs from the end of the request, as Envoy's, which is now, or is 0
-   * before; what a gRPC client gives the call, from its beginning, for its stream may never end. The earlier one counts.
-   * 0 = no limit.
-   */
-  limitAnswer(routeMs: number, grpcMs: number, startMs: number): void {
-    if (grpcMs === 0) {
-      if (routeMs > 0) this.setDeadline(routeMs);
-      return;
-    }
-    const leftMs = Math.max(grpcMs - (this.#clock.monotonic() - startMs), 0);
-    this.setDeadline(routeMs > 0 ? Math.min(routeMs, leftMs) : leftMs);
   }
 
   clearDeadline(): void {
@@ -60,18 +51,33 @@ export class ExchangeTimers {
 
   /** `sinceMs`: when something moved last, monotonic. */
   watchIdle(ms: number, sinceMs: number): void {
-    this.#idleMs = ms;
-    this.#lastActivityMs = sinceMs;
-    this.#idle.arm(ms);
+    this.#idle.watch(ms, sinceMs);
   }
 
   /** Something moved. */
   touch(): void {
-    if (this.#idle.armed) this.#lastActivityMs = this.#clock.monotonic();
+    this.#idle.touch();
+  }
+
+  limitRequest(ms: number): void {
+    this.#request ??= this.#context.fineWheel.timer(() => this.#owner.onRequestTooSlow());
+    this.#request.arm(ms);
+  }
+
+  /** The request is here, or nobody waits for the rest of it. */
+  clearRequest(): void {
+    this.#request?.disarm();
+  }
+
+  limitWhole(ms: number): void {
+    this.#whole ??= this.#context.fineWheel.timer(() => this.#owner.onTooLong());
+    this.#whole.arm(ms);
   }
 
   stop(): void {
     this.#deadline.disarm();
-    this.#idle.disarm();
+    this.#idle.stop();
+    this.#request?.disarm();
+    this.#whole?.disarm();
   }
 }

@@ -14,7 +14,6 @@ import {
   type ResponseHead,
   NO_FIELDS,
   NO_GRPC_STATUS,
-  parseGrpcTimeout,
   readGrpcStatus,
 } from "@tulle/http";
 
@@ -36,7 +35,11 @@ import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } 
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
 import { Mirrors, type MirrorsContext } from "./mirrors.js";
 import type { Parked, ParkingLot } from "./parking.js";
-import { Tries, type TriesContext, type TriesOwner } from "./tries.js";
+import { isFailure } from "./retries.js";
+import { ownPlan } from "./own-plan.js";
+import { TimeLimits } from "./time-limits.js";
+import { Tries } from "./tries.js";
+import type { TriesContext, TriesOwner } from "./tries-contract.js";
 
 /** What exchanges share. */
 export interface ExchangeContext extends TriesContext, ExchangeTimersContext, MirrorsContext, ProxyNames {
@@ -53,6 +56,15 @@ export interface ExchangeContext extends TriesContext, ExchangeTimersContext, Mi
 
 /** A tunnel in which nothing moves is cut after, as a TCP connection is. */
 const TUNNEL_IDLE_TIMEOUT_MS = 3_600_000;
+
+/** What it is called when an answer breaks off. */
+const CUTS: Readonly<Record<ResetReason, Failure>> = {
+  closed: "response-cut",
+  reset: "response-reset",
+  refused: "response-reset",
+  "protocol-error": "response-invalid",
+  "no-upgrade": "response-invalid",
+};
 
 const enum State {
   IDLE,
@@ -98,20 +110,25 @@ export class Exchange
   /** The deadline is the route's timeout, or the time that a request may be parked. */
   readonly #timers: ExchangeTimers;
   #state: State = State.IDLE;
-  #requestDone = false;
+  readonly #limits: TimeLimits;
   #startMs = 0;
-  /** What a gRPC client allows for the whole call; 0 = no limit. */
-  #grpcTimeoutMs = 0;
 
   constructor(context: ExchangeContext, downstream: DownstreamStream, source: RequestSource) {
     super(source);
     this.#context = context;
     this.#downstream = downstream;
-    this.#view = { snapshot: context.configuration.current, load: context.load, now: 0, entropy: 0 };
+    this.#view = {
+      snapshot: context.configuration.current,
+      load: context.load,
+      now: 0,
+      wallMs: 0,
+      entropy: 0,
+    };
     this.#gate = new AdmissionGate(this, this.#view, this, context.rateLimited);
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
     this.#response = new DownstreamResponse(this, downstream, context);
     this.#timers = new ExchangeTimers(context, this);
+    this.#limits = new TimeLimits(context.clock, this.#timers, this, this.#fields);
   }
 
   // The client's side
@@ -122,7 +139,7 @@ export class Exchange
     this.#startMs = clock.monotonic();
     this.#state = State.IDLE;
     // What follows an upgrade is the tunnel's.
-    this.#requestDone = head.upgrade !== "";
+    this.requestDone = head.upgrade !== "";
     this.#response.clear();
     this.#tries.clear(head);
     this.request.fill(head, this.source, authorities);
@@ -151,9 +168,9 @@ export class Exchange
   }
 
   onRequestEnd(trailers: HeaderList): void {
-    this.#requestDone = true;
+    this.requestDone = true;
     if (this.#state === State.DONE) return;
-    if (this.#state === State.FORWARDED) this.#armDeadline();
+    if (this.#state === State.FORWARDED) this.#limits.onRequestEnd();
     this.#mirrors?.onRequestEnd(trailers);
     this.#tries.onRequestEnd(trailers);
   }
@@ -280,12 +297,12 @@ export class Exchange
     this.#cut();
   }
 
-  #forward(plan: Plan): void {
+  #forward(routed: Plan): void {
+    const plan = this.#fields.controls ? ownPlan(this, routed) : routed;
+    this.plan = plan;
     if (plan.hash !== undefined || plan.session !== undefined) bindRequest(this, this.#view, plan);
     this.#state = State.FORWARDED;
-    if (plan.idleTimeoutMs > 0) this.#timers.watchIdle(plan.idleTimeoutMs, this.#startMs);
-    this.#grpcTimeoutMs = this.grpc ? parseGrpcTimeout(this.#fields.grpcTimeout) : 0;
-    if (this.#requestDone || this.#grpcTimeoutMs > 0) this.#armDeadline();
+    this.#limits.begin(this.chain, plan, this.#startMs);
     if (plan.mirrors !== undefined) {
       this.#mirrors ??= new Mirrors(this.#context, this, this.#fields, this.#view);
       this.#mirrors.start(plan, plan.mirrors, this.#tries.body);
@@ -295,8 +312,9 @@ export class Exchange
 
   #replyAsRouted(routed: ReplyPlan): void {
     this.responseCodeDetails = "direct_response";
-    const { status, body, responseHeaders } = routed;
-    this.#answer(configuredReply(this, status, body, routed.headers(this.request), responseHeaders));
+    const { status, body, bytes, responseHeaders } = routed;
+    const headers = routed.headers(this.request);
+    this.#answer(configuredReply(this, status, body, headers, responseHeaders, bytes));
   }
 
   // The server's side
@@ -307,8 +325,15 @@ export class Exchange
 
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
     this.#timers.touch();
-    this.#response.writeHead(head, serviceTimeMs);
+    this.#timers.clearRequest();
+    this.#response.writeHead(head, serviceTimeMs, this.#isRetriedBelow(head));
     if (this.admission !== undefined) this.#injectInto(this.admission);
+  }
+
+  /** Whether an inbound answer is a failure of calls that the application made for it, and that were tried again. */
+  #isRetriedBelow(head: ResponseHead): boolean {
+    if (this.source.peerSpiffeId === "" || !isFailure(head, this.grpc)) return false;
+    return this.#context.load.takeRetried(this.#view.entropy, this.#context.clock.now());
   }
 
   onSwitched(head: ResponseHead, serviceTimeMs: number): void {
@@ -377,10 +402,7 @@ export class Exchange
   }
 
   onResponseCut(reason: ResetReason): void {
-    this.#fail(
-      reason === "closed" ? "response-cut" : "response-invalid",
-      this.upstreamTransportFailureReason,
-    );
+    this.#fail(CUTS[reason], this.upstreamTransportFailureReason);
   }
 
   onTriesFailed(failure: Failure, detail: string): void {
@@ -397,16 +419,12 @@ export class Exchange
 
   // Time
 
-  #armDeadline(): void {
-    const routeMs = this.#requestDone ? (this.plan?.timeoutMs ?? 0) : 0;
-    this.#timers.limitAnswer(routeMs, this.#grpcTimeoutMs, this.#startMs);
-  }
-
   onDeadline(): void {
     if (this.#state === State.PARKED) {
       this.#unpark();
       this.#fail("not-ready", "");
     } else if (this.#state === State.DELAYED) {
+      this.#view.now = this.#context.clock.monotonic();
       this.#gate.resume();
     } else if (this.#state === State.FORWARDED) {
       if (this.cluster !== undefined) this.#context.upstreamMetrics.of(this.cluster).timeouts.inc();
@@ -417,9 +435,21 @@ export class Exchange
   }
 
   onIdle(): void {
+    this.#timeOut("idle-timeout");
+  }
+
+  onRequestTooSlow(): void {
+    this.#timeOut("request-too-slow");
+  }
+
+  onTooLong(): void {
+    this.#timeOut("max-duration");
+  }
+
+  #timeOut(failure: Failure): void {
     if (this.#state !== State.FORWARDED && this.#state !== State.TUNNEL) return;
     this.#abandon();
-    this.#fail("idle-timeout", "");
+    this.#fail(failure, "");
   }
 
   // Ending

@@ -12,6 +12,8 @@ export interface LocalReply {
   readonly headers: HeaderList;
   /** A gRPC caller is told it in `headers`. */
   readonly body: string;
+  /** The body, where it is not text. */
+  readonly bytes?: Uint8Array | undefined;
   /** In `headers` for a gRPC caller; `NO_GRPC_STATUS` for every other one. */
   readonly grpcStatus: number;
 }
@@ -25,6 +27,8 @@ export function failureReply(record: ExchangeRecord, failure: Failure, reason: s
     reason,
     attempts: record.attempt.attempts,
     timeoutMs: timeoutOf(record, failure),
+    requestDone: record.requestDone,
+    bodyNotKept: record.bodyNotKept,
   });
   record.addFlag(made.flag);
   record.responseCodeDetails = made.details;
@@ -52,13 +56,15 @@ export function configuredReply(
   body: string,
   headers: HeaderList,
   mutations: readonly HeaderMutation[],
+  bytes?: Uint8Array,
 ): LocalReply {
   if (record.grpc && status >= 400) return grpcReply(grpcStatusOf(status), body);
   const out = [...headers];
-  applyHeaderMutations(out, mutations);
-  if (record.admission !== undefined) applyHeaderMutations(out, record.admission.response);
-  if (status !== 204 && status !== 304) out.push("content-length", String(Buffer.byteLength(body)));
-  return { status, headers: out, body, grpcStatus: NO_GRPC_STATUS };
+  applyHeaderMutations(out, mutations, record);
+  if (record.admission !== undefined) applyHeaderMutations(out, record.admission.response, record);
+  if (status !== 204 && status !== 304)
+    out.push("content-length", String(bytes?.length ?? Buffer.byteLength(body)));
+  return { status, headers: out, body, bytes, grpcStatus: NO_GRPC_STATUS };
 }
 
 /** What a step of the chain says to answer. */
@@ -70,7 +76,7 @@ export function admissionReply(
   if (!record.grpc) return configuredReply(record, status, body, headers, mutations);
   const reply = grpcReply(grpcStatus ?? grpcStatusOf(status), body);
   reply.headers.push(...headers);
-  if (record.admission !== undefined) applyHeaderMutations(reply.headers, record.admission.response);
+  if (record.admission !== undefined) applyHeaderMutations(reply.headers, record.admission.response, record);
   return reply;
 }
 
@@ -83,7 +89,19 @@ function grpcReply(grpcStatus: number, message: string): LocalReply {
   return { status: 200, headers: trailersOnly(grpcStatus, message), body: message, grpcStatus };
 }
 
-function timeoutOf({ plan }: ExchangeRecord, failure: Failure): number {
-  if (failure === "per-try-timeout") return plan?.retry?.perTryTimeoutMs ?? 0;
-  return (failure === "idle-timeout" ? plan?.idleTimeoutMs : plan?.timeoutMs) ?? 0;
+function timeoutOf({ plan, chain, timeoutMs }: ExchangeRecord, failure: Failure): number {
+  switch (failure) {
+    case "per-try-timeout":
+      return plan?.retry?.perTryTimeoutMs ?? 0;
+    case "per-try-idle-timeout":
+      return plan?.retry?.perTryIdleTimeoutMs ?? 0;
+    case "idle-timeout":
+      return plan?.idleTimeoutMs ?? 0;
+    case "max-duration":
+      return plan?.maxDurationMs ?? chain?.maxDurationMs ?? 0;
+    case "request-too-slow":
+      return chain?.requestTimeoutMs ?? 0;
+    default:
+      return timeoutMs;
+  }
 }

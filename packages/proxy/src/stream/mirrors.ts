@@ -62,7 +62,7 @@ export class Mirrors {
   }
 
   #startOne(plan: Plan, mirror: MirrorPlan, body: RequestBody): void {
-    const { configuration, peerMetadata, mirrorsDropped } = this.#context;
+    const { clock, configuration, peerMetadata, mirrorsDropped } = this.#context;
     const record = this.#record;
     this.#view.snapshot = configuration.current;
     const picked = pick(this.#view, mirror.plan(configuration.current), FIRST_TRY);
@@ -72,7 +72,7 @@ export class Mirrors {
       return;
     }
     const endpoint = (record.grpc ? picked.overHttp2 : undefined) ?? picked;
-    const headers = requestHeadersOf(record, this.#fields, plan, endpoint, peerMetadata);
+    const headers = requestHeadersOf(record, this.#fields, plan, endpoint, peerMetadata, clock.monotonic());
     if (mirror.marksHost) markHost(headers);
     const request = new MirrorRequest(this.#context, {
       method: record.request.method,

@@ -1,65 +1,22 @@
-import type { Clock, TimerWheel, WheelTimer } from "@tulle/base";
-import { pick, type LoadTable, type Outcome, type Plan, type SnapshotSource } from "@tulle/engine";
-import {
-  type HeaderList,
-  type RequestHead,
-  type ResponseHead,
-  GrpcStatus,
-  NO_FIELDS,
-  NO_GRPC_STATUS,
-  readGrpcStatus,
-} from "@tulle/http";
+import type { WheelTimer } from "@tulle/base";
+import { countFirstTry, currentCluster, pick, type Outcome, type Plan } from "@tulle/engine";
+import { type HeaderList, type RequestHead, type ResponseHead, NO_FIELDS, NO_GRPC_STATUS } from "@tulle/http";
 
-import type { OutlierRecorder } from "../health/outlier-recorder.js";
 import type { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
-import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { UpstreamPool } from "../upstream/upstream-pool.js";
-import type { UpstreamPools } from "../upstream/upstream-pools.js";
 import type { AcquireFailure, ResetReason, UpstreamStream, UpstreamWaiter } from "./contract.js";
 import type { OwnView } from "./decision.js";
 import type { ExchangeRecord } from "./exchange-record.js";
-import { RequestBody, type ReplayLimit } from "./request-body.js";
-import { Retries } from "./retries.js";
+import type { HedgedTry, HedgedTryOwner } from "./hedged-try.js";
+import { Hedges } from "./hedges.js";
+import { IdleTimer } from "./idle-timer.js";
+import { RequestBody } from "./request-body.js";
+import { RESET_FAILURES, resetOutcome } from "./reset-outcome.js";
+import { isFailure, Retries } from "./retries.js";
+import type { TriesContext, TriesOwner } from "./tries-contract.js";
 import { TryAccount } from "./try-account.js";
 import { requestHeadersOf, requestTargetOf } from "./upstream-request.js";
-
-/** What tries share. */
-export interface TriesContext extends ReplayLimit {
-  readonly clock: Clock;
-  readonly configuration: SnapshotSource;
-  readonly load: LoadTable;
-  readonly pools: UpstreamPools;
-  readonly upstreamMetrics: UpstreamMetrics;
-  readonly outliers: OutlierRecorder;
-  /** For timeouts of a request. */
-  readonly fineWheel: TimerWheel;
-  /** Own workload, told to the next sidecar. */
-  readonly peerMetadata: string;
-}
-
-/** Who the tries are made for. After one of those that end it nothing more comes. */
-export interface TriesOwner {
-  onResponseInterim(head: ResponseHead): void;
-  onResponseHead(head: ResponseHead, serviceTimeMs: number): void;
-  /** The upgrade is made: body and end of both sides are those of a tunnel. */
-  onSwitched(head: ResponseHead, serviceTimeMs: number): void;
-  /** Borrowed bytes. Returns false when the upstream must wait for `resumeResponse`. */
-  onResponseBody(chunk: Buffer, start: number, end: number): boolean;
-  /** The response is complete. Ends it. */
-  onResponseEnd(trailers: HeaderList): void;
-  /** The server ended its side of the tunnel, the client's is still open. */
-  onTunnelHalfEnd(): void;
-  /** Both sides of the tunnel have ended, the client's last. Ends it. */
-  onTunnelEnd(): void;
-  /** The response, or the tunnel, broke off. Ends it. */
-  onResponseCut(reason: ResetReason): void;
-  /** There will be no response. Ends it. */
-  onTriesFailed(failure: Failure, detail: string): void;
-  /** Stops and restarts the flow of the request's body. */
-  pauseRequest(): void;
-  resumeRequest(): void;
-}
 
 const enum State {
   /** No way is chosen yet; what comes of the body is kept. */
@@ -69,6 +26,8 @@ const enum State {
   ACTIVE,
   /** The upgrade that was asked for is made. */
   TUNNEL,
+  /** Tries beside this one go on, which has failed. */
+  HEDGED,
   /** Waits to try again. */
   BACKOFF,
   OVER,
@@ -83,18 +42,23 @@ const enum State {
  *               ▲           │ └─► TUNNEL ─► OVER
  *               └─ BACKOFF ◄┘ (engine.next)
  * ```
+ *
+ * Where the route hedges, more tries run beside this one (`Hedges`); the one whose answer is good first takes its place.
  */
-export class Tries implements UpstreamWaiter {
+export class Tries implements UpstreamWaiter, HedgedTryOwner {
   readonly #context: TriesContext;
   readonly #record: ExchangeRecord;
   readonly #fields: RequestFields;
-  readonly #view: OwnView;
   readonly #owner: TriesOwner;
   readonly #body: RequestBody;
   readonly #retries: Retries;
-  readonly #account: TryAccount;
+  #account: TryAccount;
   /** One timer for what comes one after the other: a try's own timeout, and the wait before the next. */
   readonly #timer: WheelTimer;
+  /** Of those whose policy has a time in which something must move. */
+  #idle: IdleTimer | undefined;
+  /** Of those whose route hedges. */
+  #hedges: Hedges | undefined;
   #state: State = State.IDLE;
   #plan: Plan | undefined;
   #responseStarted = false;
@@ -113,10 +77,9 @@ export class Tries implements UpstreamWaiter {
     this.#context = context;
     this.#record = record;
     this.#fields = fields;
-    this.#view = view;
     this.#owner = owner;
     this.#body = new RequestBody(context);
-    this.#retries = new Retries(context.configuration, record, view, this.#body);
+    this.#retries = new Retries(context, record, fields, view, this.#body);
     this.#account = new TryAccount(context.load, context.clock, record.tries, context.outliers);
     this.#timer = context.fineWheel.timer(() => this.#onTimer());
   }
@@ -140,7 +103,7 @@ export class Tries implements UpstreamWaiter {
   /** Sends the request the way that was chosen. */
   start(plan: Plan): void {
     this.#plan = plan;
-    this.#body.keep = plan.retry !== undefined;
+    this.#body.keep = plan.retry !== undefined || plan.hedge !== undefined;
     this.#tryOnce();
   }
 
@@ -175,7 +138,14 @@ export class Tries implements UpstreamWaiter {
 
   /** The time for the answer is over: that is held against whoever owes it. `abandon` follows. */
   onTimeout(): void {
-    if (this.#state === State.ACTIVE && !this.#responseStarted) this.#account.unreached(true);
+    const owed = this.#state === State.ACTIVE && !this.#responseStarted;
+    if (owed || (this.#state === State.ACQUIRING && !this.#isLimited)) this.#account.unreached(true);
+  }
+
+  /** Whether no connection can be made because there are as many as there may be. */
+  get #isLimited(): boolean {
+    const { cluster } = this.#record;
+    return cluster === undefined || this.#context.load.connections(cluster.slot) >= cluster.maxConnections;
   }
 
   /** Ends whatever is under way: nobody waits for it any more. */
@@ -201,7 +171,8 @@ export class Tries implements UpstreamWaiter {
     this.#state = State.ACTIVE;
     record.upstreamLocalAddress = stream.localAddress;
     this.#context.upstreamMetrics.of(cluster).requests.inc();
-    const headers = requestHeadersOf(record, this.#fields, plan, endpoint, this.#context.peerMetadata);
+    const { peerMetadata, clock } = this.#context;
+    const headers = requestHeadersOf(record, this.#fields, plan, endpoint, peerMetadata, clock.monotonic());
     const target = requestTargetOf(record, plan);
     if (request.upgrade !== "") {
       stream.writeUpgrade(request.upgrade, target, headers);
@@ -223,6 +194,7 @@ export class Tries implements UpstreamWaiter {
     this.#account.note(failure, 0, detail);
     if (failure !== "overflow") this.#account.unreached(failure === "connect-timeout");
     this.#endTry(failure !== "overflow");
+    if (this.#othersGoOn()) return;
     if (failure === "overflow") this.#fail("overflow", "");
     else this.#retryOr({ kind: "connect-failure" }, failure, detail);
   }
@@ -234,9 +206,14 @@ export class Tries implements UpstreamWaiter {
   onUpstreamHead(head: ResponseHead): void {
     this.#account.note("answered", head.status, "");
     this.#account.answered(head, this.#record.grpc);
-    if ((head.status >= 400 || this.#record.grpc) && this.#retryAnswer(head)) return;
+    if (this.#hedges !== undefined && this.#hedges.live > 0 && this.#isPassedOver(head)) return;
+    const { grpc } = this.#record;
+    const mayBeBad = head.status >= 400 || grpc || this.#plan?.retry?.looksAtEveryAnswer === true;
+    if (mayBeBad && this.#retryAnswer(head)) return;
     this.#responseStarted = true;
     this.#timer.disarm();
+    this.#idle?.touch();
+    this.#hedges?.cancel();
     this.#body.release();
     this.#owner.onResponseHead(head, Math.round(this.#account.elapsedMs));
   }
@@ -252,6 +229,7 @@ export class Tries implements UpstreamWaiter {
   }
 
   onUpstreamBody(chunk: Buffer, start: number, end: number): void {
+    this.#idle?.touch();
     if (!this.#owner.onResponseBody(chunk, start, end)) this.#upstream?.pauseResponse();
   }
 
@@ -281,19 +259,35 @@ export class Tries implements UpstreamWaiter {
     if (this.#responseStarted) {
       this.#end();
       this.#owner.onResponseCut(reason);
-    } else if (reason === "protocol-error") {
-      this.#fail("upstream-protocol-error", detail);
-    } else if (reason === "no-upgrade") {
-      this.#fail("no-upgrade", this.#record.request.upgrade);
-    } else {
-      const outcome: Outcome = {
-        kind: "reset",
-        requestSent: stream?.requestSent ?? true,
-        responseStarted: false,
-        reusedConnection: stream?.reused ?? false,
-      };
-      this.#retryOr(outcome, "upstream-reset", detail);
+    } else if (!this.#othersGoOn()) {
+      const failure = RESET_FAILURES[reason];
+      const outcome = resetOutcome(reason, stream);
+      const why = reason === "no-upgrade" ? this.#record.request.upgrade : detail;
+      if (outcome === undefined) this.#fail(failure, why);
+      else this.#retryOr(outcome, failure, why);
     }
+  }
+
+  onHedgeHead(hedge: HedgedTry, head: ResponseHead): void {
+    if (this.#isOneOfMany && isFailure(head, this.#record.grpc)) {
+      hedge.account.note("answered", head.status, "");
+      hedge.account.answered(head, this.#record.grpc);
+      this.#hedges?.remove(hedge);
+      hedge.cancel(true);
+      return;
+    }
+    this.#adopt(hedge);
+    this.onUpstreamHead(head);
+  }
+
+  onHedgeFailed(hedge: HedgedTry, outcome: Outcome | undefined, failure: Failure, detail: string): void {
+    const isLast = !this.#isOneOfMany;
+    this.#hedges?.remove(hedge);
+    if (!isLast) return;
+    this.#noteEndpoint(hedge);
+    this.#record.upstreamTransportFailureReason = detail;
+    if (outcome === undefined) this.#fail(failure, detail);
+    else this.#retryOr(outcome, failure, detail);
   }
 
   /** The client ended its side of the tunnel. */
@@ -308,24 +302,21 @@ export class Tries implements UpstreamWaiter {
   #tryOnce(): void {
     const plan = this.#plan;
     if (plan === undefined) return;
-    const { clock, configuration, pools } = this.#context;
+    const { pools } = this.#context;
     const record = this.#record;
     const { attempt } = record;
-    this.#view.snapshot = configuration.current;
-    this.#view.now = clock.monotonic();
-    const picked = pick(this.#view, plan, attempt);
+    const view = this.#retries.refreshView();
+    const picked = pick(view, plan, attempt);
     if ("kind" in picked) {
       this.#fail(picked.flag === "UH" ? "no-healthy-upstream" : "overflow", "");
       return;
     }
     // A retry sees the cluster as it is now, which pick looked at too.
-    const cluster = configuration.current.cluster(plan.cluster.name) ?? plan.cluster;
+    const cluster = currentCluster(view.snapshot, plan);
+    if (attempt.attempts === 0 && this.#body.keep) countFirstTry(view, cluster);
     attempt.attempts++;
     attempt.triedSlots.push(picked.slot);
-    record.cluster = cluster;
-    record.endpoint = picked;
-    record.upstreamHost = picked.key;
-    if (record.source.direction === "outbound") record.peer = picked.workload;
+    this.#noteEndpoint({ cluster, endpoint: picked });
     this.#account.begin(cluster, picked, attempt.attempts > 1);
     this.#state = State.ACQUIRING;
     // Of HTTP's versions only gRPC's is known of the client: between sidecars HTTP/2 carries them all.
@@ -344,8 +335,7 @@ export class Tries implements UpstreamWaiter {
   #retryAnswer(head: ResponseHead): boolean {
     const delayMs = this.#retries.afterAnswer(this.#plan, head);
     if (delayMs < 0) return false;
-    const { grpc } = this.#record;
-    this.#dropTry(head.status >= 500 || (grpc && readGrpcStatus(head.headers) === GrpcStatus.UNAVAILABLE));
+    this.#dropTry(isFailure(head, this.#record.grpc));
     this.#backOff(delayMs);
     return true;
   }
@@ -354,19 +344,29 @@ export class Tries implements UpstreamWaiter {
     const { cluster } = this.#record;
     if (cluster !== undefined) this.#context.upstreamMetrics.of(cluster).retries.inc();
     this.#state = State.BACKOFF;
+    // The next try begins anew what runs beside it.
+    this.#hedges?.cancel();
     if (delayMs < 1) this.#tryOnce();
     else this.#timer.arm(delayMs);
   }
 
+  /** The request has been sent whole. */
   #armTimeout(): void {
-    const perTryMs = this.#plan?.retry?.perTryTimeoutMs ?? 0;
-    if (perTryMs > 0 && !this.#responseStarted) this.#timer.arm(perTryMs);
+    const plan = this.#plan;
+    if (plan === undefined || this.#responseStarted) return;
+    if (plan.retry !== undefined) {
+      if (plan.retry.perTryTimeoutMs > 0) this.#timer.arm(plan.retry.perTryTimeoutMs);
+      if (plan.retry.perTryIdleTimeoutMs > 0) this.#watchIdle(plan.retry.perTryIdleTimeoutMs);
+    }
+    if (plan.hedge !== undefined) this.#hedgesOf().begin(plan);
   }
 
   #onTimer(): void {
     if (this.#state === State.BACKOFF) {
       this.#tryOnce();
-    } else if (this.#state === State.ACTIVE) {
+    } else if (this.#state === State.ACTIVE || this.#state === State.HEDGED) {
+      if (this.#goesOnBeside()) return;
+      this.#hedges?.cancel();
       this.#account.note("per-try-timeout", 0, "");
       this.#account.unreached(true);
       this.#dropTry(true);
@@ -374,10 +374,95 @@ export class Tries implements UpstreamWaiter {
     }
   }
 
+  #watchIdle(ms: number): void {
+    const { clock, coarseWheel, fineWheel } = this.#context;
+    // The wheel of minutes would be late by half of a short time.
+    const wheel = ms < 10_000 ? fineWheel : coarseWheel;
+    this.#idle ??= new IdleTimer(clock, wheel, () => this.#onIdle());
+    this.#idle.watch(ms, clock.monotonic());
+  }
+
+  #onIdle(): void {
+    if (this.#state !== State.ACTIVE) return;
+    this.#account.note("per-try-idle-timeout", 0, "");
+    this.#account.unreached(true);
+    this.#dropTry(true);
+    if (this.#responseStarted) this.#fail("per-try-idle-timeout", "");
+    else if (!this.#othersGoOn()) this.#retryOr({ kind: "per-try-idle-timeout" }, "per-try-idle-timeout", "");
+  }
+
+  // Tries beside this one
+
+  #hedgesOf(): Hedges {
+    const [context, record, fields, body] = [this.#context, this.#record, this.#fields, this.#body];
+    return (this.#hedges ??= new Hedges({ context, record, fields, body, owner: this }, this.#retries));
+  }
+
+  /** Whether the try that took too long goes on, and one of the retries beside it, or the deadline ends both. */
+  #goesOnBeside(): boolean {
+    const plan = this.#plan;
+    if (plan?.hedge?.onPerTryTimeout !== true || this.#record.request.upgrade !== "") return false;
+    if (this.#hedgesOf().addRetry(plan)) {
+      // It may have been answered at once.
+      if (!this.#responseStarted && this.#isOneOfMany) this.#timer.arm(plan.retry?.perTryTimeoutMs ?? 0);
+      return true;
+    }
+    return (this.#record.attempt.deadlineMs ?? 0) > 0;
+  }
+
+  /** Whether more than one try is under way, or one besides that which asks. */
+  get #isOneOfMany(): boolean {
+    const own = this.#state === State.ACTIVE || this.#state === State.ACQUIRING ? 1 : 0;
+    return own + (this.#hedges?.live ?? 0) > 1;
+  }
+
+  /** Whether tries beside this one, which is over, go on. */
+  #othersGoOn(): boolean {
+    if (this.#hedges === undefined || this.#hedges.live === 0) return false;
+    this.#state = State.HEDGED;
+    const perTryMs = this.#plan?.retry?.perTryTimeoutMs ?? 0;
+    if (perTryMs > 0) this.#timer.arm(perTryMs);
+    return true;
+  }
+
+  /** A failure counts only when it is the last answer. */
+  #isPassedOver(head: ResponseHead): boolean {
+    if (!isFailure(head, this.#record.grpc)) return false;
+    this.#dropTry(true);
+    return this.#othersGoOn();
+  }
+
+  /** Takes the place of the own try. */
+  #adopt(hedge: HedgedTry): void {
+    const hedges = this.#hedges;
+    this.#pool?.withdraw(this);
+    this.#pool = undefined;
+    this.#dropTry(false);
+    hedges?.remove(hedge);
+    hedges?.cancel();
+    hedge.adopted = true;
+    [this.#account, hedge.account] = [hedge.account, this.#account];
+    this.#upstream = hedge.stream;
+    this.#state = State.ACTIVE;
+    this.#noteEndpoint(hedge);
+    this.#record.upstreamLocalAddress = hedge.stream?.localAddress ?? "";
+    const idleMs = this.#plan?.retry?.perTryIdleTimeoutMs ?? 0;
+    if (idleMs > 0) this.#watchIdle(idleMs);
+  }
+
+  #noteEndpoint({ cluster, endpoint }: Pick<HedgedTry, "cluster" | "endpoint">): void {
+    const record = this.#record;
+    record.cluster = cluster;
+    record.endpoint = endpoint;
+    record.upstreamHost = endpoint.key;
+    if (record.source.direction === "outbound") record.peer = endpoint.workload;
+  }
+
   #fail(failure: Failure, detail: string): void {
     const { attempt } = this.#record;
     const retries = this.#plan?.retry?.attempts ?? 0;
     if (retries > 0 && attempt.attempts > retries) this.#record.addFlag("URX");
+    if (attempt.attempts > 1) this.#retries.noteUsedUp();
     this.#end();
     this.#owner.onTriesFailed(failure, detail);
   }
@@ -392,6 +477,7 @@ export class Tries implements UpstreamWaiter {
   /** Takes the try out of the load table. */
   #endTry(failed: boolean): void {
     this.#timer.disarm();
+    this.#idle?.stop();
     this.#upstream = undefined;
     this.#account.end(failed);
   }
@@ -399,6 +485,7 @@ export class Tries implements UpstreamWaiter {
   #end(): void {
     this.#state = State.OVER;
     this.#timer.disarm();
+    this.#hedges?.cancel();
     this.#body.forget();
   }
 }

@@ -21,7 +21,7 @@ beforeEach(() => {
   observed = [];
   vi.spyOn(load, "observe").mockImplementation((...told) => observed.push(told));
   log = new TryLog();
-  account = new TryAccount(load, clock, log, new OutlierRecorder(load, () => undefined));
+  account = new TryAccount(load, clock, log, new OutlierRecorder(load, { svid: undefined }, () => undefined));
 });
 
 const counts = (): number[] => [load.clusterInFlight(1), load.inFlight(2), load.retriesInFlight(1)];

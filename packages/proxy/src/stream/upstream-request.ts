@@ -4,30 +4,44 @@ import type { HeaderList } from "@tulle/http";
 import { applyHeaderMutations } from "../filters/header-mutations.js";
 import { upstreamRequestHeaders, type RequestFields } from "../filters/request-headers.js";
 import type { ExchangeRecord } from "./exchange-record.js";
+import { timeForTry } from "./time-limits.js";
 
-/** The fields of a try's request. `peerMetadata`: own workload, told to other sidecars. */
+/** The fields of a try's request. `peerMetadata`: own workload, told to other sidecars. `nowMs`: monotonic. */
 export function requestHeadersOf(
   record: ExchangeRecord,
   fields: RequestFields,
   plan: Plan,
   endpoint: EndpointPart,
   peerMetadata: string,
+  nowMs: number,
 ): HeaderList {
   const { request, source, admission } = record;
+  const host = plan.authorityOf?.(request) ?? plan.rewriteAuthority ?? request.host;
   const headers = upstreamRequestHeaders(request.headers, fields, {
     direction: source.direction,
-    host: plan.rewriteAuthority ?? request.host,
+    host,
     requestId: record.requestId,
     scheme: request.scheme,
     // A copy goes out before the first try is counted.
     attempt: Math.max(record.attempt.attempts, 1),
+    timeoutRetry: record.timeoutRetry && plan.tellsTimeoutRetry === true,
+    timeForTryMs: timeForTry(record, plan, nowMs),
     peerMetadata: source.direction === "outbound" && endpoint.tls !== undefined ? peerMetadata : "",
     forwardedClientCert: source.forwardedClientCert,
     forwardedFor: source.forwardedFor,
     mutations: plan.requestHeaders,
+    source: record,
   });
-  if (admission !== undefined) applyHeaderMutations(headers, admission.request);
+  if (plan.rewritePath !== undefined) tell(headers, "x-envoy-original-path", request.path);
+  if (plan.tellsForwardedHost === true && host !== request.host)
+    headers.push("x-forwarded-host", request.host);
+  if (admission !== undefined) applyHeaderMutations(headers, admission.request, record);
   return headers;
+}
+
+/** Sets a field of the proxy's own: a client's is not believed. */
+function tell(headers: HeaderList, name: string, value: string): void {
+  applyHeaderMutations(headers, [{ op: "set", name, value }]);
 }
 
 /** The target of a try's request: the path as it was matched, rewritten as the route says. */

@@ -4,9 +4,8 @@ import type { Family, Gauge, MetricsRegistry } from "./metrics.js";
 
 /** What Istio sends where nothing is limited. */
 const NO_LIMIT = 4_294_967_295;
-const PREFIX = "envoy_cluster_circuit_breakers_default";
 
-/** A limit of a cluster, and how much of it is used. */
+/** A limit of clusters, and how much of it is used. */
 interface Breaker {
   readonly open: Family<Gauge>;
   readonly remaining: Family<Gauge>;
@@ -20,8 +19,45 @@ export function addCircuitBreakerMetrics(
   configuration: SnapshotSource,
   load: LoadTable,
 ): void {
-  const gauge = (name: string, help: string): Family<Gauge> => registry.gauge(`${PREFIX}_${name}`, help);
-  const breakers: readonly Breaker[] = [
+  const usual = breakersOf(registry, "default");
+  const high = breakersOf(registry, "high");
+  /** Gauges that were above 0, by cluster: one that is gone has nothing open. */
+  const told = new Map<string, readonly Breaker[]>();
+  registry.onCollect(() => {
+    for (const [name, breakers] of told) {
+      for (const { open, remaining } of breakers) {
+        if (configuration.current.cluster(name) !== undefined) continue;
+        open.with(["cluster_name", name]).set(0);
+        remaining.with(["cluster_name", name]).set(0);
+      }
+    }
+    told.clear();
+    for (const cluster of configuration.current.clusters()) {
+      const limited = tell(cluster, usual, load);
+      told.set(
+        cluster.name,
+        cluster.high === undefined ? limited : [...limited, ...tell(cluster.high, high, load)],
+      );
+    }
+  });
+}
+
+/** Sets the gauges of those limits that are one, and returns them. */
+function tell(cluster: ClusterPart, breakers: readonly Breaker[], load: LoadTable): readonly Breaker[] {
+  const limited = breakers.filter(({ limit }) => limit(cluster) < NO_LIMIT);
+  for (const { open, remaining, limit, used } of limited) {
+    const labels = ["cluster_name", cluster.name];
+    const left = Math.max(0, limit(cluster) - used(load, cluster.slot));
+    open.with(labels).set(left === 0 ? 1 : 0);
+    remaining.with(labels).set(left);
+  }
+  return limited;
+}
+
+function breakersOf(registry: MetricsRegistry, priority: "default" | "high"): readonly Breaker[] {
+  const gauge = (name: string, help: string): Family<Gauge> =>
+    registry.gauge(`envoy_cluster_circuit_breakers_${priority}_${name}`, help);
+  return [
     {
       open: gauge("cx_open", "Whether no further connection may be made."),
       remaining: gauge("remaining_cx", "Connections that may still be made."),
@@ -47,27 +83,4 @@ export function addCircuitBreakerMetrics(
       used: (table, slot) => table.retriesInFlight(slot),
     },
   ];
-  /** Names that have series: a cluster that is gone has nothing open. */
-  const told = new Set<string>();
-  registry.onCollect(() => {
-    const gone = new Set(told);
-    for (const cluster of configuration.current.clusters()) {
-      gone.delete(cluster.name);
-      for (const { open, remaining, limit, used } of breakers) {
-        const most = limit(cluster);
-        if (most >= NO_LIMIT) continue;
-        told.add(cluster.name);
-        const labels = ["cluster_name", cluster.name];
-        const left = Math.max(0, most - used(load, cluster.slot));
-        open.with(labels).set(left === 0 ? 1 : 0);
-        remaining.with(labels).set(left);
-      }
-    }
-    for (const name of gone) {
-      for (const { open, remaining } of breakers) {
-        open.with(["cluster_name", name]).set(0);
-        remaining.with(["cluster_name", name]).set(0);
-      }
-    }
-  });
 }

@@ -23,6 +23,7 @@ import {
   tcpListener,
   type ClusterOptions,
 } from "../../test/resources.js";
+import { clustersText } from "../admin/clusters.js";
 import { addCircuitBreakerMetrics } from "../telemetry/circuit-breaker-metrics.js";
 
 // How long connections to endpoints live, and how many there may be.
@@ -207,4 +208,36 @@ test("a full circuit breaker answers with x-envoy-overloaded, and its gauges say
   expect(proxy.log()[0]).toContain(" 503 UO upstream_reset_before_response_started{overflow} ");
   for (const answer of waiting) answer();
   expect([(await first).status, (await second).headers["x-envoy-overloaded"]]).toEqual([200, undefined]);
+});
+
+test("routes of priority HIGH have limits of their own", async () => {
+  const waiting: (() => void)[] = [];
+  const { port: app } = await backend((_request, response) => {
+    waiting.push(() => response.end());
+  });
+  const proxy = createProxy();
+  const high = routeTo(CLUSTER, { retryPolicy: undefined, priority: 1 });
+  proxy.apply(
+    apiListener("reviews:9080", "routes"),
+    routes("routes", [
+      { ...high, match: { pathSpecifier: { case: "prefix", value: "/high" } } },
+      routeTo(CLUSTER, { retryPolicy: undefined }),
+    ]),
+    cluster(CLUSTER, { thresholds: { maxRequests: 1 }, highThresholds: { maxRequests: 2 } }),
+    endpoints(CLUSTER, [{ port: app }]),
+  );
+  addCircuitBreakerMetrics(proxy.metrics, proxy.configuration, proxy.load);
+  const port = await proxy.listen("reviews:9080");
+  const begun = [call(port, "/"), call(port, "/high"), call(port, "/high")];
+  await eventually(() => waiting.length === 3);
+  expect([(await call(port, "/")).status, (await call(port, "/high")).status]).toEqual([503, 503]);
+  expect(proxy.metricsText()).toContain(
+    `envoy_cluster_circuit_breakers_high_rq_open{cluster_name="${CLUSTER}"} 1`,
+  );
+  expect(clustersText(proxy.configuration.current, proxy.load)).toContain(
+    "::high_priority::max_requests::2\n",
+  );
+  for (const answer of waiting) answer();
+  for (const { status } of await Promise.all(begun)) expect(status).toBe(200);
+  expect([proxy.load.clusterInFlight(proxy.configuration.current.cluster(CLUSTER)!.high!.slot)]).toEqual([0]);
 });

@@ -238,7 +238,7 @@ export class Http2ClientStream implements UpstreamStream {
   onReset(code: number, refusal: Http2Refusal | undefined): void {
     this.#unprocessed = code === Http2ErrorCode.REFUSED_STREAM && refusal === undefined;
     this.#body.ended = true;
-    if (refusal === undefined) this.#fail("closed", http2ErrorName(code));
+    if (refusal === undefined) this.#fail(this.#unprocessed ? "refused" : "reset", http2ErrorName(code));
     else this.#fail("protocol-error", refusal.message);
   }
 

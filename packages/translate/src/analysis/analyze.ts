@@ -86,17 +86,30 @@ const ANALYZERS = [
   ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeRoute)),
 ];
 
+/** Analyzers that ask translation, which costs. */
+const CARRIED_OUT: readonly Analyzer<never>[] = [
+  analyzeVirtualServiceCarriedOut,
+  analyzeDestinationRuleCarriedOut,
+  analyzeServiceEntryCarriedOut,
+];
+
 export interface AnalyzeOptions {
   /** Whether the reader's catalog is the mesh's; false for files alone: nothing is said of services then. */
   readonly live: boolean;
   /** Objects to look at; default all. The others are still what they refer to. */
   readonly subjects?: (object: MeshObject) => boolean;
+  /** False: nothing is said of what is not carried out (TUL0001). */
+  readonly carriedOut?: boolean;
 }
 
 /** Everything that is doubtful or wrong in the configuration, worst first. Pure. */
 export function analyze(reader: MeshReader, options: AnalyzeOptions): readonly Finding[] {
   const analysis = new Analysis(reader, options.live);
-  for (const { group, kind, analyzers } of ANALYZERS) {
+  for (const { group, kind, analyzers: all } of ANALYZERS) {
+    const analyzers =
+      options.carriedOut === false
+        ? all.filter((analyzer) => !CARRIED_OUT.includes(analyzer as Analyzer<never>))
+        : all;
     for (const object of reader.objects(group, kind)) {
       if (options.subjects?.(object) === false) continue;
       for (const analyzer of analyzers) analyzer(analysis, object);

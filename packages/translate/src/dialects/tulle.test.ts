@@ -23,7 +23,7 @@ spec:
   expect(made(mesh(REVIEWS, yaml), CLIENT, ROUTE_TYPE, `${HOST}:9080`).warnings).toEqual([]);
 });
 
-test("tulleDialect leaves out headers with command operators, which its proxy would refuse with all routes", () => {
+test("tulleDialect leaves out headers with command operators that its proxy would refuse with all routes", () => {
   const yaml = `
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -31,17 +31,18 @@ metadata: {name: reviews}
 spec:
   hosts: [reviews]
   http:
-  - headers: {request: {set: {x-from: "%DOWNSTREAM_REMOTE_ADDRESS%", x-share: "100%%", x-plain: a}}}
-    route: [{destination: {host: reviews}, headers: {response: {add: {x-up: "%UPSTREAM_HOST%"}}}}]
+  - headers: {request: {set: {x-from: "%ENVIRONMENT(A)%", x-peer: "%DOWNSTREAM_REMOTE_ADDRESS%", x-share: "100%%", x-plain: a}}}
+    route: [{destination: {host: reviews}, headers: {response: {add: {x-up: "100% sure"}}}}]
 `;
   const { warnings, resource } = made(mesh(REVIEWS, yaml), CLIENT, ROUTE_TYPE, `${HOST}:9080`);
   expect(warnings).toEqual([
-    expect.stringContaining("x-from is left out"),
     expect.stringContaining("x-up is left out"),
+    expect.stringContaining("x-from is left out"),
   ]);
   const text = Buffer.from(resource.bytes).toString("latin1");
   expect(text).toContain("100%%");
   expect(text).toContain("x-plain");
+  expect(text).toContain("x-peer");
   expect(text).not.toContain("x-from");
 });
 

@@ -1,3 +1,4 @@
+import { unknownOperator } from "@tulle/base";
 import { create } from "@bufbuild/protobuf";
 import { Cluster_DiscoveryType, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { OutlierDetectionSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js";
@@ -49,17 +50,17 @@ function leaveOutOperators(
   routeName: string,
   part: { requestHeadersToAdd: HeaderValueOption[]; responseHeadersToAdd: HeaderValueOption[] },
 ): void {
-  const isLiteral = ({ header }: HeaderValueOption): boolean => {
-    const literal = !/%[^%]/.test((header?.value ?? "").replaceAll("%%", ""));
-    if (!literal) {
+  const isKnown = ({ header }: HeaderValueOption): boolean => {
+    const unknown = unknownOperator(header?.value ?? "");
+    if (unknown !== undefined) {
       t.warn(
-        `route ${routeName}: Tulle's proxy does not know command operators such as ${header?.value} yet; ${header?.key} is left out`,
+        `route ${routeName}: Tulle's proxy does not know the command operator ${unknown}; ${header?.key} is left out`,
       );
     }
-    return literal;
+    return unknown === undefined;
   };
-  part.requestHeadersToAdd = part.requestHeadersToAdd.filter(isLiteral);
-  part.responseHeadersToAdd = part.responseHeadersToAdd.filter(isLiteral);
+  part.requestHeadersToAdd = part.requestHeadersToAdd.filter(isKnown);
+  part.responseHeadersToAdd = part.responseHeadersToAdd.filter(isKnown);
 }
 
 function cluster(t: Translation, full: Cluster): Cluster {

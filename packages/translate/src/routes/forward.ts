@@ -1,5 +1,5 @@
 import { create, equals } from "@bufbuild/protobuf";
-import type { HttpRouteDestination } from "@tulle/api";
+import type { HttpRetry, HttpRouteDestination } from "@tulle/api";
 import {
   RouteAction_HashPolicySchema,
   RouteAction_RequestMirrorPolicySchema,
@@ -30,12 +30,15 @@ export interface RuleContext {
   readonly where: string;
 }
 
-/** Sends everything to one cluster, with the mesh's defaults: no timeout, two safe retries. */
-export function defaultAction(target: Target): RouteAction {
+/**
+ * Sends everything to one cluster, with the mesh's defaults: no timeout, two safe retries unless `retries`, the mesh's own
+ * setting, says otherwise.
+ */
+export function defaultAction(target: Target, retries: HttpRetry | undefined): RouteAction {
   return create(RouteActionSchema, {
     clusterSpecifier: { case: "cluster", value: target.cluster },
     timeout: durationOf(0),
-    retryPolicy: retryPolicy(undefined),
+    retryPolicy: retryPolicy(undefined, retries),
     hashPolicy: hashPolicies(target.policy.loadBalancer?.consistentHash),
   });
 }
@@ -57,7 +60,7 @@ export function forwardAction(
   const destinations = rule.route ?? [];
   const action = create(RouteActionSchema, {
     timeout: rule.timeout === undefined ? durationOf(0) : durationOfText(rule.timeout),
-    retryPolicy: retryPolicy(rule.retries),
+    retryPolicy: retryPolicy(rule.retries, t.settings.defaultHttpRetryPolicy),
     requestMirrorPolicies: mirrors(t, rule, context),
     hashPolicy: hashPoliciesOf(targets),
   });

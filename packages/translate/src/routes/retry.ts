@@ -2,10 +2,14 @@ import { create } from "@bufbuild/protobuf";
 import { parseDuration } from "@tulle/base";
 import type { HttpRetry } from "@tulle/api";
 import {
+  RetryPolicy_RetryPrioritySchema,
   RetryPolicySchema,
   type RetryPolicy,
+  type RetryPolicy_RetryPriority,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { PreviousPrioritiesConfigSchema } from "@tulle/xds/gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js";
 import { durationOf, durationOfText } from "../duration.js";
+import { packed } from "../messages.js";
 
 /**
  * When to try again unless told otherwise: Istio's conditions, and a connection that broke before a byte of the request
@@ -17,9 +21,17 @@ export const DEFAULT_RETRY_ON =
 export const DEFAULT_RETRIES = 2;
 /** How often another endpoint is looked for when the chosen one was tried before. */
 const HOST_RESELECTIONS = 5n;
+const TRIES_PER_PRIORITY = 2;
 
-/** The retry policy of a route; undefined when retries are off (`attempts: 0`). */
-export function retryPolicy(retries: HttpRetry | undefined): RetryPolicy | undefined {
+/**
+ * The retry policy of a route; undefined when retries are off (`attempts: 0`). `fallback` holds, whole, where the route
+ * says nothing of retries (Istio's `meshConfig.defaultHttpRetryPolicy`).
+ */
+export function retryPolicy(
+  written: HttpRetry | undefined,
+  fallback: HttpRetry | undefined,
+): RetryPolicy | undefined {
+  const retries = written ?? fallback;
   const attempts = retries?.attempts ?? DEFAULT_RETRIES;
   if (attempts === 0) return undefined;
   const { conditions, statusCodes } = splitRetryOn(retries?.retryOn);
@@ -36,6 +48,7 @@ export function retryPolicy(retries: HttpRetry | undefined): RetryPolicy | undef
     );
     policy.hostSelectionRetryMaxAttempts = HOST_RESELECTIONS;
   }
+  if (retries?.retryRemoteLocalities === true) policy.retryPriority = otherPriorities();
   if (retries?.perTryTimeout !== undefined) policy.perTryTimeout = durationOfText(retries.perTryTimeout);
   const backoffMs = retries?.backoff === undefined ? 0 : (parseDuration(retries.backoff) ?? 0);
   if (backoffMs > 0) {
@@ -44,6 +57,17 @@ export function retryPolicy(retries: HttpRetry | undefined): RetryPolicy | undef
     }).retryBackOff;
   }
   return policy;
+}
+
+/** After two tries at a priority, which stands for how far away it is, another one (Istio's setting). */
+function otherPriorities(): RetryPolicy_RetryPriority {
+  return create(RetryPolicy_RetryPrioritySchema, {
+    name: "envoy.retry_priorities.previous_priorities",
+    configType: {
+      case: "typedConfig",
+      value: packed(PreviousPrioritiesConfigSchema, { updateFrequency: TRIES_PER_PRIORITY }),
+    },
+  });
 }
 
 /** Retries of the inbound side: only what never reached the application (Istio's default since 1.24). */

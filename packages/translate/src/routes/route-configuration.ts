@@ -28,6 +28,7 @@ import { virtualServiceFor } from "../virtual-services.js";
 import { rulesOf } from "./delegates.js";
 import { defaultAction } from "./forward.js";
 import { matchAll } from "./match.js";
+import { markRetries } from "./route-marks.js";
 import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { ruleRoutes } from "./rule-routes.js";
 
@@ -91,16 +92,17 @@ function routesFor(
   if (service === undefined || port === undefined) return undefined;
   const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
   const cluster = outboundClusterName(service.host, port.number);
-  return [
-    create(RouteSchema, {
-      name: DEFAULT_ROUTE,
-      match: matchAll(),
-      action: { case: "route", value: defaultAction({ cluster, policy }) },
-      ...(service.session !== undefined && {
-        typedPerFilterConfig: { [SESSION_FILTER]: sessionConfig(service.session) },
-      }),
+  const retries = t.settings.defaultHttpRetryPolicy;
+  const route = create(RouteSchema, {
+    name: DEFAULT_ROUTE,
+    match: matchAll(),
+    action: { case: "route", value: defaultAction({ cluster, policy }, retries) },
+    ...(service.session !== undefined && {
+      typedPerFilterConfig: { [SESSION_FILTER]: sessionConfig(service.session) },
     }),
-  ];
+  });
+  markRetries(route, retries, {});
+  return [route];
 }
 
 /** Rules for other protocols than HTTP. Those of `tcp` matter where the service has a port for them. */

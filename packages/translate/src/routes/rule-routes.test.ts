@@ -1,7 +1,17 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import { ROUTE_TYPE } from "@tulle/xds";
 import type { Route, RouteAction } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { expect, test } from "vitest";
-import { CLIENT, clustersOf, instance, made, mesh, routesOf } from "../../testdata/mesh.js";
+import {
+  CLIENT,
+  clustersOf,
+  instance,
+  made,
+  mesh,
+  routesOf,
+  SETTINGS,
+  type TestMesh,
+} from "../../testdata/mesh.js";
 import { DEFAULT_RETRY_ON } from "./retry.js";
 
 const HOST = "reviews.default.svc.cluster.local";
@@ -163,6 +173,93 @@ test("retryPolicy is absent for no attempts and takes status codes from among th
   });
 });
 
+test.each([
+  ["{}", { numRetries: 2, retryOn: DEFAULT_RETRY_ON, hostSelectionRetryMaxAttempts: 5n }],
+  ["{attempts: 4}", { numRetries: 4 }],
+  ["{attempts: 1, perTryTimeout: 1.5s}", { perTryTimeout: { seconds: 1n, nanos: 500_000_000 } }],
+  ['{attempts: 1, retryOn: "5xx, reset"}', { retryOn: "5xx,reset" }],
+  [
+    '{attempts: 1, retryOn: "503,409"}',
+    { retryOn: "retriable-status-codes", retriableStatusCodes: [503, 409] },
+  ],
+  [
+    "{attempts: 1, backoff: 50ms}",
+    { retryBackOff: { baseInterval: { nanos: 50_000_000 }, maxInterval: {} } },
+  ],
+  [
+    "{attempts: 1, retryIgnorePreviousHosts: false}",
+    { retryHostPredicate: [], hostSelectionRetryMaxAttempts: 0n },
+  ],
+  [
+    "{attempts: 1, retryRemoteLocalities: true}",
+    { retryPriority: { name: "envoy.retry_priorities.previous_priorities" } },
+  ],
+])("retryPolicy of %s", (retries, expected) => {
+  expect(action(`[{retries: ${retries}, ${TO_REVIEWS}}]`).retryPolicy).toMatchObject(expected);
+});
+
+test.each([
+  ["10s", { seconds: 10n, nanos: 0 }],
+  ["250ms", { seconds: 0n, nanos: 250_000_000 }],
+  ["0s", { seconds: 0n, nanos: 0 }],
+])("forwardAction has the timeout %s", (timeout, expected) => {
+  expect(action(`[{timeout: ${timeout}, ${TO_REVIEWS}}]`).timeout).toMatchObject(expected);
+});
+
+function marksOf(metadata: string, retries = ""): JsonObject | undefined {
+  const at = mesh(
+    SHOP,
+    `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, ${metadata}}
+spec: {hosts: [reviews], http: [{${retries}${TO_REVIEWS}}]}`,
+  );
+  return routesOf(at, CLIENT, NAME)[0]?.metadata?.filterMetadata["tulle.dev"];
+}
+
+test("markRetries tells conditions that somebody wrote from the mesh's own, and what the annotation says", () => {
+  const plain = { rule: "http[0]" };
+  expect(marksOf("")).toEqual(plain);
+  expect(marksOf("", "retries: {attempts: 3}, ")).toEqual(plain);
+  expect(marksOf("", "retries: {attempts: 3, retryOn: unavailable}, ")).toEqual({
+    ...plain,
+    retryOnStated: true,
+  });
+  const annotation = (value: string) => `annotations: {tulle.dev/retry-non-idempotent: "${value}"}`;
+  expect(marksOf(annotation("true"))).toEqual({ ...plain, retryNonIdempotent: true });
+  expect(marksOf(annotation("false"))).toEqual(plain);
+});
+
+test("markHedge takes delay and number from annotations", () => {
+  expect(marksOf("annotations: {tulle.dev/hedge-after: 50ms}")).toMatchObject({
+    hedge: { afterMs: 50, max: 1 },
+  });
+  expect(marksOf('annotations: {tulle.dev/hedge-after: 1s, tulle.dev/hedge-max: "3"}')).toMatchObject({
+    hedge: { afterMs: 1000, max: 3 },
+  });
+  expect(marksOf("annotations: {tulle.dev/hedge-after: soon}")).not.toHaveProperty("hedge");
+  expect(marksOf('annotations: {tulle.dev/hedge-after: 1s, tulle.dev/hedge-max: "9"}')).not.toHaveProperty(
+    "hedge",
+  );
+});
+
+test("the mesh's own default for retries holds where a route says nothing of them", () => {
+  const defaultHttpRetryPolicy = { attempts: 5, retryOn: "503" };
+  const withDefault = (at: TestMesh): TestMesh => ({
+    reader: { ...at.reader, settings: { ...SETTINGS, defaultHttpRetryPolicy } },
+  });
+  const policies = (at: TestMesh) =>
+    routesOf(withDefault(at), CLIENT, NAME).map(
+      ({ action: { value } }) => (value as RouteAction).retryPolicy?.numRetries,
+    );
+  expect(policies(mesh(SHOP))).toEqual([5]);
+  expect(policies(at(`[{${TO_REVIEWS}}]`))).toEqual([5]);
+  expect(policies(at(`[{retries: {attempts: 1}, ${TO_REVIEWS}}]`))).toEqual([1]);
+  const [route] = routesOf(withDefault(mesh(SHOP)), CLIENT, NAME);
+  expect(route?.metadata?.filterMetadata["tulle.dev"]).toEqual({ retryOnStated: true });
+});
+
 test("redirectAction keeps what the redirect does not name", () => {
   const [plain, rest] = routes(
     `[{match: [{uri: {prefix: /a}}], redirect: {authority: b.example}}, {redirect: {prefixRewrite: /b, scheme: https, port: 8443, redirectCode: 307}}]`,
@@ -216,3 +313,41 @@ test("rulesOf warns of a delegate that does not exist", () => {
     expect.stringContaining("the delegate default/parts does not exist"),
   ]);
 });
+
+test.each([
+  ["hash", "x", []],
+  ["hash", "", [expect.stringContaining("no destination has a consistentHash")]],
+  ["sticky", "x", [expect.stringContaining('must be "hash"')]],
+])(
+  "a VirtualService annotated with tulle.dev/split: %s splits by hash where %j is hashed",
+  (split, hashed, warned) => {
+    const hash = hashed === "" ? "simple: RANDOM" : `consistentHash: {httpHeaderName: ${hashed}}`;
+    const yaml = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, annotations: {tulle.dev/split: ${split}}}
+spec:
+  hosts: [reviews]
+  http:
+  - route:
+    - {destination: {host: reviews, subset: v1}, weight: 50}
+    - {destination: {host: reviews, subset: v2}, weight: 50}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec:
+  host: reviews
+  trafficPolicy: {loadBalancer: {${hash}}}
+  subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]
+`;
+    const at = mesh([instance({ service: "reviews", servicePort: 9080 })], yaml);
+    const name = "reviews.default.svc.cluster.local:9080";
+    const [route] = routesOf(at, CLIENT, name);
+    const works = warned.length === 0;
+    expect(route!.metadata?.filterMetadata["tulle.dev"]?.["split"]).toBe(works ? "hash" : undefined);
+    expect(made(at, CLIENT, ROUTE_TYPE, name).warnings).toEqual(warned);
+    const action = route!.action.value as { hashPolicy: unknown[] };
+    expect(action.hashPolicy).toHaveLength(hashed === "" ? 0 : 1);
+  },
+);

@@ -6,7 +6,7 @@ import {
   type RouteMatch,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { fraction } from "../messages.js";
-import { provenance } from "../provenance.js";
+import { provenance, TULLE_METADATA } from "../provenance.js";
 import { isUntranslatable } from "../string-match.js";
 import type { Translation } from "../translation.js";
 import { isForMesh } from "../virtual-services.js";
@@ -16,6 +16,7 @@ import { FAULT_FILTER, faultConfig } from "./fault.js";
 import { forwardAction, hasWeight, ruleHeaders, targetsOf, type RuleContext } from "./forward.js";
 import { headerMutations } from "./headers.js";
 import { matchAll, routeMatch } from "./match.js";
+import { annotatedHedge, markHedge, markRetries } from "./route-marks.js";
 import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { directResponseAction, redirectAction } from "./reply.js";
 import type { Failing, OwnedRule, RuleMatch } from "./rule.js";
@@ -58,7 +59,7 @@ function canHold(t: Translation, match: RuleMatch, listenerPort: number): boolea
 
 function act(
   t: Translation,
-  { rule }: OwnedRule,
+  { rule, object }: OwnedRule,
   match: RuleMatch | undefined,
   context: RuleContext,
   route: Route,
@@ -75,8 +76,12 @@ function act(
     const targets = targetsOf(t, rule, context);
     route.action = { case: "route", value: forwardAction(t, rule, targets, context) };
     const session = rule.session ?? targets.find((target) => target.session !== undefined)?.session;
+    if (targets.length > 1) splitByHash(t, object, route, context);
     if (session !== undefined) route.typedPerFilterConfig[SESSION_FILTER] = sessionConfig(session);
     Object.assign(route, ruleHeaders(rule));
+    markRetries(route, rule.retries ?? t.settings.defaultHttpRetryPolicy, object.metadata);
+    const hedge = annotatedHedge(t, context.where, object.metadata);
+    if (hedge !== undefined) markHedge(route, hedge);
   } else {
     t.warn(`${context.where}: no destination has a weight: requests fail with 503`);
     const body = { string: "no destination of this route has a weight" };
@@ -84,6 +89,27 @@ function act(
   }
   if (rule.corsPolicy !== undefined) route.typedPerFilterConfig[CORS_FILTER] = corsConfig(t, rule.corsPolicy);
   if (rule.fault !== undefined) route.typedPerFilterConfig[FAULT_FILTER] = faultConfig(rule.fault);
+}
+
+const SPLIT_ANNOTATION = "tulle.dev/split";
+
+/** Has the annotated object's splits decided by what the destinations hash: the same user, the same version. */
+function splitByHash(
+  t: Translation,
+  { metadata }: OwnedRule["object"],
+  route: Route,
+  { where }: RuleContext,
+): void {
+  const wanted = metadata.annotations?.[SPLIT_ANNOTATION];
+  if (wanted === undefined || route.metadata === undefined) return;
+  const hashes = route.action.case === "route" && route.action.value.hashPolicy.length > 0;
+  if (wanted !== "hash") t.warn(`${where}: annotation ${SPLIT_ANNOTATION} must be "hash"; it has no effect`);
+  else if (!hashes) {
+    t.warn(`${where}: annotation ${SPLIT_ANNOTATION} has no effect: no destination has a consistentHash`);
+  } else {
+    const own = route.metadata.filterMetadata[TULLE_METADATA];
+    route.metadata.filterMetadata[TULLE_METADATA] = { ...own, split: "hash" };
+  }
 }
 
 /** A route for the share of a rule's requests that fails: drawn before the rest is sent on. */

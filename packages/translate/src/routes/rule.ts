@@ -27,7 +27,7 @@ export interface RouteRule extends Omit<HttpRoute, "match" | "redirect" | "deleg
   readonly match?: readonly RuleMatch[];
   readonly redirect?: RuleRedirect;
   readonly failing?: Failing;
-  /** Instead of what its destinations ask for. */
+  /** How clients stay with the instance that they have; absent: as its service says. */
   readonly session?: SessionRequest;
 }
 

@@ -77,11 +77,51 @@ export function loadTableContract(name: string, create: (options: LoadTableOptio
     expect(load.failureRate(slot)).toBeCloseTo(0.125);
   });
 
+  test(`${name}: countRecent counts requests and retries of about the last window`, () => {
+    const load = create({ maxSlots: 8 });
+    const slot = load.acquire("cluster:x");
+    const start = 1_700_000_000_000;
+    const recent = (nowMs: number) => [
+      load.recentRequests(slot, 10_000, nowMs),
+      load.recentRetries(slot, 10_000, nowMs),
+    ];
+    for (let i = 0; i < 10; i++) load.countRecent(slot, 10_000, start, false);
+    for (let i = 0; i < 4; i++) load.countRecent(slot, 10_000, start, true);
+    expect(recent(start + 9999)).toEqual([10, 4]);
+    expect(recent(start + 15_000)).toEqual([5, 2]);
+    load.countRecent(slot, 10_000, start + 15_000, false);
+    expect(recent(start + 15_000)).toEqual([6, 2]);
+    expect(recent(start + 40_000)).toEqual([0, 0]);
+  });
+
+  test(`${name}: acquire gives a slot with nothing counted lately`, () => {
+    const load = create({ maxSlots: 2 });
+    const slot = load.acquire("a");
+    load.countRecent(slot, 10_000, 50_000, false);
+    load.release(slot);
+    expect(load.acquire("b")).toBe(slot);
+    expect(load.recentRequests(slot, 10_000, 50_000)).toBe(0);
+  });
+
+  test(`${name}: takeRetried tells of a request once, for a minute`, () => {
+    const load = create({ maxSlots: 8 });
+    load.noteRetried(0xffff_fff0, 1_700_000_000_000);
+    expect(load.takeRetried(0xffff_fff1, 1_700_000_001_000)).toBe(false);
+    expect(load.takeRetried(0xffff_fff0, 1_700_000_001_000)).toBe(true);
+    expect(load.takeRetried(0xffff_fff0, 1_700_000_001_000)).toBe(false);
+    load.noteRetried(5, 1_700_000_000_000);
+    expect(load.takeRetried(5, 1_700_000_062_000)).toBe(false);
+  });
+
   test(`${name}: expectedMs rises at once with a slow answer, and forgets it over time`, () => {
     const load = create({ maxSlots: 8 });
     const slot = load.acquire("a");
     expect(load.expectedMs(slot, 5)).toBe(0);
     load.observe(slot, 10, false, 1000);
+    expect(load.expectedMs(slot, 9000)).toBe(10);
+    load.watchPeak(slot, 1000);
+    load.watchPeak(slot, 5000);
+    expect(load.expectedMs(slot, 1000)).toBe(10);
     load.observe(slot, 400, false, 1000);
     expect(load.expectedMs(slot, 1000)).toBe(400);
     load.observe(slot, 10, false, 1100);
