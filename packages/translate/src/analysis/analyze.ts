@@ -8,6 +8,7 @@ import {
   type VirtualServiceSpec,
 } from "@tulle/api";
 import type { MeshReader } from "../contract.js";
+import { ROUTE_KINDS } from "../gateway-api/route-kinds.js";
 import { Analysis } from "./analysis.js";
 import { analyzeAnnotations } from "./analyzers/annotations.js";
 import {
@@ -26,6 +27,7 @@ import { analyzeExpressions } from "./analyzers/expressions.js";
 import { analyzePortSelectors } from "./analyzers/ports.js";
 import { analyzeReachability } from "./analyzers/reachability.js";
 import { analyzeReferences } from "./analyzers/references.js";
+import { analyzeRoute } from "./analyzers/routes.js";
 import { analyzeSelector } from "./analyzers/selectors.js";
 import { analyzeEntryHosts, analyzeEntryPorts, analyzeEntryWorkloads } from "./analyzers/service-entries.js";
 
@@ -81,6 +83,7 @@ const ANALYZERS = [
     analyzeSidecarCarriedOut,
   ),
   of(SECURITY, "PeerAuthentication", analyzeAnnotations, analyzeConflicts, analyzeSelector),
+  ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeRoute)),
 ];
 
 /** Analyzers that ask translation, which costs. */
