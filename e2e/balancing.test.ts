@@ -1,3 +1,5 @@
+import { findKind } from "@tulle/api";
+import type { Explanation } from "@tulle/engine";
 import { eventually } from "@tulle/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
@@ -13,6 +15,8 @@ const SESSION = ["--label", "istio.io/persistent-session=home"];
 let mesh: Mesh;
 let caller: Workload;
 let near: Workload;
+/** By instance id. */
+const instances = new Map<string, Workload>();
 
 beforeAll(async () => {
   mesh = await Mesh.start();
@@ -30,9 +34,11 @@ beforeAll(async () => {
 
 afterAll(() => mesh.end());
 
-function start(name: string, locality: string, environment = {}): Promise<Workload> {
+async function start(name: string, locality: string, environment = {}): Promise<Workload> {
   const args = [...SESSION, "--label", `istio-locality=${locality}`];
-  return mesh.run({ service: "web", name, args, environment });
+  const started = await mesh.run({ service: "web", name, args, environment });
+  instances.set(name, started);
+  return started;
 }
 
 function rule(policy: string, metadata = "annotations: {}"): Promise<void> {
@@ -78,7 +84,23 @@ test("a header finds the same instance every time, and other values others", asy
     owners.add(found[0]!);
   }
   expect(owners.size).toBe(3);
+  const [owner] = Object.keys(await answered(1, { "x-user": "ann" }));
+  const { explanation } = await mesh.client.explain({
+    from: "caller",
+    method: "GET",
+    url: "http://web:8080/",
+    headers: ["x-user: ann"],
+  });
+  const { endpoints } = explanation as Explanation;
+  const chosen = endpoints.find((endpoint) => endpoint.chosen);
+  expect(chosen?.share).toBe(1);
+  expect(chosen?.address).toBe(addressOf(owner!));
 }, 60_000);
+
+function addressOf(instance: string): string {
+  const { host, port } = instances.get(instance)!.ready.addresses.inbound;
+  return `${host}:${port}`;
+}
 
 test("a client without the cookie is given one, and comes back with it to the same instance", async () => {
   await rule("loadBalancer: {consistentHash: {httpCookie: {name: track, path: /, ttl: 1h}, maglev: {}}}");
@@ -144,6 +166,40 @@ test("peak EWMA leaves an instance that is slow, though nothing else is under wa
   await eventually(async () => ((await answered(40))["web-slow"] ?? 0) <= 1);
   await slow.process.stop();
   await caller.knows(clusterOf("web"), 3);
+}, 60_000);
+
+test("a split by hash sends a user to the same version every time, and users to both", async () => {
+  await mesh.apply(`
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec:
+  host: web
+  trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}
+  subsets:
+  - {name: near, labels: {istio-locality: eu.a}}
+  - {name: far, labels: {istio-locality: eu.b}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, annotations: {tulle.dev/split: hash}}
+spec:
+  hosts: [web]
+  http:
+  - route:
+    - {destination: {host: web, subset: near}, weight: 50}
+    - {destination: {host: web, subset: far}, weight: 50}
+`);
+  await eventually(async () => !("web-else" in (await answered(30))));
+  await eventually(async () => Object.keys(await answered(12, { "x-user": "ann" })).length === 1);
+  const owners: string[] = [];
+  for (let user = 0; user < 24; user++) {
+    const found = Object.keys(await answered(3, { "x-user": `user-${user}` }));
+    expect(found).toHaveLength(1);
+    owners.push(found[0]!);
+  }
+  expect(new Set(owners)).toEqual(new Set(["web-near", "web-far"]));
+  await mesh.client.resources.delete(findKind("networking.istio.io", "VirtualService")!, { name: "web" });
 }, 60_000);
 
 test("requests stay in their zone, then in their region, and leave it when nobody is left there", async () => {

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { call, type Answer, type CallOptions, type WebAnswer } from "./support/http.js";
 import { Mesh } from "./support/mesh.js";
-import type { Workload } from "./support/workload.js";
+import { urlOf, type Workload } from "./support/workload.js";
 
 // Routes of Gateway API, bound to services, as callers of them see it through real sidecars.
 
@@ -25,7 +25,7 @@ const grpcServers: grpc.Server[] = [];
 
 beforeAll(async () => {
   mesh = await Mesh.start();
-  const upstreams = ["reviews", "who", "db", "vault"].flatMap((name) => [
+  const upstreams = ["reviews", "who", "db", "vault", "front"].flatMap((name) => [
     "--upstream",
     `${name}.default:8080`,
   ]);
@@ -234,6 +234,21 @@ test("a consumer route holds for callers of its namespace only", async () => {
   await eventually(async () => (await answerer("/", {}, stranger)) === "reviews-v2");
   expect(await answerer("/elsewhere", {}, stranger)).toBe("reviews-v2");
   expect(await answerer("/")).toBe("reviews");
+});
+
+test("a service that nobody has registered exists by its route, for upstreams and by Host", async () => {
+  const { status } = await call(`${caller.upstream("front.default:8080")}/`);
+  expect(status).toBeGreaterThanOrEqual(400);
+  await mesh.apply(route("HTTPRoute", "front", `[{backendRefs: [${to("reviews-v2")}]}]`));
+  const instance = async (url: string, options: CallOptions = {}): Promise<string> => {
+    const answer = await call(url, options);
+    return answer.status === 200 ? (JSON.parse(answer.body) as WebAnswer).instance : String(answer.status);
+  };
+  await eventually(
+    async () => (await instance(`${caller.upstream("front.default:8080")}/`)) === "reviews-v2",
+  );
+  const byHost = { headers: { host: "front:8080" } };
+  expect(await instance(`${urlOf(caller.ready.addresses.outbound)}/`, byHost)).toBe("reviews-v2");
 });
 
 test("a GRPCRoute leads calls by method", async () => {

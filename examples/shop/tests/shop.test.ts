@@ -24,6 +24,19 @@ test("a request that goes another way says why", () => {
   expect(() => visitor.expect({ route: "beta" })).toThrow('header "end-user" is absent, not "jason"');
 });
 
+test("faults and copies are compared by their exact shares", () => {
+  const broken = shop.request({
+    from: "frontend",
+    url: "http://details:9082/",
+    headers: { "x-break-details": "yes" },
+  });
+  expect(() => broken.expect({ fault: { status: 500, share: "50%" } })).toThrow(
+    "fault.status: expected 500, got 503\nfault.share: expected 50%, got 100%",
+  );
+  const read = shop.request({ from: "reviews", url: "http://ratings:9081/" });
+  expect(read.check({ mirrors: { v1: "5%" } }).map(({ path }) => path)).toEqual(["mirrors.v1", "mirrors.v2"]);
+});
+
 test("the canary gets its share of many requests, as their ids have it", () => {
   let canary = 0;
   for (let number = 0; number < 1000; number++) {

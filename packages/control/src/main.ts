@@ -147,6 +147,7 @@ async function build(
   const index: Pick<ConfigIndex, "objects"> = {
     objects: (group, kind) => quarantine.admitted(config.objects(group, kind)),
   };
+  for (const { group, kind } of KINDS) await quarantine.warm(config.objects(group, kind));
   const hosts = { catalog: registry.catalog, index, domainSuffix: SETTINGS.domainSuffix };
   const virtualIps = await createVirtualIps({
     coordination: stores.coordination,

@@ -123,6 +123,8 @@ export interface Plan {
 export interface MirrorPlan {
   /** `-shadow` is added to the copy's authority: see `shadowHost`. */
   readonly marksHost: boolean;
+  /** The share of requests that are copied, 0 to 1. */
+  readonly probability: number;
   /** Whether a request is copied. */
   takes(entropy: number): boolean;
   /** The way of the copies, with the cluster as `snapshot` has it. */
@@ -235,7 +237,9 @@ export interface LoadTable {
   end(clusterSlot: number, endpointSlot: number, retry?: boolean): void;
   /** What an attempt told about an endpoint at the time `now` (monotonic, the same in all threads). */
   observe(endpointSlot: number, latencyMs: number, failed: boolean, now: number): void;
-  /** How long an answer is expected to take, by the slowest of late; 0 when nothing is known. */
+  /** Somebody goes by the slowest answers of an endpoint: they are remembered from now on. */
+  watchPeak(endpointSlot: number, now: number): void;
+  /** How long an answer is expected to take, by the slowest of late where they are watched; 0 when nothing is known. */
   expectedMs(endpointSlot: number, now: number): number;
   /** When an endpoint began to warm up; 0 = nobody has said, `-Infinity` = it was there from the start. */
   warmSince(endpointSlot: number): number;

@@ -2,8 +2,8 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { parseDuration } from "@tulle/base";
 import type { ConnectionPoolSettings, OutlierDetection } from "@tulle/api";
 import { ClusterSchema, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
-import { MetadataSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import type { Http2ProtocolOptionsSchema } from "@tulle/xds/gen/envoy/config/core/v3/protocol_pb.js";
+import { MetadataSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import {
   HttpProtocolOptionsSchema,
   type HttpProtocolOptions,

@@ -23,6 +23,8 @@ test("outboundListener resolves short names in the client's namespace", () => {
   expect(translate(SHOP.reader, other, LISTENER_TYPE, "reviews:9080")).toEqual({
     resource: undefined,
     dependencies: [
+      "objects:gateway.networking.k8s.io/GRPCRoute",
+      "objects:gateway.networking.k8s.io/HTTPRoute",
       "objects:networking.istio.io/ServiceEntry",
       "objects:networking.istio.io/VirtualService",
       "service:other/reviews",

@@ -13,6 +13,7 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { detect, PLAINTEXT_HTTP } from "./detection.js";
 import type { Frontend } from "./gateway-api/parents.js";
+import { routedFrontend } from "./gateway-api/routed-frontend.js";
 import { parseAuthority } from "./hosts.js";
 import {
   connectionManager,
@@ -137,5 +138,8 @@ function targetOf(t: Translation, name: string): ServiceTarget | { readonly rout
   }
   // A host that exists by its routes alone.
   const rules = virtualServiceFor(t, host)?.spec.http ?? [];
-  return rules.length > 0 ? { routes: routeConfigurationName(host, authority.port ?? HTTP_PORT) } : undefined;
+  const listenerPort = authority.port ?? HTTP_PORT;
+  if (rules.length > 0) return { routes: routeConfigurationName(host, listenerPort) };
+  const routed = routedFrontend(t, host, listenerPort);
+  return routed && { routes: routeConfigurationName(routed.host, listenerPort) };
 }

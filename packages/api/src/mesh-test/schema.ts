@@ -94,6 +94,7 @@ const expectation = struct({
     after: z.array(nonEmpty).exactOptional(),
     notAfter: z.array(nonEmpty).exactOptional(),
   }).exactOptional(),
+  mirrors: mapOf(share, (key) => key !== "", "a subset or host").exactOptional(),
   fault: struct({
     status: statusCode.exactOptional(),
     delay: duration.exactOptional(),

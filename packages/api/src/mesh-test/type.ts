@@ -91,6 +91,8 @@ export interface MeshTestExpectation {
     /** Those that are not. */
     readonly notAfter?: readonly string[];
   };
+  /** Subset (else host) that gets copies, to the share of requests that are copied: `5%`. Others must get none. */
+  readonly mirrors?: Readonly<Record<string, string>>;
   /** Injected faults; `share` of requests, exact. */
   readonly fault?: {
     readonly status?: number;

@@ -19,7 +19,7 @@ export interface RecordedTry {
   readonly ms: number;
   /**
    * `answered`, `switched`, `connect-failure`, `connect-timeout`, `overflow`, `closed`, `protocol-error`, `no-upgrade`,
-   * `per-try-timeout`, `abandoned` (nobody waited any more); "" when it was not over.
+   * `per-try-timeout`, `per-try-idle-timeout`, `abandoned` (nobody waited any more); "" when it was not over.
    */
   readonly outcome: string;
   /** Of the response's head; 0 without one. */

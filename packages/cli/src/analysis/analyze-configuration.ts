@@ -6,6 +6,7 @@ import {
   type FindingLevel,
   type MeshObject,
   type Suppression,
+  type VirtualServiceSpec,
 } from "@tulle/api";
 import type { Client } from "@tulle/client";
 import { analyze } from "@tulle/translate";
@@ -46,13 +47,30 @@ export async function analyzeConfiguration(
     ...written.findings,
     ...found.map((one) => ({ ...one, position: written.locate(one.object, one.path) })),
   ];
+  const delegates = delegatesOf(written.objects);
   const shown = placed
+    .filter(({ code, path, object }) => {
+      const isUsedDelegate = code === "IST0133" && path === "spec.hosts" && object !== undefined;
+      return !(isUsedDelegate && delegates.has(`${object.namespace}/${object.name}`));
+    })
     .filter(({ object, ...rest }) => object === undefined || !isSuppressed({ object, ...rest }, suppressions))
     .toSorted(byPlace);
   context.out(await renderFindings(shown, options.output, context.colors));
   if (options.output === "text")
     context.err(`${summary(shown, written.objects.length, client !== undefined)}\n`);
   return shown.some(({ level }) => isAtLeast(level, threshold));
+}
+
+/** `namespace/name` of the objects that others delegate to: to have no hosts is right for them. */
+function delegatesOf(objects: readonly MeshObject[]): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const { kind, metadata, spec } of objects) {
+    if (kind !== "VirtualService") continue;
+    for (const { delegate } of (spec as VirtualServiceSpec).http ?? []) {
+      if (delegate !== undefined) names.add(`${delegate.namespace ?? metadata.namespace}/${delegate.name}`);
+    }
+  }
+  return names;
 }
 
 function questionOf(

@@ -51,6 +51,12 @@ test("tulle analyze fails from the threshold on, and not for what is suppressed"
   expect(strict.code).toBe(1);
 });
 
+test("tulle analyze finds nothing in an object that another delegates to", async () => {
+  const root = service("root", "hosts: [reviews], http: [{delegate: {name: part}}]");
+  const { out } = await runTulle(["analyze", "-"], { stdin: `${root}---\n${service("part", TO)}` });
+  expect(out).toBe("");
+});
+
 test("tulle analyze refuses a suppression that it cannot read, and -A of files alone", async () => {
   const unread = await runTulle(["analyze", BROKEN, "--suppress", "IST9=x"]);
   expect([unread.code, unread.err]).toEqual([2, expect.stringContaining("CODE=KIND NAME.NAMESPACE")]);

@@ -211,3 +211,11 @@ spec:
   );
   expect(code).toBe(1);
 });
+
+test("tulle apply takes objects that are larger than what else the control plane is asked", async () => {
+  const hosts = Array.from({ length: 4000 }, (_, index) => `host-${index}.example.com`);
+  const large = service("large").replace("hosts: [large]", `hosts: [${hosts.join(", ")}]`);
+  expect(large.length).toBeGreaterThan(64 * 1024);
+  const { code, err } = await mesh.tulle(["apply", "-f", "-"], { stdin: large });
+  expect([code, err]).toEqual([0, ""]);
+});

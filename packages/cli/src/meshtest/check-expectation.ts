@@ -31,6 +31,7 @@ export function checkExpectation(
   checkHeaders(found, "responseHeaders", expectation.responseHeaders, route?.responseHeaders ?? []);
   found.duration("timeout", expectation.timeout, route?.timeoutMs);
   checkRetries(found, explanation, expectation.retries);
+  checkShares(found, "mirrors", explanation.mirrors, expectation.mirrors);
   checkFault(found, explanation, expectation.fault);
   checkReplies(found, explanation, expectation);
   found.equal("status", expectation.status, result.status);
@@ -87,7 +88,8 @@ type Target = Pick<ExplainedShare, "host" | "port" | "subset" | "probability">;
 function targetsOf({ split, cluster, request, result }: Explanation): readonly Target[] {
   if (cluster === undefined || result.kind === "reply") return [];
   if (split.length === 0) return [{ ...cluster, probability: 1 }];
-  if (request.requestId !== undefined) return split.filter(({ chosen }) => chosen);
+  const byChance = split.some(({ by }) => by === "chance");
+  if (request.requestId !== undefined || !byChance) return split.filter(({ chosen }) => chosen);
   return split.filter(({ probability }) => probability > 0);
 }
 
@@ -122,11 +124,23 @@ function namesHost(written: string, full: string): boolean {
   return full === written || full.startsWith(`${written}.`);
 }
 
-function checkSplit(found: Findings, explanation: Explanation, expected: MeshTestExpectation["split"]): void {
-  if (expected === undefined) return;
-  const { split, cluster } = explanation;
+function checkSplit(
+  found: Findings,
+  { split, cluster }: Explanation,
+  expected: MeshTestExpectation["split"],
+): void {
   const whole = cluster === undefined ? [] : [{ ...cluster, probability: 1 }];
-  const targets: readonly Target[] = split.length === 0 ? whole : split;
+  checkShares(found, "split", split.length === 0 ? whole : split, expected);
+}
+
+/** Every target gets the share that is expected of its subset or host, and those of which none is get nothing. */
+function checkShares(
+  found: Findings,
+  path: string,
+  targets: readonly Target[],
+  expected: Readonly<Record<string, string>> | undefined,
+): void {
+  if (expected === undefined) return;
   const left = new Set(targets);
   for (const [name, written] of Object.entries(expected)) {
     const named = targets.filter(
@@ -135,13 +149,20 @@ function checkSplit(found: Findings, explanation: Explanation, expected: MeshTes
     for (const target of named) left.delete(target);
     const actual = named.reduce((sum, { probability }) => sum + probability, 0);
     const bounds = parseShare(written);
-    if (bounds !== undefined && actual >= bounds.least - TOLERANCE && actual <= bounds.most + TOLERANCE)
-      continue;
-    found.add(`split.${name}`, written, percent(actual));
+    if (bounds !== undefined && isWithin(actual, bounds)) continue;
+    found.add(`${path}.${name}`, written, percent(actual));
   }
   for (const { subset, host, probability } of left) {
-    if (probability > 0) found.add(`split.${subset === "" ? host : subset}`, "nothing", percent(probability));
+    if (probability > 0)
+      found.add(`${path}.${subset === "" ? host : subset}`, "nothing", percent(probability));
   }
+}
+
+function isWithin(
+  share: number,
+  { least, most }: { readonly least: number; readonly most: number },
+): boolean {
+  return share >= least - TOLERANCE && share <= most + TOLERANCE;
 }
 
 function percent(share: number): string {
@@ -223,8 +244,7 @@ function checkFault(found: Findings, { steps }: Explanation, expected: MeshTestE
   ];
   for (const one of concerned.length > 0 ? concerned : [abort ?? delay]) {
     const share = Number(one?.["probability"] ?? 0);
-    if (share < bounds.least - TOLERANCE || share > bounds.most + TOLERANCE)
-      found.add("fault.share", expected.share ?? "", percent(share));
+    if (!isWithin(share, bounds)) found.add("fault.share", expected.share ?? "", percent(share));
   }
 }
 

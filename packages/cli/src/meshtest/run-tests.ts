@@ -1,11 +1,16 @@
-import { formatProblem, type MeshTestCase } from "@tulle/api";
+import { formatProblem, type MeshTestCase, type WrittenService } from "@tulle/api";
 import { MeshError, type Clock } from "@tulle/base";
 import { requestFrom, type Explanation } from "@tulle/engine";
 import { dirname, join } from "node:path";
 
 import { parseCaller } from "../offline/explain-files.js";
 import { OfflineMesh } from "../offline/offline-mesh.js";
-import { readMesh, type WrittenMesh, type WrittenMeshTest } from "../offline/read-mesh.js";
+import {
+  readMesh,
+  type WrittenMesh,
+  type WrittenMeshObject,
+  type WrittenMeshTest,
+} from "../offline/read-mesh.js";
 import { readSources, type SourceText } from "../resources/source-files.js";
 import { checkExpectation, type Mismatch } from "./check-expectation.js";
 import { Coverage, type RuleCoverage } from "./coverage.js";
@@ -45,10 +50,12 @@ const TEST_FILE = /\.test\.(?:ya?ml|json)$/;
 export async function runTests(names: readonly string[], clock: Clock): Promise<TestReport> {
   const start = clock.monotonic();
   const coverage = new Coverage();
+  const given = new GivenMeshes();
   const suites: SuiteResult[] = [];
   for (const text of await testFiles(names)) {
     const written = readMesh([text]);
-    for (const test of written.tests) suites.push(await runSuite(test, written, coverage, clock));
+    for (const test of written.tests)
+      suites.push(runSuite(test, await given.of(test, written), coverage, clock));
   }
   if (suites.length === 0) {
     const message = `no tests in ${names.join(", ")}: expected objects of kind MeshTest in files named *.test.yaml`;
@@ -76,23 +83,52 @@ async function read(names: readonly string[]): Promise<readonly SourceText[]> {
   return texts;
 }
 
-async function runSuite(
-  test: WrittenMeshTest,
+/** A mesh that tests are about. */
+interface Given {
+  readonly mesh: OfflineMesh;
+  readonly objects: readonly WrittenMeshObject[];
+  readonly warnings: readonly string[];
+}
+
+/** What tests are given: those that name the same files and services share one mesh. */
+class GivenMeshes {
+  readonly #made = new Map<string, Given>();
+
+  /** `own`: what stands in the test's own file. */
+  async of({ spec: { given }, source, namespace }: WrittenMeshTest, own: WrittenMesh): Promise<Given> {
+    const files = (given?.files ?? []).map((file) => join(dirname(source), file));
+    const isOwn = own.objects.length + own.services.length > 0;
+    const key = JSON.stringify([files, given?.services, namespace, isOwn ? source : ""]);
+    let made = this.#made.get(key);
+    if (made === undefined) {
+      made = await readGiven(files, given?.services ?? [], namespace, own);
+      this.#made.set(key, made);
+    }
+    return made;
+  }
+}
+
+async function readGiven(
+  files: readonly string[],
+  services: readonly WrittenService[],
+  namespace: string,
   own: WrittenMesh,
-  coverage: Coverage,
-  clock: Clock,
-): Promise<SuiteResult> {
-  const { given } = test.spec;
-  const files = (given?.files ?? []).map((file) => join(dirname(test.source), file));
+): Promise<Given> {
   // A directory of configuration may hold its tests, too.
   const texts = (await read(files)).filter(({ source }) => files.includes(source) || !TEST_FILE.test(source));
-  const others = readMesh(texts, test.namespace);
+  const others = readMesh(texts, namespace);
   const objects = [...others.objects, ...own.objects];
-  const listed = (given?.services ?? []).map((one) => ({
-    ...one,
-    namespace: one.namespace ?? test.namespace,
-  }));
+  const listed = services.map((one) => ({ ...one, namespace: one.namespace ?? namespace }));
   const mesh = new OfflineMesh({ objects, services: [...others.services, ...own.services, ...listed] });
+  return { mesh, objects, warnings: others.warnings };
+}
+
+function runSuite(
+  test: WrittenMeshTest,
+  { mesh, objects, warnings }: Given,
+  coverage: Coverage,
+  clock: Clock,
+): SuiteResult {
   coverage.expect(objects);
   const cases = test.spec.cases.map((one, index): CaseResult => {
     const start = clock.monotonic();
@@ -107,7 +143,7 @@ async function runSuite(
       durationMs: clock.monotonic() - start,
     };
   });
-  return { name: test.name, file: test.source, cases, warnings: [...others.warnings, ...mesh.warnings] };
+  return { name: test.name, file: test.source, cases, warnings: [...warnings, ...mesh.warnings] };
 }
 
 function explainCase(

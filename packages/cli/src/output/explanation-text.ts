@@ -17,7 +17,7 @@ export interface ExplanationTextOptions {
 }
 
 /** Steps that have lines of their own below, made from the figures and not from the events. */
-const TOLD: ReadonlySet<string> = new Set(["split", "timeout", "listener"]);
+const TOLD: ReadonlySet<string> = new Set(["split", "endpoint", "timeout", "retry", "listener"]);
 const WIDTH = 14;
 
 /** An explanation for people: what comes of the request first, then how. */
@@ -76,25 +76,32 @@ function hopLines(hop: Explanation, paint: Paint): string[] {
   const title = `${request.method} ${request.scheme}://${request.authority}${request.path}`;
   const where = direction === "outbound" ? "at the caller's sidecar" : "at the callee's sidecar";
   const lines = [paint.bold(clean(title)) + `  ${where}`, `  ${paint.bold(`→ ${resultText(hop)}`)}`];
-  if (request.requestId === undefined && hop.split.length > 0)
+  if (request.requestId === undefined && hop.split.some(({ by }) => by === "chance"))
     lines.push("    the likeliest way is shown; --request-id says where one request goes");
   if (request.principal !== undefined) lines.push(`  ${"caller".padEnd(WIDTH)}${clean(request.principal)}`);
+  // What the callee's sidecar lets through goes to the application beside it: only its filters have anything to say.
+  const brief = direction === "inbound" && hop.result.kind === "forward";
   for (const step of hop.steps) {
-    if (step.step === "split") lines.push(...splitLines(hop, paint));
-    else if (!TOLD.has(step.step) || step.events.some(({ verdict }) => verdict === "passed-over"))
-      lines.push(...stepLines(step, paint));
+    if (brief && step.step !== "filter") continue;
+    lines.push(...(step.step === "split" ? splitLines(hop, paint) : stepLines(step, paint)));
   }
   lines.push(...admissionLines(hop));
-  if (hop.endpoints.length > 0) lines.push(...endpointLines(hop, paint));
-  if (hop.route !== undefined) lines.push(...routeLines(hop.route, hop));
+  if (!brief) {
+    if (hop.endpoints.length > 0) lines.push(...endpointLines(hop, paint));
+    lines.push(...mirrorLines(hop, paint));
+    if (hop.route !== undefined) lines.push(...routeLines(hop.route, hop));
+  }
   lines.push(...answerLines(hop));
   return lines;
 }
 
 function stepLines({ step, events }: ExplainedStep, paint: Paint): string[] {
+  // Of what stands below already only what was passed over has anything to add.
+  const shown = TOLD.has(step) ? events.filter(({ verdict }) => verdict === "passed-over") : events;
+  if (shown.length === 0) return [];
   return [
     `  ${step}`,
-    ...events.map((event) => `    ${mark(event, paint)} ${clean(event.subject)}: ${eventText(event)}`),
+    ...shown.map((event) => `    ${mark(event, paint)} ${clean(event.subject)}: ${eventText(event)}`),
   ];
 }
 
@@ -115,7 +122,8 @@ function splitLines({ split, steps, request }: Explanation, paint: Paint): strin
       const verdict = share.chosen ? "chosen" : "passed-over";
       // Without an id nothing was drawn.
       const chance = `${percent(share.probability)} of requests`;
-      const reason = request.requestId === undefined ? chance : (events[index]?.reason ?? chance);
+      const reason =
+        request.requestId === undefined && share.by === "chance" ? chance : (events[index]?.reason ?? chance);
       return `    ${mark({ verdict }, paint)} ${targetText(share)}: ${clean(reason)}`;
     }),
   ];
@@ -186,6 +194,17 @@ function admissionLines({ admission }: Explanation): string[] {
   if (responseBytesPerSecond > 0) add("filters", `the response at ${responseBytesPerSecond} bytes a second`);
   if (resetAfterBytes >= 0) add("filters", `a reset after ${resetAfterBytes} bytes of the response`);
   return lines;
+}
+
+function mirrorLines({ mirrors }: Explanation, paint: Paint): string[] {
+  if (mirrors.length === 0) return [];
+  return [
+    "  copies",
+    ...mirrors.map((mirror) => {
+      const verdict = mirror.chosen ? "chosen" : "passed-over";
+      return `    ${mark({ verdict }, paint)} ${targetText(mirror)}: ${percent(mirror.probability)} of requests`;
+    }),
+  ];
 }
 
 function answerLines({ result }: Explanation): string[] {

@@ -33,6 +33,28 @@ function stepLines(step: string, events: readonly Fields[]): readonly string[] {
   return [...lines, ...shown, ...(more > 0 ? [`and ${more} more of step ${step} were passed over`] : [])];
 }
 
+/** What the route allows: `timeout 200 ms; up to 2 more tries, on connect-failure, 5xx`. "" when nothing is known. */
+export function limitsOf(explanation: object | undefined): string {
+  const { route } = fields(explanation);
+  if (route === undefined) return "";
+  const { timeoutMs, retry } = fields(route);
+  const limits = typeof timeoutMs === "number" && timeoutMs > 0 ? [`timeout ${timeoutMs} ms`] : [];
+  const { attempts, on } = fields(retry);
+  if (typeof attempts !== "number") limits.push("no retries");
+  else {
+    const when = Array.isArray(on) ? on.map(text).join(", ") : "";
+    limits.push(
+      `up to ${attempts} more ${attempts === 1 ? "try" : "tries"}${when === "" ? "" : `, on ${when}`}`,
+    );
+  }
+  return limits.join("; ");
+}
+
+/** Name of the cluster that the decision leads to when it is made again; "" when it leads to none. */
+export function clusterOf(explanation: object | undefined): string {
+  return text(fields(fields(explanation)["cluster"])["name"]);
+}
+
 type Fields = Readonly<Record<string, unknown>>;
 
 function line({ subject, reason, owner }: Fields): string {

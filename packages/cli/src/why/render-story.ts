@@ -5,7 +5,7 @@ import { terminalText } from "../output/terminal-text.js";
 import { proxyName } from "../resources/proxies.js";
 import { causeOf } from "./cause.js";
 import { clusterInWords, ownerInWords } from "./names.js";
-import { reasonsOf } from "./reasons.js";
+import { clusterOf, limitsOf, reasonsOf } from "./reasons.js";
 import { flagsInWords } from "./response-flags.js";
 import { tryInWords } from "./try-words.js";
 
@@ -45,6 +45,7 @@ function hopLines(hop: RequestHop, first: RequestRecord, bold: (text: string) =>
     ...caller(record),
     ...routeLines(record),
     ...reasonLines(hop),
+    ...limitLines(hop),
     ...tryLines(record),
     ...flagsInWords(record.response.flags).map((words) => ["flag", words] as const),
   ];
@@ -95,12 +96,24 @@ function reasonLines({
   const lines: (readonly [string, string])[] = [...reasons];
   if (explainedWith === "now")
     lines.push(["", "(by the configuration of now: that of then is not held any more)"]);
+  const again = clusterOf(explanation);
+  if (again !== "" && record.cluster !== "" && again !== record.cluster)
+    lines.push([
+      "",
+      `(decided again it goes to ${clusterInWords(again)}: the configuration changed, or what decided was not recorded, such as a cookie)`,
+    ]);
   if (record.request.omittedHeaders > 0)
     lines.push([
       "",
       `(${record.request.omittedHeaders} header fields were not recorded; a route that looks at them may differ)`,
     ]);
   return lines;
+}
+
+/** What the route allows, where that may be why there was no answer. */
+function limitLines({ record, explanation }: RequestHop): readonly (readonly [string, string])[] {
+  const limits = record.direction === "outbound" && record.tries.length > 0 ? limitsOf(explanation) : "";
+  return limits === "" ? [] : [["limits", limits]];
 }
 
 function tryLines({ tries, attempts }: RequestRecord): readonly (readonly [string, string])[] {

@@ -95,6 +95,7 @@ const REFUSED: Partial<RequestRecord> = {
 test("renderStory tells what happened at each hop, the cause, and what to do", () => {
   const explanation = {
     version: 1,
+    route: { timeoutMs: 200, retry: { attempts: 1, on: ["connect-failure", "5xx"] } },
     steps: [
       {
         step: "route",
@@ -120,6 +121,7 @@ front calls, in front-1.default: answered 503 (URX) after 12.5 ms
   why      route reviews/http[1]: it takes every request
   why      not route reviews/http[0]: header "version" is absent, not "v9" [VirtualService default/reviews http[0]]
            (by the configuration of now: that of then is not held any more)
+  limits   timeout 200 ms; up to 1 more try, on connect-failure, 5xx
   try 1    10.0.0.7:15006 at 0.1 ms: no connection (ECONNREFUSED), 1.5 ms
   try 2    10.0.0.8:15006 at 26 ms: answered 503, 4 ms
   flag     URX: all retries were used up
@@ -134,6 +136,19 @@ front calls, in front-1.default: answered 503 (URX) after 12.5 ms
 Cause:   the sidecar of reviews could not connect to its application at 127.0.0.1:3000: no connection (ECONNREFUSED)
 Next:    check that the application of reviews runs and listens on 127.0.0.1:3000
 `);
+});
+
+test("renderStory says when the decision comes out otherwise than it did", () => {
+  const owner = { kind: "VirtualService", namespace: "default", name: "reviews", rule: "http[1]" };
+  const events = [{ subject: "r", verdict: "chosen", reason: "it takes every request", owner }];
+  const told = (name: string): string => {
+    const explanation = { version: 1, cluster: { name }, steps: [{ step: "route", events }] };
+    return renderStory(story(hop(0, "front", {}, { explanation, explainedWith: "then" })), false);
+  };
+  expect(told("outbound|9080|v1|reviews.default.svc.cluster.local")).toContain(
+    "(decided again it goes to reviews.default.svc.cluster.local port 9080, subset v1:",
+  );
+  expect(told(RECORD.cluster)).not.toContain("decided again");
 });
 
 test("renderStory lets nothing that others wrote move the cursor", () => {

@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers/promises";
+
 import {
   findKind,
   KINDS,
@@ -13,6 +15,9 @@ import type { MeshReader } from "@tulle/translate";
 
 import { tryOut } from "./trial.js";
 
+/** Objects that are looked at in one turn of the event loop: a few milliseconds. */
+const SLICE = 8;
+
 /** Why an object is left out of what proxies get; undefined: it is not. */
 export type Reason = string | undefined;
 
@@ -21,6 +26,8 @@ export interface Quarantine {
   /** The list without what is quarantined: the same array for the same array. */
   admitted(objects: readonly MeshObject[]): readonly MeshObject[];
   reasonFor(object: MeshObject): Reason;
+  /** Looks at all of a list, in slices, so that who asks later does not wait. */
+  warm(objects: readonly MeshObject[]): Promise<void>;
 }
 
 export interface QuarantineOptions {
@@ -57,6 +64,12 @@ export function createQuarantine({ settings, logger, kinds = KINDS }: Quarantine
   };
   return {
     reasonFor,
+    warm: async (objects) => {
+      for (const [index, object] of objects.entries()) {
+        reasonFor(object);
+        if (index % SLICE === SLICE - 1) await setImmediate();
+      }
+    },
     admitted: (objects) => {
       let list = lists.get(objects);
       if (list === undefined) {

@@ -11,8 +11,8 @@ import { standIn, trialRoots, type TrialRoot } from "./trial-roots.js";
 
 /** Resources that one trial makes at most: what is beyond is left to the proxies. */
 const MAX_RESOURCES = 500;
-/** Endpoints and clusters of one trial. */
-const MAX_SLOTS = 4_096;
+/** Clusters of one trial, and endpoints that are given with them. */
+const MAX_SLOTS = 1_024;
 
 /** Something that a proxy would refuse. */
 export interface TrialRefusal {

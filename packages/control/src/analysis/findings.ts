@@ -8,7 +8,10 @@ export interface FindingsOptions {
   readonly changes: readonly Event<unknown>[];
 }
 
-/** What analysis finds in the stored objects: made when asked for, kept until something changes. */
+/**
+ * What analysis finds in the stored objects, but for what is not carried out, which the condition `Warning` says in the
+ * words of what proxies are really sent. Made when asked for, kept until something changes.
+ */
 export class Findings {
   readonly #reader: MeshReader;
   #byObject: ReadonlyMap<string, readonly Finding[]> | undefined;
@@ -24,7 +27,7 @@ export class Findings {
 
   /** Of one object, worst first. */
   of(key: ObjectKey): readonly Finding[] {
-    this.#byObject ??= grouped(analyze(this.#reader, { live: true }));
+    this.#byObject ??= grouped(analyze(this.#reader, { live: true, carriedOut: false }));
     return this.#byObject.get(textOf(key)) ?? [];
   }
 }

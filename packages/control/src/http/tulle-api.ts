@@ -22,7 +22,8 @@ export interface TulleApiOptions {
  */
 export function createTulleApi({ info, status, joinTokens, queries, logger }: TulleApiOptions): Hono {
   const app = new Hono();
-  app.use(bodyLimit({ maxSize: 64 * 1024, onError: (c) => refuse(c, tooLarge()) }));
+  // Of this API alone: others are routed behind it.
+  app.use("/tulle/v1/*", bodyLimit({ maxSize: 64 * 1024, onError: (c) => refuse(c, tooLarge()) }));
   app.get("/tulle/v1/info", (c) => c.json(info()));
   app.get("/tulle/v1/status", (c) => c.json(status()));
   app.post("/tulle/v1/join-tokens", async (c) => {

@@ -37,9 +37,7 @@ export function createObjectStatus(sources: ObjectStatusSources): (key: ObjectKe
     const object = index.get(key);
     if (object === undefined) return undefined;
     const { conditions, ...rest } = ledger.statusOf(key);
-    // What is not carried out, the condition Warning says, in the words of what proxies are really sent.
-    const analysed = findings.of(key).filter(({ code }) => code !== "TUL0001");
-    const messages = analysed.slice(0, MAX_MESSAGES).map(messageOf);
+    const messages = findings.of(key).slice(0, MAX_MESSAGES).map(messageOf);
     return {
       observedGeneration: object.metadata.generation,
       conditions: [...conditions, accepted(quarantine.reasonFor(object))],

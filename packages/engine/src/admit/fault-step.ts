@@ -81,10 +81,17 @@ export class FaultStep implements AdmissionStep {
     if (delay === undefined) return undefined;
     const asked = delay.value ?? count(request, "x-envoy-fault-delay-request");
     if (asked === undefined || asked === 0) return undefined;
-    if (!this.#drawn(view, plan, request, delay.share, "delay", "x-envoy-fault-delay-request-percentage"))
-      return undefined;
     const ms = delay.value ?? Math.min(asked, MAX_HEADER_DELAY_MS);
-    tell(view, plan, "chosen", `delayed by ${ms} ms`);
+    const header = "x-envoy-fault-delay-request-percentage";
+    const facts = view.trace && { fault: "delay", delayMs: ms };
+    if (!this.#drawn(view, plan, request, delay.share, "delay", header, facts)) return undefined;
+    tell(
+      view,
+      plan,
+      "chosen",
+      `delayed by ${ms} ms`,
+      facts && { ...facts, ...chance(request, delay.share, header) },
+    );
     return ms;
   }
 
@@ -92,15 +99,17 @@ export class FaultStep implements AdmissionStep {
     const { abort } = this.#settings;
     const status = abort === undefined ? undefined : (abort.value ?? abortOf(request));
     if (abort === undefined || status === undefined) return undefined;
-    if (!this.#drawn(view, plan, request, abort.share, "abort", "x-envoy-fault-abort-request-percentage"))
-      return undefined;
     const { grpcStatus } = status;
     const httpStatus = status.status ?? httpStatusOf(grpcStatus ?? GrpcStatus.UNKNOWN);
+    const header = "x-envoy-fault-abort-request-percentage";
+    const facts = view.trace && { fault: "abort", status: httpStatus };
+    if (!this.#drawn(view, plan, request, abort.share, "abort", header, facts)) return undefined;
     tell(
       view,
       plan,
       "chosen",
       grpcStatus === undefined ? `aborted with ${httpStatus}` : `aborted with gRPC status ${grpcStatus}`,
+      facts && { ...facts, ...chance(request, abort.share, header) },
     );
     return {
       kind: "reply",
@@ -121,7 +130,8 @@ export class FaultStep implements AdmissionStep {
     const bytesPerSecond = rate.value ?? (kibibytes ?? 0) * BYTES_PER_KIBIBYTE;
     if (bytesPerSecond === 0) return undefined;
     const header = "x-envoy-fault-throughput-response-percentage";
-    if (!this.#drawn(view, plan, request, rate.share, "slow response", header)) return undefined;
+    const facts = view.trace && { fault: "slow response", bytesPerSecond };
+    if (!this.#drawn(view, plan, request, rate.share, "slow response", header, facts)) return undefined;
     tell(view, plan, "chosen", `response limited to ${bytesPerSecond} bytes per second`);
     return { kind: "mutate", responseBytesPerSecond: bytesPerSecond };
   }
@@ -134,6 +144,7 @@ export class FaultStep implements AdmissionStep {
     share: Share,
     what: string,
     header: string,
+    facts: Figures | undefined,
   ): boolean {
     const asked = count(request, header);
     const drawn = isIn(share, view.entropy, Math.min(asked ?? share.numerator, share.numerator));
@@ -143,6 +154,7 @@ export class FaultStep implements AdmissionStep {
         plan,
         "passed-over",
         `no ${what}: the request is not among the ${percentOf(share)} that meet it`,
+        facts && { ...facts, ...chance(request, share, header) },
       );
     }
     return drawn;
@@ -159,8 +171,18 @@ function tell(
   { provenance }: Plan | ReplyPlan,
   verdict: "chosen" | "passed-over",
   reason: string,
+  facts?: Figures,
 ): void {
-  trace?.add({ step: "filter", subject: NAME, verdict, reason, owner: provenance });
+  trace?.add({ step: "filter", subject: NAME, verdict, reason, owner: provenance, facts });
+}
+
+/** Figures of a fault, for explanations and tests of configuration: made only where somebody asks. */
+type Figures = Readonly<Record<string, string | number>>;
+
+/** The share of such requests that meet a fault, 0 to 1. */
+function chance(request: EngineRequest, share: Share, header: string): Figures {
+  const numerator = Math.min(count(request, header) ?? share.numerator, share.numerator);
+  return { probability: Math.min(1, numerator / share.denominator) };
 }
 
 /** The whole number in a header; undefined when there is none. */

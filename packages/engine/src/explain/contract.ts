@@ -98,6 +98,19 @@ export interface ExplainedShare {
   /** Exact, from the weights: 0 to 1. */
   readonly probability: number;
   readonly chosen: boolean;
+  /** What chose: the request id, a key of the request that all of its kind have, or its session. */
+  readonly by: "chance" | "key" | "session";
+}
+
+/** Where copies of the request go. Nobody waits for the answers. */
+export interface ExplainedMirror {
+  readonly cluster: string;
+  readonly host: string;
+  readonly port: number;
+  readonly subset: string;
+  readonly probability: number;
+  /** Whether this request is copied. */
+  readonly chosen: boolean;
 }
 
 export interface ExplainedCluster {
@@ -207,6 +220,7 @@ export interface Explanation {
   /** Where a route has several clusters. */
   readonly split: readonly ExplainedShare[];
   readonly cluster?: ExplainedCluster;
+  readonly mirrors: readonly ExplainedMirror[];
   /** At most 200; the chosen one is among them. */
   readonly endpoints: readonly ExplainedEndpoint[];
   /** Endpoints that the cluster has, listed or not. */

@@ -2,6 +2,7 @@ import { GIVE_UP, type DecisionView, type EngineRequest, type Outcome, type Plan
 import { next } from "../next/next.js";
 import { retryWords } from "../route/retry-on.js";
 import type {
+  ExplainedMirror,
   ExplainedRetry,
   ExplainedRetryPlan,
   ExplainedRoute,
@@ -75,6 +76,20 @@ function explainRetries(
   };
 }
 
+export function explainMirrors({ snapshot, entropy }: DecisionView, plan: Plan): readonly ExplainedMirror[] {
+  return (plan.mirrors ?? []).map((mirror) => {
+    const { name, serviceHost, servicePort, subset } = mirror.plan(snapshot).cluster;
+    return {
+      cluster: name,
+      host: serviceHost,
+      port: servicePort,
+      subset,
+      probability: mirror.probability,
+      chosen: mirror.takes(entropy),
+    };
+  });
+}
+
 /** The clusters that a route may choose, from what was recorded of the choice. */
 export function explainSplit({ snapshot }: DecisionView, recorder: Recorder): readonly ExplainedShare[] {
   return recorder.of("split").map(({ subject, verdict, facts }) => {
@@ -87,6 +102,7 @@ export function explainSplit({ snapshot }: DecisionView, recorder: Recorder): re
       weight: Number(facts?.["weight"] ?? 0),
       probability: Number(facts?.["probability"] ?? 0),
       chosen: verdict === "chosen",
+      by: (facts?.["by"] ?? "chance") as ExplainedShare["by"],
     };
   });
 }

@@ -12,7 +12,7 @@ import type { HttpChain, Snapshot, TcpChain } from "../snapshot/contract.js";
 import { EXPLANATION_VERSION, type ExplainedResult, type Explanation, type Question } from "./contract.js";
 import { admitAll, denial, headerLines } from "./explain-admission.js";
 import { explainCluster, explainEndpoints } from "./explain-cluster.js";
-import { explainRoute, explainSplit } from "./explain-route.js";
+import { explainMirrors, explainRoute, explainSplit } from "./explain-route.js";
 import { FrozenLoad } from "./frozen-load.js";
 import { ownerOf } from "./owner.js";
 import { Recorder } from "./recorder.js";
@@ -70,6 +70,7 @@ export function explain(view: ExplainView, question: Question): Explanation {
     },
     configuration: snapshot.sequence,
     split: [],
+    mirrors: [],
     endpoints: [],
     endpointCount: 0,
     ...parts,
@@ -176,6 +177,7 @@ function explainForward(
     route: explainRoute(view, plan, request, locate),
     split: explainSplit(view, view.trace),
     cluster: explainCluster(plan.cluster, view.load, locate),
+    mirrors: explainMirrors(view, plan),
     endpointCount: plan.cluster.endpoints.length,
     ...(admitted.did === undefined ? {} : { admission: admitted.did }),
     ...(denied === undefined ? explainPick(view, chain, plan, request) : { result: denied }),
@@ -244,8 +246,11 @@ function likeliestEntropy(view: ExplainView, chain: FoundChain, question: Questi
     const seen = { snapshot, now, load, entropy, trace };
     return chain.protocol === "http" ? route(seen, chain, request) : routeConnection(seen, chain);
   };
-  decide(0, recorder);
+  const first = decide(0, recorder);
   const likeliest = likeliestCluster(recorder);
+  const mayBeStopped = chain.protocol === "http" && first.kind !== "no-route" && hasSteps(chain, first);
+  // By far the most requests: chance has no say in it.
+  if (likeliest === undefined && !mayBeStopped && !hasShares(recorder)) return 0;
   const counts = new Map<string, { count: number; readonly first: number }>();
   for (let entropy = 0; entropy < TRIES; entropy++) {
     const routed = decide(entropy);
@@ -262,6 +267,11 @@ function likeliestEntropy(view: ExplainView, chain: FoundChain, question: Questi
   let best = { count: 0, first: 0 };
   for (const one of counts.values()) if (one.count > best.count) best = one;
   return best.first;
+}
+
+/** Whether chance decides which route a request takes. */
+function hasShares(recorder: Recorder): boolean {
+  return recorder.of("route").some(({ facts }) => facts?.["probability"] !== undefined);
 }
 
 function likeliestCluster(recorder: Recorder): string | undefined {

@@ -24,6 +24,8 @@ export class FrozenLoad implements LoadTable {
 
   observe(): void {}
 
+  watchPeak(): void {}
+
   expectedMs(endpointSlot: number, now: number): number {
     return this.#real.expectedMs(endpointSlot, now);
   }

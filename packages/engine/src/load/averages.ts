@@ -22,7 +22,9 @@ export class Averages {
   }
 
   observe(slot: number, latencyMs: number, failed: boolean, now: number): void {
-    this.#observePeak(slot, failed ? Math.max(latencyMs, FAILURE_MS) : latencyMs, now);
+    if (this.#peakAt[slot] !== 0) {
+      this.#observePeak(slot, failed ? Math.max(latencyMs, FAILURE_MS) : latencyMs, now);
+    }
     const before = this.#latencyMs[slot]!;
     this.#latencyMs[slot] = before === 0 ? latencyMs : before + (latencyMs - before) * OBSERVATION_WEIGHT;
     const failures = this.#failures[slot]!;
@@ -36,8 +38,16 @@ export class Averages {
     this.#peakAt[slot] = 0;
   }
 
-  /** The peak average, faded since the last observation. */
+  /** Keeps a peak average from now on; it begins with what is known. */
+  watchPeak(slot: number, now: number): void {
+    if (this.#peakAt[slot] !== 0) return;
+    this.#peakMs[slot] = this.#latencyMs[slot]!;
+    this.#peakAt[slot] = Math.max(now, Number.MIN_VALUE);
+  }
+
+  /** The peak average, faded since the last observation; the plain one where no peaks are kept. */
   expectedMs(slot: number, now: number): number {
+    if (this.#peakAt[slot] === 0) return this.#latencyMs[slot]!;
     return this.#peakMs[slot]! * this.#kept(slot, now);
   }
 
@@ -46,7 +56,7 @@ export class Averages {
     const kept = this.#kept(slot, now);
     const before = this.#peakMs[slot]!;
     this.#peakMs[slot] = latencyMs > before ? latencyMs : before * kept + latencyMs * (1 - kept);
-    this.#peakAt[slot] = now;
+    this.#peakAt[slot] = Math.max(now, Number.MIN_VALUE);
   }
 
   #kept(slot: number, now: number): number {

@@ -114,6 +114,10 @@ class TypedArrayLoadTable implements SlotTable {
     this.#averages.observe(endpointSlot, latencyMs, failed, now);
   }
 
+  watchPeak(endpointSlot: number, now: number): void {
+    this.#averages.watchPeak(endpointSlot, now);
+  }
+
   expectedMs(endpointSlot: number, now: number): number {
     return this.#averages.expectedMs(endpointSlot, now);
   }

@@ -130,6 +130,10 @@ abstract class SharedTable {
     this.averages.observe(endpointSlot, latencyMs, failed, now);
   }
 
+  watchPeak(endpointSlot: number, now: number): void {
+    this.averages.watchPeak(endpointSlot, now);
+  }
+
   expectedMs(endpointSlot: number, now: number): number {
     return this.averages.expectedMs(endpointSlot, now);
   }

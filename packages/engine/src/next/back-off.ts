@@ -9,6 +9,8 @@ export const NOT_AGAIN = -1;
 
 /** How long `Retry-After` is waited for where no policy says otherwise; who asks for more gets no other try. */
 const MAX_RETRY_AFTER_MS = 5000;
+/** The same for what a gRPC server asks for: a request does not wait longer. */
+const MAX_PUSHBACK_MS = 300_000;
 const SALT = saltOf("retry back-off");
 
 /**
@@ -36,7 +38,8 @@ function askedFor(
 ): number | undefined {
   const pushback = headerValue(headers, "grpc-retry-pushback-ms");
   // What is no number asks for no retry at all (gRFC A6).
-  if (pushback !== undefined) return /^\d{1,9}$/.test(pushback) ? Number(pushback) : -1;
+  if (pushback !== undefined)
+    return /^\d{1,6}$/.test(pushback) && Number(pushback) <= MAX_PUSHBACK_MS ? Number(pushback) : -1;
   if (resets !== undefined) return resetInterval(resets, headers, wallMs);
   if (status !== 429 && status !== 503) return undefined;
   const afterMs = retryAfter(headerValue(headers, "retry-after"), wallMs);

@@ -32,6 +32,7 @@ class PeakEwma implements Balancer {
 
   #cost(index: number, { load, now }: Draw): number {
     const { slot } = this.#candidates.endpoints[index]!;
+    load.watchPeak(slot, now);
     return Math.max(UNKNOWN_MS, load.expectedMs(slot, now)) * (load.inFlight(slot) + 1);
   }
 }

@@ -45,7 +45,7 @@ function pickFrom(
     ? cluster.balance.besides(load, view.now, attempt.triedSlots)
     : cluster.balance.at(load, view.now);
   if (trace !== undefined) traceBalance(trace, cluster, balance, view);
-  const bound = plan.session === undefined ? undefined : boundTo(plan.session, cluster, balance, attempt);
+  const bound = plan.session === undefined ? undefined : boundTo(view, plan.session, cluster, attempt);
   if (bound === null) return NO_HEALTHY_UPSTREAM;
   const key = attempt.affinity?.key;
   const bits = mix(view.entropy, cluster.salt + attempt.attempts);
@@ -68,15 +68,16 @@ function leavesPriority(retry: RetryPlan | undefined, { attempts }: AttemptState
  * endpoint cannot take it. Retries go elsewhere, but for strict sessions.
  */
 function boundTo(
+  { load, now }: DecisionView,
   session: SessionPolicy,
   cluster: LinkedCluster,
-  balance: Balance,
   { affinity, attempts }: AttemptState,
 ): EndpointPart | undefined | null {
   if (affinity === undefined || affinity.boundTo === "" || (attempts > 0 && !session.strict))
     return undefined;
   const index = cluster.indexOf(affinity.boundTo);
-  if (index >= 0 && cluster.sessionHealth.has(balance.health[index]!)) return cluster.endpoints[index];
+  const { health } = cluster.balance.at(load, now);
+  if (index >= 0 && cluster.sessionHealth.has(health[index]!)) return cluster.endpoints[index];
   return session.strict ? null : undefined;
 }
 

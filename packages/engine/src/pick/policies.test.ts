@@ -11,6 +11,7 @@ import { createCandidates } from "./weighted-draw.js";
 function balanced(policy: Policy, names: readonly string[], weights = names.map(() => 1)) {
   const load = createLoadTable({ maxSlots: 64 });
   const endpoints = names.map((key) => ({ key, slot: load.acquire(key) }) as EndpointPart);
+  for (const { slot } of endpoints) load.watchPeak(slot, 0);
   const balancer = policy(createCandidates(endpoints, weights));
   const choose = (bits: number, more: Partial<Draw> = {}): string =>
     balancer.choose({ load, clusterSlot: 0, bits, key: undefined, again: 0, now: 0, ...more }).key;

@@ -37,7 +37,7 @@ function delayedHedge(
 ): { readonly afterMs: number; readonly max: number } {
   const hedge = metadata !== undefined && Object.hasOwn(metadata, "hedge") ? metadata["hedge"] : undefined;
   if (hedge === undefined) return { afterMs: 0, max: 0 };
-  const { afterMs, max = 1 } = (typeof hedge === "object" ? hedge : {}) as JsonObject;
+  const { afterMs, max = 1 } = (typeof hedge === "object" && hedge !== null ? hedge : {}) as JsonObject;
   if (typeof afterMs !== "number" || !(afterMs >= 1 && afterMs <= 3_600_000))
     throw invalid(at(field, "hedge.afterMs"), "must be a number of milliseconds, at least 1");
   if (typeof max !== "number" || !(max >= 1 && max <= MAX_HEDGES))

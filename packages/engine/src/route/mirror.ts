@@ -3,7 +3,7 @@ import type { MirrorPlan, Plan } from "../contract.js";
 import { saltOf } from "../entropy.js";
 import type { Provenance, Snapshot } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
-import { compileFraction } from "./fraction.js";
+import { compileFraction, fractionWords } from "./fraction.js";
 import type { FractionTest } from "./fraction.js";
 import { BARE_WAY, Way } from "./way.js";
 
@@ -30,6 +30,7 @@ export function compileMirrors(
 export class Mirror implements MirrorPlan {
   readonly clusterName: string;
   readonly marksHost: boolean;
+  readonly probability: number;
   readonly #share: FractionTest | undefined;
   readonly #way: Way;
 
@@ -40,6 +41,7 @@ export class Mirror implements MirrorPlan {
     this.clusterName = policy.cluster;
     this.marksHost = !policy.disableShadowHostSuffixAppend;
     const fraction = policy.runtimeFraction?.defaultValue;
+    this.probability = fraction === undefined ? 1 : (fractionWords(fraction).share ?? 1);
     const salt = saltOf(`${route.place}/mirror/${index}`);
     this.#share =
       fraction === undefined

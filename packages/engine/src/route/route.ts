@@ -45,10 +45,15 @@ export function route(view: DecisionView, chain: HttpChain, request: EngineReque
   if (target instanceof Way) return traced(view, target.plan(snapshot));
   if (target instanceof Split) {
     const home = entry.session === undefined ? undefined : homeWay(view, entry.session, target, request);
-    if (home !== undefined) return traced(view, home.plan(snapshot));
+    if (home !== undefined) {
+      if (trace !== undefined) traceSplit(trace, target, home, "session");
+      return traced(view, home.plan(snapshot));
+    }
     const chance = entry.splitBy === undefined ? entropy : chanceOf(entry.splitBy, request, entropy);
-    if (trace !== undefined) traceSplit(trace, target, chance);
-    return traced(view, target.choose(chance).plan(snapshot));
+    const way = target.choose(chance);
+    // The key of a request is the same for all of its kind; without one it is chance again.
+    if (trace !== undefined) traceSplit(trace, target, way, chance === entropy ? "chance" : "key", chance);
+    return traced(view, way.plan(snapshot));
   }
   return target;
 }

@@ -102,6 +102,7 @@ export class HedgedTry implements UpstreamWaiter {
   }
 
   onUpstreamHead(head: ResponseHead): void {
+    this.account.note("answered", head.status, "");
     this.#request.owner.onHedgeHead(this, head);
   }
 

@@ -110,6 +110,22 @@ test("a failure does not win as long as another try may", async () => {
   await idle(proxy);
 });
 
+test("retries come when all tries beside each other have failed, and are hedged again", async () => {
+  let requests = 0;
+  const app = () =>
+    backend((_request, response) => {
+      response.statusCode = ++requests <= 2 ? 503 : 200;
+      response.end("ok");
+    });
+  const [{ port: one }, { port: other }] = [await app(), await app()];
+  const retryPolicy = { ...DEFAULT_RETRIES, retryOn: "503", numRetries: 3 };
+  const action = { hedgePolicy: { initialRequests: 2 }, retryPolicy };
+  const { port, proxy } = await proxyTo([one, other], { action, hedge: { afterMs: 10 } });
+  expect((await call(port)).body).toBe("ok");
+  expect(requests).toBeLessThanOrEqual(4);
+  await idle(proxy);
+});
+
 test("when all tries fail the last failure is the answer", async () => {
   const { port: one } = await answering("failed", 500);
   const { port: other } = await answering("failed", 500);
@@ -156,4 +172,19 @@ test("requests without company are served as ever beside those with it, and conn
   expect(new Set(answers.map(({ body }) => body))).toEqual(new Set(["ok"]));
   await idle(proxy);
   expect(proxy.metricsText()).not.toMatch(/envoy_cluster_upstream_rq_retry_total\{[^}]*\} [1-9]/);
+});
+
+test("of a hedged request it is recorded what became of each of its tries", async () => {
+  const slow = await silent();
+  const { port: fast } = await answering("fast");
+  const { port, proxy } = await proxyTo([slow.port, fast], { hedge: { afterMs: 10 } });
+  const stories = new Set<string>();
+  for (let i = 0; i < 12; i++) {
+    const id = `hedged-${i}`;
+    await call(port, "/", { headers: { "x-request-id": id } });
+    for (const { record } of proxy.stack.records.find(id)) {
+      stories.add(record.tries.map(({ endpoint, outcome }) => `${endpoint} ${outcome}`).join(", "));
+    }
+  }
+  expect(stories).toContain(`127.0.0.1:${slow.port} abandoned, 127.0.0.1:${fast} answered`);
 });

@@ -10,7 +10,16 @@ import {
   rawBackend,
   type TestProxy,
 } from "../../test/harness.js";
-import { DEFAULT_RETRIES, ms, serviceAt } from "../../test/resources.js";
+import {
+  apiListener,
+  cluster,
+  DEFAULT_RETRIES,
+  endpoints,
+  ms,
+  routes,
+  routeTo,
+  serviceAt,
+} from "../../test/resources.js";
 
 afterEach(closeAll);
 
@@ -144,6 +153,7 @@ test("a body of more than 64 KiB is not kept for another try", async () => {
   const { port } = await proxyTo([app]);
   const answer = await call(port, "/", { method: "PUT", body: Buffer.alloc(300_000) });
   expect(answer.status).toBe(503);
+  expect(answer.body).toContain("not tried again, as its body is larger than what is kept of one");
   expect(requests).toBe(1);
 });
 
@@ -163,4 +173,17 @@ test("the load table is empty again after successes, failures, retries and cance
   await eventually(() =>
     Array.from({ length: 8 }, (_, slot) => proxy.load.inFlight(slot)).every((count) => count === 0),
   );
+});
+
+test("who is turned away by a circuit breaker is told so, for sidecars that would try again", async () => {
+  const { port: app } = await backend((_request, response) => response.end());
+  const proxy = createProxy();
+  proxy.apply(
+    cluster("c", { thresholds: { maxRequests: 0 } }),
+    endpoints("c", [{ port: app }]),
+    apiListener("reviews:9080", "r"),
+    routes("r", [routeTo("c")]),
+  );
+  const answer = await call(await proxy.listen("reviews:9080"));
+  expect([answer.status, answer.headers["x-envoy-overloaded"]]).toEqual([503, "true"]);
 });

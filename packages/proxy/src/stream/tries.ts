@@ -270,6 +270,8 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
 
   onHedgeHead(hedge: HedgedTry, head: ResponseHead): void {
     if (this.#isOneOfMany && isFailure(head, this.#record.grpc)) {
+      hedge.account.note("answered", head.status, "");
+      hedge.account.answered(head, this.#record.grpc);
       this.#hedges?.remove(hedge);
       hedge.cancel(true);
       return;
@@ -342,6 +344,8 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
     const { cluster } = this.#record;
     if (cluster !== undefined) this.#context.upstreamMetrics.of(cluster).retries.inc();
     this.#state = State.BACKOFF;
+    // The next try begins anew what runs beside it.
+    this.#hedges?.cancel();
     if (delayMs < 1) this.#tryOnce();
     else this.#timer.arm(delayMs);
   }

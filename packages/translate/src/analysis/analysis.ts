@@ -24,6 +24,7 @@ export class Analysis {
   /** Whether what is registered is known. Without it nothing is said of services and their instances. */
   readonly live: boolean;
   readonly #seen = new Set<string>();
+  readonly #indexes = new Map<KindRef, Map<string, MeshObject[]>>();
 
   constructor(reader: MeshReader, live: boolean) {
     this.reader = live ? reader : { ...reader, catalog: assumedCatalog(reader) };
@@ -36,6 +37,27 @@ export class Analysis {
 
   objects<Spec>({ group, kind }: KindRef): readonly MeshObject<Spec>[] {
     return this.reader.objects(group, kind) as readonly MeshObject<Spec>[];
+  }
+
+  /** The objects of a kind that have a key among those that `keysOf` gives, found once for all. */
+  sharing<Spec>(
+    ref: KindRef,
+    key: string,
+    keysOf: (object: MeshObject<Spec>) => readonly string[],
+  ): readonly MeshObject<Spec>[] {
+    let index = this.#indexes.get(ref);
+    if (index === undefined) {
+      index = new Map();
+      for (const object of this.objects<Spec>(ref)) {
+        for (const one of keysOf(object)) {
+          const group = index.get(one);
+          if (group === undefined) index.set(one, [object]);
+          else group.push(object);
+        }
+      }
+      this.#indexes.set(ref, index);
+    }
+    return (index.get(key) ?? []) as readonly MeshObject<Spec>[];
   }
 
   /** Notes a finding, unless its object does not want to hear of it. */

@@ -8,6 +8,7 @@ import {
   type VirtualServiceSpec,
 } from "@tulle/api";
 import type { MeshReader } from "../contract.js";
+import { ROUTE_KINDS } from "../gateway-api/route-kinds.js";
 import { Analysis } from "./analysis.js";
 import { analyzeAnnotations } from "./analyzers/annotations.js";
 import {
@@ -26,6 +27,7 @@ import { analyzeExpressions } from "./analyzers/expressions.js";
 import { analyzePortSelectors } from "./analyzers/ports.js";
 import { analyzeReachability } from "./analyzers/reachability.js";
 import { analyzeReferences } from "./analyzers/references.js";
+import { analyzeRoute } from "./analyzers/routes.js";
 import { analyzeSelector } from "./analyzers/selectors.js";
 import { analyzeEntryHosts, analyzeEntryPorts, analyzeEntryWorkloads } from "./analyzers/service-entries.js";
 
@@ -81,6 +83,14 @@ const ANALYZERS = [
     analyzeSidecarCarriedOut,
   ),
   of(SECURITY, "PeerAuthentication", analyzeAnnotations, analyzeConflicts, analyzeSelector),
+  ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeRoute)),
+];
+
+/** Analyzers that ask translation, which costs. */
+const CARRIED_OUT: readonly Analyzer<never>[] = [
+  analyzeVirtualServiceCarriedOut,
+  analyzeDestinationRuleCarriedOut,
+  analyzeServiceEntryCarriedOut,
 ];
 
 export interface AnalyzeOptions {
@@ -88,12 +98,18 @@ export interface AnalyzeOptions {
   readonly live: boolean;
   /** Objects to look at; default all. The others are still what they refer to. */
   readonly subjects?: (object: MeshObject) => boolean;
+  /** False: nothing is said of what is not carried out (TUL0001). */
+  readonly carriedOut?: boolean;
 }
 
 /** Everything that is doubtful or wrong in the configuration, worst first. Pure. */
 export function analyze(reader: MeshReader, options: AnalyzeOptions): readonly Finding[] {
   const analysis = new Analysis(reader, options.live);
-  for (const { group, kind, analyzers } of ANALYZERS) {
+  for (const { group, kind, analyzers: all } of ANALYZERS) {
+    const analyzers =
+      options.carriedOut === false
+        ? all.filter((analyzer) => !CARRIED_OUT.includes(analyzer as Analyzer<never>))
+        : all;
     for (const object of reader.objects(group, kind)) {
       if (options.subjects?.(object) === false) continue;
       for (const analyzer of analyzers) analyzer(analysis, object);

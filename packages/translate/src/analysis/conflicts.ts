@@ -37,16 +37,33 @@ export function conflictsOf(
   domain: string,
 ): readonly Conflict[] {
   const conflicts: Conflict[] = [];
-  const own = claimsOf(object, domain);
-  if (own.length === 0) return [];
-  for (const other of all) {
-    if (isSame(object, other) || !areSeenTogether(object, other)) continue;
-    const theirs = new Set(claimsOf(other, domain).map(({ key }) => key));
-    for (const { key, code, path, text } of own) {
-      if (theirs.has(key)) conflicts.push({ code, path, claim: text, other });
+  const claimants = claimantsIn(all, domain);
+  for (const { key, code, path, text } of claimsOf(object, domain)) {
+    for (const other of claimants.get(key) ?? []) {
+      if (isSame(object, other) || !areSeenTogether(object, other)) continue;
+      conflicts.push({ code, path, claim: text, other });
     }
   }
   return conflicts;
+}
+
+/** Lists stay the same until one of their objects changes. */
+const indexes = new WeakMap<readonly MeshObject[], ReadonlyMap<string, readonly MeshObject[]>>();
+
+/** Who claims what in a list. */
+function claimantsIn(all: readonly MeshObject[], domain: string): ReadonlyMap<string, readonly MeshObject[]> {
+  const known = indexes.get(all);
+  if (known !== undefined) return known;
+  const claimants = new Map<string, MeshObject[]>();
+  for (const object of all) {
+    for (const { key } of claimsOf(object, domain)) {
+      const others = claimants.get(key);
+      if (others === undefined) claimants.set(key, [object]);
+      else others.push(object);
+    }
+  }
+  indexes.set(all, claimants);
+  return claimants;
 }
 
 /** Kinds whose objects can conflict. */

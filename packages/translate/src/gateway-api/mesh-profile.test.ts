@@ -189,6 +189,15 @@ const PROFILES: readonly Profile[] = [
     cases: [[at("/"), goes("reviews-v1", { route: "default" })]],
   },
   {
+    feature: "a service that nobody has registered exists by the routes that name it and a port",
+    yaml: routeYaml(`[{backendRefs: [${to("reviews-v1")}]}]`, {
+      parent: "{kind: Service, group: '', name: front, port: 80}",
+    }),
+    view: OTHER_CLIENT,
+    authority: "front.shop",
+    cases: [[at("/"), goes("reviews-v1")]],
+  },
+  {
     feature: "a backend that nobody has registered fails",
     yaml: routeYaml(`[{backendRefs: [${to("nobody")}]}]`),
     cases: [[at("/"), fails(500)]],

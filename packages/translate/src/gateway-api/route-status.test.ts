@@ -54,6 +54,17 @@ test("a parent is given back with its defaults; parents that the mesh does not s
   expect(parentsOf(routeYaml(`[${V1}]`, { parent: "{name: edge}" }))).toEqual([]);
 });
 
+test("a service that exists by its routes alone is accepted, for requests; its port must be named", () => {
+  const alone = service("front", ", port: 80");
+  expect(statusOf(routeYaml(`[${V1}]`, { parent: alone }))).toEqual({ front: GOOD });
+  expect(messagesOf(routeYaml(`[${V1}]`, { parent: alone }))).toContain(
+    "to front.shop.svc.cluster.local:80, which nobody has registered: it exists by its routes alone",
+  );
+  expect(statusOf(routeYaml(`[${V1}]`, { parent: alone, kind: "TCPRoute" }))["front"]).toContain(
+    "Accepted=False/UnsupportedProtocol",
+  );
+});
+
 const service = (name: string, more = "") => `{kind: Service, group: '', name: ${name}${more}}`;
 
 test.each<[what: string, parent: string, reason: string, message: string]>([

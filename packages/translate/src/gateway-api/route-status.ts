@@ -9,6 +9,7 @@ import { byAge } from "../visibility.js";
 import { l4Problems } from "./l4-routes.js";
 import { isPort, parentHosts, routesIn, type Frontend } from "./parents.js";
 import type { RefProblem, RuleProblem } from "./problems.js";
+import { canExistAlone, frontendOf } from "./routed-frontend.js";
 import { canRoute, ROUTE_KINDS, type RouteObject } from "./route-kinds.js";
 import { convertedRules } from "./service-routes.js";
 
@@ -88,7 +89,8 @@ function accepted(
   const { namespace } = route.metadata;
   const hosts = parentHosts(t, parent, namespace);
   const services = hosts.flatMap((host) => resolveHost(t, host, namespace).service ?? []);
-  if (services.length === 0) {
+  const alone = services.length === 0 && canExistAlone(parent) ? hosts : [];
+  if (services.length === 0 && alone.length === 0) {
     const what = hosts.length > 0 ? hosts.join(", ") : `ServiceEntry ${parent.name}`;
     return refuse("NoMatchingParent", `nobody has registered ${what}`);
   }
@@ -102,6 +104,7 @@ function accepted(
       }))
       .filter((frontend) => isPort(parent, frontend)),
   );
+  for (const host of alone) frontends.push(...aloneAt(t, host, parent));
   if (frontends.length === 0) {
     const port = [parent.port, parent.sectionName].filter((part) => part !== undefined).join(" ");
     return refuse("NoMatchingParent", `${hosts.join(", ")} has no port ${port}`);
@@ -121,8 +124,15 @@ function accepted(
   const ports = fitting.map(({ host, listenerPort }) => `${host}:${listenerPort}`);
   const isProducer = fitting.some(({ service }) => service.namespace === namespace);
   const clients = isProducer ? "every namespace" : `namespace ${namespace}`;
-  const message = `the route holds for calls from ${clients} to ${listed(ports)}`;
+  const byRoute = alone.length > 0 ? ", which nobody has registered: it exists by its routes alone" : "";
+  const message = `the route holds for calls from ${clients} to ${listed(ports)}${byRoute}`;
   return { type, status: "True", reason: type, message };
+}
+
+/** A parent that exists by its routes. */
+function aloneAt(t: Translation, host: string, { port = ANY_PORT }: ParentReference): Frontend[] {
+  const frontend = frontendOf(t, host, port);
+  return frontend === undefined ? [] : [frontend];
 }
 
 function misfit(kind: KindRef, { number, protocol }: MeshPort): string {

@@ -8,7 +8,7 @@ export function sessionOf(
   t: Translation,
   { kind, metadata: { namespace, name } }: RouteObject,
   index: number,
-  { sessionPersistence, backendRefs = [] }: HTTPRouteRule,
+  { sessionPersistence }: HTTPRouteRule,
 ): SessionRequest | undefined {
   if (sessionPersistence === undefined) return undefined;
   const { idleTimeout, absoluteTimeout, type = "Cookie", cookieConfig } = sessionPersistence;
@@ -17,9 +17,6 @@ export function sessionOf(
   const isPermanent = type === "Cookie" && cookieConfig?.lifetimeType === "Permanent";
   if (absoluteTimeout !== undefined && !isPermanent) {
     t.warn(`${where}.absoluteTimeout has no effect but on a cookie of lifetimeType Permanent`);
-  }
-  if (backendRefs.length > 1) {
-    t.warn(`${where} holds within the backend that the weights draw for each request, not over them`);
   }
   // Rules have sessions of their own.
   return sessionOfPersistence(sessionPersistence, `tulle-session-${name}-${index}`);

@@ -10,6 +10,7 @@ import {
   RouteConfigurationSchema,
   type RouteConfiguration,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { routedFrontend } from "../gateway-api/routed-frontend.js";
 import { serviceRoutes } from "../gateway-api/service-routes.js";
 import { warnOfOverruled } from "../gateway-api/overruled.js";
 import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
@@ -76,16 +77,19 @@ function routesFor(
   if (service !== undefined && port === undefined) return undefined;
   const virtualService = virtualServiceFor(t, host);
   if (virtualService !== undefined) warnOfOthers(t, virtualService, service);
-  const frontend = service && port && { host, service, port, listenerPort };
+  const frontend =
+    service === undefined
+      ? routedFrontend(t, host, listenerPort)
+      : port && { host, service, port, listenerPort };
   if (virtualService?.spec.http !== undefined && virtualService.spec.http.length > 0) {
     warnOfOverruled(t, virtualService, frontend, [GRPC_ROUTE, HTTP_ROUTE]);
     const routes = rulesOf(t, virtualService).flatMap((rule) => ruleRoutes(t, rule, listenerPort));
     injectAnnotated(t, virtualService, routes);
     return routes;
   }
-  if (service === undefined || port === undefined || frontend === undefined) return undefined;
-  const routes = serviceRoutes(t, frontend);
+  const routes = frontend && serviceRoutes(t, frontend);
   if (routes !== undefined) return routes;
+  if (service === undefined || port === undefined) return undefined;
   const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
   const cluster = outboundClusterName(service.host, port.number);
   const retries = t.settings.defaultHttpRetryPolicy;

@@ -118,6 +118,10 @@ export function loadTableContract(name: string, create: (options: LoadTableOptio
     const slot = load.acquire("a");
     expect(load.expectedMs(slot, 5)).toBe(0);
     load.observe(slot, 10, false, 1000);
+    expect(load.expectedMs(slot, 9000)).toBe(10);
+    load.watchPeak(slot, 1000);
+    load.watchPeak(slot, 5000);
+    expect(load.expectedMs(slot, 1000)).toBe(10);
     load.observe(slot, 400, false, 1000);
     expect(load.expectedMs(slot, 1000)).toBe(400);
     load.observe(slot, 10, false, 1100);

@@ -69,12 +69,11 @@ export function analyzeMergedRules(analysis: Analysis, object: DestinationRule):
   const host = fullHostOf(analysis, object);
   const selector = selectorOf(object);
   const older = analysis
-    .objects<DestinationRuleSpec>(DESTINATION_RULE)
+    .sharing<DestinationRuleSpec>(DESTINATION_RULE, host, (other) => [fullHostOf(analysis, other)])
     .filter(
       (other) =>
         other !== object &&
         other.metadata.namespace === object.metadata.namespace &&
-        fullHostOf(analysis, other) === host &&
         selectorOf(other) === selector &&
         byAge(other, object) < 0 &&
         sharedNamespace(exportOf(other), exportOf(object)) !== undefined,

@@ -52,9 +52,6 @@ export function analyzeEntryWorkloads(analysis: Analysis, object: ServiceEntry):
 
 /** IST0177, TUL0004: hosts that somebody else has too. */
 export function analyzeEntryHosts(analysis: Analysis, object: ServiceEntry): void {
-  const others = analysis
-    .objects<ServiceEntrySpec>(SERVICE_ENTRY)
-    .filter((other) => other !== object && sharedNamespace(exportOf(other), exportOf(object)) !== undefined);
   object.spec.hosts.forEach((written, index) => {
     const host = written.toLowerCase();
     const path = `spec.hosts[${index}]`;
@@ -62,8 +59,11 @@ export function analyzeEntryHosts(analysis: Analysis, object: ServiceEntry): voi
       const message = `a registered service has the host ${host}: this object has no effect on it`;
       analysis.report("TUL0004", object, path, message);
     }
+    const others = analysis.sharing<ServiceEntrySpec>(SERVICE_ENTRY, host, ({ spec }) =>
+      spec.hosts.map((theirs) => theirs.toLowerCase()),
+    );
     for (const other of others) {
-      if (!other.spec.hosts.some((theirs) => theirs.toLowerCase() === host)) continue;
+      if (other === object || sharedNamespace(exportOf(other), exportOf(object)) === undefined) continue;
       compareProtocols(analysis, object, other, host);
       if (other.metadata.namespace !== object.metadata.namespace || byAge(other, object) > 0) continue;
       const message = `${nameOf(other)} is older and has the host ${host} too: this object has no effect on it`;
