@@ -55,8 +55,7 @@ function wantedPath({ pathSpecifier: specifier, caseSensitive }: RouteMatch): Wa
     case "prefix":
       return { verb: "begin with", text: specifier.value, ignoreCase };
     case "pathSeparatedPrefix":
-      // As Gateway API writes it: whole segments only.
-      return { verb: "begin with", text: `${specifier.value}/`, ignoreCase };
+      return { verb: "lie below", text: specifier.value, ignoreCase };
     case "path":
       return { verb: "be", text: specifier.value, ignoreCase };
     case "safeRegex":
