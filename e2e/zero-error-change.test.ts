@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 
 import { pause } from "./support/load.js";
 import { Mesh } from "./support/mesh.js";
-import { underMixedLoad, type MixedResult, type MixedTargets } from "./support/mixed-load.js";
+import { LOAD, underMixedLoad, type MixedResult, type MixedTargets } from "./support/mixed-load.js";
 import { clusterOf, type Workload } from "./support/workload.js";
 
 // Whatever changes in the mesh, callers over HTTP/1.1, HTTP/2 and gRPC notice nothing, and nothing that must happen once
@@ -149,8 +149,8 @@ test("when an instance is killed only what was in it and may not be repeated fai
   }
   // An order takes 20 ms, a stream a second: no more than these can have been in the victims when they died.
   const orders = result.failed.filter(({ kind }) => kind !== "gRPC stream").length;
-  expect(orders).toBeLessThan(20);
-  expect(result.failed.length - orders).toBeLessThan(8);
+  expect(orders).toBeLessThan(20 * LOAD);
+  expect(result.failed.length - orders).toBeLessThan(8 * LOAD);
   await eventually(async () => (await caller.endpoints(clusterOf("http1"))).length === 1, 20_000);
   await stopAll(PROTOCOLS.map((protocol) => started.get(`${protocol}-survivor`)!));
 }, 120_000);

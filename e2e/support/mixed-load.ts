@@ -49,7 +49,7 @@ export interface MixedTargets {
 const TIMEOUT_MS = 15_000;
 const TICK_MS = 20;
 /** TULLE_E2E_LOAD: how many times as many requests are sent. */
-const LOAD = Number(process.env["TULLE_E2E_LOAD"] ?? 1);
+export const LOAD = Number(process.env["TULLE_E2E_LOAD"] ?? 1);
 /** Requests a second of each kind; a stream lives for `STREAM_MESSAGES * STREAM_EVERY_MS`. */
 const RATES: ReadonlyMap<CallKind, number> = new Map([
   ["GET", 60],
