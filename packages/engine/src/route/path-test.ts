@@ -16,6 +16,8 @@ export interface CompiledPath {
   readonly exact: string | undefined;
   /** What a rewrite by template goes by; undefined where the path is matched otherwise. */
   readonly template: UriTemplate | undefined;
+  /** What every path that matches begins with, where it is more than the first slash, for the same. */
+  readonly prefix: string | undefined;
   readonly words: ConditionWords;
 }
 
@@ -33,8 +35,14 @@ export function compilePath(field: string, match: RouteMatch): CompiledPath {
       : { test: template.test, prefixLength: undefined }),
     exact,
     template,
+    prefix: literalPrefix(match),
     words: new ValueWords("path", "", pathOf, wantedPath(match, template)),
   };
+}
+
+function literalPrefix({ pathSpecifier: specifier, caseSensitive }: RouteMatch): string | undefined {
+  if (specifier.case !== "prefix" && specifier.case !== "pathSeparatedPrefix") return undefined;
+  return caseSensitive === false || specifier.value.length < 2 ? undefined : specifier.value;
 }
 
 function pathOf({ path }: EngineRequest): string {
