@@ -44,6 +44,22 @@ test.each([
   expect(matchesPath(specifier, path)).toBe(expected);
 });
 
+test("the words of a prefix of whole segments name both forms that it takes", () => {
+  const words = (caseSensitive: boolean) =>
+    compilePath(
+      "match",
+      create(RouteMatchSchema, {
+        pathSpecifier: { case: "pathSeparatedPrefix", value: "/api" },
+        caseSensitive,
+      }),
+    ).words;
+  expect(words(true).condition()).toBe('path must be "/api" or begin with "/api/"');
+  expect(words(true).mismatch(request({ path: "/apix" }))).toBe(
+    'path is "/apix": it must be "/api" or begin with "/api/"',
+  );
+  expect(words(false).condition()).toBe('path must be "/api" in any case or begin with "/api/" in any case');
+});
+
 test("compilePath ignores case when case_sensitive is false", () => {
   expect(matchesPath({ case: "prefix", value: "/API" }, "/api/x")).toBe(false);
   expect(matchesPath({ case: "prefix", value: "/API" }, "/api/x", false)).toBe(true);

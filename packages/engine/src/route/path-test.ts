@@ -14,6 +14,8 @@ export interface CompiledPath {
   readonly prefixLength: number | undefined;
   /** The only path that matches, where there is one: routes are found by it without trying one after the other. */
   readonly exact: string | undefined;
+  /** What every path that matches begins with, where it is more than the first slash, for the same. */
+  readonly prefix: string | undefined;
   readonly words: ConditionWords;
 }
 
@@ -33,8 +35,14 @@ export function compilePath(field: string, match: RouteMatch): CompiledPath {
   return {
     ...compileTest(field, match),
     exact,
+    prefix: literalPrefix(match),
     words: new ValueWords("path", "", pathOf, wantedPath(match)),
   };
+}
+
+function literalPrefix({ pathSpecifier: specifier, caseSensitive }: RouteMatch): string | undefined {
+  if (specifier.case !== "prefix" && specifier.case !== "pathSeparatedPrefix") return undefined;
+  return caseSensitive === false || specifier.value.length < 2 ? undefined : specifier.value;
 }
 
 function pathOf({ path }: EngineRequest): string {
@@ -47,8 +55,7 @@ function wantedPath({ pathSpecifier: specifier, caseSensitive }: RouteMatch): Wa
     case "prefix":
       return { verb: "begin with", text: specifier.value, ignoreCase };
     case "pathSeparatedPrefix":
-      // As Gateway API writes it: whole segments only.
-      return { verb: "begin with", text: `${specifier.value}/`, ignoreCase };
+      return { verb: "lie below", text: specifier.value, ignoreCase };
     case "path":
       return { verb: "be", text: specifier.value, ignoreCase };
     case "safeRegex":

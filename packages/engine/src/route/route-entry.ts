@@ -58,6 +58,8 @@ export interface RouteEntry {
   readonly splitBy?: RequestHash | undefined;
   /** The only path that it takes; undefined = it takes others too. */
   readonly exactPath: string | undefined;
+  /** What every path that the route takes begins with. */
+  readonly prefix: string | undefined;
   /** For explanations: its conditions in words, in the order in which they are tested. */
   readonly words: readonly ConditionWords[];
 }
@@ -110,6 +112,7 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
   return {
     path: path.test,
     exactPath: path.exact,
+    prefix: path.prefix,
     headers: match.grpc === undefined ? headers : [isGrpc, ...headers],
     query: match.queryParameters.map((one, index) =>
       compileQueryTest(at(here, `query_parameters[${index}]`), one),

@@ -2,7 +2,9 @@ import {
   byWeight,
   type DestinationRuleSpec,
   type Finding,
+  type HealthCheckSpec,
   type MeshObject,
+  type RateLimitSpec,
   type ServiceEntrySpec,
   type SidecarSpec,
   type VirtualServiceSpec,
@@ -24,6 +26,7 @@ import {
   analyzeServerVerification,
 } from "./analyzers/destination-rules.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
+import { analyzeHealthCheck, analyzeRateLimit } from "./analyzers/policies.js";
 import { analyzePortSelectors } from "./analyzers/ports.js";
 import { analyzeReachability } from "./analyzers/reachability.js";
 import { analyzeReferences } from "./analyzers/references.js";
@@ -83,6 +86,8 @@ const ANALYZERS = [
     analyzeSidecarCarriedOut,
   ),
   of(SECURITY, "PeerAuthentication", analyzeAnnotations, analyzeConflicts, analyzeSelector),
+  of<HealthCheckSpec>("tulle.dev", "HealthCheck", analyzeAnnotations, analyzeConflicts, analyzeHealthCheck),
+  of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),
   ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeRoute)),
 ];
 

@@ -28,6 +28,7 @@ import { virtualServiceFor } from "../virtual-services.js";
 import { rulesOf } from "./delegates.js";
 import { defaultAction } from "./forward.js";
 import { matchAll } from "./match.js";
+import { maxDirectResponseBytes } from "./reply.js";
 import { markRetries } from "./route-marks.js";
 import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { ruleRoutes } from "./rule-routes.js";
@@ -50,6 +51,7 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
   if (routes === undefined) return undefined;
   const limits = rateLimitsOf(t, target.host, "OUTBOUND");
   const forms = writtenForms(target.host, t.view.namespace, t.settings.domainSuffix).map(bracketed);
+  const maxBytes = maxDirectResponseBytes(routes);
   return create(RouteConfigurationSchema, {
     name,
     virtualHosts: [
@@ -65,6 +67,7 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
       }),
     ],
     validateClusters: false,
+    ...(maxBytes !== undefined && { maxDirectResponseBodySizeBytes: maxBytes }),
   });
 }
 
