@@ -71,6 +71,9 @@ spec:
   - name: bytes
     match: [{uri: {prefix: /bytes}}]
     directResponse: {status: 200, body: {bytes: "AP+A/w=="}}
+  - name: page
+    match: [{uri: {prefix: /page}}]
+    directResponse: {status: 200, body: {string: "${"é".repeat(100_000)}"}}
   - route: [{destination: {host: shop}}]
 ---
 apiVersion: networking.istio.io/v1
@@ -374,6 +377,12 @@ test("headers tell of the request and the response, and a rewrite of what was as
 test("bytes of a direct response arrive as they are", async () => {
   const answer = await fetch(`${shopUrl}/bytes`);
   expect([...new Uint8Array(await answer.arrayBuffer())]).toEqual([0x00, 0xff, 0x80, 0xff]);
+});
+
+test("a direct response may be a whole page", async () => {
+  const answer = await fetch(`${shopUrl}/page`);
+  expect([answer.status, await answer.text()]).toEqual([200, "é".repeat(100_000)]);
+  expect((await shopOverHttp2("/page")).body).toBe("é".repeat(100_000));
 });
 
 test("the outbound port knows the rules too", async () => {

@@ -41,6 +41,8 @@ const PATHS = [
   "envoy/extensions/filters/network/tcp_proxy/v3",
   "envoy/extensions/http/stateful_session",
   "envoy/extensions/load_balancing_policies",
+  "envoy/extensions/path/match/uri_template/v3",
+  "envoy/extensions/path/rewrite/uri_template/v3",
   "envoy/extensions/retry/priority/previous_priorities/v3",
   "envoy/extensions/transport_sockets/proxy_protocol/v3",
   "envoy/extensions/transport_sockets/tls/v3",

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:http2";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -116,6 +116,17 @@ async function register(server, name, address, port) {
   await response.arrayBuffer();
 }
 
+/** Applies YAML as a user does, before anything runs. */
+async function apply(context, server, yaml) {
+  const name = `${++started}-apply`;
+  const file = join(context.directory, `tulle-${name}.yaml`);
+  writeFileSync(file, yaml);
+  const log = join(context.directory, `tulle-${name}.log`);
+  const { exited } = start(process.execPath, [COMMAND, "apply", "--server", server, "-f", file], { log });
+  const how = await exited;
+  if (how !== "exit code 0") throw new Error(`tulle apply: ${how}: ${lastLine(log)}`);
+}
+
 const metricsOf = ({ host, port }) =>
   fetch(`http://${host}:${port}/stats/prometheus`).then((response) => response.text());
 
@@ -163,6 +174,7 @@ export const tullePair = {
   version,
   start: async (context, app) => {
     const control = await controlPlane(context);
+    if (app.configuration !== undefined) await apply(context, control.server, app.configuration);
     const protocol = ["--protocol", app.protocol === "h2c" ? "grpc" : "http"];
     const origin = ["--service", "origin", "--port", String(app.port), "--service-port", "80", ...protocol];
     const far = await sidecar(context, control.server, origin);
@@ -187,6 +199,28 @@ export const tullePair = {
     };
   },
 };
+
+/** The pair, with a VirtualService of so many rules for the service; the one that takes the load's requests is the last. */
+export const tullePairWithRules = (count) => ({
+  ...tullePair,
+  name: `tulle, ${count.toLocaleString("en")} rules`,
+  start: (context, app) => tullePair.start(context, { ...app, configuration: virtualService(count) }),
+});
+
+/** Of ten rules, six are for one path, three for paths that begin so and one for a header. */
+function virtualService(count) {
+  const matchOf = (index) => {
+    if (index % 10 < 6) return `{uri: {exact: /api/v1/resource-${index}}}`;
+    if (index % 10 < 9) return `{uri: {prefix: /files/${index}/}}`;
+    return `{uri: {prefix: /admin/${index}}, headers: {x-tenant: {exact: tenant-${index}}}}`;
+  };
+  const rules = Array.from(
+    { length: count - 1 },
+    (_, index) => `  - match: [${matchOf(index)}]\n    route: [{destination: {host: origin}}]\n`,
+  );
+  const head = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: origin}\n";
+  return `${head}spec:\n  hosts: [origin]\n  http:\n${rules.join("")}  - route: [{destination: {host: origin}}]\n`;
+}
 
 const REGISTRATIONS_AT_ONCE = 16;
 

@@ -2,13 +2,13 @@ import { wrk } from "../harness/wrk.mjs";
 import { direct } from "../peers/direct.mjs";
 import { haproxyHop, haproxyPairHttp1, haproxyPairHttp2 } from "../peers/haproxy.mjs";
 import { nginxHop, nginxPair } from "../peers/nginx.mjs";
-import { tulleHop, tullePair } from "../peers/tulle.mjs";
+import { tulleHop, tullePair, tullePairWithRules } from "../peers/tulle.mjs";
 import { measureRequests, REQUEST_COLUMNS, reuseNote, RSS_COLUMN, SINGLE_COLUMN } from "./requests.mjs";
 
-const scenario = (name, title, peers) => ({
+const scenario = (name, title, peers, byDefault = true) => ({
   name,
   needs: ["wrk"],
-  byDefault: true,
+  byDefault,
   run: async (context, settings) => {
     const app = await context.origin();
     const { connections, seconds } = settings;
@@ -42,3 +42,10 @@ export const pair = scenario("pair", "Sidecar pair, mutual TLS 1.3, HTTP/1.1 app
   haproxyPairHttp2,
   tullePair,
 ]);
+
+export const rules = scenario(
+  "rules",
+  "Sidecar pair as above, with and without many routing rules",
+  [tullePair, tullePairWithRules(100), tullePairWithRules(1000)],
+  false,
+);

@@ -9,6 +9,7 @@ export { serviceLabels } from "./service-labels.js";
 export * from "./convert.js";
 export * from "./destination-rule/type.js";
 export * from "./effective-policy.js";
+export type * from "./endpoints/type.js";
 export * from "./event/type.js";
 export { GATEWAY_API_GROUP } from "./gateway-api/names.js";
 export { isMeshParent } from "./gateway-api/parent-warnings.js";

@@ -1,5 +1,8 @@
 import { createLogger, systemClock, type Clock, type Logger, type LogLevel } from "@tulle/base";
 
+import { EXIT } from "./exit-code.js";
+import { outputTo } from "./process-output.js";
+
 /** What commands know of the world: tests give their own. */
 export interface CliContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -7,6 +10,8 @@ export interface CliContext {
   readonly out: (text: string) => void;
   /** Writes to stderr: everything else. */
   readonly err: (text: string) => void;
+  /** Aborts when something was written that nobody reads any more: what would go on for ever ends then. */
+  readonly unread?: AbortSignal;
   readonly stdin: () => Promise<string>;
   /** Whether stdout is a terminal that shows colours. */
   readonly colors: boolean;
@@ -17,15 +22,29 @@ export interface CliContext {
 
 /** The context of a real process. */
 export function processContext(): CliContext {
+  const unread = new AbortController();
+  const onGone = (): void => unread.abort();
+  const err = outputTo(process.stderr, onGone, failAtExit);
   return {
     environment: process.env,
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    out: outputTo(process.stdout, onGone, ({ message }) => {
+      err(`tulle: cannot write to stdout: ${message}\n`);
+      failAtExit();
+    }),
+    err,
+    unread: unread.signal,
     stdin: readStdin,
     colors: process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "",
     clock: systemClock,
     random: Math.random,
   };
+}
+
+/** Whatever the command makes of it, what it was asked for did not arrive. */
+function failAtExit(): void {
+  process.once("exit", (code) => {
+    if (code === EXIT.ok) process.exitCode = EXIT.failed;
+  });
 }
 
 /** Log lines for people on stderr. */

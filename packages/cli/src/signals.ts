@@ -24,3 +24,11 @@ export function endingSignal(endWithFd?: number): Promise<NodeJS.Signals> & Disp
     },
   });
 }
+
+/** Resolves when `signal` aborts; never without one. */
+export function aborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted === true) resolve();
+    else signal?.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -103,6 +103,8 @@ export interface Plan {
   readonly rewriteAuthority: string | undefined;
   /** As `rewriteAuthority`, made of the request; it comes first. */
   readonly authorityOf?: ((request: EngineRequest) => string | undefined) | undefined;
+  /** Where nothing else says the authority, it is the endpoint's name. */
+  readonly takesEndpointHost?: boolean | undefined;
   /** The authority as received is told in `x-forwarded-host` when another one is sent. */
   readonly tellsForwardedHost?: boolean | undefined;
   readonly requestHeaders: readonly HeaderMutation[];

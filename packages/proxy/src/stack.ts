@@ -34,6 +34,9 @@ import { UpstreamPools } from "./upstream/upstream-pools.js";
 const FINE_TICK_MS = 10;
 const COARSE_TICK_MS = 500;
 
+/** Connections to endpoints that are gone are let go of so long after a change: one that is back at once keeps them. */
+const REMOVAL_MS = 1000;
+
 const DEFAULT_RECORD_PERCENT = 1;
 
 /** What a proxy is made of. */
@@ -110,6 +113,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     }),
   );
   owned.use(tls.onChanged(() => pools.renewMutualTls()));
+  const removal = coarseWheel.timer(() => pools.dropRemoved(options.configuration.current));
 
   const parking = new ParkingLot(values["request.maxParked"], values["request.parkTimeoutMs"], () =>
     strike("request.maxParked", ""),
@@ -226,6 +230,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     overload,
     onConfigurationChanged: () => {
       configurationChanged.emit();
+      if (!removal.armed) removal.arm(REMOVAL_MS);
       parking.wake();
     },
     [Symbol.dispose]: () => owned[Symbol.dispose](),

@@ -4,12 +4,13 @@ import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, type EncodedRes
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { arbitraryMesh, arbitraryView } from "../testdata/arbitrary.js";
+import { arbitraryMesh, arbitraryRoutedMesh, arbitraryView } from "../testdata/arbitrary.js";
 import { grpcRefusal } from "../testdata/grpc-js-xds.js";
 import { CLIENT, clustersOf, listener, targetsOf, type TestMesh } from "../testdata/mesh.js";
 import type { ClientView, Dependency } from "./contract.js";
 import { translate } from "./translate.js";
 
+const anyMesh = fc.oneof(arbitraryMesh, arbitraryRoutedMesh);
 const AUTHORITIES = ["reviews:9080", "ratings.default", "a.example:9080", "b.example:9080", "nowhere"];
 
 /** Everything that a client of these authorities asks for, and what it asked for in vain. */
@@ -46,7 +47,7 @@ function walk(at: TestMesh, view: ClientView): { resources: EncodedResource[]; m
 
 test("translate gives a cluster and endpoints for everything that its listeners and routes refer to", () => {
   fc.assert(
-    fc.property(arbitraryMesh, arbitraryView, (at, view) => {
+    fc.property(anyMesh, arbitraryView, (at, view) => {
       expect(walk(at, view).missing).toEqual([]);
     }),
     { numRuns: 300 },
@@ -55,7 +56,7 @@ test("translate gives a cluster and endpoints for everything that its listeners 
 
 test("translate gives equal bytes for equal inputs", () => {
   fc.assert(
-    fc.property(arbitraryMesh, arbitraryView, (at, view) => {
+    fc.property(anyMesh, arbitraryView, (at, view) => {
       // The same objects, with the keys of every record the other way round.
       const turned: TestMesh = {
         reader: { ...at.reader, objects: (group, kind) => at.reader.objects(group, kind).map(reverseKeys) },
@@ -71,7 +72,7 @@ test("translate gives equal bytes for equal inputs", () => {
 test("translate makes nothing for proxyless gRPC that grpc-js-xds refuses", () => {
   let resources = 0;
   fc.assert(
-    fc.property(arbitraryMesh, fc.boolean(), (at, mtls) => {
+    fc.property(anyMesh, fc.boolean(), (at, mtls) => {
       const view: ClientView = { dialect: "grpc", namespace: "default", mtls, labels: {}, inbound: [] };
       for (const resource of walk(at, view).resources) {
         resources++;
@@ -85,7 +86,7 @@ test("translate makes nothing for proxyless gRPC that grpc-js-xds refuses", () =
 
 test("translate makes no routes that the engine refuses", () => {
   fc.assert(
-    fc.property(arbitraryMesh, (at) => {
+    fc.property(anyMesh, (at) => {
       const source = createSnapshotSource({ load: createLoadTable() });
       const { resources } = walk(at, CLIENT);
       const refused = source.apply(
@@ -99,7 +100,7 @@ test("translate makes no routes that the engine refuses", () => {
 
 test("translate names every dependency that it read", () => {
   fc.assert(
-    fc.property(arbitraryMesh, arbitraryView, (at, view) => {
+    fc.property(anyMesh, arbitraryView, (at, view) => {
       for (const name of AUTHORITIES) {
         const read = new Set<Dependency>();
         const { dependencies } = translate(watched(at, read), view, LISTENER_TYPE, name);
@@ -117,7 +118,7 @@ test("translate names every dependency that it read", () => {
 
 test("translate leaves everything but endpoints alone when an instance's health changes", () => {
   fc.assert(
-    fc.property(arbitraryMesh, arbitraryView, (at, view) => {
+    fc.property(anyMesh, arbitraryView, (at, view) => {
       const versions = (mesh: TestMesh) =>
         walk(mesh, view)
           .resources.filter(({ typeUrl }) => typeUrl !== ENDPOINT_TYPE)
@@ -150,7 +151,7 @@ test("translate answers any name", () => {
   );
   const typeUrl = fc.constantFrom(LISTENER_TYPE, ROUTE_TYPE, CLUSTER_TYPE, ENDPOINT_TYPE, "x");
   fc.assert(
-    fc.property(arbitraryMesh, arbitraryView, typeUrl, name, (at, view, type, asked) => {
+    fc.property(anyMesh, arbitraryView, typeUrl, name, (at, view, type, asked) => {
       const { resource } = translate(at.reader, view, type, asked);
       if (resource !== undefined) expect(resource).toMatchObject({ typeUrl: type, name: asked });
     }),

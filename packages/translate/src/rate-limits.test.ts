@@ -18,6 +18,17 @@ spec: {host: reviews, direction: OUTBOUND, ${spec}}
 `;
 }
 
+test("a service may be named with its namespace, in any case", () => {
+  for (const host of ["reviews.default", "Reviews", "reviews.default.svc"]) {
+    const yaml = `apiVersion: tulle.dev/v1
+kind: RateLimit
+metadata: {name: a}
+spec: {host: ${host}, direction: OUTBOUND, limits: [{requests: 1, interval: 1s}]}`;
+    const [first] = apiManager(mesh(REVIEWS, yaml), CLIENT, "reviews:9080").httpFilters;
+    expect([host, first?.name]).toEqual([host, "tulle.rate_limit.default.a"]);
+  }
+});
+
 test("a limit of callers is a filter of the chain, configured by the service's virtual host", () => {
   const shop = mesh(REVIEWS, limit("limits: [{requests: 2, interval: 1s, burst: 5}]"));
   expect(apiManager(shop, CLIENT, "reviews:9080").httpFilters.map(({ name }) => name)[0]).toBe(

@@ -16,7 +16,7 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import { SourceIdentitySchema } from "@tulle/xds/gen/tulle/ratelimit/v1/source_identity_pb.js";
 import { durationOfText } from "./duration.js";
-import { expandHost } from "./hosts.js";
+import { hostMatch } from "./hosts.js";
 import { RATE_LIMIT } from "./kinds.js";
 import { fraction, packed } from "./messages.js";
 import { routeMatch } from "./routes/match.js";
@@ -58,7 +58,7 @@ function concerns(
 ): boolean {
   if ((spec.direction ?? "INBOUND") !== direction) return false;
   if (!selects(spec.selector?.matchLabels, t.view.labels)) return false;
-  if (spec.host !== undefined) return expandHost(spec.host, namespace, t.settings.domainSuffix) === host;
+  if (spec.host !== undefined) return hostMatch(spec.host, namespace, host, t.settings.domainSuffix) > 0;
   return namespace === t.view.namespace;
 }
 

@@ -287,66 +287,75 @@ function objects<Spec>(
 const NETWORKING = "networking.istio.io/v1";
 const GATEWAY_API = "gateway.networking.k8s.io/v1";
 
-/** A mesh of a few services under arbitrary configuration. */
-export const arbitraryMesh: fc.Arbitrary<TestMesh> = fc
-  .record({
-    virtualServices: fc.oneof(
-      objects(NETWORKING, "VirtualService", virtualService),
-      fc.constant<MeshObject[]>([]),
-    ),
-    destinationRules: objects(NETWORKING, "DestinationRule", destinationRule),
-    serviceEntries: objects(NETWORKING, "ServiceEntry", serviceEntry),
-    peerAuthentications: objects("security.istio.io/v1", "PeerAuthentication", peerAuthentication),
-    httpRoutes: objects(GATEWAY_API, "HTTPRoute", httpRoute),
-    grpcRoutes: objects(GATEWAY_API, "GRPCRoute", grpcRoute),
-    tcpRoutes: objects(
+const gatewayApi: fc.Arbitrary<MeshObject[]> = fc
+  .tuple(
+    objects(GATEWAY_API, "HTTPRoute", httpRoute),
+    objects(GATEWAY_API, "GRPCRoute", grpcRoute),
+    objects(
       GATEWAY_API,
       "TCPRoute",
       tlsRoute.map(({ hostnames: _hostnames, ...spec }) => spec),
     ),
-    tlsRoutes: objects(GATEWAY_API, "TLSRoute", tlsRoute),
-    referenceGrants: objects(GATEWAY_API, "ReferenceGrant", referenceGrant),
-    instances: fc.array(
-      fc.record({
-        service: fc.constantFrom("reviews", "ratings"),
-        version: fc.constantFrom("v1", "v2"),
-        health: fc.constantFrom("passing" as const, "critical" as const),
-        weight: fc.nat({ max: 3 }),
-        protocol: fc.constantFrom(
-          "http" as const,
-          "grpc" as const,
-          "tcp" as const,
-          "tls" as const,
-          "auto" as const,
-        ),
-        meshed: fc.boolean(),
-        host: fc.constantFrom("10.0.0.1", "10.0.0.2", "db.example", "fd00::1"),
-      }),
-      { maxLength: 6 },
-    ),
-  })
-  .map(({ instances, ...kinds }) => {
-    const all = Object.values(kinds).flat();
-    const registered = instances.map(({ meshed, host: address, ...init }, index) => {
-      const made = instance({
-        ...init,
-        id: `node/${index}`,
-        servicePort: 9080,
-        address: { host: address, port: 8080 },
+    objects(GATEWAY_API, "TLSRoute", tlsRoute),
+    objects(GATEWAY_API, "ReferenceGrant", referenceGrant),
+  )
+  .map((lists) => lists.flat());
+
+const meshWith = (more: fc.Arbitrary<MeshObject[]>): fc.Arbitrary<TestMesh> =>
+  fc
+    .record({
+      virtualServices: objects(NETWORKING, "VirtualService", virtualService),
+      destinationRules: objects(NETWORKING, "DestinationRule", destinationRule),
+      serviceEntries: objects(NETWORKING, "ServiceEntry", serviceEntry),
+      peerAuthentications: objects("security.istio.io/v1", "PeerAuthentication", peerAuthentication),
+      more,
+      instances: fc.array(
+        fc.record({
+          service: fc.constantFrom("reviews", "ratings"),
+          version: fc.constantFrom("v1", "v2"),
+          health: fc.constantFrom("passing" as const, "critical" as const),
+          weight: fc.nat({ max: 3 }),
+          protocol: fc.constantFrom(
+            "http" as const,
+            "grpc" as const,
+            "tcp" as const,
+            "tls" as const,
+            "auto" as const,
+          ),
+          meshed: fc.boolean(),
+          host: fc.constantFrom("10.0.0.1", "10.0.0.2", "db.example", "fd00::1"),
+        }),
+        { maxLength: 6 },
+      ),
+    })
+    .map(({ instances, ...kinds }) => {
+      const all = Object.values(kinds).flat();
+      const registered = instances.map(({ meshed, host: address, ...init }, index) => {
+        const made = instance({
+          ...init,
+          id: `node/${index}`,
+          servicePort: 9080,
+          address: { host: address, port: 8080 },
+        });
+        if (meshed) return made;
+        const { meshAddress: _meshAddress, ...plain } = made;
+        return plain;
       });
-      if (meshed) return made;
-      const { meshAddress: _meshAddress, ...plain } = made;
-      return plain;
+      const { reader } = mesh(registered);
+      const settingsAndCatalog = { settings: SETTINGS, catalog: reader.catalog };
+      return {
+        reader: {
+          ...settingsAndCatalog,
+          objects: (_group, kind) => all.filter((object) => object.kind === kind),
+        },
+      };
     });
-    const { reader } = mesh(registered);
-    const settingsAndCatalog = { settings: SETTINGS, catalog: reader.catalog };
-    return {
-      reader: {
-        ...settingsAndCatalog,
-        objects: (_group, kind) => all.filter((object) => object.kind === kind),
-      },
-    };
-  });
+
+/** A mesh of a few services under arbitrary configuration of Istio's kinds. */
+export const arbitraryMesh: fc.Arbitrary<TestMesh> = meshWith(fc.constant([]));
+
+/** The same with routes of Gateway API, many of which lead nowhere. */
+export const arbitraryRoutedMesh: fc.Arbitrary<TestMesh> = meshWith(gatewayApi);
 
 /** Clients of either dialect, with inbound ports or without. */
 export const arbitraryView: fc.Arbitrary<ClientView> = fc

@@ -6,3 +6,4 @@ export * from "./node.js";
 export * from "./subscription.js";
 export * from "./subscription-delta.js";
 export * from "./subscription-sotw.js";
+export * from "./held-checksum.js";

@@ -7,6 +7,9 @@ import {
   parseObjects,
   suppresses,
   apiVersionOf,
+  meshServicesKind,
+  meshTestKind,
+  OFFLINE_KINDS,
   type Finding,
   type FindingCode,
   type MeshObject,
@@ -45,7 +48,7 @@ export class WrittenFindings implements WrittenConfiguration {
   }
 
   read(text: string, source: string): void {
-    const { objects, problems } = parseObjects(text, source);
+    const { objects, problems } = parseObjects(text, source, OFFLINE_KINDS);
     for (const problem of problems) this.#problem(problem);
     for (const object of objects) this.#object(object);
   }
@@ -92,6 +95,8 @@ export class WrittenFindings implements WrittenConfiguration {
       return;
     }
     this.#sources.set(textOf(key), source);
+    // Only `tulle test` and `tulle explain` read them: nothing of the mesh depends on them.
+    if (kind === meshTestKind || kind === meshServicesKind) return;
     const { name, namespace, labels } = metadata.metadata;
     this.objects.push({
       apiVersion: apiVersionOf(kind.group, kind.storageVersion),

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -55,6 +56,30 @@ test("tulle analyze finds nothing in an object that another delegates to", async
   const root = service("root", "hosts: [reviews], http: [{delegate: {name: part}}]");
   const { out } = await runTulle(["analyze", "-"], { stdin: `${root}---\n${service("part", TO)}` });
   expect(out).toBe("");
+});
+
+test("tulle analyze knows the documents of tests, and finds what is wrong in them", async () => {
+  const document = (kind: string, name: string, spec: string): string =>
+    `apiVersion: tulle.dev/v1\nkind: ${kind}\nmetadata: {name: ${name}}\nspec: {${spec}}\n`;
+  const services = document("MeshServices", "shop", "services: [{name: reviews}]");
+  const clean = await runTulle(["analyze", "-"], {
+    stdin: `${services}---\n${document("MeshTest", "shop", "cases: []")}`,
+  });
+  expect([clean.code, clean.out]).toEqual([0, ""]);
+  const wrong = await runTulle(["analyze", "-"], {
+    stdin: `${services}---\n${document("MeshTest", "shop", "given: {files: 3}, cases: []")}---\n${services}`,
+  });
+  expect(wrong.code).toBe(1);
+  expect(wrong.out).toContain("Error [IST0106] (MeshTest default/shop stdin:9:16) spec.given.files:");
+  expect(wrong.out).toContain("is written twice, first at stdin:1:1");
+});
+
+test("the example's directories are clean", async () => {
+  const examples = fileURLToPath(new URL("../../../../examples", import.meta.url));
+  for (const directory of ["shop", "shop/config", "demo"]) {
+    const { code, out } = await runTulle(["analyze", join(examples, directory)]);
+    expect([directory, code, out]).toEqual([directory, 0, ""]);
+  }
 });
 
 test("tulle analyze refuses a suppression that it cannot read, and -A of files alone", async () => {

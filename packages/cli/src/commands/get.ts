@@ -7,7 +7,7 @@ import { GET_FORMATS, outputOption, type GetFormat } from "../output/format.js";
 import { serverOption } from "../command.js";
 import { connect, type ServerOptions } from "../resources/connection.js";
 import type { Asked } from "../resources/get-objects.js";
-import { endingSignal } from "../signals.js";
+import { aborted, endingSignal } from "../signals.js";
 
 interface GetOptions extends ServerOptions {
   readonly namespace?: string;
@@ -107,7 +107,7 @@ async function watch(
   const { kind, names } = target;
   const ending = endingSignal();
   const controller = new AbortController();
-  void ending.then(() => controller.abort());
+  void Promise.race([ending, aborted(context.unread)]).then(() => controller.abort());
   try {
     await watchObjects(
       client,

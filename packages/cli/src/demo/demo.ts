@@ -8,7 +8,7 @@ import { createClient, type Client } from "@tulle/client";
 
 import type { CliContext } from "../context.js";
 import { EXIT } from "../exit-code.js";
-import { endingSignal } from "../signals.js";
+import { aborted, endingSignal } from "../signals.js";
 import { applyFile, configuredShare, setShare } from "./canary.js";
 import { startChild, type Child } from "./child.js";
 import { readKeys } from "./keys.js";
@@ -47,7 +47,7 @@ export async function runDemo(options: DemoOptions, context: CliContext): Promis
   const ending = endingSignal();
   try {
     const demo = await startDemo(options, context, directory, children, startedAt);
-    await demo.run(ending);
+    await demo.run(Promise.race([ending, aborted(context.unread)]));
     const summary = await demo.finish();
     context.out(options.json ? `${JSON.stringify(summary, null, 2)}\n` : describeSummary(summary));
     return summary.ok ? EXIT.ok : EXIT.failed;

@@ -6,7 +6,8 @@ import type { Clock } from "@tulle/base";
 
 import { startChild, type Child } from "./child.js";
 
-const SHOP = fileURLToPath(new URL("../../../../examples/shop/", import.meta.url));
+const EXAMPLES = fileURLToPath(new URL("../../../../examples/", import.meta.url));
+const SHOP = join(EXAMPLES, "shop");
 
 /** What `tulle run` and `tulle sidecar` say when they are ready. */
 export interface WorkloadReady {
@@ -105,4 +106,5 @@ export function hasPython(): boolean {
   return spawnSync("python3", ["-c", "import http.server"], { stdio: "ignore" }).status === 0;
 }
 
-export const CANARY_FILE = join(SHOP, "canary.yaml");
+/** What the demo applies: it repeats part of the shop's own configuration, so that it stands apart from that. */
+export const CANARY_FILE = join(EXAMPLES, "demo", "canary.yaml");

@@ -88,7 +88,8 @@ type Target = Pick<ExplainedShare, "host" | "port" | "subset" | "probability">;
 function targetsOf({ split, cluster, request, result }: Explanation): readonly Target[] {
   if (cluster === undefined || result.kind === "reply") return [];
   if (split.length === 0) return [{ ...cluster, probability: 1 }];
-  if (request.requestId !== undefined) return split.filter(({ chosen }) => chosen);
+  const byChance = split.some(({ by }) => by === "chance");
+  if (request.requestId !== undefined || !byChance) return split.filter(({ chosen }) => chosen);
   return split.filter(({ probability }) => probability > 0);
 }
 

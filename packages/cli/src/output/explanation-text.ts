@@ -76,7 +76,7 @@ function hopLines(hop: Explanation, paint: Paint): string[] {
   const title = `${request.method} ${request.scheme}://${request.authority}${request.path}`;
   const where = direction === "outbound" ? "at the caller's sidecar" : "at the callee's sidecar";
   const lines = [paint.bold(clean(title)) + `  ${where}`, `  ${paint.bold(`→ ${resultText(hop)}`)}`];
-  if (request.requestId === undefined && hop.split.length > 0)
+  if (request.requestId === undefined && hop.split.some(({ by }) => by === "chance"))
     lines.push("    the likeliest way is shown; --request-id says where one request goes");
   if (request.principal !== undefined) lines.push(`  ${"caller".padEnd(WIDTH)}${clean(request.principal)}`);
   // What the callee's sidecar lets through goes to the application beside it: only its filters have anything to say.
@@ -122,7 +122,8 @@ function splitLines({ split, steps, request }: Explanation, paint: Paint): strin
       const verdict = share.chosen ? "chosen" : "passed-over";
       // Without an id nothing was drawn.
       const chance = `${percent(share.probability)} of requests`;
-      const reason = request.requestId === undefined ? chance : (events[index]?.reason ?? chance);
+      const reason =
+        request.requestId === undefined && share.by === "chance" ? chance : (events[index]?.reason ?? chance);
       return `    ${mark({ verdict }, paint)} ${targetText(share)}: ${clean(reason)}`;
     }),
   ];

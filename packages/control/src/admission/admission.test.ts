@@ -86,3 +86,19 @@ test("two policies for the same workloads are refused", () => {
   const same = objectOf("Sidecar", "new", "{workloadSelector: {labels: {app: a}}}");
   expect(admitAmong(sidecar)(same, undefined).violations).toMatchObject([{ path: "spec.workloadSelector" }]);
 });
+
+test("two health checks for the same endpoints are refused", () => {
+  const check = (name: string, spec: string) => objectOf("HealthCheck", name, `{${spec}, tcp: {}}`);
+  const admit = admitAmong(check("old", "host: reviews, port: 80, subset: v1"));
+  const full = "host: reviews.default.svc.cluster.local";
+  expect(admit(check("new", `${full}, port: 80, subset: v1`), undefined).violations).toEqual([
+    {
+      path: "spec.host",
+      message: expect.stringMatching(
+        /^conflicts with HealthCheck default\/old: .*the subset v1 of reviews\.default\.svc\.cluster\.local on port 80/,
+      ),
+    },
+  ]);
+  for (const other of ["port: 81, subset: v1", "port: 80", "subset: v1", "port: 80, subset: v2"])
+    expect(admit(check("new", `${full}, ${other}`), undefined).violations).toEqual([]);
+});

@@ -98,6 +98,8 @@ export interface ExplainedShare {
   /** Exact, from the weights: 0 to 1. */
   readonly probability: number;
   readonly chosen: boolean;
+  /** What chose: the request id, a key of the request that all of its kind have, or its session. */
+  readonly by: "chance" | "key" | "session";
 }
 
 /** Where copies of the request go. Nobody waits for the answers. */

@@ -102,6 +102,7 @@ export function explainSplit({ snapshot }: DecisionView, recorder: Recorder): re
       weight: Number(facts?.["weight"] ?? 0),
       probability: Number(facts?.["probability"] ?? 0),
       chosen: verdict === "chosen",
+      by: (facts?.["by"] ?? "chance") as ExplainedShare["by"],
     };
   });
 }

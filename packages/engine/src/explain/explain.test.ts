@@ -186,3 +186,33 @@ test("explain is JSON through and through", () => {
   const made = mesh([CANARY, SPLIT]).explain(["version", "v1"]);
   expect(JSON.parse(JSON.stringify(made))).toEqual(made);
 });
+
+test("explain says that a key chose among clusters, whatever the request id", () => {
+  const keyed: RouteInit = {
+    match: ANY,
+    metadata: { filterMetadata: { "tulle.dev": { split: "hash" } } },
+    action: {
+      case: "route",
+      value: {
+        hashPolicy: [{ policySpecifier: { case: "header", value: { headerName: "user" } } }],
+        clusterSpecifier: {
+          case: "weightedClusters",
+          value: {
+            clusters: [
+              { name: "a", weight: 50 },
+              { name: "b", weight: 50 },
+            ],
+          },
+        },
+      },
+    },
+  };
+  const at = mesh([keyed]);
+  const chosen = (id: string, user: string) =>
+    at.explain(["x-request-id", id, "user", user]).split.find((share) => share.chosen);
+  for (const user of ["ann", "ben", "cleo"]) {
+    expect(chosen("1", user)).toMatchObject({ by: "key", probability: 0.5 });
+    for (const id of ["2", "3", "4"]) expect(chosen(id, user)?.cluster).toBe(chosen("1", user)?.cluster);
+  }
+  expect(at.explain(["x-request-id", "1"]).split[0]).toMatchObject({ by: "chance" });
+});

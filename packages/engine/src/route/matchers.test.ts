@@ -11,7 +11,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { request } from "../testing/resources.js";
 import { compileHeaderTest } from "./header-test.js";
-import { compilePath, pathEnd } from "./path-test.js";
+import { pathEnd } from "./path-end.js";
+import { compilePath } from "./path-test.js";
 import { compileQueryTest, queryParameter } from "./query-test.js";
 import { compileSubstitution } from "./regex.js";
 import { compileStringTest } from "./string-test.js";
@@ -42,6 +43,22 @@ test.each([
   [{ case: "safeRegex", value: { regex: "/v\\d+" } }, "/v12/x", false],
 ] as [PathInit, string, boolean][])("compilePath: %j on %s is %s", (specifier, path, expected) => {
   expect(matchesPath(specifier, path)).toBe(expected);
+});
+
+test("the words of a prefix of whole segments name both forms that it takes", () => {
+  const words = (caseSensitive: boolean) =>
+    compilePath(
+      "match",
+      create(RouteMatchSchema, {
+        pathSpecifier: { case: "pathSeparatedPrefix", value: "/api" },
+        caseSensitive,
+      }),
+    ).words;
+  expect(words(true).condition()).toBe('path must be "/api" or begin with "/api/"');
+  expect(words(true).mismatch(request({ path: "/apix" }))).toBe(
+    'path is "/apix": it must be "/api" or begin with "/api/"',
+  );
+  expect(words(false).condition()).toBe('path must be "/api" in any case or begin with "/api/" in any case');
 });
 
 test("compilePath ignores case when case_sensitive is false", () => {

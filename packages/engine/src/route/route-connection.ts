@@ -16,6 +16,7 @@ export function routeConnection(view: DecisionView, chain: TcpChain): Plan {
   }
   const { target } = chain;
   if (target instanceof Way) return target.plan(view.snapshot);
-  if (view.trace !== undefined) traceSplit(view.trace, target, view.entropy);
-  return target.choose(view.entropy).plan(view.snapshot);
+  const way = target.choose(view.entropy);
+  if (view.trace !== undefined) traceSplit(view.trace, target, way, "chance", view.entropy);
+  return way.plan(view.snapshot);
 }

@@ -1,7 +1,7 @@
 import type { EngineRequest } from "../contract.js";
 import type { Chain } from "../snapshot/chain.js";
 import type { Trace } from "../trace.js";
-import { pathEnd } from "./path-test.js";
+import { pathEnd } from "./path-end.js";
 import { firstFailure, identityOf, TAKEN } from "./route-entry.js";
 import type { RouteEntry } from "./route-entry.js";
 import type { CompiledHost } from "./route-table.js";
@@ -110,24 +110,32 @@ function nameOf(entry: RouteEntry, position: number): string {
   return routeName === "" ? `route ${position}` : routeName;
 }
 
-/** Tells the chances of a route's clusters and where the request falls among them. */
-export function traceSplit(trace: Trace, split: Split<Way>, entropy: number): void {
+/** What chose among a route's clusters: the request id alone, a key of the request, or the session that it belongs to. */
+export type SplitBy = "chance" | "key" | "session";
+
+/**
+ * Tells the chances of a route's clusters and which one the request takes. `point`: where it fell in the sum of the weights;
+ * with a session nothing was drawn.
+ */
+export function traceSplit(trace: Trace, split: Split<Way>, chosen: Way, by: SplitBy, point = 0): void {
   const { total } = split;
-  const point = split.draw(entropy);
-  const chosen = split.choose(entropy);
+  const why = {
+    chance: `this one drew ${point} of ${total}`,
+    key: `by its key this one draws ${point} of ${total}, always`,
+    session: "the session of this one is bound to an endpoint of it",
+  }[by];
   split.choices.forEach((way, index) => {
     const weight = split.weight(index);
     const probability = weight / total;
     const isChosen = way === chosen;
+    const share = `${percent(probability)} of requests`;
     trace.add({
       step: "split",
       subject: way.settings.clusterName,
       verdict: isChosen ? "chosen" : "passed-over",
-      reason: isChosen
-        ? `${percent(probability)} of requests: this one drew ${point} of ${total}`
-        : `${percent(probability)} of requests`,
+      reason: isChosen ? `${share}: ${why}` : share,
       owner: way.settings.provenance,
-      facts: { weight, probability, position: index },
+      facts: { weight, probability, position: index, by },
     });
   });
 }

@@ -13,9 +13,20 @@ export interface ConditionWords {
   readonly share: number | undefined;
 }
 
-/** What a text must be. `match`: a regular expression; `lie`: in a range that `text` says. */
+/**
+ * What a text must be. `lie below`: the path `text` or one below it; `match`: a regular expression; `lie`: in a range that
+ * `text` says.
+ */
 export interface Wanted {
-  readonly verb: "be" | "begin with" | "end with" | "contain" | "match" | "lie";
+  readonly verb:
+    | "be"
+    | "begin with"
+    | "end with"
+    | "contain"
+    | "match"
+    | "match the template"
+    | "lie"
+    | "lie below";
   readonly text: string;
   readonly ignoreCase: boolean;
 }
@@ -53,7 +64,7 @@ export class ValueWords implements ConditionWords {
     }
     if (typeof wanted === "boolean")
       return `${this.#title()} must be ${wanted === this.#invert ? "absent" : "present"}`;
-    return `${this.#title()} ${this.#must()} ${wanted.verb} ${objectOf(wanted)}`;
+    return `${this.#title()} ${this.#must()} ${demandOf(wanted)}`;
   }
 
   mismatch(request: EngineRequest): string {
@@ -63,7 +74,7 @@ export class ValueWords implements ConditionWords {
     const is = value === undefined ? "absent" : quoted(value);
     if (typeof wanted === "boolean") return `${title} is ${value === undefined ? "absent" : "present"}`;
     if (wanted.verb === "be" && !this.#invert) return `${title} is ${is}, not ${objectOf(wanted)}`;
-    return `${title} is ${is}: it ${this.#must()} ${wanted.verb} ${objectOf(wanted)}`;
+    return `${title} is ${is}: it ${this.#must()} ${demandOf(wanted)}`;
   }
 
   #must(): string {
@@ -79,6 +90,12 @@ export class ValueWords implements ConditionWords {
     }
     return `${this.#called} ${quoted(name)}`;
   }
+}
+
+function demandOf(wanted: Wanted): string {
+  const { verb, text } = wanted;
+  if (verb !== "lie below") return `${verb} ${objectOf(wanted)}`;
+  return `be ${objectOf(wanted)} or begin with ${objectOf({ ...wanted, text: `${text}/` })}`;
 }
 
 function objectOf({ verb, text, ignoreCase }: Wanted): string {

@@ -1,9 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { createLogger, MeshError, systemClock, type LogLevel } from "@tulle/base";
 import { UNHEALTHY_EJECTED } from "@tulle/engine";
+import { CLUSTER_TYPE, ENDPOINT_TYPE, heldVersion } from "@tulle/xds";
 import {
   ClustersQuerySchema,
+  EndpointsQuerySchema,
   ExplainQuerySchema,
+  HeldQuerySchema,
   LoadQuerySchema,
   LogLevelQuerySchema,
   WhyQuerySchema,
@@ -21,7 +24,9 @@ afterEach(closeAll);
 
 const CLUSTER = "outbound|9080||reviews.default.svc.cluster.local";
 
-function context(records: readonly unknown[] = []): QueryContext & { levels: LogLevel[] } {
+function context(
+  records: readonly unknown[] = [],
+): QueryContext & { levels: LogLevel[]; confirmed: string[] } {
   const proxy = createProxy();
   proxy.apply(...serviceAt("reviews:9080", [1234, 1235]));
   const { configuration, load } = proxy;
@@ -30,11 +35,14 @@ function context(records: readonly unknown[] = []): QueryContext & { levels: Log
   load.begin(cluster!.slot, first!.slot);
   load.setUnhealthy(second!.slot, UNHEALTHY_EJECTED, true);
   const levels: LogLevel[] = [];
+  const confirmed: string[] = [];
   return {
     configuration,
     load,
     explainer: new Explainer({ configuration, load, clock: systemClock, onDemand: () => undefined }),
     checkFailure: () => undefined,
+    ages: { changedAt: () => 7, confirm: (type) => confirmed.push(type) },
+    confirmed,
     logger: createLogger({ level: "warn", write: () => undefined, now: () => 0 }),
     records: async () => records as readonly RecordAnswer[],
     setLogLevel: (level) => levels.push(level),
@@ -71,6 +79,58 @@ test("load tells what is under way in a cluster, and what is held against its en
 test("clusters tells them as the admin interface does", async () => {
   const query: Query["query"] = { case: "clusters", value: create(ClustersQuerySchema) };
   expect(await answerQuery(query, context())).toMatchObject({ cluster_statuses: [{ name: CLUSTER }] });
+});
+
+test("endpoints tells the sets of a host, with their versions and what is held against each endpoint", async () => {
+  const query = (host: string): Query["query"] => ({
+    case: "endpoints",
+    value: create(EndpointsQuerySchema, { host }),
+  });
+  const asked = context();
+  const all = {
+    sets: [
+      {
+        cluster: CLUSTER,
+        version: asked.configuration.version(ENDPOINT_TYPE, CLUSTER),
+        changedAt: 7,
+        endpoints: [
+          { endpoint: "127.0.0.1:1234", requests: 1, healthy: true, held: [] },
+          { endpoint: "127.0.0.1:1235", requests: 0, healthy: true, held: ["ejected"] },
+        ],
+      },
+    ],
+    omitted: 0,
+  };
+  expect(await answerQuery(query("reviews.default.svc.cluster.local"), asked)).toEqual(all);
+  expect(await answerQuery(query(""), asked)).toEqual(all);
+  expect(await answerQuery(query("default.svc.cluster.local"), asked)).toEqual({ sets: [], omitted: 0 });
+});
+
+test("held tells a checksum of each type, and confirms those that are as the control plane has them", async () => {
+  const query = (typeUrl: string, expected: Record<string, string> = {}): Query["query"] => ({
+    case: "held",
+    value: create(HeldQuerySchema, { typeUrl, expected }),
+  });
+  const asked = context();
+  const { types } = (await answerQuery(query(""), asked)) as { types: Record<string, string> };
+  expect(Object.keys(types)).toHaveLength(4);
+  expect(asked.confirmed).toEqual([]);
+  await answerQuery(query("", { ...types, [CLUSTER_TYPE]: "other" }), asked);
+  expect(asked.confirmed.sort()).toEqual(
+    Object.keys(types)
+      .filter((type) => type !== CLUSTER_TYPE)
+      .sort(),
+  );
+  const [resource] = [...asked.configuration.resources()].filter(({ typeUrl }) => typeUrl === ENDPOINT_TYPE);
+  const { name, version, bytes } = resource!;
+  expect(await answerQuery(query(ENDPOINT_TYPE), asked)).toEqual({
+    resources: [[name, heldVersion({ version, bytes: bytes! })]],
+    omitted: 0,
+  });
+  asked.configuration.apply([{ ...resource!, bytes: Uint8Array.from([...bytes!, ...bytes!]) }]);
+  const altered = (await answerQuery(query(""), asked)) as { types: Record<string, string> };
+  expect(altered.types[ENDPOINT_TYPE]).not.toBe(types[ENDPOINT_TYPE]);
+  expect(altered.types[CLUSTER_TYPE]).toBe(types[CLUSTER_TYPE]);
 });
 
 test("explain tells what would become of a request, and refuses what is none", async () => {

@@ -1,10 +1,13 @@
 import { MeshError, unreachable, type Logger, type LogLevel } from "@tulle/base";
 import { readQuestion, type LoadTable, type SnapshotSource } from "@tulle/engine";
+import { ENDPOINT_TYPE } from "@tulle/xds";
 import type { ExplainQuery, Query } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
 import { clustersJson } from "../admin/clusters.js";
 import type { Explainer } from "../admin/explainer.js";
 import type { RecordAnswer } from "../records/record-answer.js";
+import { endpointSets, type EndpointAges } from "./endpoint-sets.js";
+import { heldList, heldTypes } from "./held-resources.js";
 import { loadReport } from "./load-report.js";
 
 /** What is looked at to answer the control plane. */
@@ -15,13 +18,14 @@ export interface QueryContext {
   readonly logger: Logger;
   /** How an endpoint's last health check failed, by its slot in the load table. */
   readonly checkFailure: Parameters<typeof clustersJson>[2];
+  readonly ages: Pick<EndpointAges, "changedAt" | "confirm">;
   /** What is recorded of a request, by all threads. */
   records(requestId: string): Promise<readonly RecordAnswer[]>;
   setLogLevel(level: LogLevel): void;
 }
 
 /** The queries that are answered, by the names that a hello has for them. */
-export const QUERIES = ["explain", "why", "load", "log_level", "clusters"] as const;
+export const QUERIES = ["explain", "why", "load", "log_level", "clusters", "endpoints", "held"] as const;
 
 const LEVELS: ReadonlySet<string> = new Set(["debug", "info", "warn", "error"]);
 /** A client may have sent an id of any length: it is compared, and kept cut. */
@@ -58,6 +62,18 @@ export async function answerQuery(query: Query["query"], context: QueryContext):
     }
     case "clusters":
       return clustersJson(configuration.current, load, context.checkFailure);
+    case "endpoints": {
+      const versionOf = (name: string): string => configuration.version(ENDPOINT_TYPE, name);
+      return endpointSets(configuration.current, load, versionOf, context.ages, query.value.host);
+    }
+    case "held": {
+      const { typeUrl, expected } = query.value;
+      if (typeUrl !== "") return heldList(configuration, typeUrl);
+      const held = heldTypes(configuration);
+      for (const [type, checksum] of Object.entries(held.types))
+        if (expected[type] === checksum) context.ages.confirm(type);
+      return held;
+    }
     case undefined:
       // What a newer control plane asks is no member that is known here.
       throw new MeshError("unimplemented", "PROXY_QUERY", "this proxy does not know this query; update it");

@@ -74,7 +74,8 @@ function clusterLoad(cluster: ClusterPart, load: LoadTable, all: boolean): Clust
   };
 }
 
-function endpointLoad({ key, slot, healthy }: EndpointPart, load: LoadTable): EndpointLoad {
+/** What is under way at an endpoint, and what is held against it. */
+export function endpointLoad({ key, slot, healthy }: EndpointPart, load: LoadTable): EndpointLoad {
   const bits = load.unhealthy(slot);
   const held = HELD.filter(([bit]) => (bits & bit) !== 0).map(([, name]) => name);
   return { endpoint: key, requests: load.inFlight(slot), healthy, held };

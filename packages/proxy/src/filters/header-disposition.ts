@@ -29,6 +29,8 @@ export const Disposition = {
   EXPECTED_TIMEOUT: 14,
   /** Tells the proxy how to carry a request: goes no further. */
   CONTROL: 15,
+  /** Told by the sidecar of a verified caller, which rewrote the path. Believed from nobody else. */
+  ORIGINAL_PATH: 16,
 } as const;
 
 const TABLE: ReadonlyMap<string, number> = new Map([
@@ -56,7 +58,7 @@ const TABLE: ReadonlyMap<string, number> = new Map([
   ["x-envoy-retriable-header-names", Disposition.CONTROL],
   ["x-envoy-hedge-on-per-try-timeout", Disposition.CONTROL],
   // Internal to Envoy: who could set it would choose what authorization and logs see as the path (CVE-2023-27487).
-  ["x-envoy-original-path", Disposition.DROP],
+  ["x-envoy-original-path", Disposition.ORIGINAL_PATH],
   [UPSTREAM_FAILURE_HEADER, Disposition.DROP],
   [DECLINED_UPGRADE_HEADER, Disposition.DROP],
   // WebSocket's handshake is made anew on every hop that speaks HTTP/1.1.

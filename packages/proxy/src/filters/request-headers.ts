@@ -137,6 +137,9 @@ export function upstreamRequestHeaders(
         if (!fields.grpc || plan.timeForTryMs === 0) break;
         out.push(name, formatGrpcTimeout(plan.timeForTryMs));
         continue;
+      case Disposition.ORIGINAL_PATH:
+        if (outbound || plan.forwardedClientCert === "") continue;
+        break;
       case Disposition.TE:
         if (!fields.grpc || !takesTrailers(value)) continue;
         break;

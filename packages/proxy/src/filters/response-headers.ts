@@ -26,6 +26,7 @@ export function downstreamResponseHeaders(
         named = joinNames(named, connectionOptions(received[i + 1] as string));
         continue;
       case Disposition.DROP:
+      case Disposition.ORIGINAL_PATH:
       case Disposition.TE:
       case Disposition.PEER_METADATA:
       case Disposition.PEER_METADATA_ID:

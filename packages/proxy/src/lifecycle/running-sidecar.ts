@@ -21,6 +21,7 @@ import { EndpointHealth } from "../health/endpoint-health.js";
 import type { Suspicion } from "../health/outlier-recorder.js";
 import { AgentStream } from "../agent-stream/agent-stream.js";
 import { answerQuery, QUERIES } from "../agent-stream/answer-query.js";
+import { EndpointAges } from "../agent-stream/endpoint-sets.js";
 import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
 import type { Sidecar, SidecarOptions } from "../options.js";
@@ -73,6 +74,7 @@ export class RunningSidecar implements Sidecar {
   readonly #cache: ConfigCache;
   readonly #readiness: Readiness;
   readonly #explainer: Explainer;
+  readonly #ages: EndpointAges;
   readonly #startedAtMs: number;
   #traffic: Traffic | undefined;
   #open: (TrafficAddresses & LocalServers) | undefined;
@@ -142,6 +144,9 @@ export class RunningSidecar implements Sidecar {
       load: this.#load,
       onDemand: (authority) => this.#demand(authority),
     });
+    this.#ages = this.#owned.use(
+      new EndpointAges({ clock, configuration: this.#configuration, metrics: this.#metrics }),
+    );
     this.ready = this.#readiness.ready;
     this.failed.catch((error: unknown) => this.#readiness.fail(error));
     addProcessMetrics(this.#metrics, clock);
@@ -300,6 +305,7 @@ export class RunningSidecar implements Sidecar {
       configuration: this.#configuration,
       load: this.#load,
       explainer: this.#explainer,
+      ages: this.#ages,
       logger,
       checkFailure: (slot: number) => this.#health.checkFailureOf(slot),
       records: (requestId: string) => traffic.recordsOf(requestId),

@@ -205,6 +205,13 @@ test("a flood of failures is kept up to a rate, and what is not is counted", () 
   expect(dropped.value).toBe(600 - 512);
 });
 
+test("of many successes a number in a second is kept, however large the sample", () => {
+  const { records } = recordsAt(100);
+  const ids = Array.from({ length: 600 }, (_, i) => `request-${i}`);
+  for (const id of ids) records.take(new Finished(source).finish({ id, entropy: hashRequestId(id) }));
+  expect(ids.filter((id) => records.find(id).length > 0)).toHaveLength(256);
+});
+
 test("encodeRecord fits any exchange into its place, as JSON that says how much was left out", () => {
   const text = fc.string({ unit: "binary", maxLength: 3000 });
   const latin = fc.string({

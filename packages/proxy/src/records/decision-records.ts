@@ -16,6 +16,8 @@ const SUCCESSES = 256;
 const HELD_SNAPSHOTS = 8;
 /** Failures that are kept in a second, when there are that many: more would push each other out before anybody asks. */
 const FAILURES_PER_SECOND = 500;
+/** The same of successes: a busy sidecar's share of them would cost it 1 % of its time, and tell nobody more. */
+const SUCCESSES_PER_SECOND = 50;
 /** Of what nothing more is known: the end of a gRPC call that was not told. */
 const GRPC_OK = 0;
 
@@ -41,6 +43,7 @@ export class DecisionRecords {
   readonly #threshold: number;
   readonly #dropped: Counter;
   readonly #rate: TokenBucket;
+  readonly #successRate: TokenBucket;
   readonly #failures = new RecordRing(FAILURES);
   readonly #successes = new RecordRing(SUCCESSES);
   readonly #snapshots = new HeldSnapshots(HELD_SNAPSHOTS);
@@ -51,6 +54,7 @@ export class DecisionRecords {
     this.#threshold = (samplePercent / 100) * 2 ** 32;
     this.#dropped = dropped;
     this.#rate = new TokenBucket(FAILURES_PER_SECOND, FAILURES, clock);
+    this.#successRate = new TokenBucket(SUCCESSES_PER_SECOND, SUCCESSES, clock);
   }
 
   /** Keeps an exchange that is over, if it failed or is one of the sample. Costs the others a few comparisons. */
@@ -59,7 +63,7 @@ export class DecisionRecords {
     if (failed || exchange.tries.count > 1) {
       if (this.#rate.take()) this.#keep(this.#failures, exchange, failed ? "failed" : "retried");
       else this.#dropped.inc();
-    } else if (chanceOf(exchange.entropy) < this.#threshold) {
+    } else if (chanceOf(exchange.entropy) < this.#threshold && this.#successRate.take()) {
       this.#keep(this.#successes, exchange, "sampled");
     }
   }

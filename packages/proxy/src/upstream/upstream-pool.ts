@@ -46,6 +46,8 @@ interface Waiting {
 export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner {
   /** Set when the pool left its registry: look it up again. */
   retired = false;
+  /** No cluster has this endpoint any more: exchanges under way end in their time, and nothing waits for further ones. */
+  #removed = false;
   readonly #context: PoolContext;
   readonly #endpoint: EndpointPart;
   readonly #preamble: Buffer | undefined;
@@ -59,15 +61,20 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   readonly #connecting = new Set<Disposable>();
   readonly #waiters = new Map<UpstreamWaiter, Waiting>();
 
+  /** The endpoint and how it is reached, as text. */
+  readonly way: string;
+
   /** `preamble`: what each connection begins with. */
   constructor(
     context: PoolContext,
     endpoint: EndpointPart,
+    way: string,
     preamble: Buffer | undefined,
     onEmpty: (pool: UpstreamPool) => void,
   ) {
     this.#context = context;
     this.#endpoint = endpoint;
+    this.way = way;
     this.#preamble = preamble;
     this.#onEmpty = onEmpty;
     this.#http2 = endpoint.http2 || endpoint.tls?.alpn.includes("h2") === true;
@@ -112,6 +119,16 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     this.#checkEmpty();
   }
 
+  /**
+   * Says whether some cluster still has this endpoint. Without one, connections that nobody uses are closed now, the
+   * others when their last exchange ends, however long that takes.
+   */
+  set removed(removed: boolean) {
+    if (removed === this.#removed) return;
+    this.#removed = removed;
+    if (removed) this.renew();
+  }
+
   /** New connections from now on; those under way serve their exchange to its end. */
   renew(): void {
     this.#idle.length = 0;
@@ -137,6 +154,10 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     }
     const next = this.#waiters.keys().next();
     if (next.done === true) {
+      if (this.#removed) {
+        connection.retire();
+        return;
+      }
       this.#idle.push(connection);
       connection.park();
     } else {
@@ -252,6 +273,7 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
       this.#multiplexed.push(http2);
       this.onStreamsAvailable(http2);
       this.#connectForRest();
+      if (this.#removed) http2.retire();
       return;
     }
     const connection = new Http1ClientConnection(socket, this, queue, coarseWheel, {

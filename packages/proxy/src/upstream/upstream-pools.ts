@@ -1,5 +1,5 @@
 import type { Disposable } from "@tulle/base";
-import type { EndpointPart } from "@tulle/engine";
+import type { EndpointPart, Snapshot } from "@tulle/engine";
 
 import { preambleOf, type ConnectionEnds } from "../proxy-protocol/preamble.js";
 import { UpstreamPool, type PoolContext } from "./upstream-pool.js";
@@ -30,15 +30,29 @@ export class UpstreamPools implements Disposable {
 
   #pool(endpoint: EndpointPart, preamble: Buffer | undefined): UpstreamPool {
     const own = preamble === undefined ? "" : `|${preamble.toString("latin1")}`;
-    const key = `${endpoint.http2 ? "h2c" : (endpoint.tls?.key ?? "")}|${endpoint.key}${own}`;
+    const way = wayTo(endpoint);
+    const key = `${way}${own}`;
     let pool = this.#byKey.get(key);
     if (pool === undefined) {
-      pool = new UpstreamPool(this.#context, endpoint, preamble, (empty) => {
+      pool = new UpstreamPool(this.#context, endpoint, way, preamble, (empty) => {
         if (this.#byKey.get(key) === empty) this.#byKey.delete(key);
       });
       this.#byKey.set(key, pool);
     }
     return pool;
+  }
+
+  /** Lets go of connections to endpoints that no cluster has any more, without cutting an exchange. */
+  dropRemoved(snapshot: Snapshot): void {
+    if (this.#byKey.size === 0) return;
+    const ways = new Set<string>();
+    for (const cluster of snapshot.clusters()) {
+      for (const endpoint of cluster.endpoints) {
+        ways.add(wayTo(endpoint));
+        if (endpoint.overHttp2 !== undefined) ways.add(wayTo(endpoint.overHttp2));
+      }
+    }
+    for (const pool of this.#byKey.values()) pool.removed = !ways.has(pool.way);
   }
 
   /** After the workload's certificate changed: mutual-TLS connections are made anew, without cutting an exchange. */
@@ -49,4 +63,9 @@ export class UpstreamPools implements Disposable {
   [Symbol.dispose](): void {
     for (const pool of this.#byKey.values()) pool.destroy();
   }
+}
+
+/** An endpoint with how it is reached: what connections to it have in common. */
+function wayTo(endpoint: EndpointPart): string {
+  return `${endpoint.http2 ? "h2c" : (endpoint.tls?.key ?? "")}|${endpoint.key}`;
 }

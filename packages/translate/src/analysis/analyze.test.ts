@@ -8,14 +8,23 @@ const REVIEWS = [
   instance({ service: "reviews", version: "v2", servicePort: 9080 }),
 ];
 
+const GROUPS: Readonly<Record<string, string>> = {
+  PeerAuthentication: "security.istio.io",
+  HealthCheck: "tulle.dev",
+  RateLimit: "tulle.dev",
+};
+
 function object(kind: string, name: string, spec: string, metadata = ""): string {
-  const group = kind === "PeerAuthentication" ? "security" : "networking";
-  return `---\napiVersion: ${group}.istio.io/v1\nkind: ${kind}\nmetadata: {name: ${name}${metadata}}\nspec: {${spec}}\n`;
+  const group = GROUPS[kind] ?? "networking.istio.io";
+  return `---\napiVersion: ${group}/v1\nkind: ${kind}\nmetadata: {name: ${name}${metadata}}\nspec: {${spec}}\n`;
 }
 
 const vs = (name: string, spec: string, metadata = "") => object("VirtualService", name, spec, metadata);
 const dr = (name: string, spec: string, metadata = "") => object("DestinationRule", name, spec, metadata);
 const se = (name: string, spec: string, metadata = "") => object("ServiceEntry", name, spec, metadata);
+const check = (name: string, spec: string) => object("HealthCheck", name, `${spec}, tcp: {}`);
+const limit = (name: string, spec: string) =>
+  object("RateLimit", name, `${spec}limits: [{requests: 1, interval: 1s}]`);
 const TO = "route: [{destination: {host: reviews}}]";
 const toSubset = (subset: string) => `route: [{destination: {host: reviews, subset: ${subset}}}]`;
 
@@ -38,6 +47,49 @@ const ALLOWED = ", annotations: {tulle.dev/allow-conflict: 'true'}";
 
 // One wrong thing each, and what is said of it.
 const CASES: readonly (readonly [string, string, readonly string[]])[] = [
+  [
+    "checks that are right",
+    check("a", "host: reviews, port: 9080, subset: v1") + check("b", "host: '*'"),
+    [],
+  ],
+  [
+    "annotations of our own that are right",
+    vs(
+      "a",
+      `hosts: [reviews], http: [{${TO}}]`,
+      ", annotations: {tulle.dev/fault-reset: '0', tulle.dev/split: hash, tulle.dev/hedge-after: 1s, tulle.dev/hedge-max: '1', tulle.dev/retry-non-idempotent: 'true'}",
+    ) +
+      dr(
+        "r",
+        "host: reviews",
+        ", annotations: {tulle.dev/load-balancer: PEAK_EWMA, tulle.dev/hash-balance-factor: '120'}",
+      ),
+    [],
+  ],
+  ["a check of an unknown service", check("a", "host: nowhere"), ["IST0101 default/a spec.host"]],
+  [
+    "a check of an unknown port and subset",
+    check("a", "host: reviews, port: 1, subset: v3"),
+    ["IST0101 default/a spec.port", "IST0101 default/a spec.subset"],
+  ],
+  [
+    "two checks of the same endpoints",
+    check("a", "host: reviews") +
+      check("b", "host: reviews.default.svc.cluster.local") +
+      check("c", "host: reviews, port: 9080"),
+    ["TUL0006 default/a spec.host", "TUL0006 default/b spec.host"],
+  ],
+  [
+    "limits that are right",
+    limit("a", "host: reviews, ") + limit("b", "host: reviews, ") + limit("c", ""),
+    [],
+  ],
+  ["a limit of an unknown service", limit("a", "host: nowhere, "), ["IST0101 default/a spec.host"]],
+  [
+    "a limit for nobody",
+    limit("a", "selector: {matchLabels: {app: nobody}}, "),
+    ["IST0127 default/a spec.selector"],
+  ],
   ["a route that is right", vs("a", `hosts: [reviews], http: [{${TO}}]`), []],
   [
     "an unknown destination",

@@ -2,12 +2,15 @@ import {
   byWeight,
   type DestinationRuleSpec,
   type Finding,
+  type HealthCheckSpec,
   type MeshObject,
+  type RateLimitSpec,
   type ServiceEntrySpec,
   type SidecarSpec,
   type VirtualServiceSpec,
 } from "@tulle/api";
 import type { MeshReader } from "../contract.js";
+import { ROUTE_KINDS } from "../gateway-api/route-kinds.js";
 import { Analysis } from "./analysis.js";
 import { analyzeAnnotations } from "./analyzers/annotations.js";
 import {
@@ -23,9 +26,11 @@ import {
   analyzeServerVerification,
 } from "./analyzers/destination-rules.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
+import { analyzeHealthCheck, analyzeRateLimit } from "./analyzers/policies.js";
 import { analyzePortSelectors } from "./analyzers/ports.js";
 import { analyzeReachability } from "./analyzers/reachability.js";
 import { analyzeReferences } from "./analyzers/references.js";
+import { analyzeRoute } from "./analyzers/routes.js";
 import { analyzeSelector } from "./analyzers/selectors.js";
 import { analyzeEntryHosts, analyzeEntryPorts, analyzeEntryWorkloads } from "./analyzers/service-entries.js";
 
@@ -81,6 +86,9 @@ const ANALYZERS = [
     analyzeSidecarCarriedOut,
   ),
   of(SECURITY, "PeerAuthentication", analyzeAnnotations, analyzeConflicts, analyzeSelector),
+  of<HealthCheckSpec>("tulle.dev", "HealthCheck", analyzeAnnotations, analyzeConflicts, analyzeHealthCheck),
+  of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),
+  ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeAnnotations, analyzeRoute)),
 ];
 
 /** Analyzers that ask translation, which costs. */

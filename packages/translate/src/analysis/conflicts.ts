@@ -1,5 +1,6 @@
 import type {
   FindingCode,
+  HealthCheckSpec,
   MeshObject,
   PeerAuthenticationSpec,
   SidecarSpec,
@@ -71,6 +72,7 @@ export const CONFLICTING_KINDS = [
   { group: "networking.istio.io", kind: "VirtualService" },
   { group: "networking.istio.io", kind: "Sidecar" },
   { group: "security.istio.io", kind: "PeerAuthentication" },
+  { group: "tulle.dev", kind: "HealthCheck" },
 ] as const;
 
 function claimsOf(object: MeshObject, domain: string): readonly Claim[] {
@@ -81,6 +83,8 @@ function claimsOf(object: MeshObject, domain: string): readonly Claim[] {
       return [sidecarClaim(object as MeshObject<SidecarSpec>)];
     case "PeerAuthentication":
       return [peerAuthenticationClaim(object as MeshObject<PeerAuthenticationSpec>)];
+    case "HealthCheck":
+      return [healthCheckClaim(object as MeshObject<HealthCheckSpec>, domain)];
     default:
       return [];
   }
@@ -124,6 +128,15 @@ function peerAuthenticationClaim({ spec, metadata }: MeshObject<PeerAuthenticati
     path: "spec.selector",
     text: `${whose} of the namespace ${metadata.namespace}`,
   };
+}
+
+/** Each namespace has checks of its own: a client takes those of one. */
+function healthCheckClaim({ spec, metadata }: MeshObject<HealthCheckSpec>, domain: string): Claim {
+  const host = fullName(spec.host.toLowerCase(), metadata.namespace, domain);
+  const port = spec.port === undefined ? "" : ` on port ${spec.port}`;
+  const whose = spec.subset === undefined ? "the endpoints" : `the subset ${spec.subset}`;
+  const text = `the checks of ${whose} of ${host}${port} for the namespace ${metadata.namespace}`;
+  return { key: text, code: "TUL0006", path: "spec.host", text };
 }
 
 /** Equal for equal selectors. */

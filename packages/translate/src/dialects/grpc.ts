@@ -40,6 +40,8 @@ function listener(t: Translation, full: Listener): Listener | undefined {
 
 function routes(t: Translation, full: RouteConfiguration): RouteConfiguration {
   for (const host of full.virtualHosts) host.routes = host.routes.filter((route) => grpcRoute(t, route));
+  // Only direct responses need it, and none of them is left.
+  full.maxDirectResponseBodySizeBytes = undefined;
   return full;
 }
 

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { base64Decode } from "@bufbuild/protobuf/wire";
+import { base64Decode, getTextEncoding } from "@bufbuild/protobuf/wire";
 import type { HttpDirectResponse } from "@tulle/api";
 import {
   DirectResponseActionSchema,
@@ -7,6 +7,7 @@ import {
   RedirectActionSchema,
   type DirectResponseAction,
   type RedirectAction,
+  type Route,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RuleMatch, RuleRedirect } from "./rule.js";
 
@@ -66,4 +67,27 @@ export function directResponseAction(response: HttpDirectResponse): DirectRespon
     }).body;
   }
   return action;
+}
+
+/** Largest body that clients take of a route configuration that does not say (Envoy's default). */
+const DEFAULT_MAX_BODY_BYTES = 4096;
+
+/** Size of the largest body among direct responses, where clients must be told to take it. */
+export function maxDirectResponseBytes(routes: readonly Route[]): number | undefined {
+  let largest = DEFAULT_MAX_BODY_BYTES;
+  for (const { action } of routes) {
+    if (action.case === "directResponse") largest = Math.max(largest, bodyBytes(action.value));
+  }
+  return largest === DEFAULT_MAX_BODY_BYTES ? undefined : largest;
+}
+
+function bodyBytes({ body }: DirectResponseAction): number {
+  switch (body?.specifier.case) {
+    case "inlineString":
+      return getTextEncoding().encodeUtf8(body.specifier.value).length;
+    case "inlineBytes":
+      return body.specifier.value.length;
+    default:
+      return 0;
+  }
 }

@@ -31,6 +31,7 @@ import { virtualServiceFor } from "../virtual-services.js";
 import { rulesOf } from "./delegates.js";
 import { defaultAction } from "./forward.js";
 import { matchAll } from "./match.js";
+import { maxDirectResponseBytes } from "./reply.js";
 import { markPolicy, markRetries } from "./route-marks.js";
 import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { ruleRoutes } from "./rule-routes.js";
@@ -56,6 +57,7 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
   const control = policy.admissionControl;
   const limits = rateLimitsOf(t, target.host, "OUTBOUND");
   const forms = writtenForms(target.host, t.view.namespace, t.settings.domainSuffix).map(bracketed);
+  const maxBytes = maxDirectResponseBytes(routes);
   return create(RouteConfigurationSchema, {
     name,
     virtualHosts: [
@@ -76,6 +78,7 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
       }),
     ],
     validateClusters: false,
+    ...(maxBytes !== undefined && { maxDirectResponseBodySizeBytes: maxBytes }),
   });
 }
 

@@ -1,10 +1,12 @@
-import type { JsonObject } from "@bufbuild/protobuf";
+import { fromBinary, type JsonObject } from "@bufbuild/protobuf";
 import { ROUTE_TYPE } from "@tulle/xds";
+import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import type { Route, RouteAction } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { expect, test } from "vitest";
 import {
   CLIENT,
   clustersOf,
+  GRPC_CLIENT,
   instance,
   made,
   mesh,
@@ -274,6 +276,20 @@ test("redirectAction keeps what the redirect does not name", () => {
     pathRewriteSpecifier: { case: "prefixRewrite", value: "/b" },
     responseCode: 3,
   });
+});
+
+test("routeConfiguration lets clients take direct responses that are larger than what they take by default", () => {
+  const limit = (http: string, view = CLIENT): number | undefined => {
+    const resource = made(at(http), view, ROUTE_TYPE, NAME).resource;
+    return resource && fromBinary(RouteConfigurationSchema, resource.bytes).maxDirectResponseBodySizeBytes;
+  };
+  const response = (string: string): string => `{directResponse: {status: 503, body: {string: "${string}"}}}`;
+  expect(limit(`[${response("a".repeat(4096))}]`)).toBeUndefined();
+  // Bytes are counted, not characters.
+  expect(limit(`[${response("a".repeat(5000))}, ${response("é".repeat(3000))}]`)).toBe(6000);
+  const bytes = Buffer.alloc(7000).toString("base64");
+  expect(limit(`[{directResponse: {status: 200, body: {bytes: "${bytes}"}}}]`)).toBe(7000);
+  expect(limit(`[${response("a".repeat(5000))}]`, GRPC_CLIENT)).toBeUndefined();
 });
 
 test("rulesOf puts a delegate's rules in place of the rule that delegates", () => {

@@ -1,6 +1,11 @@
 import { apiVersionOf, objectKey, parseObjects, type CatalogService, type MeshObject } from "@tulle/api";
 import type { MeshReader } from "@tulle/translate";
 
+const GROUPS: Readonly<Record<string, string>> = {
+  PeerAuthentication: "security.istio.io",
+  HealthCheck: "tulle.dev",
+};
+
 /** An object as the store has it; `spec` is YAML. */
 export function objectOf(
   kind: string,
@@ -8,7 +13,7 @@ export function objectOf(
   spec: string,
   metadata: Partial<MeshObject["metadata"]> = {},
 ): MeshObject {
-  const group = kind === "PeerAuthentication" ? "security.istio.io" : "networking.istio.io";
+  const group = GROUPS[kind] ?? "networking.istio.io";
   const text = `apiVersion: ${group}/v1\nkind: ${kind}\nmetadata: {name: ${name}}\nspec: ${spec}\n`;
   const { objects, problems } = parseObjects(text, "test.yaml");
   const [source] = objects;

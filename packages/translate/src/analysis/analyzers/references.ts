@@ -48,13 +48,9 @@ function analyzeSubset(
 ): void {
   const { subset } = destination;
   if (subset === undefined) return;
-  const translation = new Translation(analysis.reader, analysis.view(object.metadata.namespace));
-  const rule = destinationRuleFor(translation, service);
-  if (rule?.subsets.has(subset) === true) return;
+  if (isDeclared(analysis, object.metadata.namespace, service, subset)) return;
   const byLabel = instancesWith(analysis, service, { version: subset });
-  // Without a registry only rules that declare other subsets say that this one was forgotten.
-  const isMissing = byLabel === undefined ? isRuled(analysis, service) : byLabel === 0;
-  if (isMissing) {
+  if (isAbsent(analysis, service, byLabel)) {
     const message =
       byLabel === undefined
         ? `the DestinationRules for ${service.host} do not declare the subset ${subset}`
@@ -64,6 +60,28 @@ function analyzeSubset(
   }
   const message = `no DestinationRule declares the subset ${subset} of ${service.host}: it means the instances labelled version=${subset}`;
   analysis.report("TUL0002", object, `${path}.subset`, message);
+}
+
+/** Whether a subset of a service, as a client of `namespace` sees it, is nothing that anybody could mean. */
+export function isUndeclared(
+  analysis: Analysis,
+  namespace: string,
+  service: MeshService,
+  subset: string,
+): boolean {
+  if (isDeclared(analysis, namespace, service, subset)) return false;
+  return isAbsent(analysis, service, instancesWith(analysis, service, { version: subset }));
+}
+
+function isDeclared(analysis: Analysis, namespace: string, service: MeshService, subset: string): boolean {
+  const translation = new Translation(analysis.reader, analysis.view(namespace));
+  return destinationRuleFor(translation, service)?.subsets.has(subset) === true;
+}
+
+/** `byLabel`: how many instances have the subset's name as their version; undefined when nobody knows. */
+function isAbsent(analysis: Analysis, service: MeshService, byLabel: number | undefined): boolean {
+  // Without a registry only rules that declare other subsets say that this one was forgotten.
+  return byLabel === undefined ? isRuled(analysis, service) : byLabel === 0;
 }
 
 /** How many instances of a service have labels; undefined when nobody knows. */

@@ -1,4 +1,4 @@
-import type { MeshObject, PeerAuthenticationSpec, SidecarSpec } from "@tulle/api";
+import type { MeshObject, PeerAuthenticationSpec, RateLimitSpec, SidecarSpec } from "@tulle/api";
 import { selects } from "../../visibility.js";
 import type { Analysis } from "../analysis.js";
 
@@ -28,6 +28,10 @@ function selectorOf(
     case "Sidecar": {
       const { workloadSelector } = (object as MeshObject<SidecarSpec>).spec;
       return { labels: workloadSelector?.labels ?? {}, path: "spec.workloadSelector" };
+    }
+    case "RateLimit": {
+      const { selector } = (object as MeshObject<RateLimitSpec>).spec;
+      return { labels: selector?.matchLabels ?? {}, path: "spec.selector" };
     }
     default:
       return undefined;

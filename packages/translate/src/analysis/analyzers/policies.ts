@@ -1,0 +1,38 @@
+import type { HealthCheckSpec, MeshObject, RateLimitSpec } from "@tulle/api";
+import { portNamed } from "../../mesh-service.js";
+import type { Analysis } from "../analysis.js";
+import { isUndeclared } from "./references.js";
+
+/** IST0101: the service, the port or the subset that a HealthCheck names is not there. */
+export function analyzeHealthCheck(analysis: Analysis, object: MeshObject<HealthCheckSpec>): void {
+  const { host, port, subset } = object.spec;
+  // A wildcard is for whatever there is, today or later.
+  if (host.includes("*") || isMissing(analysis, object, host)) return;
+  const { service } = analysis.resolve(host, object.metadata.namespace);
+  if (service === undefined) return;
+  if (port !== undefined && portNamed(service, port) === undefined) {
+    const known = service.ports.map(({ number }) => number).join(", ");
+    const message = `${service.host} has no port ${port}; it has ${known === "" ? "none" : known}`;
+    analysis.report("IST0101", object, "spec.port", message);
+  }
+  if (subset !== undefined && isUndeclared(analysis, object.metadata.namespace, service, subset)) {
+    analysis.report("IST0101", object, "spec.subset", `${service.host} has no subset ${subset}`);
+  }
+}
+
+/** IST0101: the service that a RateLimit names is not there. */
+export function analyzeRateLimit(analysis: Analysis, object: MeshObject<RateLimitSpec>): void {
+  const { host } = object.spec;
+  if (host !== undefined) isMissing(analysis, object, host);
+}
+
+function isMissing(analysis: Analysis, object: MeshObject, host: string): boolean {
+  if (!analysis.isUnknown(host, object.metadata.namespace)) return false;
+  analysis.report(
+    "IST0101",
+    object,
+    "spec.host",
+    `there is no service ${host}: the ${object.kind} has no effect`,
+  );
+  return true;
+}
