@@ -17,6 +17,7 @@ import { hashRequestId } from "./stream/decision.js";
 import { Exchange, type ExchangeContext } from "./stream/exchange.js";
 import { ParkingLot } from "./stream/parking.js";
 import { ExchangeTelemetry } from "./telemetry/exchange-telemetry.js";
+import { collectAdmission } from "./telemetry/admission-metrics.js";
 import { AccessLog } from "./telemetry/access-log.js";
 import { IstioMetrics } from "./telemetry/istio-metrics.js";
 import type { LineWriter } from "./telemetry/line-writer.js";
@@ -118,6 +119,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       .with([])
       .set(parking.size),
   );
+  collectAdmission(metrics, load);
   const accessLog = new AccessLog(options.accessLog);
   const telemetry = new ExchangeTelemetry(new IstioMetrics(metrics, options.workload), accessLog);
   const records = new DecisionRecords({

@@ -27,7 +27,7 @@ import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
 import { hashRequestId, type OwnView } from "./decision.js";
 import { DownstreamResponse } from "./downstream-response.js";
-import { ExchangeRecord } from "./exchange-record.js";
+import { CLIENT_GONE, ExchangeRecord } from "./exchange-record.js";
 import type { ProxyNames } from "./failure-headers.js";
 import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
 import { findChain, findConnection } from "./find-chain.js";
@@ -183,7 +183,7 @@ export class Exchange
   onDownstreamClose(): void {
     if (this.#state === State.DONE || this.#state === State.IDLE) return;
     this.addFlag("DC");
-    this.responseCodeDetails = "downstream_remote_disconnect";
+    this.responseCodeDetails = CLIENT_GONE;
     this.#abandon();
     this.#finish();
   }
@@ -341,6 +341,7 @@ export class Exchange
     this.#timers.clearDeadline();
     this.#timers.watchIdle(TUNNEL_IDLE_TIMEOUT_MS, this.#context.clock.monotonic());
     this.#response.writeSwitched(head, serviceTimeMs);
+    if (this.admission !== undefined) this.#gate.leave(this.#context.clock.monotonic());
   }
 
   onResponseBody(chunk: Buffer, start: number, end: number): boolean {
@@ -497,11 +498,12 @@ export class Exchange
     this.#state = State.DONE;
     this.#timers.stop();
     this.#mirrors?.abandon();
+    const now = this.#context.clock.monotonic();
     if (this.admission !== undefined) {
-      this.#gate.leave();
+      this.#gate.leave(now);
       this.#faulty?.stop();
     }
-    this.durationMs = this.#context.clock.monotonic() - this.#startMs;
+    this.durationMs = now - this.#startMs;
     this.#context.onExchangeDone(this);
     // Whoever waits for a next request, perhaps for an hour, keeps nothing of the last.
     this.request.headers = NO_FIELDS;
