@@ -6,6 +6,7 @@ import { AdaptiveConcurrencySchema } from "@tulle/xds/gen/envoy/extensions/filte
 import { AdmissionControlSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js";
 import { expect, test } from "vitest";
 import type { AdmissionReply, Plan } from "../contract.js";
+import { explain } from "../explain/index.js";
 import { createLoadTable } from "../load/load-table.js";
 import { route } from "../route/route.js";
 import type { HttpChain } from "../snapshot/contract.js";
@@ -80,7 +81,12 @@ function listening(config: ReturnType<typeof packed>, host?: ReturnType<typeof p
     const said = admit(view, chain, plan, { request: asked, principal: undefined }, progress);
     return { said, progress, events: events.filter(({ step }) => step === "filter") };
   };
-  return { rejections, ask, apply, load };
+  const explained = () =>
+    explain(
+      { snapshot: source.current, load, now: 1000 },
+      { direction: "outbound", request: request({ authority: "l" }) },
+    );
+  return { rejections, ask, apply, explained, load };
 }
 
 test("adaptive concurrency lets the limit through, and tells those that it refuses", () => {
@@ -135,7 +141,7 @@ test("a virtual host's limit is its cluster's, whichever listener requests come 
 });
 
 test("admission control holds back by the request's entropy, so that it can be told why", () => {
-  const { ask, load } = listening(packed(AdmissionControlSchema, CRITERIA));
+  const { ask, load, explained } = listening(packed(AdmissionControlSchema, CRITERIA));
   const [watcher] = ask().progress.watchers;
   expect(ask().events).toMatchObject([
     { verdict: "passed-over", reason: "0 of 0 requests of the last 30 s went well" },
@@ -160,6 +166,8 @@ test("admission control holds back by the request's entropy, so that it can be t
       facts: { requests: 60, successes: 30, probability: 0.466 },
     },
   ]);
+  const told = explained();
+  expect(JSON.stringify(told.steps)).toContain("30 of 60 requests of the last 30 s went well");
   // Later nothing is known of it any more.
   expect(ask({ entropy: one!, now: 40_000 }).said.kind).toBe("continue");
   end(200, { cut: true });

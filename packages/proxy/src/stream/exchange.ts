@@ -23,6 +23,8 @@ import type { Failure } from "../rescue.js";
 import { bindRequest } from "./affinity.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
+import { isHealthCheck } from "../overload/health-check-request.js";
+import type { OverloadState } from "../overload/overload-manager.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
 import { hashRequestId, type OwnView } from "./decision.js";
@@ -47,6 +49,7 @@ export interface ExchangeContext extends TriesContext, ExchangeTimersContext, Mi
   readonly authorities: AuthorityCache;
   /** Requests beyond a limit, by its name and whether they were refused. */
   readonly rateLimited: Family<Counter>;
+  readonly overload: OverloadState;
   newRequestId(): string;
   /** Somebody asked for an authority whose listener is not known: subscribe to it. */
   onDemand(authority: string): void;
@@ -154,7 +157,13 @@ export class Exchange
     }
     if (head.method === "CONNECT") this.#decideConnect();
     else if (head.upgrade !== "" && !this.#downstream.http2 && lacksKey(head)) this.#fail("bad-upgrade", "");
+    else if (this.#context.overload.pressure > 0 && this.#isShed()) this.#fail("overload", "");
     else this.#decide();
+  }
+
+  /** Whether the proxy is so burdened that this request is refused. Who asks how we are is always answered. */
+  #isShed(): boolean {
+    return !isHealthCheck(this.request, this.source) && this.#context.overload.sheds();
   }
 
   onRequestBody(chunk: Buffer, start: number, end: number): void {

@@ -57,16 +57,16 @@ test("a request beyond the adaptive limit is refused, and let through when anoth
   const [proxy, port] = await proxyTo(main, AdaptiveConcurrencySchema, TWO_AT_A_TIME);
   const first = call(port);
   const second = call(port);
-  await eventually(() => expect(held).toHaveLength(2));
+  await eventually(() => held.length === 2);
   const refused = await call(port);
   expect(refused).toMatchObject({ status: 503, body: "reached concurrency limit" });
-  await eventually(() => expect(proxy.log().join("\n")).toContain("reached_concurrency_limit"));
+  await eventually(() => proxy.log().join("\n").includes("reached_concurrency_limit"));
   expect(metric(proxy, `${CONCURRENCY}_rq_blocked`)).toBe(1);
   expect(metric(proxy, `${CONCURRENCY}_concurrency_limit`)).toBe(2);
   held.shift()!();
   expect((await first).status).toBe(200);
   const third = call(port);
-  await eventually(() => expect(held).toHaveLength(2));
+  await eventually(() => held.length === 2);
   for (const release of held) release();
   expect([(await second).status, (await third).status]).toEqual([200, 200]);
 });
@@ -77,12 +77,12 @@ test("a client that leaves gives its place back", async () => {
   const [proxy, port] = await proxyTo(main, AdaptiveConcurrencySchema, TWO_AT_A_TIME);
   const leaving = new AbortController();
   const gone = [1, 2].map(() => call(port, "/", { signal: leaving.signal }).catch(() => "left"));
-  await eventually(() => expect(asked).toBe(2));
+  await eventually(() => asked === 2);
   const [controller] = proxy.load.controllers.gradients();
   expect(controller?.inFlight).toBe(2);
   leaving.abort();
   expect(await Promise.all(gone)).toEqual(["left", "left"]);
-  await eventually(() => expect(controller?.inFlight).toBe(0));
+  await eventually(() => controller?.inFlight === 0);
 });
 
 test("requests to a service that fails are held back", async () => {
