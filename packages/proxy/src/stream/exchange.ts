@@ -231,13 +231,8 @@ export class Exchange
     // Once and for all: what is matched, logged and sent on is one and the same path.
     this.request.path = normalizePath(this.request.path, chain.pathNormalization);
     const routed = route(view, chain, this.request);
-    switch (routed.kind) {
-      case "no-route":
-        this.#fail("no-route", "");
-        break;
-      default:
-        this.#admit(chain, routed);
-    }
+    if (routed.kind === "no-route") this.#fail("no-route", "");
+    else this.#admit(chain, routed);
   }
 
   /** What is asked for is a connection to a service, which its own requests or bytes come on. */
