@@ -5,13 +5,15 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { duration, machine, machineLine, mebibytes, percentile } from "./harness/report.mjs";
+import { usage } from "./harness/process-usage.mjs";
 import { pinned, stopAll } from "./harness/spawned.mjs";
 import { startOrigin } from "./peers/nginx.mjs";
-import { tulleHop } from "./peers/tulle.mjs";
+import { tullePair } from "./peers/tulle.mjs";
 
 /**
  * A sidecar that is asked for three times of what it can do: `npm run bench:overload`. First its capacity is found out, and
- * how quick it is at a tenth of that; then it gets three times of it, and right after that half. It holds 256 MiB at most
+ * how quick it is at a tenth of that; then it gets three times of it, and right after that half. It calls the service
+ * through a second sidecar over mutual TLS, on the same CPU, so that one CPU of load is enough. It holds 256 MiB at most
  * where this process may make memory cgroups (version 1, as root).
  */
 const USAGE = `usage: npm run bench:overload -- [--seconds N] [--times N] [--unprotected]
@@ -63,15 +65,21 @@ async function main() {
     loadCpu,
     sidecarArgs: LIMITS.flatMap((limit) => ["--limit", limit]),
   };
-  const { port, pids } = await tulleHop.start(context, await startOrigin(context));
-  const limited = limitMemory(pids);
+  const { port, pids } = await tullePair.start(context, await startOrigin(context));
+  // The caller's sidecar is the one that the load comes to.
+  const limited = limitMemory(pids.slice(0, 1));
   const url = `http://127.0.0.1:${port}/`;
 
   await load(url, { connections: 16, streams: 2, seconds: 3 });
-  const peak = await load(url, { connections: 16, streams: 2 });
+  const cpuOf = async (phase) => {
+    const before = usage(pids).cpuSeconds;
+    const result = await phase();
+    return { ...result, cpuSeconds: usage(pids).cpuSeconds - before };
+  };
+  const peak = await cpuOf(() => load(url, { connections: 16, streams: 2 }));
   const capacity = peak.good.length / SECONDS;
   const calm = await load(url, { perSecond: capacity / 10 });
-  const flood = await load(url, { perSecond: capacity * TIMES });
+  const flood = await cpuOf(() => load(url, { perSecond: capacity * TIMES }));
   const after = await load(url, { perSecond: capacity / 2, seconds: 5 });
 
   const goodput = flood.good.length / SECONDS;
@@ -99,6 +107,9 @@ async function main() {
     `capacity ${Math.round(capacity)}/s; offered ${Math.round(capacity * TIMES)}/s for ${SECONDS} s: ` +
       `${flood.good.length} answered, ${flood.refused.length} refused, ${flood.other} otherwise`,
   );
+  const answerUs = (1e6 * peak.cpuSeconds) / peak.good.length;
+  const refusalUs = (1e6 * flood.cpuSeconds - answerUs * flood.good.length) / flood.refused.length;
+  console.log(`CPU: ${duration(answerUs)} an answer, ${duration(Math.max(0, refusalUs))} a refusal`);
   for (const [name, value, holds] of checks) console.log(`${holds ? "ok  " : "FAIL"} ${name}: ${value}`);
   // A run that offered less than it says proves nothing.
   const offered = (flood.good.length + flood.refused.length + flood.other) / SECONDS;
