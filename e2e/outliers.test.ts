@@ -8,7 +8,7 @@ import { clusterOf, type Workload } from "./support/workload.js";
 
 // Endpoints that fail are ejected by the sidecar of their caller, whatever the registry says of them.
 
-const SERVICES = ["answers500", "refuses", "unreachable", "percent"] as const;
+const SERVICES = ["answers500", "refuses", "unreachable", "percent", "listed"] as const;
 const servers = new Servers();
 let mesh: Mesh;
 let caller: Workload;
@@ -101,6 +101,29 @@ test("an instance that answers 500 is ejected, the others take all, and it comes
   broken.clear();
   await eventually(async () => (await ask("answers500")).body === names[0]!);
   expect(caller.process.output).toContain("ejected endpoint returned");
+}, 30_000);
+
+test("the statuses that a rule lists are what counts", async () => {
+  const { names, broken } = await instances("listed", 2);
+  await rule(
+    "listed",
+    "consecutive5xxErrors: 3, interval: 200ms, baseEjectionTime: 1s, maxEjectionPercent: 50, outlierDetectionHttpErrorCodes: [500]",
+  );
+  broken.add(names[0]!);
+  await eventually(async () => {
+    await ask("listed");
+    return (await ejected("listed")) === 1;
+  });
+  expect(caller.process.output).toMatch(/listed.*3 failures \(500\) one after the other/);
+  broken.clear();
+  await rule(
+    "listed",
+    "consecutive5xxErrors: 3, interval: 200ms, baseEjectionTime: 300ms, maxEjectionPercent: 50, outlierDetectionHttpErrorCodes: [404]",
+  );
+  await eventually(async () => new Set(await askTimes("listed", 10)).size === 2);
+  broken.add(names[0]!);
+  await askTimes("listed", 40);
+  expect(await ejected("listed")).toBe(0);
 }, 30_000);
 
 test("an instance that refuses connections is left out without any rule", async () => {

@@ -40,6 +40,7 @@ export type * from "./request-story/type.js";
 export * from "./status.js";
 export * from "./tcp-route/type.js";
 export * from "./tls-route/type.js";
+export * from "./traffic-policy/type.js";
 export * from "./virtual-service/grpc-status.js";
 export * from "./virtual-service/read-retries.js";
 export * from "./virtual-service/type.js";

@@ -18,11 +18,15 @@ export type {
   SlotChanges,
   SlotEntry,
 } from "./load/shared-load-table.js";
+export type { Controllers } from "./load/controllers.js";
+export type { GradientController, GradientSettings } from "./load/gradient-controller.js";
+export type { SuccessWindow, SuccessSettings } from "./load/success-window.js";
 export * from "./health/index.js";
 export * from "./outlier/index.js";
 export type { FormatSource, Reader } from "./format/format-source.js";
 export { operatorReader } from "./format/operators.js";
 export { currentCluster } from "./route/current-cluster.js";
+export { endpointHost } from "./route/endpoint-host.js";
 export { applyHeaders } from "./route/header-mutations.js";
 export { chainsFor, INBOUND_LISTENER, selectChain } from "./route/inbound-chains.js";
 export * from "./route/retry-on.js";

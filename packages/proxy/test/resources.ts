@@ -255,6 +255,8 @@ function tlsMatches(tls: { sni: string; spiffeId: string; alpn?: readonly string
 }
 
 export interface EndpointInit {
+  /** Default 127.0.0.1. */
+  readonly host?: string;
   readonly port: number;
   readonly mtls?: boolean;
   /** `workload;namespace;canonical;revision;cluster` */
@@ -267,8 +269,8 @@ export function endpoints(clusterName: string, list: readonly EndpointInit[]): R
     endpoints: [
       {
         locality: {},
-        lbEndpoints: list.map(({ port, mtls, workload }) => ({
-          hostIdentifier: { case: "endpoint" as const, value: { address: socketAddress(port) } },
+        lbEndpoints: list.map(({ host, port, mtls, workload }) => ({
+          hostIdentifier: { case: "endpoint" as const, value: { address: socketAddress(port, host) } },
           metadata: {
             filterMetadata: {
               ...(mtls === true ? { "envoy.transport_socket_match": { tlsMode: "istio" } } : {}),
@@ -282,11 +284,11 @@ export function endpoints(clusterName: string, list: readonly EndpointInit[]): R
   return resource(ENDPOINT_TYPE, clusterName, ClusterLoadAssignmentSchema, message);
 }
 
-function socketAddress(port: number) {
+function socketAddress(port: number, address = "127.0.0.1") {
   return {
     address: {
       case: "socketAddress" as const,
-      value: { address: "127.0.0.1", portSpecifier: { case: "portValue" as const, value: port } },
+      value: { address, portSpecifier: { case: "portValue" as const, value: port } },
     },
   };
 }

@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
 import { parseDuration } from "@tulle/base";
 import type { ConnectionPoolSettings, OutlierDetection } from "@tulle/api";
 import { ClusterSchema, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
@@ -69,12 +69,14 @@ function applyLimits(cluster: Cluster, { connectionPool, retryBudget }: Effectiv
 function applyBudgetInterval(cluster: Cluster, retryBudget: EffectivePolicy["retryBudget"]): void {
   const intervalMs = parseDuration(retryBudget?.budgetInterval ?? "") ?? 0;
   if (intervalMs <= 0) return;
+  note(cluster, { retryBudgetIntervalMs: intervalMs });
+}
+
+/** Adds to what only Tulle's sidecars read of a cluster. */
+function note(cluster: Cluster, more: JsonObject): void {
   cluster.metadata ??= create(MetadataSchema);
   const { filterMetadata } = cluster.metadata;
-  filterMetadata[TULLE_METADATA] = {
-    ...filterMetadata[TULLE_METADATA],
-    retryBudgetIntervalMs: intervalMs,
-  };
+  filterMetadata[TULLE_METADATA] = { ...filterMetadata[TULLE_METADATA], ...more };
 }
 
 function applyKeepalive(t: Translation, cluster: Cluster, pool: ConnectionPoolSettings | undefined): void {
@@ -206,7 +208,8 @@ function applyOutlierDetection(t: Translation, cluster: Cluster, settings: Outli
       }),
     },
   }).outlierDetection;
-  if ((settings.outlierDetectionHttpErrorCodes?.length ?? 0) > 0) {
-    t.warn(`${cluster.name}: outlierDetectionHttpErrorCodes is not supported; all 5xx responses count`);
-  }
+  const codes = settings.outlierDetectionHttpErrorCodes ?? [];
+  if (codes.length === 0) return;
+  if (t.view.dialect === "tulle") note(cluster, { outlierErrorStatuses: [...codes] });
+  else t.warn(`${cluster.name}: proxyless gRPC clients do not know outlierDetectionHttpErrorCodes`);
 }

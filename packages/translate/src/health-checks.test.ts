@@ -160,3 +160,21 @@ test("proxyless gRPC clients get no active check and a warning, but what passive
     expect.stringContaining("the HealthCheck is left out"),
   ]);
 });
+
+test("the statuses that are errors are told to sidecars, and clients that do not know them are told of", () => {
+  const yaml = `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: r}
+spec: {host: reviews, trafficPolicy: {outlierDetection: {outlierDetectionHttpErrorCodes: [404, 503]}}}
+`;
+  const at = mesh(REVIEWS, yaml);
+  const ours = made(at, CLIENT, CLUSTER_TYPE, NAME);
+  expect(ours.warnings).toEqual([]);
+  expect(cluster(at, CLIENT, NAME).metadata?.filterMetadata["tulle.dev"]).toMatchObject({
+    outlierErrorStatuses: [404, 503],
+  });
+  expect(made(at, GRPC_CLIENT, CLUSTER_TYPE, NAME).warnings).toEqual([
+    expect.stringContaining("outlierDetectionHttpErrorCodes"),
+  ]);
+});

@@ -4,6 +4,7 @@ import { affinityOf } from "../affinity/affinity-of.js";
 import type { DecisionView, EngineRequest, LoadTable, Plan, ReplyPlan, Routed } from "../contract.js";
 import { entropyOf } from "../entropy.js";
 import { pick } from "../pick/pick.js";
+import { endpointHost } from "../route/endpoint-host.js";
 import { headerValue } from "../route/header-value.js";
 import { INBOUND_LISTENER, selectChain } from "../route/inbound-chains.js";
 import { routeConnection } from "../route/route-connection.js";
@@ -202,8 +203,9 @@ function explainPick(
   plan: Plan,
   request: EngineRequest,
 ): Parts {
+  const written = plan.authorityOf?.(request) ?? plan.rewriteAuthority;
   const upstream = {
-    authority: plan.authorityOf?.(request) ?? plan.rewriteAuthority ?? request.authority,
+    authority: written ?? request.authority,
     path: plan.rewritePath === undefined ? request.path : plan.rewritePath(request.path),
   };
   if (plan.cluster.originalDestination) {
@@ -224,6 +226,7 @@ function explainPick(
     endpoints: explainEndpoints(view, plan, asked, picked),
     upstream: {
       ...upstream,
+      ...(written === undefined && { authority: endpointHost(plan, picked) ?? request.authority }),
       ...(tls === undefined ? {} : { tls: { serverName: tls.sni, spiffeIds: [...tls.spiffeIds] } }),
     },
   };
@@ -257,8 +260,8 @@ function likeliestEntropy(view: ExplainView, chain: FoundChain, question: Questi
     if (likeliest !== undefined && (routed.kind !== "forward" || routed.cluster.name !== likeliest)) continue;
     let key: string = routed.kind;
     if (chain.protocol === "http" && routed.kind !== "no-route" && hasSteps(chain, routed)) {
-      const { end, did } = admitAll({ snapshot, now, load, entropy }, chain, routed, { request, principal });
-      key = JSON.stringify([end, did]);
+      const admitted = admitAll({ snapshot, now, load, entropy }, chain, routed, { request, principal });
+      key = JSON.stringify([denial(admitted), admitted.did]);
     }
     const same = counts.get(key);
     if (same === undefined) counts.set(key, { count: 1, first: entropy });

@@ -35,10 +35,18 @@ beforeEach(() => {
   });
 });
 
-function cluster(settings: Settings | undefined, count: number, name = "reviews"): void {
+function cluster(
+  settings: Settings | undefined,
+  count: number,
+  name = "reviews",
+  errorStatuses: readonly number[] = [],
+): void {
   const addresses = Array.from({ length: count }, (_, index) => ({ address: `10.0.0.${index + 1}` }));
   const rejections = source.apply([
-    edsCluster(name, settings === undefined ? {} : { outlierDetection: settings }),
+    edsCluster(name, {
+      ...(settings === undefined ? {} : { outlierDetection: settings }),
+      metadata: { filterMetadata: { "tulle.dev": { outlierErrorStatuses: [...errorStatuses] } } },
+    }),
     endpoints(name, addresses),
   ]);
   expect(rejections).toEqual([]);
@@ -81,6 +89,38 @@ function passes(ms: number): void {
   now += ms;
   detector.sweep(source.current, now);
 }
+
+test("where statuses are listed, these are errors and no other answer is", () => {
+  cluster({ maxEjectionPercent: 100 }, 4, "reviews", [404, 503]);
+  answers(0, times(20, 500));
+  expect(ejected()).toEqual([]);
+  answers(0, [...times(4, 404), 500]);
+  answers(0, [503, 404, 404, 503]);
+  expect(ejected()).toEqual([]);
+  answer(0, 404);
+  expect(ejected()).toEqual([0]);
+  expect(events.at(-1)?.reason).toBe("5 failures (404, 503) one after the other");
+});
+
+test("listed statuses say nothing of failures without an answer, nor of which ones are a gateway's", () => {
+  cluster(
+    {
+      maxEjectionPercent: 100,
+      consecutive5xx: 0,
+      enforcingConsecutiveGatewayFailure: 100,
+      consecutiveGatewayFailure: 3,
+    },
+    4,
+    "reviews",
+    [404, 503],
+  );
+  answers(0, [503, 503, 404, 503, 503]);
+  expect(ejected()).toEqual([]);
+  answer(0, 503);
+  expect(ejected()).toEqual([0]);
+  for (let i = 0; i < 3; i++) unreached(1);
+  expect(ejected()).toEqual([0, 1]);
+});
 
 test("five 5xx one after the other eject, four with a success between do not", () => {
   cluster({ maxEjectionPercent: 50 }, 4);

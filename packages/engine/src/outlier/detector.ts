@@ -87,7 +87,7 @@ export class OutlierDetector {
       ["consecutive_local_origin_failure", settings.consecutiveLocal],
     ] as const) {
       if ((bits & (1 << OUTLIER_KINDS.indexOf(kind))) === 0) continue;
-      const reason = `${rule.count} ${WORDS[kind]} one after the other`;
+      const reason = `${rule.count} ${wordsOf(kind, settings)} one after the other`;
       this.#judge(snapshot, cluster, settings, endpoint, { kind, reason, ...rule }, nowMs);
     }
   }
@@ -277,11 +277,20 @@ const CONSECUTIVE = [
   ResultCount.CONSECUTIVE_LOCAL,
 ] as const;
 
+/** Statuses that a reason lists. */
+const MAX_STATUSES = 6;
+
 const WORDS = {
   consecutive_5xx: "failures (5xx)",
   consecutive_gateway_failure: "gateway failures (502, 503, 504)",
   consecutive_local_origin_failure: "failures to connect or to get an answer",
 } as const;
+
+function wordsOf(kind: keyof typeof WORDS, { errorStatuses }: OutlierSettings): string {
+  if (errorStatuses === undefined || kind !== "consecutive_5xx") return WORDS[kind];
+  const [...statuses] = errorStatuses;
+  return `failures (${statuses.slice(0, MAX_STATUSES).join(", ")}${statuses.length > MAX_STATUSES ? ", …" : ""})`;
+}
 
 function rateReason({ kind, successPercent, requests, thresholdPercent }: RateOutlier): string {
   const share = kind.endsWith("failure_percentage")

@@ -6,6 +6,17 @@ import { SUSPECT_5XX, SUSPECT_GATEWAY, SUSPECT_LOCAL } from "./kinds.js";
 const CONNECT_STATUS = 503;
 const TIMEOUT_STATUS = 504;
 const OK_STATUS = 200;
+const ERROR_STATUS = 500;
+
+/**
+ * What an answer counts as. Where the cluster says which statuses are errors, these are it and nothing else is: 500, or the
+ * 5xx that it is.
+ */
+function judged({ errorStatuses }: OutlierSettings, status: number): number {
+  if (errorStatuses === undefined) return status;
+  if (!errorStatuses.has(status)) return OK_STATUS;
+  return status >= 500 ? status : ERROR_STATUS;
+}
 
 /**
  * Counts an answer of an endpoint. `status`: HTTP's, or of a gRPC call what its status means in HTTP. Returns the bits
@@ -17,6 +28,10 @@ export function recordAnswer(
   slot: number,
   status: number,
 ): number {
+  return count(results, settings, slot, judged(settings, status));
+}
+
+function count(results: ResultTable, settings: OutlierSettings, slot: number, status: number): number {
   let suspect = 0;
   const failed = status >= 500;
   if (failed) {
@@ -39,7 +54,7 @@ export function recordAnswer(
 /** Counts a connection on which nothing more can be judged: bytes are nobody's business. */
 export function recordConnected(results: ResultTable, settings: OutlierSettings, slot: number): void {
   if (settings.splitLocal) recordReached(results, settings, slot);
-  else recordAnswer(results, settings, slot, OK_STATUS);
+  else count(results, settings, slot, OK_STATUS);
 }
 
 /** Counts that an answer came: what the proxy itself sees of an endpoint is fine. */
@@ -59,7 +74,7 @@ export function recordUnreached(
   timedOut: boolean,
 ): number {
   if (!settings.splitLocal) {
-    return recordAnswer(results, settings, slot, timedOut ? TIMEOUT_STATUS : CONNECT_STATUS);
+    return count(results, settings, slot, timedOut ? TIMEOUT_STATUS : CONNECT_STATUS);
   }
   if (settings.countsRates) results.add(ResultCount.TRIES, slot);
   return countsTo(results, ResultCount.CONSECUTIVE_LOCAL, slot, settings.consecutiveLocal)

@@ -1,4 +1,4 @@
-import { pathEnd } from "./path-test.js";
+import { pathEnd } from "./path-end.js";
 
 /** Rewrites a path; query and fragment stay as they are. */
 export type PathRewrite = (path: string) => string;

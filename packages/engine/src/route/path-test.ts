@@ -1,12 +1,12 @@
 import type { RouteMatch } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { EngineRequest } from "../contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
+import { pathEnd, type PathTest } from "./path-end.js";
 import { compileRegex } from "./regex.js";
+import { compileTemplate } from "./template-policy.js";
+import type { UriTemplate } from "./uri-template.js";
 import { ValueWords } from "./words.js";
 import type { ConditionWords, Wanted } from "./words.js";
-
-/** Whether `path[0, end)` matches; `end` is where the query or fragment begins. */
-export type PathTest = (path: string, end: number) => boolean;
 
 export interface CompiledPath {
   readonly test: PathTest;
@@ -14,29 +14,29 @@ export interface CompiledPath {
   readonly prefixLength: number | undefined;
   /** The only path that matches, where there is one: routes are found by it without trying one after the other. */
   readonly exact: string | undefined;
+  /** What a rewrite by template goes by; undefined where the path is matched otherwise. */
+  readonly template: UriTemplate | undefined;
   /** What every path that matches begins with, where it is more than the first slash, for the same. */
   readonly prefix: string | undefined;
   readonly words: ConditionWords;
-}
-
-/** Length of the path proper: up to the query or fragment. */
-export function pathEnd(path: string): number {
-  for (let index = 0; index < path.length; index++) {
-    const code = path.charCodeAt(index);
-    if (code === 0x3f || code === 0x23) return index;
-  }
-  return path.length;
 }
 
 /** Compiles the path condition of a route. Prefixes look at the path only, never into the query, as in Envoy. */
 export function compilePath(field: string, match: RouteMatch): CompiledPath {
   const specifier = match.pathSpecifier;
   const exact = specifier.case === "path" && match.caseSensitive !== false ? specifier.value : undefined;
+  const template =
+    specifier.case === "pathMatchPolicy"
+      ? compileTemplate(at(field, "path_match_policy"), specifier.value, match.caseSensitive === false)
+      : undefined;
   return {
-    ...compileTest(field, match),
+    ...(template === undefined
+      ? compileTest(field, match)
+      : { test: template.test, prefixLength: undefined }),
     exact,
+    template,
     prefix: literalPrefix(match),
-    words: new ValueWords("path", "", pathOf, wantedPath(match)),
+    words: new ValueWords("path", "", pathOf, wantedPath(match, template)),
   };
 }
 
@@ -49,8 +49,12 @@ function pathOf({ path }: EngineRequest): string {
   return path.slice(0, pathEnd(path));
 }
 
-function wantedPath({ pathSpecifier: specifier, caseSensitive }: RouteMatch): Wanted {
+function wantedPath(
+  { pathSpecifier: specifier, caseSensitive }: RouteMatch,
+  template: UriTemplate | undefined,
+): Wanted {
   const ignoreCase = caseSensitive === false;
+  if (template !== undefined) return { verb: "match the template", text: template.text, ignoreCase };
   switch (specifier.case) {
     case "prefix":
       return { verb: "begin with", text: specifier.value, ignoreCase };
@@ -88,9 +92,11 @@ function compileTest(field: string, match: RouteMatch): Pick<CompiledPath, "test
     case "connectMatcher":
       throw invalid(at(field, "connect_matcher"), "is not supported");
     case "pathMatchPolicy":
-      throw invalid(at(field, "path_match_policy"), "is not supported: use prefix, path or safe_regex");
     case undefined:
-      throw invalid(field, "must set one of prefix, path, path_separated_prefix, safe_regex");
+      throw invalid(
+        field,
+        "must set one of prefix, path, path_separated_prefix, safe_regex, path_match_policy",
+      );
   }
 }
 

@@ -9,7 +9,7 @@ const MAX_PATTERN_LENGTH = 4096;
 const MAX_PROGRAM_SIZE = 10_000;
 
 /** Compiles a regular expression of RE2's syntax: matching takes linear time, whatever the input. */
-export function compileRegex(field: string, matcher: RegexMatcher | undefined): RE2JS {
+export function compileRegex(field: string, matcher: Pick<RegexMatcher, "regex"> | undefined): RE2JS {
   if (matcher === undefined) throw invalid(field, "must be set");
   const pattern = matcher.regex;
   if (pattern === "") throw invalid(at(field, "regex"), "must not be empty");

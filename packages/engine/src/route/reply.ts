@@ -14,7 +14,7 @@ import type {
 } from "../contract.js";
 import type { Provenance } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
-import { pathEnd } from "./path-test.js";
+import { pathEnd } from "./path-end.js";
 import { prefixRewrite, regexRewrite } from "./path-rewrite.js";
 import type { PathRewrite } from "./path-rewrite.js";
 import { compileSubstitution } from "./regex.js";

@@ -13,7 +13,7 @@ import type { Provenance } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { durationMs } from "../snapshot/duration.js";
 import { requestValue } from "./header-value.js";
-import { pathEnd } from "./path-test.js";
+import { pathEnd } from "./path-end.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
 import type { Mutations } from "./header-mutations.js";
 import { compileMirrors } from "./mirror.js";
@@ -23,7 +23,10 @@ import type { PathRewrite } from "./path-rewrite.js";
 import { compileSubstitution } from "./regex.js";
 import { compileRetryPolicy, retryMarks } from "./retry-policy.js";
 import type { RouteContext, RouteEntry } from "./route-entry.js";
+import { HashKey, HeaderKey, type SplitKey } from "./split-key.js";
 import { Split } from "./split.js";
+import { compileTemplateRewrite } from "./template-policy.js";
+import type { UriTemplate } from "./uri-template.js";
 import { Way } from "./way.js";
 import { RoutingPriority } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import type { WaySettings } from "./way.js";
@@ -39,6 +42,7 @@ export interface ActionContext {
   /** The route's name among all tables. */
   readonly place: string;
   readonly prefixLength: number | undefined;
+  readonly template: UriTemplate | undefined;
   readonly salt: number;
   /** The route's own metadata `tulle.dev`. */
   readonly metadata: JsonObject | undefined;
@@ -105,7 +109,7 @@ function compileDestination(
       return {
         ...compileWeighted(at(field, "weighted_clusters"), specifier.value, way, route),
         session: route.session,
-        splitBy: route.splitByHash ? shared.hash : undefined,
+        splitBy: splitKey(at(field, "weighted_clusters"), specifier.value, shared, route),
       };
     case "clusterHeader":
       throw invalid(at(field, "cluster_header"), "is not supported: use cluster or weighted_clusters");
@@ -127,8 +131,6 @@ function compileWeighted(
   route: ActionContext,
 ): Pick<RouteEntry, "target" | "clusters"> {
   if (weighted.clusters.length === 0) throw invalid(at(field, "clusters"), "must not be empty");
-  if (weighted.randomValueSpecifier.case !== undefined)
-    throw invalid(at(field, "header_name"), "is not supported");
   const ways = weighted.clusters.map((one, index) =>
     compileWeight(at(field, `clusters[${index}]`), one, way, route.place),
   );
@@ -137,6 +139,18 @@ function compileWeighted(
     target: new Split(field, ways, weights, route.salt),
     clusters: [...new Set(weighted.clusters.map((one) => one.name))],
   };
+}
+
+function splitKey(
+  field: string,
+  { randomValueSpecifier: specifier }: WeightedCluster,
+  { hash }: Pick<Shared, "hash">,
+  { splitByHash }: ActionContext,
+): SplitKey | undefined {
+  if (specifier.case === undefined) return splitByHash && hash !== undefined ? new HashKey(hash) : undefined;
+  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(specifier.value))
+    throw invalid(at(field, "header_name"), "must be the name of a header");
+  return new HeaderKey(specifier.value.toLowerCase());
 }
 
 function compileWeight(field: string, one: WeightedCluster_ClusterWeight, way: WayMaker, place: string): Way {
@@ -185,11 +199,13 @@ function compileShared(
     hedge: compileHedge(field, hedgePolicy, route.metadata),
     tellsAttempts: virtualHost.includeAttemptCountInResponse,
     tellsTimeoutRetry: virtualHost.includeIsTimeoutRetryHeader,
-    rewritePath: compilePathRewrite(field, action, route.prefixLength),
+    rewritePath: compilePathRewrite(field, action, route),
     rewriteAuthority: compileHostRewrite(field, action),
     hash: compileRequestHash(at(field, "hash_policy"), action.hashPolicy),
     session: route.session,
     authorityOf: compileAuthorityOf(field, action),
+    takesEndpointHost:
+      action.hostRewriteSpecifier.case === "autoHostRewrite" && action.hostRewriteSpecifier.value.value,
     tellsForwardedHost: action.appendXForwardedHost,
     rateLimits: rateLimitSources(
       compileRateLimits(at(field, "rate_limits"), action.rateLimits),
@@ -201,13 +217,14 @@ function compileShared(
 function compilePathRewrite(
   field: string,
   action: RouteAction,
-  prefixLength: number | undefined,
+  { prefixLength, template }: ActionContext,
 ): PathRewrite | undefined {
-  if (action.pathRewritePolicy !== undefined)
-    throw invalid(at(field, "path_rewrite_policy"), "is not supported");
-  if (action.prefixRewrite !== "" && action.regexRewrite !== undefined) {
-    throw invalid(field, "prefix_rewrite and regex_rewrite must not both be set");
+  const ways = [action.prefixRewrite !== "", action.regexRewrite, action.pathRewritePolicy].filter(Boolean);
+  if (ways.length > 1) {
+    throw invalid(field, "of prefix_rewrite, regex_rewrite and path_rewrite_policy at most one may be set");
   }
+  if (action.pathRewritePolicy !== undefined)
+    return compileTemplateRewrite(at(field, "path_rewrite_policy"), action.pathRewritePolicy, template);
   if (action.prefixRewrite !== "") {
     if (/[\0-\x20\x7f]/.test(action.prefixRewrite)) {
       throw invalid(at(field, "prefix_rewrite"), "must not hold spaces or control characters");
@@ -229,8 +246,6 @@ function compileHostRewrite(field: string, action: RouteAction): string | undefi
       }
       return specifier.value === "" ? undefined : specifier.value;
     case "autoHostRewrite":
-      if (!specifier.value.value) return undefined;
-      throw invalid(at(field, "auto_host_rewrite"), "is not supported: use host_rewrite_literal");
     case "hostRewriteHeader":
     case "hostRewritePathRegex":
       return undefined;

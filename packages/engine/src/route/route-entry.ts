@@ -1,6 +1,5 @@
 import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteMatch, VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
-import type { RequestHash } from "../affinity/request-hash.js";
 import { compileSession } from "../affinity/session.js";
 import type { SessionPolicy } from "../affinity/session.js";
 import { rateLimitSources } from "../admit/rate-limit-descriptors.js";
@@ -17,13 +16,14 @@ import type { Provenance } from "../snapshot/contract.js";
 import { headerValue } from "./header-value.js";
 import { compileHeaderTests, headerWords } from "./header-test.js";
 import type { HeaderTest } from "./header-test.js";
-import { compilePath } from "./path-test.js";
-import type { PathTest } from "./path-test.js";
+import type { PathTest } from "./path-end.js";
+import { compilePath, type CompiledPath } from "./path-test.js";
 import { compileQueryTest, queryWords } from "./query-test.js";
 import type { QueryTest } from "./query-test.js";
 import { compileDirectResponse, compileRedirect } from "./reply.js";
 import type { ReplySettings } from "./reply.js";
 import { compileForward } from "./route-action.js";
+import type { SplitKey } from "./split-key.js";
 import { Split } from "./split.js";
 import { Way } from "./way.js";
 import type { ConditionWords } from "./words.js";
@@ -55,7 +55,7 @@ export interface RouteEntry {
   /** Of a target that is a split: a session stays with the cluster that has its endpoint. */
   readonly session?: SessionPolicy | undefined;
   /** Of a target that is a split: what of a request decides instead of chance. */
-  readonly splitBy?: RequestHash | undefined;
+  readonly splitBy?: SplitKey | undefined;
   /** The only path that it takes; undefined = it takes others too. */
   readonly exactPath: string | undefined;
   /** What every path that the route takes begins with. */
@@ -128,7 +128,7 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
       ...match.queryParameters.map(queryWords),
       ...(fraction?.defaultValue === undefined ? [] : [fractionWords(fraction.defaultValue)]),
     ],
-    ...compileTarget(field, route, context, path.prefixLength, mix(salt, 2)),
+    ...compileTarget(field, route, context, path, mix(salt, 2)),
   };
 }
 
@@ -136,7 +136,7 @@ function compileTarget(
   field: string,
   route: Route,
   context: RouteContext,
-  prefixLength: number | undefined,
+  { prefixLength, template }: CompiledPath,
   salt: number,
 ): Pick<RouteEntry, "target" | "clusters" | "session" | "splitBy"> {
   const levels = [compileMutations(field, route), ...context.outer];
@@ -162,6 +162,7 @@ function compileTarget(
         filterLevels,
         place,
         prefixLength,
+        template,
         salt,
         metadata: filterMetadata(route.metadata, "tulle.dev"),
         session,

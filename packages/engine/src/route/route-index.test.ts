@@ -5,7 +5,7 @@ import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/r
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { request } from "../testing/resources.js";
-import { pathEnd } from "./path-test.js";
+import { pathEnd } from "./path-end.js";
 import { RouteIndex } from "./route-index.js";
 import { compileRouteTable } from "./route-table.js";
 

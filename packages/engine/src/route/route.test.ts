@@ -4,6 +4,8 @@ import { HeaderValueOption_HeaderAppendAction as AppendAction } from "@tulle/xds
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { RedirectAction_RedirectResponseCode as RedirectCode } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { UriTemplateMatchConfigSchema } from "@tulle/xds/gen/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js";
+import { UriTemplateRewriteConfigSchema } from "@tulle/xds/gen/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite_pb.js";
 import { expect, test } from "vitest";
 import type { EngineRequest, Plan, ReplyPlan, Routed } from "../contract.js";
 import type { HttpChain } from "../snapshot/contract.js";
@@ -14,6 +16,7 @@ import {
   change,
   edsCluster,
   endpoints,
+  packed,
   request,
   routes,
   routeTo,
@@ -223,6 +226,88 @@ test("route collects header mutations from the cluster outwards, removals first,
   expect(plan(false).requestHeaders).toEqual([...clusterLevel, ...routeLevel, ...hostLevel]);
   expect(plan(true).requestHeaders).toEqual([...hostLevel, ...routeLevel, ...clusterLevel]);
   expect(plan(false).responseHeaders).toEqual([{ op: "add-if-absent", name: "z", value: "100%" }]);
+});
+
+test("a header may give the number that is drawn among weighted clusters", () => {
+  const init = weighted(["a", 90], ["b", 10]);
+  const { value } = init.action.value.clusterSpecifier;
+  const split = router(
+    routes("r", [
+      {
+        ...init,
+        action: {
+          case: "route",
+          value: {
+            clusterSpecifier: {
+              case: "weightedClusters",
+              value: { ...value, randomValueSpecifier: { case: "headerName", value: "X-Draw" } },
+            },
+          },
+        },
+      },
+    ]),
+  );
+  const drawn = (draw: string, entropy: number): string =>
+    (split.route({ headers: ["x-draw", draw] }, entropy) as Plan).cluster.name;
+  for (const entropy of [0, 1, 2 ** 31]) {
+    for (const [draw, cluster] of [
+      ["0", "a"],
+      ["89", "a"],
+      ["90", "b"],
+      ["199", "b"],
+      // 2^64 - 1, of which 15 are left.
+      ["18446744073709551615", "a"],
+      ["18446744073709551595", "b"],
+    ] as const)
+      expect([draw, drawn(draw, entropy)]).toEqual([draw, cluster]);
+  }
+  for (const wrong of ["", "-1", "1.5", "x", "18446744073709551616", "1,2"])
+    expect(new Set(Array.from({ length: 200 }, (_, index) => drawn(wrong, index * 21_474_836)))).toEqual(
+      new Set(["a", "b"]),
+    );
+  const traced: { reason: string }[] = [];
+  const view = { snapshot: split.source.current, load: createLoadTable(), now: 0, entropy: 7 };
+  const chain = split.source.current.outbound("l") as HttpChain;
+  route(
+    { ...view, trace: { add: (event) => traced.push(event) } },
+    chain,
+    request({ headers: ["x-draw", "95"] }),
+  );
+  expect(traced.map(({ reason }) => reason)).toContain(
+    "10 % of requests: by its key this one draws 95 of 100, always",
+  );
+});
+
+test("a path may be matched and rewritten by templates", () => {
+  const init: RouteInit = {
+    match: {
+      pathSpecifier: {
+        case: "pathMatchPolicy",
+        value: {
+          name: "t",
+          typedConfig: packed(UriTemplateMatchConfigSchema, { pathTemplate: "/shops/{shop}/{rest=**}" }),
+        },
+      },
+    },
+    action: {
+      case: "route",
+      value: {
+        clusterSpecifier: { case: "cluster", value: "a" },
+        pathRewritePolicy: {
+          name: "r",
+          typedConfig: packed(UriTemplateRewriteConfigSchema, { pathTemplateRewrite: "/{rest}/of/{shop}" }),
+        },
+      },
+    },
+  };
+  const plan = forward(init, { path: "/shops/7/carts/1?x=/y" });
+  expect(plan.rewritePath?.("/shops/7/carts/1?x=/y")).toBe("/carts/1/of/7?x=/y");
+  const { route: decide } = router(routes("r", [init]));
+  expect(decide({ path: "/shop/7/a" }).kind).toBe("no-route");
+  const prefix = { ...init, match: ANY };
+  expect(router(routes("r", [prefix])).rejections).toEqual([
+    expect.objectContaining({ message: expect.stringContaining("needs a path_match_policy") }),
+  ]);
 });
 
 test("route names the object and rule that a route came from", () => {

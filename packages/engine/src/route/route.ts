@@ -1,11 +1,11 @@
 import { MeshError } from "@tulle/base";
-import type { RequestHash } from "../affinity/request-hash.js";
 import type { DecisionView, EngineRequest, NoRoute, Plan, Routed } from "../contract.js";
 import type { HttpChain } from "../snapshot/contract.js";
 import { Chain } from "../snapshot/chain.js";
 import { homeWay } from "./home-way.js";
-import { pathEnd } from "./path-test.js";
+import { pathEnd } from "./path-end.js";
 import { tracePlan } from "./plan-trace.js";
+import { NO_POINT } from "./split-key.js";
 import { Split } from "./split.js";
 import { withoutPort } from "./virtual-hosts.js";
 import { traceHost, traceRoutes, traceSplit, traceTlsOnly } from "./trace-route.js";
@@ -49,10 +49,11 @@ export function route(view: DecisionView, chain: HttpChain, request: EngineReque
       if (trace !== undefined) traceSplit(trace, target, home, "session");
       return traced(view, home.plan(snapshot));
     }
-    const chance = entry.splitBy === undefined ? entropy : chanceOf(entry.splitBy, request, entropy);
-    const way = target.choose(chance);
+    const keyed = entry.splitBy === undefined ? NO_POINT : entry.splitBy.pointOf(request, target, entropy);
+    const point = keyed === NO_POINT ? target.draw(entropy) : keyed;
+    const way = target.at(point);
     // The key of a request is the same for all of its kind; without one it is chance again.
-    if (trace !== undefined) traceSplit(trace, target, way, chance === entropy ? "chance" : "key", chance);
+    if (trace !== undefined) traceSplit(trace, target, way, keyed === NO_POINT ? "chance" : "key", point);
     return traced(view, way.plan(snapshot));
   }
   return target;
@@ -61,10 +62,4 @@ export function route(view: DecisionView, chain: HttpChain, request: EngineReque
 function traced(view: DecisionView, plan: Plan): Plan {
   if (view.trace !== undefined) tracePlan(view.trace, plan);
   return plan;
-}
-
-/** Bits that are equal for requests with an equal key, so that they go the same way; without a key, chance. */
-function chanceOf(hash: RequestHash, request: EngineRequest, entropy: number): number {
-  const { key } = hash.of(request, "", entropy);
-  return key === undefined ? entropy : (key.high ^ key.low) >>> 0;
 }

@@ -25,13 +25,17 @@ export class Split<Choice> {
   }
 
   choose(entropy: number): Choice {
-    const point = this.draw(entropy);
+    return this.at(this.draw(entropy));
+  }
+
+  /** The choice at a point of the sum of the weights: a whole number below it. */
+  at(point: number): Choice {
     let index = 0;
     while (point >= this.#upTo[index]!) index++;
     return this.choices[index]!;
   }
 
-  /** Where equal entropy falls in the sum of the weights: a whole number below it. */
+  /** Where equal entropy falls in the sum of the weights. */
   draw(entropy: number): number {
     return below(mix(entropy, this.#salt), this.#total);
   }

@@ -1,7 +1,7 @@
 import type { EngineRequest } from "../contract.js";
 import type { Chain } from "../snapshot/chain.js";
 import type { Trace } from "../trace.js";
-import { pathEnd } from "./path-test.js";
+import { pathEnd } from "./path-end.js";
 import { firstFailure, identityOf, TAKEN } from "./route-entry.js";
 import type { RouteEntry } from "./route-entry.js";
 import type { CompiledHost } from "./route-table.js";
@@ -114,14 +114,14 @@ function nameOf(entry: RouteEntry, position: number): string {
 export type SplitBy = "chance" | "key" | "session";
 
 /**
- * Tells the chances of a route's clusters and which one the request takes. `bits` drew it; with a session nothing was
- * drawn.
+ * Tells the chances of a route's clusters and which one the request takes. `point`: where it fell in the sum of the weights;
+ * with a session nothing was drawn.
  */
-export function traceSplit(trace: Trace, split: Split<Way>, chosen: Way, by: SplitBy, bits = 0): void {
+export function traceSplit(trace: Trace, split: Split<Way>, chosen: Way, by: SplitBy, point = 0): void {
   const { total } = split;
   const why = {
-    chance: `this one drew ${split.draw(bits)} of ${total}`,
-    key: `by its key this one draws ${split.draw(bits)} of ${total}, always`,
+    chance: `this one drew ${point} of ${total}`,
+    key: `by its key this one draws ${point} of ${total}, always`,
     session: "the session of this one is bound to an endpoint of it",
   }[by];
   split.choices.forEach((way, index) => {

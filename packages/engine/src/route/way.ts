@@ -29,6 +29,7 @@ export interface PlanSettings {
   readonly rewritePath: PathRewrite | undefined;
   readonly rewriteAuthority: string | undefined;
   readonly authorityOf: Plan["authorityOf"];
+  readonly takesEndpointHost: boolean;
   readonly tellsForwardedHost: boolean;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
@@ -60,6 +61,7 @@ export const BARE_WAY: Omit<WaySettings, "clusterName"> = {
   rewritePath: undefined,
   rewriteAuthority: undefined,
   authorityOf: undefined,
+  takesEndpointHost: false,
   tellsForwardedHost: false,
   requestHeaders: [],
   responseHeaders: [],
@@ -114,6 +116,7 @@ export class ForwardPlan implements Plan {
   readonly rewritePath: PathRewrite | undefined;
   readonly rewriteAuthority: string | undefined;
   readonly authorityOf: Plan["authorityOf"];
+  readonly takesEndpointHost: boolean;
   readonly tellsForwardedHost: boolean;
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
@@ -141,6 +144,7 @@ export class ForwardPlan implements Plan {
     this.rewritePath = settings.rewritePath;
     this.rewriteAuthority = settings.rewriteAuthority;
     this.authorityOf = settings.authorityOf;
+    this.takesEndpointHost = settings.takesEndpointHost;
     this.tellsForwardedHost = settings.tellsForwardedHost;
     this.requestHeaders = settings.requestHeaders;
     this.responseHeaders = settings.responseHeaders;

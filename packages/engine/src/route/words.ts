@@ -18,7 +18,15 @@ export interface ConditionWords {
  * `text` says.
  */
 export interface Wanted {
-  readonly verb: "be" | "begin with" | "end with" | "contain" | "match" | "lie" | "lie below";
+  readonly verb:
+    | "be"
+    | "begin with"
+    | "end with"
+    | "contain"
+    | "match"
+    | "match the template"
+    | "lie"
+    | "lie below";
   readonly text: string;
   readonly ignoreCase: boolean;
 }

@@ -114,7 +114,7 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
       : undefined,
     maxRequestsPerConnection: requestsPerConnection(cluster, httpOptions),
     connection: compileConnections(cluster, httpOptions),
-    outlier: compileOutlier(cluster.outlierDetection),
+    outlier: compileOutlier(cluster),
     healthCheck: compileHealthCheck(cluster),
     http2: isExplicitHttp2(cluster, httpOptions),
     httpAsClient: httpOptions?.upstreamProtocolOptions.case === "useDownstreamProtocolConfig",

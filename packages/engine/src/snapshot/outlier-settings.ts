@@ -1,6 +1,8 @@
+import type { Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { OutlierDetection } from "@tulle/xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
+import { filterMetadata } from "./metadata.js";
 
 /** A consecutive count: how many make an outlier, and in how many percent of cases that has consequences. */
 export interface ConsecutiveRule {
@@ -36,12 +38,17 @@ export interface OutlierSettings {
   /** Whether answers are counted over the interval, because a rule may need it. */
   readonly countsRates: boolean;
   readonly healthCheckUnejects: boolean;
+  /** The only statuses of answers that are errors; undefined: 5xx. */
+  readonly errorStatuses: ReadonlySet<number> | undefined;
 }
 
 const FIELD = "outlier_detection";
 
-/** Compiles `outlier_detection`, with Envoy's defaults. */
-export function compileOutlier(message: OutlierDetection | undefined): OutlierSettings | undefined {
+/** Compiles `outlier_detection`, with Envoy's defaults, and `outlierErrorStatuses` of the metadata `tulle.dev`. */
+export function compileOutlier({
+  outlierDetection: message,
+  metadata,
+}: Pick<Cluster, "outlierDetection" | "metadata">): OutlierSettings | undefined {
   if (message === undefined) return undefined;
   if (message.monitors.length > 0)
     throw invalid(at(FIELD, "monitors"), "is not supported: there are none to name");
@@ -103,7 +110,15 @@ export function compileOutlier(message: OutlierDetection | undefined): OutlierSe
       (rule) => rule.enforcingPercent > 0 || (splitLocal && rule.enforcingLocalPercent > 0),
     ),
     healthCheckUnejects: message.successfulActiveHealthCheckUnejectHost ?? true,
+    errorStatuses: errorStatuses(metadata),
   };
+}
+
+function errorStatuses(metadata: Cluster["metadata"]): ReadonlySet<number> | undefined {
+  const listed = filterMetadata(metadata, "tulle.dev")?.["outlierErrorStatuses"];
+  if (!Array.isArray(listed)) return undefined;
+  const statuses = listed.filter((one) => typeof one === "number");
+  return statuses.length === 0 ? undefined : new Set(statuses);
 }
 
 /** Envoy refuses zero, too: a sweep that never rests. */

@@ -93,6 +93,24 @@ test("an endpoint update takes effect for the next request, and a split that cha
   expect((await call(port)).body).toBe("v1");
 });
 
+test("the authority is the endpoint's name where the route says so and the endpoint has one", async () => {
+  const { port: app } = await backend((request, response) => response.end(request.headers.host));
+  const proxy = createProxy();
+  const hostOf = async (host: string): Promise<string> => {
+    proxy.apply(
+      cluster(v1),
+      endpoints(v1, [{ host, port: app }]),
+      apiListener("reviews:9080", "r"),
+      routes("r", [
+        routeTo(v1, { hostRewriteSpecifier: { case: "autoHostRewrite", value: { value: true } } }),
+      ]),
+    );
+    return (await call(await proxy.listen("reviews:9080"), "/", { headers: { host: "asked" } })).body;
+  };
+  expect(await hostOf("localhost")).toBe("localhost");
+  expect(await hostOf("127.0.0.1")).toBe("asked");
+});
+
 test("rewrites, header changes, redirects and fixed responses are carried out", async () => {
   const { port: app } = await backend((request, response) => {
     response.setHeader("x-secret", "1");

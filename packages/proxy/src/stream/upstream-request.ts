@@ -1,4 +1,4 @@
-import type { EndpointPart, Plan } from "@tulle/engine";
+import { endpointHost, type EndpointPart, type Plan } from "@tulle/engine";
 import type { HeaderList } from "@tulle/http";
 
 import { applyHeaderMutations } from "../filters/header-mutations.js";
@@ -16,7 +16,11 @@ export function requestHeadersOf(
   nowMs: number,
 ): HeaderList {
   const { request, source, admission } = record;
-  const host = plan.authorityOf?.(request) ?? plan.rewriteAuthority ?? request.host;
+  const host =
+    plan.authorityOf?.(request) ??
+    plan.rewriteAuthority ??
+    (plan.takesEndpointHost === true ? endpointHost(plan, endpoint) : undefined) ??
+    request.host;
   const headers = upstreamRequestHeaders(request.headers, fields, {
     direction: source.direction,
     host,

@@ -52,6 +52,20 @@ const CASES: readonly (readonly [string, string, readonly string[]])[] = [
     check("a", "host: reviews, port: 9080, subset: v1") + check("b", "host: '*'"),
     [],
   ],
+  [
+    "annotations of our own that are right",
+    vs(
+      "a",
+      `hosts: [reviews], http: [{${TO}}]`,
+      ", annotations: {tulle.dev/fault-reset: '0', tulle.dev/split: hash, tulle.dev/hedge-after: 1s, tulle.dev/hedge-max: '1', tulle.dev/retry-non-idempotent: 'true'}",
+    ) +
+      dr(
+        "r",
+        "host: reviews",
+        ", annotations: {tulle.dev/load-balancer: PEAK_EWMA, tulle.dev/hash-balance-factor: '120'}",
+      ),
+    [],
+  ],
   ["a check of an unknown service", check("a", "host: nowhere"), ["IST0101 default/a spec.host"]],
   [
     "a check of an unknown port and subset",

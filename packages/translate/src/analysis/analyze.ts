@@ -88,7 +88,7 @@ const ANALYZERS = [
   of(SECURITY, "PeerAuthentication", analyzeAnnotations, analyzeConflicts, analyzeSelector),
   of<HealthCheckSpec>("tulle.dev", "HealthCheck", analyzeAnnotations, analyzeConflicts, analyzeHealthCheck),
   of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),
-  ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeRoute)),
+  ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeAnnotations, analyzeRoute)),
 ];
 
 /** Analyzers that ask translation, which costs. */

@@ -2,10 +2,25 @@ import { SUPPRESS_ANNOTATION, type MeshObject } from "@tulle/api";
 import type { Analysis } from "../analysis.js";
 import { ALLOW_CONFLICT_ANNOTATION } from "../conflicts.js";
 
+const HTTP_RULES = ["VirtualService", "HTTPRoute", "GRPCRoute"];
+
 /** Kinds that an annotation is for; "any" = all that there are. */
 const ANNOTATIONS: Readonly<Record<string, readonly string[] | "any">> = {
   [SUPPRESS_ANNOTATION]: "any",
   [ALLOW_CONFLICT_ANNOTATION]: "any",
+  "tulle.dev/fault-bandwidth": ["VirtualService"],
+  "tulle.dev/fault-bandwidth-percentage": ["VirtualService"],
+  "tulle.dev/fault-reset": ["VirtualService"],
+  "tulle.dev/fault-reset-after-bytes": ["VirtualService"],
+  "tulle.dev/hash-balance-factor": ["DestinationRule"],
+  "tulle.dev/hedge-after": HTTP_RULES,
+  "tulle.dev/hedge-max": HTTP_RULES,
+  "tulle.dev/load-balancer": ["DestinationRule"],
+  "tulle.dev/persistent-session-strict": ["ServiceEntry"],
+  "tulle.dev/retry-non-idempotent": HTTP_RULES,
+  "tulle.dev/split": HTTP_RULES,
+  "istio.io/persistent-session": ["Service", "ServiceEntry"],
+  "istio.io/persistent-session-header": ["Service", "ServiceEntry"],
   "internal.istio.io/route-semantics": ["VirtualService"],
   "networking.istio.io/exportTo": ["Service"],
   "networking.istio.io/traffic-distribution": ["Service", "ServiceEntry"],
