@@ -62,7 +62,7 @@ const CASES: readonly (readonly [string, string, readonly string[]])[] = [
       dr(
         "r",
         "host: reviews",
-        ", annotations: {tulle.dev/load-balancer: PEAK_EWMA, tulle.dev/hash-balance-factor: '120'}",
+        ", annotations: {tulle.dev/load-balancer: PEAK_EWMA, tulle.dev/hash-balance-factor: '120', tulle.dev/subset-fallback: ANY_ENDPOINT}",
       ),
     [],
   ],
