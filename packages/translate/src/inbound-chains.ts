@@ -30,6 +30,7 @@ import { rateLimitsOf, type TranslatedRateLimit } from "./rate-limits.js";
 import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
 import { matchAll } from "./routes/match.js";
 import { inboundRetryPolicy } from "./routes/retry.js";
+import { markRetries } from "./routes/route-marks.js";
 import { tcpChain } from "./tcp-proxy.js";
 import { MESH_ALPN, meshTlsServer } from "./tls.js";
 import type { Translation } from "./translation.js";
@@ -66,7 +67,7 @@ function mtlsHttpChain(
   applicationProtocols: readonly string[],
 ): FilterChain {
   const limits = rateLimitsOf(t, host, "INBOUND");
-  const manager = inboundManager(t, cluster, [limited(everything(cluster, port), limits)], limits);
+  const manager = inboundManager(t, cluster, [limited(everything(t, cluster, port), limits)], limits);
   // What the peer says about callers before it stands only as a claim of the peer; its own identity is verified.
   manager.forwardClientCertDetails = ForwardClientCert.APPEND_FORWARD;
   manager.setCurrentClientCertDetails = create(HttpConnectionManagerSchema, {
@@ -129,11 +130,11 @@ function plaintextChain(
       .flatMap((form) => [`${form}:${port.servicePort}`, form])
       .filter((form) => !domains.has(form));
     for (const form of forms) domains.add(form);
-    if (forms.length > 0) hosts.push(limited(virtualHost(cluster, forms, cluster, port), own));
+    if (forms.length > 0) hosts.push(limited(virtualHost(t, cluster, forms, cluster, port), own));
   }
   const [first] = ports;
   if (first !== undefined) {
-    hosts.push(limited(everything(first.cluster, first.port), rateLimitsOf(t, first.host, "INBOUND")));
+    hosts.push(limited(everything(t, first.cluster, first.port), rateLimitsOf(t, first.host, "INBOUND")));
   }
   const manager = inboundManager(t, INBOUND_LISTENER, hosts, [...limits.values()]);
   // Nobody vouches for the sender of plaintext: what it says about certificates is dropped.
@@ -169,28 +170,31 @@ function inboundManager(
   return manager;
 }
 
-function everything(cluster: string, port: InboundPort): VirtualHost {
-  return virtualHost(`inbound|http|${port.servicePort}`, ["*"], cluster, port);
+function everything(t: Translation, cluster: string, port: InboundPort): VirtualHost {
+  return virtualHost(t, `inbound|http|${port.servicePort}`, ["*"], cluster, port);
 }
 
-function virtualHost(name: string, domains: string[], cluster: string, port: InboundPort): VirtualHost {
-  return create(VirtualHostSchema, {
-    name,
-    domains,
-    routes: [
-      create(RouteSchema, {
-        name: DEFAULT_ROUTE,
-        match: matchAll(),
-        decorator: { operation: `${port.service}.${port.namespace}:${port.servicePort}/*` },
-        action: {
-          case: "route",
-          value: create(RouteActionSchema, {
-            clusterSpecifier: { case: "cluster", value: cluster },
-            timeout: durationOf(0),
-            retryPolicy: inboundRetryPolicy(),
-          }),
-        },
+function virtualHost(
+  t: Translation,
+  name: string,
+  domains: string[],
+  cluster: string,
+  port: InboundPort,
+): VirtualHost {
+  const { defaultInboundHttpRetryPolicy: retries } = t.settings;
+  const route = create(RouteSchema, {
+    name: DEFAULT_ROUTE,
+    match: matchAll(),
+    decorator: { operation: `${port.service}.${port.namespace}:${port.servicePort}/*` },
+    action: {
+      case: "route",
+      value: create(RouteActionSchema, {
+        clusterSpecifier: { case: "cluster", value: cluster },
+        timeout: durationOf(0),
+        retryPolicy: inboundRetryPolicy(retries),
       }),
-    ],
+    },
   });
+  markRetries(route, retries, {});
+  return create(VirtualHostSchema, { name, domains, routes: [route] });
 }
