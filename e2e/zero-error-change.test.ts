@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 
 import { pause } from "./support/load.js";
 import { Mesh } from "./support/mesh.js";
-import { underMixedLoad, type MixedResult, type MixedTargets } from "./support/mixed-load.js";
+import { LOAD, underMixedLoad, type MixedResult, type MixedTargets } from "./support/mixed-load.js";
 import { clusterOf, type Workload } from "./support/workload.js";
 
 // Whatever changes in the mesh, callers over HTTP/1.1, HTTP/2 and gRPC notice nothing, and nothing that must happen once
@@ -16,6 +16,8 @@ import { clusterOf, type Workload } from "./support/workload.js";
 const ORDERS = [process.execPath, fileURLToPath(new URL("support/apps/orders.mjs", import.meta.url))];
 const PROTOCOLS = ["http1", "http2", "grpc"] as const;
 type Protocol = (typeof PROTOCOLS)[number];
+/** TULLE_E2E_ROUNDS: how many times everything is restarted, and every hundred times as often the configuration changes. */
+const ROUNDS = Number(process.env["TULLE_E2E_ROUNDS"] ?? 1);
 /** What an order takes: so that some are under way at any time. */
 const DELAY_MS = "20";
 
@@ -59,7 +61,7 @@ async function startAll(
   file: string,
   names: readonly string[],
   versions: readonly string[] = [],
-): Promise<ReadonlyMap<string, Workload>> {
+): Promise<Map<string, Workload>> {
   const started = new Map<string, Workload>();
   for (const [index, name] of names.entries()) {
     const instances = PROTOCOLS.map((protocol) => start(protocol, name, file, versions[index]));
@@ -90,23 +92,30 @@ function expectNothingNoticed(result: MixedResult, instances: readonly string[],
   }
 }
 
-test("a rolling restart of every instance is noticed by nobody", async () => {
-  const file = ledger();
-  const before = await startAll(file, ["old-a", "old-b"]);
-  await known(2);
-  const after: Workload[] = [];
-  const result = await underMixedLoad("rolling restart", targets(file), async () => {
-    await pause(1000);
-    for (const name of ["a", "b"]) {
-      after.push(...(await startAll(file, [`new-${name}`])).values());
-      const leaving = PROTOCOLS.map((protocol) => before.get(`${protocol}-old-${name}`)!);
-      expect(await Promise.all(leaving.map(({ process }) => process.stop()))).toEqual([0, 0, 0]);
-    }
-    await pause(1000);
-  });
-  expectNothingNoticed(result, ["old-a", "old-b", "new-a", "new-b"], 4);
-  await stopAll(after);
-}, 120_000);
+test(
+  "a rolling restart of every instance is noticed by nobody",
+  async () => {
+    const file = ledger();
+    let running = await startAll(file, ["0-a", "0-b"]);
+    await known(2);
+    const result = await underMixedLoad("rolling restart", targets(file), async () => {
+      await pause(1000);
+      for (let round = 1; round <= ROUNDS; round++) {
+        const before = running;
+        running = new Map();
+        for (const name of ["a", "b"]) {
+          for (const each of await startAll(file, [`${round}-${name}`])) running.set(...each);
+          const leaving = PROTOCOLS.map((protocol) => before.get(`${protocol}-${round - 1}-${name}`)!);
+          expect(await Promise.all(leaving.map(({ process }) => process.stop()))).toEqual([0, 0, 0]);
+        }
+      }
+      await pause(1000);
+    });
+    expectNothingNoticed(result, ["0-a", "0-b", `${ROUNDS}-a`, `${ROUNDS}-b`], 4);
+    await stopAll(running.values());
+  },
+  120_000 * ROUNDS,
+);
 
 test("scaling down to one instance is noticed by nobody", async () => {
   const file = ledger();
@@ -140,8 +149,8 @@ test("when an instance is killed only what was in it and may not be repeated fai
   }
   // An order takes 20 ms, a stream a second: no more than these can have been in the victims when they died.
   const orders = result.failed.filter(({ kind }) => kind !== "gRPC stream").length;
-  expect(orders).toBeLessThan(20);
-  expect(result.failed.length - orders).toBeLessThan(8);
+  expect(orders).toBeLessThan(20 * LOAD);
+  expect(result.failed.length - orders).toBeLessThan(8 * LOAD);
   await eventually(async () => (await caller.endpoints(clusterOf("http1"))).length === 1, 20_000);
   await stopAll(PROTOCOLS.map((protocol) => started.get(`${protocol}-survivor`)!));
 }, 120_000);
@@ -165,26 +174,35 @@ spec:
   subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]
 `;
 
-test("a canary shift step by step, and the control plane going and coming, are noticed by nobody", async () => {
-  const file = ledger();
-  const started = await startAll(file, ["stable", "canary"], ["v1", "v2"]);
-  const shiftTo = async (weight: number): Promise<void> => {
-    await mesh.apply(PROTOCOLS.map((protocol) => shift(protocol, weight)).join("---"));
-    await pause(700);
-  };
-  await shiftTo(1);
-  for (const subset of ["v1", "v2"]) await known(1, subset);
-  const result = await underMixedLoad("canary shift", targets(file), async () => {
-    for (const weight of [0, 10, 50]) await shiftTo(weight);
-    await mesh.control.stop();
-    await pause(1000);
-    await mesh.startControlPlane();
-    await shiftTo(90);
-    mesh.control.kill9();
-    await mesh.control.exited;
-    await mesh.startControlPlane();
-    await shiftTo(100);
-  });
-  expectNothingNoticed(result, ["stable", "canary"], 5);
-  await stopAll(started.values());
-}, 120_000);
+test(
+  "a canary shift step by step, and the control plane going and coming, are noticed by nobody",
+  async () => {
+    const file = ledger();
+    const started = await startAll(file, ["stable", "canary"], ["v1", "v2"]);
+    const shiftTo = async (weight: number): Promise<void> => {
+      await mesh.apply(PROTOCOLS.map((protocol) => shift(protocol, weight)).join("---"));
+      await pause(700);
+    };
+    await shiftTo(1);
+    for (const subset of ["v1", "v2"]) await known(1, subset);
+    const result = await underMixedLoad("canary shift", targets(file), async () => {
+      for (const weight of [0, 10, 50]) await shiftTo(weight);
+      await mesh.control.stop();
+      await pause(1000);
+      await mesh.startControlPlane();
+      await shiftTo(90);
+      mesh.control.kill9();
+      await mesh.control.exited;
+      await mesh.startControlPlane();
+      await shiftTo(100);
+      for (let change = 0; change < (ROUNDS - 1) * 100; change++) {
+        const weight = (change * 37) % 101;
+        await mesh.apply(PROTOCOLS.map((protocol) => shift(protocol, weight)).join("---"));
+        await pause(50);
+      }
+    });
+    expectNothingNoticed(result, ["stable", "canary"], 5);
+    await stopAll(started.values());
+  },
+  120_000 * ROUNDS,
+);

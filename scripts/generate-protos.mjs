@@ -22,6 +22,8 @@ const PATHS = [
   "envoy/extensions/access_loggers/file/v3",
   "envoy/extensions/clusters/aggregate/v3",
   "envoy/extensions/filters/common/fault/v3",
+  "envoy/extensions/filters/http/adaptive_concurrency/v3",
+  "envoy/extensions/filters/http/admission_control/v3",
   "envoy/extensions/filters/http/fault/v3",
   "envoy/extensions/filters/http/rbac/v3",
   "envoy/extensions/filters/http/router/v3",

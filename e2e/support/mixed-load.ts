@@ -48,6 +48,8 @@ export interface MixedTargets {
 
 const TIMEOUT_MS = 15_000;
 const TICK_MS = 20;
+/** TULLE_E2E_LOAD: how many times as many requests are sent. */
+export const LOAD = Number(process.env["TULLE_E2E_LOAD"] ?? 1);
 /** Requests a second of each kind; a stream lives for `STREAM_MESSAGES * STREAM_EVERY_MS`. */
 const RATES: ReadonlyMap<CallKind, number> = new Map([
   ["GET", 60],
@@ -135,7 +137,7 @@ class MixedLoad {
   #tick(): void {
     const elapsedMs = systemClock.monotonic() - this.#startedMs;
     for (const [kind, rate] of RATES) {
-      const due = Math.floor((elapsedMs * rate) / 1000);
+      const due = Math.floor((elapsedMs * rate * LOAD) / 1000);
       for (let sent = this.#sent.get(kind)!; sent < due; sent++) this.#send(kind);
       this.#sent.set(kind, due);
     }

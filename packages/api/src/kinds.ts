@@ -14,6 +14,7 @@ import { serviceEntryKind } from "./service-entry/kind.js";
 import { tcpRouteKind } from "./tcp-route/kind.js";
 import { tlsRouteKind } from "./tls-route/kind.js";
 import { sidecarKind } from "./sidecar/kind.js";
+import { trafficPolicyKind } from "./traffic-policy/kind.js";
 import { virtualServiceKind } from "./virtual-service/kind.js";
 import { workloadEntryKind } from "./workload-entry/kind.js";
 
@@ -35,6 +36,7 @@ export const KINDS: readonly Kind[] = [
   referenceGrantKind,
   rateLimitKind,
   healthCheckKind,
+  trafficPolicyKind,
 ];
 
 /** The kind under a URL's group, version and plural, when it is served at that version. */

@@ -29,6 +29,25 @@ export interface ProxyTypeStatus {
   readonly error?: string;
 }
 
+/** What came of comparing what a proxy holds with what it was sent. */
+export interface ProxyReconciliation {
+  /** When it was compared last, milliseconds since the epoch; undefined = not yet. */
+  readonly checkedAt: number | undefined;
+  /** Type URLs in which the two differ; empty when they agree. */
+  readonly differing: readonly string[];
+  /** Since when they differ, milliseconds since the epoch. */
+  readonly differingSince?: number;
+  /** Why the last comparison came to nothing. */
+  readonly error?: string;
+}
+
+/** A proxy that is no longer connected, and whose instance is still registered. */
+export interface LostProxy {
+  readonly id: string;
+  /** When its last stream ended, milliseconds since the epoch. */
+  readonly since: number;
+}
+
 export interface ProxyStatus {
   readonly id: string;
   readonly dialect: string;
@@ -38,6 +57,8 @@ export interface ProxyStatus {
   /** `host:port` of its admin listener, "" when it has none. */
   readonly admin: string;
   readonly types: readonly ProxyTypeStatus[];
+  /** Undefined for clients that cannot say what they hold. */
+  readonly reconciliation?: ProxyReconciliation;
 }
 
 export interface IssuedCertificate {
@@ -67,6 +88,8 @@ export interface MeshStatus {
     readonly certificateTtlMs: number;
   };
   readonly proxies: readonly ProxyStatus[];
+  /** Absent from control planes that do not tell. */
+  readonly lostProxies?: readonly LostProxy[];
   /** The newest certificate of each identity and instance that is still valid. */
   readonly certificates: readonly IssuedCertificate[];
 }

@@ -4,6 +4,7 @@ import { registerCompletion } from "./commands/completion.js";
 import { registerDelete } from "./commands/delete.js";
 import { registerDemo } from "./commands/demo.js";
 import { registerDescribe } from "./commands/describe.js";
+import { registerEndpoints } from "./commands/endpoints.js";
 import { registerExplain } from "./commands/explain.js";
 import { registerIntercept } from "./commands/intercept.js";
 import { registerGet } from "./commands/get.js";
@@ -31,6 +32,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerGet,
   registerDescribe,
   registerStatus,
+  registerEndpoints,
   registerExplain,
   registerTest,
   registerWhy,

@@ -2,6 +2,7 @@ import type {
   AnalysisAnswer,
   AnalysisQuestion,
   EffectivePolicyReport,
+  EndpointsReport,
   ExplainAnswer,
   ExplainRequest,
   MeshInfo,
@@ -40,6 +41,15 @@ export interface JoinToken {
   readonly expiresAt: string;
 }
 
+export interface EndpointsQuestion {
+  /** Name of a service, or a host in full; default all services. */
+  readonly service?: string;
+  /** Of the service; default `default`. */
+  readonly namespace?: string;
+  /** The one proxy to ask; default all that ask for the endpoints. */
+  readonly proxy?: string;
+}
+
 export interface EffectivePolicyQuestion {
   /** A service's name, or any host. */
   readonly host: string;
@@ -69,6 +79,8 @@ export interface Client {
   why(requestId: string): Promise<RequestStory>;
   /** How much a running proxy logs; changed to `level` first when there is one. */
   logLevel(proxy: string, level?: string): Promise<{ readonly level: string }>;
+  /** Instances as they are registered, and the endpoints that proxies have. */
+  endpoints(question?: EndpointsQuestion): Promise<EndpointsReport>;
   /** What holds for calls to a service or host. */
   effectivePolicy(question: EffectivePolicyQuestion): Promise<EffectivePolicyReport>;
 }
@@ -113,6 +125,16 @@ export function createClient(options: ClientOptions): Client {
       const path = `/tulle/v1/proxies/${encodeURIComponent(proxy)}/log-level`;
       const call = level === undefined ? { method: "GET", path } : { method: "PUT", path, body: { level } };
       return expectObject(await transport.call(call)) as { readonly level: string };
+    },
+    endpoints: async ({ service, namespace, proxy } = {}) => {
+      const query = {
+        ...(service === undefined ? {} : { service }),
+        ...(namespace === undefined ? {} : { namespace }),
+        ...(proxy === undefined ? {} : { proxy }),
+      };
+      return expectObject(
+        await transport.call({ method: "GET", path: `/tulle/v1/endpoints?${queryText(query)}` }),
+      ) as EndpointsReport;
     },
     effectivePolicy: async ({ host, namespace, from, labels = {} }) => {
       const query = {

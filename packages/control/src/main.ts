@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 
 import { isProtected, isServing, KINDS, type MeshInfo, type MeshStatus } from "@tulle/api";
 import {
+  formatAddress,
   MeshError,
   PROMETHEUS_CONTENT_TYPE,
   systemClock,
@@ -28,11 +29,13 @@ import {
 import { RouteStatuses } from "./gateway-api/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
+import { EndpointReports } from "./endpoints/index.js";
 import { createPeerIdentity, startGrpcServer } from "./grpc/index.js";
 import { isLoopback } from "./http/host-check.js";
 import { startHttpServer } from "./http/server.js";
 import { createTulleApi } from "./http/tulle-api.js";
 import { AdsServer } from "./push/index.js";
+import { Reconciler } from "./reconcile/index.js";
 import { createObjectStatus } from "./status/index.js";
 import { createRegistryPersistence } from "./registry-persistence.js";
 import { createMemoryStores, openLmdbStores, type Stores } from "./stores/open.js";
@@ -64,6 +67,8 @@ export interface ControlPlaneOptions {
   readonly defaultInboundHttpRetryPolicy?: NonNullable<MeshSettings["defaultInboundHttpRetryPolicy"]>;
   /** Share of a service's instances that must be heard of; with fewer, silent ones are kept. Default 0.2; 0 = off. */
   readonly protectThreshold?: number;
+  /** Between two comparisons of what a proxy holds with what it was sent, milliseconds; default 60 s; 0 = never. */
+  readonly reconcileIntervalMs?: number;
   readonly logger: Logger;
   readonly clock?: Clock;
   /** Numbers in [0, 1), for jitter and the order of DNS answers. */
@@ -83,6 +88,7 @@ const DEFAULTS = {
   httpPort: 8500,
   dnsPort: 8600,
   xdsPort: 15012,
+  reconcileIntervalMs: 60_000,
   trustDomain: "cluster.local",
 };
 const SETTINGS: Omit<MeshSettings, "trustDomain"> = {
@@ -200,6 +206,15 @@ async function build(
     logger,
   });
   const agents = new AgentServer({ identify: peerIdentity, clock, logger });
+  const reconciler = new Reconciler({
+    agents: () => agents.agents(),
+    ads,
+    intervalMs: options.reconcileIntervalMs ?? DEFAULTS.reconcileIntervalMs,
+    clock,
+    random,
+    logger,
+  });
+  closers.push(() => reconciler[Symbol.dispose]());
   const routeStatuses = new RouteStatuses({ reader, index: config, clock });
   const findings = new Findings({
     reader,
@@ -264,6 +279,8 @@ async function build(
       config,
       authority,
       ads,
+      agents,
+      reconciler,
       startedAt,
       now: clock.now(),
       trustDomain,
@@ -272,12 +289,18 @@ async function build(
   // Filled in once the HTTP port is known; nothing asks before.
   let info: MeshInfo | undefined;
   const queries = new AgentQueries({ agents: () => agents.agents(), catalog: registry.catalog });
+  const endpoints = new EndpointReports({
+    catalog: registry.catalog,
+    domainSuffix: SETTINGS.domainSuffix,
+    ledger: ads.ledger,
+    agents: () => agents.agents(),
+  });
   const app = new Hono();
   const consul = createConsulApi(registry, { logger, version: VERSION });
   app.all("/v1/*", (c) => consul.fetch(c.req.raw, c.env));
   // Before the API whose limit of what a body may hold is lower.
   app.route("/", createAnalysisApi({ reader, kinds: KINDS, clock, logger }));
-  app.route("/", createTulleApi({ info: () => info!, status, joinTokens, queries, logger }));
+  app.route("/", createTulleApi({ info: () => info!, status, joinTokens, queries, endpoints, logger }));
   app.get("/metrics", (c) => {
     const { services, instances } = status().controlPlane;
     const text = metricsText(
@@ -286,6 +309,7 @@ async function build(
         startedAt,
         now: clock.now(),
         push: ads.metrics,
+        reconciler,
         config,
         authority,
         services,
@@ -325,14 +349,20 @@ function meshStatus(sources: {
   readonly config: ConfigIndex;
   readonly authority: CertificateAuthority;
   readonly ads: AdsServer;
+  readonly agents: AgentServer;
+  readonly reconciler: Reconciler;
   readonly startedAt: number;
   readonly now: number;
   readonly trustDomain: string;
   readonly protectThreshold: number | undefined;
 }): MeshStatus {
-  const { stores, registry, config, authority, ads, startedAt, now, trustDomain, protectThreshold } = sources;
+  const { stores, registry, config, authority, ads, agents, reconciler } = sources;
+  const { startedAt, now, trustDomain, protectThreshold } = sources;
   const services = [...registry.catalog.services()];
   const instances = services.flatMap((service) => service.instances);
+  const meshAddresses = new Set(
+    instances.flatMap(({ meshAddress: at }) => (at === undefined ? [] : [formatAddress(at.host, at.port)])),
+  );
   return {
     controlPlane: {
       version: VERSION,
@@ -353,7 +383,11 @@ function meshStatus(sources: {
       rootNotAfter: authority.rootNotAfter,
       certificateTtlMs: authority.certificateTtlMs,
     },
-    proxies: ads.ledger.proxies(),
+    proxies: ads.ledger.proxies().map((proxy) => {
+      const reconciliation = reconciler.stateOf(proxy.id);
+      return reconciliation === undefined ? proxy : { ...proxy, reconciliation };
+    }),
+    lostProxies: agents.lost((address) => meshAddresses.has(address)),
     certificates: authority.issued(),
   };
 }

@@ -1,6 +1,7 @@
 import type { HeaderList } from "@tulle/http";
 
 import type { ValueFormat } from "./format/value-format.js";
+import type { Controllers } from "./load/controllers.js";
 import type { ResultTable } from "./load/result-table.js";
 import type { ClusterPart, Provenance, Snapshot } from "./snapshot/contract.js";
 import type { RequestHash } from "./affinity/request-hash.js";
@@ -294,6 +295,8 @@ export interface LoadTable {
   healthEpoch(): number;
   /** What outlier detection goes by, and what it did. */
   readonly results: ResultTable;
+  /** What filters learn from the requests that they let through. */
+  readonly controllers: Controllers;
 }
 
 /** A token bucket: how many tokens it holds, and how long it takes for one to come back. */
@@ -368,6 +371,8 @@ export interface AdmissionReply {
   /** For gRPC callers; undefined = by the HTTP status. */
   readonly grpcStatus?: number | undefined;
   readonly limited?: Limited | undefined;
+  /** Is told that it was refused. */
+  readonly watcher?: ExchangeWatcher | undefined;
 }
 
 /** The request waits, and is then asked about again, where `after` comes first. */
@@ -395,6 +400,31 @@ export interface AdmissionMutation {
   /** The client's connection is reset after so many bytes of the response's body; undefined = it is not. */
   readonly resetAfterBytes?: number | undefined;
   readonly limited?: Limited | undefined;
+  /** Is told when the exchange begins and ends. */
+  readonly watcher?: ExchangeWatcher | undefined;
+}
+
+/** How an exchange went that was let through. */
+export interface EndedExchange {
+  /** Since it was let through. */
+  readonly durationMs: number;
+  /** HTTP status; 0 = the caller left before there was one. */
+  readonly status: number;
+  readonly grpc: boolean;
+  /** Of a gRPC call; -1 when it ended without. */
+  readonly grpcStatus: number;
+  /** The caller left before it was over. */
+  readonly cut: boolean;
+}
+
+/** Somebody who learns from exchanges. All times are `DecisionView.now`. */
+export interface ExchangeWatcher {
+  /** The exchange was let through by every step. */
+  onBegin(now: number): void;
+  /** Once after every `onBegin`. The object is only lent. */
+  onEnd(now: number, ended: EndedExchange): void;
+  /** The exchange was refused by the watcher's own step. */
+  onRefused(): void;
 }
 
 /** What one step says. */

@@ -18,6 +18,9 @@ export type {
   SlotChanges,
   SlotEntry,
 } from "./load/shared-load-table.js";
+export type { Controllers } from "./load/controllers.js";
+export type { GradientController, GradientSettings } from "./load/gradient-controller.js";
+export type { SuccessWindow, SuccessSettings } from "./load/success-window.js";
 export * from "./health/index.js";
 export * from "./outlier/index.js";
 export type { FormatSource, Reader } from "./format/format-source.js";

@@ -10,6 +10,7 @@ export type Failure =
   | "too-many-waiting"
   | "no-healthy-upstream"
   | "overflow"
+  | "overload"
   | "connect-failure"
   | "connect-timeout"
   | "upstream-reset"
@@ -126,6 +127,14 @@ const ROWS: Readonly<Record<Failure, Row>> = {
     details: () => "upstream_reset_before_response_started{overflow}",
     body: (f) =>
       `circuit breaker of ${f.cluster} is open: too many requests or connections at once; retry later or raise its connectionPool limits`,
+  },
+  overload: {
+    status: 503,
+    flag: "OM",
+    error: "proxy_internal_error",
+    details: () => "overload",
+    body: () =>
+      "this sidecar is overloaded and refuses a part of the requests; retry later, give it more CPU or memory, or run more instances (docs/overload.md)",
   },
   "connect-failure": {
     status: 503,

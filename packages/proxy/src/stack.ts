@@ -8,6 +8,8 @@ import { LearntPorts } from "./detection/learnt-ports.js";
 import { limitOfCode, type LimitName } from "./limits/limit-table.js";
 import { ProxyLimits } from "./limits/proxy-limits.js";
 import { StruckLimits } from "./limits/struck-limits.js";
+import type { MemoryUse } from "./overload/monitors.js";
+import { OverloadManager, type OverloadState } from "./overload/overload-manager.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
 import type { WorkloadTls } from "./tls/workload-tls.js";
@@ -17,6 +19,7 @@ import { hashRequestId } from "./stream/decision.js";
 import { Exchange, type ExchangeContext } from "./stream/exchange.js";
 import { ParkingLot } from "./stream/parking.js";
 import { ExchangeTelemetry } from "./telemetry/exchange-telemetry.js";
+import { collectAdmission } from "./telemetry/admission-metrics.js";
 import { AccessLog } from "./telemetry/access-log.js";
 import { IstioMetrics } from "./telemetry/istio-metrics.js";
 import type { LineWriter } from "./telemetry/line-writer.js";
@@ -54,6 +57,8 @@ export interface StackOptions {
   readonly proxyStatus?: boolean;
   /** For a Proxy-Status that names the proxy by it. */
   readonly nodeId?: string;
+  /** Default: this thread's and its process'. */
+  readonly readMemory?: () => MemoryUse;
   readonly newRequestId: () => string;
   /** A request asked for an authority that is not subscribed to. */
   readonly onDemand: (authority: string) => void;
@@ -67,6 +72,7 @@ export interface ProxyStack extends Disposable {
   readonly tcp: TcpContext;
   readonly pools: UpstreamPools;
   readonly records: DecisionRecords;
+  readonly overload: OverloadState;
   /** Call after every change of the configuration. */
   onConfigurationChanged(): void;
 }
@@ -118,6 +124,16 @@ export function buildStack(options: StackOptions): ProxyStack {
       .with([])
       .set(parking.size),
   );
+  collectAdmission(metrics, load);
+  const overload = owned.use(
+    new OverloadManager({
+      clock: options.clock,
+      metrics,
+      limits: values,
+      onOverload: (name) => strike(name, ""),
+      ...(options.readMemory && { readMemory: options.readMemory }),
+    }),
+  );
   const accessLog = new AccessLog(options.accessLog);
   const telemetry = new ExchangeTelemetry(new IstioMetrics(metrics, options.workload), accessLog);
   const records = new DecisionRecords({
@@ -154,6 +170,7 @@ export function buildStack(options: StackOptions): ProxyStack {
         "Copies of requests that were not answered: no instance, broken off, or slower than the request.",
       )
       .with([]),
+    overload,
     newRequestId: options.newRequestId,
     onDemand: options.onDemand,
     onExchangeDone: (done) => {
@@ -174,6 +191,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     queue,
     coarseWheel,
     limits,
+    overload,
     onLimit: (name, value, remote) => struck.strike(name, value, remote),
     createExchange: (downstream, source) => new Exchange(exchange, downstream, source),
     onCodecError: (error, source) => {
@@ -209,6 +227,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     tcp,
     pools,
     records,
+    overload,
     onConfigurationChanged: () => {
       configurationChanged.emit();
       if (!removal.armed) removal.arm(REMOVAL_MS);

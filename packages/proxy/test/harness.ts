@@ -20,6 +20,7 @@ import {
 } from "@tulle/engine";
 
 import { EndpointHealth } from "../src/health/endpoint-health.js";
+import type { MemoryUse } from "../src/overload/monitors.js";
 import type { InboundInterception } from "../src/listener/inbound-interception.js";
 import { listenInbound } from "../src/listener/inbound-listener.js";
 import type { Interception } from "../src/listener/interception.js";
@@ -94,6 +95,8 @@ export interface TestProxyOptions {
   readonly logger?: Logger;
   /** Of outlier detection and health checks; default: that of everything else. */
   readonly healthClock?: Clock;
+  /** What the overload manager finds; default: this process' memory. */
+  readonly readMemory?: () => MemoryUse;
   /** Of everything but the access log; default: the system's. */
   readonly clock?: Clock;
 }
@@ -112,7 +115,8 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
     },
   });
   const writer = new LineWriter(sink, systemClock, new Counter());
-  const limits = new ProxyLimits(parseLimits(options.limits ?? []));
+  // The test, its backends and the proxy are one thread: how late that comes to its work says nothing of the proxy.
+  const limits = new ProxyLimits(parseLimits(["overload.lagShedMs=60000", ...(options.limits ?? [])]));
   const health = new EndpointHealth({
     clock: options.healthClock ?? options.clock ?? systemClock,
     logger: options.logger ?? silentLogger,
@@ -135,6 +139,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
     metrics,
     accessLog: writer,
     limits,
+    ...(options.readMemory && { readMemory: options.readMemory }),
     proxyStatus: options.proxyStatus ?? true,
     workload: {
       workload: `${name}-v1`,

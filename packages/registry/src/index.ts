@@ -11,6 +11,7 @@ export {
 } from "./definition.js";
 export { createDnsDirectory } from "./dns-directory.js";
 export { createConsulApi, type ConsulApiOptions } from "./facades/consul/api.js";
+export { instanceId } from "./instance.js";
 export { createMemoryPersistence, type RegistryPersistence } from "./persistence.js";
 export { createRegistry, type NodeRegistration, type Registry, type RegistryOptions } from "./registry.js";
 export { serviceHealth, type CheckState, type NodeState, type ServiceState } from "./state.js";

@@ -41,7 +41,7 @@ export function toInstance(service: ServiceState): Instance | undefined {
 }
 
 /** `<node>/<service id>`; other namespaces than the default go between, since ids repeat there. */
-function instanceId({ node, definition }: ServiceState): string {
+export function instanceId({ node, definition }: ServiceState): string {
   const middle = definition.namespace === DEFAULT_NAMESPACE ? "" : `${definition.namespace}/`;
   return `${node.definition.name}/${middle}${definition.id}`;
 }

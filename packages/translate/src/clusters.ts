@@ -26,6 +26,7 @@ import { healthCheckFor } from "./health-checks.js";
 import { resolveHost } from "./services.js";
 import { subsetLabels } from "./subset-defaults.js";
 import { alpnFor, MESH_ALPN, meshTls, originatedTls, rawBuffer } from "./tls.js";
+import { withOwnBalancing } from "./traffic-policies.js";
 import { transportTo, type Transport } from "./transport.js";
 import type { Translation } from "./translation.js";
 
@@ -42,7 +43,7 @@ export function outboundCluster(t: Translation, name: string, parsed: ClusterNam
   if (service === undefined || port === undefined) return emptyCluster(t, name);
   const rule = destinationRuleFor(t, service);
   subsetLabels(t, rule, service.host, parsed.subset);
-  const policy = effectivePolicy(rule, parsed.subset, port.number);
+  const policy = withOwnBalancing(t, effectivePolicy(rule, parsed.subset, port.number), service, parsed);
   const cluster = create(ClusterSchema, {
     name,
     metadata: { filterMetadata: metadata(rule, service, parsed) },

@@ -52,7 +52,8 @@ export function httpFilter(manager: HttpConnectionManager): Filter {
   });
 }
 
-function pathNormalization(mode: NonNullable<MeshSettings["pathNormalization"]>): {
+/** How a connection manager brings paths into one form. */
+export function pathNormalization(mode: NonNullable<MeshSettings["pathNormalization"]>): {
   readonly normalizePath: boolean;
   readonly mergeSlashes: boolean;
   readonly pathWithEscapedSlashesAction: EscapedSlashes;

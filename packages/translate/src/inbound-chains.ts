@@ -23,9 +23,16 @@ import type { InboundPort } from "./contract.js";
 import { PLAINTEXT_HTTP } from "./detection.js";
 import { durationOf } from "./duration.js";
 import { writtenForms } from "./hosts.js";
-import { connectionManager, httpFilter, rateLimitFilter, routerFilter } from "./http-connection-manager.js";
+import {
+  connectionManager,
+  httpFilter,
+  pathNormalization,
+  rateLimitFilter,
+  routerFilter,
+} from "./http-connection-manager.js";
 import type { Inbound } from "./inbound-ports.js";
 import { INBOUND_LISTENER } from "./names.js";
+import { adaptiveConcurrencyFilter, limitConcurrency } from "./overload-filters.js";
 import { rateLimitsOf, type TranslatedRateLimit } from "./rate-limits.js";
 import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
 import { matchAll } from "./routes/match.js";
@@ -33,6 +40,7 @@ import { inboundRetryPolicy } from "./routes/retry.js";
 import { markRetries } from "./routes/route-marks.js";
 import { tcpChain } from "./tcp-proxy.js";
 import { MESH_ALPN, meshTlsServer } from "./tls.js";
+import { servingPolicy, type TrafficPolicy } from "./traffic-policies.js";
 import type { Translation } from "./translation.js";
 
 /**
@@ -67,7 +75,12 @@ function mtlsHttpChain(
   applicationProtocols: readonly string[],
 ): FilterChain {
   const limits = rateLimitsOf(t, host, "INBOUND");
-  const manager = inboundManager(t, cluster, [limited(everything(t, cluster, port), limits)], limits);
+  const policy = servingPolicy(t, host, port.servicePort);
+  const everybody = limitConcurrency(
+    limited(everything(t, cluster, port), limits),
+    policy.adaptiveConcurrency,
+  );
+  const manager = inboundManager(t, cluster, [everybody], limits, [policy]);
   // What the peer says about callers before it stands only as a claim of the peer; its own identity is verified.
   manager.forwardClientCertDetails = ForwardClientCert.APPEND_FORWARD;
   manager.setCurrentClientCertDetails = create(HttpConnectionManagerSchema, {
@@ -123,20 +136,29 @@ function plaintextChain(
   const domains = new Set<string>();
   const hosts: VirtualHost[] = [];
   const limits = new Map<string, TranslatedRateLimit>();
+  const policies: TrafficPolicy[] = [];
   for (const { cluster, host, port } of ports) {
     const own = rateLimitsOf(t, host, "INBOUND");
     for (const limit of own) limits.set(limit.name, limit);
+    const policy = servingPolicy(t, host, port.servicePort);
+    policies.push(policy);
     const forms = writtenForms(host, t.view.namespace, t.settings.domainSuffix)
       .flatMap((form) => [`${form}:${port.servicePort}`, form])
       .filter((form) => !domains.has(form));
     for (const form of forms) domains.add(form);
-    if (forms.length > 0) hosts.push(limited(virtualHost(t, cluster, forms, cluster, port), own));
+    if (forms.length === 0) continue;
+    const named = limited(virtualHost(t, cluster, forms, cluster, port), own);
+    hosts.push(limitConcurrency(named, policy.adaptiveConcurrency));
   }
   const [first] = ports;
   if (first !== undefined) {
-    hosts.push(limited(everything(t, first.cluster, first.port), rateLimitsOf(t, first.host, "INBOUND")));
+    const everybody = limited(
+      everything(t, first.cluster, first.port),
+      rateLimitsOf(t, first.host, "INBOUND"),
+    );
+    hosts.push(limitConcurrency(everybody, policies[0]?.adaptiveConcurrency));
   }
-  const manager = inboundManager(t, INBOUND_LISTENER, hosts, [...limits.values()]);
+  const manager = inboundManager(t, INBOUND_LISTENER, hosts, [...limits.values()], policies);
   // Nobody vouches for the sender of plaintext: what it says about certificates is dropped.
   manager.forwardClientCertDetails = ForwardClientCert.SANITIZE;
   return create(FilterChainSchema, {
@@ -160,14 +182,31 @@ function inboundManager(
   name: string,
   virtualHosts: VirtualHost[],
   limits: readonly TranslatedRateLimit[],
+  policies: readonly TrafficPolicy[],
 ): HttpConnectionManager {
   const filters = limits.map((limit) => rateLimitFilter(limit.name, limit.filter));
+  if (policies.some(({ adaptiveConcurrency }) => adaptiveConcurrency !== undefined))
+    filters.push(adaptiveConcurrencyFilter());
   const manager = connectionManager(t, name, [...filters, routerFilter()]);
+  Object.assign(manager, pathsOf(t, policies));
   manager.routeSpecifier = {
     case: "routeConfig",
     value: create(RouteConfigurationSchema, { name, virtualHosts, validateClusters: false }),
   };
   return manager;
+}
+
+/** Plaintext for several ports comes by one chain, which has one form of paths. */
+function pathsOf(
+  t: Translation,
+  policies: readonly TrafficPolicy[],
+): Partial<ReturnType<typeof pathNormalization>> {
+  const [mode, ...others] = new Set(policies.map((policy) => policy.pathNormalization));
+  if (others.length === 0) return mode === undefined ? {} : pathNormalization(mode);
+  t.warn(
+    "the ports of this workload have different pathNormalization: requests in plaintext have the mesh's, as one chain takes them for all ports",
+  );
+  return {};
 }
 
 function everything(t: Translation, cluster: string, port: InboundPort): VirtualHost {

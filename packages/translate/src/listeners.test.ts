@@ -82,6 +82,7 @@ test("outboundListener does not depend on routing rules of services", () => {
   expect(made(SHOP, CLIENT, LISTENER_TYPE, "reviews:9080").dependencies).toEqual([
     "objects:networking.istio.io/Sidecar",
     "objects:tulle.dev/RateLimit",
+    "objects:tulle.dev/TrafficPolicy",
     "service:default/reviews",
   ]);
 });

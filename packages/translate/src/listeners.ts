@@ -24,11 +24,13 @@ import {
 import { fromAds, packed } from "./messages.js";
 import { carriageOf, defaultPort, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
 import { routeConfigurationName } from "./names.js";
+import { admissionControlFilter } from "./overload-filters.js";
 import { rateLimitsOf } from "./rate-limits.js";
 import { tcpRoute } from "./routes/tcp-route.js";
 import { tlsRoutes } from "./routes/tls-routes.js";
 import { calledHost } from "./services.js";
 import { tcpChain } from "./tcp-proxy.js";
+import { callingPolicy } from "./traffic-policies.js";
 import type { Translation } from "./translation.js";
 import { virtualServiceFor } from "./virtual-services.js";
 
@@ -95,12 +97,16 @@ function managerFor(t: Translation, routes: string): HttpConnectionManager {
 
 /** Filters that only some services' routes configure. `routes`: full host and port. */
 function filtersFor(t: Translation, routes: string): HttpFilter[] {
-  const host = parseAuthority(routes)?.host;
-  if (host === undefined) return [];
-  // Their buckets are the route table's, which every way of writing the host leads to.
-  return rateLimitsOf(t, host, "OUTBOUND").map(({ name, filter: { statPrefix } }) =>
+  const { host, port } = parseAuthority(routes) ?? {};
+  if (host === undefined || port === undefined) return [];
+  // What they count is the route table's, which every way of writing the host leads to.
+  const limits = rateLimitsOf(t, host, "OUTBOUND").map(({ name, filter: { statPrefix } }) =>
     rateLimitFilter(name, create(LocalRateLimitSchema, { statPrefix })),
   );
+  const { admissionControl } = callingPolicy(t, host, port);
+  if (admissionControl === undefined) return limits;
+  if (t.view.dialect === "grpc") t.warn(`${routes}: proxyless gRPC clients have no admission control`);
+  return [...limits, admissionControlFilter()];
 }
 
 function warnOfRulesWithoutEffect(

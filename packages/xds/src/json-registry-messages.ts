@@ -23,6 +23,8 @@ import { file_envoy_extensions_clusters_aggregate_v3_cluster } from "./gen/envoy
 import { file_envoy_extensions_filters_http_fault_v3_fault } from "./gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { file_envoy_extensions_filters_http_ratelimit_v3_rate_limit } from "./gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js";
 import { file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit } from "./gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
+import { file_envoy_extensions_filters_http_adaptive_concurrency_v3_adaptive_concurrency } from "./gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.js";
+import { file_envoy_extensions_filters_http_admission_control_v3_admission_control } from "./gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js";
 import { file_envoy_extensions_filters_http_jwt_authn_v3_config } from "./gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
 import { file_envoy_extensions_filters_http_router_v3_router } from "./gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import { file_envoy_extensions_filters_http_ext_authz_v3_ext_authz } from "./gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
@@ -80,6 +82,8 @@ export const jsonRegistry = createRegistry(
   file_envoy_extensions_filters_http_fault_v3_fault,
   file_envoy_extensions_filters_http_ratelimit_v3_rate_limit,
   file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit,
+  file_envoy_extensions_filters_http_adaptive_concurrency_v3_adaptive_concurrency,
+  file_envoy_extensions_filters_http_admission_control_v3_admission_control,
   file_tulle_fault_v1_connection_reset,
   file_tulle_ratelimit_v1_source_identity,
   file_envoy_extensions_filters_http_jwt_authn_v3_config,

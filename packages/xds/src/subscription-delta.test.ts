@@ -304,3 +304,18 @@ test("DeltaSubscription leaves the client with exactly what exists, whatever hap
     { numRuns: 300 },
   );
 });
+
+test("DeltaSubscription tells what the client has, and sends that again when it is told to", () => {
+  const t = new Transcript();
+  t.set("a", "1");
+  t.set("other", "1");
+  t.client({ subscribe: ["a", "b"] });
+  t.server();
+  t.client({ responseNonce: "n1" });
+  expect([...t.subscription.held()]).toEqual([["a", "1"]]);
+  for (const name of ["a", "b", "other"]) t.subscription.resend(name);
+  expect(t.server()).toEqual({ resources: { a: "1" }, removed: ["b"] });
+  t.client({ responseNonce: "n2" });
+  expect([...t.subscription.held()]).toEqual([["a", "1"]]);
+  expect(t.server()).toBeUndefined();
+});

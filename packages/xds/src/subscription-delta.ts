@@ -112,6 +112,14 @@ export class DeltaSubscription implements Subscription {
     return { acknowledgement, subscribed, unsubscribed };
   }
 
+  *held(): Iterable<readonly [string, string]> {
+    for (const [name, version] of this.#held) if (typeof version === "string") yield [name, version];
+  }
+
+  resend(name: string): void {
+    if (this.#wildcard || this.#names.has(name)) this.#asked.add(name);
+  }
+
   mark(name: string): void {
     if (this.#wildcard || this.#names.has(name)) this.#marked.add(name);
   }

@@ -284,3 +284,16 @@ test("SotwSubscription refuses too many names and names that are none", () => {
   expect(() => t.client([""])).toThrow(/1 to 2048/);
   expect(() => t.client(["x".repeat(2049)])).toThrow(/1 to 2048/);
 });
+
+test("SotwSubscription tells what the client has, and sends that again when it is told to", () => {
+  const t = new Transcript();
+  t.set("a", "1");
+  t.client(["a"]);
+  t.server();
+  t.client(["a"], "n1");
+  expect([...t.subscription.held()]).toEqual([["a", "1"]]);
+  t.subscription.resend("other");
+  expect(t.server()).toBeUndefined();
+  t.subscription.resend("a");
+  expect(content(t.server())).toEqual({ a: "1" });
+});

@@ -103,6 +103,14 @@ export class SotwSubscription implements Subscription {
     return { acknowledgement, subscribed, unsubscribed };
   }
 
+  *held(): Iterable<readonly [string, string]> {
+    for (const [name, { version }] of this.#held) yield [name, version];
+  }
+
+  resend(name: string): void {
+    if (this.#wildcard || this.#names.has(name)) this.#owed = true;
+  }
+
   mark(name: string): void {
     if (this.#wildcard) this.#matched.add(name);
     else if (!this.#names.has(name)) return;

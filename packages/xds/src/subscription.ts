@@ -57,6 +57,10 @@ export interface Subscription {
   readonly breaking: boolean;
   /** Resources that the client refused in their newest form, with its words. */
   readonly refused: ReadonlyMap<string, string>;
+  /** What the client has, by the newest responses: names with their versions. Refused versions count. */
+  held(): Iterable<readonly [name: string, version: string]>;
+  /** Has the resource of a name sent again, or that there is none, whatever the client should have. */
+  resend(name: string): void;
   /** Says that the resource of a name may have changed. Names that the client did not ask for are ignored. */
   mark(name: string): void;
   /** Takes the next response of a phase, or undefined when there is nothing to say. Only without one in flight. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { healthCheckKind } from "./kind.js";
-import { isStatusRange } from "./schema.js";
+import { isStatusRange } from "../schema/status-ranges.js";
 
 const EVERYTHING = {
   host: "reviews",

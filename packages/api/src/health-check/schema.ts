@@ -4,23 +4,13 @@ import { headerName, isToken } from "../schema/headers.js";
 import { hostPattern } from "../schema/hosts.js";
 import { mapOf } from "../schema/labels.js";
 import { decimal, integer, percent, port, uint32, wholePercent } from "../schema/numbers.js";
+import { statusOrRange } from "../schema/status-ranges.js";
 import { label, nonEmpty, stringThat, text } from "../schema/strings.js";
 import { atLeastOne, atMostOne, isFields, struct, type Rule } from "../schema/struct.js";
 import type { HealthCheckSpec } from "./type.js";
 
 const count = integer(1, 1_000_000, "a count");
 const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"];
-
-/** Whether `value` is `200` or `200-299`. */
-export function isStatusRange(value: string): boolean {
-  const [, first = "", last = first] = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(value) ?? [];
-  return first !== "" && Number(first) <= Number(last);
-}
-
-const STATUSES = 'a status such as 200, or a range such as "200-299"';
-const status = z.union([integer(100, 599, "an HTTP status"), stringThat(isStatusRange, STATUSES)], {
-  error: `expected ${STATUSES}`,
-});
 
 const path = stringThat(
   (value) => value.length <= 8192 && /^\/[\x21-\x7e]*$/.test(value),
@@ -38,8 +28,8 @@ const http = struct({
   path,
   host: label.exactOptional(),
   method: z.enum(METHODS).exactOptional(),
-  expectedStatuses: z.array(status).exactOptional(),
-  failAtOnceStatuses: z.array(status).exactOptional(),
+  expectedStatuses: z.array(statusOrRange).exactOptional(),
+  failAtOnceStatuses: z.array(statusOrRange).exactOptional(),
   headers: struct({
     set: values.exactOptional(),
     remove: z.array(headerName).exactOptional(),

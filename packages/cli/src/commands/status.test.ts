@@ -145,3 +145,25 @@ test("tulle status exits 3 and says what to do when there is no control plane", 
     err: "tulle: no control plane at http://127.0.0.1:1: start one with `tulle up` or set TULLE_SERVER\n",
   });
 });
+
+test("tulle status says which proxies may serve with something old", async () => {
+  const [ratings, reviews] = HEALTHY.proxies;
+  const status: MeshStatus = {
+    ...HEALTHY,
+    proxies: [
+      {
+        ...ratings!,
+        reconciliation: { checkedAt: NOW, differing: [TYPES.EDS, TYPES.CDS], differingSince: NOW - 120_000 },
+      },
+      { ...reviews!, types: reviews!.types.map((type) => ({ ...type, lastSentAt: NOW - 45_000 })) },
+    ],
+    lostProxies: [{ id: ratings!.id.replace("ratings-1", "ratings-2"), since: NOW - 300_000 }],
+  };
+  const recorded = await startRecorded(status);
+  const { code, out } = await runTulle(["status"], { server: recorded.url });
+  recorded.server.close();
+  expect(code).toBe(0);
+  expect(out).toContain("Differs:  ratings-1.default does not hold what it was sent (EDS, CDS) for 2m");
+  expect(out).toContain("Stale:    reviews-1.default has not acknowledged EDS for 45s");
+  expect(out).toContain("Lost:     ratings-2.default is registered and not connected for 5m");
+});

@@ -20,6 +20,7 @@ interface UpOptions extends ReadyTarget {
   readonly certificateTtl?: number;
   readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
   readonly protectThreshold?: number;
+  readonly reconcileInterval?: number;
   readonly pathNormalization: (typeof PATH_NORMALIZATIONS)[number];
   readonly defaultHttpRetryPolicy?: string;
   readonly defaultInboundHttpRetryPolicy?: string;
@@ -79,6 +80,12 @@ export function registerUp(program: Command, context: CliContext): void {
       ).argParser(parseShare),
     )
     .addOption(
+      new Option(
+        "--reconcile-interval <duration>",
+        "how often to compare what each proxy holds with what it was sent; 0s: never (default: 60s)",
+      ).argParser(parseInterval),
+    )
+    .addOption(
       new Option("--path-normalization <mode>", "how paths are brought into one form before rules match them")
         .choices(PATH_NORMALIZATIONS)
         .default("BASE"),
@@ -117,6 +124,7 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
     ...(options.plaintextXdsPort === undefined ? {} : { plaintextXdsPort: options.plaintextXdsPort }),
     ...(options.certificateTtl === undefined ? {} : { certificateTtlMs: options.certificateTtl }),
     ...(options.protectThreshold === undefined ? {} : { protectThreshold: options.protectThreshold }),
+    ...(options.reconcileInterval === undefined ? {} : { reconcileIntervalMs: options.reconcileInterval }),
     outboundTrafficPolicy: options.outboundTrafficPolicy,
     ...(retries === undefined
       ? {}
@@ -144,6 +152,13 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
 function parseTtl(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined) throw new InvalidArgumentError('expected a duration such as "24h" or "30s".');
+  return ms;
+}
+
+function parseInterval(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined || ms < 0)
+    throw new InvalidArgumentError('expected a duration such as "60s"; "0s": never.');
   return ms;
 }
 

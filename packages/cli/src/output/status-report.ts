@@ -2,7 +2,7 @@ import { formatAge, type MeshStatus, type ProxyStatus } from "@tulle/api";
 import pc from "picocolors";
 
 import { certificateLives, type CertificateLife } from "../resources/certificates.js";
-import { proxyName, refusals, xdsState, XDS_TYPES, type Refusal } from "../resources/proxies.js";
+import { proxyName, refusals, xdsState, XDS_TYPES, xdsTypeName, type Refusal } from "../resources/proxies.js";
 import { statePainter } from "./listings.js";
 import { renderTable } from "./table.js";
 import { terminalText } from "./terminal-text.js";
@@ -20,6 +20,7 @@ export function statusReport(status: MeshStatus, options: StatusReportOptions): 
   const sections = [
     overview(status, options.server),
     proxyTable(status, options.colors),
+    troubleLines(status),
     refusalTable(refusals(status)),
     certificateTable(certificateLives(status), options.colors),
   ];
@@ -87,6 +88,39 @@ function proxyTable({ proxies, controlPlane: { now } }: MeshStatus, colors: bool
     ],
     proxies,
   );
+}
+
+/** An update that is not acknowledged after this time is worth a word. */
+const SLOW_ACK_MS = 10_000;
+
+/** Proxies that may serve with something old: one line each. */
+function troubleLines({ proxies, lostProxies = [], controlPlane: { now } }: MeshStatus): string {
+  const lines: string[] = [];
+  for (const { id, types, reconciliation } of proxies) {
+    const late = types.filter(
+      ({ state, lastSentAt }) =>
+        state === "stale" && lastSentAt !== undefined && now - lastSentAt > SLOW_ACK_MS,
+    );
+    if (late.length > 0) {
+      const since = formatAge(now - Math.min(...late.map(({ lastSentAt = now }) => lastSentAt)));
+      lines.push(`Stale:    ${proxyName(id)} has not acknowledged ${namesOf(late)} for ${since}`);
+    }
+    const { differing = [], differingSince } = reconciliation ?? {};
+    if (differing.length > 0) {
+      const names = namesOf(differing.map((typeUrl) => ({ typeUrl })));
+      const since = differingSince === undefined ? "" : ` for ${formatAge(now - differingSince)}`;
+      lines.push(
+        `Differs:  ${proxyName(id)} does not hold what it was sent (${names})${since}; it is being put right`,
+      );
+    }
+  }
+  for (const { id, since } of lostProxies)
+    lines.push(`Lost:     ${proxyName(id)} is registered and not connected for ${formatAge(now - since)}`);
+  return lines.map((line) => terminalText(line)).join("\n");
+}
+
+function namesOf(types: readonly { readonly typeUrl: string }[]): string {
+  return types.map(({ typeUrl }) => xdsTypeName(typeUrl)).join(", ");
 }
 
 function refusalTable(refused: readonly Refusal[]): string {

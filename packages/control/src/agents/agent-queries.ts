@@ -16,13 +16,10 @@ import {
   WhyQuerySchema,
 } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
+import { ANSWER_MS, askKnown, isNamed, record, someAtATime } from "./ask-agent.js";
 import type { AgentQuery, ConnectedAgent } from "./contract.js";
 import { orderHops, type ToldRecord } from "./order-hops.js";
 
-/** A proxy has this long to answer, milliseconds. */
-const ANSWER_MS = 5000;
-/** Proxies that are asked at the same time, for one question that goes to all. */
-const PARALLEL = 64;
 /** Questions of that kind at once. */
 const MAX_BROADCASTS = 4;
 /** Records that a story is made of. */
@@ -141,7 +138,6 @@ export class AgentQueries {
     }
   }
 
-  /** Some at a time, so that a question to all of a large mesh is no flood. */
   async #askAll(
     agents: readonly ConnectedAgent[],
     ask: (agent: ConnectedAgent) => Promise<void>,
@@ -150,23 +146,11 @@ export class AgentQueries {
       throw new MeshError("exhausted", "CONTROL_AGENTS_BUSY", "all proxies are being asked; try again");
     this.#broadcasts++;
     try {
-      const rest = agents.values();
-      const lane = async (): Promise<void> => {
-        for (const agent of rest) await ask(agent);
-      };
-      await Promise.all(Array.from({ length: Math.min(PARALLEL, agents.length) }, lane));
+      await someAtATime(agents, ask);
     } finally {
       this.#broadcasts--;
     }
   }
-}
-
-/** Asks what the proxy has said it can answer. */
-function askKnown(agent: ConnectedAgent, query: AgentQuery): Promise<unknown> {
-  const name = query.case === "logLevel" ? "log_level" : query.case;
-  if (agent.queries.has(name)) return agent.ask(query, ANSWER_MS);
-  const message = `the proxy ${agent.id} (version ${agent.version || "unknown"}) cannot answer this; update it`;
-  return Promise.reject(new MeshError("unimplemented", "CONTROL_AGENT_TOO_OLD", message));
 }
 
 function queryOf(question: ProxyQuestion): AgentQuery {
@@ -178,11 +162,6 @@ function queryOf(question: ProxyQuestion): AgentQuery {
     case "log-level":
       return { case: "logLevel", value: create(LogLevelQuerySchema, { level: question.level }) };
   }
-}
-
-/** By its id, or by the part of it that people are shown: `reviews-1.default`. */
-function isNamed(name: string, id: string): boolean {
-  return name === id || name === id.split("~")[2];
 }
 
 function nameOf({ id, service, namespace, identity, version }: ConnectedAgent): ProxyName {
@@ -229,8 +208,4 @@ function wayOf(explanation: object): Way | undefined {
     ? headers.filter((line): line is string => typeof line === "string")
     : [];
   return { address: to, authority: host, path: target, headers: lines, serverName: sni };
-}
-
-function record(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
 }

@@ -190,3 +190,20 @@ test("ask waits so long and no longer, asks a proxy so much at once and no more,
   await expect(lost).rejects.toMatchObject({ code: "CONTROL_AGENT_GONE" });
   await expect(agent.ask(WHY, 5000)).rejects.toMatchObject({ code: "CONTROL_AGENT_GONE" });
 });
+
+test("AgentServer tells of proxies that went away and whose address is still registered, until they are back", async () => {
+  const { agent, end } = await connected();
+  const { id, inboundAddress } = agent;
+  const lost = (): readonly string[] =>
+    agents.lost((address) => address === inboundAddress).map((each) => each.id);
+  expect(lost()).toEqual([]);
+  end[Symbol.dispose]();
+  await eventually(() => agents.agents().length === 0);
+  // It may be connecting again.
+  expect(lost()).toEqual([]);
+  await clock.advance(10_000);
+  expect(lost()).toEqual([id]);
+  expect(agents.lost(() => false)).toEqual([]);
+  await connected();
+  expect(lost()).toEqual([]);
+});

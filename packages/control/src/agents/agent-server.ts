@@ -1,4 +1,5 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
+import type { LostProxy } from "@tulle/api";
 import { MeshError, type Clock, type Disposable, type Logger } from "@tulle/base";
 import { grpcServiceDefinition } from "@tulle/xds";
 import { Agent, type FromProxy, type ToProxy } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
@@ -9,6 +10,10 @@ import { AgentSession } from "./agent-session.js";
 import type { ConnectedAgent } from "./contract.js";
 
 const DEFAULT_MAX_STREAMS = 10_000;
+/** Proxies that went away and are remembered. */
+const MAX_GONE = 1000;
+/** One that is away for a shorter time is connecting again. */
+const LOST_AFTER_MS = 10_000;
 
 export interface AgentServerOptions {
   /** Who a call's peer has proved to be, or undefined without a valid certificate. */
@@ -25,6 +30,8 @@ export class AgentServer implements Disposable {
   readonly #sessions = new Set<AgentSession>();
   /** Those that have said hello. */
   readonly #agents = new Set<AgentSession>();
+  /** Proxies that went away, by id, in the order in which they did. */
+  readonly #gone = new Map<string, { readonly inboundAddress: string; readonly since: number }>();
   #disposed = false;
 
   constructor(options: AgentServerOptions) {
@@ -48,6 +55,14 @@ export class AgentServer implements Disposable {
     return [...newest.values()].sort((left, right) => (left.id < right.id ? -1 : 1));
   }
 
+  /** Proxies that went away and did not come back although `isRegistered` knows their address. */
+  lost(isRegistered: (address: string) => boolean): readonly LostProxy[] {
+    const until = this.#options.clock.now() - LOST_AFTER_MS;
+    return [...this.#gone]
+      .filter(([, { since, inboundAddress }]) => since <= until && isRegistered(inboundAddress))
+      .map(([id, { since }]) => ({ id, since }));
+  }
+
   /** Ends every stream; proxies connect again elsewhere. */
   [Symbol.dispose](): void {
     this.#disposed = true;
@@ -61,10 +76,13 @@ export class AgentServer implements Disposable {
       identity: identify(call),
       clock,
       logger,
-      onOpen: (opened) => this.#agents.add(opened),
+      onOpen: (opened) => {
+        this.#agents.add(opened);
+        this.#gone.delete(opened.id);
+      },
       onClosed: (closed) => {
         this.#sessions.delete(closed);
-        this.#agents.delete(closed);
+        if (this.#agents.delete(closed)) this.#onGone(closed);
       },
     });
     this.#sessions.add(session);
@@ -77,5 +95,16 @@ export class AgentServer implements Disposable {
           `this control plane serves ${maxStreams} agent streams; add another one`,
         ),
       );
+  }
+
+  #onGone({ id, inboundAddress }: AgentSession): void {
+    for (const other of this.#agents) if (other.id === id) return;
+    this.#gone.delete(id);
+    this.#gone.set(id, { inboundAddress, since: this.#options.clock.now() });
+    if (this.#gone.size <= MAX_GONE) return;
+    for (const oldest of this.#gone.keys()) {
+      this.#gone.delete(oldest);
+      break;
+    }
   }
 }

@@ -5,6 +5,7 @@ import { bodyLimit } from "hono/body-limit";
 
 import type { AgentQueries } from "../agents/index.js";
 import type { JoinTokenRequest, JoinTokens } from "../ca/join-tokens.js";
+import type { EndpointReports } from "../endpoints/index.js";
 import { addAgentRoutes } from "./agent-routes.js";
 import { readJson } from "./read-json.js";
 
@@ -13,6 +14,7 @@ export interface TulleApiOptions {
   readonly status: () => MeshStatus;
   readonly joinTokens: JoinTokens;
   readonly queries: AgentQueries;
+  readonly endpoints: Pick<EndpointReports, "report">;
   readonly logger: Logger;
 }
 
@@ -20,7 +22,8 @@ export interface TulleApiOptions {
  * Tulle's own HTTP API, below `/tulle/v1`: what a workload needs to find its way and to join, and what `tulle status`
  * shows, and what running proxies are asked. On loopback anybody may mint a join token: local users are trusted in development mode.
  */
-export function createTulleApi({ info, status, joinTokens, queries, logger }: TulleApiOptions): Hono {
+export function createTulleApi(options: TulleApiOptions): Hono {
+  const { info, status, joinTokens, queries, endpoints, logger } = options;
   const app = new Hono();
   // Of this API alone: others are routed behind it.
   app.use("/tulle/v1/*", bodyLimit({ maxSize: 64 * 1024, onError: (c) => refuse(c, tooLarge()) }));
@@ -29,6 +32,11 @@ export function createTulleApi({ info, status, joinTokens, queries, logger }: Tu
   app.post("/tulle/v1/join-tokens", async (c) => {
     const token = await joinTokens.mint(readJoinTokenRequest(await readJson(c)));
     return c.json(token, 201);
+  });
+  app.get("/tulle/v1/endpoints", async (c) => {
+    const service = c.req.query("service") ?? "";
+    const namespace = c.req.query("namespace") ?? (service === "" ? "" : "default");
+    return c.json(await endpoints.report({ service, namespace, proxy: c.req.query("proxy") ?? "" }));
   });
   addAgentRoutes(app, queries);
   app.onError((thrown, c) => {

@@ -319,3 +319,44 @@ test("AdsServer counts streams, pushes and the time until a change is acknowledg
   client[Symbol.dispose]();
   await eventually(() => ads.metrics.connected === 0);
 });
+
+test("AdsServer knows what a client has acknowledged, and sends it again when it is told to", async () => {
+  const { catalog, delta, ads } = await start(systemClock);
+  catalog.set("a", ["h1"]);
+  const client = delta();
+  client.send({ typeUrl: ENDPOINT_TYPE, resourceNamesSubscribe: ["a", "missing"] });
+  const first = await eventually(() => client.received[0]);
+  const { id } = ads.ledger.proxies()[0]!;
+  expect(ads.ledger.checksums(id).size).toBe(0);
+  client.settle(first);
+  const checksum = await eventually(() => ads.ledger.checksums(id).get(ENDPOINT_TYPE));
+  expect([...ads.ledger.acknowledged(id, ENDPOINT_TYPE)!.keys()]).toEqual(["a"]);
+
+  expect(ads.resend(id, ENDPOINT_TYPE, ["a", "missing"])).toBe(true);
+  const again = await eventually(() => client.received[1]);
+  expect(texts(again)).toEqual(["a=h1"]);
+  // What a client may still have although there is none goes, too.
+  expect(again.removedResources).toEqual(["missing"]);
+  client.settle(again);
+  await eventually(() => ads.ledger.checksums(id).get(ENDPOINT_TYPE) === checksum);
+  expect(ads.resend(id, ENDPOINT_TYPE, ["never asked for"])).toBe(false);
+
+  const expected = ads.ledger.expected(ENDPOINT_TYPE, (name) => name === "a").get(id);
+  expect(expected).toMatchObject([{ name: "a", state: "synced", resource: { version: "tulle:a=h1" } }]);
+  catalog.set("a", ["h2"]);
+  client.settle(await eventually(() => client.received[2]));
+  await eventually(() => ads.ledger.checksums(id).has(ENDPOINT_TYPE));
+  expect(ads.ledger.checksums(id).get(ENDPOINT_TYPE)).not.toBe(checksum);
+});
+
+test("AdsServer ends the streams of a proxy that is to begin anew, and nobody else's", async () => {
+  const { catalog, delta, ads } = await start(systemClock);
+  catalog.set("a", ["h1"]);
+  const clients = [delta({ number: 1 }), delta({ number: 2 })];
+  for (const client of clients) client.send({ typeUrl: ENDPOINT_TYPE, resourceNamesSubscribe: ["a"] });
+  await eventually(() => clients.every(({ received }) => received.length === 1));
+  const [first, second] = ads.ledger.proxies();
+  ads.restart(first!.id);
+  await eventually(() => ads.ledger.proxies().length === 1);
+  expect(ads.ledger.proxies()[0]!.id).toBe(second!.id);
+});

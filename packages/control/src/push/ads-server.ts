@@ -117,6 +117,41 @@ export class AdsServer implements Disposable {
     };
   }
 
+  /** Makes what a proxy is sent anew where it is not what translation gives now; names what that was. */
+  audit(proxy: string, maxAgeMs: number): readonly string[] {
+    const nowMs = this.#options.clock.monotonic();
+    const healed: string[] = [];
+    for (const session of this.#sessionsOf(proxy)) {
+      for (const channel of session.stream?.channels ?? []) healed.push(...channel.audit(nowMs, maxAgeMs));
+    }
+    if (healed.length > 0) this.#flushDue();
+    return healed;
+  }
+
+  /** Sends a proxy resources again that it should have. Returns false when it does not ask for all of them. */
+  resend(proxy: string, typeUrl: string, names: readonly string[]): boolean {
+    let asked = false;
+    for (const session of this.#sessionsOf(proxy)) {
+      for (const channel of session.stream?.channels ?? [])
+        if (channel.typeUrl === typeUrl) asked = channel.resend(names) || asked;
+    }
+    this.#flushDue();
+    return asked;
+  }
+
+  /** Ends a proxy's streams: it connects again and tells what it has. */
+  restart(proxy: string): void {
+    for (const session of this.#sessionsOf(proxy)) {
+      session.fail(
+        new MeshError(
+          "unavailable",
+          "XDS_RECONCILE",
+          "what this proxy has is not what it was sent; connect again",
+        ),
+      );
+    }
+  }
+
   /** Ends every stream; clients connect again elsewhere. */
   [Symbol.dispose](): void {
     this.#closed ??= new MeshError("unavailable", "XDS_SHUTDOWN", "the control plane is stopping");
@@ -144,10 +179,18 @@ export class AdsServer implements Disposable {
 
   #push(dependencies: Iterable<string>, sinceMs: number): void {
     this.#cache.invalidate(dependencies, sinceMs);
+    this.#flushDue();
+  }
+
+  #flushDue(): void {
     if (!this.#warm) return;
     const due = [...this.#due];
     this.#due.clear();
     for (const session of due) session.flush();
+  }
+
+  #sessionsOf(proxy: string): readonly AdsSession<never>[] {
+    return [...this.#sessions].filter(({ clientId }) => clientId === proxy);
   }
 
   async #awaitWarm(): Promise<void> {

@@ -53,6 +53,15 @@ export class AdsSession<Request extends AnyDiscoveryRequest> implements Disposab
     for (const event of ["cancelled", "close", "error"]) call.on(event, () => this.#close());
   }
 
+  /** Id of the client's node; "" before its first request. */
+  get clientId(): string {
+    return this.#nodeId;
+  }
+
+  get stream(): AdsStream<Request> | undefined {
+    return this.#stream;
+  }
+
   /** Sends what may be sent now. A failure ends this call, nobody else's. */
   flush(): void {
     if (this.#closed || !this.#options.isWarm()) return;

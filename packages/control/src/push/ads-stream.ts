@@ -35,7 +35,7 @@ export interface StreamRecord {
   readonly client: AdsClient;
   /** Milliseconds since the epoch. */
   readonly connectedAt: number;
-  readonly channels: Iterable<Pick<TypeChannel, "status">>;
+  readonly channels: Iterable<TypeChannel>;
 }
 
 /**

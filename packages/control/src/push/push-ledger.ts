@@ -3,7 +3,7 @@ import type { ResourceState } from "@tulle/xds";
 
 import type { StreamRecord } from "./ads-stream.js";
 import type { ResourceCache } from "./resource-cache.js";
-import { TypeChannel } from "./type-channel.js";
+import { TypeChannel, type ExpectedResource } from "./type-channel.js";
 
 /** A condition as Kubernetes' and Istio's `status.conditions` have it. */
 export interface ObjectCondition {
@@ -68,6 +68,48 @@ export class PushLedger {
         types: [...channels].map((channel) => channel.status()),
       }))
       .sort((a, b) => (a.id === b.id ? a.connectedAt - b.connectedAt : a.id < b.id ? -1 : 1));
+  }
+
+  /** Checksums of what a proxy has acknowledged, by type URL; types that are not settled are left out. */
+  checksums(proxy: string): ReadonlyMap<string, string> {
+    const checksums = new Map<string, string>();
+    for (const channel of this.#channelsOf(proxy)) {
+      const { checksum } = channel;
+      if (checksum !== undefined) checksums.set(channel.typeUrl, checksum);
+    }
+    return checksums;
+  }
+
+  /** Names and versions that a proxy has acknowledged of a type; undefined when that is not settled. */
+  acknowledged(proxy: string, typeUrl: string): ReadonlyMap<string, string> | undefined {
+    return this.#channelsOf(proxy)
+      .find((channel) => channel.typeUrl === typeUrl)
+      ?.acknowledged();
+  }
+
+  /** What each proxy asks for of a type by names that `isAsked` knows, translated anew; proxies without any are left out. */
+  expected(
+    typeUrl: string,
+    isAsked: (name: string) => boolean,
+    isProxy: (id: string) => boolean = () => true,
+  ): ReadonlyMap<string, readonly ExpectedResource[]> {
+    const expected = new Map<string, readonly ExpectedResource[]>();
+    for (const id of new Set([...this.#streams].map(({ client }) => client.id))) {
+      if (!isProxy(id)) continue;
+      const channel = this.#channelsOf(id).find((each) => each.typeUrl === typeUrl);
+      const resources = channel?.expected(isAsked) ?? [];
+      if (resources.length > 0) expected.set(id, resources);
+    }
+    return expected;
+  }
+
+  /** Of two streams of one proxy the newer counts: it has connected again. */
+  #channelsOf(proxy: string): readonly TypeChannel[] {
+    let newest: StreamRecord | undefined;
+    for (const stream of this.#streams) {
+      if (stream.client.id === proxy && stream.connectedAt >= (newest?.connectedAt ?? 0)) newest = stream;
+    }
+    return [...(newest?.channels ?? [])];
   }
 
   /**

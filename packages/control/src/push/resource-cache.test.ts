@@ -80,6 +80,39 @@ test("ResourceCache forgets a resource with its last subscriber", () => {
   expect(calls).toHaveLength(2);
 });
 
+test("ResourceCache finds by a new translation what no change told of, at the second look", () => {
+  const { cache, catalog, calls } = setup();
+  catalog.set("a", ["h1"]);
+  const each = subscriber();
+  const a = cache.subscribe(cache.openView(view), ENDPOINT_TYPE, "a", each);
+  cache.resolve(a);
+  expect(cache.audit(a, 0, 100)).toBe(false);
+  // Nobody says so.
+  catalog.set("a", ["h2"]);
+  expect(cache.audit(a, 99, 100)).toBe(false);
+  expect(calls).toHaveLength(2);
+  expect([cache.audit(a, 100, 100), each.stale]).toEqual([false, []]);
+  // What is suspected is looked at again soon.
+  expect([cache.audit(a, 101, 100), each.stale]).toEqual([true, ["a"]]);
+  expect(cache.resolve(a)?.version).toBe("tulle:a=h2");
+  expect(cache.audit(a, 300, 100)).toBe(false);
+});
+
+test("ResourceCache audits nothing that is about to be made anew, and forgets a suspicion that was none", () => {
+  const { cache, catalog } = setup();
+  catalog.set("a", ["h1"]);
+  const a = cache.subscribe(cache.openView(view), ENDPOINT_TYPE, "a", subscriber());
+  cache.resolve(a);
+  catalog.set("a", ["h2"]);
+  expect(cache.audit(a, 0, 100)).toBe(false);
+  catalog.set("a", ["h1"]);
+  expect(cache.audit(a, 1, 100)).toBe(false);
+  catalog.set("a", ["h2"]);
+  expect(cache.audit(a, 200, 100)).toBe(false);
+  cache.invalidate(["endpoints:default/a"], 0);
+  expect(cache.audit(a, 201, 100)).toBe(false);
+});
+
 test("viewKey is equal for equal views in any order and differs for others", () => {
   const port = { service: "a", namespace: "default", servicePort: 80, appPort: 1 };
   const one = { ...view, labels: { a: "1", b: "2" }, inbound: [port, { ...port, service: "b" }] };

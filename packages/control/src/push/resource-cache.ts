@@ -47,6 +47,10 @@ interface Entry extends CachedResource {
   /** The newest translation, also while `stale`: what a failed translation falls back to. */
   result: Translated | Untranslated | undefined;
   stale: boolean;
+  /** When it was last compared with a new translation, monotonic. */
+  auditedMs: number;
+  /** Version that a new translation had, other than that in use. */
+  suspected: string | undefined;
 }
 
 /** Warnings that were logged are remembered up to this many. */
@@ -107,7 +111,16 @@ export class ResourceCache {
     const key = entryKey(typeUrl, name);
     let entry = scope.entries.get(key);
     if (entry === undefined) {
-      entry = { typeUrl, name, scope, subscribers: new Set(), result: undefined, stale: true };
+      entry = {
+        typeUrl,
+        name,
+        scope,
+        subscribers: new Set(),
+        result: undefined,
+        stale: true,
+        auditedMs: Number.NEGATIVE_INFINITY,
+        suspected: undefined,
+      };
       scope.entries.set(key, entry);
     }
     entry.subscribers.add(subscriber);
@@ -126,6 +139,38 @@ export class ResourceCache {
   /** The resource as it is now, translated if need be; undefined when its name means nothing. */
   resolve(resource: CachedResource): EncodedResource | undefined {
     return this.#current(resource as Entry)?.resource;
+  }
+
+  /** The resource as translation gives it now, whatever is kept; undefined when its name means nothing, or it throws. */
+  translateAnew(resource: CachedResource): EncodedResource | undefined {
+    const { reader, translate } = this.#options;
+    const { scope, typeUrl, name } = resource as Entry;
+    try {
+      return translate(reader, scope.view, typeUrl, name).resource;
+    } catch {
+      return this.resolve(resource);
+    }
+  }
+
+  /**
+   * Compares what is kept with a new translation, unless that was done within `maxAgeMs`. When they differ twice in a
+   * row a change has passed unnoticed: the resource counts as changed from now on. Returns whether that is so.
+   */
+  audit(resource: CachedResource, nowMs: number, maxAgeMs: number): boolean {
+    const entry = resource as Entry;
+    // What is about to be translated anyway need not be compared.
+    if (entry.stale || this.#failed.has(entry)) return false;
+    if (entry.suspected === undefined && nowMs - entry.auditedMs < maxAgeMs) return false;
+    entry.auditedMs = nowMs;
+    const kept = entry.result?.resource?.version ?? "";
+    const version = this.translateAnew(entry)?.version ?? "";
+    const before = entry.suspected;
+    entry.suspected = version === kept ? undefined : version;
+    if (before === undefined || before !== entry.suspected) return false;
+    entry.suspected = undefined;
+    entry.stale = true;
+    for (const subscriber of entry.subscribers) subscriber.onStale(entry.name, nowMs);
+    return true;
   }
 
   /** What a user should know of the newest translation. */

@@ -3,11 +3,14 @@ import type { Clock } from "@tulle/base";
 import {
   CLUSTER_TYPE,
   ENDPOINT_TYPE,
+  heldChecksum,
+  heldVersion,
   LISTENER_TYPE,
   NAME_TABLE_TYPE,
   ROUTE_TYPE,
   type Acknowledgement,
   type EncodedResource,
+  type HeldResource,
   type Phase,
   type ResourceState,
   type SubscriptionChange,
@@ -26,6 +29,14 @@ const SERVED_TYPES: ReadonlySet<string> = new Set([
   ROUTE_TYPE,
   NAME_TABLE_TYPE,
 ]);
+
+/** A resource that a client subscribes to, translated anew. */
+export interface ExpectedResource {
+  readonly name: string;
+  readonly state: ResourceState;
+  /** Undefined when there is none of this name. */
+  readonly resource: EncodedResource | undefined;
+}
 
 export interface TypeChannelOptions<Request> {
   readonly typeUrl: string;
@@ -49,6 +60,8 @@ export class TypeChannel<Request = never> implements ResourceSubscriber {
   #sentChangeMs: number | undefined;
   #lastSentAt: number | undefined;
   #lastAckedAt: number | undefined;
+  /** Of what the client has; undefined = to be made again. */
+  #checksum: string | undefined;
 
   constructor(options: TypeChannelOptions<Request>) {
     this.#options = options;
@@ -77,6 +90,7 @@ export class TypeChannel<Request = never> implements ResourceSubscriber {
   }
 
   onStale(name: string, sinceMs: number): void {
+    this.#checksum = undefined;
     this.#changedSinceMs ??= sinceMs;
     this.#subscription.mark(name);
     this.#options.onDue();
@@ -84,6 +98,7 @@ export class TypeChannel<Request = never> implements ResourceSubscriber {
 
   /** Takes a request of this type. Throws when it asks for too much. */
   request(request: Request): Acknowledgement {
+    this.#checksum = undefined;
     const change = this.#options.protocol.apply(request);
     this.#follow(change);
     this.#settle(change.acknowledgement);
@@ -92,6 +107,7 @@ export class TypeChannel<Request = never> implements ResourceSubscriber {
 
   /** Makes the next response, encoded, or undefined when there is nothing to say. */
   answer(phase: Phase): Uint8Array | undefined {
+    this.#checksum = undefined;
     const { protocol, clock, metrics } = this.#options;
     const answer = protocol.subscription.answer(phase, (name) => this.#resolve(name));
     const changedSinceMs = this.#changedSinceMs;
@@ -101,6 +117,45 @@ export class TypeChannel<Request = never> implements ResourceSubscriber {
     this.#lastSentAt = clock.now();
     metrics.countPush(this.typeUrl);
     return protocol.encode(answer);
+  }
+
+  /** Checksum of what the client has acknowledged; undefined as long as something is on its way, or was refused. */
+  get checksum(): string | undefined {
+    if (this.#checksum === undefined) {
+      const held = this.#settled();
+      if (held !== undefined) this.#checksum = heldChecksum(held);
+    }
+    return this.#checksum;
+  }
+
+  /** What the client has acknowledged, names with versions as it tells them itself; undefined while unsettled. */
+  acknowledged(): ReadonlyMap<string, string> | undefined {
+    const held = this.#settled();
+    return held && new Map(held.map((each) => [each.name, heldVersion(each)]));
+  }
+
+  /** The resources with names that `isAsked` knows, as translation gives them now. */
+  expected(isAsked: (name: string) => boolean): readonly ExpectedResource[] {
+    const { cache } = this.#options;
+    return [...this.#resources]
+      .filter(([name]) => isAsked(name))
+      .map(([name, cached]) => ({ name, state: this.stateOf(name), resource: cache.translateAnew(cached) }));
+  }
+
+  /** Looks whether what is kept is what translation gives now; names the resources that had to be made again. */
+  audit(nowMs: number, maxAgeMs: number): readonly string[] {
+    const { cache } = this.#options;
+    return [...this.#resources]
+      .filter(([, cached]) => cache.audit(cached, nowMs, maxAgeMs))
+      .map(([name]) => name);
+  }
+
+  /** Sends resources again. Returns whether the client asks for all of them, so that this can help. */
+  resend(names: readonly string[]): boolean {
+    this.#checksum = undefined;
+    for (const name of names) this.#subscription.resend(name);
+    this.#options.onDue();
+    return names.every((name) => this.#resources.has(name));
   }
 
   stateOf(name: string): ResourceState {
@@ -129,6 +184,19 @@ export class TypeChannel<Request = never> implements ResourceSubscriber {
   close(): void {
     for (const resource of this.#resources.values()) this.#options.cache.unsubscribe(resource, this);
     this.#resources.clear();
+  }
+
+  #settled(): readonly HeldResource[] | undefined {
+    const subscription = this.#subscription;
+    const pending = subscription.inFlight !== undefined || subscription.due || subscription.breaking;
+    if (pending || subscription.refused.size > 0) return undefined;
+    const held: HeldResource[] = [];
+    for (const [name, version] of subscription.held()) {
+      const resource = this.#resolve(name);
+      if (resource?.version !== version) return undefined;
+      held.push({ name, version, bytes: resource.bytes });
+    }
+    return held;
   }
 
   #resolve(name: string): EncodedResource | undefined {

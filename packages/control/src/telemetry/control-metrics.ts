@@ -1,6 +1,7 @@
 import type { CertificateAuthority } from "../ca/certificate-authority.js";
 import type { ConfigIndex } from "../config/config-index.js";
 import { CONVERGENCE_BUCKETS_S, type PushMetrics } from "../push/push-metrics.js";
+import type { Reconciler } from "../reconcile/index.js";
 import type { MetricFamily, MetricSample } from "./metrics-text.js";
 
 export interface ControlMetricsSources {
@@ -8,6 +9,7 @@ export interface ControlMetricsSources {
   readonly startedAt: number;
   readonly now: number;
   readonly push: PushMetrics;
+  readonly reconciler: Pick<Reconciler, "mismatches" | "differing" | "rounds">;
   readonly config: ConfigIndex;
   readonly authority: CertificateAuthority;
   readonly services: number;
@@ -16,7 +18,7 @@ export interface ControlMetricsSources {
 
 /** The control plane's own metrics, under the names that istiod exports. */
 export function controlMetrics(sources: ControlMetricsSources): readonly MetricFamily[] {
-  const { push, authority } = sources;
+  const { push, authority, reconciler } = sources;
   const gauge = (name: string, help: string, value: number): MetricFamily => ({
     name,
     help,
@@ -63,6 +65,19 @@ export function controlMetrics(sources: ControlMetricsSources): readonly MetricF
       type: "histogram",
       samples: convergence(push),
     },
+    counter(
+      "tulle_reconcile_mismatch_total",
+      "Updates that were found lost: at a proxy, or in the control plane itself (translation).",
+      Object.entries(reconciler.mismatches).map(([at, value]) => ({ labels: ["at", at], value })),
+    ),
+    counter("tulle_reconcile_rounds_total", "Comparisons of a proxy with what it was sent.", [
+      { value: reconciler.rounds },
+    ]),
+    gauge(
+      "tulle_reconcile_mismatched_proxies",
+      "Proxies that hold something else than they were sent.",
+      reconciler.differing,
+    ),
     gauge(
       "citadel_server_root_cert_expiry_timestamp",
       "When the root certificate ends, seconds since the epoch.",

@@ -1,4 +1,10 @@
-import type { AdmissionMutation, HeaderMutation, Limited, StepAdmission } from "../contract.js";
+import type {
+  AdmissionMutation,
+  ExchangeWatcher,
+  HeaderMutation,
+  Limited,
+  StepAdmission,
+} from "../contract.js";
 
 /** How far a request has come through the steps, and what they alter on the way. One per exchange, reused. */
 export class AdmissionProgress {
@@ -10,6 +16,8 @@ export class AdmissionProgress {
   readonly response: HeaderMutation[] = [];
   /** Limits that it was beyond. */
   readonly limited: Limited[] = [];
+  /** Who is told when it begins and ends. */
+  readonly watchers: ExchangeWatcher[] = [];
   /** 0 = as it comes. */
   responseBytesPerSecond = 0;
   /** -1 = never. */
@@ -22,15 +30,18 @@ export class AdmissionProgress {
     if (this.request.length > 0) this.request.length = 0;
     if (this.response.length > 0) this.response.length = 0;
     if (this.limited.length > 0) this.limited.length = 0;
+    if (this.watchers.length > 0) this.watchers.length = 0;
     this.responseBytesPerSecond = 0;
     this.resetAfterBytes = -1;
   }
 
   /** Notes what a step alters: header changes add up, of limits the tighter one counts. */
-  note({ request, response, limited, responseBytesPerSecond, resetAfterBytes }: AdmissionMutation): void {
+  note(mutation: AdmissionMutation): void {
+    const { request, response, limited, watcher, responseBytesPerSecond, resetAfterBytes } = mutation;
     if (request !== undefined) this.request.push(...request);
     if (response !== undefined) this.response.push(...response);
     if (limited !== undefined) this.limited.push(limited);
+    if (watcher !== undefined) this.watchers.push(watcher);
     if (responseBytesPerSecond !== undefined) {
       const before = this.responseBytesPerSecond;
       this.responseBytesPerSecond =

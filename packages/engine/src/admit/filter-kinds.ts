@@ -1,3 +1,5 @@
+import { adaptiveConcurrencyKind } from "./adaptive-concurrency.js";
+import { admissionControlKind } from "./admission-control.js";
 import { connectionResetKind } from "./connection-reset.js";
 import { corsKind } from "./cors.js";
 import { faultKind } from "./fault.js";
@@ -5,7 +7,14 @@ import { localRateLimitKind } from "./local-rate-limit.js";
 import type { FilterKind } from "./filter-kind.js";
 
 /** Every filter that is carried out, besides the router. A new one has a file of its own and a line here. */
-const KINDS: readonly FilterKind[] = [corsKind, faultKind, connectionResetKind, localRateLimitKind];
+const KINDS: readonly FilterKind[] = [
+  corsKind,
+  faultKind,
+  connectionResetKind,
+  localRateLimitKind,
+  adaptiveConcurrencyKind,
+  admissionControlKind,
+];
 
 const BY_TYPE: ReadonlyMap<string, FilterKind> = new Map(KINDS.map((kind) => [kind.type, kind]));
 const BY_ROUTE_TYPE: ReadonlyMap<string, FilterKind> = new Map(KINDS.map((kind) => [kind.routeType, kind]));

@@ -260,8 +260,8 @@ function likeliestEntropy(view: ExplainView, chain: FoundChain, question: Questi
     if (likeliest !== undefined && (routed.kind !== "forward" || routed.cluster.name !== likeliest)) continue;
     let key: string = routed.kind;
     if (chain.protocol === "http" && routed.kind !== "no-route" && hasSteps(chain, routed)) {
-      const { end, did } = admitAll({ snapshot, now, load, entropy }, chain, routed, { request, principal });
-      key = JSON.stringify([end, did]);
+      const admitted = admitAll({ snapshot, now, load, entropy }, chain, routed, { request, principal });
+      key = JSON.stringify([denial(admitted), admitted.did]);
     }
     const same = counts.get(key);
     if (same === undefined) counts.set(key, { count: 1, first: entropy });

@@ -1,4 +1,5 @@
 import type { LoadTable, TokenLimit } from "../contract.js";
+import type { Controllers } from "../load/controllers.js";
 import type { ResultTable } from "../load/result-table.js";
 
 /**
@@ -16,6 +17,11 @@ export class FrozenLoad implements LoadTable {
   /** The real one: decisions only read it. */
   get results(): ResultTable {
     return this.#real.results;
+  }
+
+  /** The real ones: decisions only read them. */
+  get controllers(): Controllers {
+    return this.#real.controllers;
   }
 
   begin(): void {}

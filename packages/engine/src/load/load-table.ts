@@ -1,5 +1,6 @@
 import type { LoadTable, TokenLimit } from "../contract.js";
 import { Averages } from "./averages.js";
+import { Controllers } from "./controllers.js";
 import { RecentCounts } from "./recent-counts.js";
 import { RETRIED_BYTES, RetriedRequests } from "./retried-requests.js";
 import { resultBytes, ResultTable } from "./result-table.js";
@@ -56,6 +57,7 @@ class TypedArrayLoadTable implements SlotTable {
   #activeFaults = 0;
   readonly #tokens = new TokenBuckets();
   readonly results: ResultTable;
+  readonly controllers: Controllers;
   readonly #averages: Averages;
   readonly #recent: RecentCounts;
   readonly #retried = new RetriedRequests(new ArrayBuffer(RETRIED_BYTES), 0);
@@ -63,6 +65,7 @@ class TypedArrayLoadTable implements SlotTable {
 
   constructor(maxSlots: number, seed: number) {
     this.#seed = seed >>> 0;
+    this.controllers = new Controllers(this.#seed);
     this.results = new ResultTable(new ArrayBuffer(resultBytes(maxSlots)), maxSlots);
     this.#inFlight = new Int32Array(maxSlots);
     this.#retries = new Int32Array(maxSlots);

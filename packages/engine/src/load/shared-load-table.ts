@@ -1,4 +1,5 @@
 import { Averages } from "./averages.js";
+import { Controllers } from "./controllers.js";
 import { DEFAULT_MAX_SLOTS, type LoadTableOptions, type SlotTable } from "./load-table.js";
 import { RECENT_COLUMNS, RecentCounts } from "./recent-counts.js";
 import { RETRIED_BYTES, RetriedRequests } from "./retried-requests.js";
@@ -74,6 +75,8 @@ const BYTES_AFTER_SLOTS = 8 + RETRIED_BYTES;
 abstract class SharedTable {
   readonly shared: SharedLoad;
   readonly results: ResultTable;
+  /** This thread's own. */
+  readonly controllers: Controllers;
   protected readonly cursor: Uint32Array;
   protected readonly averages: Averages;
   protected readonly warmTimes: Float64Array;
@@ -94,6 +97,7 @@ abstract class SharedTable {
   constructor(shared: SharedLoad, clockOriginMs: number) {
     this.shared = shared;
     this.#clockOffsetMs = clockOriginMs - shared.clockOriginMs;
+    this.controllers = new Controllers((shared.seed ^ Math.round(clockOriginMs)) >>> 0);
     const { maxSlots, memory } = shared;
     this.results = new ResultTable(shared.results, maxSlots);
     const wide = (index: number): Float64Array => new Float64Array(memory, 8 * index * maxSlots, maxSlots);

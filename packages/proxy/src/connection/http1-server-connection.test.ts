@@ -9,6 +9,7 @@ import { source } from "../../test/request-source.js";
 import type { DownstreamStream, RequestHandler } from "../stream/contract.js";
 import { ProxyLimits } from "../limits/proxy-limits.js";
 import { Http1ServerConnection } from "./http1-server-connection.js";
+import { CALM } from "../overload/overload-manager.js";
 
 const limits = new ProxyLimits();
 let clock: FakeClock;
@@ -38,6 +39,7 @@ beforeEach(async () => {
       queue: new FlushQueue(),
       coarseWheel: new TimerWheel(clock, 500),
       limits,
+      overload: CALM,
       onLimit: (name) => void events.push(`limit ${name}`),
       createExchange: (given) => {
         downstream = given;

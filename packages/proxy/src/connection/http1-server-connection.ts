@@ -127,13 +127,17 @@ export class Http1ServerConnection
     const head = this.#head;
     const responseEnd = tellEnd(headers, head, status, hasBody, contentLength);
     this.#chunked = responseEnd === "chunked";
-    if (head?.keepAlive !== true || this.#source.closing || this.#drainIdleMs >= 0 || this.#hasEarly)
+    if (head?.keepAlive !== true || this.#isClosing() || this.#drainIdleMs >= 0 || this.#hasEarly)
       this.#closeAfter = true;
     if (responseEnd === "close") this.#closeAfter = true;
     if (this.#closeAfter) headers.push("connection", "close");
     else if (head?.minorVersion === 0) headers.push("connection", "keep-alive");
     writeResponseHead(this.#writer.sink, status, reason, headers);
     this.#writer.commit();
+  }
+
+  #isClosing(): boolean {
+    return this.#source.closing || this.#context.overload.closesConnections;
   }
 
   writeSwitched(headers: HeaderList): void {

@@ -62,7 +62,11 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
     if (this.#spare.length < MAX_SPARE_STREAMS) this.#spare.push(stream);
     if (this.#streams.size === 0) this.#lastUsedMs = this.#transport.nowMs;
     // The listener does not take what this connection brings any more.
-    if (!this.#draining && this.#transport.open && this.#source.closing) this.drain(IDLE_BEFORE_CLOSE_MS);
+    if (!this.#draining && this.#transport.open && this.#isClosing()) this.drain(IDLE_BEFORE_CLOSE_MS);
+  }
+
+  #isClosing(): boolean {
+    return this.#source.closing || this.#context.overload.closesConnections;
   }
 
   // Http2TransportOwner

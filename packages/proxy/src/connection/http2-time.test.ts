@@ -11,6 +11,7 @@ import type { DownstreamStream, UpstreamStream, UpstreamWaiter } from "../stream
 import { HTTP2_KEEP_ALIVE, Http2ClientConnection } from "../upstream/http2-client-connection.js";
 import { ProxyLimits } from "../limits/proxy-limits.js";
 import { Http2ServerConnection } from "./http2-server-connection.js";
+import { CALM } from "../overload/overload-manager.js";
 
 const Frame: Readonly<Record<"HEADERS" | "SETTINGS" | "PING" | "GOAWAY", number>> = {
   HEADERS: 1,
@@ -75,6 +76,7 @@ function serve(): Http2ServerConnection {
     queue: new FlushQueue(),
     coarseWheel: wheel,
     limits,
+    overload: CALM,
     onLimit: () => undefined,
     createExchange: (_downstream: DownstreamStream) => ({
       onRequestHead: () => undefined,

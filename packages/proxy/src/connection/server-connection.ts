@@ -4,6 +4,7 @@ import type { FlushQueue } from "@tulle/http/socket";
 
 import type { LimitName } from "../limits/limit-table.js";
 import type { ProxyLimits } from "../limits/proxy-limits.js";
+import type { OverloadState } from "../overload/overload-manager.js";
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
 
 /** A connection from a client as its listener sees it, whatever protocol it speaks. */
@@ -20,6 +21,7 @@ export interface ServerConnectionContext {
   readonly queue: FlushQueue;
   readonly coarseWheel: TimerWheel;
   readonly limits: ProxyLimits;
+  readonly overload: OverloadState;
   /** A client reached a limit; for counters and logs. `value`: of the limit; `remote`: the client's `host:port`. */
   onLimit(name: LimitName, value: number, remote: string): void;
   /** Makes the exchange that serves this connection's requests, one after the other. */

@@ -5,6 +5,7 @@ import type { LoadTable, SnapshotSource } from "@tulle/engine";
 
 import { listenTcp, type ListenTcp } from "../listener/tcp-listener.js";
 import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
+import { refusingUnderOverload } from "../overload/refused-connections.js";
 import { explainRecord, type RecordAnswer } from "../records/record-answer.js";
 import { buildStack, type ProxyStack } from "../stack.js";
 import { createRequestIds } from "../stream/request-ids.js";
@@ -53,7 +54,13 @@ export class LocalTraffic implements Traffic {
     const interceptors = await this.#parts.captured.interceptors(this.#parts.configuration, this.#owned);
     const { listen = listenTcp, ...parts } = this.#parts;
     this.#listeners = await openListeners(
-      { ...parts, ports, stack: this.#stack, listen, interceptors },
+      {
+        ...parts,
+        ports,
+        stack: this.#stack,
+        listen: refusingUnderOverload(listen, this.#stack.overload, parts.metrics),
+        interceptors,
+      },
       this.#owned,
     );
     const { upstreams, outbound, inbound } = this.#listeners;

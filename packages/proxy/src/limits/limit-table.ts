@@ -2,7 +2,7 @@ import { DEFAULT_HTTP1_LIMITS, DEFAULT_HTTP2_LIMITS } from "@tulle/http";
 
 /** One limit, as `--limit NAME=VALUE` names it. */
 export interface LimitDefinition {
-  readonly unit: "bytes" | "ms" | "count";
+  readonly unit: "bytes" | "ms" | "count" | "percent";
   readonly default: number;
   /** For clients that show no certificate on the inbound listener, where that differs. */
   readonly stranger?: number;
@@ -95,6 +95,37 @@ export const LIMITS = {
     "request body that is kept for another try",
     "the request is not tried again",
     { quiet: true },
+  ),
+  "overload.lagShedMs": limit(
+    "ms",
+    [5, 1000, MINUTE_MS],
+    "how late this thread comes to its work",
+    "a part of the new requests is refused with 503, the larger the later",
+  ),
+  "overload.lagSaturatedMs": limit("ms", [5, 5000, MINUTE_MS], "the same", "all new requests are refused"),
+  "overload.heapShedPercent": limit(
+    "percent",
+    [1, 92, 1000],
+    "how full this thread's heap is",
+    "a part of the new requests is refused with 503, the larger the fuller; from halfway on connections are closed after their exchange",
+  ),
+  "overload.heapSaturatedPercent": limit(
+    "percent",
+    [1, 98, 1000],
+    "the same",
+    "all new requests are refused, and new connections are closed as they come",
+  ),
+  "overload.memoryShedPercent": limit(
+    "percent",
+    [1, 90, 1000],
+    "memory of the process, of what its container may have",
+    "as overload.heapShedPercent",
+  ),
+  "overload.memorySaturatedPercent": limit(
+    "percent",
+    [1, 97, 1000],
+    "the same",
+    "as overload.heapSaturatedPercent",
   ),
   "http1.maxHeadBytes": limit(
     "bytes",

@@ -85,7 +85,7 @@ export function parseLimits(texts: readonly string[]): Given {
     const value = at < 0 ? "" : text.slice(at + 1).trim();
     const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
     if (!(number >= min && number <= max)) {
-      const what = unit === "count" ? "" : unit === "ms" ? " milliseconds" : " bytes";
+      const what = UNIT_WORDS[unit];
       throw badLimit(
         `${name} must be a whole number from ${min} to ${max}${what}, not ${JSON.stringify(value)}`,
       );
@@ -94,6 +94,8 @@ export function parseLimits(texts: readonly string[]): Given {
   }
   return given;
 }
+
+const UNIT_WORDS = { count: "", ms: " milliseconds", bytes: " bytes", percent: " percent" } as const;
 
 function isLimitName(name: string): name is LimitName {
   return (LIMIT_NAMES as readonly string[]).includes(name);

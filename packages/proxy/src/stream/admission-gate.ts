@@ -2,6 +2,7 @@ import {
   admit,
   AdmissionProgress,
   type AdmissionReply,
+  type EndedExchange,
   type Facts,
   type HttpChain,
   type Plan,
@@ -10,7 +11,7 @@ import {
 
 import type { Counter, Family } from "../telemetry/metrics.js";
 import type { OwnView } from "./decision.js";
-import type { ExchangeRecord } from "./exchange-record.js";
+import { CLIENT_GONE, type ExchangeRecord } from "./exchange-record.js";
 import { admissionReply, type LocalReply } from "./local-reply.js";
 
 /** Who waits to be let through. Exactly one of the calls comes, and after a delay another one. */
@@ -35,6 +36,10 @@ export class AdmissionGate {
   #facts: Facts | undefined;
   #routed: Plan | ReplyPlan | undefined;
   #chain: HttpChain | undefined;
+  /** What watchers are told in the end: made at the first, and filled anew. */
+  #ended: { -readonly [Field in keyof EndedExchange]: EndedExchange[Field] } | undefined;
+  /** When those who watch it were told of it; -1 = they were not, or know that it is over. */
+  #watchedSince = -1;
   /** Whether this exchange counts as one that a fault holds up. */
   #faulty = false;
 
@@ -70,6 +75,7 @@ export class AdmissionGate {
     switch (admission.kind) {
       case "continue":
         if (this.#progress !== undefined && this.#progress.responseBytesPerSecond > 0) this.#countFault();
+        this.#beginWatch();
         this.#owner.onAdmitted(routed);
         break;
       case "delay":
@@ -78,6 +84,7 @@ export class AdmissionGate {
         this.#owner.onAdmissionDelay(admission.ms);
         break;
       case "reply":
+        admission.watcher?.onRefused();
         this.#owner.onAdmissionReply(this.#replyOf(admission, routed));
         break;
       case "reset":
@@ -88,13 +95,34 @@ export class AdmissionGate {
     }
   }
 
-  /** The exchange is over. */
-  leave(): void {
+  /** The exchange is over, or a tunnel by now. */
+  leave(now: number): void {
+    if (this.#watchedSince >= 0) this.#endWatch(now);
     this.#chain = undefined;
     this.#routed = undefined;
     if (!this.#faulty) return;
     this.#faulty = false;
     this.#view.load.addActiveFaults(-1);
+  }
+
+  #beginWatch(): void {
+    const watchers = this.#progress?.watchers;
+    if (watchers === undefined || watchers.length === 0) return;
+    const { now } = this.#view;
+    this.#watchedSince = now;
+    for (const watcher of watchers) watcher.onBegin(now);
+  }
+
+  #endWatch(now: number): void {
+    const ended = (this.#ended ??= { durationMs: 0, status: 0, grpc: false, grpcStatus: 0, cut: false });
+    const { responseCode, grpc, grpcStatus, responseCodeDetails } = this.#record;
+    ended.durationMs = now - this.#watchedSince;
+    ended.status = responseCode;
+    ended.grpc = grpc;
+    ended.grpcStatus = grpcStatus;
+    ended.cut = responseCodeDetails === CLIENT_GONE;
+    this.#watchedSince = -1;
+    for (const watcher of this.#progress?.watchers ?? []) watcher.onEnd(now, ended);
   }
 
   #countLimits(): void {

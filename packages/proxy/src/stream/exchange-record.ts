@@ -23,6 +23,9 @@ import type { AccessLogEntry } from "../telemetry/access-log-format.js";
 import { CanonicalRequest } from "./canonical-request.js";
 import type { RequestSource } from "./contract.js";
 
+/** Details of exchanges whose client left. */
+export const CLIENT_GONE = "downstream_remote_disconnect";
+
 /** What is known of an exchange: what telemetry reads when it is over. Filled anew for every request. */
 export abstract class ExchangeRecord implements AccessLogEntry {
   readonly source: RequestSource;

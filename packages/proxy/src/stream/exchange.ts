@@ -23,11 +23,13 @@ import type { Failure } from "../rescue.js";
 import { bindRequest } from "./affinity.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
+import { isHealthCheck } from "../overload/health-check-request.js";
+import type { OverloadState } from "../overload/overload-manager.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
 import { hashRequestId, type OwnView } from "./decision.js";
 import { DownstreamResponse } from "./downstream-response.js";
-import { ExchangeRecord } from "./exchange-record.js";
+import { CLIENT_GONE, ExchangeRecord } from "./exchange-record.js";
 import type { ProxyNames } from "./failure-headers.js";
 import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
 import { findChain, findConnection } from "./find-chain.js";
@@ -47,6 +49,7 @@ export interface ExchangeContext extends TriesContext, ExchangeTimersContext, Mi
   readonly authorities: AuthorityCache;
   /** Requests beyond a limit, by its name and whether they were refused. */
   readonly rateLimited: Family<Counter>;
+  readonly overload: OverloadState;
   newRequestId(): string;
   /** Somebody asked for an authority whose listener is not known: subscribe to it. */
   onDemand(authority: string): void;
@@ -154,7 +157,13 @@ export class Exchange
     }
     if (head.method === "CONNECT") this.#decideConnect();
     else if (head.upgrade !== "" && !this.#downstream.http2 && lacksKey(head)) this.#fail("bad-upgrade", "");
+    else if (this.#context.overload.pressure > 0 && this.#isShed()) this.#fail("overload", "");
     else this.#decide();
+  }
+
+  /** Whether the proxy is so burdened that this request is refused. Who asks how we are is always answered. */
+  #isShed(): boolean {
+    return !isHealthCheck(this.request, this.source) && this.#context.overload.sheds();
   }
 
   onRequestBody(chunk: Buffer, start: number, end: number): void {
@@ -183,7 +192,7 @@ export class Exchange
   onDownstreamClose(): void {
     if (this.#state === State.DONE || this.#state === State.IDLE) return;
     this.addFlag("DC");
-    this.responseCodeDetails = "downstream_remote_disconnect";
+    this.responseCodeDetails = CLIENT_GONE;
     this.#abandon();
     this.#finish();
   }
@@ -222,13 +231,8 @@ export class Exchange
     // Once and for all: what is matched, logged and sent on is one and the same path.
     this.request.path = normalizePath(this.request.path, chain.pathNormalization);
     const routed = route(view, chain, this.request);
-    switch (routed.kind) {
-      case "no-route":
-        this.#fail("no-route", "");
-        break;
-      default:
-        this.#admit(chain, routed);
-    }
+    if (routed.kind === "no-route") this.#fail("no-route", "");
+    else this.#admit(chain, routed);
   }
 
   /** What is asked for is a connection to a service, which its own requests or bytes come on. */
@@ -341,6 +345,7 @@ export class Exchange
     this.#timers.clearDeadline();
     this.#timers.watchIdle(TUNNEL_IDLE_TIMEOUT_MS, this.#context.clock.monotonic());
     this.#response.writeSwitched(head, serviceTimeMs);
+    if (this.admission !== undefined) this.#gate.leave(this.#context.clock.monotonic());
   }
 
   onResponseBody(chunk: Buffer, start: number, end: number): boolean {
@@ -497,11 +502,12 @@ export class Exchange
     this.#state = State.DONE;
     this.#timers.stop();
     this.#mirrors?.abandon();
+    const now = this.#context.clock.monotonic();
     if (this.admission !== undefined) {
-      this.#gate.leave();
+      this.#gate.leave(now);
       this.#faulty?.stop();
     }
-    this.durationMs = this.#context.clock.monotonic() - this.#startMs;
+    this.durationMs = now - this.#startMs;
     this.#context.onExchangeDone(this);
     // Whoever waits for a next request, perhaps for an hour, keeps nothing of the last.
     this.request.headers = NO_FIELDS;

@@ -37,6 +37,7 @@ export function failureReply(record: ExchangeRecord, failure: Failure, reason: s
     ? grpcReply(made.grpcStatus, made.body.trimEnd())
     : textReply(made.status, made.body);
   if (failure === "overflow") reply.headers.push("x-envoy-overloaded", "true");
+  if (failure === "overload") reply.headers.push("x-envoy-local-overloaded", "true");
   if (record.source.peerSpiffeId !== "") tellUpstreamFailure(reply.headers, failure);
   return reply;
 }

@@ -229,3 +229,15 @@ test("AdsClient connects anew at once with a new certificate, and nothing of the
   expect(requests.some(({ responseNonce }) => responseNonce === "old")).toBe(false);
   expect(client.status()).toMatchObject({ connected: true, lastError: "" });
 });
+
+test("AdsClient forgets on a new stream what it holds and does not ask for: it would never hear of it again", async () => {
+  await request(0);
+  send("1", [apiListener("reviews:9080", "routes")]);
+  await eventually(() => configuration.version(LISTENER_TYPE, "reviews:9080") !== "");
+  configuration.apply([cluster("stray")]);
+  expect(configuration.version(CLUSTER_TYPE, "stray")).not.toBe("");
+  client.connect();
+  await eventually(() => streams.length === 2);
+  expect(configuration.version(CLUSTER_TYPE, "stray")).toBe("");
+  expect(configuration.version(LISTENER_TYPE, "reviews:9080")).not.toBe("");
+});

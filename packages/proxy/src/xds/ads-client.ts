@@ -112,7 +112,9 @@ export class AdsClient implements Disposable {
     this.#stream = stream;
     this.#firstRequest = true;
     this.#subscribed = new Map();
-    this.#subscribe(this.#knownVersions());
+    const known = this.#knownVersions();
+    this.#subscribe(known);
+    this.#forgetUnwanted(known);
     this.#options.onConnection?.(client);
   }
 
@@ -207,6 +209,15 @@ export class AdsClient implements Disposable {
         initialResourceVersions: initialVersions(added, versions?.get(typeUrl)),
       });
       if (removed.length > 0) configuration.forget(typeUrl, removed);
+    }
+  }
+
+  /** What is held and not asked for would never be heard of again. */
+  #forgetUnwanted(known: ReadonlyMap<string, ReadonlyMap<string, string>>): void {
+    for (const [typeUrl, versions] of known) {
+      const wanted = this.#subscribed.get(typeUrl) ?? NO_NAMES;
+      const unwanted = [...versions.keys()].filter((name) => !wanted.has(name));
+      if (unwanted.length > 0) this.#options.configuration.forget(typeUrl, unwanted);
     }
   }
 

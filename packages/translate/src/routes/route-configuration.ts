@@ -13,9 +13,12 @@ import {
 import { routedFrontend } from "../gateway-api/routed-frontend.js";
 import { serviceRoutes } from "../gateway-api/service-routes.js";
 import { warnOfOverruled } from "../gateway-api/overruled.js";
+import { AdmissionControlSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js";
 import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import { packed } from "../messages.js";
 import { rateLimitsOf } from "../rate-limits.js";
+import { ADMISSION_CONTROL_FILTER, admissionControlConfig } from "../overload-filters.js";
+import { callingPolicy } from "../traffic-policies.js";
 import { injectAnnotated } from "./annotated-faults.js";
 import { parseAuthority, writtenForms } from "../hosts.js";
 import { GRPC_ROUTE, HTTP_ROUTE } from "../kinds.js";
@@ -29,7 +32,7 @@ import { rulesOf } from "./delegates.js";
 import { defaultAction } from "./forward.js";
 import { matchAll } from "./match.js";
 import { maxDirectResponseBytes } from "./reply.js";
-import { markRetries } from "./route-marks.js";
+import { markPolicy, markRetries } from "./route-marks.js";
 import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { ruleRoutes } from "./rule-routes.js";
 
@@ -49,6 +52,9 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
   if (full !== name) return undefined;
   const routes = routesFor(t, target, authority.port);
   if (routes === undefined) return undefined;
+  const policy = callingPolicy(t, target.host, authority.port);
+  markPolicy(t, routes, policy);
+  const control = policy.admissionControl;
   const limits = rateLimitsOf(t, target.host, "OUTBOUND");
   const forms = writtenForms(target.host, t.view.namespace, t.settings.domainSuffix).map(bracketed);
   const maxBytes = maxDirectResponseBytes(routes);
@@ -61,9 +67,14 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
         routes,
         includeRequestAttemptCount: true,
         rateLimits: limits.flatMap(({ sources }) => sources),
-        typedPerFilterConfig: Object.fromEntries(
-          limits.map((limit) => [limit.name, packed(LocalRateLimitSchema, limit.filter)]),
-        ),
+        typedPerFilterConfig: {
+          ...Object.fromEntries(
+            limits.map((limit) => [limit.name, packed(LocalRateLimitSchema, limit.filter)]),
+          ),
+          ...(control !== undefined && {
+            [ADMISSION_CONTROL_FILTER]: packed(AdmissionControlSchema, admissionControlConfig(control)),
+          }),
+        },
       }),
     ],
     validateClusters: false,

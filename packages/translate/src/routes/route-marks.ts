@@ -3,6 +3,7 @@ import { parseDuration } from "@tulle/base";
 import type { HttpRetry, ObjectMeta } from "@tulle/api";
 import { MetadataSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { TrafficPolicy } from "../traffic-policies.js";
 import { TULLE_METADATA } from "../provenance.js";
 import type { Translation } from "../translation.js";
 
@@ -58,6 +59,28 @@ export function annotatedHedge(
     return undefined;
   }
   return { afterMs, max };
+}
+
+/** What a TrafficPolicy says of routes that have no word of their own. */
+export function markPolicy(
+  t: Translation,
+  routes: readonly Route[],
+  { hedging, retries }: TrafficPolicy,
+): void {
+  if (hedging === undefined && retries?.nonIdempotent !== true) return;
+  if (t.view.dialect === "grpc") {
+    t.warn(
+      "proxyless gRPC clients do not hedge, and retry what they always do: hedging and retries have no effect",
+    );
+    return;
+  }
+  for (const route of routes) {
+    if (route.action.case !== "route") continue;
+    const marks = route.metadata?.filterMetadata[TULLE_METADATA] ?? {};
+    if (hedging !== undefined && !Object.hasOwn(marks, "hedge"))
+      markHedge(route, { afterMs: parseDuration(hedging.after) ?? 0, max: hedging.max ?? 1 });
+    if (retries?.nonIdempotent === true) mark(route, { retryNonIdempotent: true });
+  }
 }
 
 function mark(route: Route, marks: JsonObject): void {

@@ -1,0 +1,100 @@
+import { z } from "zod";
+import { parseDuration } from "@tulle/base";
+import { durationOf, positiveDuration } from "../schema/durations.js";
+import { hostPattern } from "../schema/hosts.js";
+import { decimal, integer, percent, port, uint32 } from "../schema/numbers.js";
+import { statusOrRange } from "../schema/status-ranges.js";
+import { label, stringThat } from "../schema/strings.js";
+import { atLeastOne, struct, type Rule } from "../schema/struct.js";
+import { GRPC_STATUS_CODES } from "../virtual-service/grpc-status.js";
+import type { TrafficPolicySpec } from "./type.js";
+
+const MAX_HEDGE_AFTER_MS = 3_600_000;
+const MAX_WINDOW_MS = 3_600_000;
+const grpcStatus = stringThat(
+  (value) => GRPC_STATUS_CODES.has(value),
+  'a gRPC status such as "OK" or "NOT_FOUND"',
+);
+const count = integer(1, 1_000_000, "a count");
+
+/** A duration between two, both included. */
+function durationWithin(minimumMs: number, maximumMs: number, expected: string): z.ZodType<string> {
+  return stringThat((value) => {
+    const ms = parseDuration(value);
+    return ms !== undefined && ms >= minimumMs && ms <= maximumMs;
+  }, expected);
+}
+
+const hedging = struct({
+  after: durationWithin(1, MAX_HEDGE_AFTER_MS, 'a duration from 1ms to 1h, such as "50ms"'),
+  max: integer(1, 5, "a number of tries").exactOptional(),
+});
+
+const minBelowMax: Rule = (fields, report) => {
+  const { minConcurrency = 3, maxConcurrency = 1000 } = fields;
+  if (typeof minConcurrency !== "number" || typeof maxConcurrency !== "number") return;
+  if (minConcurrency > maxConcurrency)
+    report(["minConcurrency"], `is ${minConcurrency}, above maxConcurrency, ${maxConcurrency}`);
+};
+
+const adaptiveConcurrency = struct(
+  {
+    percentile: percent.exactOptional(),
+    updateInterval: positiveDuration.exactOptional(),
+    maxConcurrency: count.exactOptional(),
+    minConcurrency: count.exactOptional(),
+    bufferPercent: percent.exactOptional(),
+    measureInterval: durationOf(100, 'a duration of at least 100ms, such as "60s"').exactOptional(),
+    measureRequests: count.exactOptional(),
+    measureJitterPercent: percent.exactOptional(),
+    status: integer(400, 599, "an HTTP error status").exactOptional(),
+  },
+  minBelowMax,
+);
+
+const admissionControl = struct({
+  window: durationWithin(1000, MAX_WINDOW_MS, 'a duration from 1s to 1h, such as "30s"').exactOptional(),
+  successRate: decimal(1, 100, "a percentage").exactOptional(),
+  aggression: decimal(1, 1000).exactOptional(),
+  minRequestsPerSecond: uint32.exactOptional(),
+  maxRejectionPercent: percent.exactOptional(),
+  httpSuccesses: z
+    .array(statusOrRange)
+    .min(1, "must have at least one status")
+    .max(64, "must have at most 64 items")
+    .exactOptional(),
+  grpcSuccesses: z
+    .array(grpcStatus)
+    .min(1, "must have at least one status")
+    .max(17, "must have at most 17 items")
+    .exactOptional(),
+});
+
+/** What is decided before anybody knows the subset, or by the service's own sidecar, which is called by no subset. */
+const NOT_BY_SUBSET = ["hedging", "retries", "adaptiveConcurrency", "admissionControl", "pathNormalization"];
+
+const subsetsOnlyBalance: Rule = (fields, report) => {
+  if (fields["subset"] === undefined) return;
+  for (const name of NOT_BY_SUBSET) {
+    if (fields[name] !== undefined)
+      report([name], "cannot differ between subsets: put it into a TrafficPolicy without subset");
+  }
+};
+
+/** Every field of a TrafficPolicy. */
+export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = struct(
+  {
+    host: hostPattern,
+    port: port.exactOptional(),
+    subset: label.exactOptional(),
+    loadBalancer: z.enum(["PEAK_EWMA"]).exactOptional(),
+    hashBalanceFactor: integer(100, 999_999, "a percentage").exactOptional(),
+    hedging: hedging.exactOptional(),
+    retries: struct({ nonIdempotent: z.boolean().exactOptional() }).exactOptional(),
+    adaptiveConcurrency: adaptiveConcurrency.exactOptional(),
+    admissionControl: admissionControl.exactOptional(),
+    pathNormalization: z.enum(["NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]).exactOptional(),
+  },
+  atLeastOne("loadBalancer", "hashBalanceFactor", ...NOT_BY_SUBSET),
+  subsetsOnlyBalance,
+);

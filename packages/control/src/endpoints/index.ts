@@ -1,0 +1,1 @@
+export { EndpointReports, type EndpointsQuestion } from "./endpoint-reports.js";

@@ -1,0 +1,80 @@
+import { Agent } from "node:http";
+import { eventually } from "@tulle/testkit";
+import { afterEach, expect, test } from "vitest";
+
+import { backend, call, closeAll, createProxy, type TestProxy } from "../../test/harness.js";
+import { apiListener, cluster, endpoints, routes, routeTo } from "../../test/resources.js";
+import { refusingUnderOverload } from "./refused-connections.js";
+import { isHealthCheck } from "./health-check-request.js";
+import { listenTcp } from "../listener/tcp-listener.js";
+import { CALM } from "./overload-manager.js";
+
+afterEach(closeAll);
+
+const MAIN = "outbound|80||main";
+const memory = { heap: 0, memory: 0 };
+
+async function proxied(): Promise<[TestProxy, number]> {
+  memory.heap = 0;
+  const { port: main } = await backend((_request, response) => response.end("ok"));
+  const proxy = createProxy({ readMemory: () => memory });
+  proxy.apply(
+    cluster(MAIN),
+    endpoints(MAIN, [{ port: main }]),
+    apiListener("main:80", "r"),
+    routes("r", [routeTo(MAIN)]),
+  );
+  return [proxy, await proxy.listen("main:80")];
+}
+
+test("an overloaded proxy refuses requests, says so, closes connections, and is well again", async () => {
+  const [proxy, port] = await proxied();
+  expect((await call(port)).status).toBe(200);
+  memory.heap = 1;
+  await eventually(() => proxy.stack.overload.pressure === 1);
+  const agent = new Agent({ keepAlive: true });
+  const refused = await call(port, "/", { agent });
+  agent.destroy();
+  expect(refused.status).toBe(503);
+  expect(refused.headers).toMatchObject({ "x-envoy-local-overloaded": "true", connection: "close" });
+  expect(refused.body).toContain("overloaded");
+  const grpc = await call(port, "/a/B", { method: "POST", headers: { "content-type": "application/grpc" } });
+  expect(grpc.status).toBe(503);
+  await eventually(() => / 503 OM overload /.test(proxy.log().join("\n")));
+  expect(proxy.metricsText()).toMatch(/^envoy_http_downstream_rq_overload_close(?:\{\})? 2$/m);
+  expect(proxy.metricsText()).toContain('tulle_limit_exceeded_total{limit="overload.heapShedPercent"} 1');
+  memory.heap = 0;
+  await eventually(() => proxy.stack.overload.pressure === 0);
+  expect((await call(port)).status).toBe(200);
+});
+
+test("health checks of the mesh get through, and nobody else who says to be one", () => {
+  const check = { headers: ["host", "a", "user-agent", "Tulle/HC"] };
+  expect(isHealthCheck(check, { peerSpiffeId: "spiffe://cluster.local/ns/a/sa/b" })).toBe(true);
+  expect(isHealthCheck(check, { peerSpiffeId: "" })).toBe(false);
+  expect(isHealthCheck({ headers: ["user-agent", "curl"] }, { peerSpiffeId: "spiffe://a/b" })).toBe(false);
+});
+
+test("a listener closes new connections while there is no memory for them", async () => {
+  const state = { ...CALM, refusesConnections: true };
+  const [proxy] = await proxied();
+  const listen = refusingUnderOverload(listenTcp, state, proxy.metrics);
+  let taken = 0;
+  const listener = await listen({
+    name: "test",
+    host: "127.0.0.1",
+    port: 0,
+    maxConnections: 10,
+    onDrop: () => undefined,
+    onConnection: (socket) => {
+      taken++;
+      socket.end("HTTP/1.1 204 No Content\r\n\r\n");
+    },
+  });
+  await expect(call(listener.address.port)).rejects.toThrow();
+  expect(taken).toBe(0);
+  state.refusesConnections = false;
+  expect((await call(listener.address.port)).status).toBe(204);
+  listener.stopAccepting();
+  expect(proxy.metricsText()).toMatch(/^envoy_listener_downstream_cx_overload_reject(?:\{\})? 1$/m);
+});

@@ -1,0 +1,187 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { CLUSTER_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
+import { Cluster_LbPolicy } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { AdaptiveConcurrencySchema } from "@tulle/xds/gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.js";
+import { AdmissionControlSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js";
+import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { expect, test } from "vitest";
+import {
+  apiManager,
+  CLIENT,
+  cluster,
+  GRPC_CLIENT,
+  instance,
+  listener,
+  made,
+  mesh,
+} from "../testdata/mesh.js";
+import type { ClientView } from "./contract.js";
+import { INBOUND_LISTENER } from "./names.js";
+
+const REVIEWS = [instance({ service: "reviews", servicePort: 9080 })];
+const HOST = "reviews.default.svc.cluster.local";
+
+function policy(name: string, spec: string, namespace = "default"): string {
+  return `
+---
+apiVersion: tulle.dev/v1
+kind: TrafficPolicy
+metadata: {name: ${name}, namespace: ${namespace}}
+spec: {${spec}}
+`;
+}
+
+function routes(yaml: string, view: ClientView = CLIENT) {
+  const { resource, owners, warnings } = made(mesh(REVIEWS, yaml), view, ROUTE_TYPE, `${HOST}:9080`);
+  const [host] = fromBinary(RouteConfigurationSchema, resource.bytes).virtualHosts;
+  return { host: host!, owners, warnings };
+}
+
+const marks = (yaml: string, view = CLIENT) =>
+  routes(yaml, view).host.routes.map(({ metadata }) => metadata?.filterMetadata["tulle.dev"]);
+
+const RULES = (annotations: string) => `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, annotations: {${annotations}}}
+spec: {hosts: [reviews], http: [{route: [{destination: {host: reviews}}]}]}
+`;
+
+test("hedging and retries are marks of every route, and an annotation comes first", () => {
+  const both = policy("a", "host: reviews, hedging: {after: 50ms, max: 2}, retries: {nonIdempotent: true}");
+  expect(marks(both)).toEqual([
+    expect.objectContaining({ hedge: { afterMs: 50, max: 2 }, retryNonIdempotent: true }),
+  ]);
+  expect(marks(RULES("") + both)).toMatchObject([{ hedge: { afterMs: 50, max: 2 } }]);
+  expect(marks(RULES('tulle.dev/hedge-after: "9ms"') + both)).toMatchObject([
+    { hedge: { afterMs: 9, max: 1 } },
+  ]);
+  expect(routes(both).owners).toContain("TrafficPolicy/default/a");
+});
+
+test("admission control is off in the chain and configured by the service's virtual host", () => {
+  const yaml = policy(
+    "a",
+    'host: reviews, admissionControl: {window: 10s, successRate: 90, httpSuccesses: [200, "300-399"], grpcSuccesses: [OK, NOT_FOUND]}',
+  );
+  const { httpFilters } = apiManager(mesh(REVIEWS, yaml), CLIENT, "reviews:9080");
+  const filter = httpFilters.find(({ name }) => name === "envoy.filters.http.admission_control");
+  expect(
+    filter?.configType.case === "typedConfig" && anyUnpack(filter.configType.value, AdmissionControlSchema),
+  ).toMatchObject({ enabled: { defaultValue: false } });
+  const any = routes(yaml).host.typedPerFilterConfig["envoy.filters.http.admission_control"]!;
+  expect(anyUnpack(any, AdmissionControlSchema)).toMatchObject({
+    samplingWindow: { seconds: 10n },
+    srThreshold: { defaultValue: { value: 90 } },
+    evaluationCriteria: {
+      value: {
+        httpCriteria: {
+          httpSuccessStatus: [
+            { start: 200, end: 201 },
+            { start: 300, end: 400 },
+          ],
+        },
+        grpcCriteria: { grpcSuccessStatus: [0, 5] },
+      },
+    },
+  });
+  const names = apiManager(mesh(REVIEWS), CLIENT, "reviews:9080").httpFilters.map(({ name }) => name);
+  expect(names).not.toContain("envoy.filters.http.admission_control");
+});
+
+test("peaks of response times and the balance factor come to the cluster", () => {
+  const at = `outbound|9080||${HOST}`;
+  expect(
+    cluster(mesh(REVIEWS, policy("a", "host: reviews, loadBalancer: PEAK_EWMA")), CLIENT, at).lbPolicy,
+  ).toBe(Cluster_LbPolicy.LOAD_BALANCING_POLICY_CONFIG);
+  const factor = mesh(REVIEWS, policy("a", "host: reviews, hashBalanceFactor: 150"));
+  expect(cluster(factor, CLIENT, at).commonLbConfig?.consistentHashingLbConfig?.hashBalanceFactor).toBe(150);
+});
+
+const SERVER: ClientView = {
+  ...CLIENT,
+  inbound: [
+    { service: "reviews", namespace: "default", servicePort: 9080, appPort: 8080 },
+    { service: "ratings", namespace: "default", servicePort: 9090, appPort: 8090 },
+  ],
+};
+
+function inboundManagers(yaml: string) {
+  const both = [...REVIEWS, instance({ service: "ratings", servicePort: 9090 })];
+  const { filterChains } = listener(mesh(both, yaml), SERVER, INBOUND_LISTENER);
+  return filterChains.flatMap(({ name, filters }) => {
+    const [first] = filters;
+    if (first?.configType.case !== "typedConfig") return [];
+    return [{ name, manager: anyUnpack(first.configType.value, HttpConnectionManagerSchema)! }];
+  });
+}
+
+test("the service's own chains limit its requests and normalize their paths", () => {
+  const yaml = policy(
+    "a",
+    "host: reviews, adaptiveConcurrency: {minConcurrency: 5, percentile: 90}, pathNormalization: MERGE_SLASHES",
+  );
+  const managers = inboundManagers(yaml);
+  expect(managers.length).toBeGreaterThan(2);
+  for (const { name, manager } of managers) {
+    const names = manager.httpFilters.map((filter) => filter.name);
+    const limited = name.includes("plaintext") || name.includes("reviews");
+    expect(names.includes("envoy.filters.http.adaptive_concurrency"), name).toBe(limited);
+    expect(manager.mergeSlashes, name).toBe(name.includes("reviews"));
+    if (manager.routeSpecifier.case !== "routeConfig") throw new Error("no routes");
+    for (const { typedPerFilterConfig, routes: own } of manager.routeSpecifier.value.virtualHosts) {
+      const any = typedPerFilterConfig["envoy.filters.http.adaptive_concurrency"];
+      const action = own[0]!.action;
+      const to = action.case === "route" ? JSON.stringify(action.value.clusterSpecifier.value) : "";
+      expect(any !== undefined, to).toBe(to.includes("reviews"));
+      if (any === undefined) continue;
+      expect(anyUnpack(any, AdaptiveConcurrencySchema)).toMatchObject({
+        concurrencyControllerConfig: {
+          value: {
+            sampleAggregatePercentile: { value: 90 },
+            concurrencyLimitParams: { concurrencyUpdateInterval: { nanos: 100_000_000 } },
+            minRttCalcParams: { interval: { seconds: 60n }, minConcurrency: 5 },
+          },
+        },
+      });
+    }
+  }
+  const full = [...REVIEWS, instance({ service: "ratings", servicePort: 9090 })];
+  expect(made(mesh(full, yaml), SERVER, LISTENER_TYPE, INBOUND_LISTENER).warnings).toEqual([
+    expect.stringContaining("different pathNormalization"),
+  ]);
+});
+
+test("setting by setting the most specific policy holds; of equals the oldest, with a warning", () => {
+  const all = policy("all", 'host: "*", hedging: {after: 1s}, retries: {nonIdempotent: true}');
+  const port = policy("port", "host: reviews, port: 9080, hedging: {after: 2ms}");
+  const host = policy("host", "host: reviews, hedging: {after: 1ms}");
+  expect(marks(all + host + port)).toMatchObject([{ hedge: { afterMs: 2 }, retryNonIdempotent: true }]);
+  expect(marks(policy("other", "host: reviews, port: 80, hedging: {after: 3ms}"))).toEqual([undefined]);
+  const { warnings } = routes(host + policy("second", "host: reviews, hedging: {after: 5ms}"));
+  expect(warnings).toEqual([expect.stringContaining("say hedging of reviews.default")]);
+});
+
+test("what a client's namespace says comes before what the service's does", () => {
+  const elsewhere: ClientView = { ...CLIENT, namespace: "shop" };
+  const own = policy("own", `host: ${HOST}, hedging: {after: 1ms}`, "shop");
+  const services = policy("services", "host: reviews, hedging: {after: 9ms}");
+  expect(marks(own + services, elsewhere)).toMatchObject([{ hedge: { afterMs: 1 } }]);
+  expect(marks(own + services)).toMatchObject([{ hedge: { afterMs: 9 } }]);
+});
+
+test("proxyless gRPC clients are told what they go without", () => {
+  const yaml = policy(
+    "a",
+    "host: reviews, hedging: {after: 1s}, admissionControl: {}, loadBalancer: PEAK_EWMA",
+  );
+  expect(routes(yaml, GRPC_CLIENT).warnings.join("\n")).toContain("do not hedge");
+  expect(made(mesh(REVIEWS, yaml), GRPC_CLIENT, LISTENER_TYPE, "reviews:9080").warnings.join("\n")).toContain(
+    "have no admission control",
+  );
+  expect(
+    made(mesh(REVIEWS, yaml), GRPC_CLIENT, CLUSTER_TYPE, `outbound|9080||${HOST}`).warnings.join("\n"),
+  ).toContain("without PEAK_EWMA");
+});

@@ -1,0 +1,128 @@
+import type { MeshObject, TrafficPolicySpec } from "@tulle/api";
+import type { EffectivePolicy } from "./destination-rules.js";
+import { EXACT_HOST, hostMatch } from "./hosts.js";
+import { TRAFFIC_POLICY } from "./kinds.js";
+import type { MeshService } from "./mesh-service.js";
+import type { ClusterName } from "./names.js";
+import { resolveHost } from "./services.js";
+import type { Translation } from "./translation.js";
+import { byAge } from "./visibility.js";
+
+/** What all TrafficPolicies together say of a service's port. */
+export type TrafficPolicy = Omit<TrafficPolicySpec, "host" | "port" | "subset">;
+
+type Setting = keyof TrafficPolicy;
+
+const BALANCING: readonly Setting[] = ["loadBalancer", "hashBalanceFactor"];
+const CALLING: readonly Setting[] = ["hedging", "retries", "admissionControl"];
+const SERVING: readonly Setting[] = ["adaptiveConcurrency", "pathNormalization"];
+
+type Service = Pick<MeshService, "host" | "namespace">;
+
+/** What holds for calls to an authority (full host), whatever the subset. */
+export function callingPolicy(t: Translation, host: string, port: number): TrafficPolicy {
+  const { service } = resolveHost(t, host, t.view.namespace);
+  // A host that exists by its routes alone is the client's own.
+  return settingsOf(t, { host, namespace: service?.namespace ?? t.view.namespace }, "", port, CALLING);
+}
+
+/** What a service's own sidecar goes by. */
+export function servingPolicy(t: Translation, host: string, port: number): TrafficPolicy {
+  return settingsOf(t, { host, namespace: t.view.namespace }, "", port, SERVING);
+}
+
+/** A policy of DestinationRules with what a TrafficPolicy says of balancing. The rules' own annotations come first. */
+export function withOwnBalancing(
+  t: Translation,
+  policy: EffectivePolicy,
+  service: Service,
+  { subset, port }: Pick<ClusterName, "subset" | "port">,
+): EffectivePolicy {
+  const { loadBalancer, hashBalanceFactor } = settingsOf(t, service, subset, port, BALANCING);
+  if (loadBalancer === undefined && hashBalanceFactor === undefined) return policy;
+  if (t.view.dialect === "grpc") {
+    t.warn(
+      `${service.host}: proxyless gRPC clients balance without PEAK_EWMA and hashBalanceFactor; these have no effect`,
+    );
+  }
+  const { balancing } = policy;
+  return {
+    ...policy,
+    balancing: {
+      peakEwma: balancing?.peakEwma === true || loadBalancer === "PEAK_EWMA",
+      hashBalanceFactor: balancing?.hashBalanceFactor ?? hashBalanceFactor,
+    },
+  };
+}
+
+interface Ranked {
+  readonly object: MeshObject<TrafficPolicySpec>;
+  /** Higher is more specific. */
+  readonly rank: number;
+}
+
+/**
+ * Setting by setting, what the most specific policy says that names it: those of the client's namespace, then the
+ * service's, then the root namespace; in each the best host, then the one that names subset and port. Of several that say
+ * the same the oldest holds.
+ */
+function settingsOf(
+  t: Translation,
+  service: Service,
+  subset: string,
+  port: number,
+  names: readonly Setting[],
+): TrafficPolicy {
+  const { view, settings } = t;
+  const namespaces = [...new Set([view.namespace, service.namespace, settings.rootNamespace])];
+  const fitting = t
+    .objects<TrafficPolicySpec>(TRAFFIC_POLICY)
+    .flatMap((object) => {
+      const rank = rankOf(object, service.host, subset, port, settings.domainSuffix);
+      const place = namespaces.indexOf(object.metadata.namespace);
+      return rank === 0 || place < 0 ? [] : [{ object, rank: rank - place * NAMESPACE_RANK }];
+    })
+    .sort((left, right) => right.rank - left.rank || byAge(left.object, right.object));
+  const said = names.flatMap((name) => {
+    const value = holding(t, fitting, name, service.host);
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(said);
+}
+
+/** Above every rank within one namespace. */
+const NAMESPACE_RANK = (EXACT_HOST + 1) * 4;
+
+/** 0 = it is not about these calls. */
+function rankOf(
+  { spec, metadata }: MeshObject<TrafficPolicySpec>,
+  host: string,
+  subset: string,
+  port: number,
+  domain: string,
+): number {
+  if (spec.subset !== undefined && spec.subset !== subset) return 0;
+  if (spec.port !== undefined && spec.port !== port) return 0;
+  const pattern = spec.host.toLowerCase();
+  const fit = pattern === host ? EXACT_HOST : hostMatch(pattern, metadata.namespace, host, domain);
+  if (fit === 0) return 0;
+  return fit * 4 + (spec.subset === undefined ? 0 : 2) + (spec.port === undefined ? 0 : 1);
+}
+
+function holding(t: Translation, fitting: readonly Ranked[], name: Setting, host: string): unknown {
+  const saying = fitting.filter(({ object }) => object.spec[name] !== undefined);
+  const [first, ...others] = saying;
+  if (first === undefined) return undefined;
+  t.own(first.object);
+  const equals = others.filter(({ rank }) => rank === first.rank);
+  if (equals.length > 0) {
+    t.warn(
+      `${equals.map(({ object }) => nameOf(object)).join(" and ")} and ${nameOf(first.object)} say ${name} of ${host}; ${nameOf(first.object)} is older and holds`,
+    );
+  }
+  return first.object.spec[name];
+}
+
+function nameOf({ metadata }: MeshObject): string {
+  return `TrafficPolicy ${metadata.namespace}/${metadata.name}`;
+}
