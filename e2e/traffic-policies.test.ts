@@ -169,3 +169,28 @@ test("a service that is slow sheds what would only wait, and takes all again whe
   slow.script((_request, response) => void response.end("ok"));
   await eventually(async () => (await burst()) === 0, 20_000);
 }, 60_000);
+
+test("a sidecar whose heap is nearly full refuses a part of the requests, and tells its keepers all the same", async () => {
+  const full = await mesh.sidecar({
+    service: "full",
+    args: ["overload.heapShedPercent=1", "overload.heapSaturatedPercent=100"]
+      .flatMap((limit) => ["--limit", limit])
+      .concat("--upstream", "failing:8080"),
+    environment: { NODE_OPTIONS: "--max-old-space-size=64" },
+  });
+  await full.knows(clusterOf("failing"), 1);
+  apps[2]!.script((_request, response) => void response.end("ok"));
+  await eventually(async () =>
+    /^envoy_overload_active\{action="stop_accepting_requests"\} 1$/m.test(await full.metrics()),
+  );
+  const answers = [];
+  for (let request = 0; request < 60; request++)
+    answers.push(await call(`${full.upstream("failing:8080")}/`));
+  const refused = answers.filter(({ headers }) => headers["x-envoy-local-overloaded"] === "true");
+  expect(refused.length).toBeGreaterThan(0);
+  expect(refused.length).toBeLessThan(60);
+  expect(new Set(refused.map(({ status }) => status))).toEqual(new Set([503]));
+  expect(await full.metrics()).toMatch(
+    new RegExp(`^envoy_http_downstream_rq_overload_close(?:\\{\\})? ${refused.length}$`, "m"),
+  );
+}, 30_000);

@@ -31,6 +31,8 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
   const there = last?.endpoint ?? "the instance";
   const target =
     direction === "inbound" ? `its application at ${there}` : `${there} of ${clusterInWords(cluster)}`;
+  const shed = shedCause(proxy.service, record);
+  if (shed !== undefined) return shed;
   if (flags.has("UF")) {
     const detail = last === undefined ? response.transportFailure : tryInWords(last);
     return direction === "inbound"
@@ -107,6 +109,30 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
     text: `${sidecar} ended it: ${response.details || `status ${response.status}`}`,
     next: `look at the log of ${sidecar}`,
   };
+}
+
+/** What was refused because somebody had too much to do. */
+function shedCause(service: string, { response, cluster }: RequestHop["record"]): Cause | undefined {
+  const sidecar = `the sidecar of ${service}`;
+  switch (response.details) {
+    case "overload":
+      return {
+        text: `${sidecar} was overloaded and refused a part of the requests, this one among them`,
+        next: `give it more CPU or memory, or run more instances of ${service}; its metrics envoy_overload_pressure say what is short`,
+      };
+    case "reached_concurrency_limit":
+      return {
+        text: `${sidecar} had as many requests under way as its application is found to take at once`,
+        next: `run more instances of ${service}, or see adaptiveConcurrency: tulle get trafficpolicies -o yaml`,
+      };
+    case "denied_by_admission_control":
+      return {
+        text: `${sidecar} held it back, because too many requests to ${clusterInWords(cluster)} failed lately`,
+        next: "find out why those failed that were sent; see admissionControl: tulle get trafficpolicies -o yaml",
+      };
+    default:
+      return undefined;
+  }
 }
 
 function answerOf({ response: { status, grpcStatus } }: RequestHop["record"]): string {

@@ -178,6 +178,15 @@ test.each([
   expect(causeOf(story(hop(0, "a", { response: { ...RECORD.response, flags } })))?.text).toContain(text);
 });
 
+test.each([
+  ["overload", "was overloaded"],
+  ["reached_concurrency_limit", "as its application is found to take"],
+  ["denied_by_admission_control", "failed lately"],
+])("details %s are told as a cause", (details, text) => {
+  const response = { ...RECORD.response, status: 503, flags: "", details };
+  expect(causeOf(story(hop(0, "a", { response })))?.text).toContain(text);
+});
+
 test("a name that nobody has is told apart from a request that no route takes", () => {
   const nowhere = { listener: "", response: { ...RECORD.response, flags: "NR" } };
   expect(causeOf(story(hop(0, "a", nowhere)))?.text).toBe(

@@ -106,7 +106,7 @@ test("without memory connections go, too: at halfway those that are there, then 
   expect(at(0.5)).toEqual([false, false, false]);
 });
 
-test("its timer ends with it", () => {
+test("its timer ends with it", async () => {
   const { manager, armed } = managed();
   expect(armed()).toBe(true);
   manager[Symbol.dispose]();
@@ -118,7 +118,7 @@ test("its timer ends with it", () => {
     limits: new ProxyLimits().trusted.values,
     onOverload: () => undefined,
   });
-  clock.advance(10_000);
+  await clock.advance(10_000);
   expect(other.pressure).toBe(0);
   other[Symbol.dispose]();
   expect(clock.pending).toBe(0);

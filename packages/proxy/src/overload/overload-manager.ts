@@ -5,8 +5,9 @@ import type { MetricsRegistry } from "../telemetry/metrics.js";
 import { EventLoopLag, readMemoryUse, type MemoryUse } from "./monitors.js";
 import { pressureOf, type Thresholds } from "./pressure.js";
 
-/** How often the monitors are read (Envoy's refresh interval). */
+/** How often the monitors are read (Envoy's refresh interval), and how often under pressure: to be right soon, either way. */
 const REFRESH_MS = 250;
+const PRESSED_REFRESH_MS = 50;
 
 /** What exchanges and connections ask. Reading it costs a field. */
 export interface OverloadState {
@@ -63,7 +64,7 @@ export class OverloadManager implements OverloadState, Disposable {
   readonly #lag: EventLoopLag;
   readonly #monitors: { readonly lag: Monitor; readonly heap: Monitor; readonly memory: Monitor };
   readonly #refused;
-  #dueAt: number;
+  #dueAt = 0;
   #timer: Timer;
   /** What is refused adds up to it: so that exactly the share is, evenly. */
   #credit = 0;
@@ -89,7 +90,6 @@ export class OverloadManager implements OverloadState, Disposable {
       .counter("envoy_http_downstream_rq_overload_close", "Requests that were refused because of overload.")
       .with([]);
     this.#showIn(metrics);
-    this.#dueAt = clock.monotonic() + REFRESH_MS;
     this.#timer = this.#arm();
   }
 
@@ -106,14 +106,13 @@ export class OverloadManager implements OverloadState, Disposable {
   }
 
   #arm(): Timer {
-    return this.#clock.setTimeout(() => this.#refresh(), REFRESH_MS, { keepAlive: false });
+    const delayMs = this.pressure > 0 ? PRESSED_REFRESH_MS : REFRESH_MS;
+    this.#dueAt = this.#clock.monotonic() + delayMs;
+    return this.#clock.setTimeout(() => this.#refresh(), delayMs, { keepAlive: false });
   }
 
   #refresh(): void {
-    const now = this.#clock.monotonic();
-    this.#lag.observe(now - this.#dueAt);
-    this.#dueAt = now + REFRESH_MS;
-    this.#timer = this.#arm();
+    this.#lag.observe(this.#clock.monotonic() - this.#dueAt);
     const { heap, memory } = (this.#options.readMemory ?? readMemoryUse)();
     const monitors = this.#monitors;
     this.#judge(monitors.lag, this.#lag.ms);
@@ -124,6 +123,7 @@ export class OverloadManager implements OverloadState, Disposable {
     this.closesConnections = memoryPressure >= 0.5;
     this.refusesConnections = memoryPressure === 1;
     if (this.pressure === 0) this.#credit = 0;
+    this.#timer = this.#arm();
   }
 
   #judge(monitor: Monitor, value: number): void {

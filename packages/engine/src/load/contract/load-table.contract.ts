@@ -216,6 +216,22 @@ export function loadTableContract(name: string, create: (options: LoadTableOptio
     expect(results.time(ResultTime.EJECTED_UNTIL, slot)).toBe(0);
   });
 
+  test(`${name}: what filters learn is kept by key`, () => {
+    const { controllers } = create({ maxSlots: 2 });
+    const settings = {
+      windowSeconds: 1,
+      threshold: 1,
+      aggression: 1,
+      minRequestsPerSecond: 0,
+      maxProbability: 1,
+      isSuccess: () => true,
+    };
+    const window = controllers.successes("a|1", "a", settings);
+    expect(controllers.successes("a|1", "a", settings)).toBe(window);
+    expect(controllers.successes("a|2", "a", settings)).not.toBe(window);
+    expect([...controllers.windows()].map((each) => each.name)).toEqual(["a", "a"]);
+  });
+
   test(`${name}: turn starts at the seed and wraps at 32 bits`, () => {
     const load = create({ maxSlots: 8, seed: 0xffff_ffff });
     const slot = load.acquire("cluster:x");
