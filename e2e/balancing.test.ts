@@ -202,6 +202,45 @@ spec:
   await mesh.client.resources.delete(findKind("networking.istio.io", "VirtualService")!, { name: "web" });
 }, 60_000);
 
+test("another subset takes the requests of one that has no usable endpoint, and gives them back", async () => {
+  const gone = await start("web-gone", "eu.c");
+  await mesh.apply(`
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web, annotations: {tulle.dev/subset-fallback: far}}
+spec:
+  host: web
+  subsets:
+  - {name: gone, labels: {istio-locality: eu.c}}
+  - {name: far, labels: {istio-locality: eu.b}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web}
+spec:
+  hosts: [web]
+  http:
+  - retries: {attempts: 2, retryRemoteLocalities: true}
+    route: [{destination: {host: web, subset: gone}}]
+`);
+  await eventually(async () => (await answered(10))["web-gone"] === 10, 20_000);
+  const { explanation } = await mesh.client.explain({
+    from: "caller",
+    method: "GET",
+    url: "http://web:8080/",
+  });
+  expect((explanation as Explanation).endpoints.map(({ share }) => share).toSorted((a, b) => a - b)).toEqual([
+    0, 1,
+  ]);
+  gone.process.kill9();
+  // Its sidecar is gone: the caller finds out by itself, and with such retries no request fails for it.
+  expect(await answered(20)).toEqual({ "web-far": 20 });
+  await start("web-back", "eu.c");
+  await eventually(async () => (await answered(10))["web-back"] === 10, 20_000);
+  await mesh.client.resources.delete(findKind("networking.istio.io", "VirtualService")!, { name: "web" });
+  await instances.get("web-back")!.process.stop();
+}, 60_000);
+
 test("requests stay in their zone, then in their region, and leave it when nobody is left there", async () => {
   await rule("loadBalancer: {simple: ROUND_ROBIN}, outlierDetection: {consecutive5xxErrors: 5}");
   await eventually(async () => (await answered(20))["web-near"] === 20);

@@ -20,7 +20,12 @@ let middleApp: ScriptedApp;
 
 beforeAll(async () => {
   [mesh, one, other, middleApp] = await Promise.all([
-    Mesh.start(["--default-http-retry-policy", '{"attempts": 1, "retryOn": "connect-failure,418"}']),
+    Mesh.start([
+      "--default-http-retry-policy",
+      '{"attempts": 1, "retryOn": "connect-failure,418"}',
+      "--default-inbound-http-retry-policy",
+      '{"attempts": 1, "retryOn": "reset-before-request,421"}',
+    ]),
     ScriptedApp.listen(),
     ScriptedApp.listen(),
     ScriptedApp.listen(),
@@ -143,6 +148,18 @@ test("an application asks for retries of its own request", async () => {
   const headers = { "x-envoy-retry-on": "5xx", "x-envoy-max-retries": "5" };
   expect((await ask({ headers })).status).toBe(200);
   expect(requests()).toBe(3);
+});
+
+test("the mesh's own retries towards applications are made by the callee's sidecar", async () => {
+  await rule("web", "retries: {attempts: 0}");
+  scriptBoth((_request, response) => {
+    response.statusCode = requests() === 1 ? 421 : 200;
+    response.end();
+  });
+  expect((await ask()).status).toBe(200);
+  // Both tries came to the same instance.
+  expect(requests()).toBe(2);
+  expect(one.requests.length * other.requests.length).toBe(0);
 });
 
 test("perTryTimeout: a try that takes too long is repeated, on the other instance", async () => {

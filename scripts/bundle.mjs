@@ -23,7 +23,7 @@ rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 const { metafile } = await build({
   metafile: true,
-  plugins: [generatedCode(), withoutProtoLoader()],
+  plugins: [generatedCode(), withoutProtoLoader(), lazyRegularExpressions()],
   entryPoints: {
     workload: join(root, "packages/cli/dist/workload-main.js"),
     // A thread of its own (proxy/src/workers/spawn-worker.ts looks for it beside itself).
@@ -126,6 +126,25 @@ function withoutProtoLoader() {
       builder.onResolve({ filter: /^@grpc\/proto-loader$/ }, ({ path }) => ({ path, namespace: "absent" }));
       builder.onLoad({ filter: /.*/, namespace: "absent" }, ({ path }) => ({
         contents: `throw new Error(${JSON.stringify(`${path} is not part of this bundle`)});`,
+      }));
+    },
+  };
+}
+
+/**
+ * The library of regular expressions is loaded from node_modules with the first rule that has one: its tables of Unicode
+ * would take 3 MB of every sidecar.
+ */
+function lazyRegularExpressions() {
+  return {
+    name: "lazy-regular-expressions",
+    setup(builder) {
+      builder.onResolve({ filter: /^re2js$/ }, ({ path, namespace }) =>
+        namespace === "lazy" ? { path, external: true } : { path, namespace: "lazy" },
+      );
+      builder.onLoad({ filter: /.*/, namespace: "lazy" }, () => ({
+        contents: `export const RE2JS = { compile: (pattern) => require("re2js").RE2JS.compile(pattern) };`,
+        resolveDir: root,
       }));
     },
   };

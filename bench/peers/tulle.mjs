@@ -54,7 +54,12 @@ async function sidecar(context, server, args) {
   const kinds = ["outbound", "inbound", "admin", "metrics", "readiness"];
   const ports = kinds.flatMap((kind) => [`--${kind}-port`, "0"]);
   const common = ["--server", server, "--state-dir", stateDirectory, "--access-log", "off", ...ports];
-  const running = await tulle(context, name, ["sidecar", ...common, ...(context.sidecarArgs ?? []), ...args], context.proxyCpu);
+  const running = await tulle(
+    context,
+    name,
+    ["sidecar", ...common, ...(context.sidecarArgs ?? []), ...args],
+    context.proxyCpu,
+  );
   return { ...running, stateDirectory };
 }
 

@@ -63,6 +63,8 @@ export interface ControlPlaneOptions {
   readonly pathNormalization?: NonNullable<MeshSettings["pathNormalization"]>;
   /** Retries of routes that say nothing of them. */
   readonly defaultHttpRetryPolicy?: NonNullable<MeshSettings["defaultHttpRetryPolicy"]>;
+  /** Retries of sidecars towards their applications. */
+  readonly defaultInboundHttpRetryPolicy?: NonNullable<MeshSettings["defaultInboundHttpRetryPolicy"]>;
   /** Share of a service's instances that must be heard of; with fewer, silent ones are kept. Default 0.2; 0 = off. */
   readonly protectThreshold?: number;
   /** Between two comparisons of what a proxy holds with what it was sent, milliseconds; default 60 s; 0 = never. */
@@ -147,6 +149,9 @@ async function build(
     pathNormalization: options.pathNormalization ?? "BASE",
     outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
     ...(options.defaultHttpRetryPolicy && { defaultHttpRetryPolicy: options.defaultHttpRetryPolicy }),
+    ...(options.defaultInboundHttpRetryPolicy && {
+      defaultInboundHttpRetryPolicy: options.defaultInboundHttpRetryPolicy,
+    }),
     ...protectThreshold,
   };
   const quarantine = createQuarantine({ settings, logger });

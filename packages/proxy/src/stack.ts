@@ -28,7 +28,7 @@ import { TcpTelemetry } from "./telemetry/tcp-telemetry.js";
 import type { OwnWorkload } from "./telemetry/traffic-labels.js";
 import { UpstreamMetrics } from "./telemetry/upstream-metrics.js";
 import { Connector } from "./upstream/connector.js";
-import { UpstreamPools } from "./upstream/upstream-pools.js";
+import { endpointsOf, UpstreamPools } from "./upstream/upstream-pools.js";
 
 /** Ticks of the two shared timer wheels, milliseconds. */
 const FINE_TICK_MS = 10;
@@ -113,7 +113,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     }),
   );
   owned.use(tls.onChanged(() => pools.renewMutualTls()));
-  const removal = coarseWheel.timer(() => pools.dropRemoved(options.configuration.current));
+  const removal = coarseWheel.timer(() => pools.keepOnly(endpointsOf(options.configuration.current)));
 
   const parking = new ParkingLot(values["request.maxParked"], values["request.parkTimeoutMs"], () =>
     strike("request.maxParked", ""),

@@ -22,6 +22,11 @@ export interface MeshSettings {
    * have reached the application or of what may be repeated.
    */
   readonly defaultHttpRetryPolicy?: HttpRetry;
+  /**
+   * Retries of the callee's sidecar towards its application (Istio's `defaultInboundHttpRetryPolicy`); without `attempts`
+   * none. Default: two, of what never reached the application.
+   */
+  readonly defaultInboundHttpRetryPolicy?: HttpRetry;
 }
 
 /** Istio's `meshConfig.outboundTrafficPolicy.mode`: pass unknown destinations through, or close them. */

@@ -74,22 +74,23 @@ const BALANCE_FACTOR_ANNOTATION = "tulle.dev/hash-balance-factor";
 
 /** What annotations of the rules ask for; what they say that means nothing is left to {@link warnOfAnnotations}. */
 function ownBalancing({ objects }: MergedRule): OwnBalancing | undefined {
-  const peakEwma = annotation(objects, BALANCER_ANNOTATION) === "PEAK_EWMA";
-  const factor = balanceFactor(annotation(objects, BALANCE_FACTOR_ANNOTATION));
+  const peakEwma = annotated(objects, BALANCER_ANNOTATION) === "PEAK_EWMA";
+  const factor = balanceFactor(annotated(objects, BALANCE_FACTOR_ANNOTATION));
   return peakEwma || factor !== undefined ? { peakEwma, hashBalanceFactor: factor } : undefined;
 }
 
 /** Warns of annotations of the rules that have a value without meaning. */
 export function warnOfAnnotations(t: Translation, { objects }: MergedRule): void {
-  const balancer = annotation(objects, BALANCER_ANNOTATION);
+  const balancer = annotated(objects, BALANCER_ANNOTATION);
   if (balancer !== undefined && balancer !== "PEAK_EWMA")
     t.warn(`annotation ${BALANCER_ANNOTATION} must be PEAK_EWMA; ${JSON.stringify(balancer)} has no effect`);
-  const factor = annotation(objects, BALANCE_FACTOR_ANNOTATION);
+  const factor = annotated(objects, BALANCE_FACTOR_ANNOTATION);
   if (factor !== undefined && balanceFactor(factor) === undefined)
     t.warn(`annotation ${BALANCE_FACTOR_ANNOTATION} must be a whole number from 100 on; it has no effect`);
 }
 
-function annotation(objects: readonly DestinationRule[], key: string): string | undefined {
+/** What the first of the rules says that has an annotation. */
+export function annotated(objects: readonly DestinationRule[], key: string): string | undefined {
   const bearer = objects.find(({ metadata }) => Object.hasOwn(metadata.annotations ?? {}, key));
   return bearer?.metadata.annotations?.[key];
 }

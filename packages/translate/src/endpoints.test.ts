@@ -126,3 +126,58 @@ test("outboundEndpoints depends on instances and shape of its service and on the
     "service:default/reviews",
   ]);
 });
+
+function fallingBack(annotation: string, instances: Parameters<typeof mesh>[0]) {
+  return mesh(
+    instances,
+    `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews, annotations: {tulle.dev/subset-fallback: ${annotation}}}
+spec: {host: reviews, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}
+`,
+  );
+}
+
+/** Addresses of a subset's endpoints by priority. */
+function byPriority(at: ReturnType<typeof mesh>, subset: string, view = CLIENT): readonly string[][] {
+  const found: string[][] = [];
+  for (const { priority, lbEndpoints } of assignment(at, view, `outbound|9080|${subset}|${HOST}`).endpoints) {
+    for (const { hostIdentifier } of lbEndpoints) {
+      const address = hostIdentifier.case === "endpoint" ? hostIdentifier.value.address?.address : undefined;
+      if (address?.case === "socketAddress") (found[priority] ??= []).push(address.value.address);
+    }
+  }
+  return found;
+}
+
+const VERSIONS = [review(1, { version: "v1" }), review(2, { version: "v2" }), review(3, { version: "v3" })];
+
+test("a subset's endpoints are followed by those that its rule names for when none of them is usable", () => {
+  const any = fallingBack("ANY_ENDPOINT", VERSIONS);
+  for (const view of [CLIENT, GRPC_CLIENT]) {
+    expect(byPriority(any, "v2", view)).toEqual([["10.0.0.2"], ["10.0.0.1", "10.0.0.3"]]);
+    expect(byPriority(any, "", view)).toEqual([["10.0.0.1", "10.0.0.2", "10.0.0.3"]]);
+  }
+  expect(assignment(any, CLIENT, `outbound|9080|v2|${HOST}`).policy?.overprovisioningFactor).toBe(1_000_000);
+  expect(assignment(any, CLIENT, NAME).policy).toBeUndefined();
+  const first = fallingBack("v1", VERSIONS);
+  expect(byPriority(first, "v2")).toEqual([["10.0.0.2"], ["10.0.0.1"]]);
+  expect(byPriority(first, "v1")).toEqual([["10.0.0.1"]]);
+  expect(byPriority(fallingBack("NO_FALLBACK", VERSIONS), "v2")).toEqual([["10.0.0.2"]]);
+});
+
+test("a subset without an instance is its fallback, and a warning says so", () => {
+  const at = fallingBack("v1", [VERSIONS[0]!]);
+  expect(byPriority(at, "v2")).toEqual([["10.0.0.1"]]);
+  const { warnings } = made(at, CLIENT, ENDPOINT_TYPE, `outbound|9080|v2|${HOST}`);
+  expect(warnings).toEqual([expect.stringContaining("others take its requests")]);
+});
+
+test("a fallback that no rule declares has no effect", () => {
+  const at = fallingBack("v9", VERSIONS);
+  expect(byPriority(at, "v2")).toEqual([["10.0.0.2"]]);
+  expect(made(at, CLIENT, ENDPOINT_TYPE, `outbound|9080|v2|${HOST}`).warnings).toEqual([
+    expect.stringContaining("tulle.dev/subset-fallback"),
+  ]);
+});

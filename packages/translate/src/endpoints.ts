@@ -17,6 +17,7 @@ import type { ClusterName } from "./names.js";
 import { ISTIO_METADATA } from "./provenance.js";
 import { resolveHost } from "./services.js";
 import { subsetLabels } from "./subset-defaults.js";
+import { ALL_OR_NOTHING_OVERPROVISIONING, fallbackLabels } from "./subset-fallback.js";
 import { addressUnder, transportTo, type Transport } from "./transport.js";
 import type { Translation } from "./translation.js";
 import { selects } from "./visibility.js";
@@ -48,19 +49,34 @@ export function loadAssignment(
   const labels = subsetLabels(t, rule, service.host, subset);
   const policy = effectivePolicy(rule, subset, port.number);
   const transport = transportTo(t, service, policy);
-  const members = service
+  const sent = service
     .endpoints(port)
     // Weight 0 means no traffic, which Envoy's weights (from 1) cannot say.
-    .filter((endpoint) => endpoint.weight >= 1 && selects(labels, endpoint.labels))
-    .filter((endpoint) => isSent(t, endpoint, policy))
+    .filter((endpoint) => endpoint.weight >= 1 && isSent(t, endpoint, policy))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
-  if (subset !== "" && !members.some(({ health }) => health === "healthy")) {
-    t.warn(`subset "${subset}" of ${service.host} has no healthy instance: requests to it fail with 503`);
-  }
-  const groups = place(t, localityPlan(t, policy), distinct(members, transport));
+  const members = distinct(
+    sent.filter((endpoint) => selects(labels, endpoint.labels)),
+    transport,
+  );
+  const others = fallbackLabels(t, rule, service.host, subset);
+  const standIns =
+    others === undefined
+      ? []
+      : distinct([...members, ...sent.filter(({ labels: own }) => selects(others, own))], transport).slice(
+          members.length,
+        );
+  warnOfEmptySubset(t, service, subset, members, standIns);
+  const plan = localityPlan(t, policy);
+  const groups = place(t, plan, members);
+  const below = groups.reduce((most, { priority }) => Math.max(most, priority + 1), 0);
+  const lastGroups = place(t, plan, standIns).map((group) => ({
+    ...group,
+    priority: group.priority + below,
+  }));
   return create(ClusterLoadAssignmentSchema, {
     clusterName,
-    endpoints: groups.map((group) =>
+    ...(lastGroups.length > 0 && { policy: { overprovisioningFactor: ALL_OR_NOTHING_OVERPROVISIONING } }),
+    endpoints: [...groups, ...lastGroups].map((group) =>
       create(LocalityLbEndpointsSchema, {
         locality: {
           region: group.locality?.region ?? "",
@@ -73,6 +89,22 @@ export function loadAssignment(
       }),
     ),
   });
+}
+
+function warnOfEmptySubset(
+  t: Translation,
+  { host }: MeshService,
+  subset: string,
+  members: readonly MeshEndpoint[],
+  standIns: readonly MeshEndpoint[],
+): void {
+  if (subset === "" || members.some(isHealthy)) return;
+  const follows = standIns.some(isHealthy) ? "others take its requests" : "requests to it fail with 503";
+  t.warn(`subset "${subset}" of ${host} has no healthy instance: ${follows}`);
+}
+
+function isHealthy({ health }: MeshEndpoint): boolean {
+  return health === "healthy";
 }
 
 /**

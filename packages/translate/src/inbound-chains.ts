@@ -37,6 +37,7 @@ import { rateLimitsOf, type TranslatedRateLimit } from "./rate-limits.js";
 import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
 import { matchAll } from "./routes/match.js";
 import { inboundRetryPolicy } from "./routes/retry.js";
+import { markRetries } from "./routes/route-marks.js";
 import { tcpChain } from "./tcp-proxy.js";
 import { MESH_ALPN, meshTlsServer } from "./tls.js";
 import { servingPolicy, type TrafficPolicy } from "./traffic-policies.js";
@@ -75,7 +76,10 @@ function mtlsHttpChain(
 ): FilterChain {
   const limits = rateLimitsOf(t, host, "INBOUND");
   const policy = servingPolicy(t, host, port.servicePort);
-  const everybody = limitConcurrency(limited(everything(cluster, port), limits), policy.adaptiveConcurrency);
+  const everybody = limitConcurrency(
+    limited(everything(t, cluster, port), limits),
+    policy.adaptiveConcurrency,
+  );
   const manager = inboundManager(t, cluster, [everybody], limits, [policy]);
   // What the peer says about callers before it stands only as a claim of the peer; its own identity is verified.
   manager.forwardClientCertDetails = ForwardClientCert.APPEND_FORWARD;
@@ -143,12 +147,15 @@ function plaintextChain(
       .filter((form) => !domains.has(form));
     for (const form of forms) domains.add(form);
     if (forms.length === 0) continue;
-    const named = limited(virtualHost(cluster, forms, cluster, port), own);
+    const named = limited(virtualHost(t, cluster, forms, cluster, port), own);
     hosts.push(limitConcurrency(named, policy.adaptiveConcurrency));
   }
   const [first] = ports;
   if (first !== undefined) {
-    const everybody = limited(everything(first.cluster, first.port), rateLimitsOf(t, first.host, "INBOUND"));
+    const everybody = limited(
+      everything(t, first.cluster, first.port),
+      rateLimitsOf(t, first.host, "INBOUND"),
+    );
     hosts.push(limitConcurrency(everybody, policies[0]?.adaptiveConcurrency));
   }
   const manager = inboundManager(t, INBOUND_LISTENER, hosts, [...limits.values()], policies);
@@ -202,28 +209,31 @@ function pathsOf(
   return {};
 }
 
-function everything(cluster: string, port: InboundPort): VirtualHost {
-  return virtualHost(`inbound|http|${port.servicePort}`, ["*"], cluster, port);
+function everything(t: Translation, cluster: string, port: InboundPort): VirtualHost {
+  return virtualHost(t, `inbound|http|${port.servicePort}`, ["*"], cluster, port);
 }
 
-function virtualHost(name: string, domains: string[], cluster: string, port: InboundPort): VirtualHost {
-  return create(VirtualHostSchema, {
-    name,
-    domains,
-    routes: [
-      create(RouteSchema, {
-        name: DEFAULT_ROUTE,
-        match: matchAll(),
-        decorator: { operation: `${port.service}.${port.namespace}:${port.servicePort}/*` },
-        action: {
-          case: "route",
-          value: create(RouteActionSchema, {
-            clusterSpecifier: { case: "cluster", value: cluster },
-            timeout: durationOf(0),
-            retryPolicy: inboundRetryPolicy(),
-          }),
-        },
+function virtualHost(
+  t: Translation,
+  name: string,
+  domains: string[],
+  cluster: string,
+  port: InboundPort,
+): VirtualHost {
+  const { defaultInboundHttpRetryPolicy: retries } = t.settings;
+  const route = create(RouteSchema, {
+    name: DEFAULT_ROUTE,
+    match: matchAll(),
+    decorator: { operation: `${port.service}.${port.namespace}:${port.servicePort}/*` },
+    action: {
+      case: "route",
+      value: create(RouteActionSchema, {
+        clusterSpecifier: { case: "cluster", value: cluster },
+        timeout: durationOf(0),
+        retryPolicy: inboundRetryPolicy(retries),
       }),
-    ],
+    },
   });
+  markRetries(route, retries, {});
+  return create(VirtualHostSchema, { name, domains, routes: [route] });
 }

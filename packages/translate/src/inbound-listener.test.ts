@@ -1,9 +1,11 @@
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import type { HttpRetry } from "@tulle/api";
 import { CLUSTER_TYPE, LISTENER_TYPE } from "@tulle/xds";
 import {
   Cluster_DiscoveryType,
   Cluster_LbPolicy,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { RouteAction } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { FilterChain } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import {
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
@@ -20,6 +22,7 @@ import {
   listener,
   made,
   mesh,
+  SETTINGS,
   type TestMesh,
 } from "../testdata/mesh.js";
 import type { ClientView } from "./contract.js";
@@ -95,6 +98,27 @@ test("inboundListener retries only what never reached the application", () => {
     retryPolicy: { retryOn: "reset-before-request", numRetries: 2 },
   });
   expect(manager.setCurrentClientCertDetails?.uri).toBe(true);
+});
+
+test("the mesh may say what a sidecar tries again towards its application", () => {
+  const policyWith = (defaultInboundHttpRetryPolicy: HttpRetry) => {
+    const at = {
+      reader: { ...REVIEWS.reader, settings: { ...SETTINGS, defaultInboundHttpRetryPolicy } },
+    };
+    const route = managerOf(chains(at, view([9080, 8080]))[0]).hosts[0]?.routes[0];
+    const action = route?.action.value as RouteAction | undefined;
+    return [action?.retryPolicy, route?.metadata?.filterMetadata["tulle.dev"]];
+  };
+  expect(policyWith({})).toEqual([undefined, undefined]);
+  expect(policyWith({ retryOn: "503" })).toEqual([undefined, { retryOnStated: true }]);
+  expect(policyWith({ attempts: 1 })).toMatchObject([
+    { retryOn: "reset-before-request", numRetries: 1, retryHostPredicate: [] },
+    undefined,
+  ]);
+  expect(policyWith({ attempts: 3, retryOn: "503,reset" })).toMatchObject([
+    { retryOn: "reset,retriable-status-codes", retriableStatusCodes: [503], numRetries: 3 },
+    { retryOnStated: true },
+  ]);
 });
 
 test.each([

@@ -23,6 +23,7 @@ interface UpOptions extends ReadyTarget {
   readonly reconcileInterval?: number;
   readonly pathNormalization: (typeof PATH_NORMALIZATIONS)[number];
   readonly defaultHttpRetryPolicy?: string;
+  readonly defaultInboundHttpRetryPolicy?: string;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
 
@@ -93,6 +94,10 @@ export function registerUp(program: Command, context: CliContext): void {
       "--default-http-retry-policy <json>",
       "retries of routes that say nothing of them, written as in a VirtualService (default: two, of what is safe)",
     )
+    .option(
+      "--default-inbound-http-retry-policy <json>",
+      "retries of sidecars towards their applications, written likewise; {} for none (default: two, of what never arrived)",
+    )
     .addOption(new Option("--log-level <level>").choices(["debug", "info", "warn", "error"]).default("info"))
     .addHelpText("after", EXAMPLES);
   for (const option of readyOptions()) command.addOption(option);
@@ -105,6 +110,7 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
     import("@tulle/api"),
   ]);
   const retries = options.defaultHttpRetryPolicy;
+  const inboundRetries = options.defaultInboundHttpRetryPolicy;
   const ending = endingSignal(options.endWithFd);
   const dataDirectory = options.dataDir ?? stateDirectory(context.environment, "control-plane");
   const control = await startControlPlane({
@@ -123,6 +129,11 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
     ...(retries === undefined
       ? {}
       : { defaultHttpRetryPolicy: readHttpRetry(retries, "--default-http-retry-policy") }),
+    ...(inboundRetries === undefined
+      ? {}
+      : {
+          defaultInboundHttpRetryPolicy: readHttpRetry(inboundRetries, "--default-inbound-http-retry-policy"),
+        }),
     logger: cliLogger(context, options.logLevel),
     random: context.random,
   });

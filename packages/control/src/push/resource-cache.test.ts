@@ -86,16 +86,18 @@ test("ResourceCache finds by a new translation what no change told of, at the se
   const each = subscriber();
   const a = cache.subscribe(cache.openView(view), ENDPOINT_TYPE, "a", each);
   cache.resolve(a);
-  expect(cache.audit(a, 0, 100)).toBe(false);
+  expect(cache.audit(a, 0, 60_000)).toBe(false);
   // Nobody says so.
   catalog.set("a", ["h2"]);
-  expect(cache.audit(a, 99, 100)).toBe(false);
+  expect(cache.audit(a, 59_999, 60_000)).toBe(false);
   expect(calls).toHaveLength(2);
-  expect([cache.audit(a, 100, 100), each.stale]).toEqual([false, []]);
+  expect([cache.audit(a, 60_000, 60_000), each.stale]).toEqual([false, []]);
+  // Another client of this view comes at once: the news may be on its way.
+  expect([cache.audit(a, 60_999, 60_000), each.stale]).toEqual([false, []]);
   // What is suspected is looked at again soon.
-  expect([cache.audit(a, 101, 100), each.stale]).toEqual([true, ["a"]]);
+  expect([cache.audit(a, 61_000, 60_000), each.stale]).toEqual([true, ["a"]]);
   expect(cache.resolve(a)?.version).toBe("tulle:a=h2");
-  expect(cache.audit(a, 300, 100)).toBe(false);
+  expect(cache.audit(a, 200_000, 60_000)).toBe(false);
 });
 
 test("ResourceCache audits nothing that is about to be made anew, and forgets a suspicion that was none", () => {
@@ -104,13 +106,13 @@ test("ResourceCache audits nothing that is about to be made anew, and forgets a 
   const a = cache.subscribe(cache.openView(view), ENDPOINT_TYPE, "a", subscriber());
   cache.resolve(a);
   catalog.set("a", ["h2"]);
-  expect(cache.audit(a, 0, 100)).toBe(false);
+  expect(cache.audit(a, 0, 1000)).toBe(false);
   catalog.set("a", ["h1"]);
-  expect(cache.audit(a, 1, 100)).toBe(false);
+  expect(cache.audit(a, 1000, 1000)).toBe(false);
   catalog.set("a", ["h2"]);
-  expect(cache.audit(a, 200, 100)).toBe(false);
+  expect(cache.audit(a, 2000, 1000)).toBe(false);
   cache.invalidate(["endpoints:default/a"], 0);
-  expect(cache.audit(a, 201, 100)).toBe(false);
+  expect(cache.audit(a, 3000, 1000)).toBe(false);
 });
 
 test("viewKey is equal for equal views in any order and differs for others", () => {

@@ -53,6 +53,8 @@ interface Entry extends CachedResource {
   suspected: string | undefined;
 }
 
+/** A change of configuration may take so long from when it can be read until it is told of, with much to spare. */
+const SUSPICION_MS = 1_000;
 /** Warnings that were logged are remembered up to this many. */
 const MAX_WARNINGS = 4_096;
 
@@ -153,14 +155,14 @@ export class ResourceCache {
   }
 
   /**
-   * Compares what is kept with a new translation, unless that was done within `maxAgeMs`. When they differ twice in a
-   * row a change has passed unnoticed: the resource counts as changed from now on. Returns whether that is so.
+   * Compares what is kept with a new translation, unless that was done within `maxAgeMs`. When they differ at two looks a
+   * second apart a change has passed unnoticed: the resource counts as changed from now on. Returns whether that is so.
    */
   audit(resource: CachedResource, nowMs: number, maxAgeMs: number): boolean {
     const entry = resource as Entry;
     // What is about to be translated anyway need not be compared.
     if (entry.stale || this.#failed.has(entry)) return false;
-    if (entry.suspected === undefined && nowMs - entry.auditedMs < maxAgeMs) return false;
+    if (nowMs - entry.auditedMs < (entry.suspected === undefined ? maxAgeMs : SUSPICION_MS)) return false;
     entry.auditedMs = nowMs;
     const kept = entry.result?.resource?.version ?? "";
     const version = this.translateAnew(entry)?.version ?? "";

@@ -389,3 +389,16 @@ test("an endpoint in the mesh is asked over mutual TLS, through its sidecar", as
   status = 500;
   await eventually(() => client.load.unhealthy(slot) !== 0);
 });
+
+test("the connection of checks to an endpoint that is removed is closed, however long it might wait", async () => {
+  let open = 0;
+  const { port, server } = await backend((_request, response) => response.end());
+  server.on("connection", (socket) => {
+    open++;
+    socket.on("close", () => open--);
+  });
+  const { proxy } = checking([port], HTTP, { common: { idleTimeout: ms(0) } });
+  await eventually(() => attempts(proxy) > 2 && open === 1);
+  proxy.apply(endpoints(CLUSTER, []));
+  await eventually(() => open === 0);
+});

@@ -114,6 +114,7 @@ export class HealthChecks implements Disposable {
       if (known === undefined) this.#begin(key, cluster, endpoint, clusters);
       else known.clusters = clusters;
     }
+    this.#prober?.keepOnly([...this.#checked.values()].map(({ probe }) => probe.endpoint));
   }
 
   #wanted(): Map<string, { cluster: ClusterPart; endpoint: EndpointPart; clusters: ClusterPart[] }> {

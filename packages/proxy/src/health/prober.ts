@@ -93,6 +93,11 @@ export class Prober implements Disposable {
     };
   }
 
+  /** Endpoints as checks call them: connections to others are let go of. */
+  keepOnly(endpoints: Iterable<EndpointPart>): void {
+    this.#pools.keepOnly(endpoints);
+  }
+
   [Symbol.dispose](): void {
     this.#owned[Symbol.dispose]();
   }

@@ -42,15 +42,13 @@ export class UpstreamPools implements Disposable {
     return pool;
   }
 
-  /** Lets go of connections to endpoints that no cluster has any more, without cutting an exchange. */
-  dropRemoved(snapshot: Snapshot): void {
+  /** Lets go of connections to endpoints that are not among these, without cutting an exchange. */
+  keepOnly(endpoints: Iterable<EndpointPart>): void {
     if (this.#byKey.size === 0) return;
     const ways = new Set<string>();
-    for (const cluster of snapshot.clusters()) {
-      for (const endpoint of cluster.endpoints) {
-        ways.add(wayTo(endpoint));
-        if (endpoint.overHttp2 !== undefined) ways.add(wayTo(endpoint.overHttp2));
-      }
+    for (const endpoint of endpoints) {
+      ways.add(wayTo(endpoint));
+      if (endpoint.overHttp2 !== undefined) ways.add(wayTo(endpoint.overHttp2));
     }
     for (const pool of this.#byKey.values()) pool.removed = !ways.has(pool.way);
   }
@@ -63,6 +61,11 @@ export class UpstreamPools implements Disposable {
   [Symbol.dispose](): void {
     for (const pool of this.#byKey.values()) pool.destroy();
   }
+}
+
+/** All that requests may be sent to. */
+export function* endpointsOf(snapshot: Snapshot): Iterable<EndpointPart> {
+  for (const cluster of snapshot.clusters()) yield* cluster.endpoints;
 }
 
 /** An endpoint with how it is reached: what connections to it have in common. */

@@ -11,6 +11,7 @@ const REVIEWS = [
 const GROUPS: Readonly<Record<string, string>> = {
   PeerAuthentication: "security.istio.io",
   HealthCheck: "tulle.dev",
+  TrafficPolicy: "tulle.dev",
   RateLimit: "tulle.dev",
 };
 
@@ -62,7 +63,7 @@ const CASES: readonly (readonly [string, string, readonly string[]])[] = [
       dr(
         "r",
         "host: reviews",
-        ", annotations: {tulle.dev/load-balancer: PEAK_EWMA, tulle.dev/hash-balance-factor: '120'}",
+        ", annotations: {tulle.dev/load-balancer: PEAK_EWMA, tulle.dev/hash-balance-factor: '120', tulle.dev/subset-fallback: ANY_ENDPOINT}",
       ),
     [],
   ],
@@ -83,6 +84,19 @@ const CASES: readonly (readonly [string, string, readonly string[]])[] = [
     "limits that are right",
     limit("a", "host: reviews, ") + limit("b", "host: reviews, ") + limit("c", ""),
     [],
+  ],
+  [
+    "policies that add up, and two that say the same",
+    object("TrafficPolicy", "a", "host: reviews, hedging: {after: 1s}, loadBalancer: PEAK_EWMA") +
+      object("TrafficPolicy", "b", "host: reviews.default, retries: {nonIdempotent: true}") +
+      object("TrafficPolicy", "c", "host: reviews.default, loadBalancer: PEAK_EWMA") +
+      object("TrafficPolicy", "d", "host: reviews, port: 9080, loadBalancer: PEAK_EWMA"),
+    ["TUL0006 default/a spec.loadBalancer", "TUL0006 default/c spec.loadBalancer"],
+  ],
+  [
+    "a policy of an unknown port",
+    object("TrafficPolicy", "a", "host: reviews, port: 1, hedging: {after: 1s}"),
+    ["IST0101 default/a spec.port"],
   ],
   ["a limit of an unknown service", limit("a", "host: nowhere, "), ["IST0101 default/a spec.host"]],
   [

@@ -7,6 +7,7 @@ import {
   type RateLimitSpec,
   type ServiceEntrySpec,
   type SidecarSpec,
+  type TrafficPolicySpec,
   type VirtualServiceSpec,
 } from "@tulle/api";
 import type { MeshReader } from "../contract.js";
@@ -26,7 +27,7 @@ import {
   analyzeServerVerification,
 } from "./analyzers/destination-rules.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
-import { analyzeHealthCheck, analyzeRateLimit } from "./analyzers/policies.js";
+import { analyzeRateLimit, analyzeTarget } from "./analyzers/policies.js";
 import { analyzePortSelectors } from "./analyzers/ports.js";
 import { analyzeReachability } from "./analyzers/reachability.js";
 import { analyzeReferences } from "./analyzers/references.js";
@@ -86,7 +87,8 @@ const ANALYZERS = [
     analyzeSidecarCarriedOut,
   ),
   of(SECURITY, "PeerAuthentication", analyzeAnnotations, analyzeConflicts, analyzeSelector),
-  of<HealthCheckSpec>("tulle.dev", "HealthCheck", analyzeAnnotations, analyzeConflicts, analyzeHealthCheck),
+  of<HealthCheckSpec>("tulle.dev", "HealthCheck", analyzeAnnotations, analyzeConflicts, analyzeTarget),
+  of<TrafficPolicySpec>("tulle.dev", "TrafficPolicy", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),
   ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeAnnotations, analyzeRoute)),
 ];

@@ -4,6 +4,7 @@ import type {
   MeshObject,
   PeerAuthenticationSpec,
   SidecarSpec,
+  TrafficPolicySpec,
   VirtualServiceSpec,
 } from "@tulle/api";
 import { expandHost } from "../hosts.js";
@@ -73,6 +74,7 @@ export const CONFLICTING_KINDS = [
   { group: "networking.istio.io", kind: "Sidecar" },
   { group: "security.istio.io", kind: "PeerAuthentication" },
   { group: "tulle.dev", kind: "HealthCheck" },
+  { group: "tulle.dev", kind: "TrafficPolicy" },
 ] as const;
 
 function claimsOf(object: MeshObject, domain: string): readonly Claim[] {
@@ -85,6 +87,8 @@ function claimsOf(object: MeshObject, domain: string): readonly Claim[] {
       return [peerAuthenticationClaim(object as MeshObject<PeerAuthenticationSpec>)];
     case "HealthCheck":
       return [healthCheckClaim(object as MeshObject<HealthCheckSpec>, domain)];
+    case "TrafficPolicy":
+      return trafficPolicyClaims(object as MeshObject<TrafficPolicySpec>, domain);
     default:
       return [];
   }
@@ -131,12 +135,29 @@ function peerAuthenticationClaim({ spec, metadata }: MeshObject<PeerAuthenticati
 }
 
 /** Each namespace has checks of its own: a client takes those of one. */
-function healthCheckClaim({ spec, metadata }: MeshObject<HealthCheckSpec>, domain: string): Claim {
+function healthCheckClaim(object: MeshObject<HealthCheckSpec>, domain: string): Claim {
+  const text = `the checks of ${targetText(object, domain)}`;
+  return { key: text, code: "TUL0006", path: "spec.host", text };
+}
+
+/** Policies of one target add up as long as they say different things. */
+function trafficPolicyClaims(object: MeshObject<TrafficPolicySpec>, domain: string): readonly Claim[] {
+  const { host: _host, port: _port, subset: _subset, ...settings } = object.spec;
+  return Object.keys(settings).map((name) => {
+    const text = `${name} of ${targetText(object, domain)}`;
+    return { key: text, code: "TUL0006", path: `spec.${name}`, text };
+  });
+}
+
+/** What an object of our own kinds is about, in words that are equal for equal targets. */
+function targetText(
+  { spec, metadata }: MeshObject<Pick<HealthCheckSpec, "host" | "port" | "subset">>,
+  domain: string,
+): string {
   const host = fullName(spec.host.toLowerCase(), metadata.namespace, domain);
   const port = spec.port === undefined ? "" : ` on port ${spec.port}`;
   const whose = spec.subset === undefined ? "the endpoints" : `the subset ${spec.subset}`;
-  const text = `the checks of ${whose} of ${host}${port} for the namespace ${metadata.namespace}`;
-  return { key: text, code: "TUL0006", path: "spec.host", text };
+  return `${whose} of ${host}${port} for the namespace ${metadata.namespace}`;
 }
 
 /** Equal for equal selectors. */

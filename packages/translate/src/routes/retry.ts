@@ -17,6 +17,7 @@ import { packed } from "../messages.js";
  */
 export const DEFAULT_RETRY_ON =
   "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes,reset-before-request";
+const INBOUND_RETRY_ON = "reset-before-request";
 /** Tries after the first one. */
 export const DEFAULT_RETRIES = 2;
 /** How often another endpoint is looked for when the chosen one was tried before. */
@@ -70,9 +71,23 @@ function otherPriorities(): RetryPolicy_RetryPriority {
   });
 }
 
-/** Retries of the inbound side: only what never reached the application (Istio's default since 1.24). */
-export function inboundRetryPolicy(): RetryPolicy {
-  return create(RetryPolicySchema, { retryOn: "reset-before-request", numRetries: 2 });
+/**
+ * Retries of the inbound side: only what never reached the application (Istio's default since 1.24), or what is written
+ * (Istio's `meshConfig.defaultInboundHttpRetryPolicy`), where nothing means none. There is one endpoint: no other is looked for.
+ */
+export function inboundRetryPolicy(written: HttpRetry | undefined): RetryPolicy | undefined {
+  if (written === undefined)
+    return create(RetryPolicySchema, { retryOn: INBOUND_RETRY_ON, numRetries: DEFAULT_RETRIES });
+  return retryPolicy(
+    {
+      ...written,
+      attempts: written.attempts ?? 0,
+      retryOn: (written.retryOn ?? "").trim() === "" ? INBOUND_RETRY_ON : written.retryOn!,
+      retryIgnorePreviousHosts: false,
+      retryRemoteLocalities: false,
+    },
+    undefined,
+  );
 }
 
 /** Istio lets status codes stand among the conditions. */

@@ -1,10 +1,17 @@
-import type { HealthCheckSpec, MeshObject, RateLimitSpec } from "@tulle/api";
+import type { MeshObject, RateLimitSpec } from "@tulle/api";
 import { portNamed } from "../../mesh-service.js";
 import type { Analysis } from "../analysis.js";
 import { isUndeclared } from "./references.js";
 
-/** IST0101: the service, the port or the subset that a HealthCheck names is not there. */
-export function analyzeHealthCheck(analysis: Analysis, object: MeshObject<HealthCheckSpec>): void {
+/** What a HealthCheck or a TrafficPolicy is about. */
+interface Target {
+  readonly host: string;
+  readonly port?: number;
+  readonly subset?: string;
+}
+
+/** IST0101: the service, the port or the subset that a HealthCheck or TrafficPolicy names is not there. */
+export function analyzeTarget(analysis: Analysis, object: MeshObject<Target>): void {
   const { host, port, subset } = object.spec;
   // A wildcard is for whatever there is, today or later.
   if (host.includes("*") || isMissing(analysis, object, host)) return;
