@@ -22,6 +22,16 @@ export interface EffectiveSubset {
   readonly trafficPolicy?: unknown;
 }
 
+/** One setting of TrafficPolicies. */
+export interface EffectiveSetting {
+  /** `hedging` */
+  readonly setting: string;
+  readonly owner: PolicyOwner;
+  /** For these ports of the service. */
+  readonly ports: readonly number[];
+  readonly value: unknown;
+}
+
 /** What holds for calls of one namespace's clients to a service: which object says what. */
 export interface EffectivePolicyReport {
   readonly host: string;
@@ -47,6 +57,8 @@ export interface EffectivePolicyReport {
     readonly trafficPolicy?: unknown;
     readonly subsets: readonly EffectiveSubset[];
   };
+  /** What TrafficPolicies say; absent: nothing. */
+  readonly settings?: readonly EffectiveSetting[];
   /** What the service's own sidecars accept: STRICT, PERMISSIVE or DISABLE. */
   readonly accepts: { readonly mode: string; readonly owner?: PolicyOwner };
   /** What the namespace's sidecars limit themselves to. */

@@ -55,6 +55,21 @@ export function withOwnBalancing(
   };
 }
 
+/** One setting that holds for a service's port, and the object that says it. */
+export interface HoldingSetting {
+  readonly setting: string;
+  readonly object: MeshObject<TrafficPolicySpec>;
+  readonly value: unknown;
+}
+
+/** Every setting that holds for calls to a port, by this client's word or by the service's own. */
+export function holdingSettings(t: Translation, service: Service, port: number): readonly HoldingSetting[] {
+  return [
+    ...holdingOf(t, service, "", port, [...BALANCING, ...CALLING], t.view.namespace),
+    ...holdingOf(t, service, "", port, SERVING, service.namespace),
+  ];
+}
+
 interface Ranked {
   readonly object: MeshObject<TrafficPolicySpec>;
   /** Higher is more specific. */
@@ -73,8 +88,20 @@ function settingsOf(
   port: number,
   names: readonly Setting[],
 ): TrafficPolicy {
-  const { view, settings } = t;
-  const namespaces = [...new Set([view.namespace, service.namespace, settings.rootNamespace])];
+  const holding = holdingOf(t, service, subset, port, names, t.view.namespace);
+  return Object.fromEntries(holding.map(({ setting, value }) => [setting, value]));
+}
+
+function holdingOf(
+  t: Translation,
+  service: Service,
+  subset: string,
+  port: number,
+  names: readonly Setting[],
+  clientNamespace: string,
+): readonly HoldingSetting[] {
+  const { settings } = t;
+  const namespaces = [...new Set([clientNamespace, service.namespace, settings.rootNamespace])];
   const fitting = t
     .objects<TrafficPolicySpec>(TRAFFIC_POLICY)
     .flatMap((object) => {
@@ -83,11 +110,10 @@ function settingsOf(
       return rank === 0 || place < 0 ? [] : [{ object, rank: rank - place * NAMESPACE_RANK }];
     })
     .sort((left, right) => right.rank - left.rank || byAge(left.object, right.object));
-  const said = names.flatMap((name) => {
-    const value = holding(t, fitting, name, service.host);
-    return value === undefined ? [] : [[name, value] as const];
+  return names.flatMap((setting) => {
+    const object = firstThatSays(t, fitting, setting, service.host);
+    return object === undefined ? [] : [{ setting, object, value: object.spec[setting] }];
   });
-  return Object.fromEntries(said);
 }
 
 /** Above every rank within one namespace. */
@@ -109,7 +135,12 @@ function rankOf(
   return fit * 4 + (spec.subset === undefined ? 0 : 2) + (spec.port === undefined ? 0 : 1);
 }
 
-function holding(t: Translation, fitting: readonly Ranked[], name: Setting, host: string): unknown {
+function firstThatSays(
+  t: Translation,
+  fitting: readonly Ranked[],
+  name: Setting,
+  host: string,
+): MeshObject<TrafficPolicySpec> | undefined {
   const saying = fitting.filter(({ object }) => object.spec[name] !== undefined);
   const [first, ...others] = saying;
   if (first === undefined) return undefined;
@@ -120,7 +151,7 @@ function holding(t: Translation, fitting: readonly Ranked[], name: Setting, host
       `${equals.map(({ object }) => nameOf(object)).join(" and ")} and ${nameOf(first.object)} say ${name} of ${host}; ${nameOf(first.object)} is older and holds`,
     );
   }
-  return first.object.spec[name];
+  return first.object;
 }
 
 function nameOf({ metadata }: MeshObject): string {

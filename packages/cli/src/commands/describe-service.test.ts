@@ -56,6 +56,11 @@ spec:
   subsets:
     - {name: v2, labels: {version: v2}, trafficPolicy: {loadBalancer: {simple: RANDOM}}}
 ---
+apiVersion: tulle.dev/v1
+kind: TrafficPolicy
+metadata: {name: reviews}
+spec: {host: reviews, hedging: {after: 50ms}, adaptiveConcurrency: {minConcurrency: 5}}
+---
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: {name: strict}

@@ -9,6 +9,7 @@ export async function describeService(report: EffectivePolicyReport): Promise<st
     head(report),
     routesText(report),
     await trafficText(report),
+    await settingsText(report),
     `Its own sidecars accept ${acceptance(report.accepts.mode)}${by(report.accepts.owner)}.\n`,
     ...report.warnings.map((warning) => `Warning: ${warning}\n`),
   ];
@@ -71,6 +72,15 @@ async function trafficText({ traffic, source }: EffectivePolicyReport): Promise<
     }
   }
   return `${lines.join("\n")}\n`;
+}
+
+async function settingsText({ settings = [], ports }: EffectivePolicyReport): Promise<string> {
+  const lines: string[] = [];
+  for (const { setting, owner, ports: own, value } of settings) {
+    const where = own.length === ports.length ? "" : ` for port ${own.join(", ")}`;
+    lines.push(`By ${owner}${where}:`, ...indented(await renderYaml({ [setting]: value })));
+  }
+  return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
 }
 
 function indented(text: string): readonly string[] {

@@ -2,6 +2,7 @@ import {
   servingInstances,
   type EffectivePolicyReport,
   type EffectiveRule,
+  type EffectiveSetting,
   type EffectiveSubset,
   type MeshObject,
   type VirtualServiceSpec,
@@ -17,6 +18,7 @@ import { routeConfigurationName } from "../names.js";
 import { rulesOf } from "../routes/delegates.js";
 import { calledHost, resolveHost } from "../services.js";
 import { sidecarOf } from "../sidecar-scope.js";
+import { holdingSettings } from "../traffic-policies.js";
 import { translate } from "../translate.js";
 import { Translation } from "../translation.js";
 import { isForMesh, virtualServiceFor } from "../virtual-services.js";
@@ -44,6 +46,7 @@ export function describePolicy(
   const routes = routesOf(t, host);
   const registered = service && registeredOf(reader, service);
   const traffic = service && trafficOf(t, service);
+  const settings = service && settingsOf(t, service);
   return {
     host,
     client,
@@ -60,6 +63,7 @@ export function describePolicy(
     ...(reader.virtualIp?.(host) === undefined ? {} : { virtualIp: reader.virtualIp(host) ?? "" }),
     ...(routes === undefined ? {} : { routes }),
     ...(traffic === undefined ? {} : { traffic }),
+    ...(settings === undefined || settings.length === 0 ? {} : { settings }),
     accepts: acceptedBy(reader, service, client),
     ...(sidecar === undefined ? {} : { sidecar: nameOf(sidecar) }),
     warnings: warningsOf(reader, view, host, service),
@@ -129,6 +133,21 @@ function othersFor(
       (pattern) => hostMatch(pattern, metadata.namespace, host, t.settings.domainSuffix) > 0,
     );
   });
+}
+
+/** Ports for which the same object holds are told together. */
+function settingsOf(t: Translation, service: MeshService): readonly EffectiveSetting[] {
+  const found = new Map<string, EffectiveSetting & { readonly ports: number[] }>();
+  for (const { number } of service.ports) {
+    for (const { setting, object, value } of holdingSettings(t, service, number)) {
+      const owner = nameOf(object);
+      const key = `${setting} ${owner}`;
+      const known = found.get(key);
+      if (known === undefined) found.set(key, { setting, owner, ports: [number], value });
+      else known.ports.push(number);
+    }
+  }
+  return [...found.values()];
 }
 
 function trafficOf(t: Translation, service: MeshService): EffectivePolicyReport["traffic"] {
