@@ -87,7 +87,7 @@ async function main() {
   const memory = limited ? readMemory() : undefined;
   const calmP99 = percentile(calm.good, 0.99);
   const checks = [
-    ["goodput of the peak, at least 80 %", `${percent(goodput / capacity)}`, goodput >= 0.8 * capacity],
+    ["goodput of the peak, at least 80 %", percent(goodput / capacity), goodput >= 0.8 * capacity],
     ["p99 of what is refused, below 10 ms", time(flood.refused, 0.99), at(flood.refused, 0.99) < 10_000],
     [
       "p99 of what is answered, below 5 times the calm one",
