@@ -17,7 +17,7 @@ const HELD_SNAPSHOTS = 8;
 /** Failures that are kept in a second, when there are that many: more would push each other out before anybody asks. */
 const FAILURES_PER_SECOND = 500;
 /** The same of successes: a busy sidecar's share of them would cost it 1 % of its time, and tell nobody more. */
-const SUCCESSES_PER_SECOND = 50;
+const SUCCESSES_PER_SECOND = 20;
 /** Of what nothing more is known: the end of a gRPC call that was not told. */
 const GRPC_OK = 0;
 
