@@ -2,7 +2,7 @@
  * The control plane at scale: many services, many connected proxies. `npm run bench:control -- --help`. The proxies are
  * light ones (`fleet.mjs`), all in one process; the control plane is `tulle up` with its store on disk.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -11,10 +11,9 @@ import { parseArgs } from "node:util";
 import { machine, machineLine, mebibytes, percentile } from "../harness/report.mjs";
 import { usage } from "../harness/process-usage.mjs";
 import { delay, start, stopAll } from "../harness/spawned.mjs";
+import { deregister, register, registerAll, startTulle } from "../harness/tulle.mjs";
 
-const COMMAND = fileURLToPath(new URL("../../packages/cli/bin/tulle.mjs", import.meta.url));
 const FLEET = fileURLToPath(new URL("fleet.mjs", import.meta.url));
-const REGISTRATIONS_AT_ONCE = 16;
 const SETTLING_MS = 5000;
 
 const HELP = `Usage: npm run bench:control -- [options]
@@ -73,7 +72,7 @@ async function measure(scale, directory) {
   const names = Array.from({ length: scale.services }, (_, index) => nameOf(index));
   let control = await startControl(directory, "0", "0");
   const registering = performance.now();
-  await registerAll(control.server, names, scale.instances);
+  await registerAll(control.server, instancesOf(names, scale.instances));
   const registered = performance.now() - registering;
   note(`${scale.services * scale.instances} instances registered in ${(registered / 1000).toFixed(1)} s`);
 
@@ -152,26 +151,20 @@ async function measure(scale, directory) {
   };
 }
 
+let started = 0;
+
 async function startControl(directory, httpPort, xdsPort) {
-  const readyFile = join(directory, `ready-${Date.now()}`);
-  const log = join(directory, "control-plane.log");
   const from = performance.now();
   const ports = ["--http-port", httpPort, "--xds-port", xdsPort, "--dns-port", "0"];
-  const args = [COMMAND, "up", "--data-dir", join(directory, "data"), ...ports, "--ready-file", readyFile];
-  const handle = start(process.execPath, args, { cpu: controlCpu, log });
-  let ended = "";
-  void handle.exited.then((how) => (ended = how));
-  while (!existsSync(readyFile)) {
-    if (ended !== "") throw new Error(`tulle up ended (${ended}); see ${log}`);
-    if (performance.now() - from > 60_000) throw new Error(`tulle up was not ready after 60 s; see ${log}`);
-    await delay(5);
-  }
-  const { addresses } = JSON.parse(readFileSync(readyFile, "utf8"));
+  const args = ["up", "--data-dir", join(directory, "data"), ...ports];
+  const name = `${++started}-up`;
+  const { handle, ready } = await startTulle({ directory, name, args, cpu: controlCpu, timeoutMs: 60_000 });
+  const { http, xds } = ready.addresses;
   return {
     handle,
-    server: `http://${addresses.http}`,
-    httpPort: addresses.http.split(":").at(-1),
-    xdsPort: addresses.xds.split(":").at(-1),
+    server: `http://${http}`,
+    httpPort: http.split(":").at(-1),
+    xdsPort: xds.split(":").at(-1),
     startMs: performance.now() - from,
   };
 }
@@ -196,45 +189,21 @@ async function startFleet(directory, config) {
   };
 }
 
-async function registerAll(server, names, instances) {
-  const all = names.flatMap((name, service) =>
-    Array.from({ length: instances }, (_, instance) => ({
+/** So many of each service, none of which is there. */
+function instancesOf(names, count) {
+  return names.flatMap((name, service) =>
+    Array.from({ length: count }, (_, instance) => ({
       name,
       address: `10.${service >> 8}.${service & 255}.${instance + 1}`,
+      port: 8080,
     })),
   );
-  const workers = Array.from({ length: REGISTRATIONS_AT_ONCE }, async () => {
-    for (let next = all.pop(); next !== undefined; next = all.pop()) {
-      await register(server, next.name, next.address);
-    }
-  });
-  await Promise.all(workers);
 }
 
 /** An instance more of the service that everybody calls, and less again. */
-async function changeShared(server, change) {
-  if (change % 2 === 0) await register(server, nameOf(0), "10.255.255.1");
-  else await call(server, `/v1/agent/service/deregister/${nameOf(0)}-10.255.255.1`);
-}
-
-function register(server, name, address) {
-  return call(server, "/v1/agent/service/register", {
-    ID: `${name}-${address}`,
-    Name: name,
-    Address: address,
-    Port: 8080,
-    Meta: { "tulle-protocol": "http", "tulle-service-port": "80" },
-  });
-}
-
-async function call(server, path, body) {
-  const response = await fetch(`${server}${path}`, {
-    method: "PUT",
-    headers: { "content-type": "application/json" },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`);
+function changeShared(server, change) {
+  const instance = { name: nameOf(0), address: "10.255.255.1", port: 8080 };
+  return change % 2 === 0 ? register(server, instance) : deregister(server, instance);
 }
 
 function table(scale, f) {

@@ -3,9 +3,9 @@ import { connect } from "node:http2";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { delay, freePort, listening, start } from "../harness/spawned.mjs";
+import { COMMAND, lastLine, register, registerAll, startTulle } from "../harness/tulle.mjs";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const COMMAND = join(ROOT, "packages/cli/bin/tulle.mjs");
 const CALLEE = "origin.default.svc.cluster.local";
 
 /**
@@ -21,23 +21,8 @@ function version() {
 
 let started = 0;
 
-/** Starts `tulle ARGS --ready-file`, and resolves with its handle and what it wrote there. */
-async function tulle(context, name, args, cpu) {
-  const readyFile = join(context.directory, `tulle-${name}.ready`);
-  const log = join(context.directory, `tulle-${name}.log`);
-  const handle = start(process.execPath, [COMMAND, ...args, "--ready-file", readyFile], { cpu, log });
-  const state = { ended: "" };
-  void handle.exited.then((how) => {
-    state.ended = how;
-  });
-  const deadline = Date.now() + 30_000;
-  while (!existsSync(readyFile)) {
-    if (state.ended !== "") throw new Error(`tulle ${args[0]} ended (${state.ended}): ${lastLine(log)}`);
-    if (Date.now() > deadline) throw new Error(`tulle ${args[0]} was not ready after 30 s: ${lastLine(log)}`);
-    await delay(50);
-  }
-  return { handle, ready: JSON.parse(readFileSync(readyFile, "utf8")) };
-}
+/** One of Tulle's commands, with its files in the run's directory. */
+const tulle = ({ directory }, name, args, cpu) => startTulle({ directory, name, args, cpu });
 
 async function controlPlane(context) {
   const ports = ["--http-port", "0", "--dns-port", "0", "--xds-port", "0"];
@@ -104,23 +89,6 @@ function tryHttp2(port) {
   });
 }
 
-async function register(server, name, address, port) {
-  const response = await fetch(`${server}/v1/agent/service/register`, {
-    method: "PUT",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({
-      ID: `${name}-${address}-${port}`,
-      Name: name,
-      Address: address,
-      Port: port,
-      Meta: { "tulle-protocol": "http", "tulle-service-port": "80" },
-    }),
-  });
-  if (!response.ok)
-    throw new Error(`${name} could not be registered: ${response.status} ${await response.text()}`);
-  await response.arrayBuffer();
-}
-
 /** Applies YAML as a user does, before anything runs. */
 async function apply(context, server, yaml) {
   const name = `${++started}-apply`;
@@ -155,10 +123,6 @@ async function upstreamUse(address) {
   };
 }
 
-function lastLine(log) {
-  return existsSync(log) ? (readFileSync(log, "utf8").trim().split("\n").at(-1) ?? "") : "";
-}
-
 const stopping = (handles) => async () => {
   for (const handle of handles) await handle.stop();
 };
@@ -168,7 +132,7 @@ export const tulleHop = {
   version,
   start: async (context, app) => {
     const control = await controlPlane(context);
-    await register(control.server, "origin", "127.0.0.1", app.port);
+    await register(control.server, { name: "origin", address: "127.0.0.1", port: app.port });
     const { handle, port } = await startClient(context, control.server, app);
     return { port, pids: [handle.pid], stop: stopping([handle, control.handle]) };
   },
@@ -227,8 +191,6 @@ function virtualService(count) {
   return `${head}spec:\n  hosts: [origin]\n  http:\n${rules.join("")}  - route: [{destination: {host: origin}}]\n`;
 }
 
-const REGISTRATIONS_AT_ONCE = 16;
-
 /** A sidecar in a mesh of many services, which calls each by its Host header on one port. */
 export const tulleServices = {
   name: "tulle",
@@ -238,12 +200,7 @@ export const tulleServices = {
     const all = services.flatMap(({ name, endpoints }) =>
       endpoints.map((endpoint) => ({ name, ...endpoint })),
     );
-    const workers = Array.from({ length: REGISTRATIONS_AT_ONCE }, async () => {
-      for (let next = all.pop(); next !== undefined; next = all.pop()) {
-        await register(control.server, next.name, next.address, next.port);
-      }
-    });
-    await Promise.all(workers);
+    await registerAll(control.server, all);
     const { handle, ready } = await sidecar(context, control.server, ["--service", "load"]);
     const { port } = ready.addresses.outbound;
     return { port, pids: [handle.pid], stop: stopping([handle, control.handle]) };
