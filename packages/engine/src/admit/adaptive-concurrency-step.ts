@@ -9,6 +9,7 @@ import type {
 } from "../contract.js";
 import type { Controllers } from "../load/controllers.js";
 import type { GradientController, GradientSettings } from "../load/gradient-controller.js";
+import { textReply } from "./text-reply.js";
 
 /** Refuses requests while as many are under way as the service is found to take. */
 export class AdaptiveConcurrencyStep implements AdmissionStep {
@@ -46,16 +47,14 @@ export class AdaptiveConcurrencyStep implements AdmissionStep {
     this.#controllers = controllers;
     this.#subject = subject;
     this.#controller = controller;
-    this.#refusal = {
-      kind: "reply",
+    this.#refusal = textReply({
       status: this.#status,
       body: "reached concurrency limit",
-      headers: ["content-type", "text/plain"],
       flag: "",
       details: "reached_concurrency_limit",
       grpcStatus: GrpcStatus.UNAVAILABLE,
       watcher: controller,
-    };
+    });
     return controller;
   }
 }

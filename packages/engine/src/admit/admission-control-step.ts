@@ -10,6 +10,7 @@ import type {
 import { mix } from "../entropy.js";
 import type { Controllers } from "../load/controllers.js";
 import type { SuccessSettings, SuccessWindow } from "../load/success-window.js";
+import { textReply } from "./text-reply.js";
 
 /** Holds back a part of the requests to a service that fails, the larger the more of them fail. */
 export class AdmissionControlStep implements AdmissionStep {
@@ -44,16 +45,14 @@ export class AdmissionControlStep implements AdmissionStep {
     const window = controllers.successes(this.#key, this.#place, this.#settings);
     this.#controllers = controllers;
     this.#window = window;
-    this.#refusal = {
-      kind: "reply",
+    this.#refusal = textReply({
       status: 503,
       body: "denied by admission control",
-      headers: ["content-type", "text/plain"],
       flag: "",
       details: "denied_by_admission_control",
       grpcStatus: GrpcStatus.UNAVAILABLE,
       watcher: window,
-    };
+    });
     return window;
   }
 }

@@ -11,6 +11,7 @@ import type {
 import { isIn, percentOf, type Share } from "../route/fraction.js";
 import type { HeaderTest } from "../route/header-test.js";
 import { headerValue } from "../route/header-value.js";
+import { textReply } from "./text-reply.js";
 
 /** A fault and the share of requests that it is injected into. */
 export interface Injected<Value> {
@@ -111,15 +112,13 @@ export class FaultStep implements AdmissionStep {
       grpcStatus === undefined ? `aborted with ${httpStatus}` : `aborted with gRPC status ${grpcStatus}`,
       facts && { ...facts, ...chance(request, abort.share, header) },
     );
-    return {
-      kind: "reply",
+    return textReply({
       status: httpStatus,
       body: "fault filter abort",
-      headers: ["content-type", "text/plain"],
       flag: "FI",
       details: "fault_filter_abort",
       grpcStatus,
-    };
+    });
   }
 
   #rate(view: DecisionView, plan: Plan | ReplyPlan, request: EngineRequest): StepAdmission | undefined {

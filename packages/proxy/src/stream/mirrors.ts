@@ -65,8 +65,8 @@ export class Mirrors {
     const { clock, configuration, peerMetadata, mirrorsDropped } = this.#context;
     const record = this.#record;
     this.#view.snapshot = configuration.current;
-    const picked = pick(this.#view, mirror.plan(configuration.current), FIRST_TRY);
-    const { cluster } = mirror.plan(configuration.current);
+    const way = mirror.plan(configuration.current);
+    const picked = pick(this.#view, way, FIRST_TRY);
     if ("kind" in picked) {
       mirrorsDropped.inc();
       return;
@@ -83,7 +83,7 @@ export class Mirrors {
       grpc: record.grpc,
       timeoutMs: plan.timeoutMs,
     });
-    request.start(cluster, endpoint, record.source);
+    request.start(way.cluster, endpoint, record.source);
     for (const chunk of body.kept) request.onRequestBody(chunk, 0, chunk.length);
     if (body.done) request.onRequestEnd(body.trailers);
     else this.#receiving.push(request);
