@@ -151,13 +151,12 @@ async function measure(scale, directory) {
   };
 }
 
-let started = 0;
-
 async function startControl(directory, httpPort, xdsPort) {
   const from = performance.now();
   const ports = ["--http-port", httpPort, "--xds-port", xdsPort, "--dns-port", "0"];
   const args = ["up", "--data-dir", join(directory, "data"), ...ports];
-  const name = `${++started}-up`;
+  // The ready file of the one before is no sign of this one.
+  const name = `${Date.now()}-up`;
   const { handle, ready } = await startTulle({ directory, name, args, cpu: controlCpu, timeoutMs: 60_000 });
   const { http, xds } = ready.addresses;
   return {
