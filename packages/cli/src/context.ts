@@ -34,10 +34,22 @@ export function processContext(): CliContext {
     err,
     unread: unread.signal,
     stdin: readStdin,
-    colors: process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "",
+    colors: showsColors(process.stdout, process.env),
     clock: systemClock,
     random: Math.random,
   };
+}
+
+/**
+ * Whether text written there may be coloured: a terminal, and no `NO_COLOR` (no-color.org). Anything else is plain
+ * text, in CI too.
+ */
+export function showsColors(
+  // A pipe or a file has no such property, whatever the types say.
+  stdout: { readonly isTTY?: boolean },
+  environment: Readonly<Record<string, string | undefined>>,
+): boolean {
+  return stdout.isTTY === true && (environment["NO_COLOR"] ?? "") === "";
 }
 
 /** Whatever the command makes of it, what it was asked for did not arrive. */
