@@ -1,3 +1,6 @@
+/** No key of a record is longer in UTF-8: what LMDB takes with its pages of 4 KiB, less two for our prefix. */
+export const MAX_KEY_BYTES = 1976;
+
 /** One record as it lies on disk. */
 export interface JournalRecord {
   readonly key: string;

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 
 import { MeshError } from "@tulle/base";
-import { open } from "lmdb";
+import { open, type RootDatabase } from "lmdb";
 
 import { lockDirectory } from "./directory-lock.js";
 import type { Journal, JournalRecord, JournalWrite } from "./journal.js";
@@ -14,10 +14,15 @@ interface Stored {
   readonly l: number;
 }
 
-/** Records live under `d`, what describes the store itself under `m`. */
-const REVISION_KEY = ["m", "revision"];
-const FORMAT_KEY = ["m", "format"];
-const FORMAT = 1;
+type Database = RootDatabase<Stored | number, Buffer>;
+
+/** Records live under `d`, what describes the store itself under `m`; the rest of a key is its text in UTF-8. */
+const RECORDS = keyBytes("d", "");
+const REVISION_KEY = keyBytes("m", "revision");
+const FORMAT_KEY = keyBytes("m", "format");
+const FORMAT = 2;
+/** Keys were written by `ordered-binary`, which escapes control characters in short texts alone. */
+const FORMAT_WITH_ESCAPES = 1;
 
 /**
  * Opens (or creates) a journal in `directory`: 0700, its files 0600, because the certificate authority's key lies in
@@ -28,11 +33,12 @@ export function openLmdbJournal(directory: string): Journal {
   chmodSync(directory, 0o700);
   const lock = lockDirectory(directory);
   const path = join(directory, "tulle.lmdb");
-  const db = open<Stored | number, string[]>({ path, noSubdir: true, maxDbs: 1 });
+  const db: Database = open({ path, noSubdir: true, maxDbs: 1, keyEncoding: "binary" });
   for (const file of [path, `${path}-lock`]) chmodSync(file, 0o600);
 
   const format = db.get(FORMAT_KEY);
   if (format === undefined) db.putSync(FORMAT_KEY, FORMAT);
+  else if (format === FORMAT_WITH_ESCAPES) takeEscapesOut(db);
   else if (format !== FORMAT) {
     void db.close();
     lock[Symbol.dispose]();
@@ -46,25 +52,27 @@ export function openLmdbJournal(directory: string): Journal {
   return {
     load() {
       const records: JournalRecord[] = [];
-      for (const { key, value } of db.getRange({ start: ["d"], end: ["e"] })) {
-        const stored = value as Stored;
+      for (const { key, value } of recordsOf(db)) {
         records.push({
-          key: key[1] ?? "",
-          value: stored.v,
-          createRevision: stored.c,
-          modRevision: stored.m,
-          lease: stored.l,
+          key: key.toString("utf8", RECORDS.length),
+          value: value.v,
+          createRevision: value.c,
+          modRevision: value.m,
+          lease: value.l,
         });
       }
       return { revision: (db.get(REVISION_KEY) as number | undefined) ?? 0, records };
     },
     async commit(write: JournalWrite) {
+      const puts = write.puts.map((record) => ({ key: recordKey(record.key), record }));
+      const deletes = write.deletes.map(recordKey);
       // The callback must not throw: lmdb would commit what was written before. It only queues plain writes.
       await db.transaction(() => {
-        for (const { key, value, createRevision, modRevision, lease } of write.puts) {
-          void db.put(["d", key], { v: value, c: createRevision, m: modRevision, l: lease });
+        for (const { key, record } of puts) {
+          const { value, createRevision, modRevision, lease } = record;
+          void db.put(key, { v: value, c: createRevision, m: modRevision, l: lease });
         }
-        for (const key of write.deletes) void db.remove(["d", key]);
+        for (const key of deletes) void db.remove(key);
         void db.put(REVISION_KEY, write.revision);
       });
       await db.flushed;
@@ -74,4 +82,36 @@ export function openLmdbJournal(directory: string): Journal {
       lock[Symbol.dispose]();
     },
   };
+}
+
+function keyBytes(space: "d" | "m", text: string): Buffer {
+  return Buffer.from(`${space}\u0000${text}`, "utf8");
+}
+
+function recordKey(text: string): Buffer {
+  return keyBytes("d", text);
+}
+
+function recordsOf(db: Database): Iterable<{ readonly key: Buffer; readonly value: Stored }> {
+  const end = Buffer.from(RECORDS);
+  end[end.length - 1] = 1;
+  return db.getRange({ start: RECORDS, end }) as Iterable<{ key: Buffer; value: Stored }>;
+}
+
+/**
+ * Format 1 → 2, in one transaction: a process that ends in between finds all of it or nothing. NUL is the one control
+ * character that keys had.
+ */
+function takeEscapesOut(db: Database): void {
+  const records = Array.from(recordsOf(db));
+  db.transactionSync(() => {
+    for (const { key, value } of records) {
+      const text = key.toString("utf8", RECORDS.length);
+      const plain = text.replaceAll("\u0004\u0000", "\u0000");
+      if (plain === text) continue;
+      db.removeSync(key);
+      db.putSync(recordKey(plain), value);
+    }
+    db.putSync(FORMAT_KEY, FORMAT);
+  });
 }

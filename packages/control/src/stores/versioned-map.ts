@@ -1,6 +1,6 @@
 import { Emitter, MeshError, type Event } from "@tulle/base";
 
-import type { Journal, JournalRecord, JournalWrite } from "./journal.js";
+import { MAX_KEY_BYTES, type Journal, type JournalRecord, type JournalWrite } from "./journal.js";
 
 /** A key with its value and the revisions at which it was made and last changed. Must not be altered. */
 export type Entry = JournalRecord;
@@ -176,6 +176,7 @@ class Overlay implements Stage {
   }
 
   put(key: string, value: unknown, lease = 0): Entry {
+    refuseLongKey(key);
     const previous = this.get(key);
     const revision = ++this.revision;
     const createRevision = previous?.createRevision ?? revision;
@@ -223,4 +224,12 @@ class Overlay implements Stage {
     this.#undo.push({ key, had: this.#staged.has(key), before: this.#staged.get(key) });
     this.#staged.set(key, entry);
   }
+}
+
+/** Alone among the writes of its commit, here: the journal would refuse them all. */
+function refuseLongKey(key: string): void {
+  const bytes = Buffer.byteLength(key);
+  if (bytes <= MAX_KEY_BYTES) return;
+  const message = `the store takes keys of at most ${MAX_KEY_BYTES} bytes, and one has ${bytes}: ${key.slice(0, 100)}…`;
+  throw new MeshError("invalid", "STORE_KEY_TOO_LONG", message);
 }

@@ -41,6 +41,21 @@ export function describeCoordination(name: string, create: (clock: FakeClock) =>
     expect((await coordination.range("p/")).map((kv) => kv.key)).toEqual(["p/a", "p/b"]);
   });
 
+  it("txn refuses a key too long for the disk, alone of those that go with it", async (coordination) => {
+    const value = bytes("x");
+    const tooLong = coordination.txn(
+      [],
+      [
+        { op: "put", key: "a", value },
+        { op: "put", key: "k".repeat(2000), value },
+      ],
+    );
+    const beside = put(coordination, "b", "x");
+    await expect(tooLong).rejects.toThrow(expect.objectContaining({ code: "STORE_KEY_TOO_LONG" }));
+    await beside;
+    expect((await coordination.range("")).map((kv) => kv.key)).toEqual(["b"]);
+  });
+
   it("txn applies nothing when a comparison fails", async (coordination) => {
     await put(coordination, "a", "1");
     const result = await coordination.txn(
