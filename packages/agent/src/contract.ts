@@ -9,6 +9,10 @@ export interface Svid {
   readonly privateKeyPem: string;
   /** Roots that peers are verified against; several during a root rotation. */
   readonly trustBundlePem: string;
+  /** Roots of other trust domains by their names, PEM; peers of a domain are verified against its own roots only. */
+  readonly federatedBundles?: Readonly<Record<string, string>>;
+  /** How long peers' certificates count after their end, milliseconds; default 0. The mesh's grace mode. */
+  readonly graceMs?: number;
   /** Milliseconds since the epoch. */
   readonly notBefore: number;
   readonly notAfter: number;

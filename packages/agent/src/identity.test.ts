@@ -6,6 +6,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 
 import { createLogger, silentLogger, systemClock, type Clock } from "@tulle/base";
+import type { SvidRule } from "@tulle/base/spiffe";
 import { createTestAuthority, eventually, FakeClock } from "@tulle/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
@@ -24,7 +25,7 @@ import {
 } from "../../control/src/index.js";
 import type { Svid } from "./contract.js";
 import { createWorkloadIdentity, type JoiningIdentity, type WorkloadIdentityOptions } from "./identity.js";
-import { noNameCheck, secureContextOptions, verifyPeer } from "./tls.js";
+import { noNameCheck, secureContextOptions, trustBundlesOf, verifyPeer } from "./tls.js";
 
 const ID = { trustDomain: "cluster.local", namespace: "default", serviceAccount: "reviews" };
 const SPIFFE_ID = "spiffe://cluster.local/ns/default/sa/reviews";
@@ -87,15 +88,12 @@ test("no handshake fails while identities rotate under load", async () => {
   const client = await open({ joinToken: await control.token(), stateDirectory: join(directory, "client") });
   await Promise.all([server.ready(), client.ready()]);
   const verdicts: unknown[] = [];
-  const rule = (): { nowMs: number; trustDomains: ReadonlySet<string> } => ({
-    nowMs: clock.now(),
-    trustDomains: new Set(["cluster.local"]),
-  });
+  const rule = (svid: Svid): SvidRule => ({ nowMs: clock.now(), bundles: trustBundlesOf(svid) });
   const listener = createServer({ ...secureContextOptions(server.current()), requestCert: true });
   server.onRotated((svid) => listener.setSecureContext(secureContextOptions(svid)));
   listener.on("secureConnection", (socket: TLSSocket) => {
     socket.on("error", () => undefined);
-    verdicts.push(verifyPeer(socket, rule()));
+    verdicts.push(verifyPeer(socket, rule(server.current())));
     socket.end();
   });
   listener.listen(0, "127.0.0.1");
@@ -112,7 +110,7 @@ test("no handshake fails while identities rotate under load", async () => {
         const options = { ...secureContextOptions(client.current()), checkServerIdentity: noNameCheck };
         const socket = connect({ ...options, host: "127.0.0.1", port });
         await once(socket, "secureConnect");
-        verdicts.push(verifyPeer(socket, rule()));
+        verdicts.push(verifyPeer(socket, rule(client.current())));
         socket.resume();
         await once(socket, "close");
         handshakes++;

@@ -10,12 +10,13 @@ import {
   formatSpiffeId,
   type SpiffeIdParts,
 } from "@tulle/base";
+import { joinPem } from "@tulle/base/spiffe";
 
 import { requestSvid, type Proof } from "./certificate-client.js";
 import type { Svid, WorkloadIdentity } from "./contract.js";
 import type { ControlPlaneAddress } from "./control-plane.js";
 import { IdentityFile, type KeptSvid } from "./identity-file.js";
-import { isTrustedBy, joinPem } from "./svid.js";
+import { isTrustedBy } from "./svid.js";
 
 export interface WorkloadIdentityOptions {
   /** Who the workload is. */

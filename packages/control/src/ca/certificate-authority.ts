@@ -3,7 +3,7 @@ import { randomBytes as hostRandomBytes, webcrypto } from "node:crypto";
 
 import * as x509 from "@peculiar/x509";
 import type { IssuedCertificate } from "@tulle/api";
-import { MeshError, type Clock, type Logger, controlPlaneSpiffeId } from "@tulle/base";
+import { controlPlaneSpiffeId, isTrustDomain, MeshError, type Clock, type Logger } from "@tulle/base";
 
 import type { Coordination } from "../stores/coordination.js";
 import { readSigningRequest, type RequestedKey } from "./certificate-signing-request.js";
@@ -15,7 +15,6 @@ import { serialNumber, type RandomBytes } from "./serial-number.js";
 export const MIN_CERTIFICATE_TTL_MS = 5000;
 const DAY_MS = 86_400_000;
 const MAX_LEDGER_ENTRIES = 10_000;
-const TRUST_DOMAIN = /^[a-z0-9](?:[a-z0-9._-]{0,253}[a-z0-9])?$/;
 
 export interface CertificateAuthorityOptions {
   readonly coordination: Coordination;
@@ -182,7 +181,7 @@ async function signLeaf(root: Root, leaf: Leaf): Promise<x509.X509Certificate> {
 }
 
 function checkOptions(trustDomain: string, certificateTtlMs: number, serverTtlMs: number): void {
-  if (!TRUST_DOMAIN.test(trustDomain)) {
+  if (!isTrustDomain(trustDomain)) {
     throw new MeshError(
       "invalid",
       "CA_OPTIONS",

@@ -7,7 +7,7 @@ import type { WorkloadTls } from "../tls/workload-tls.js";
 
 /** What becomes of handshakes. */
 export interface HandshakeOwner {
-  /** The client has a certificate of a root that is trusted. `transport` is what TLS goes over. */
+  /** The handshake is over; the peer must be judged. `transport` is what TLS goes over. */
   onSecure(socket: TLSSocket, transport: Socket): void;
   onFailed(socket: TLSSocket, error: Error): void;
 }
@@ -21,6 +21,7 @@ export class InboundHandshakes implements Disposable {
   /** Sockets below a handshake, by the address of their client. */
   readonly #transports = new Map<string, Socket>();
   #server: Server | undefined;
+  #graceMs = 0;
 
   /** A handshake must be done within `timeoutMs`. */
   constructor(tls: WorkloadTls, timeoutMs: number, owner: HandshakeOwner) {
@@ -28,6 +29,8 @@ export class InboundHandshakes implements Disposable {
     this.#timeoutMs = timeoutMs;
     this.#owner = owner;
     this.#renewal = tls.onChanged(() => {
+      // Whether the handshake itself refuses is fixed when a server is made.
+      if (this.#graceMs !== tls.graceMs) this.#server = undefined;
       const context = tls.serverOptions();
       // Handshakes from now on use the new certificate; connections that are open are not touched.
       if (context !== undefined) this.#server?.setSecureContext(context);
@@ -55,10 +58,11 @@ export class InboundHandshakes implements Disposable {
   #createServer(): Server | undefined {
     const context = this.#tls.serverOptions();
     if (context === undefined) return undefined;
+    this.#graceMs = this.#tls.graceMs;
     const server = createServer({
       ...context,
       requestCert: true,
-      rejectUnauthorized: true,
+      rejectUnauthorized: this.#graceMs === 0,
       ALPNProtocols: ["h2", "http/1.1"],
       handshakeTimeout: this.#timeoutMs,
     });

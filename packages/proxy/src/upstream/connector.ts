@@ -1,10 +1,11 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, TLSSocket } from "node:tls";
 
+import { noNameCheck } from "@tulle/agent";
 import { systemErrorCode, type Disposable, type TimerWheel } from "@tulle/base";
 import type { EndpointPart, UpstreamTls } from "@tulle/engine";
 
-import { trustDomainOf, type WorkloadTls } from "../tls/workload-tls.js";
+import type { WorkloadTls } from "../tls/workload-tls.js";
 import type { AcquireFailure } from "../stream/contract.js";
 
 /** Bytes that a socket takes or gives before it reports pressure. */
@@ -94,6 +95,12 @@ export class Connector {
     timer.arm(timeoutMs);
     socket.once(endpoint.tls === undefined ? "connect" : "secureConnect", () => {
       if (!finish()) return;
+      const refusal = this.#refusal(socket, endpoint.tls);
+      if (refusal !== undefined) {
+        socket.destroy();
+        listener.onConnectFailed("connect-failure", refusal);
+        return;
+      }
       socket.removeListener("error", onError);
       socket.removeListener("close", onClose);
       // tls.connect drops the option; with many small messages on their way Nagle's algorithm would hold them back.
@@ -129,8 +136,8 @@ export class Connector {
       // An IP literal is not a legal SNI; without a name from the configuration none is sent.
       servername: isIP(tls.sni) === 0 ? tls.sni : "",
       ALPNProtocols: spoken(tls.alpn),
-      rejectUnauthorized: true,
-      checkServerIdentity: (_name, certificate) => this.#checkPeer(certificate.raw, tls),
+      rejectUnauthorized: this.#tls.graceMs === 0,
+      checkServerIdentity: noNameCheck,
     });
   }
 
@@ -147,15 +154,18 @@ export class Connector {
       socket: transport,
       secureContext,
       servername: isIP(tls.sni) === 0 ? tls.sni : "",
-      rejectUnauthorized: true,
-      checkServerIdentity: (_name, certificate) => this.#checkPeer(certificate.raw, tls),
+      rejectUnauthorized: this.#tls.graceMs === 0,
+      checkServerIdentity: noNameCheck,
     });
     return { socket, transport };
   }
 
-  #checkPeer(der: Buffer, tls: UpstreamTls): Error | undefined {
-    const verdict = this.#tls.judge(der, domainsOf(tls), tls.spiffeIds);
-    return verdict.ok ? undefined : new Error(verdict.reason);
+  /** Why the endpoint at the other end is not spoken to; undefined: it is who it should be. */
+  #refusal(socket: Socket, tls: UpstreamTls | undefined): string | undefined {
+    if (tls === undefined) return undefined;
+    if (!(socket instanceof TLSSocket)) return "the connection is not TLS";
+    const verdict = this.#tls.judge(socket, tls);
+    return verdict.ok ? undefined : verdict.reason;
   }
 }
 
@@ -171,16 +181,4 @@ function beginWith(preamble: Buffer | undefined, socket: Socket): Socket {
 function spoken(offered: readonly string[]): string[] {
   const both = offered.filter((name) => name === "h2" || name === "http/1.1");
   return both.length > 0 ? both : ["http/1.1"];
-}
-
-const domains = new WeakMap<UpstreamTls, ReadonlySet<string>>();
-
-/** Trust domains of the identities expected: who is not among the identities is refused anyway. */
-function domainsOf(tls: UpstreamTls): ReadonlySet<string> {
-  let known = domains.get(tls);
-  if (known === undefined) {
-    known = new Set([...tls.spiffeIds].map(trustDomainOf));
-    domains.set(tls, known);
-  }
-  return known;
 }
