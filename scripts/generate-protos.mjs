@@ -81,8 +81,8 @@ export async function generateProtos(root) {
     join(work, "buf.yaml"),
     `version: v2\nmodules:\n${modules.map((m) => `  - path: ${m}\n`).join("")}`,
   );
-  const inputs = [...PATHS.map((path) => `envoy-api/${path}`), "own/istio", "own/tulle"].filter((path) =>
-    existsSync(join(work, path)),
+  const inputs = [...PATHS.map((path) => `envoy-api/${path}`), "own/istio", "own/spiffe", "own/tulle"].filter(
+    (path) => existsSync(join(work, path)),
   );
   writeFileSync(
     join(work, "buf.gen.yaml"),

@@ -11,6 +11,8 @@ export interface Svid {
   readonly trustBundlePem: string;
   /** Roots of other trust domains by their names, PEM; peers of a domain are verified against its own roots only. */
   readonly federatedBundles?: Readonly<Record<string, string>>;
+  /** Keys that JWT-SVIDs are verified with, by trust domain: JWK Sets, JSON. */
+  readonly jwtBundles?: Readonly<Record<string, string>>;
   /** How long peers' certificates count after their end, milliseconds; default 0. The mesh's grace mode. */
   readonly graceMs?: number;
   /** Milliseconds since the epoch. */
@@ -21,7 +23,9 @@ export interface Svid {
 }
 
 /** Whom to trust, as the control plane tells it. */
-export type TrustUpdate = Required<Pick<Svid, "trustBundlePem" | "federatedBundles" | "graceMs">>;
+export type TrustUpdate = Required<
+  Pick<Svid, "trustBundlePem" | "federatedBundles" | "jwtBundles" | "graceMs">
+>;
 
 /**
  * Holds a workload's identity and keeps it fresh: renewed at half of its life (with jitter), retried with back-off,

@@ -321,11 +321,15 @@ class RenewingIdentity implements JoiningIdentity {
   }
 }
 
-function sameTrust(svid: Svid, { trustBundlePem, federatedBundles, graceMs }: TrustUpdate): boolean {
+function sameTrust(
+  svid: Svid,
+  { trustBundlePem, federatedBundles, jwtBundles, graceMs }: TrustUpdate,
+): boolean {
   return (
     svid.trustBundlePem === trustBundlePem &&
     (svid.graceMs ?? 0) === graceMs &&
-    JSON.stringify(svid.federatedBundles ?? {}) === JSON.stringify(federatedBundles)
+    JSON.stringify(svid.federatedBundles ?? {}) === JSON.stringify(federatedBundles) &&
+    JSON.stringify(svid.jwtBundles ?? {}) === JSON.stringify(jwtBundles)
   );
 }
 

@@ -9,3 +9,4 @@ export type { WorkloadNode } from "./node-identity.js";
 export * from "./svid.js";
 export * from "./tls.js";
 export * from "./trust-subscription.js";
+export * from "./workload-api/workload-socket.js";

@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 
 import {
   Server,
+  ServerCredentials,
   status,
   type sendUnaryData,
   type ServerDuplexStream,
@@ -58,7 +59,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     ) => fetchSecrets(call, callback, identity),
   });
   try {
-    await listenOnUnixSocket(server, socketPath);
+    await listenOnUnixSocket((path) => bind(server, path), socketPath);
   } catch (thrown) {
     server.forceShutdown();
     throw thrown;
@@ -71,6 +72,15 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       return closing;
     },
   };
+}
+
+function bind(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) => {
+      if (error === null) resolve();
+      else reject(error);
+    });
+  });
 }
 
 function shutDown(server: Server): Promise<void> {

@@ -13,7 +13,9 @@ import type { GrpcCall, GrpcClient } from "@tulle/http/socket";
 import {
   decodeSecret,
   GRACE_SECRET,
+  JWT_BUNDLES_SECRET,
   readGraceSecret,
+  readJwtBundlesSecret,
   readRootSecret,
   ROOT_SECRET,
   SECRET_TYPE,
@@ -140,7 +142,7 @@ function requestOf(answer: {
 }): DiscoveryRequest {
   return create(DiscoveryRequestSchema, {
     typeUrl: SECRET_TYPE,
-    resourceNames: [ROOT_SECRET, GRACE_SECRET],
+    resourceNames: [ROOT_SECRET, JWT_BUNDLES_SECRET, GRACE_SECRET],
     ...answer,
   });
 }
@@ -153,5 +155,6 @@ function readUpdate({ resources }: DiscoveryResponse, trustDomain: string): Trus
   if (roots === undefined) throw new MeshError("invalid", "AGENT_TRUST", "the answer has no secret ROOTCA");
   const { [trustDomain]: trustBundlePem = "", ...federatedBundles } = roots.bundles;
   const graceMs = Math.max(0, ...secrets.map(readGraceSecret));
-  return { trustBundlePem, federatedBundles, graceMs };
+  const jwtBundles = Object.assign({}, ...secrets.map(readJwtBundlesSecret)) as Record<string, string>;
+  return { trustBundlePem, federatedBundles, jwtBundles, graceMs };
 }

@@ -2,17 +2,19 @@ import { chmod, mkdir, mkdtemp, rename, rmdir } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
 
-import { ServerCredentials, type Server } from "@grpc/grpc-js";
 import { MeshError, systemErrorCode } from "@tulle/base";
 
 /** Longer paths do not fit a socket address while it is being set up beside its final place. */
 const MAX_SOCKET_PATH_BYTES = 90;
 
 /**
- * Binds inside a directory that only we may enter, then moves the socket to its place: nobody else can connect before
+ * Has `listen` bind inside a directory that only we may enter, then moves the socket to its place: nobody else can connect before
  * its permissions are set, and a left-over of a crash is replaced.
  */
-export async function listenOnUnixSocket(server: Server, socketPath: string): Promise<void> {
+export async function listenOnUnixSocket(
+  listen: (path: string) => Promise<void>,
+  socketPath: string,
+): Promise<void> {
   if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES) {
     throw new MeshError(
       "invalid",
@@ -31,14 +33,9 @@ export async function listenOnUnixSocket(server: Server, socketPath: string): Pr
   const directory = await mkdtemp(`${socketPath}.`);
   try {
     const temporary = join(directory, "s");
-    await new Promise<void>((resolve, reject) => {
-      server.bindAsync(`unix:${temporary}`, ServerCredentials.createInsecure(), (error) => {
-        if (error === null) resolve();
-        else
-          reject(
-            new MeshError("unavailable", "AGENT_SOCKET", `cannot listen on ${socketPath}: ${error.message}`),
-          );
-      });
+    await listen(temporary).catch((thrown: unknown) => {
+      const { message } = MeshError.from(thrown);
+      throw new MeshError("unavailable", "AGENT_SOCKET", `cannot listen on ${socketPath}: ${message}`);
     });
     await chmod(temporary, 0o600);
     await rename(temporary, socketPath);

@@ -1,3 +1,4 @@
+import type { WorkloadIdentity } from "@tulle/agent";
 import type { Clock, Logger } from "@tulle/base";
 
 /** One port of the workload that the mesh may call. */
@@ -121,6 +122,8 @@ export interface ListenAddress {
 export interface Sidecar {
   /** Resolves once there is an identity and every configured listener can serve. Rejects when closed before. */
   readonly ready: Promise<void>;
+  /** The workload's, for whatever else speaks for it. */
+  readonly identity: WorkloadIdentity;
   readonly addresses: {
     readonly outbound: ListenAddress;
     readonly inbound: ListenAddress;

@@ -12,6 +12,9 @@ export const ROOT_SECRET = "ROOTCA";
 /** Name of the secret that says how long expired certificates of peers still count: a duration such as `3600s`. */
 export const GRACE_SECRET = "tulle.dev/expired-certificate-grace";
 
+/** Name of the secret with the keys that JWT-SVIDs are verified with: a JSON object of JWK Sets by trust domain. */
+export const JWT_BUNDLES_SECRET = "tulle.dev/jwt-bundles";
+
 /** Envoy's certificate validator that knows SPIFFE's trust domains. */
 const SPIFFE_VALIDATOR = "envoy.tls.cert_validator.spiffe";
 
@@ -80,6 +83,25 @@ export function readGraceSecret(secret: Secret): number {
   const value = secret.type.case === "genericSecret" ? textOf(secret.type.value.secret) : "";
   const seconds = /^(\d{1,10}(?:\.\d{1,3})?)s$/.exec(value)?.[1];
   return secret.name === GRACE_SECRET && seconds !== undefined ? Number(seconds) * 1000 : 0;
+}
+
+/** The secret {@link JWT_BUNDLES_SECRET}. `bundles`: JWK Sets by trust domain, JSON. */
+export function jwtBundlesSecret(bundles: Readonly<Record<string, string>>): Secret {
+  return create(SecretSchema, {
+    name: JWT_BUNDLES_SECRET,
+    type: {
+      case: "genericSecret",
+      value: { secret: { specifier: { case: "inlineString", value: JSON.stringify(bundles) } } },
+    },
+  });
+}
+
+/** JWK Sets by trust domain, JSON; none for what is no such secret. Throws when it is no JSON. */
+export function readJwtBundlesSecret(secret: Secret): Readonly<Record<string, string>> {
+  if (secret.name !== JWT_BUNDLES_SECRET || secret.type.case !== "genericSecret") return {};
+  const bundles = JSON.parse(textOf(secret.type.value.secret)) as Record<string, unknown>;
+  const texts = Object.entries(bundles).filter(([, jwks]) => typeof jwks === "string");
+  return Object.fromEntries(texts) as Record<string, string>;
 }
 
 export function encodeSecret(secret: Secret): Uint8Array {

@@ -1,3 +1,4 @@
+import type { WorkloadIdentity } from "@tulle/agent";
 import type { Clock, Logger } from "@tulle/base";
 
 import type { WorkloadOptions } from "./workload-options.js";
@@ -25,6 +26,8 @@ export interface CompanionOptions {
 
 /** What stands between an application and the mesh: a sidecar, or for proxyless gRPC an xDS relay. */
 export interface Companion {
+  /** The workload's. */
+  readonly identity: WorkloadIdentity;
   /** Listeners by name, for people and scripts. */
   readonly addresses: object;
   /** Where other sidecars reach this workload; undefined: at the application itself. */

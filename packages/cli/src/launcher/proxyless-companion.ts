@@ -74,6 +74,7 @@ export async function startProxylessCompanion(options: CompanionOptions): Promis
     const path = join(directory, "grpc-bootstrap.json");
     await writeGrpcBootstrap({ path, socketPath, node, certificateDirectory });
     return {
+      identity,
       addresses: { relay: `unix:${socketPath}`, bootstrap: path },
       meshAddress: undefined,
       quitRequested: new Promise(() => undefined),

@@ -59,8 +59,9 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     await sidecar.close();
     throw thrown;
   }
-  const { addresses, quitRequested, failed } = sidecar;
+  const { identity, addresses, quitRequested, failed } = sidecar;
   return {
+    identity,
     addresses,
     meshAddress: { host: workload.address ?? addresses.inbound.host, port: addresses.inbound.port },
     quitRequested,

@@ -8,6 +8,7 @@ import { stateDirectory } from "../state-directory.js";
 import type { Companion } from "./companion.js";
 import { freePort } from "./free-port.js";
 import { joinMesh, joinTokenOf } from "./join-mesh.js";
+import { openWorkloadApi, type WorkloadApi } from "./workload-api.js";
 import { workloadClient } from "./workload-client.js";
 import { deregister, keepRegistered, registrationOf } from "./registration.js";
 import { allowFullSpeed } from "./v8-flags.js";
@@ -30,6 +31,7 @@ export class Workload {
   readonly #options: WorkloadOptions;
   readonly #context: CliContext;
   readonly #client: Client;
+  readonly #api: WorkloadApi;
   #registration: { readonly value: ServiceRegistration; readonly keeper: Disposable | undefined } | undefined;
   #ending: Promise<void> | undefined;
 
@@ -38,6 +40,7 @@ export class Workload {
     context: CliContext,
     client: Client,
     companion: Companion,
+    api: WorkloadApi,
     instanceId: string,
     appPort: number | undefined,
     logger: Logger,
@@ -46,6 +49,7 @@ export class Workload {
     this.#context = context;
     this.#client = client;
     this.companion = companion;
+    this.#api = api;
     this.instanceId = instanceId;
     this.appPort = appPort;
     this.logger = logger;
@@ -78,8 +82,16 @@ export class Workload {
       random,
       logger,
     });
+    const { controlPlane } = joined;
+    const api = await openWorkloadApi(directory, {
+      identity: companion.identity,
+      trustDomain: controlPlane.trustDomain,
+      controlPlaneAddress: controlPlane.xds,
+      clock,
+      logger,
+    });
     allowFullSpeed();
-    return new Workload(options, context, client, companion, instanceId, appPort, logger);
+    return new Workload(options, context, client, companion, api, instanceId, appPort, logger);
   }
 
   /** What the application finds in its environment. */
@@ -87,6 +99,7 @@ export class Workload {
     const { service, namespace, version } = this.#options;
     return {
       ...this.companion.environment(),
+      ...this.#api.environment(),
       SERVICE_NAME: service,
       SERVICE_NAMESPACE: namespace,
       INSTANCE_ID: this.instanceId,
@@ -159,6 +172,7 @@ export class Workload {
       await delay(this.#context.clock, PROPAGATION_MS);
     }
     await this.companion.drain();
+    await this.#api.close();
   }
 }
 

@@ -8,6 +8,8 @@ import type { Coordination } from "../stores/coordination.js";
 import { createCertificateAuthority, type CertificateAuthority } from "./certificate-authority.js";
 import { createCertificateService } from "./certificate-service.js";
 import { createJoinTokens, type JoinTokens } from "./join-tokens.js";
+import { JwtAuthority } from "./jwt-authority.js";
+import { createJwtSvidService } from "./jwt-svid-service.js";
 import { MeshTrust } from "./mesh-trust.js";
 import { RootRollover } from "./root-rollover.js";
 import { SelfSignedSigner } from "./self-signed-signer.js";
@@ -69,7 +71,10 @@ export async function openMeshIdentity(
   try {
     const authority = owned.use(await createCertificateAuthority({ ...options, ...parts }));
     const { signer } = authority;
-    const trust = owned.use(new MeshTrust({ signer, trustDomain, trustDomainAliases, graceMs }));
+    const jwtAuthority = owned.use(await JwtAuthority.open(parts));
+    const trust = owned.use(
+      new MeshTrust({ signer, jwtAuthority, trustDomain, trustDomainAliases, graceMs }),
+    );
     const peerIdentity = createPeerIdentity({
       trustBundlePem: () => signer.trustBundlePem,
       intermediatesPem: () => signer.intermediatesPem,
@@ -100,6 +105,7 @@ export async function openMeshIdentity(
       services: [
         createCertificateService({ authority, joinTokens, peerIdentity, clock, logger }),
         distribution.service(),
+        createJwtSvidService({ authority: jwtAuthority, peerIdentity, clock }),
       ],
       status: () => statusOf(authority, distribution, graceMs),
       [Symbol.dispose]: () => owned[Symbol.dispose](),

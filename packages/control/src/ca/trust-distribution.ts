@@ -6,11 +6,14 @@ import {
   encodeSecret,
   GRACE_SECRET,
   graceSecret,
+  JWT_BUNDLES_SECRET,
+  jwtBundlesSecret,
   ROOT_SECRET,
   rootSecret,
   SECRET_TYPE,
   secretDiscoveryService,
 } from "@tulle/xds";
+import type { Secret } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import {
   DiscoveryResponseSchema,
   type DiscoveryRequest,
@@ -34,6 +37,13 @@ export interface TrustDistributionOptions {
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+/** What workloads may ask for. */
+const SECRETS: Readonly<Record<string, (trust: MeshTrust) => Secret>> = {
+  [ROOT_SECRET]: (trust) => rootSecret(trust, true),
+  [JWT_BUNDLES_SECRET]: ({ jwtBundles }) => jwtBundlesSecret(jwtBundles),
+  [GRACE_SECRET]: ({ graceMs }) => graceSecret(graceMs),
+};
 
 type Call = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 
@@ -122,7 +132,7 @@ export class TrustDistribution implements Disposable {
 
   #onRequest(subscriber: Subscriber, request: DiscoveryRequest): void {
     const { responseNonce, errorDetail } = request;
-    const names = [ROOT_SECRET, GRACE_SECRET].filter((name) => request.resourceNames.includes(name));
+    const names = Object.keys(SECRETS).filter((name) => request.resourceNames.includes(name));
     const changed = names.join() !== subscriber.names.join();
     subscriber.names = names;
     if (responseNonce !== "" && responseNonce !== String(subscriber.nonce)) return;
@@ -144,9 +154,7 @@ export class TrustDistribution implements Disposable {
     const { version } = trust;
     const { names, call } = subscriber;
     if (names.length === 0) return;
-    const secrets = names.map((name) =>
-      name === ROOT_SECRET ? rootSecret(trust, true) : graceSecret(trust.graceMs),
-    );
+    const secrets = names.flatMap((name) => SECRETS[name]?.(trust) ?? []);
     subscriber.nonce++;
     subscriber.sent = version;
     call.write(

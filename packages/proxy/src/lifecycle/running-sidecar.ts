@@ -157,6 +157,10 @@ export class RunningSidecar implements Sidecar {
     addCircuitBreakerMetrics(this.#metrics, this.#configuration, this.#load);
   }
 
+  get identity(): JoiningIdentity {
+    return this.#parts.identity;
+  }
+
   get addresses(): Sidecar["addresses"] {
     const { outbound, inbound, admin, metrics, readiness, upstreams, dns } = this.#mustBeOpen();
     return {
