@@ -10,6 +10,7 @@ import { registerIntercept } from "./commands/intercept.js";
 import { registerGet } from "./commands/get.js";
 import { registerLogLevel } from "./commands/log-level.js";
 import { registerRun } from "./commands/run.js";
+import { registerGateway } from "./commands/gateway.js";
 import { registerSidecar } from "./commands/sidecar.js";
 import { registerStatus } from "./commands/status.js";
 import { registerTest } from "./commands/test.js";
@@ -24,6 +25,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerUp,
   registerRun,
   registerSidecar,
+  registerGateway,
   registerIntercept,
   registerDemo,
   registerApply,

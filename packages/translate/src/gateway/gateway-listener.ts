@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import {
-  FilterChainMatchSchema,
+  type FilterChainMatchSchema,
   FilterChainSchema,
   type FilterChain,
 } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
