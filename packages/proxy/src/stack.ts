@@ -60,6 +60,8 @@ export interface StackOptions {
   readonly nodeId?: string;
   /** Default: this thread's and its process'. */
   readonly readMemory?: () => MemoryUse;
+  /** File with the authorities of servers outside the mesh where none are named; default: the operating system's. */
+  readonly systemRootsFile?: string | undefined;
   readonly newRequestId: () => string;
   /** A request asked for an authority that is not subscribed to. */
   readonly onDemand: (authority: string) => void;
@@ -97,7 +99,13 @@ export function buildStack(options: StackOptions): ProxyStack {
 
   const upstreamMetrics = new UpstreamMetrics(metrics);
   const originated = owned.use(
-    new OriginatedContexts({ clock: options.clock, logger, metrics, configuration: options.configuration }),
+    new OriginatedContexts({
+      clock: options.clock,
+      logger,
+      metrics,
+      configuration: options.configuration,
+      systemRootsFile: options.systemRootsFile,
+    }),
   );
   const connector = new Connector(fineWheel, tls, originated);
   const { load } = options;

@@ -207,7 +207,10 @@ function tlsSocket(context: MessageInitShape<typeof UpstreamTlsContextSchema>) {
 }
 
 /** A Secret, as the control plane sends it. */
-export function secret(name: string, type: MessageInitShape<typeof SecretSchema>["type"]): ResourceChange {
+export function secret(
+  name: string,
+  type: NonNullable<MessageInitShape<typeof SecretSchema>["type"]>,
+): ResourceChange {
   return resource(SECRET_TYPE, name, SecretSchema, create(SecretSchema, { name, type }));
 }
 

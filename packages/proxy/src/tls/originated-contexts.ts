@@ -17,7 +17,7 @@ import type {
   TrustSource,
 } from "@tulle/engine";
 
-import { Counter, type MetricsRegistry } from "../telemetry/metrics.js";
+import type { Counter, MetricsRegistry } from "../telemetry/metrics.js";
 import { systemRootsFile } from "./system-roots.js";
 import { tlsOptions } from "./tls-options.js";
 import { WatchedFiles } from "./watched-files.js";
@@ -31,6 +31,8 @@ export interface OriginatedContextsOptions {
   readonly metrics: MetricsRegistry;
   /** Where Secrets are looked up. */
   readonly configuration: { readonly current: Pick<Snapshot, "secret"> };
+  /** File with the authorities that are believed where none are named; default: the operating system's. */
+  readonly systemRootsFile?: string | undefined;
 }
 
 /** A context with what it was made of. */
@@ -183,7 +185,7 @@ export class OriginatedContexts implements Disposable {
   }
 
   #systemRoots(made: Made): string | string[] {
-    const path = systemRootsFile();
+    const path = this.#options.systemRootsFile ?? systemRootsFile();
     return path === undefined ? [...rootCertificates] : this.#pem(made, { file: path });
   }
 

@@ -4,7 +4,7 @@ import { createSecureServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { TLSSocket, type TlsOptions } from "node:tls";
+import type { TLSSocket, TlsOptions } from "node:tls";
 
 import { createTestAuthority, eventually, type TestAuthority, type TestCertificate } from "@tulle/testkit";
 import {
@@ -13,7 +13,14 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 
-import { atEnd, call, closeAll, createProxy, type TestProxy } from "../../test/harness.js";
+import {
+  atEnd,
+  call,
+  closeAll,
+  createProxy,
+  type TestProxy,
+  type TestProxyOptions,
+} from "../../test/harness.js";
 import {
   apiListener,
   cluster,
@@ -107,8 +114,12 @@ function validated(...names: readonly ReturnType<typeof name>[]): Context {
 }
 
 /** A proxy in front of a TLS server, with the port at which an application calls it in plaintext. */
-async function proxyTo(port: number, originate: Context): Promise<{ proxy: TestProxy; listen: number }> {
-  const proxy = createProxy();
+async function proxyTo(
+  port: number,
+  originate: Context,
+  options: TestProxyOptions = {},
+): Promise<{ proxy: TestProxy; listen: number }> {
+  const proxy = createProxy(options);
   proxy.apply(
     apiListener("api:80", "r"),
     routes("r", [routeTo("c")]),
@@ -118,8 +129,8 @@ async function proxyTo(port: number, originate: Context): Promise<{ proxy: TestP
   return { proxy, listen: await proxy.listen("api:80") };
 }
 
-async function seenBy(port: number, originate: Context): Promise<Seen | number> {
-  const { listen } = await proxyTo(port, originate);
+async function seenBy(port: number, originate: Context, options?: TestProxyOptions): Promise<Seen | number> {
+  const { listen } = await proxyTo(port, originate, options);
   const answer = await call(listen);
   return answer.status === 200 ? (JSON.parse(answer.body) as Seen) : answer.status;
 }
@@ -253,7 +264,7 @@ test("certificates and authorities come as Secrets, and change with them", async
   expect((JSON.parse((await call(listen)).body) as Seen).client).toBe("next");
 });
 
-test("the operating system's authorities are those of SSL_CERT_FILE", async () => {
+test("where no authorities are named, the operating system's are believed", async () => {
   const context: Context = {
     sni: HOST,
     commonTlsContext: {
@@ -263,15 +274,10 @@ test("the operating system's authorities are those of SSL_CERT_FILE", async () =
       },
     },
   };
-  const before = process.env["SSL_CERT_FILE"];
-  atEnd(() => {
-    if (before === undefined) delete process.env["SSL_CERT_FILE"];
-    else process.env["SSL_CERT_FILE"] = before;
-  });
   const port = await serve();
   expect(await seenBy(port, context)).toBe(503);
-  process.env["SSL_CERT_FILE"] = join(directory, "ca.pem");
-  expect(await seenBy(port, context)).toMatchObject({ sni: HOST });
+  const systemRootsFile = join(directory, "ca.pem");
+  expect(await seenBy(port, context, { systemRootsFile })).toMatchObject({ sni: HOST });
 });
 
 test("a server that speaks HTTP/2 is spoken to in HTTP/2, with https as its scheme", async () => {

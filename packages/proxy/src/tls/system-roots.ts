@@ -11,10 +11,9 @@ const PATHS = [
 ];
 
 /**
- * The file with the authorities that the operating system trusts: that of the environment variable SSL_CERT_FILE, as for
- * OpenSSL and Go, else the usual one; undefined when there is none, and Node.js' own list is all there is.
+ * The file with the authorities that the operating system trusts; undefined when there is none, and Node.js' own list is
+ * all there is.
  */
 export function systemRootsFile(): string | undefined {
-  const named = process.env["SSL_CERT_FILE"];
-  return named !== undefined && named !== "" ? named : PATHS.find((path) => existsSync(path));
+  return PATHS.find((path) => existsSync(path));
 }
