@@ -269,11 +269,11 @@ function load(
   servername: string,
 ): () => Promise<{ readonly done: number; readonly failures: readonly string[] }> {
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });
-  let running = true;
+  const stopped = new AbortController();
   let done = 0;
   const failures: string[] = [];
   const worker = async (options: { readonly agent?: Agent }): Promise<void> => {
-    while (running) {
+    while (!stopped.signal.aborted) {
       try {
         const { status } = await secureCall(port, {
           servername,
@@ -289,7 +289,7 @@ function load(
   };
   const workers = [worker({ agent }), worker({ agent }), worker({})];
   return async () => {
-    running = false;
+    stopped.abort();
     await Promise.all(workers);
     agent.destroy();
     return { done, failures };

@@ -42,7 +42,10 @@ export interface SecureAnswer {
 /** One request by a connection of its own unless `agent` says else; the host is `servername`, unless there is a Host. */
 export function secureCall(
   port: number,
-  options: RequestOptions & { readonly servername: string },
+  options: Omit<RequestOptions, "headers"> & {
+    readonly servername: string;
+    readonly headers?: Readonly<Record<string, string>>;
+  },
 ): Promise<SecureAnswer> {
   return new Promise((resolve, reject) => {
     const { servername, headers, ...rest } = options;

@@ -150,8 +150,16 @@ export class Mesh {
     const { process, ready } = await this.#start<WorkloadReady>(
       name,
       [
-        ...["gateway", name, "--instance-id", name, "--state-dir", join(this.directory, "state", name)],
-        ...["--address", "127.0.0.1", ...own, ...ports.flatMap((port) => ["--map", `${port}=0`])],
+        "gateway",
+        name,
+        "--instance-id",
+        name,
+        "--state-dir",
+        join(this.directory, "state", name),
+        "--address",
+        "127.0.0.1",
+        ...own,
+        ...ports.flatMap((port) => ["--map", `${port}=0`]),
         ...(options.args ?? []),
       ],
       options.environment,

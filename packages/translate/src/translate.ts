@@ -18,7 +18,7 @@ import type { DialectRules } from "./dialects/dialect.js";
 import { grpcDialect } from "./dialects/grpc.js";
 import { tulleDialect } from "./dialects/tulle.js";
 import { outboundEndpoints } from "./endpoints.js";
-import { gatewayListener, gatewayRoutes, gatewaySecret } from "./gateway/index.js";
+import { gatewayListener, gatewayRoutes } from "./gateway/index.js";
 import { inboundCluster } from "./inbound-cluster.js";
 import { inboundListener } from "./inbound-listener.js";
 import { outboundListener } from "./listeners.js";
@@ -26,6 +26,7 @@ import { NAME_TABLE, nameTable } from "./name-table.js";
 import { INBOUND_LISTENER, parseClusterName } from "./names.js";
 import { routeConfiguration } from "./routes/route-configuration.js";
 import { INBOUND_PASSTHROUGH, inboundPassthrough } from "./redirected-inbound.js";
+import { credential } from "./secrets.js";
 import { Translation } from "./translation.js";
 import { VIRTUAL_OUTBOUND, virtualOutbound } from "./virtual-outbound.js";
 
@@ -74,9 +75,8 @@ function names(t: Translation, name: string): Result {
   return t.finish(NAME_TABLE_TYPE, name, NameTableSchema, nameTable(t));
 }
 
-/** Keys and certificates are gateways' only. */
 function secret(t: Translation, name: string): Result {
-  const made = t.view.gateway === undefined ? undefined : gatewaySecret(t, name);
+  const made = credential(t, name);
   return made === undefined ? t.nothing() : t.finish(SECRET_TYPE, name, SecretSchema, made);
 }
 

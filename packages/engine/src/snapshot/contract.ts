@@ -23,15 +23,41 @@ export interface Provenance {
   readonly rule: string;
 }
 
-/** How to reach an endpoint with TLS; equal objects mean connections may be shared. */
-export interface UpstreamTls {
+/** What every TLS connection to an endpoint has. Equal keys mean connections may be shared. */
+interface UpstreamTlsBase {
   /** Distinguishes connection pools. */
   readonly key: string;
   readonly sni: string;
   readonly alpn: readonly string[];
+}
+
+/** Mutual TLS between workloads of the mesh, with their SPIFFE ids. */
+export interface MeshTls extends UpstreamTlsBase {
+  readonly kind: "mesh";
   /** The peer must present one of these SPIFFE ids; never empty. */
   readonly spiffeIds: ReadonlySet<string>;
 }
+
+/** A subject alternative name that a peer's certificate may have. */
+export interface PeerName {
+  readonly type: "dns" | "uri" | "ip";
+  readonly value: string;
+}
+
+/** TLS with a server outside the mesh, whose application speaks plaintext. */
+export interface OriginatedTls extends UpstreamTlsBase {
+  readonly kind: "originated";
+  /** Whose certificates are believed; undefined = anybody's. */
+  readonly trust: TrustSource | SecretName | undefined;
+  /** The server's certificate must have one of these names; empty only where anybody is believed. */
+  readonly names: readonly PeerName[];
+  /** What the proxy shows; undefined = no certificate. */
+  readonly certificate: CertificateSource | SecretName | undefined;
+  readonly settings: TlsSettings;
+}
+
+/** How to reach an endpoint with TLS. */
+export type UpstreamTls = MeshTls | OriginatedTls;
 
 /** A workload as metrics name it (Istio's endpoint metadata `workload;namespace;canonical name;revision;cluster`). */
 export interface WorkloadLabels {
@@ -190,12 +216,6 @@ export interface DetectedChain {
 
 /** What carries the connections to an authority. */
 export type OutboundChain = HttpChain | TcpChain | DetectedChain;
-
-/** A subject alternative name that a peer's certificate may have. */
-export interface PeerName {
-  readonly type: "dns" | "uri" | "ip";
-  readonly value: string;
-}
 
 /** How TLS of clients outside the mesh ends here. */
 export interface ServerTls {

@@ -36,7 +36,7 @@ class CompilingSource implements SnapshotSource {
   #current: CompiledSnapshot;
 
   constructor(load: SlotTable) {
-    this.#clusters = new Clusters(load);
+    this.#clusters = new Clusters(load, this.#secrets);
     this.#listeners = new Listeners(this.#routes, this.#clusters, this.#secrets);
     this.#current = new CompiledSnapshot(
       0,
@@ -151,6 +151,7 @@ class CompilingSource implements SnapshotSource {
       const settings = this.#clusters.settings.get(name);
       if (settings === undefined) continue;
       if ("eds" in settings.endpoints) assignments.add(settings.endpoints.eds);
+      for (const secret of settings.transport.secrets) secrets.add(secret);
     }
     return new Map([
       [LISTENER_TYPE, listeners],

@@ -23,7 +23,8 @@ import {
 import { fromAds, packed } from "../messages.js";
 import { meshTlsServer } from "../tls.js";
 import type { Translation } from "../translation.js";
-import { trustName, certificateName, certificateNames, findCertificate, findTrust } from "./credentials.js";
+import { authoritySecret, certificateSecret, hasAuthorities, hasCertificate } from "../secrets.js";
+import { certificateCredentials, rootsCredential } from "./credentials.js";
 import { placeOfServer, type Server } from "./server.js";
 
 /** How a server ends TLS; undefined, with a warning, when this client cannot do it. `alpn`: protocols that it offers. */
@@ -71,14 +72,14 @@ function addCertificates(
   tls: ServerTlsSettings,
   context: CommonTlsContext,
 ): void {
-  for (const name of certificateNames(tls)) {
-    if (findCertificate(t, name) === undefined) {
+  for (const name of certificateCredentials(tls)) {
+    if (!hasCertificate(t, name)) {
       t.warnOf(
         "IST0101",
         `${placeOfServer(server)}: there is no Secret ${t.view.namespace}/${name} with a certificate and its key (tls.crt, tls.key): handshakes fail`,
       );
     }
-    context.tlsCertificateSdsSecretConfigs.push(secret(certificateName(name)));
+    context.tlsCertificateSdsSecretConfigs.push(secret(certificateSecret(name)));
   }
   const { serverCertificate, privateKey, tlsCertificates = [] } = tls;
   const pairs =
@@ -108,9 +109,9 @@ function addTrust(t: Translation, server: Server, tls: ServerTlsSettings, contex
     context.validationContextType = { case: "validationContext", value: withRoots(checks, roots) };
     return;
   }
-  const name = trustName(tls);
+  const name = rootsCredential(tls);
   if (name === undefined) return;
-  if (findTrust(t, name) === undefined) {
+  if (!hasAuthorities(t, name)) {
     t.warnOf(
       "IST0101",
       `${placeOfServer(server)}: no Secret of the namespace ${t.view.namespace} has the roots of clients' certificates (ca.crt): handshakes fail`,
@@ -119,7 +120,10 @@ function addTrust(t: Translation, server: Server, tls: ServerTlsSettings, contex
   context.validationContextType = create(CommonTlsContextSchema, {
     validationContextType: {
       case: "combinedValidationContext",
-      value: { defaultValidationContext: checks, validationContextSdsSecretConfig: secret(name) },
+      value: {
+        defaultValidationContext: checks,
+        validationContextSdsSecretConfig: secret(authoritySecret(name)),
+      },
     },
   }).validationContextType;
 }
