@@ -5,6 +5,7 @@ import { InvalidArgumentError, Option, type Command } from "commander";
 
 import type { GatewayOptions } from "@tulle/proxy";
 
+import type { AccessOptions } from "../connection/access-options.js";
 import type { CliContext } from "../context.js";
 import { parseNetworks } from "../intercept/rule-options.js";
 import {
@@ -21,8 +22,10 @@ import type { ReadyTarget } from "../ready.js";
 const PROTOCOLS = ["http", "http2", "grpc", "tcp", "tls", "https"] as const;
 
 /** What `tulle run`, `tulle sidecar` and `tulle gateway` have in common. */
-export interface WorkloadOptions extends ReadyTarget {
+export interface WorkloadOptions extends ReadyTarget, AccessOptions {
   readonly server: string;
+  /** File with the token to join with; undefined: the control plane is asked for one. */
+  readonly joinTokenFile?: string;
   readonly service: string;
   /** Where the application listens; 0: a free port, told to it as $PORT. Undefined: a client only. */
   readonly port?: number;
@@ -163,6 +166,10 @@ export function addMemberOptions(
   command
     .option("-n, --namespace <namespace>", "namespace of the service", "default")
     .option("--service-account <name>", "identity of the workload (default: the service's name)")
+    .option(
+      "--join-token-file <file>",
+      "one-time token of the service account to join with ($TULLE_JOIN_TOKEN; default: ask the control plane for one)",
+    )
     .option("--instance-id <id>", "unique name of this instance (default: service, version and port)")
     .addOption(
       new Option("--label <name=value>", "label of the workload; repeat for more").argParser(
