@@ -18,12 +18,17 @@ export class TokenBucket {
 
   /** Takes one token; false when there is none. */
   take(): boolean {
+    if (!this.available) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+
+  /** Whether `take` would get one. */
+  get available(): boolean {
     const now = this.#clock.monotonic();
     const gained = ((now - this.#filledAt) / 1000) * this.#ratePerSecond;
     this.#tokens = Math.min(this.#burst, this.#tokens + gained);
     this.#filledAt = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
+    return this.#tokens >= 1;
   }
 }

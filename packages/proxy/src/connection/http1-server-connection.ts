@@ -16,6 +16,8 @@ import {
 import { openChannel, SocketWriter, type ByteChannel, type WriterEvents } from "@tulle/http/socket";
 
 import type { LimitName } from "../limits/limit-table.js";
+import { isHealthCheck } from "../overload/health-check-request.js";
+import { QUIET_HTTP1_RESPONSE } from "../overload/quiet-refusal.js";
 import type { ConnectionLimits } from "../limits/proxy-limits.js";
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
 import { tellEnd } from "./http1-response-end.js";
@@ -213,7 +215,21 @@ export class Http1ServerConnection
     this.#responseDone = false;
     this.#closeAfter = false;
     this.#mayTunnel = head.upgrade !== "" || head.method === "CONNECT";
-    if (!this.#mayTunnel) this.#exchange.onRequestHead(head);
+    if (this.#mayTunnel) return;
+    if (this.#context.overload.isPressed() && this.#refuses(head)) return;
+    this.#exchange.onRequestHead(head);
+  }
+
+  /** Refuses a request without a body, for which nothing else need be done, without its exchange. */
+  #refuses(head: RequestHead): boolean {
+    if (head.framing !== "none" || !head.keepAlive || head.minorVersion !== 1) return false;
+    if (this.#isClosing() || this.#drainIdleMs >= 0) return false;
+    const { overload } = this.#context;
+    if (isHealthCheck(head, this.#source) || !overload.shedsQuietly()) return false;
+    this.#writer.sink.writeLatin1(QUIET_HTTP1_RESPONSE);
+    this.#writer.commit();
+    this.#responseDone = true;
+    return true;
   }
 
   onBody(chunk: Buffer, start: number, end: number): void {

@@ -115,6 +115,8 @@ export class Exchange
   #state: State = State.IDLE;
   readonly #limits: TimeLimits;
   #startMs = 0;
+  /** Sent on and not answered. */
+  #waits = false;
 
   constructor(context: ExchangeContext, downstream: DownstreamStream, source: RequestSource) {
     super(source);
@@ -157,7 +159,7 @@ export class Exchange
     }
     if (head.method === "CONNECT") this.#decideConnect();
     else if (head.upgrade !== "" && !this.#downstream.http2 && lacksKey(head)) this.#fail("bad-upgrade", "");
-    else if (this.#context.overload.pressure > 0 && this.#isShed()) this.#fail("overload", "");
+    else if (this.#context.overload.isPressed() && this.#isShed()) this.#fail("overload", "");
     else this.#decide();
   }
 
@@ -306,6 +308,8 @@ export class Exchange
     this.plan = plan;
     if (plan.hash !== undefined || plan.session !== undefined) bindRequest(this, this.#view, plan);
     this.#state = State.FORWARDED;
+    this.#waits = true;
+    this.#context.overload.onSent();
     this.#limits.begin(this.chain, plan, this.#startMs);
     if (plan.mirrors !== undefined) {
       this.#mirrors ??= new Mirrors(this.#context, this, this.#fields, this.#view);
@@ -328,10 +332,17 @@ export class Exchange
   }
 
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
+    this.#endWait();
     this.#timers.touch();
     this.#timers.clearRequest();
     this.#response.writeHead(head, serviceTimeMs, this.#isRetriedBelow(head));
     if (this.admission !== undefined) this.#injectInto(this.admission);
+  }
+
+  #endWait(): void {
+    if (!this.#waits) return;
+    this.#waits = false;
+    this.#context.overload.onAnswered();
   }
 
   /** Whether an inbound answer is a failure of calls that the application made for it, and that were tried again. */
@@ -342,6 +353,7 @@ export class Exchange
 
   onSwitched(head: ResponseHead, serviceTimeMs: number): void {
     this.#state = State.TUNNEL;
+    this.#endWait();
     this.#timers.clearDeadline();
     this.#timers.watchIdle(TUNNEL_IDLE_TIMEOUT_MS, this.#context.clock.monotonic());
     this.#response.writeSwitched(head, serviceTimeMs);
@@ -500,6 +512,7 @@ export class Exchange
   /** Tells telemetry. Comes before the last call downstream, which may start the next request on this object. */
   #finish(): void {
     this.#state = State.DONE;
+    this.#endWait();
     this.#timers.stop();
     this.#mirrors?.abandon();
     const now = this.#context.clock.monotonic();
