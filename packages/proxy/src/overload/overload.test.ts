@@ -98,7 +98,7 @@ test("over HTTP/2 as well, with a body or without, and a gRPC caller gets its st
     ask({ ":path": "/", ":method": "POST" }, "x".repeat(20_000)),
     ask({ ":path": "/a/B", ":method": "POST", "content-type": "application/grpc", te: "trailers" }, `${i}`),
   ]);
-  const [gets, posts, grpcs] = await Promise.all(
+  const [gets = [], posts = [], grpcs = []] = await Promise.all(
     [0, 1, 2].map((kind) => Promise.all(calls.map((some) => some[kind]))),
   );
   for (const some of [gets, posts]) {
