@@ -18,17 +18,17 @@ export class TokenBucket {
 
   /** Takes one token; false when there is none. */
   take(): boolean {
-    if (!this.available) return false;
+    if (this.isEmpty()) return false;
     this.#tokens -= 1;
     return true;
   }
 
-  /** Whether `take` would get one. */
-  get available(): boolean {
+  /** Whether {@link take} would find none now. */
+  isEmpty(): boolean {
     const now = this.#clock.monotonic();
     const gained = ((now - this.#filledAt) / 1000) * this.#ratePerSecond;
     this.#tokens = Math.min(this.#burst, this.#tokens + gained);
     this.#filledAt = now;
-    return this.#tokens >= 1;
+    return this.#tokens < 1;
   }
 }

@@ -132,7 +132,7 @@ export class OverloadManager implements OverloadState, Disposable {
   }
 
   shedsQuietly(): boolean {
-    return !this.#told.available && this.#isShed();
+    return this.#told.isEmpty() && this.#isShed();
   }
 
   onSent(): void {
