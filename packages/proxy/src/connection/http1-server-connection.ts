@@ -16,7 +16,7 @@ import {
 import { openChannel, SocketWriter, type ByteChannel, type WriterEvents } from "@tulle/http/socket";
 
 import type { LimitName } from "../limits/limit-table.js";
-import { isHealthCheck } from "../overload/health-check-request.js";
+import { Verdict } from "../overload/overload-manager.js";
 import { QUIET_HTTP1_RESPONSE } from "../overload/quiet-refusal.js";
 import type { ConnectionLimits } from "../limits/proxy-limits.js";
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
@@ -215,17 +215,20 @@ export class Http1ServerConnection
     this.#responseDone = false;
     this.#closeAfter = false;
     this.#mayTunnel = head.upgrade !== "" || head.method === "CONNECT";
-    if (this.#mayTunnel) return;
-    if (this.#context.overload.isPressed() && this.#refuses(head)) return;
-    this.#exchange.onRequestHead(head);
+    if (!this.#mayTunnel) this.#begin(head);
   }
 
-  /** Refuses a request without a body, for which nothing else need be done, without its exchange. */
-  #refuses(head: RequestHead): boolean {
-    if (head.framing !== "none" || !head.keepAlive || head.minorVersion !== 1) return false;
+  #begin(head: RequestHead): void {
+    const verdict = this.#context.overload.judge(head.headers, this.#source.peerSpiffeId);
+    if (verdict !== Verdict.REFUSE_QUIETLY || !this.#refuse(head))
+      this.#exchange.onRequestHead(head, verdict !== Verdict.GO_ON);
+  }
+
+  /** Answers a request after which nothing else need be done, without its exchange. */
+  #refuse(head: RequestHead): boolean {
+    if (head.framing !== "none" || !head.keepAlive || head.minorVersion !== 1 || this.#mayTunnel)
+      return false;
     if (this.#isClosing() || this.#drainIdleMs >= 0) return false;
-    const { overload } = this.#context;
-    if (isHealthCheck(head, this.#source) || !overload.shedsQuietly()) return false;
     this.#writer.sink.writeLatin1(QUIET_HTTP1_RESPONSE);
     this.#writer.commit();
     this.#responseDone = true;
@@ -302,7 +305,7 @@ export class Http1ServerConnection
     }
     // It begins only now, when it is known whether anything came behind it.
     if (this.#mayTunnel && this.#phase === Phase.EXCHANGE && this.#head !== undefined) {
-      this.#exchange.onRequestHead(this.#head);
+      this.#begin(this.#head);
     }
   }
 

@@ -4,7 +4,7 @@ import type { WheelTimer } from "@tulle/base";
 import { Http2ErrorCode, StreamTable, type HeaderList, type Http2Head, type Http2Refusal } from "@tulle/http";
 import { Http2Transport, type Http2TransportOwner } from "@tulle/http/socket";
 
-import { isHealthCheck } from "../overload/health-check-request.js";
+import { Verdict } from "../overload/overload-manager.js";
 import { quietRefusal } from "../overload/quiet-refusal.js";
 import type { RequestSource } from "../stream/contract.js";
 import { Http2ServerStream, type Http2ServerStreamOwner } from "./http2-server-stream.js";
@@ -74,15 +74,15 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
   // Http2TransportOwner
 
   onHeaders(streamId: number, head: Http2Head): void {
-    const { overload } = this.#context;
-    if (overload.isPressed() && !isHealthCheck(head, this.#source) && overload.shedsQuietly()) {
+    const verdict = this.#context.overload.judge(head.headers, this.#source.peerSpiffeId);
+    if (verdict === Verdict.REFUSE_QUIETLY) {
       this.#refuse(streamId, head);
       return;
     }
     const stream =
       this.#spare.pop() ?? new Http2ServerStream(this.#transport, this, this.#source, this.#context);
     this.#streams.add(streamId, stream);
-    stream.onRequest(streamId, head);
+    stream.onRequest(streamId, head, verdict === Verdict.REFUSE);
   }
 
   /** Without a stream of ours, and without an exchange. */

@@ -1,7 +1,9 @@
 import { TokenBucket, type Clock, type Disposable, type Timer } from "@tulle/base";
+import type { HeaderList } from "@tulle/http";
 
 import type { LimitName, LimitValues } from "../limits/limit-table.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
+import { isHealthCheck } from "./health-check-request.js";
 import { LateTurns } from "./late-turns.js";
 import { EventLoopLag, readMemoryUse, type MemoryUse } from "./monitors.js";
 import { pressureOf, type Thresholds } from "./pressure.js";
@@ -13,6 +15,14 @@ const PRESSED_REFRESH_MS = 50;
 /** Refusals of a second that are told at length. */
 const TOLD_PER_SECOND = 20;
 
+/** What becomes of a request. */
+export const enum Verdict {
+  GO_ON,
+  REFUSE,
+  /** It is enough when the client is told. */
+  REFUSE_QUIETLY,
+}
+
 /** What exchanges and connections ask. Costs next to nothing while there is no pressure. */
 export interface OverloadState {
   /** Share of the new requests that are refused whatever turn they come in, 0 to 1. */
@@ -21,12 +31,8 @@ export interface OverloadState {
   readonly closesConnections: boolean;
   /** New connections are closed as they come. */
   readonly refusesConnections: boolean;
-  /** Whether requests are refused at the moment. Call for each request. */
-  isPressed(): boolean;
-  /** Whether one more request is refused. Ask only when pressed: each call counts. */
-  sheds(): boolean;
-  /** As `sheds`, and it is enough when the client is told. False, and nothing is counted, when others should be told of it. */
-  shedsQuietly(): boolean;
+  /** What becomes of a request with these fields, whose client has shown this identity or "". Once for each: it counts. */
+  judge(headers: HeaderList, peerSpiffeId: string): Verdict;
   /** A request was sent on, and it was answered or given up. */
   onSent(): void;
   onAnswered(): void;
@@ -37,9 +43,7 @@ export const CALM: OverloadState = {
   pressure: 0,
   closesConnections: false,
   refusesConnections: false,
-  isPressed: () => false,
-  sheds: () => false,
-  shedsQuietly: () => false,
+  judge: () => Verdict.GO_ON,
   onSent: () => undefined,
   onAnswered: () => undefined,
 };
@@ -121,18 +125,10 @@ export class OverloadManager implements OverloadState, Disposable {
     this.#timer = this.#arm();
   }
 
-  isPressed(): boolean {
-    return this.#turns.isTooMuch() || this.pressure > 0;
-  }
-
-  sheds(): boolean {
-    if (!this.#isShed()) return false;
-    this.#told.take();
-    return true;
-  }
-
-  shedsQuietly(): boolean {
-    return this.#told.isEmpty() && this.#isShed();
+  judge(headers: HeaderList, peerSpiffeId: string): Verdict {
+    if (!this.#turns.isTooMuch() && this.pressure === 0) return Verdict.GO_ON;
+    if (isHealthCheck(headers, peerSpiffeId) || !this.#isShed()) return Verdict.GO_ON;
+    return this.#told.take() ? Verdict.REFUSE : Verdict.REFUSE_QUIETLY;
   }
 
   onSent(): void {

@@ -26,7 +26,6 @@ import type { Failure } from "../rescue.js";
 import { bindRequest } from "./affinity.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
-import { isHealthCheck } from "../overload/health-check-request.js";
 import type { OverloadState } from "../overload/overload-manager.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
@@ -150,7 +149,7 @@ export class Exchange
 
   // The client's side
 
-  onRequestHead(head: RequestHead): void {
+  onRequestHead(head: RequestHead, refused: boolean): void {
     const { clock, authorities } = this.#context;
     this.clear(head, clock.now(), this.#downstream.http2);
     this.#startMs = clock.monotonic();
@@ -171,13 +170,8 @@ export class Exchange
     }
     if (head.method === "CONNECT") this.#decideConnect();
     else if (head.upgrade !== "" && !this.#downstream.http2 && lacksKey(head)) this.#fail("bad-upgrade", "");
-    else if (this.#context.overload.isPressed() && this.#isShed()) this.#fail("overload", "");
+    else if (refused) this.#fail("overload", "");
     else this.#decide();
-  }
-
-  /** Whether the proxy is so burdened that this request is refused. Who asks how we are is always answered. */
-  #isShed(): boolean {
-    return !isHealthCheck(this.request, this.source) && this.#context.overload.sheds();
   }
 
   onRequestBody(chunk: Buffer, start: number, end: number): void {
