@@ -2,6 +2,7 @@ import type {
   AdmissionMutation,
   ExchangeWatcher,
   HeaderMutation,
+  Judgement,
   Limited,
   StepAdmission,
 } from "../contract.js";
@@ -16,6 +17,8 @@ export class AdmissionProgress {
   readonly response: HeaderMutation[] = [];
   /** Limits that it was beyond. */
   readonly limited: Limited[] = [];
+  /** What authorization filters found that somebody may want to know: refusals, dry runs, audits. */
+  readonly judged: Judgement[] = [];
   /** Who is told when it begins and ends. */
   readonly watchers: ExchangeWatcher[] = [];
   /** 0 = as it comes. */
@@ -30,6 +33,7 @@ export class AdmissionProgress {
     if (this.request.length > 0) this.request.length = 0;
     if (this.response.length > 0) this.response.length = 0;
     if (this.limited.length > 0) this.limited.length = 0;
+    if (this.judged.length > 0) this.judged.length = 0;
     if (this.watchers.length > 0) this.watchers.length = 0;
     this.responseBytesPerSecond = 0;
     this.resetAfterBytes = -1;
@@ -37,10 +41,11 @@ export class AdmissionProgress {
 
   /** Notes what a step alters: header changes add up, of limits the tighter one counts. */
   note(mutation: AdmissionMutation): void {
-    const { request, response, limited, watcher, responseBytesPerSecond, resetAfterBytes } = mutation;
+    const { request, response, limited, judged, watcher, responseBytesPerSecond, resetAfterBytes } = mutation;
     if (request !== undefined) this.request.push(...request);
     if (response !== undefined) this.response.push(...response);
     if (limited !== undefined) this.limited.push(limited);
+    if (judged !== undefined) this.judged.push(...judged);
     if (watcher !== undefined) this.watchers.push(watcher);
     if (responseBytesPerSecond !== undefined) {
       const before = this.responseBytesPerSecond;

@@ -52,6 +52,7 @@ function take(said: StepAdmission | undefined, progress: AdmissionProgress): Adm
     return undefined;
   }
   if (said.kind === "reply" && said.limited !== undefined) progress.limited.push(said.limited);
+  if (said.kind === "reply" && said.judged !== undefined) progress.judged.push(...said.judged);
   if (said.kind === "delay") progress.pending = said.after;
   return said;
 }

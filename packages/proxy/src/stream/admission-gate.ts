@@ -9,6 +9,7 @@ import {
   type ReplyPlan,
 } from "@tulle/engine";
 
+import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import type { OwnView } from "./decision.js";
 import { CLIENT_GONE, type ExchangeRecord } from "./exchange-record.js";
@@ -32,6 +33,7 @@ export class AdmissionGate {
   readonly #view: OwnView;
   readonly #owner: AdmissionGateOwner;
   readonly #limited: Family<Counter>;
+  readonly #authorization: AuthorizationMetrics;
   #progress: AdmissionProgress | undefined;
   #facts: Facts | undefined;
   #routed: Plan | ReplyPlan | undefined;
@@ -48,8 +50,10 @@ export class AdmissionGate {
     view: OwnView,
     owner: AdmissionGateOwner,
     rateLimited: Family<Counter>,
+    authorization: AuthorizationMetrics,
   ) {
     this.#limited = rateLimited;
+    this.#authorization = authorization;
     this.#record = record;
     this.#view = view;
     this.#owner = owner;
@@ -72,6 +76,7 @@ export class AdmissionGate {
     const record = this.#record;
     const admission = admit(this.#view, chain, routed, this.#factsOf(record), this.#progress);
     this.#countLimits();
+    this.#countJudgements();
     switch (admission.kind) {
       case "continue":
         if (this.#progress !== undefined && this.#progress.responseBytesPerSecond > 0) this.#countFault();
@@ -133,6 +138,13 @@ export class AdmissionGate {
     limited.length = 0;
   }
 
+  #countJudgements(): void {
+    const judged = this.#progress?.judged;
+    if (judged === undefined || judged.length === 0) return;
+    this.#authorization.count(judged);
+    judged.length = 0;
+  }
+
   #countFault(): void {
     if (this.#faulty) return;
     this.#faulty = true;
@@ -151,6 +163,7 @@ export class AdmissionGate {
       request,
       principal: source.peerSpiffeId === "" ? undefined : source.peerSpiffeId,
       remoteAddress: source.remoteAddress,
+      connection: source.connection,
     };
     return this.#facts;
   }

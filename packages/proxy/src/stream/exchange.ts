@@ -21,6 +21,7 @@ import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
 import { bindRequest } from "./affinity.js";
+import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
 import { isHealthCheck } from "../overload/health-check-request.js";
@@ -49,6 +50,7 @@ export interface ExchangeContext extends TriesContext, ExchangeTimersContext, Mi
   readonly authorities: AuthorityCache;
   /** Requests beyond a limit, by its name and whether they were refused. */
   readonly rateLimited: Family<Counter>;
+  readonly authorization: AuthorizationMetrics;
   readonly overload: OverloadState;
   newRequestId(): string;
   /** Somebody asked for an authority whose listener is not known: subscribe to it. */
@@ -127,7 +129,7 @@ export class Exchange
       wallMs: 0,
       entropy: 0,
     };
-    this.#gate = new AdmissionGate(this, this.#view, this, context.rateLimited);
+    this.#gate = new AdmissionGate(this, this.#view, this, context.rateLimited, context.authorization);
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
     this.#response = new DownstreamResponse(this, downstream, context);
     this.#timers = new ExchangeTimers(context, this);
