@@ -118,6 +118,7 @@ export interface Untranslated {
  * - RouteConfiguration `<full host>:<port>`.
  * - Cluster and ClusterLoadAssignment `outbound|<port>|<subset>|<full host>`; Cluster `inbound|<service port>||<full host>` (static), and
  *   `InboundPassthroughCluster` (the original destination).
+ * - Secret `kubernetes://<name>` and `kubernetes://<name>-cacert`: a credential that a DestinationRule names, of the client's namespace.
  */
 export type Translate = (
   reader: MeshReader,

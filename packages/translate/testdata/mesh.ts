@@ -92,7 +92,11 @@ export function mesh(instances: readonly Instance[], yaml = "", settings: MeshSe
         services: () => services.values(),
       },
       objects: (group, kind) =>
-        objects.filter((object) => object.kind === kind && object.apiVersion.startsWith(`${group}/`)),
+        objects.filter(
+          (object) =>
+            object.kind === kind &&
+            object.apiVersion.slice(0, Math.max(object.apiVersion.indexOf("/"), 0)) === group,
+        ),
     },
   };
 }
@@ -135,6 +139,7 @@ export function objectsOf(yaml: string): MeshObject[] {
           namespace: metadata.namespace ?? "default",
         },
         spec: checked.spec,
+        ...(checked.extra !== undefined && { extra: checked.extra }),
       };
     })
     .sort((a, b) => (key(a) < key(b) ? -1 : 1));

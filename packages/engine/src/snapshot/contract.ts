@@ -4,10 +4,16 @@ import type { ConnectionSettings } from "./connection-settings.js";
 import type { HealthCheckSettings } from "./health-check-settings.js";
 import type { OutlierSettings } from "./outlier-settings.js";
 import type { ProxyStatusSettings } from "./proxy-status-settings.js";
+import type { TlsSettings } from "./tls-parameters.js";
+import type { TlsSecret } from "./secrets.js";
+import type { CertificateSource, SecretName, TrustSource } from "./tls-sources.js";
 
 export type { ConnectionSettings } from "./connection-settings.js";
 export type { GrpcProbe, HealthCheckSettings, HttpProbe, TcpProbe } from "./health-check-settings.js";
 export type { OutlierSettings } from "./outlier-settings.js";
+export type { TlsSecret } from "./secrets.js";
+export type { TlsSettings, TlsVersion } from "./tls-parameters.js";
+export type { CertificateSource, PemSource, SecretName, TrustSource } from "./tls-sources.js";
 
 /** Object, rule and index that a part of the configuration came from (Istio's `filter_metadata.istio.config`). */
 export interface Provenance {
@@ -17,15 +23,41 @@ export interface Provenance {
   readonly rule: string;
 }
 
-/** How to reach an endpoint with TLS; equal objects mean connections may be shared. */
-export interface UpstreamTls {
+/** What every TLS connection to an endpoint has. Equal keys mean connections may be shared. */
+interface UpstreamTlsBase {
   /** Distinguishes connection pools. */
   readonly key: string;
   readonly sni: string;
   readonly alpn: readonly string[];
+}
+
+/** Mutual TLS between workloads of the mesh, with their SPIFFE ids. */
+export interface MeshTls extends UpstreamTlsBase {
+  readonly kind: "mesh";
   /** The peer must present one of these SPIFFE ids; never empty. */
   readonly spiffeIds: ReadonlySet<string>;
 }
+
+/** A subject alternative name that a server's certificate may have. */
+export interface PeerName {
+  readonly type: "dns" | "uri" | "ip";
+  readonly value: string;
+}
+
+/** TLS with a server outside the mesh, whose application speaks plaintext. */
+export interface OriginatedTls extends UpstreamTlsBase {
+  readonly kind: "originated";
+  /** Whose certificates are believed; undefined = anybody's. */
+  readonly trust: TrustSource | SecretName | undefined;
+  /** The server's certificate must have one of these names; empty only where anybody is believed. */
+  readonly names: readonly PeerName[];
+  /** What the proxy shows; undefined = no certificate. */
+  readonly certificate: CertificateSource | SecretName | undefined;
+  readonly settings: TlsSettings;
+}
+
+/** How to reach an endpoint with TLS. */
+export type UpstreamTls = MeshTls | OriginatedTls;
 
 /** A workload as metrics name it (Istio's endpoint metadata `workload;namespace;canonical name;revision;cluster`). */
 export interface WorkloadLabels {
@@ -229,6 +261,8 @@ export interface Snapshot {
   clusters(): Iterable<ClusterPart>;
   /** A cluster by name; undefined = not known, or removed. */
   cluster(name: string): ClusterPart | undefined;
+  /** A Secret by name; undefined = not known (yet), or removed. */
+  secret(name: string): TlsSecret | undefined;
 }
 
 export interface ResourceChange {

@@ -30,7 +30,7 @@ export function requestHeadersOf(
     attempt: Math.max(record.attempt.attempts, 1),
     timeoutRetry: record.timeoutRetry && plan.tellsTimeoutRetry === true,
     timeForTryMs: timeForTry(record, plan, nowMs),
-    peerMetadata: source.direction === "outbound" && endpoint.tls !== undefined ? peerMetadata : "",
+    peerMetadata: source.direction === "outbound" && endpoint.tls?.kind === "mesh" ? peerMetadata : "",
     forwardedClientCert: source.forwardedClientCert,
     forwardedFor: source.forwardedFor,
     mutations: plan.requestHeaders,

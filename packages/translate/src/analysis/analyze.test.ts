@@ -228,7 +228,7 @@ const CASES: readonly (readonly [string, string, readonly string[]])[] = [
     "TLS that believes anybody",
     dr(
       "r",
-      "host: reviews, trafficPolicy: {tls: {mode: SIMPLE}, portLevelSettings: [{port: {number: 9080}, tls: {mode: SIMPLE}}]}",
+      "host: reviews, trafficPolicy: {tls: {mode: SIMPLE, insecureSkipVerify: true}, portLevelSettings: [{port: {number: 9080}, tls: {mode: SIMPLE, insecureSkipVerify: true}}]}",
     ),
     [
       "IST0128 default/r spec.trafficPolicy.tls",
