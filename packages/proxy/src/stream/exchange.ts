@@ -1,5 +1,6 @@
 import {
   type AdmissionProgress,
+  type EdgeSettings,
   type EngineRequest,
   route,
   type HttpChain,
@@ -24,6 +25,7 @@ import { RequestFields } from "../filters/request-headers.js";
 import type { FactSource } from "../facts/fact-source.js";
 import type { Failure } from "../rescue.js";
 import { bindRequest } from "./affinity.js";
+import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
 import type { OverloadState } from "../overload/overload-manager.js";
@@ -35,6 +37,7 @@ import { CLIENT_GONE, ExchangeRecord } from "./exchange-record.js";
 import type { ProxyNames } from "./failure-headers.js";
 import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
 import { findChain, findConnection } from "./find-chain.js";
+import { readEdge } from "./edge-request.js";
 import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
 import { Mirrors, type MirrorsContext } from "./mirrors.js";
@@ -51,6 +54,7 @@ export interface ExchangeContext extends TriesContext, ExchangeTimersContext, Mi
   readonly authorities: AuthorityCache;
   /** Requests beyond a limit, by its name and whether they were refused. */
   readonly rateLimited: Family<Counter>;
+  readonly authorization: AuthorizationMetrics;
   readonly overload: OverloadState;
   /** Answers what steps of chains must know from outside. */
   readonly facts: FactSource;
@@ -140,8 +144,16 @@ export class Exchange
       entropy: 0,
     };
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
-    const { rateLimited, facts } = context;
-    this.#gate = new AdmissionGate(this, this.#tries.body, this.#view, this, rateLimited, facts);
+    const { rateLimited, facts, authorization } = context;
+    this.#gate = new AdmissionGate(
+      this,
+      this.#tries.body,
+      this.#view,
+      this,
+      rateLimited,
+      facts,
+      authorization,
+    );
     this.#response = new DownstreamResponse(this, downstream, context);
     this.#timers = new ExchangeTimers(context, this);
     this.#limits = new TimeLimits(context.clock, this.#timers, this, this.#fields);
@@ -160,6 +172,7 @@ export class Exchange
     this.#tries.clear(head);
     this.request.fill(head, this.source, authorities);
     this.#fields.scan(head.headers);
+    if (this.source.edge !== undefined) this.#enterMesh(head, this.source.edge);
     this.grpc = this.#fields.grpc && this.#downstream.http2 && head.upgrade === "";
     if (this.grpc) this.clearMessages();
     this.requestId = this.#fields.requestId === "" ? this.#context.newRequestId() : this.#fields.requestId;
@@ -172,6 +185,13 @@ export class Exchange
     else if (head.upgrade !== "" && !this.#downstream.http2 && lacksKey(head)) this.#fail("bad-upgrade", "");
     else if (refused) this.#fail("overload", "");
     else this.#decide();
+  }
+
+  /** What a client outside the mesh says of itself and its way is believed as far as the listener says. */
+  #enterMesh(head: RequestHead, settings: EdgeSettings): void {
+    this.edge = readEdge(head.headers, settings, this.source);
+    this.request.scheme = this.edge.scheme;
+    if (!this.edge.trusts) this.#fields.requestId = "";
   }
 
   onRequestBody(chunk: Buffer, start: number, end: number): void {
@@ -240,6 +260,10 @@ export class Exchange
     this.chain = chain;
     // Once and for all: what is matched, logged and sent on is one and the same path.
     this.request.path = normalizePath(this.request.path, chain.pathNormalization);
+    if (this.source.isMisdirected?.(this.request.authority) === true) {
+      this.#fail("misdirected", "");
+      return;
+    }
     const routed = route(view, chain, this.request);
     if (routed.kind === "no-route") this.#fail("no-route", "");
     else this.#admit(chain, routed);
