@@ -51,12 +51,12 @@ export async function requestSvid(request: CertificateRequest): Promise<Svid> {
         throw controlPlaneError(controlPlane, thrown);
       });
     const chain = response.certChain;
-    // The last one is the root. The one that the control plane was verified against stays trusted beside it.
-    const [root] = chain.slice(-1);
+    // The last one is the roots.
+    const [roots = ""] = chain.slice(-1);
     return parseSvid({
       certificateChainPem: chain.slice(0, -1).join(""),
       privateKeyPem,
-      trustBundlePem: joinPem([root ?? "", controlPlane.rootCertificatePem]),
+      trustBundlePem: joinPem([roots]),
     });
   } finally {
     client[Symbol.dispose]();

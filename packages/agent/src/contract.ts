@@ -20,6 +20,9 @@ export interface Svid {
   readonly serialNumber: string;
 }
 
+/** Whom to trust, as the control plane tells it. */
+export type TrustUpdate = Required<Pick<Svid, "trustBundlePem" | "federatedBundles" | "graceMs">>;
+
 /**
  * Holds a workload's identity and keeps it fresh: renewed at half of its life (with jitter), retried with back-off,
  * persisted (0600) so that a restart without the control plane keeps its identity.

@@ -55,7 +55,7 @@ test("createWorkloadIdentity joins with a token and keeps the identity for its o
   const svid = await identity.ready();
   expect(identity.current()).toBe(svid);
   expect(svid.spiffeId).toBe(SPIFFE_ID);
-  expect(svid.trustBundlePem).toBe(control.authority.rootCertificatePem);
+  expect(svid.trustBundlePem).toBe(control.authority.signer.trustBundlePem);
   expect(svid.serialNumber).toBe(control.authority.issued()[0]?.serialNumber);
   const file = join(directory, "state", "identity.json");
   expect((await stat(file)).mode & 0o777).toBe(0o600);
@@ -262,7 +262,7 @@ test("createWorkloadIdentity joins again when the control plane has a new root",
   await control.stop();
   control = await startControlPlane();
   const svid = await (await open({ joinToken: await control.token() })).ready();
-  expect(svid.trustBundlePem).toBe(control.authority.rootCertificatePem);
+  expect(svid.trustBundlePem).toBe(control.authority.signer.trustBundlePem);
   expect(svid.trustBundlePem).not.toBe(old.trustBundlePem);
 });
 
@@ -319,6 +319,7 @@ async function startControlPlane(
     clock: useClock,
     trustDomain: "cluster.local",
     certificateTtlMs: options.certificateTtlMs ?? 10_000,
+    serverCertificateTtlMs: 86_400_000,
     logger,
   });
   const joinTokens = createJoinTokens({ coordination, clock: useClock });
@@ -330,7 +331,7 @@ async function startControlPlane(
     random: () => 0,
     logger,
   });
-  const trustBundlePem = (): string => authority.rootCertificatePem;
+  const trustBundlePem = (): string => authority.signer.trustBundlePem;
   const peerIdentity = createPeerIdentity({ trustBundlePem, trustDomain: "cluster.local", clock: useClock });
   const start = (
     port: number,
@@ -364,7 +365,7 @@ async function startControlPlane(
     joinTokens,
     address: `127.0.0.1:${server.port}`,
     server,
-    root: () => ({ rootCertificatePem: authority.rootCertificatePem }),
+    root: () => ({ rootCertificatePem: authority.signer.trustBundlePem }),
     token: async () => (await joinTokens.mint({ namespace: "default", serviceAccount: "reviews" })).token,
     listen,
     async ownAuthorityIssues() {

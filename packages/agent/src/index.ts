@@ -7,3 +7,4 @@ export * from "./identity.js";
 export type { WorkloadNode } from "./node-identity.js";
 export * from "./svid.js";
 export * from "./tls.js";
+export * from "./trust-subscription.js";

@@ -18,6 +18,7 @@ export interface SvidMaterial {
   readonly privateKeyPem: string;
   readonly trustBundlePem: string;
   readonly federatedBundles?: Readonly<Record<string, string>>;
+  readonly graceMs?: number;
 }
 
 /**
@@ -25,7 +26,7 @@ export interface SvidMaterial {
  * `invalid` AGENT_BAD_SVID.
  */
 export function parseSvid(material: SvidMaterial): Svid {
-  const { certificateChainPem, privateKeyPem, trustBundlePem, federatedBundles } = material;
+  const { certificateChainPem, privateKeyPem, trustBundlePem, federatedBundles, graceMs } = material;
   let chain: X509Certificate[];
   let keyFits: boolean;
   try {
@@ -47,6 +48,7 @@ export function parseSvid(material: SvidMaterial): Svid {
     privateKeyPem,
     trustBundlePem,
     ...(federatedBundles !== undefined && { federatedBundles }),
+    ...(graceMs !== undefined && { graceMs }),
     notBefore: leaf.notBefore,
     notAfter: leaf.notAfter,
     serialNumber: certificate.serialNumber,

@@ -19,18 +19,12 @@ import { createAdmission, createQuarantine } from "./admission/index.js";
 import { createAnalysisApi, Findings } from "./analysis/index.js";
 import { AgentQueries, AgentServer } from "./agents/index.js";
 import { createResourceApi } from "./api-server/resource-api.js";
-import {
-  createCertificateAuthority,
-  createCertificateService,
-  createJoinTokens,
-  createServerIdentity,
-  type CertificateAuthority,
-} from "./ca/index.js";
+import { openMeshIdentity, type IdentityOptions, type MeshIdentity } from "./ca/index.js";
 import { RouteStatuses } from "./gateway-api/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
 import { EndpointReports } from "./endpoints/index.js";
-import { createPeerIdentity, startGrpcServer } from "./grpc/index.js";
+import { startGrpcServer } from "./grpc/index.js";
 import { isLoopback } from "./http/host-check.js";
 import { startHttpServer } from "./http/server.js";
 import { createTulleApi } from "./http/tulle-api.js";
@@ -43,7 +37,7 @@ import { controlMetrics } from "./telemetry/control-metrics.js";
 import { metricsText } from "./telemetry/metrics-text.js";
 import { changesHosts, createVirtualIps, meshHosts, namesHosts } from "./virtual-ips/index.js";
 
-export interface ControlPlaneOptions {
+export interface ControlPlaneOptions extends Partial<IdentityOptions> {
   /** Where everything is kept; undefined: in memory, gone with the process. */
   readonly dataDirectory?: string;
   /** Address of all listeners; default 127.0.0.1. Beyond loopback only xDS (TLS) and DNS are served. */
@@ -54,9 +48,6 @@ export interface ControlPlaneOptions {
   readonly xdsPort?: number;
   /** Plaintext xDS for proxyless gRPC clients in development, loopback only; undefined: none. */
   readonly plaintextXdsPort?: number;
-  readonly trustDomain?: string;
-  /** Lifetime of workload certificates, milliseconds; default 24 h, at least 5 s. */
-  readonly certificateTtlMs?: number;
   /** What sidecars do with redirected connections to nowhere that the mesh knows; default ALLOW_ANY. */
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
   /** How proxies bring paths into one form; default `BASE`. */
@@ -77,6 +68,7 @@ export interface ControlPlaneOptions {
 
 /** A running control plane. */
 export interface ControlPlane {
+  /** As it is now: roots change. */
   readonly info: MeshInfo;
   status(): MeshStatus;
   /** Stops listening, ends the streams (proxies go on with what they have) and closes the stores. */
@@ -175,19 +167,12 @@ async function build(
     if (namesHosts(keys)) virtualIps.refresh();
   });
 
-  const authority = await createCertificateAuthority({
-    coordination: stores.coordination,
-    clock,
-    trustDomain,
-    logger,
-    ...(options.certificateTtlMs === undefined ? {} : { certificateTtlMs: options.certificateTtlMs }),
-  });
-  const joinTokens = createJoinTokens({ coordination: stores.coordination, clock });
-  const peerIdentity = createPeerIdentity({
-    trustBundlePem: () => authority.rootCertificatePem,
-    trustDomain,
-    clock,
-  });
+  const identity = await openMeshIdentity(
+    { ...options, trustDomain },
+    { coordination: stores.coordination, clock, random, logger },
+  );
+  closers.push(() => identity[Symbol.dispose]());
+  const { peerIdentity, joinTokens } = identity;
   const reader = createMeshReader({
     settings,
     catalog: registry.catalog,
@@ -232,21 +217,11 @@ async function build(
     logger,
   });
 
-  const serverIdentity = await createServerIdentity({
-    authority,
-    dnsNames: ["localhost", "istiod.istio-system.svc"],
-    ipAddresses: ["127.0.0.1", "::1"],
-    clock,
-    random,
-    logger,
-  });
-  closers.push(() => serverIdentity[Symbol.dispose]());
-  const certificateService = createCertificateService({ authority, joinTokens, peerIdentity, clock, logger });
   const xds = await startGrpcServer({
     address,
     port: options.xdsPort ?? DEFAULTS.xdsPort,
-    certificates: serverIdentity,
-    services: [ads.service({ anonymous: false }), agents.service(), certificateService],
+    certificates: identity.server,
+    services: [ads.service({ anonymous: false }), agents.service(), ...identity.services],
     clock,
   });
   closers.push(() => xds.close());
@@ -277,17 +252,23 @@ async function build(
       stores,
       registry,
       config,
-      authority,
+      identity,
       ads,
       agents,
       reconciler,
       startedAt,
       now: clock.now(),
-      trustDomain,
       protectThreshold: options.protectThreshold,
     });
   // Filled in once the HTTP port is known; nothing asks before.
-  let info: MeshInfo | undefined;
+  let addresses: MeshInfo["addresses"] | undefined;
+  const info = (): MeshInfo => ({
+    version: VERSION,
+    trustDomain,
+    domainSuffix: SETTINGS.domainSuffix,
+    addresses: addresses!,
+    rootCertificatePem: identity.authority.signer.trustBundlePem,
+  });
   const queries = new AgentQueries({ agents: () => agents.agents(), catalog: registry.catalog });
   const endpoints = new EndpointReports({
     catalog: registry.catalog,
@@ -300,7 +281,10 @@ async function build(
   app.all("/v1/*", (c) => consul.fetch(c.req.raw, c.env));
   // Before the API whose limit of what a body may hold is lower.
   app.route("/", createAnalysisApi({ reader, kinds: KINDS, clock, logger }));
-  app.route("/", createTulleApi({ info: () => info!, status, joinTokens, queries, endpoints, logger }));
+  app.route(
+    "/",
+    createTulleApi({ info, status, joinTokens, rollover: identity.rollover, queries, endpoints, logger }),
+  );
   app.get("/metrics", (c) => {
     const { services, instances } = status().controlPlane;
     const text = metricsText(
@@ -311,7 +295,7 @@ async function build(
         push: ads.metrics,
         reconciler,
         config,
-        authority,
+        authority: identity.authority,
         services,
         instances,
       }),
@@ -322,19 +306,19 @@ async function build(
   const http = await startHttpServer({ address, port: options.httpPort ?? DEFAULTS.httpPort, app, logger });
   closers.push(() => http.close());
 
-  info = {
-    version: VERSION,
-    trustDomain,
-    domainSuffix: SETTINGS.domainSuffix,
-    addresses: {
-      http: `${address}:${http.port}`,
-      dns: `${address}:${dns.port}`,
-      xds: `${address}:${xds.port}`,
-      ...(plaintext === undefined ? {} : { xdsPlaintext: `${address}:${plaintext.port}` }),
-    },
-    rootCertificatePem: authority.rootCertificatePem,
+  addresses = {
+    http: `${address}:${http.port}`,
+    dns: `${address}:${dns.port}`,
+    xds: `${address}:${xds.port}`,
+    ...(plaintext === undefined ? {} : { xdsPlaintext: `${address}:${plaintext.port}` }),
   };
-  return { info, status, close };
+  return {
+    get info() {
+      return info();
+    },
+    status,
+    close,
+  };
 }
 
 function openStores({ dataDirectory }: ControlPlaneOptions, clock: Clock): Stores {
@@ -347,17 +331,16 @@ function meshStatus(sources: {
   readonly stores: Stores;
   readonly registry: Registry;
   readonly config: ConfigIndex;
-  readonly authority: CertificateAuthority;
+  readonly identity: MeshIdentity;
   readonly ads: AdsServer;
   readonly agents: AgentServer;
   readonly reconciler: Reconciler;
   readonly startedAt: number;
   readonly now: number;
-  readonly trustDomain: string;
   readonly protectThreshold: number | undefined;
 }): MeshStatus {
-  const { stores, registry, config, authority, ads, agents, reconciler } = sources;
-  const { startedAt, now, trustDomain, protectThreshold } = sources;
+  const { stores, registry, config, identity, ads, agents, reconciler } = sources;
+  const { startedAt, now, protectThreshold } = sources;
   const services = [...registry.catalog.services()];
   const instances = services.flatMap((service) => service.instances);
   const meshAddresses = new Set(
@@ -378,17 +361,13 @@ function meshStatus(sources: {
         .map(({ namespace, name }) => `${namespace}/${name}`)
         .sort(),
     },
-    authority: {
-      trustDomain,
-      rootNotAfter: authority.rootNotAfter,
-      certificateTtlMs: authority.certificateTtlMs,
-    },
+    authority: identity.status(),
     proxies: ads.ledger.proxies().map((proxy) => {
       const reconciliation = reconciler.stateOf(proxy.id);
       return reconciliation === undefined ? proxy : { ...proxy, reconciliation };
     }),
     lostProxies: agents.lost((address) => meshAddresses.has(address)),
-    certificates: authority.issued(),
+    certificates: identity.authority.issued(),
   };
 }
 

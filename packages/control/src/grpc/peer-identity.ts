@@ -7,6 +7,7 @@ import { parseWorkloadSpiffeId, type WorkloadAccount } from "../ca/workload-id.j
 /** Who a client of the gRPC port has proved to be. */
 export interface PeerIdentity extends WorkloadAccount {
   readonly spiffeId: string;
+  readonly trustDomain: string;
   /** Milliseconds since the epoch. A stream must end when this passes. */
   readonly notAfter: number;
   readonly certificateDer: Uint8Array;
@@ -18,6 +19,8 @@ export interface PeerIdentityOptions {
   /** Authorities that stand between the roots and workloads' certificates; default none. PEM. */
   readonly intermediatesPem?: () => string;
   readonly trustDomain: string;
+  /** Other names of it: the same roots. */
+  readonly trustDomainAliases?: readonly string[];
   readonly clock: Clock;
 }
 
@@ -32,8 +35,9 @@ export type PeerIdentityOf = (call: AuthenticatedCall) => PeerIdentity | undefin
  * valid **now**: the TLS handshake may be days old, so the whole chain is verified again.
  */
 export function createPeerIdentity(options: PeerIdentityOptions): PeerIdentityOf {
-  const { trustDomain, clock } = options;
-  const bundleOf = lastOf((pem) => new TrustBundles({ [trustDomain]: pem }));
+  const { clock } = options;
+  const names = [options.trustDomain, ...(options.trustDomainAliases ?? [])];
+  const bundleOf = lastOf((pem) => new TrustBundles(Object.fromEntries(names.map((name) => [name, pem]))));
   const intermediatesOf = lastOf((pem) => parseCertificates(pem).map(({ raw }) => raw));
   return (call) => {
     // Empty unless the handshake verified the certificate against the trusted roots.
@@ -46,8 +50,8 @@ export function createPeerIdentity(options: PeerIdentityOptions): PeerIdentityOf
     });
     if (!verdict.ok) return undefined;
     const { spiffeId, notAfter } = verdict;
-    const account = parseWorkloadSpiffeId(spiffeId, trustDomain);
-    return account === undefined ? undefined : { ...account, spiffeId, notAfter, certificateDer: der };
+    const workload = parseWorkloadSpiffeId(spiffeId);
+    return workload === undefined ? undefined : { ...workload, spiffeId, notAfter, certificateDer: der };
   };
 }
 

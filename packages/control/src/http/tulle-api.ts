@@ -4,6 +4,7 @@ import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 
 import type { AgentQueries } from "../agents/index.js";
+import type { RootRollover } from "../ca/index.js";
 import type { JoinTokenRequest, JoinTokens } from "../ca/join-tokens.js";
 import type { EndpointReports } from "../endpoints/index.js";
 import { addAgentRoutes } from "./agent-routes.js";
@@ -13,6 +14,7 @@ export interface TulleApiOptions {
   readonly info: () => MeshInfo;
   readonly status: () => MeshStatus;
   readonly joinTokens: JoinTokens;
+  readonly rollover: Pick<RootRollover, "rotate">;
   readonly queries: AgentQueries;
   readonly endpoints: Pick<EndpointReports, "report">;
   readonly logger: Logger;
@@ -23,7 +25,7 @@ export interface TulleApiOptions {
  * shows, and what running proxies are asked. On loopback anybody may mint a join token: local users are trusted in development mode.
  */
 export function createTulleApi(options: TulleApiOptions): Hono {
-  const { info, status, joinTokens, queries, endpoints, logger } = options;
+  const { info, status, joinTokens, rollover, queries, endpoints, logger } = options;
   const app = new Hono();
   // Of this API alone: others are routed behind it.
   app.use("/tulle/v1/*", bodyLimit({ maxSize: 64 * 1024, onError: (c) => refuse(c, tooLarge()) }));
@@ -32,6 +34,10 @@ export function createTulleApi(options: TulleApiOptions): Hono {
   app.post("/tulle/v1/join-tokens", async (c) => {
     const token = await joinTokens.mint(readJoinTokenRequest(await readJson(c)));
     return c.json(token, 201);
+  });
+  app.post("/tulle/v1/ca/rotate", async (c) => {
+    await rollover.rotate();
+    return c.json(status().authority, 202);
   });
   app.get("/tulle/v1/endpoints", async (c) => {
     const service = c.req.query("service") ?? "";
