@@ -41,12 +41,13 @@ const METHOD = secretDiscoveryService.streamSecrets;
 
 /**
  * Learns from the control plane, over SDS, whom to trust, and says that it has: a new root signs only when everybody
- * knows it. Lives on a connection whose server has proved to be the control plane.
+ * knows it. Lives on connections whose server has proved to be the control plane.
  */
 export class TrustSubscription implements Disposable {
   readonly #options: TrustSubscriptionOptions;
   readonly #backoff: Backoff;
   readonly #retry = new MutableDisposable<Timer>();
+  #connect: (() => GrpcClient) | undefined;
   #client: GrpcClient | undefined;
   #call: GrpcCall<DiscoveryRequest> | undefined;
 
@@ -63,6 +64,13 @@ export class TrustSubscription implements Disposable {
     this.#open(client);
   }
 
+  /** Subscribes on connections of its own, made anew whenever one ends, until disposed. */
+  follow(connect: () => GrpcClient): void {
+    this.#drop();
+    this.#connect = connect;
+    this.#open((this.#client = connect()));
+  }
+
   [Symbol.dispose](): void {
     this.#drop();
   }
@@ -71,6 +79,8 @@ export class TrustSubscription implements Disposable {
     this.#retry.value = undefined;
     this.#call?.cancel();
     this.#call = undefined;
+    if (this.#connect !== undefined) this.#client?.[Symbol.dispose]();
+    this.#connect = undefined;
     this.#client = undefined;
   }
 
@@ -112,7 +122,12 @@ export class TrustSubscription implements Disposable {
     const delayMs = this.#backoff.next();
     logger.debug("the stream of roots ended", { status, message, delayMs: Math.round(delayMs) });
     const again = (): void => {
-      if (client === this.#client) this.#open(client);
+      if (client !== this.#client) return;
+      if (this.#connect !== undefined) {
+        client[Symbol.dispose]();
+        this.#client = this.#connect();
+      }
+      this.#open(this.#client);
     };
     this.#retry.value = clock.setTimeout(again, delayMs, { keepAlive: false });
   }

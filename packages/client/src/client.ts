@@ -6,6 +6,7 @@ import type {
   ExplainAnswer,
   ExplainRequest,
   MeshInfo,
+  AuthorityStatus,
   MeshStatus,
   RequestStory,
 } from "@tulle/api";
@@ -71,6 +72,8 @@ export interface Client {
   info(): Promise<MeshInfo>;
   status(): Promise<MeshStatus>;
   joinToken(request: JoinTokenRequest): Promise<JoinToken>;
+  /** Begins to replace the authority's root. */
+  rotateRoot(): Promise<AuthorityStatus>;
   /** What is doubtful in the configuration, with some objects as if they were applied. */
   analyze(question: AnalysisQuestion): Promise<AnalysisAnswer>;
   /** What would become of a request that a service's proxy got now. */
@@ -109,6 +112,10 @@ export function createClient(options: ClientOptions): Client {
       expectObject(
         await transport.call({ method: "POST", path: "/tulle/v1/join-tokens", body: request }),
       ) as JoinToken,
+    rotateRoot: async () =>
+      expectObject(
+        await transport.call({ method: "POST", path: "/tulle/v1/ca/rotate", body: {} }),
+      ) as AuthorityStatus,
     analyze: async (question) =>
       expectObject(
         await transport.call({ method: "POST", path: "/tulle/v1/analyze", body: question }),
