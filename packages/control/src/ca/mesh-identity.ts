@@ -26,6 +26,9 @@ export interface IdentityOptions {
   readonly rootTtlMs?: number;
   /** How long expired certificates still count, milliseconds; default 0. */
   readonly expiredCertificateGraceMs?: number;
+  /** Names and addresses that clients reach the control plane by, beside those that it always has. */
+  readonly dnsNames?: readonly string[];
+  readonly ipAddresses?: readonly string[];
 }
 
 export interface MeshIdentityParts {
@@ -51,7 +54,7 @@ export interface MeshIdentity extends Disposable {
   status(): AuthorityStatus;
 }
 
-/** Names and addresses that clients may call the control plane by. */
+/** Names and addresses that clients may call the control plane by, whatever else it is reached at. */
 const SERVER_NAMES = ["localhost", "istiod.istio-system.svc"];
 const SERVER_ADDRESSES = ["127.0.0.1", "::1"];
 
@@ -82,8 +85,8 @@ export async function openMeshIdentity(
     const server = owned.use(
       await createServerIdentity({
         authority,
-        dnsNames: SERVER_NAMES,
-        ipAddresses: SERVER_ADDRESSES,
+        dnsNames: [...new Set([...SERVER_NAMES, ...(options.dnsNames ?? [])])],
+        ipAddresses: [...new Set([...SERVER_ADDRESSES, ...(options.ipAddresses ?? [])])],
         ...parts,
       }),
     );
