@@ -13,6 +13,7 @@ import { OverloadManager, type OverloadState } from "./overload/overload-manager
 import { FactSource } from "./facts/fact-source.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
+import { OriginatedContexts } from "./tls/originated-contexts.js";
 import type { WorkloadTls } from "./tls/workload-tls.js";
 import { DecisionRecords } from "./records/decision-records.js";
 import { AuthorityCache } from "./stream/authority-cache.js";
@@ -20,6 +21,7 @@ import { hashRequestId } from "./stream/decision.js";
 import { Exchange, type ExchangeContext } from "./stream/exchange.js";
 import { ParkingLot } from "./stream/parking.js";
 import { ExchangeTelemetry } from "./telemetry/exchange-telemetry.js";
+import { AuthorizationMetrics } from "./telemetry/authorization-metrics.js";
 import { collectAdmission } from "./telemetry/admission-metrics.js";
 import { AccessLog } from "./telemetry/access-log.js";
 import { IstioMetrics } from "./telemetry/istio-metrics.js";
@@ -60,6 +62,8 @@ export interface StackOptions {
   readonly nodeId?: string;
   /** Default: this thread's and its process'. */
   readonly readMemory?: () => MemoryUse;
+  /** File with the authorities of servers outside the mesh where none are named; default: the operating system's. */
+  readonly systemRootsFile?: string | undefined;
   readonly newRequestId: () => string;
   /** A request asked for an authority that is not subscribed to. */
   readonly onDemand: (authority: string) => void;
@@ -96,7 +100,16 @@ export function buildStack(options: StackOptions): ProxyStack {
   };
 
   const upstreamMetrics = new UpstreamMetrics(metrics);
-  const connector = new Connector(fineWheel, tls);
+  const originated = owned.use(
+    new OriginatedContexts({
+      clock: options.clock,
+      logger,
+      metrics,
+      configuration: options.configuration,
+      systemRootsFile: options.systemRootsFile,
+    }),
+  );
+  const connector = new Connector(fineWheel, tls, originated);
   const { load } = options;
   const outliers = new OutlierRecorder(load, tls, options.onSuspect);
   const pools = owned.use(
@@ -114,7 +127,12 @@ export function buildStack(options: StackOptions): ProxyStack {
     }),
   );
   owned.use(tls.onChanged(() => pools.renewMutualTls()));
-  const removal = coarseWheel.timer(() => pools.keepOnly(endpointsOf(options.configuration.current)));
+  owned.use(originated.onChanged((key) => pools.renewTls(key)));
+  const removal = coarseWheel.timer(() => {
+    const { current } = options.configuration;
+    pools.keepOnly(endpointsOf(current));
+    originated.keepOnly(endpointsOf(current));
+  });
 
   const parking = new ParkingLot(values["request.maxParked"], values["request.parkTimeoutMs"], () =>
     strike("request.maxParked", ""),
@@ -129,6 +147,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   const overload = owned.use(
     new OverloadManager({
       clock: options.clock,
+      turn: clock,
       metrics,
       limits: values,
       onOverload: (name) => strike(name, ""),
@@ -165,6 +184,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       "tulle_rate_limited_requests_total",
       "Requests beyond a rate limit; enforced=false: a limit that only counts.",
     ),
+    authorization: new AuthorizationMetrics(metrics, "http"),
     mirrorsDropped: metrics
       .counter(
         "tulle_mirrored_requests_dropped_total",
@@ -222,6 +242,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     telemetry: new TcpTelemetry(metrics, options.workload, accessLog),
     detection: { fineWheel, coarseWheel, ports: new LearntPorts(metrics) },
     onDemand: options.onDemand,
+    authorization: new AuthorizationMetrics(metrics, "tcp"),
     newEntropy: () => hashRequestId(options.newRequestId()),
   };
   return {
@@ -232,6 +253,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     overload,
     onConfigurationChanged: () => {
       configurationChanged.emit();
+      originated.onConfigurationChanged();
       if (!removal.armed) removal.arm(REMOVAL_MS);
       parking.wake();
     },

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 
-import { MeshError, type Clock, type Disposable } from "@tulle/base";
+import { MeshError, type Clock } from "@tulle/base";
 import type { Hono } from "hono";
 
 import {

@@ -1,5 +1,6 @@
 import {
   type AdmissionProgress,
+  type EdgeSettings,
   type EngineRequest,
   route,
   type HttpChain,
@@ -24,9 +25,9 @@ import { RequestFields } from "../filters/request-headers.js";
 import type { FactSource } from "../facts/fact-source.js";
 import type { Failure } from "../rescue.js";
 import { bindRequest } from "./affinity.js";
+import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
-import { isHealthCheck } from "../overload/health-check-request.js";
 import type { OverloadState } from "../overload/overload-manager.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
@@ -36,6 +37,7 @@ import { CLIENT_GONE, ExchangeRecord } from "./exchange-record.js";
 import type { ProxyNames } from "./failure-headers.js";
 import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
 import { findChain, findConnection } from "./find-chain.js";
+import { readEdge } from "./edge-request.js";
 import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
 import { Mirrors, type MirrorsContext } from "./mirrors.js";
@@ -52,6 +54,7 @@ export interface ExchangeContext extends TriesContext, ExchangeTimersContext, Mi
   readonly authorities: AuthorityCache;
   /** Requests beyond a limit, by its name and whether they were refused. */
   readonly rateLimited: Family<Counter>;
+  readonly authorization: AuthorizationMetrics;
   readonly overload: OverloadState;
   /** Answers what steps of chains must know from outside. */
   readonly facts: FactSource;
@@ -126,6 +129,8 @@ export class Exchange
   #state: State = State.IDLE;
   readonly #limits: TimeLimits;
   #startMs = 0;
+  /** Sent on and not answered. */
+  #waits = false;
 
   constructor(context: ExchangeContext, downstream: DownstreamStream, source: RequestSource) {
     super(source);
@@ -139,8 +144,16 @@ export class Exchange
       entropy: 0,
     };
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
-    const { rateLimited, facts } = context;
-    this.#gate = new AdmissionGate(this, this.#tries.body, this.#view, this, rateLimited, facts);
+    const { rateLimited, facts, authorization } = context;
+    this.#gate = new AdmissionGate(
+      this,
+      this.#tries.body,
+      this.#view,
+      this,
+      rateLimited,
+      facts,
+      authorization,
+    );
     this.#response = new DownstreamResponse(this, downstream, context);
     this.#timers = new ExchangeTimers(context, this);
     this.#limits = new TimeLimits(context.clock, this.#timers, this, this.#fields);
@@ -148,7 +161,7 @@ export class Exchange
 
   // The client's side
 
-  onRequestHead(head: RequestHead): void {
+  onRequestHead(head: RequestHead, refused: boolean): void {
     const { clock, authorities } = this.#context;
     this.clear(head, clock.now(), this.#downstream.http2);
     this.#startMs = clock.monotonic();
@@ -159,6 +172,7 @@ export class Exchange
     this.#tries.clear(head);
     this.request.fill(head, this.source, authorities);
     this.#fields.scan(head.headers);
+    if (this.source.edge !== undefined) this.#enterMesh(head, this.source.edge);
     this.grpc = this.#fields.grpc && this.#downstream.http2 && head.upgrade === "";
     if (this.grpc) this.clearMessages();
     this.requestId = this.#fields.requestId === "" ? this.#context.newRequestId() : this.#fields.requestId;
@@ -169,13 +183,15 @@ export class Exchange
     }
     if (head.method === "CONNECT") this.#decideConnect();
     else if (head.upgrade !== "" && !this.#downstream.http2 && lacksKey(head)) this.#fail("bad-upgrade", "");
-    else if (this.#context.overload.pressure > 0 && this.#isShed()) this.#fail("overload", "");
+    else if (refused) this.#fail("overload", "");
     else this.#decide();
   }
 
-  /** Whether the proxy is so burdened that this request is refused. Who asks how we are is always answered. */
-  #isShed(): boolean {
-    return !isHealthCheck(this.request, this.source) && this.#context.overload.sheds();
+  /** What a client outside the mesh says of itself and its way is believed as far as the listener says. */
+  #enterMesh(head: RequestHead, settings: EdgeSettings): void {
+    this.edge = readEdge(head.headers, settings, this.source);
+    this.request.scheme = this.edge.scheme;
+    if (!this.edge.trusts) this.#fields.requestId = "";
   }
 
   onRequestBody(chunk: Buffer, start: number, end: number): void {
@@ -244,6 +260,10 @@ export class Exchange
     this.chain = chain;
     // Once and for all: what is matched, logged and sent on is one and the same path.
     this.request.path = normalizePath(this.request.path, chain.pathNormalization);
+    if (this.source.isMisdirected?.(this.request.authority) === true) {
+      this.#fail("misdirected", "");
+      return;
+    }
     const routed = route(view, chain, this.request);
     if (routed.kind === "no-route") this.#fail("no-route", "");
     else this.#admit(chain, routed);
@@ -354,6 +374,8 @@ export class Exchange
     this.plan = plan;
     if (plan.hash !== undefined || plan.session !== undefined) bindRequest(this, this.#view, plan);
     this.#state = State.FORWARDED;
+    this.#waits = true;
+    this.#context.overload.onSent();
     this.#limits.begin(this.chain, plan, this.#startMs);
     if (plan.mirrors !== undefined) {
       this.#mirrors ??= new Mirrors(this.#context, this, this.#fields, this.#view);
@@ -376,10 +398,17 @@ export class Exchange
   }
 
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
+    this.#endWait();
     this.#timers.touch();
     this.#timers.clearRequest();
     this.#response.writeHead(head, serviceTimeMs, this.#isRetriedBelow(head));
     if (this.admission !== undefined) this.#injectInto(this.admission);
+  }
+
+  #endWait(): void {
+    if (!this.#waits) return;
+    this.#waits = false;
+    this.#context.overload.onAnswered();
   }
 
   /** Whether an inbound answer is a failure of calls that the application made for it, and that were tried again. */
@@ -390,6 +419,7 @@ export class Exchange
 
   onSwitched(head: ResponseHead, serviceTimeMs: number): void {
     this.#state = State.TUNNEL;
+    this.#endWait();
     this.#timers.clearDeadline();
     this.#timers.watchIdle(TUNNEL_IDLE_TIMEOUT_MS, this.#context.clock.monotonic());
     this.#response.writeSwitched(head, serviceTimeMs);
@@ -551,6 +581,7 @@ export class Exchange
   /** Tells telemetry. Comes before the last call downstream, which may start the next request on this object. */
   #finish(): void {
     this.#state = State.DONE;
+    this.#endWait();
     this.#timers.stop();
     this.#mirrors?.abandon();
     const now = this.#context.clock.monotonic();

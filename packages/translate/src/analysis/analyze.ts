@@ -1,7 +1,9 @@
 import {
   byWeight,
+  type AuthorizationPolicySpec,
   type DestinationRuleSpec,
   type Finding,
+  type GatewaySpec,
   type HealthCheckSpec,
   type MeshObject,
   type RateLimitSpec,
@@ -14,8 +16,10 @@ import type { MeshReader } from "../contract.js";
 import { ROUTE_KINDS } from "../gateway-api/route-kinds.js";
 import { Analysis } from "./analysis.js";
 import { analyzeAnnotations } from "./analyzers/annotations.js";
+import { analyzeTargets } from "./analyzers/authorization.js";
 import {
   analyzeDestinationRuleCarriedOut,
+  analyzeGatewayCarriedOut,
   analyzeServiceEntryCarriedOut,
   analyzeSidecarCarriedOut,
   analyzeVirtualServiceCarriedOut,
@@ -28,6 +32,7 @@ import {
 } from "./analyzers/destination-rules.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
 import { analyzeRateLimit, analyzeTarget } from "./analyzers/policies.js";
+import { analyzeBoundGateways, analyzeGatewayConflicts } from "./analyzers/gateways.js";
 import { analyzePortSelectors } from "./analyzers/ports.js";
 import { analyzeReachability } from "./analyzers/reachability.js";
 import { analyzeReferences } from "./analyzers/references.js";
@@ -54,6 +59,7 @@ const ANALYZERS = [
     analyzeAnnotations,
     analyzeConflicts,
     analyzeReferences,
+    analyzeBoundGateways,
     analyzePortSelectors,
     analyzeReachability,
     analyzeExpressions,
@@ -86,7 +92,21 @@ const ANALYZERS = [
     analyzeSelector,
     analyzeSidecarCarriedOut,
   ),
+  of<GatewaySpec>(
+    NETWORKING,
+    "Gateway",
+    analyzeAnnotations,
+    analyzeGatewayConflicts,
+    analyzeGatewayCarriedOut,
+  ),
   of(SECURITY, "PeerAuthentication", analyzeAnnotations, analyzeConflicts, analyzeSelector),
+  of<AuthorizationPolicySpec>(
+    SECURITY,
+    "AuthorizationPolicy",
+    analyzeAnnotations,
+    analyzeSelector,
+    analyzeTargets,
+  ),
   of<HealthCheckSpec>("tulle.dev", "HealthCheck", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<TrafficPolicySpec>("tulle.dev", "TrafficPolicy", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),
@@ -97,6 +117,7 @@ const ANALYZERS = [
 const CARRIED_OUT: readonly Analyzer<never>[] = [
   analyzeVirtualServiceCarriedOut,
   analyzeDestinationRuleCarriedOut,
+  analyzeGatewayCarriedOut,
   analyzeServiceEntryCarriedOut,
 ];
 
