@@ -1,4 +1,4 @@
-import { parseDuration } from "@tulle/base";
+import { MeshError, parseDuration } from "@tulle/base";
 import type { ControlPlaneOptions } from "@tulle/control";
 import { InvalidArgumentError, Option, type Command } from "commander";
 
@@ -9,6 +9,12 @@ export interface IdentityFlags {
   readonly certificateTtl?: number;
   readonly rootTtl?: number;
   readonly expiredCertificateGrace?: number;
+  readonly caDir?: string;
+  readonly vaultAddress?: string;
+  readonly vaultMount: string;
+  readonly vaultRole?: string;
+  readonly vaultTokenFile?: string;
+  readonly vaultNamespace?: string;
 }
 
 /** Adds the flags of the certificate authority to `tulle up`. */
@@ -38,7 +44,16 @@ export function addIdentityFlags(command: Command): void {
         "--expired-certificate-grace <duration>",
         "let sidecars take each other's expired certificates for so long, with warnings (default: 0s)",
       ).argParser(parseTtl),
-    );
+    )
+    .option(
+      "--ca-dir <dir>",
+      "sign with an authority under your own root: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem, as Istio's cacerts",
+    )
+    .option("--vault-address <url>", "sign with HashiCorp Vault's PKI secrets engine")
+    .option("--vault-mount <path>", "where that engine is mounted", "pki")
+    .option("--vault-role <name>", "its role")
+    .option("--vault-token-file <file>", "Vault token; read again for every request")
+    .option("--vault-namespace <name>", "Vault namespace");
 }
 
 /** The flags as the control plane takes them. */
@@ -50,7 +65,19 @@ export function identityOptions(flags: IdentityFlags): Partial<ControlPlaneOptio
     ...(certificateTtl !== undefined && { certificateTtlMs: certificateTtl }),
     ...(rootTtl !== undefined && { rootTtlMs: rootTtl }),
     ...(expiredCertificateGrace !== undefined && { expiredCertificateGraceMs: expiredCertificateGrace }),
+    ...(flags.caDir !== undefined && { caDirectory: flags.caDir }),
+    ...vaultOptions(flags),
   };
+}
+
+function vaultOptions(flags: IdentityFlags): Pick<ControlPlaneOptions, "vault"> {
+  const { vaultAddress: address, vaultMount: mount, vaultRole: role, vaultTokenFile: tokenFile } = flags;
+  const { vaultNamespace: namespace } = flags;
+  if (address === undefined) return {};
+  if (role === undefined || tokenFile === undefined) {
+    throw new MeshError("invalid", "CLI_VAULT", "--vault-address needs --vault-role and --vault-token-file");
+  }
+  return { vault: { address, mount, role, tokenFile, ...(namespace !== undefined && { namespace }) } };
 }
 
 function parseTtl(text: string): number {

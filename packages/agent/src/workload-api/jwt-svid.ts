@@ -78,16 +78,12 @@ export async function validateJwtSvid(
         : undefined;
     if (id === undefined || jwks === undefined)
       throw refuse("its subject is of no trust domain that is known here");
-    const { payload, protectedHeader } = await jwtVerify(
-      token,
-      createLocalJWKSet(signingKeys(jwks)),
-      {
-        audience: rule.audience,
-        algorithms: ALGORITHMS,
-        currentDate: new Date(rule.nowMs),
-        requiredClaims: ["sub", "aud", "exp"],
-      },
-    );
+    const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet(signingKeys(jwks)), {
+      audience: rule.audience,
+      algorithms: ALGORITHMS,
+      currentDate: new Date(rule.nowMs),
+      requiredClaims: ["sub", "aud", "exp"],
+    });
     const { typ, kid } = protectedHeader;
     if (kid === undefined || (typ !== undefined && typ !== "JWT" && typ !== "JOSE")) {
       throw refuse("its header is not a JWT-SVID's");

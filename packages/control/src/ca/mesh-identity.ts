@@ -1,5 +1,7 @@
+import { randomBytes } from "node:crypto";
+
 import type { AuthorityStatus } from "@tulle/api";
-import { DisposableStack, type Clock, type Disposable, type Logger } from "@tulle/base";
+import { DisposableStack, MeshError, type Clock, type Disposable, type Logger } from "@tulle/base";
 
 import { createPeerIdentity, type PeerIdentityOf } from "../grpc/peer-identity.js";
 import type { GrpcService } from "../grpc/server.js";
@@ -8,13 +10,16 @@ import type { Coordination } from "../stores/coordination.js";
 import { createCertificateAuthority, type CertificateAuthority } from "./certificate-authority.js";
 import { createCertificateService } from "./certificate-service.js";
 import { createJoinTokens, type JoinTokens } from "./join-tokens.js";
+import { DirectorySigner } from "./directory-signer.js";
 import { JwtAuthority } from "./jwt-authority.js";
 import { createJwtSvidService } from "./jwt-svid-service.js";
 import { MeshTrust } from "./mesh-trust.js";
 import { RootRollover } from "./root-rollover.js";
 import { SelfSignedSigner } from "./self-signed-signer.js";
 import { createServerIdentity } from "./server-identity.js";
+import type { CertificateSigner } from "./signer.js";
 import { TrustDistribution } from "./trust-distribution.js";
+import { VaultSigner, type VaultSignerOptions } from "./vault-signer.js";
 
 /** How the mesh's identities are made; what users choose. */
 export interface IdentityOptions {
@@ -28,6 +33,10 @@ export interface IdentityOptions {
   readonly rootTtlMs?: number;
   /** How long expired certificates still count, milliseconds; default 0. */
   readonly expiredCertificateGraceMs?: number;
+  /** Directory with an authority under the user's root, in the layout of Istio's `cacerts`. */
+  readonly caDirectory?: string;
+  /** HashiCorp Vault signs. */
+  readonly vault?: Pick<VaultSignerOptions, "address" | "mount" | "role" | "tokenFile" | "namespace">;
   /** Names and addresses that clients reach the control plane by, beside those that it always has. */
   readonly dnsNames?: readonly string[];
   readonly ipAddresses?: readonly string[];
@@ -69,15 +78,17 @@ export async function openMeshIdentity(
   const { coordination, clock, logger } = parts;
   const owned = new DisposableStack();
   try {
-    const authority = owned.use(await createCertificateAuthority({ ...options, ...parts }));
-    const { signer } = authority;
+    const signer = await openSigner(options, parts);
+    const authority = owned.use(
+      await createCertificateAuthority({ ...options, ...parts, ...(signer && { signer }) }),
+    );
     const jwtAuthority = owned.use(await JwtAuthority.open(parts));
     const trust = owned.use(
-      new MeshTrust({ signer, jwtAuthority, trustDomain, trustDomainAliases, graceMs }),
+      new MeshTrust({ signer: authority.signer, jwtAuthority, trustDomain, trustDomainAliases, graceMs }),
     );
     const peerIdentity = createPeerIdentity({
-      trustBundlePem: () => signer.trustBundlePem,
-      intermediatesPem: () => signer.intermediatesPem,
+      trustBundlePem: () => authority.signer.trustBundlePem,
+      intermediatesPem: () => authority.signer.intermediatesPem,
       trustDomain,
       trustDomainAliases,
       clock,
@@ -114,6 +125,19 @@ export async function openMeshIdentity(
     owned[Symbol.dispose]();
     throw thrown;
   }
+}
+
+/** The signer that was asked for; undefined: roots of the mesh's own. */
+async function openSigner(
+  { caDirectory, vault }: IdentityOptions,
+  { clock, logger }: MeshIdentityParts,
+): Promise<CertificateSigner | undefined> {
+  if (caDirectory !== undefined && vault !== undefined) {
+    throw new MeshError("invalid", "CA_SIGNERS", "--ca-dir and --vault-address exclude each other");
+  }
+  if (caDirectory !== undefined)
+    return DirectorySigner.open({ directory: caDirectory, clock, randomBytes, logger });
+  return vault === undefined ? undefined : VaultSigner.open({ ...vault, clock, logger });
 }
 
 function statusOf(

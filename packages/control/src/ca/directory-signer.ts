@@ -1,0 +1,274 @@
+import "reflect-metadata";
+import { createPrivateKey, webcrypto, X509Certificate, type KeyObject } from "node:crypto";
+import { watch, type FSWatcher } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import * as x509 from "@peculiar/x509";
+import {
+  Emitter,
+  MeshError,
+  MutableDisposable,
+  systemErrorCode,
+  type Clock,
+  type Logger,
+  type Timer,
+} from "@tulle/base";
+import { joinPem, KeyUsage, readCertificate, splitPem } from "@tulle/base/spiffe";
+
+import { serialNumber, type RandomBytes } from "./serial-number.js";
+import { signLeaf, type Issuer } from "./sign-leaf.js";
+import type { AuthorityCertificate, CertificateSigner, SignedLeaf, SignRequest } from "./signer.js";
+
+/** Files of the directory, as Istio's secret `cacerts` names them. */
+const FILES = {
+  certificate: "ca-cert.pem",
+  key: "ca-key.pem",
+  roots: "root-cert.pem",
+  chain: "cert-chain.pem",
+} as const;
+
+/** Changes are read once none came for this long, milliseconds; and looked for this often where nobody tells of them. */
+const SETTLE_MS = 250;
+const LOOK_EVERY_MS = 10_000;
+const MAX_FILE_BYTES = 1 << 20;
+
+export interface DirectorySignerOptions {
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly randomBytes: RandomBytes;
+  readonly logger: Logger;
+}
+
+/** What is in the directory. */
+interface Material {
+  /** Everything as it was read, to see changes. */
+  readonly text: string;
+  readonly issuer: Issuer;
+  readonly rootsPem: string;
+  readonly certificates: readonly AuthorityCertificate[];
+}
+
+/**
+ * An intermediate authority under a user's root, from files in the layout of Istio's `cacerts`: `ca-cert.pem`,
+ * `ca-key.pem` (P-256, P-384, P-521 or RSA), `root-cert.pem` (one or several roots) and `cert-chain.pem` (from the
+ * authority up to the root; may be missing where a root signs itself). Read again when they change; files that do not
+ * fit together are refused and the former ones stay.
+ */
+export class DirectorySigner implements CertificateSigner {
+  readonly kind = "directory";
+  readonly #options: DirectorySignerOptions;
+  readonly #changed = new Emitter<void>();
+  readonly #settle = new MutableDisposable<Timer>();
+  readonly #look = new MutableDisposable<Timer>();
+  readonly #watcher: FSWatcher | undefined;
+  #material: Material;
+  #refused = "";
+
+  private constructor(options: DirectorySignerOptions, material: Material) {
+    this.#options = options;
+    this.#material = material;
+    this.#watcher = this.#watch();
+    this.#lookAgain();
+  }
+
+  readonly onChanged = this.#changed.event;
+
+  /** Errors: `invalid` CA_DIRECTORY, which says what is wrong with which file. */
+  static async open(options: DirectorySignerOptions): Promise<DirectorySigner> {
+    return new DirectorySigner(options, await read(options));
+  }
+
+  get trustBundlePem(): string {
+    return this.#material.rootsPem;
+  }
+
+  get intermediatesPem(): string {
+    return joinPem(this.#material.issuer.chainPem);
+  }
+
+  certificates(): readonly AuthorityCertificate[] {
+    return this.#material.certificates;
+  }
+
+  sign(request: SignRequest): Promise<SignedLeaf> {
+    const { issuer } = this.#material;
+    if (request.nowMs >= issuer.notAfterMs) {
+      const ended = new Date(issuer.notAfterMs).toISOString();
+      const message = `the authority in ${this.#options.directory} expired at ${ended}; put a new one there`;
+      return Promise.reject(new MeshError("unavailable", "CA_SIGNER", message));
+    }
+    return signLeaf(issuer, serialNumber(this.#options.randomBytes), request);
+  }
+
+  [Symbol.dispose](): void {
+    this.#watcher?.close();
+    this.#settle[Symbol.dispose]();
+    this.#look[Symbol.dispose]();
+  }
+
+  #watch(): FSWatcher | undefined {
+    try {
+      const watcher = watch(this.#options.directory, { persistent: false }, () => this.#readSoon());
+      watcher.on("error", () => undefined);
+      return watcher;
+    } catch {
+      // Looked for by and by, then.
+      return undefined;
+    }
+  }
+
+  #readSoon(): void {
+    const { clock } = this.#options;
+    this.#settle.value = clock.setTimeout(() => void this.reload(), SETTLE_MS, { keepAlive: false });
+  }
+
+  #lookAgain(): void {
+    const { clock } = this.#options;
+    const again = (): void => void this.reload().then(() => this.#lookAgain());
+    this.#look.value = clock.setTimeout(again, LOOK_EVERY_MS, { keepAlive: false });
+  }
+
+  /** Reads the files again. Never rejects. */
+  async reload(): Promise<void> {
+    const { logger, directory } = this.#options;
+    try {
+      const material = await read(this.#options);
+      this.#refused = "";
+      if (material.text === this.#material.text) return;
+      this.#material = material;
+      logger.info("the authority in the directory has changed", { directory });
+      this.#changed.emit();
+    } catch (thrown) {
+      const { message } = MeshError.from(thrown);
+      // Said once: files are looked at again and again.
+      if (message === this.#refused) return;
+      this.#refused = message;
+      logger.error("the authority in the directory cannot be used; going on with the former one", {
+        directory,
+        error: thrown,
+      });
+    }
+  }
+}
+
+async function read({ directory }: DirectorySignerOptions): Promise<Material> {
+  const [certificatePem, keyPem, rootsPem, chainPem] = await Promise.all([
+    readPem(directory, FILES.certificate),
+    readPem(directory, FILES.key),
+    readPem(directory, FILES.roots),
+    readPem(directory, FILES.chain, true),
+  ]);
+  const wrong = (file: string, why: string, cause?: unknown): MeshError =>
+    new MeshError("invalid", "CA_DIRECTORY", `${join(directory, file)} ${why}`, { cause });
+  const parse = (file: string, pem: string): X509Certificate[] => {
+    try {
+      return splitPem(pem).map((block) => new X509Certificate(block));
+    } catch (thrown) {
+      throw wrong(file, "holds a certificate that cannot be read", thrown);
+    }
+  };
+  const [certificate] = parse(FILES.certificate, certificatePem);
+  const roots = parse(FILES.roots, rootsPem);
+  if (certificate === undefined) throw wrong(FILES.certificate, "holds no certificate");
+  if (roots.length === 0) throw wrong(FILES.roots, "holds no certificate");
+  const facts = readCertificate(certificate.raw);
+  if (
+    facts === undefined ||
+    !facts.ca ||
+    ((facts.keyUsage ?? KeyUsage.keyCertSign) & KeyUsage.keyCertSign) === 0
+  )
+    throw wrong(
+      FILES.certificate,
+      "is no authority's: it needs basic constraints CA:TRUE and the usage keyCertSign",
+    );
+  if (facts.weakness !== undefined) throw wrong(FILES.certificate, `cannot be used: ${facts.weakness}`);
+  const key = privateKey(keyPem, (why, cause) => wrong(FILES.key, why, cause));
+  if (!certificate.checkPrivateKey(key)) throw wrong(FILES.key, `is not the key of ${FILES.certificate}`);
+
+  const isRoot = roots.some((root) => root.raw.equals(certificate.raw));
+  const chain = isRoot ? [] : [certificate, ...parse(FILES.chain, chainPem)].filter(unique);
+  if (!isRoot && !leadsUp(chain, roots))
+    throw wrong(FILES.chain, `does not lead from ${FILES.certificate} to a root of ${FILES.roots}`);
+  const path = chain.filter((one) => !roots.some((root) => root.raw.equals(one.raw)));
+  const ends = [certificate, ...path].map(({ validTo }) => Date.parse(validTo));
+  return {
+    text: [certificatePem, keyPem, rootsPem, chainPem].join(),
+    rootsPem: joinPem([rootsPem]),
+    certificates: [
+      ...(isRoot ? [] : [describe(certificate, "issuer")]),
+      ...roots.map((root) => describe(root, "active")),
+    ],
+    issuer: {
+      certificate: new x509.X509Certificate(certificate.raw),
+      ...(await importKey(key)),
+      chainPem: path.map((one) => `${one.toString().trim()}\n`),
+      notAfterMs: Math.min(...ends),
+    },
+  };
+}
+
+async function readPem(directory: string, file: string, optional = false): Promise<string> {
+  const path = join(directory, file);
+  try {
+    const content = await readFile(path, "utf8");
+    if (content.length <= MAX_FILE_BYTES) return content;
+    throw new MeshError("invalid", "CA_DIRECTORY", `${path} is too large`);
+  } catch (thrown) {
+    if (optional && systemErrorCode(thrown) === "ENOENT") return "";
+    if (thrown instanceof MeshError) throw thrown;
+    const message = `cannot read ${path}: the directory must hold ${Object.values(FILES).join(", ")}, as Istio's secret cacerts`;
+    throw new MeshError("invalid", "CA_DIRECTORY", message, { cause: thrown });
+  }
+}
+
+function privateKey(pem: string, wrong: (why: string, cause?: unknown) => MeshError): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch (thrown) {
+    throw wrong("is no private key in PEM without a password", thrown);
+  }
+}
+
+async function importKey(key: KeyObject): Promise<Pick<Issuer, "signingKey" | "signingAlgorithm">> {
+  const curves: Readonly<Record<string, readonly [string, string]>> = {
+    prime256v1: ["P-256", "SHA-256"],
+    secp384r1: ["P-384", "SHA-384"],
+    secp521r1: ["P-521", "SHA-512"],
+  };
+  const [namedCurve, hash] = curves[key.asymmetricKeyDetails?.namedCurve ?? ""] ?? [undefined, "SHA-256"];
+  if (namedCurve === undefined && key.asymmetricKeyType !== "rsa") {
+    throw new MeshError("invalid", "CA_DIRECTORY", `${FILES.key} must be RSA or on P-256, P-384 or P-521`);
+  }
+  const signingAlgorithm =
+    namedCurve === undefined ? { name: "RSASSA-PKCS1-v1_5", hash } : { name: "ECDSA", namedCurve, hash };
+  const pkcs8 = key.export({ type: "pkcs8", format: "der" });
+  const signingKey = await webcrypto.subtle.importKey("pkcs8", pkcs8, signingAlgorithm, false, ["sign"]);
+  return { signingKey, signingAlgorithm };
+}
+
+function leadsUp(chain: readonly X509Certificate[], roots: readonly X509Certificate[]): boolean {
+  const signed = (below: X509Certificate, above: X509Certificate): boolean =>
+    above.ca && below.checkIssued(above) && below.verify(above.publicKey);
+  let [current] = chain;
+  for (let steps = 0; current !== undefined && steps < chain.length; steps++) {
+    const below: X509Certificate = current;
+    if (roots.some((root) => signed(below, root))) return true;
+    current = chain.find((above) => above !== below && signed(below, above));
+  }
+  return false;
+}
+
+function unique(certificate: X509Certificate, index: number, all: readonly X509Certificate[]): boolean {
+  return all.findIndex((other) => other.raw.equals(certificate.raw)) === index;
+}
+
+function describe(certificate: X509Certificate, phase: AuthorityCertificate["phase"]): AuthorityCertificate {
+  return {
+    id: certificate.serialNumber,
+    phase,
+    pem: `${certificate.toString().trim()}\n`,
+    notBefore: Date.parse(certificate.validFrom),
+    notAfter: Date.parse(certificate.validTo),
+  };
+}
