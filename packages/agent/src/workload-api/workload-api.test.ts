@@ -103,14 +103,26 @@ function safe(value = "true"): grpc.Metadata {
   return metadata;
 }
 
+interface Streams {
+  readonly fetchX509SVID: X509SVIDResponse;
+  readonly fetchX509Bundles: X509BundlesResponse;
+  readonly fetchJWTBundles: JWTBundlesResponse;
+}
+
+interface Calls {
+  readonly fetchJWTSVID: JWTSVIDResponse;
+  readonly validateJWTSVID: ValidateJWTSVIDResponse;
+}
+
 /** Messages of a stream as they come, and how it ended. */
-function follow<T>(name: "fetchX509SVID" | "fetchX509Bundles" | "fetchJWTBundles", metadata = safe()) {
+function follow<Name extends keyof Streams>(name: Name, metadata = safe()) {
+  type T = Streams[Name];
   const method = methods[name];
   const received: T[] = [];
   const seen = { received, code: undefined as grpc.status | undefined, cancel: () => call.cancel() };
   const call = client.makeServerStreamRequest(
     method.path,
-    method.requestSerialize as (value: unknown) => Buffer,
+    method.requestSerialize as unknown as (value: unknown) => Buffer,
     method.responseDeserialize as unknown as (bytes: Buffer) => T,
     create(X509SVIDRequestSchema),
     metadata,
@@ -122,12 +134,17 @@ function follow<T>(name: "fetchX509SVID" | "fetchX509Bundles" | "fetchJWTBundles
   return seen;
 }
 
-function unary<T>(name: "fetchJWTSVID" | "validateJWTSVID", request: unknown, metadata = safe()): Promise<T> {
+function unary<Name extends keyof Calls>(
+  name: Name,
+  request: unknown,
+  metadata = safe(),
+): Promise<Calls[Name]> {
+  type T = Calls[Name];
   const method = methods[name];
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(
       method.path,
-      method.requestSerialize as (value: unknown) => Buffer,
+      method.requestSerialize as unknown as (value: unknown) => Buffer,
       method.responseDeserialize as unknown as (bytes: Buffer) => T,
       request,
       metadata,
@@ -138,7 +155,7 @@ function unary<T>(name: "fetchJWTSVID" | "validateJWTSVID", request: unknown, me
 
 test("FetchX509SVID gives certificate, key and roots in DER, and again after every rotation", async () => {
   expect((await stat(join(directory, "workload.sock"))).mode & 0o777).toBe(0o600);
-  const stream = follow<X509SVIDResponse>("fetchX509SVID");
+  const stream = follow("fetchX509SVID");
   const first = await eventually(() => stream.received[0]);
   const [given] = first.svids;
   const certificate = new X509Certificate(given!.x509Svid);
@@ -161,7 +178,7 @@ test("FetchX509SVID gives certificate, key and roots in DER, and again after eve
 test("a stream that begins before there is a certificate gets the first one", async () => {
   const later = svid;
   svid = undefined;
-  const stream = follow<X509SVIDResponse>("fetchX509SVID");
+  const stream = follow("fetchX509SVID");
   await eventually(() => rotated.hasListeners);
   expect(stream.received).toEqual([]);
   svid = later;
@@ -170,10 +187,10 @@ test("a stream that begins before there is a certificate gets the first one", as
 });
 
 test("FetchX509Bundles and FetchJWTBundles give the bundles by the ids of their trust domains", async () => {
-  const bundles = follow<X509BundlesResponse>("fetchX509Bundles");
+  const bundles = follow("fetchX509Bundles");
   const x509 = await eventually(() => bundles.received[0]);
   expect(Object.keys(x509.bundles).sort()).toEqual(["spiffe://cluster.local", "spiffe://other.example"]);
-  const jwt = follow<JWTBundlesResponse>("fetchJWTBundles");
+  const jwt = follow("fetchJWTBundles");
   const { bundles: jwks } = await eventually(() => jwt.received[0]);
   const keys = JSON.parse(Buffer.from(jwks["spiffe://cluster.local"]!).toString()) as {
     keys: { d?: string }[];
@@ -184,7 +201,7 @@ test("FetchX509Bundles and FetchJWTBundles give the bundles by the ids of their 
 
 test("FetchJWTSVID signs for the audience, ValidateJWTSVID takes it for that and for nothing else", async () => {
   const request = create(JWTSVIDRequestSchema, { audience: ["ledger"] });
-  const { svids } = await unary<JWTSVIDResponse>("fetchJWTSVID", request);
+  const { svids } = await unary("fetchJWTSVID", request);
   expect(svids[0]?.spiffeId).toBe(ID);
   const token = svids[0]!.svid;
   const validate = (audience: string, svid: string): Promise<ValidateJWTSVIDResponse> =>
@@ -242,7 +259,7 @@ test("ValidateJWTSVID refuses foreign keys, other domains' subjects, no end, no 
 
 test("nothing is answered without the security header", async () => {
   for (const metadata of [new grpc.Metadata(), safe("false"), safe("")]) {
-    const stream = follow<X509SVIDResponse>("fetchX509SVID", metadata);
+    const stream = follow("fetchX509SVID", metadata);
     await eventually(() => stream.code !== undefined);
     expect(stream.code).toBe(grpc.status.INVALID_ARGUMENT);
     expect(stream.received).toEqual([]);
