@@ -1,5 +1,8 @@
+import { readFileSync } from "node:fs";
+
 import { MeshError, parseDuration } from "@tulle/base";
-import type { ControlPlaneOptions } from "@tulle/control";
+import type { ControlPlaneOptions, JoinIssuer } from "@tulle/control";
+import { parse } from "yaml";
 import { InvalidArgumentError, Option, type Command } from "commander";
 
 /** What `tulle up` is told of the mesh's identities, as commander gives it. */
@@ -9,6 +12,7 @@ export interface IdentityFlags {
   readonly certificateTtl?: number;
   readonly rootTtl?: number;
   readonly expiredCertificateGrace?: number;
+  readonly joinIssuers?: string;
   readonly caDir?: string;
   readonly vaultAddress?: string;
   readonly vaultMount: string;
@@ -49,6 +53,10 @@ export function addIdentityFlags(command: Command): void {
       "--ca-dir <dir>",
       "sign with an authority under your own root: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem, as Istio's cacerts",
     )
+    .option(
+      "--join-issuers <file>",
+      "whose tokens let workloads join: Kubernetes clusters, clouds, CIs (YAML or JSON; see docs/identity.md)",
+    )
     .option("--vault-address <url>", "sign with HashiCorp Vault's PKI secrets engine")
     .option("--vault-mount <path>", "where that engine is mounted", "pki")
     .option("--vault-role <name>", "its role")
@@ -66,6 +74,7 @@ export function identityOptions(flags: IdentityFlags): Partial<ControlPlaneOptio
     ...(rootTtl !== undefined && { rootTtlMs: rootTtl }),
     ...(expiredCertificateGrace !== undefined && { expiredCertificateGraceMs: expiredCertificateGrace }),
     ...(flags.caDir !== undefined && { caDirectory: flags.caDir }),
+    ...(flags.joinIssuers !== undefined && { joinIssuers: readIssuers(flags.joinIssuers) }),
     ...vaultOptions(flags),
   };
 }
@@ -78,6 +87,24 @@ function vaultOptions(flags: IdentityFlags): Pick<ControlPlaneOptions, "vault"> 
     throw new MeshError("invalid", "CLI_VAULT", "--vault-address needs --vault-role and --vault-token-file");
   }
   return { vault: { address, mount, role, tokenFile, ...(namespace !== undefined && { namespace }) } };
+}
+
+/** The file's list, or that of its key `issuers`; the control plane checks what is in it. */
+function readIssuers(path: string): NonNullable<ControlPlaneOptions["joinIssuers"]> {
+  let content: unknown;
+  try {
+    content = parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : "";
+    throw new MeshError("invalid", "CLI_JOIN_ISSUERS", `cannot read ${path}: ${why}`, { cause });
+  }
+  const list = isRecord(content) ? content["issuers"] : content;
+  if (Array.isArray(list) && list.every(isRecord)) return list as unknown as readonly JoinIssuer[];
+  throw new MeshError("invalid", "CLI_JOIN_ISSUERS", `${path} must hold a list of issuers`);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function parseTtl(text: string): number {

@@ -23,6 +23,7 @@ import type { PeerIdentityOf } from "../grpc/peer-identity.js";
 import type { GrpcService } from "../grpc/server.js";
 import { grpcStatusOf } from "../grpc/status.js";
 import type { CertificateAuthority, Issued } from "./certificate-authority.js";
+import { isJwt, type JoinIssuers } from "./join-issuers.js";
 import type { JoinTokens } from "./join-tokens.js";
 import { readSigningRequest } from "./certificate-signing-request.js";
 import { type WorkloadAccount } from "./workload-id.js";
@@ -30,6 +31,8 @@ import { type WorkloadAccount } from "./workload-id.js";
 export interface CertificateServiceOptions {
   readonly authority: CertificateAuthority;
   readonly joinTokens: JoinTokens;
+  /** Whose tokens prove an account, beside join tokens; default nobody's. */
+  readonly joinIssuers?: JoinIssuers;
   readonly peerIdentity: PeerIdentityOf;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -53,7 +56,7 @@ interface Proof {
 
 /**
  * `istio.v1.auth.IstioCertificateService`: exchanges a CSR for a certificate, whose chain is followed by the roots. The caller proves its account with a
- * join token (`authorization: Bearer …`, which wins when it has both) or with its current certificate; the certificate
+ * join token or the token of a join issuer (`authorization: Bearer …`, which wins when it has both) or with its current certificate; the certificate
  * is for that account whatever the request says. Address and host name of the caller prove nothing.
  */
 export function createCertificateService(options: CertificateServiceOptions): GrpcService {
@@ -115,9 +118,14 @@ async function prove(call: Call, options: CertificateServiceOptions): Promise<Pr
   const authorization = call.metadata.get("authorization");
   if (authorization.length > 0) {
     const token = bearerToken(call.metadata);
+    const { trustDomain } = options.authority;
+    if (token !== undefined && isJwt(token) && options.joinIssuers !== undefined) {
+      const account = await options.joinIssuers.accountOf(token);
+      return { account, trustDomain, token: undefined, serialNumber: undefined };
+    }
     const account = token === undefined ? undefined : await options.joinTokens.peek(token);
     if (account === undefined) throw badToken();
-    return { account, trustDomain: options.authority.trustDomain, token, serialNumber: undefined };
+    return { account, trustDomain, token, serialNumber: undefined };
   }
   const peer = options.peerIdentity(call);
   if (peer === undefined) {
@@ -143,7 +151,7 @@ function bearerToken(metadata: Metadata): string | undefined {
   const values = metadata.get("authorization");
   const [value] = values;
   if (values.length !== 1 || typeof value !== "string") return undefined;
-  return /^Bearer ([^\s]{1,4096})$/i.exec(value)?.[1];
+  return /^Bearer ([^\s]{1,16384})$/i.exec(value)?.[1];
 }
 
 /** A caller may say who it thinks it is; a disagreement is a mistake or an attack, never a wish to be granted. */

@@ -6,3 +6,4 @@ export type { RootRollover } from "./root-rollover.js";
 export type { RandomBytes } from "./serial-number.js";
 export * from "./server-identity.js";
 export * from "./workload-id.js";
+export type { JoinIssuer } from "./join-issuers.js";

@@ -9,6 +9,7 @@ import type { ServerCertificateProvider } from "../grpc/server-credentials.js";
 import type { Coordination } from "../stores/coordination.js";
 import { createCertificateAuthority, type CertificateAuthority } from "./certificate-authority.js";
 import { createCertificateService } from "./certificate-service.js";
+import { JoinIssuers, type JoinIssuer } from "./join-issuers.js";
 import { createJoinTokens, type JoinTokens } from "./join-tokens.js";
 import { DirectorySigner } from "./directory-signer.js";
 import { JwtAuthority } from "./jwt-authority.js";
@@ -37,6 +38,8 @@ export interface IdentityOptions {
   readonly caDirectory?: string;
   /** HashiCorp Vault signs. */
   readonly vault?: Pick<VaultSignerOptions, "address" | "mount" | "role" | "tokenFile" | "namespace">;
+  /** Whose tokens prove a workload's account, beside join tokens. */
+  readonly joinIssuers?: readonly JoinIssuer[];
   /** Names and addresses that clients reach the control plane by, beside those that it always has. */
   readonly dnsNames?: readonly string[];
   readonly ipAddresses?: readonly string[];
@@ -97,6 +100,7 @@ export async function openMeshIdentity(
     const rollover = owned.use(new RootRollover({ authority, distribution, clock, logger }));
     // An expired root must be replaced before anything is signed.
     await rollover.start();
+    const joinIssuers = new JoinIssuers({ issuers: options.joinIssuers ?? [], clock });
     const joinTokens = createJoinTokens({ coordination, clock });
     const server = owned.use(
       await createServerIdentity({
@@ -114,7 +118,7 @@ export async function openMeshIdentity(
       peerIdentity,
       server,
       services: [
-        createCertificateService({ authority, joinTokens, peerIdentity, clock, logger }),
+        createCertificateService({ authority, joinTokens, joinIssuers, peerIdentity, clock, logger }),
         distribution.service(),
         createJwtSvidService({ authority: jwtAuthority, peerIdentity, clock }),
       ],
