@@ -1,6 +1,7 @@
 import { adaptiveConcurrencyKind } from "./adaptive-concurrency.js";
 import { admissionControlKind } from "./admission-control.js";
 import { connectionResetKind } from "./connection-reset.js";
+import { rbacKind } from "../authorization/rbac-filter.js";
 import { corsKind } from "./cors.js";
 import { extAuthzKind } from "./ext-authz.js";
 import { faultKind } from "./fault.js";
@@ -11,6 +12,7 @@ import type { FilterKind } from "./filter-kind.js";
 const KINDS: readonly FilterKind[] = [
   corsKind,
   extAuthzKind,
+  rbacKind,
   faultKind,
   connectionResetKind,
   localRateLimitKind,
