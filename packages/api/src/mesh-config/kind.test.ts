@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
 import { meshConfigKind } from "./kind.js";
 
-const check = (spec: object) =>
+const check = (spec: object, namespace = "istio-system") =>
   meshConfigKind.check({
     apiVersion: "tulle.dev/v1",
     kind: "MeshConfig",
-    metadata: { name: "mesh", namespace: "istio-system" },
+    metadata: { name: "mesh", namespace },
     spec,
   } as never);
 const GRPC = { service: "authz.default.svc.cluster.local", port: 9000 };
@@ -33,6 +33,11 @@ test("takes Istio's providers of external authorization", () => {
   };
   expect(check(one({ envoyExtAuthzHttp: http })).ok).toBe(true);
   expect(check({}).ok).toBe(true);
+});
+
+test("says that it counts in the root namespace only", () => {
+  expect(check({})).toMatchObject({ ok: true, warnings: [] });
+  expect(check({}, "default")).toMatchObject({ warnings: [expect.stringContaining("istio-system")] });
 });
 
 test.each([

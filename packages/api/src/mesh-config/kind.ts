@@ -1,5 +1,6 @@
 import type { Kind } from "../kind.js";
 import { checkSpec } from "../schema/check.js";
+import { isFields } from "../schema/struct.js";
 import { meshConfigColumns } from "./columns.js";
 import { meshConfigSpec } from "./schema.js";
 import type { MeshConfigSpec } from "./type.js";
@@ -15,5 +16,13 @@ export const meshConfigKind: Kind<MeshConfigSpec> = {
   categories: ["tulle"],
   scope: "Namespaced",
   columns: meshConfigColumns,
-  check: checkSpec({ schema: meshConfigSpec }),
+  check: (raw) => {
+    const checked = checkSpec({ schema: meshConfigSpec })(raw);
+    const namespace = isFields(raw["metadata"]) ? raw["metadata"]["namespace"] : undefined;
+    if (!checked.ok || namespace === ROOT_NAMESPACE) return checked;
+    return { ...checked, warnings: [...checked.warnings, ELSEWHERE] };
+  },
 };
+
+const ROOT_NAMESPACE = "istio-system";
+const ELSEWHERE = `a MeshConfig counts only in the namespace ${ROOT_NAMESPACE}: this one does nothing`;

@@ -74,7 +74,8 @@ const provider = struct(
 const uniqueNames: Rule = (fields, report) => {
   const seen = new Set<unknown>();
   for (const [index, { name }] of structsOf(fields["extensionProviders"])) {
-    if (seen.has(name)) report(["extensionProviders", index, "name"], "is the name of another provider already");
+    if (seen.has(name))
+      report(["extensionProviders", index, "name"], "is the name of another provider already");
     seen.add(name);
   }
 };
