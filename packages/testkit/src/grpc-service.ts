@@ -17,11 +17,11 @@ export type GrpcAnswer<Method extends DescMethodUnary> =
   | Uint8Array
   | Partial<grpc.StatusObject>;
 
-/** Serves `method` on a free port of 127.0.0.1. `answer` may take its time. */
+/** Serves `method` at `address`; port 0 = a free one. `answer` may take its time. */
 export async function serveGrpc<Method extends DescMethodUnary>(
   method: Method,
   answer: (request: MessageShape<Method["input"]>) => GrpcAnswer<Method> | Promise<GrpcAnswer<Method>>,
-  host = "127.0.0.1",
+  address = "127.0.0.1:0",
 ): Promise<GrpcService<Method>> {
   const asked: MessageShape<Method["input"]>[] = [];
   const metadata: grpc.Metadata[] = [];
@@ -60,7 +60,7 @@ export async function serveGrpc<Method extends DescMethodUnary>(
     },
   );
   const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync(`${host}:0`, grpc.ServerCredentials.createInsecure(), (error, bound) =>
+    server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, bound) =>
       error === null ? resolve(bound) : reject(error),
     ),
   );
