@@ -241,6 +241,7 @@ export class AdmissionGate implements FactAsker {
         request,
         principal: source.peerSpiffeId === "" ? undefined : source.peerSpiffeId,
         remoteAddress: record.downstreamRemoteAddress,
+        connection: source.connection,
       };
     }
     return this.#facts;
