@@ -327,8 +327,21 @@ export interface Facts {
   readonly principal: string | undefined;
   /** `host:port` of the client: one connection has one of its own. */
   readonly remoteAddress?: string | undefined;
+  /** The connection that it came by, one object for all of its requests; undefined where nobody knows it. */
+  readonly connection?: ConnectionFacts | undefined;
   /** What the step that is asked wanted to know; absent when it has not asked yet. */
   readonly fact?: Fact | undefined;
+}
+
+/** What is known of a connection besides who made it. Addresses are without port and brackets. */
+export interface ConnectionFacts {
+  /** Where it really comes from, whomever a PROXY header names. */
+  readonly sourceAddress: string | undefined;
+  /** Where it was made to, before it was redirected. */
+  readonly destinationAddress: string | undefined;
+  readonly destinationPort: number | undefined;
+  /** SNI, "" without. */
+  readonly serverName: string;
 }
 
 /** One step between routing and picking, compiled from an HTTP filter's configuration: fault, rate limit, CORS. */
@@ -338,6 +351,8 @@ export interface AdmissionStep {
    * is asked again with `facts.fact`, and then decides.
    */
   admit(view: DecisionView, plan: Plan | ReplyPlan, facts: Facts): StepAdmission | undefined;
+  /** Clusters of services that it must ask: its chain is not warm before they are known. Absent = none. */
+  readonly clusters?: readonly string[];
 }
 
 /** What a route says to a filter: a step in place of the chain's, another form of it, or whether it is taken at all. */
@@ -373,6 +388,15 @@ export interface Limited {
   readonly enforced: boolean;
 }
 
+/** What an authorization filter found. */
+export interface Judgement {
+  /** `shadow`: it counts for nothing (a dry run); `audit`: it is only noted. */
+  readonly kind: "enforced" | "shadow" | "audit";
+  readonly allowed: boolean;
+  /** Name of the policy that matched; "" = none did. */
+  readonly policy: string;
+}
+
 /** By the filter's name in the chain. */
 export type RouteFilters = ReadonlyMap<string, RouteFilter>;
 
@@ -390,6 +414,7 @@ export interface AdmissionReply {
   /** For gRPC callers; undefined = by the HTTP status. */
   readonly grpcStatus?: number | undefined;
   readonly limited?: Limited | undefined;
+  readonly judged?: readonly Judgement[] | undefined;
   /** Is told that it was refused. */
   readonly watcher?: ExchangeWatcher | undefined;
 }
@@ -414,11 +439,14 @@ export interface AdmissionMutation {
   readonly kind: "mutate";
   readonly request?: readonly HeaderMutation[] | undefined;
   readonly response?: readonly HeaderMutation[] | undefined;
+  /** The path with its query, in place of the request's. */
+  readonly path?: string | undefined;
   /** How fast the response's body goes to the client at most; undefined = as it comes. */
   readonly responseBytesPerSecond?: number | undefined;
   /** The client's connection is reset after so many bytes of the response's body; undefined = it is not. */
   readonly resetAfterBytes?: number | undefined;
   readonly limited?: Limited | undefined;
+  readonly judged?: readonly Judgement[] | undefined;
   /** Is told when the exchange begins and ends. */
   readonly watcher?: ExchangeWatcher | undefined;
   /** What the step found out, for the steps behind it and for routes. */

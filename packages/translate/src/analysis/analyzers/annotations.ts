@@ -22,6 +22,7 @@ const ANNOTATIONS: Readonly<Record<string, readonly string[] | "any">> = {
   [SECRET_ACCOUNTS_ANNOTATION]: ["Secret"],
   "tulle.dev/split": HTTP_RULES,
   "tulle.dev/subset-fallback": ["DestinationRule"],
+  "istio.io/dry-run": ["AuthorizationPolicy"],
   "istio.io/persistent-session": ["Service", "ServiceEntry"],
   "istio.io/persistent-session-header": ["Service", "ServiceEntry"],
   "internal.istio.io/route-semantics": ["VirtualService"],
