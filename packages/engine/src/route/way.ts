@@ -170,6 +170,8 @@ const NO_CONNECTIONS: ConnectionSettings = {
   pingAfterMs: 0,
   pingTimeoutMs: 0,
   keepAliveMs: undefined,
+  keepAliveProbes: undefined,
+  keepAliveIntervalSeconds: undefined,
 };
 
 /** Stands in a plan for a cluster that the snapshot does not have: nothing can be picked from it. */

@@ -21,9 +21,15 @@ export interface ConnectionSettings {
   readonly pingTimeoutMs: number;
   /** After so long without a byte the kernel asks (SO_KEEPALIVE); 0 = the system's own time, undefined = it does not. */
   readonly keepAliveMs: number | undefined;
+  /** How often it asks then; undefined = as the system does. Only where `keepAliveMs` is set. */
+  readonly keepAliveProbes: number | undefined;
+  /** Between two of them, seconds; undefined = as the system does. Only where `keepAliveMs` is set. */
+  readonly keepAliveIntervalSeconds: number | undefined;
 }
 
 const PING_TIMEOUT_MS = 20_000;
+/** Linux takes no more seconds; of probes it takes 127, which whoever sets them sees to. */
+const MAX_KEEP_ALIVE = 32_767;
 
 /** Compiles what a cluster says of its connections. `options`: its HttpProtocolOptions, when it has them. */
 export function compileConnections(
@@ -43,7 +49,14 @@ export function compileConnections(
     pingAfterMs: durationMs("connection_keepalive.interval", ping?.interval) ?? 0,
     pingTimeoutMs: durationMs("connection_keepalive.timeout", ping?.timeout) ?? PING_TIMEOUT_MS,
     keepAliveMs: keepAlive === undefined ? undefined : (keepAlive.keepaliveTime ?? 0) * 1000,
+    keepAliveProbes: atLeastOne(keepAlive?.keepaliveProbes),
+    keepAliveIntervalSeconds: atLeastOne(keepAlive?.keepaliveInterval),
   };
+}
+
+/** 0 is no number of probes and no interval: the system's own, then. */
+function atLeastOne(count: number | undefined): number | undefined {
+  return count === undefined || count === 0 ? undefined : Math.min(count, MAX_KEEP_ALIVE);
 }
 
 function http2Options({

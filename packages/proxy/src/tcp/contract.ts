@@ -16,6 +16,7 @@ import type { ListenAddress } from "../options.js";
 import type { ParkingLot } from "../stream/parking.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { Connector } from "../upstream/connector.js";
+import type { KeepAlive } from "../upstream/keep-alive.js";
 
 /** One side of a session. */
 export interface TcpEnd {
@@ -52,6 +53,7 @@ export interface TcpContext {
   readonly upstreamMetrics: UpstreamMetrics;
   readonly outliers: OutlierRecorder;
   readonly coarseWheel: TimerWheel;
+  readonly keepAlive: KeepAlive;
   readonly parking: ParkingLot;
   readonly onConfigurationChanged: Event<void>;
   readonly telemetry: TcpObserver;

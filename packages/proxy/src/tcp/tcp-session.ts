@@ -272,8 +272,9 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     this.#lastActivityMs = this.#context.clock.monotonic();
     this.#pipe = new TcpPipe(this.#client, upstream, this, this.#head);
     this.#head = NOTHING;
-    const { keepAliveMs, maxDurationMs = 0 } = this.cluster?.connection ?? {};
-    if (keepAliveMs !== undefined) upstream.transport.setKeepAlive(true, keepAliveMs);
+    const settings = this.cluster?.connection;
+    if (settings !== undefined) this.#context.keepAlive.apply(upstream.transport, settings);
+    const maxDurationMs = settings?.maxDurationMs ?? 0;
     if (maxDurationMs > 0) this.#endMs = this.#lastActivityMs + maxDurationMs;
     this.#armTimer();
   }

@@ -9,6 +9,7 @@ import type { ProxyLimits } from "../limits/proxy-limits.js";
 import type { AcquireFailure, UpstreamWaiter } from "../stream/contract.js";
 import type { ClusterTraffic, UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { Connector } from "./connector.js";
+import type { KeepAlive } from "./keep-alive.js";
 import { Http1ClientConnection, type ClientConnectionOwner } from "./http1-client-connection.js";
 import {
   HTTP2_KEEP_ALIVE,
@@ -26,6 +27,7 @@ export interface PoolContext {
   readonly connector: Connector;
   readonly queue: FlushQueue;
   readonly coarseWheel: TimerWheel;
+  readonly keepAlive: KeepAlive;
   /** Where limits of connections and of requests that wait are counted. */
   readonly load: LoadTable;
   readonly metrics: UpstreamMetrics;
@@ -245,9 +247,9 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   }
 
   #onConnected(socket: Socket, waiting: Waiting): void {
-    const { queue, coarseWheel, limits } = this.#context;
+    const { queue, coarseWheel, limits, keepAlive } = this.#context;
     const { connection: settings, maxRequestsPerConnection: maxRequests } = waiting.cluster;
-    if (settings.keepAliveMs !== undefined) socket.setKeepAlive(true, settings.keepAliveMs);
+    keepAlive.apply(socket, settings);
     const idleTimeoutMs =
       settings.idleTimeoutMs === undefined ? this.#usualIdleMs() : forever(settings.idleTimeoutMs);
     const maxDurationMs = forever(settings.maxDurationMs);

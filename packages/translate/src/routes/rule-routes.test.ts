@@ -73,6 +73,16 @@ test("ruleRoutes names routes after the rule, or after the object and the rule's
   expect(named.map(({ name }) => name)).toEqual(["mine.one", "mine", "reviews/http[1]"]);
 });
 
+test("ruleRoutes keeps the case of a cookie's name, and no other header's", () => {
+  const [route] = routes(
+    `[{match: [{headers: {X-User: {}}, withoutHeaders: {"@request.cookies.Beta": {exact: "on"}}}], ${TO_REVIEWS}}]`,
+  );
+  expect(route?.match?.headers.map(({ name, invertMatch }) => [name, invertMatch])).toEqual([
+    ["x-user", false],
+    ["@request.cookies.Beta", true],
+  ]);
+});
+
 test("ruleRoutes says which object and rule a route came from", () => {
   const [, route] = routes(`[{match: [{uri: {exact: /}}], ${TO_REVIEWS}}, {${TO_REVIEWS}}]`);
   expect(route?.metadata?.filterMetadata).toEqual({
