@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { Logger } from "@tulle/base";
 import type { ConnectionSettings } from "@tulle/engine";
 
-import { descriptorOf } from "../listener/original-destination.js";
+import { descriptorOf } from "../socket-descriptor.js";
 
 // <netinet/in.h>, <netinet/tcp.h>
 const IPPROTO_TCP = 6;
