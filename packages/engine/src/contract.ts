@@ -71,6 +71,23 @@ export interface HedgePlan {
   readonly onPerTryTimeout: boolean;
 }
 
+/** Which redirects of a service are followed inside of the proxy instead of being given to the client. */
+export interface RedirectPlan {
+  /** For one request. */
+  readonly max: number;
+  readonly statuses: ReadonlySet<number>;
+  /** Also to another scheme than the request's. */
+  readonly crossesSchemes: boolean;
+  /** But never from http to https. */
+  readonly keepsSafe: boolean;
+  /** A route is not redirected to twice from the same route. */
+  readonly avoidsPrevious: boolean;
+  /** Names of the routes that may be led to; undefined = all. */
+  readonly allowedRoutes: ReadonlySet<string> | undefined;
+  /** Fields of the answer that the next request has in place of its own, lower-case. */
+  readonly copiedHeaders: readonly string[];
+}
+
 /**
  * One way that a request can go: a route with one of its clusters. Compiled once; `route` returns the same object for
  * every request that goes this way, so a decision allocates nothing and metrics can hang their series on it.
@@ -117,6 +134,8 @@ export interface Plan {
   readonly filters?: RouteFilters | undefined;
   /** What limits may know of a request; undefined = nothing. */
   readonly rateLimits?: RateLimitSources | undefined;
+  /** Which redirects are followed here; undefined = none. */
+  readonly redirects?: RedirectPlan | undefined;
   /** Who else gets the requests; undefined = nobody. */
   readonly mirrors?: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
@@ -444,6 +463,7 @@ export type Admission = { readonly kind: "continue" } | AdmissionReply | Admissi
  * - `pick(view, plan, attempt): EndpointPart | PickFailure`: endpoint by health and balancer; circuit-breaker overflow.
  * - `next(view, plan, request, attempt, outcome): number`: milliseconds until the retry, or -1 to give up.
  * - `mayHedge(view, plan, request, attempt): boolean`: whether one more try may run beside those under way.
+ * - `internalRedirect(view, chain, plan, request, answer, followed)`: where a service's redirect leads, if it is followed here.
  * - `requestControls(plan, headers): Plan`: the plan as the calling application's own headers change it.
  */
 export const GIVE_UP = -1;

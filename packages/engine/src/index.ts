@@ -27,6 +27,7 @@ export type { FormatSource, Reader } from "./format/format-source.js";
 export { operatorReader } from "./format/operators.js";
 export { currentCluster } from "./route/current-cluster.js";
 export { endpointHost } from "./route/endpoint-host.js";
+export type { FollowedRedirects, Redirection } from "./route/internal-redirect.js";
 export { applyHeaders } from "./route/header-mutations.js";
 export { chainsFor, INBOUND_LISTENER, selectChain } from "./route/inbound-chains.js";
 export * from "./route/retry-on.js";

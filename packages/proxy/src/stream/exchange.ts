@@ -1,5 +1,9 @@
 import {
   type AdmissionProgress,
+  type FollowedRedirects,
+  internalRedirect,
+  noteRedirect,
+  type Redirection,
   route,
   type HttpChain,
   type Plan,
@@ -110,6 +114,8 @@ export class Exchange
   #faulty: FaultyResponse | undefined;
   /** Made when a request is copied. */
   #mirrors: Mirrors | undefined;
+  /** Made when a redirect is followed. */
+  #followed: FollowedRedirects | undefined;
   /** The deadline is the route's timeout, or the time that a request may be parked. */
   readonly #timers: ExchangeTimers;
   #state: State = State.IDLE;
@@ -144,6 +150,7 @@ export class Exchange
     // What follows an upgrade is the tunnel's.
     this.requestDone = head.upgrade !== "";
     this.#response.clear();
+    this.#followed = undefined;
     this.#tries.clear(head);
     this.request.fill(head, this.source, authorities);
     this.#fields.scan(head.headers);
@@ -332,6 +339,33 @@ export class Exchange
     this.#timers.clearRequest();
     this.#response.writeHead(head, serviceTimeMs, this.#isRetriedBelow(head));
     if (this.admission !== undefined) this.#injectInto(this.admission);
+  }
+
+  redirectOf(head: ResponseHead): Redirection | undefined {
+    const { chain, plan, request } = this;
+    if (chain === undefined || plan === undefined) return undefined;
+    this.#followed ??= { count: 0, ways: [] };
+    const found = internalRedirect(this.#view, chain, plan, request, head, this.#followed);
+    if (typeof found === "string") return undefined;
+    noteRedirect(this.#followed, plan, found);
+    return found;
+  }
+
+  onRedirected({ request, routed }: Redirection, status: number): void {
+    const { chain } = this;
+    if (chain === undefined) return;
+    if (this.admission !== undefined) {
+      this.responseCode = status;
+      this.#gate.leave(this.#context.clock.monotonic());
+      this.responseCode = 0;
+      this.admission = undefined;
+    }
+    this.#timers.clearDeadline();
+    this.clearAttempt();
+    this.request.redirect(request);
+    this.#fields.scan(request.headers);
+    this.#state = State.IDLE;
+    this.#admit(chain, routed);
   }
 
   /** Whether an inbound answer is a failure of calls that the application made for it, and that were tried again. */

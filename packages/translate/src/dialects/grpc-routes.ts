@@ -98,6 +98,7 @@ function ignoredParts(route: Route): string[] {
     ["header operations", headers],
     ["path rewriting", action.prefixRewrite !== "" || action.regexRewrite !== undefined],
     ["host rewriting", action.hostRewriteSpecifier.case !== undefined],
+    ["internal redirects", action.internalRedirectPolicy !== undefined],
     ["mirroring", action.requestMirrorPolicies.length > 0],
   ];
   return parts.filter(([, present]) => present).map(([name]) => name);
