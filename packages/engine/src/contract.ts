@@ -2,6 +2,7 @@ import type { HeaderList } from "@tulle/http";
 
 import type { ValueFormat } from "./format/value-format.js";
 import type { Controllers } from "./load/controllers.js";
+import type { ReportedLoads } from "./load/reported-loads.js";
 import type { ResultTable } from "./load/result-table.js";
 import type { ClusterPart, Provenance, Snapshot } from "./snapshot/contract.js";
 import type { RequestHash } from "./affinity/request-hash.js";
@@ -204,6 +205,8 @@ export interface Affinity {
   readonly key: HashKey | undefined;
   /** `host:port` of the endpoint that its session is bound to, as the client says; "" = none. */
   readonly boundTo: string;
+  /** `host:port` of endpoints that the request itself names, for one try after the other. */
+  readonly named: readonly string[];
   /** A cookie to give to the client, so that it brings the same key next time; "" = none. */
   readonly setCookie: string;
 }
@@ -312,6 +315,10 @@ export interface LoadTable {
   addActiveFaults(by: number): void;
   /** Changes whenever a bit of any endpoint does: what was derived from the bits before is out of date. */
   healthEpoch(): number;
+  /** Of the proxy that has it, the same after a restart: what differs between proxies on purpose is drawn from it. 32 bits. */
+  readonly identity: number;
+  /** What endpoints tell of their load. */
+  readonly reports: ReportedLoads;
   /** What outlier detection goes by, and what it did. */
   readonly results: ResultTable;
   /** What filters learn from the requests that they let through. */

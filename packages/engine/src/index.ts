@@ -10,6 +10,8 @@ export { entropyOf } from "./entropy.js";
 export * from "./explain/index.js";
 export { createLoadTable } from "./load/load-table.js";
 export type { LoadTableOptions, SlotTable } from "./load/load-table.js";
+export { readLoadReport } from "./load/load-report.js";
+export type { LoadReport } from "./load/reported-loads.js";
 export { createSharedLoadTable, openSharedLoadTable } from "./load/shared-load-table.js";
 export type {
   SharedLoad,

@@ -167,6 +167,8 @@ export interface ClusterOptions {
   readonly http2Options?: MessageInitShape<typeof Http2ProtocolOptionsSchema>;
   /** Seconds without a byte after which the kernel asks. */
   readonly keepAliveSeconds?: number;
+  /** Fields as they are. */
+  readonly more?: MessageInitShape<typeof ClusterSchema>;
 }
 
 /** An EDS cluster. */
@@ -193,6 +195,7 @@ export function cluster(name: string, options: ClusterOptions = {}): ResourceCha
       ? {}
       : { upstreamConnectionOptions: { tcpKeepalive: { keepaliveTime: options.keepAliveSeconds } } }),
     ...(options.proxyProtocol === undefined ? {} : { transportSocket: proxySocket(options.proxyProtocol) }),
+    ...(options.more as object),
   });
   return resource(CLUSTER_TYPE, name, ClusterSchema, message);
 }

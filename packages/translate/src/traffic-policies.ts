@@ -13,7 +13,14 @@ export type TrafficPolicy = Omit<TrafficPolicySpec, "host" | "port" | "subset">;
 
 type Setting = keyof TrafficPolicy;
 
-const BALANCING: readonly Setting[] = ["loadBalancer", "hashBalanceFactor"];
+const BALANCING: readonly Setting[] = [
+  "loadBalancer",
+  "loadReports",
+  "hashBalanceFactor",
+  "maxEndpoints",
+  "overrideHostHeader",
+  "connections",
+];
 const CALLING: readonly Setting[] = ["hedging", "retries", "admissionControl"];
 const SERVING: readonly Setting[] = ["adaptiveConcurrency", "pathNormalization"];
 
@@ -38,19 +45,20 @@ export function withOwnBalancing(
   service: Service,
   { subset, port }: Pick<ClusterName, "subset" | "port">,
 ): EffectivePolicy {
-  const { loadBalancer, hashBalanceFactor } = settingsOf(t, service, subset, port, BALANCING);
-  if (loadBalancer === undefined && hashBalanceFactor === undefined) return policy;
+  const own = settingsOf(t, service, subset, port, BALANCING);
+  if (Object.keys(own).length === 0) return policy;
   if (t.view.dialect === "grpc") {
     t.warn(
-      `${service.host}: proxyless gRPC clients balance without PEAK_EWMA and hashBalanceFactor; these have no effect`,
+      `${service.host}: proxyless gRPC clients balance without ${Object.keys(own).join(", ")} of TrafficPolicies; these have no effect`,
     );
   }
   const { balancing } = policy;
   return {
     ...policy,
     balancing: {
-      peakEwma: balancing?.peakEwma === true || loadBalancer === "PEAK_EWMA",
-      hashBalanceFactor: balancing?.hashBalanceFactor ?? hashBalanceFactor,
+      ...own,
+      policy: balancing?.policy ?? own.loadBalancer,
+      hashBalanceFactor: balancing?.hashBalanceFactor ?? own.hashBalanceFactor,
     },
   };
 }

@@ -58,18 +58,21 @@ export function traceBalance(
   });
 }
 
-/** Tells which endpoint it is. `group` undefined: the request's session is bound to it. */
+/** What an endpoint was chosen by. */
+export type ChosenBy = "policy" | "session" | "name";
+
+/** Tells which endpoint it is. */
 export function traceChoice(
   trace: Trace,
   picked: EndpointPart,
-  group: BalancedGroup | undefined,
+  by: ChosenBy,
   key: HashKey | undefined,
 ): void {
   trace.add({
     step: "endpoint",
     subject: picked.key,
     verdict: "chosen",
-    reason: reasonOf(group, key),
+    reason: reasonOf(by, key),
     ...(key !== undefined && { facts: { hashKey: hex(key) } }),
   });
 }
@@ -90,8 +93,9 @@ export function traceFailure(trace: Trace, cluster: ClusterPart, flag: "UH" | "U
   });
 }
 
-function reasonOf(group: BalancedGroup | undefined, key: HashKey | undefined): string {
-  if (group === undefined) return "the request's session is bound to it";
+function reasonOf(by: ChosenBy, key: HashKey | undefined): string {
+  if (by === "session") return "the request's session is bound to it";
+  if (by === "name") return "the request itself names it";
   return key === undefined
     ? "chosen by the balancing policy"
     : `what the request hashes to (${hex(key)}) belongs to it`;

@@ -54,7 +54,10 @@ function mesh(policy: Policy) {
     normalizePath: true,
     routeSpecifier: { case: "rds", value: { routeConfigName: "r" } },
   });
-  const listener = change(LISTENER_TYPE, "l", ListenerSchema, { name: "l", apiListener: { apiListener: http } });
+  const listener = change(LISTENER_TYPE, "l", ListenerSchema, {
+    name: "l",
+    apiListener: { apiListener: http },
+  });
   const rejections = source.apply([listener, table]);
   const chain = source.current.outbound("l") as HttpChain;
   const view = { snapshot: source.current, load, now: 0, entropy: 0 };
@@ -180,11 +183,14 @@ test("internalRedirect leads to allowed routes only, and copies fields of the an
 });
 
 test("a predicate that nobody knows is refused: redirects would be followed that must not be", () => {
-  const [rejection] = mesh({ predicates: [{ name: "x", typedConfig: packed(PreviousRoutesConfigSchema) }] })
-    .rejections;
+  const [rejection] = mesh({
+    predicates: [{ name: "x", typedConfig: packed(PreviousRoutesConfigSchema) }],
+  }).rejections;
   expect(rejection).toBeUndefined();
   const { rejections } = mesh({
-    predicates: [{ name: "x", typedConfig: { typeUrl: "t/some.Predicate", value: new Uint8Array() } as never }],
+    predicates: [
+      { name: "x", typedConfig: { typeUrl: "t/some.Predicate", value: new Uint8Array() } as never },
+    ],
   });
   expect(rejections[0]?.message).toContain("some.Predicate is not known");
 });

@@ -19,7 +19,13 @@ export function tracePlan(trace: Trace, plan: Plan): void {
   if (hedge !== undefined)
     trace.add({ step: "retry", subject: "hedging", verdict: "info", reason: hedgeText(hedge), owner });
   if (redirects !== undefined)
-    trace.add({ step: "route", subject: "redirects", verdict: "info", reason: redirectText(redirects), owner });
+    trace.add({
+      step: "route",
+      subject: "redirects",
+      verdict: "info",
+      reason: redirectText(redirects),
+      owner,
+    });
 }
 
 function redirectText({ max, statuses }: RedirectPlan): string {

@@ -175,6 +175,7 @@ const NO_CONNECTIONS: ConnectionSettings = {
   pingAfterMs: 0,
   pingTimeoutMs: 0,
   keepAliveMs: undefined,
+  preconnectRatio: 1,
   keepAliveProbes: undefined,
   keepAliveIntervalSeconds: undefined,
 };

@@ -49,6 +49,8 @@ export interface ClusterSettings {
   /** Endpoints in plaintext speak what their client does (`use_downstream_protocol_config`). */
   readonly httpAsClient: boolean;
   readonly originalDestination: boolean;
+  /** `connection_pool_per_downstream_connection` */
+  readonly perClient: boolean;
   readonly provenance: Provenance;
   readonly balancing: CompiledPolicy;
   /** Share of usable endpoints, percent, below which all are used; 0 = never. */
@@ -119,6 +121,7 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     http2: isExplicitHttp2(cluster, httpOptions),
     httpAsClient: httpOptions?.upstreamProtocolOptions.case === "useDownstreamProtocolConfig",
     originalDestination: discovery === DiscoveryType.ORIGINAL_DST,
+    perClient: cluster.connectionPoolPerDownstreamConnection,
     provenance: provenanceOf(cluster.metadata),
     balancing: compilePolicy(cluster),
     panicPercent: compilePanic(cluster),

@@ -5,7 +5,7 @@ import type {
 } from "@tulle/xds/gen/envoy/config/core/v3/protocol_pb.js";
 import type { HttpProtocolOptions } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { durationMs } from "./duration.js";
-import { at } from "./invalid.js";
+import { at, invalid } from "./invalid.js";
 
 /** How connections to a cluster's endpoints live. */
 export interface ConnectionSettings {
@@ -25,6 +25,8 @@ export interface ConnectionSettings {
   readonly keepAliveProbes: number | undefined;
   /** Between two of them, seconds; undefined = as the system does. Only where `keepAliveMs` is set. */
   readonly keepAliveIntervalSeconds: number | undefined;
+  /** So many times the HTTP/1.1 connections in use are open or made ahead, 1 to 3; 1 = none is made ahead. */
+  readonly preconnectRatio: number;
 }
 
 const PING_TIMEOUT_MS = 20_000;
@@ -49,9 +51,18 @@ export function compileConnections(
     pingAfterMs: durationMs("connection_keepalive.interval", ping?.interval) ?? 0,
     pingTimeoutMs: durationMs("connection_keepalive.timeout", ping?.timeout) ?? PING_TIMEOUT_MS,
     keepAliveMs: keepAlive === undefined ? undefined : (keepAlive.keepaliveTime ?? 0) * 1000,
+    preconnectRatio: preconnectRatio(cluster),
     keepAliveProbes: atLeastOne(keepAlive?.keepaliveProbes),
     keepAliveIntervalSeconds: atLeastOne(keepAlive?.keepaliveInterval),
   };
+}
+
+/** Of a cluster as a whole no connections are made ahead: which endpoint is next only one policy can say. */
+function preconnectRatio({ preconnectPolicy }: Cluster): number {
+  const ratio = preconnectPolicy?.perUpstreamPreconnectRatio ?? 1;
+  if (!(ratio >= 1 && ratio <= 3))
+    throw invalid("preconnect_policy.per_upstream_preconnect_ratio", "must be between 1 and 3");
+  return ratio;
 }
 
 /** 0 is no number of probes and no interval: the system's own, then. */

@@ -33,6 +33,8 @@ export class LinkedCluster implements ClusterPart {
   readonly connection: ConnectionSettings;
   readonly outlier: OutlierSettings | undefined;
   readonly healthCheck: HealthCheckSettings | undefined;
+  readonly reportGapMs: number | undefined;
+  readonly overrideHeaders: readonly string[] | undefined;
   readonly endpoints: readonly EndpointPart[];
   readonly warm: boolean;
   readonly originalDestination: boolean;
@@ -73,6 +75,8 @@ export class LinkedCluster implements ClusterPart {
     this.connection = settings.connection;
     this.outlier = settings.outlier;
     this.healthCheck = settings.healthCheck;
+    this.reportGapMs = settings.balancing.reported?.expirationMs;
+    this.overrideHeaders = settings.balancing.overrideHeaders;
     this.endpoints = endpoints;
     this.warm = warm;
     this.originalDestination = settings.originalDestination;

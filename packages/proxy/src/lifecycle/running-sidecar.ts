@@ -10,7 +10,13 @@ import {
   type Logger,
   type LogLevel,
 } from "@tulle/base";
-import { createLoadTable, createSharedLoadTable, type SharedSlotOwner, type SlotTable } from "@tulle/engine";
+import {
+  createLoadTable,
+  createSharedLoadTable,
+  entropyOf,
+  type SharedSlotOwner,
+  type SlotTable,
+} from "@tulle/engine";
 import { NodeSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { HelloSchema, type Hello } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
@@ -86,7 +92,7 @@ export class RunningSidecar implements Sidecar {
   #fail: (error: MeshError) => void = () => undefined;
 
   constructor(options: SidecarOptions, parts: SidecarParts) {
-    const { clock, logger, identity } = parts;
+    const { clock, logger } = parts;
     this.#options = options;
     this.#parts = parts;
     this.#startedAtMs = clock.now();
@@ -102,14 +108,15 @@ export class RunningSidecar implements Sidecar {
     });
 
     const seed = randomInt(2 ** 32);
+    const identity = entropyOf(nodeId(options));
     if ((options.workers ?? 1) > 1) {
-      this.#sharedLoad = createSharedLoadTable({ seed, clockOriginMs: performance.timeOrigin });
+      this.#sharedLoad = createSharedLoadTable({ seed, identity, clockOriginMs: performance.timeOrigin });
     }
-    this.#load = this.#sharedLoad ?? createLoadTable({ seed });
+    this.#load = this.#sharedLoad ?? createLoadTable({ seed, identity });
     this.#captured = new CapturedTraffic(options, { clock, logger, metrics: this.#metrics });
     this.#configuration = this.#captured.configuration(this.#load);
-    this.#owned.use(identity);
-    this.#tls = this.#owned.use(new WorkloadTls(identity, clock));
+    this.#owned.use(parts.identity);
+    this.#tls = this.#owned.use(new WorkloadTls(parts.identity, clock));
     this.#health = this.#owned.use(
       new EndpointHealth({
         clock,

@@ -24,7 +24,7 @@ import {
 import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
-import { bindRequest } from "./affinity.js";
+import { bindRequest, isBound } from "./affinity.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
 import { isHealthCheck } from "../overload/health-check-request.js";
@@ -311,7 +311,7 @@ export class Exchange
   #forward(routed: Plan): void {
     const plan = this.#fields.controls ? ownPlan(this, routed) : routed;
     this.plan = plan;
-    if (plan.hash !== undefined || plan.session !== undefined) bindRequest(this, this.#view, plan);
+    if (isBound(plan)) bindRequest(this, this.#view, plan);
     this.#state = State.FORWARDED;
     this.#limits.begin(this.chain, plan, this.#startMs);
     if (plan.mirrors !== undefined) {

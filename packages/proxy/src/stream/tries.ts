@@ -110,8 +110,7 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
   /** Sends the request the way that was chosen. */
   start(plan: Plan): void {
     this.#plan = plan;
-    this.#body.keep =
-      plan.retry !== undefined || plan.hedge !== undefined || plan.redirects !== undefined;
+    this.#body.keep = plan.retry !== undefined || plan.hedge !== undefined || plan.redirects !== undefined;
     this.#tryOnce();
   }
 
@@ -248,6 +247,7 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
       this.#owner.onTunnelHalfEnd();
       return;
     }
+    this.#account.ended(trailers);
     const { grpc, responseCode, grpcStatus } = this.#record;
     if (grpc && responseCode === 200 && grpcStatus === NO_GRPC_STATUS) this.#account.grpcEnded(trailers);
     this.#endTry(this.#record.responseCode >= 500);

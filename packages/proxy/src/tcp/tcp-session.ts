@@ -392,6 +392,7 @@ function originalEndpoint(destination: ListenAddress | undefined): EndpointPart 
     overHttp2: undefined,
     http2: false,
     proxyProtocol: undefined,
+    perClient: false,
     weight: 1,
     healthy: true,
     workload: undefined,
