@@ -6,6 +6,7 @@ import type { CompiledPolicy } from "./compile-policy.js";
 import { groupsOf, type Group, type Grouping } from "./groups.js";
 import { effectiveHealth, type EndpointHealth } from "./health.js";
 import { stepMs, warmth } from "./slow-start.js";
+import type { PriorityHealth } from "./priority-shares.js";
 import { weighReported } from "./reported-weights.js";
 import { createCandidates } from "./weighted-draw.js";
 
@@ -81,6 +82,20 @@ export class ClusterBalance {
   /** Whether its policy goes by what a request hashes to. */
   get hashed(): boolean {
     return this.#balancing.hashed;
+  }
+
+  /** How many endpoints each priority has, in order, and how many of them can take requests. */
+  levels(load: LoadTable, now: number): readonly PriorityHealth[] {
+    const { health } = this.at(load, now);
+    const levels = new Map<number, { endpoints: number; healthy: number; degraded: number }>();
+    this.#assignment.endpoints.forEach(({ priority }, index) => {
+      let level = levels.get(priority);
+      if (level === undefined) levels.set(priority, (level = { endpoints: 0, healthy: 0, degraded: 0 }));
+      if (health[index] !== "draining") level.endpoints++;
+      if (health[index] === "healthy") level.healthy++;
+      if (health[index] === "degraded") level.degraded++;
+    });
+    return [...levels].sort(([left], [right]) => left - right).map(([, level]) => level);
   }
 
   /** The balance as of now. Two comparisons while nothing changes. */

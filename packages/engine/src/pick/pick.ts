@@ -7,7 +7,7 @@ import { currentCluster } from "../route/current-cluster.js";
 import { LinkedCluster } from "../snapshot/linked-cluster.js";
 import type { Draw } from "./balancer.js";
 import type { Balance, BalancedGroup } from "./cluster-balance.js";
-import { traceBalance, traceChoice, traceFailure } from "./trace-pick.js";
+import { traceBalance, traceChoice, traceFailure, traceMembers } from "./trace-pick.js";
 
 const NO_HEALTHY_UPSTREAM: PickFailure = { kind: "fail", flag: "UH" };
 const UPSTREAM_OVERFLOW: PickFailure = { kind: "fail", flag: "UO" };
@@ -28,7 +28,8 @@ const GROUP_SALT = 0x6b0f;
  * tried, one of them it is.
  */
 export function pick(view: DecisionView, plan: Plan, attempt: AttemptState): EndpointPart | PickFailure {
-  const cluster = currentCluster(view.snapshot, plan);
+  const cluster = currentCluster(view, plan, attempt);
+  if (view.trace !== undefined) traceMembers(view.trace, view, plan, cluster);
   const picked = pickFrom(view, plan, attempt, cluster instanceof LinkedCluster ? cluster : undefined);
   if (view.trace !== undefined && "kind" in picked) traceFailure(view.trace, cluster, picked.flag);
   return picked;

@@ -1,12 +1,24 @@
-import type { DecisionView, HashKey } from "../contract.js";
+import type { DecisionView, HashKey, Plan } from "../contract.js";
 import { UNHEALTHY_CHECK, UNHEALTHY_DEGRADED, UNHEALTHY_EJECTED } from "../contract.js";
 import type { ClusterPart, EndpointPart } from "../snapshot/contract.js";
 import type { LinkedCluster } from "../snapshot/linked-cluster.js";
 import type { Trace } from "../trace.js";
+import { memberPercents } from "./aggregate.js";
 import type { Balance, BalancedGroup } from "./cluster-balance.js";
 
 /** Endpoints that are told of, at most. */
 const MAX_LISTED = 100;
+
+/** Tells how an aggregate shares out its requests among its members; nothing of any other cluster. */
+export function traceMembers(trace: Trace, view: DecisionView, plan: Plan, taken: ClusterPart): void {
+  const named = view.snapshot.cluster(plan.cluster.name) ?? plan.cluster;
+  if (named.members.length === 0) return;
+  for (const [subject, share] of memberPercents(view, named)) {
+    const verdict = subject === taken.name ? "chosen" : "passed-over";
+    const reason = `gets ${round(share)} % of the requests to ${named.name}`;
+    trace.add({ step: "cluster", subject, verdict, reason, facts: { percent: round(share) } });
+  }
+}
 
 /** Tells of every endpoint that a pick looks at, and of the groups that requests are divided among. */
 export function traceBalance(

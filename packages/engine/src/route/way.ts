@@ -198,6 +198,7 @@ class UnknownCluster implements ClusterPart {
   readonly outlier = undefined;
   readonly healthCheck = undefined;
   readonly endpoints = [];
+  readonly members = [];
   readonly warm = false;
   readonly originalDestination = false;
   readonly provenance: Provenance = { config: "", rule: "" };

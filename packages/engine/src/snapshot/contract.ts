@@ -89,6 +89,8 @@ export interface ClusterPart {
   readonly overrideHeaders?: readonly string[] | undefined;
   /** Every endpoint, healthy or not; replaced whole by an update. */
   readonly endpoints: readonly EndpointPart[];
+  /** Of an aggregate: the clusters that have its endpoints, in the order in which they are used; empty = it is none. */
+  readonly members: readonly string[];
   /** Whether EDS (or a static assignment) has answered. Before, requests wait. */
   readonly warm: boolean;
   /** Type ORIGINAL_DST: it has no endpoints, the connection goes to where the caller's connection was going. */

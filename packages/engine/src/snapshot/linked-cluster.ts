@@ -12,6 +12,8 @@ import { ClusterBalance } from "../pick/cluster-balance.js";
 import type { Assignment } from "./assignment.js";
 import type { ClusterSettings, RetryBudget } from "./cluster-settings.js";
 
+const NO_MEMBERS: readonly string[] = [];
+
 /**
  * A cluster with its endpoints: what requests are balanced over. Made anew when either changes; in between only its
  * balance follows the load table.
@@ -36,6 +38,7 @@ export class LinkedCluster implements ClusterPart {
   readonly reportGapMs: number | undefined;
   readonly overrideHeaders: readonly string[] | undefined;
   readonly endpoints: readonly EndpointPart[];
+  readonly members: readonly string[];
   readonly warm: boolean;
   readonly originalDestination: boolean;
   readonly provenance: Provenance;
@@ -78,6 +81,7 @@ export class LinkedCluster implements ClusterPart {
     this.reportGapMs = settings.balancing.reported?.expirationMs;
     this.overrideHeaders = settings.balancing.overrideHeaders;
     this.endpoints = endpoints;
+    this.members = "members" in settings.endpoints ? settings.endpoints.members : NO_MEMBERS;
     this.warm = warm;
     this.originalDestination = settings.originalDestination;
     this.provenance = settings.provenance;

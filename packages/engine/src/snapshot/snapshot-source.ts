@@ -126,14 +126,15 @@ class CompilingSource implements SnapshotSource {
       for (const route of references.routes) routes.add(route);
       for (const cluster of references.clusters) clusters.add(cluster);
     }
-    for (const name of clusters) {
+    const all = this.#clusters.withMembers(clusters);
+    for (const name of all) {
       const endpoints = this.#clusters.settings.get(name)?.endpoints;
       if (endpoints !== undefined && "eds" in endpoints) assignments.add(endpoints.eds);
     }
     return new Map([
       [LISTENER_TYPE, listeners],
       [ROUTE_TYPE, routes],
-      [CLUSTER_TYPE, clusters],
+      [CLUSTER_TYPE, all],
       [ENDPOINT_TYPE, assignments],
     ]);
   }

@@ -167,6 +167,7 @@ export function probingCluster(cluster: ClusterPart, { reuseConnection }: Health
     outlier: undefined,
     healthCheck: undefined,
     endpoints: [],
+    members: [],
     originalDestination: false,
   };
 }

@@ -321,7 +321,7 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
       return;
     }
     // A retry sees the cluster as it is now, which pick looked at too.
-    const cluster = currentCluster(view.snapshot, plan);
+    const cluster = currentCluster(view, plan, attempt);
     if (attempt.attempts === 0 && this.#body.keep) countFirstTry(view, cluster);
     attempt.attempts++;
     attempt.triedSlots.push(picked.slot);

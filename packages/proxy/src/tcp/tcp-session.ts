@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { formatAddress, type Disposable, type WheelTimer } from "@tulle/base";
 import {
   affinityOf,
+  currentCluster,
   pick,
   routeConnection,
   type AttemptState,
@@ -186,7 +187,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     const { configuration, load, connector, upstreamMetrics } = this.#context;
     this.#view.snapshot = configuration.current;
     this.#view.now = this.#context.clock.monotonic();
-    const cluster = configuration.current.cluster(plan.cluster.name) ?? plan.cluster;
+    const cluster = currentCluster(this.#view, plan, this.#attempt);
     this.cluster = cluster;
     const picked = cluster.originalDestination
       ? originalEndpoint(this.source.originalDestination)
