@@ -8,6 +8,7 @@ import {
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { AdaptiveConcurrencySchema } from "@tulle/xds/gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.js";
 import { AdmissionControlSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js";
+import { ClusterConfigSchema } from "@tulle/xds/gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js";
 import { ClientSideWeightedRoundRobinSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3/client_side_weighted_round_robin_pb.js";
 import { OverrideHostSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/override_host/v3/override_host_pb.js";
 import { RandomSubsettingSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/random_subsetting/v3/random_subsetting_pb.js";
@@ -22,6 +23,7 @@ import {
   listener,
   made,
   mesh,
+  routesOf,
 } from "../testdata/mesh.js";
 import type { ClientView } from "./contract.js";
 import { INBOUND_LISTENER } from "./names.js";
@@ -165,6 +167,38 @@ test("connections ahead and connections of one's own come to the cluster", () =>
     connectionPoolPerDownstreamConnection: true,
     lbPolicy: Cluster_LbPolicy.LEAST_REQUEST,
   });
+});
+
+test("services that take over stand behind the service's own cluster, for routes and for bytes", () => {
+  const services = [
+    ...REVIEWS,
+    instance({ service: "backup", servicePort: 9080 }),
+    instance({ service: "last", namespace: "eu", servicePort: 80 }),
+    instance({ service: "two", servicePort: 1 }),
+    instance({ service: "two", servicePort: 2 }),
+  ];
+  const yaml = policy("a", "host: reviews, failover: [backup, last.eu, nowhere, two]");
+  const name = `failover|9080||${HOST}`;
+  const at = mesh(services, yaml);
+  const [route] = routesOf(at, CLIENT, `${HOST}:9080`);
+  expect(route?.action.value).toMatchObject({ clusterSpecifier: { value: name } });
+  const { clusterDiscoveryType: type } = cluster(at, CLIENT, name);
+  expect(type.case).toBe("clusterType");
+  const config = type.case === "clusterType" ? type.value.typedConfig : undefined;
+  expect(anyUnpack(config!, ClusterConfigSchema)?.clusters).toEqual([
+    `outbound|9080||${HOST}`,
+    "outbound|9080||backup.default.svc.cluster.local",
+    "outbound|80||last.eu.svc.cluster.local",
+  ]);
+  expect(made(at, CLIENT, CLUSTER_TYPE, name).warnings).toEqual([
+    expect.stringContaining("nowhere does not exist"),
+    expect.stringContaining("two has no port 9080"),
+  ]);
+  const [grpc] = routesOf(at, GRPC_CLIENT, `${HOST}:9080`);
+  expect(grpc?.action.value).toMatchObject({ clusterSpecifier: { value: `outbound|9080||${HOST}` } });
+  const rules = RULES("") + policy("a", "host: reviews, port: 9080, failover: [backup]");
+  const [ruled] = routesOf(mesh(services, rules), CLIENT, `${HOST}:9080`);
+  expect(ruled?.action.value).toMatchObject({ clusterSpecifier: { value: name } });
 });
 
 const SERVER: ClientView = {

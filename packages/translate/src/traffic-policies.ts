@@ -21,6 +21,7 @@ const BALANCING: readonly Setting[] = [
   "overrideHostHeader",
   "connections",
 ];
+const FAILOVER: readonly Setting[] = ["failover"];
 const CALLING: readonly Setting[] = ["hedging", "retries", "admissionControl"];
 const SERVING: readonly Setting[] = ["adaptiveConcurrency", "pathNormalization"];
 
@@ -36,6 +37,20 @@ export function callingPolicy(t: Translation, host: string, port: number): Traff
 /** What a service's own sidecar goes by. */
 export function servingPolicy(t: Translation, host: string, port: number): TrafficPolicy {
   return settingsOf(t, { host, namespace: t.view.namespace }, "", port, SERVING);
+}
+
+/** The services that take over for a service, as they are written, and the namespace in which that is. */
+export function failoverServices(
+  t: Translation,
+  service: Service,
+  subset: string,
+  port: number,
+): { readonly hosts: readonly string[]; readonly namespace: string } {
+  const [holding] = holdingOf(t, service, subset, port, FAILOVER, t.view.namespace);
+  return {
+    hosts: holding?.object.spec.failover ?? [],
+    namespace: holding?.object.metadata.namespace ?? service.namespace,
+  };
 }
 
 /** A policy of DestinationRules with what a TrafficPolicy says of balancing. The rules' own annotations come first. */
@@ -73,7 +88,7 @@ export interface HoldingSetting {
 /** Every setting that holds for calls to a port, by this client's word or by the service's own. */
 export function holdingSettings(t: Translation, service: Service, port: number): readonly HoldingSetting[] {
   return [
-    ...holdingOf(t, service, "", port, [...BALANCING, ...CALLING], t.view.namespace),
+    ...holdingOf(t, service, "", port, [...BALANCING, ...FAILOVER, ...CALLING], t.view.namespace),
     ...holdingOf(t, service, "", port, SERVING, service.namespace),
   ];
 }

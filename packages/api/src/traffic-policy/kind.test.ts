@@ -44,6 +44,7 @@ test("check accepts everything that is documented", () => {
     maxEndpoints: 20,
     overrideHostHeader: "x-gateway-destination-endpoint",
     connections: { preconnectRatio: 1.5, perClientConnection: true },
+    failover: ["reviews-backup", "reviews.eu.svc.cluster.local"],
   });
 });
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { parseDuration } from "@tulle/base";
 import { durationOf, positiveDuration } from "../schema/durations.js";
-import { hostPattern } from "../schema/hosts.js";
+import { host, hostPattern } from "../schema/hosts.js";
 import { decimal, integer, percent, port, uint32 } from "../schema/numbers.js";
 import { statusOrRange } from "../schema/status-ranges.js";
 import { headerName } from "../schema/headers.js";
@@ -97,7 +97,7 @@ const subsetsOnlyBalance: Rule = (fields, report) => {
   }
 };
 
-const BALANCING = ["maxEndpoints", "overrideHostHeader", "connections"];
+const BALANCING = ["maxEndpoints", "overrideHostHeader", "connections", "failover"];
 
 const reportsNeedTheirBalancer: Rule = (fields, report) => {
   if (fields["loadReports"] === undefined || fields["loadBalancer"] === "CLIENT_SIDE_WEIGHTED_ROUND_ROBIN")
@@ -116,6 +116,11 @@ export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = struct(
     maxEndpoints: integer(1, 100_000, "a number of instances").exactOptional(),
     overrideHostHeader: headerName.exactOptional(),
     connections: connections.exactOptional(),
+    failover: z
+      .array(host)
+      .min(1, "must have at least one host")
+      .max(16, "must have at most 16 hosts")
+      .exactOptional(),
     hashBalanceFactor: integer(100, 999_999, "a percentage").exactOptional(),
     hedging: hedging.exactOptional(),
     retries: struct({ nonIdempotent: z.boolean().exactOptional() }).exactOptional(),

@@ -15,6 +15,8 @@ export interface TrafficPolicySpec {
   /** Header in which a request names the instances that it shall go to: `10.0.0.5:8080,10.0.0.6:8080`. */
   readonly overrideHostHeader?: string;
   readonly connections?: ConnectionExtras;
+  /** Services that take what the service's healthy instances cannot, in this order; each by its port of the same number, or its only one. */
+  readonly failover?: readonly string[];
   /** How much more than its part of the load consistent hashing may give to an endpoint, percent; at least 100. */
   readonly hashBalanceFactor?: number;
   readonly hedging?: Hedging;

@@ -269,7 +269,7 @@ function serviceOf(name: string): Pick<ClusterSettings, "serviceHost" | "service
   const [direction, port, subset, host] = name.split("|");
   if (
     host === undefined ||
-    (direction !== "outbound" && direction !== "inbound") ||
+    (direction !== "outbound" && direction !== "inbound" && direction !== "failover") ||
     !/^\d{1,5}$/.test(port ?? "")
   ) {
     return { serviceHost: "", servicePort: 0, subset: "" };
