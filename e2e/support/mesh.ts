@@ -8,6 +8,7 @@ import { createClient, type Client } from "@tulle/client";
 
 import { forget, reapAtEnd } from "./reaper.js";
 import { TulleProcess, type TulleOptions } from "./tulle-process.js";
+import { Gateway } from "./gateway.js";
 import { Workload, type WorkloadReady } from "./workload.js";
 
 /** The application `web.mjs`, as a command. */
@@ -42,6 +43,11 @@ export interface RunOptions extends WorkloadOptions {
   readonly command?: readonly string[];
   /** "" = health is checked by connecting. Default `/health`. */
   readonly healthPath?: string;
+}
+
+export interface GatewayRunOptions extends Omit<WorkloadOptions, "service"> {
+  /** Ports of Gateways. */
+  readonly ports: readonly number[];
 }
 
 interface ControlReady {
@@ -136,6 +142,29 @@ export class Mesh {
       ...ports,
       ...(options.args ?? []),
     ]);
+  }
+
+  /** Starts `tulle gateway` on loopback, with free ports for those that its Gateways may name. */
+  async gateway({ ports, name = "ingressgateway", ...options }: GatewayRunOptions): Promise<Gateway> {
+    const own = ["admin", "metrics", "readiness"].flatMap((which) => [`--${which}-port`, "0"]);
+    const { process, ready } = await this.#start<WorkloadReady>(
+      name,
+      [
+        "gateway",
+        name,
+        "--instance-id",
+        name,
+        "--state-dir",
+        join(this.directory, "state", name),
+        "--address",
+        "127.0.0.1",
+        ...own,
+        ...ports.flatMap((port) => ["--map", `${port}=0`]),
+        ...(options.args ?? []),
+      ],
+      options.environment,
+    );
+    return new Gateway(name, process, ready);
   }
 
   /** Applies objects as users write them. */

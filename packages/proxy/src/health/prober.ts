@@ -12,6 +12,7 @@ import type { ProxyLimits } from "../limits/proxy-limits.js";
 import { preambleOf } from "../proxy-protocol/preamble.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
 import { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
+import type { OriginatedContexts } from "../tls/originated-contexts.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
 import { Connector } from "../upstream/connector.js";
 import { KeepAlive } from "../upstream/keep-alive.js";
@@ -29,6 +30,8 @@ export interface ProberOptions {
   readonly wheel: TimerWheel;
   readonly tls: WorkloadTls;
   readonly limits: ProxyLimits;
+  /** For servers outside the mesh; disposed with the prober. */
+  readonly originated: OriginatedContexts;
 }
 
 /** What is asked, of whom. */
@@ -48,12 +51,14 @@ export interface Probe {
 export class Prober implements Disposable {
   readonly #wheel: TimerWheel;
   readonly #connector: Connector;
+  readonly #originated: OriginatedContexts;
   readonly #pools: UpstreamPools;
   readonly #owned = new DisposableStack();
 
-  constructor({ wheel, tls, limits }: ProberOptions) {
+  constructor({ wheel, tls, limits, originated }: ProberOptions) {
     this.#wheel = wheel;
-    this.#connector = new Connector(wheel, tls);
+    this.#originated = this.#owned.use(originated);
+    this.#connector = new Connector(wheel, tls, originated);
     this.#pools = this.#owned.use(
       new UpstreamPools({
         connector: this.#connector,
@@ -67,6 +72,7 @@ export class Prober implements Disposable {
       }),
     );
     this.#owned.use(tls.onChanged(() => this.#pools.renewMutualTls()));
+    this.#owned.use(originated.onChanged((key) => this.#pools.renewTls(key)));
   }
 
   /** `onDone` is called once, later, within the check's timeout, unless the result is disposed before. */
@@ -95,9 +101,11 @@ export class Prober implements Disposable {
     };
   }
 
-  /** Endpoints as checks call them: connections to others are let go of. */
-  keepOnly(endpoints: Iterable<EndpointPart>): void {
+  /** The configuration has changed. Endpoints as checks call them: connections to others are let go of. */
+  onConfigurationChanged(endpoints: readonly EndpointPart[]): void {
+    this.#originated.onConfigurationChanged();
     this.#pools.keepOnly(endpoints);
+    this.#originated.keepOnly(endpoints);
   }
 
   [Symbol.dispose](): void {

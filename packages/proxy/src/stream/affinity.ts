@@ -11,12 +11,8 @@ export function isBound({ hash, session, cluster }: Plan): boolean {
 /** Finds what binds a request to an endpoint, for its tries. Call where the plan `isBound`. */
 export function bindRequest(record: ExchangeRecord, view: DecisionView, plan: Plan): void {
   const { forwardedFor, remoteAddress } = record.source;
-  record.attempt.affinity = affinityOf(
-    view,
-    plan,
-    record.request,
-    clientAddress(forwardedFor, remoteAddress),
-  );
+  const client = record.edge?.clientAddress ?? clientAddress(forwardedFor, remoteAddress);
+  record.attempt.affinity = affinityOf(view, plan, record.request, client);
 }
 
 /** Adds to a server's response what the client must bring to come back to the same endpoint. */

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-import type { HttpChain, WorkloadLabels } from "@tulle/engine";
+import type { EdgeSettings, HttpChain, WorkloadLabels } from "@tulle/engine";
 import type { HeaderList, Http1Error, RequestHead, ResponseHead } from "@tulle/http";
 
 /**
@@ -136,6 +136,12 @@ export interface RequestSource {
   readonly forwardedFor: string;
   /** SNI of the connection, "" without. */
   readonly serverName: string;
+  /** The client speaks TLS. */
+  readonly secure: boolean;
+  /** Set where clients come from outside the mesh. */
+  readonly edge?: EdgeSettings | undefined;
+  /** Whether a request for `authority` should have come by another connection; absent: never. */
+  isMisdirected?(authority: string): boolean;
   /** Verified peer metadata of a request, from its header. */
   peerOf(value: string): WorkloadLabels | undefined;
   /** The chain for a request to `authority`; undefined = not known yet, null = no such service. */

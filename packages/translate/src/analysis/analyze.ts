@@ -2,6 +2,7 @@ import {
   byWeight,
   type DestinationRuleSpec,
   type Finding,
+  type GatewaySpec,
   type HealthCheckSpec,
   type MeshObject,
   type RateLimitSpec,
@@ -16,6 +17,7 @@ import { Analysis } from "./analysis.js";
 import { analyzeAnnotations } from "./analyzers/annotations.js";
 import {
   analyzeDestinationRuleCarriedOut,
+  analyzeGatewayCarriedOut,
   analyzeServiceEntryCarriedOut,
   analyzeSidecarCarriedOut,
   analyzeVirtualServiceCarriedOut,
@@ -28,6 +30,7 @@ import {
 } from "./analyzers/destination-rules.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
 import { analyzeRateLimit, analyzeTarget } from "./analyzers/policies.js";
+import { analyzeBoundGateways, analyzeGatewayConflicts } from "./analyzers/gateways.js";
 import { analyzePortSelectors } from "./analyzers/ports.js";
 import { analyzeReachability } from "./analyzers/reachability.js";
 import { analyzeReferences } from "./analyzers/references.js";
@@ -54,6 +57,7 @@ const ANALYZERS = [
     analyzeAnnotations,
     analyzeConflicts,
     analyzeReferences,
+    analyzeBoundGateways,
     analyzePortSelectors,
     analyzeReachability,
     analyzeExpressions,
@@ -86,6 +90,13 @@ const ANALYZERS = [
     analyzeSelector,
     analyzeSidecarCarriedOut,
   ),
+  of<GatewaySpec>(
+    NETWORKING,
+    "Gateway",
+    analyzeAnnotations,
+    analyzeGatewayConflicts,
+    analyzeGatewayCarriedOut,
+  ),
   of(SECURITY, "PeerAuthentication", analyzeAnnotations, analyzeConflicts, analyzeSelector),
   of<HealthCheckSpec>("tulle.dev", "HealthCheck", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<TrafficPolicySpec>("tulle.dev", "TrafficPolicy", analyzeAnnotations, analyzeConflicts, analyzeTarget),
@@ -97,6 +108,7 @@ const ANALYZERS = [
 const CARRIED_OUT: readonly Analyzer<never>[] = [
   analyzeVirtualServiceCarriedOut,
   analyzeDestinationRuleCarriedOut,
+  analyzeGatewayCarriedOut,
   analyzeServiceEntryCarriedOut,
 ];
 

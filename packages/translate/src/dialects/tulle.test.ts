@@ -46,21 +46,6 @@ spec:
   expect(text).not.toContain("x-from");
 });
 
-test.each([["tls: {mode: SIMPLE}", "cannot originate TLS"]])(
-  "tulleDialect says that its proxy does not do %s",
-  (policy, warning) => {
-    const yaml = `
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: reviews}
-spec: {host: reviews, trafficPolicy: {${policy}}}
-`;
-    expect(made(mesh(REVIEWS, yaml), CLIENT, CLUSTER_TYPE, `outbound|9080||${HOST}`).warnings).toEqual([
-      expect.stringContaining(warning),
-    ]);
-  },
-);
-
 test("tulleDialect has endpoints ejected that cannot be reached, and never the last; what a rule says counts instead", () => {
   const at = `outbound|9080||${HOST}`;
   const { outlierDetection } = cluster(mesh(REVIEWS, ""), CLIENT, at);
