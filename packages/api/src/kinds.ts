@@ -1,4 +1,5 @@
 import { parseApiVersion } from "./api-version.js";
+import { authorizationPolicyKind } from "./authorization-policy/kind.js";
 import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
 import { gatewayKind } from "./gateway/kind.js";
@@ -31,6 +32,7 @@ export const KINDS: readonly Kind[] = [
   sidecarKind,
   gatewayKind,
   peerAuthenticationKind,
+  authorizationPolicyKind,
   httpRouteKind,
   grpcRouteKind,
   tcpRouteKind,

@@ -353,8 +353,21 @@ export interface Facts {
   readonly principal: string | undefined;
   /** `host:port` of the client: one connection has one of its own. */
   readonly remoteAddress?: string | undefined;
+  /** The connection that it came by, one object for all of its requests; undefined where nobody knows it. */
+  readonly connection?: ConnectionFacts | undefined;
   /** What the step that is asked wanted to know; absent when it has not asked yet. */
   readonly fact?: Fact | undefined;
+}
+
+/** What is known of a connection besides who made it. Addresses are without port and brackets. */
+export interface ConnectionFacts {
+  /** Where it really comes from, whomever a PROXY header names. */
+  readonly sourceAddress: string | undefined;
+  /** Where it was made to, before it was redirected. */
+  readonly destinationAddress: string | undefined;
+  readonly destinationPort: number | undefined;
+  /** SNI, "" without. */
+  readonly serverName: string;
 }
 
 /** One step between routing and picking, compiled from an HTTP filter's configuration: fault, rate limit, CORS. */
@@ -399,6 +412,15 @@ export interface Limited {
   readonly enforced: boolean;
 }
 
+/** What an authorization filter found. */
+export interface Judgement {
+  /** `shadow`: it counts for nothing (a dry run); `audit`: it is only noted. */
+  readonly kind: "enforced" | "shadow" | "audit";
+  readonly allowed: boolean;
+  /** Name of the policy that matched; "" = none did. */
+  readonly policy: string;
+}
+
 /** By the filter's name in the chain. */
 export type RouteFilters = ReadonlyMap<string, RouteFilter>;
 
@@ -416,6 +438,7 @@ export interface AdmissionReply {
   /** For gRPC callers; undefined = by the HTTP status. */
   readonly grpcStatus?: number | undefined;
   readonly limited?: Limited | undefined;
+  readonly judged?: readonly Judgement[] | undefined;
   /** Is told that it was refused. */
   readonly watcher?: ExchangeWatcher | undefined;
 }
@@ -445,6 +468,7 @@ export interface AdmissionMutation {
   /** The client's connection is reset after so many bytes of the response's body; undefined = it is not. */
   readonly resetAfterBytes?: number | undefined;
   readonly limited?: Limited | undefined;
+  readonly judged?: readonly Judgement[] | undefined;
   /** Is told when the exchange begins and ends. */
   readonly watcher?: ExchangeWatcher | undefined;
   /** What the step found out, for the steps behind it and for routes. */

@@ -21,6 +21,7 @@ import { hashRequestId } from "./stream/decision.js";
 import { Exchange, type ExchangeContext } from "./stream/exchange.js";
 import { ParkingLot } from "./stream/parking.js";
 import { ExchangeTelemetry } from "./telemetry/exchange-telemetry.js";
+import { AuthorizationMetrics } from "./telemetry/authorization-metrics.js";
 import { collectAdmission } from "./telemetry/admission-metrics.js";
 import { AccessLog } from "./telemetry/access-log.js";
 import { IstioMetrics } from "./telemetry/istio-metrics.js";
@@ -185,6 +186,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       "tulle_rate_limited_requests_total",
       "Requests beyond a rate limit; enforced=false: a limit that only counts.",
     ),
+    authorization: new AuthorizationMetrics(metrics, "http"),
     mirrorsDropped: metrics
       .counter(
         "tulle_mirrored_requests_dropped_total",
@@ -243,6 +245,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     telemetry: new TcpTelemetry(metrics, options.workload, accessLog),
     detection: { fineWheel, coarseWheel, ports: new LearntPorts(metrics) },
     onDemand: options.onDemand,
+    authorization: new AuthorizationMetrics(metrics, "tcp"),
     newEntropy: () => hashRequestId(options.newRequestId()),
   };
   return {

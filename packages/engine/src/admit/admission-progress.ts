@@ -4,6 +4,7 @@ import type {
   ExchangeWatcher,
   Facts,
   HeaderMutation,
+  Judgement,
   Limited,
   RequestMetadata,
   StepAdmission,
@@ -25,6 +26,8 @@ export class AdmissionProgress {
   readonly response: HeaderMutation[] = [];
   /** Limits that it was beyond. */
   readonly limited: Limited[] = [];
+  /** What authorization filters found that somebody may want to know: refusals, dry runs, audits. */
+  readonly judged: Judgement[] = [];
   /** Who is told when it begins and ends. */
   readonly watchers: ExchangeWatcher[] = [];
   /** 0 = as it comes. */
@@ -41,6 +44,7 @@ export class AdmissionProgress {
     if (this.request.length > 0) this.request.length = 0;
     if (this.response.length > 0) this.response.length = 0;
     if (this.limited.length > 0) this.limited.length = 0;
+    if (this.judged.length > 0) this.judged.length = 0;
     if (this.watchers.length > 0) this.watchers.length = 0;
     this.responseBytesPerSecond = 0;
     this.resetAfterBytes = -1;
@@ -56,13 +60,14 @@ export class AdmissionProgress {
 
   /** Notes what a step alters of the request `came`: header changes add up, of limits the tighter one counts. */
   note(mutation: AdmissionMutation, came: EngineRequest): void {
-    const { request, response, limited, watcher, responseBytesPerSecond, resetAfterBytes, metadata } =
+    const { request, response, limited, judged, watcher, responseBytesPerSecond, resetAfterBytes, metadata } =
       mutation;
     if (request !== undefined) this.request.push(...request);
     if ((request !== undefined && request.length > 0) || metadata !== undefined)
       this.altered = alter(this.altered ?? came, request ?? [], metadata);
     if (response !== undefined) this.response.push(...response);
     if (limited !== undefined) this.limited.push(limited);
+    if (judged !== undefined) this.judged.push(...judged);
     if (watcher !== undefined) this.watchers.push(watcher);
     if (responseBytesPerSecond !== undefined) {
       const before = this.responseBytesPerSecond;

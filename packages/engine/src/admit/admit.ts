@@ -61,6 +61,7 @@ function take(
   }
   if (said.kind === "need") progress.next--;
   if (said.kind === "reply" && said.limited !== undefined) progress.limited.push(said.limited);
+  if (said.kind === "reply" && said.judged !== undefined) progress.judged.push(...said.judged);
   if (said.kind === "delay") progress.pending = said.after;
   return said;
 }

@@ -53,7 +53,8 @@ export function headerWords(matcher: HeaderMatcher): ConditionWords {
   return new ValueWords(called, name, subject, wantedHeader(matcher), matcher.invertMatch);
 }
 
-function wantedHeader({ headerMatchSpecifier: specifier }: HeaderMatcher): Wanted | boolean {
+/** What a HeaderMatcher asks for, in words. */
+export function wantedHeader({ headerMatchSpecifier: specifier }: HeaderMatcher): Wanted | boolean {
   switch (specifier.case) {
     case undefined:
       return true;
@@ -79,7 +80,7 @@ function wantedHeader({ headerMatchSpecifier: specifier }: HeaderMatcher): Wante
 }
 
 /** A test of the value, or whether the field must be present at all. */
-function compileValueTest(field: string, matcher: HeaderMatcher): StringTest | boolean {
+export function compileValueTest(field: string, matcher: HeaderMatcher): StringTest | boolean {
   const specifier = matcher.headerMatchSpecifier;
   switch (specifier.case) {
     case undefined:

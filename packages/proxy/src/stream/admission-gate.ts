@@ -15,6 +15,7 @@ import {
 
 import { isPending, type FactAsker, type PendingFact } from "../facts/contract.js";
 import type { FactSource } from "../facts/fact-source.js";
+import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import type { OwnView } from "./decision.js";
 import { CLIENT_GONE, type ExchangeRecord } from "./exchange-record.js";
@@ -49,6 +50,7 @@ export class AdmissionGate implements FactAsker {
   readonly #owner: AdmissionGateOwner;
   readonly #limited: Family<Counter>;
   readonly #source: FactSource;
+  readonly #authorization: AuthorizationMetrics;
   #progress: AdmissionProgress | undefined;
   #facts: Facts | undefined;
   #routed: Plan | ReplyPlan | undefined;
@@ -70,9 +72,11 @@ export class AdmissionGate implements FactAsker {
     owner: AdmissionGateOwner,
     rateLimited: Family<Counter>,
     source: FactSource,
+    authorization: AuthorizationMetrics,
   ) {
     this.#limited = rateLimited;
     this.#source = source;
+    this.#authorization = authorization;
     this.body = body;
     this.record = record;
     this.#view = view;
@@ -101,6 +105,7 @@ export class AdmissionGate implements FactAsker {
     const record = this.record;
     const admission = admit(this.#view, chain, routed, this.#factsOf(record), this.#progress);
     this.#countLimits();
+    this.#countJudgements();
     switch (admission.kind) {
       case "continue":
         if (this.#progress !== undefined && this.#progress.responseBytesPerSecond > 0) this.#countFault();
@@ -209,6 +214,13 @@ export class AdmissionGate implements FactAsker {
     limited.length = 0;
   }
 
+  #countJudgements(): void {
+    const judged = this.#progress?.judged;
+    if (judged === undefined || judged.length === 0) return;
+    this.#authorization.count(judged);
+    judged.length = 0;
+  }
+
   #countFault(): void {
     if (this.#faulty) return;
     this.#faulty = true;
@@ -229,6 +241,7 @@ export class AdmissionGate implements FactAsker {
         request,
         principal: source.peerSpiffeId === "" ? undefined : source.peerSpiffeId,
         remoteAddress: record.downstreamRemoteAddress,
+        connection: source.connection,
       };
     }
     return this.#facts;

@@ -29,6 +29,7 @@ import { RequestFields } from "../filters/request-headers.js";
 import type { FactSource } from "../facts/fact-source.js";
 import type { Failure } from "../rescue.js";
 import { bindRequest, isBound } from "./affinity.js";
+import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
 import { isHealthCheck } from "../overload/health-check-request.js";
@@ -58,6 +59,7 @@ export interface ExchangeContext extends TriesContext, ExchangeTimersContext, Mi
   readonly authorities: AuthorityCache;
   /** Requests beyond a limit, by its name and whether they were refused. */
   readonly rateLimited: Family<Counter>;
+  readonly authorization: AuthorizationMetrics;
   readonly overload: OverloadState;
   /** Answers what steps of chains must know from outside. */
   readonly facts: FactSource;
@@ -147,8 +149,16 @@ export class Exchange
       entropy: 0,
     };
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
-    const { rateLimited, facts } = context;
-    this.#gate = new AdmissionGate(this, this.#tries.body, this.#view, this, rateLimited, facts);
+    const { rateLimited, facts, authorization } = context;
+    this.#gate = new AdmissionGate(
+      this,
+      this.#tries.body,
+      this.#view,
+      this,
+      rateLimited,
+      facts,
+      authorization,
+    );
     this.#response = new DownstreamResponse(this, downstream, context);
     this.#timers = new ExchangeTimers(context, this);
     this.#limits = new TimeLimits(context.clock, this.#timers, this, this.#fields);
