@@ -1,5 +1,7 @@
 import { registerAnalyze } from "./commands/analyze.js";
 import { registerApply } from "./commands/apply.js";
+import { registerCa } from "./commands/ca.js";
+import { registerCheck } from "./commands/check.js";
 import { registerCompletion } from "./commands/completion.js";
 import { registerDelete } from "./commands/delete.js";
 import { registerDemo } from "./commands/demo.js";
@@ -12,6 +14,7 @@ import { registerKubeconfig } from "./commands/kubeconfig.js";
 import { registerLogLevel } from "./commands/log-level.js";
 import { registerLogin } from "./commands/login.js";
 import { registerRun } from "./commands/run.js";
+import { registerGateway } from "./commands/gateway.js";
 import { registerSidecar } from "./commands/sidecar.js";
 import { registerStatus } from "./commands/status.js";
 import { registerTest } from "./commands/test.js";
@@ -27,6 +30,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerUp,
   registerRun,
   registerSidecar,
+  registerGateway,
   registerIntercept,
   registerDemo,
   registerApply,
@@ -35,6 +39,8 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerGet,
   registerDescribe,
   registerStatus,
+  registerCheck,
+  registerCa,
   registerEndpoints,
   registerExplain,
   registerTest,

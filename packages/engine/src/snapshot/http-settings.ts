@@ -60,6 +60,7 @@ export function compileHttp(
       limits: compileLimits(field, manager),
       proxyStatus: compileProxyStatus(manager),
       requestIdInResponse: manager.alwaysSetRequestIdInResponse,
+      edge: manager.useRemoteAddress === true ? { trustedHops: manager.xffNumTrustedHops } : undefined,
       filters,
       stripPort: manager.stripPortMode.case === "stripAnyHostPort" && manager.stripPortMode.value,
     },

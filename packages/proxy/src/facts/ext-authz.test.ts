@@ -425,7 +425,7 @@ test("HTTP: the check is a request like the client's; 200 lets it pass with the 
   const names = (...exact: string[]) => ({
     patterns: exact.map((value) => ({ matchPattern: { case: "exact" as const, value } })),
   });
-  const config = http({
+  const service = {
     pathPrefix: "/check",
     authorizationRequest: {
       allowedHeaders: names("x-told"),
@@ -435,8 +435,10 @@ test("HTTP: the check is a request like the client's; 200 lets it pass with the 
       allowedUpstreamHeaders: names("x-user"),
       allowedClientHeadersOnSuccess: names("set-cookie", "x-client"),
     },
-  });
-  const { port, served } = await mesh(authzPort, { ...config, withRequestBody: { maxRequestBytes: 100 } });
+  };
+  const withRequestBody = { maxRequestBytes: 100 };
+  const config = { ...http(service), withRequestBody } as Config;
+  const { port, served } = await mesh(authzPort, config);
   const headers = {
     host: "main:80",
     authorization: "Bearer x",

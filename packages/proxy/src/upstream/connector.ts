@@ -1,10 +1,13 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, TLSSocket, type ConnectionOptions } from "node:tls";
 
-import { systemErrorCode, type Disposable, type TimerWheel } from "@tulle/base";
+import { noNameCheck } from "@tulle/agent";
+import { MeshError, systemErrorCode, type Disposable, type TimerWheel } from "@tulle/base";
 import type { EndpointPart, UpstreamTls } from "@tulle/engine";
 
-import { trustDomainOf, type WorkloadTls } from "../tls/workload-tls.js";
+import type { OriginatedContexts } from "../tls/originated-contexts.js";
+import { nameMismatch } from "../tls/peer-names.js";
+import type { WorkloadTls } from "../tls/workload-tls.js";
 import type { AcquireFailure } from "../stream/contract.js";
 
 /** Bytes that a socket takes or gives before it reports pressure. */
@@ -30,14 +33,16 @@ interface Opening {
   readonly transport: Socket;
 }
 
-/** Makes connections to endpoints: plain TCP, or mutual TLS with the peer's SPIFFE id checked. */
+/** Makes connections to endpoints: plain TCP, mutual TLS with the peer's SPIFFE id checked, or TLS to a server outside the mesh. */
 export class Connector {
   readonly #wheel: TimerWheel;
   readonly #tls: WorkloadTls;
+  readonly #originated: OriginatedContexts;
 
-  constructor(wheel: TimerWheel, tls: WorkloadTls) {
+  constructor(wheel: TimerWheel, tls: WorkloadTls, originated: OriginatedContexts) {
     this.#wheel = wheel;
     this.#tls = tls;
+    this.#originated = originated;
   }
 
   /**
@@ -94,6 +99,12 @@ export class Connector {
     timer.arm(timeoutMs);
     socket.once(endpoint.tls === undefined ? "connect" : "secureConnect", () => {
       if (!finish()) return;
+      const refusal = this.#refusal(socket, endpoint.tls);
+      if (refusal !== undefined) {
+        socket.destroy();
+        listener.onConnectFailed("connect-failure", refusal);
+        return;
+      }
       socket.removeListener("error", onError);
       socket.removeListener("close", onClose);
       // tls.connect drops the option; with many small messages on their way Nagle's algorithm would hold them back.
@@ -121,16 +132,12 @@ export class Connector {
     const { host, port, tls } = endpoint;
     const options = { host, port, noDelay: true, highWaterMark: SOCKET_HIGH_WATER_BYTES };
     if (tls === undefined) return beginWith(preamble, connectTcp(options));
-    const secureContext = this.#tls.clientContext();
-    if (secureContext === undefined) return "this sidecar has no certificate yet";
+    const tlsOptions = this.#tlsOptions(tls);
+    if (typeof tlsOptions === "string") return tlsOptions;
     return connectTls({
       ...(preamble === undefined ? options : { socket: beginWith(preamble, connectTcp(options)) }),
-      secureContext,
-      // An IP literal is not a legal SNI; without a name from the configuration none is sent.
-      servername: isIP(tls.sni) === 0 ? tls.sni : "",
+      ...tlsOptions,
       ALPNProtocols: spoken(tls.alpn),
-      rejectUnauthorized: true,
-      checkServerIdentity: (_name, certificate) => this.#checkPeer(certificate.raw, tls),
     });
   }
 
@@ -138,24 +145,50 @@ export class Connector {
   #openBytes(endpoint: EndpointPart, preamble: Buffer | undefined): Opening | string {
     const { host, port, tls } = endpoint;
     const options = { noDelay: true, allowHalfOpen: true, highWaterMark: SOCKET_HIGH_WATER_BYTES };
-    const secureContext = tls === undefined ? undefined : this.#tls.clientContext();
-    if (tls !== undefined && secureContext === undefined) return "this sidecar has no certificate yet";
+    const tlsOptions = tls && this.#tlsOptions(tls);
+    if (typeof tlsOptions === "string") return tlsOptions;
     const transport = beginWith(preamble, connectTcp({ host, port, ...options }));
-    if (tls === undefined) return { socket: transport, transport };
+    if (tlsOptions === undefined) return { socket: transport, transport };
     transport.on("error", () => undefined);
-    const socket = connectTls({
-      socket: transport,
-      secureContext,
-      servername: isIP(tls.sni) === 0 ? tls.sni : "",
-      rejectUnauthorized: true,
-      checkServerIdentity: (_name, certificate) => this.#checkPeer(certificate.raw, tls),
-    });
-    return { socket, transport };
+    return { socket: connectTls({ socket: transport, ...tlsOptions }), transport };
   }
 
-  #checkPeer(der: Buffer, tls: UpstreamTls): Error | undefined {
-    const verdict = this.#tls.judge(der, domainsOf(tls), tls.spiffeIds);
-    return verdict.ok ? undefined : new Error(verdict.reason);
+  /** What every connection with this TLS is made with, or why there can be none. */
+  #tlsOptions(tls: UpstreamTls): ConnectionOptions | string {
+    // An IP literal is not a legal SNI; without a name from the configuration none is sent.
+    const servername = isIP(tls.sni) === 0 ? tls.sni : "";
+    if (tls.kind === "mesh") {
+      const secureContext = this.#tls.clientContext();
+      if (secureContext === undefined) return "this sidecar has no certificate yet";
+      // Who it is, is judged when the handshake is over.
+      return {
+        secureContext,
+        servername,
+        rejectUnauthorized: this.#tls.graceMs === 0,
+        checkServerIdentity: noNameCheck,
+      };
+    }
+    try {
+      return {
+        secureContext: this.#originated.contextOf(tls),
+        servername,
+        rejectUnauthorized: tls.trust !== undefined,
+        checkServerIdentity: (_name, certificate) => {
+          const mismatch = tls.trust === undefined ? undefined : nameMismatch(certificate.raw, tls.names);
+          return mismatch === undefined ? undefined : new Error(mismatch);
+        },
+      };
+    } catch (thrown) {
+      return MeshError.from(thrown).message;
+    }
+  }
+
+  /** Why the endpoint at the other end is not spoken to; undefined: it is who it should be. */
+  #refusal(socket: Socket, tls: UpstreamTls | undefined): string | undefined {
+    if (tls === undefined || tls.kind !== "mesh") return undefined;
+    if (!(socket instanceof TLSSocket)) return "the connection is not TLS";
+    const verdict = this.#tls.judge(socket, tls);
+    return verdict.ok ? undefined : verdict.reason;
   }
 }
 
@@ -171,16 +204,4 @@ function beginWith(preamble: Buffer | undefined, socket: Socket): Socket {
 function spoken(offered: readonly string[]): string[] {
   const both = offered.filter((name) => name === "h2" || name === "http/1.1");
   return both.length > 0 ? both : ["http/1.1"];
-}
-
-const domains = new WeakMap<UpstreamTls, ReadonlySet<string>>();
-
-/** Trust domains of the identities expected: who is not among the identities is refused anyway. */
-function domainsOf(tls: UpstreamTls): ReadonlySet<string> {
-  let known = domains.get(tls);
-  if (known === undefined) {
-    known = new Set([...tls.spiffeIds].map(trustDomainOf));
-    domains.set(tls, known);
-  }
-  return known;
 }

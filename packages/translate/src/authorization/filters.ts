@@ -35,14 +35,14 @@ interface Guard {
   /** What it does for something that is guarded; undefined = nothing. */
   rbac(guarded: Guarded): TranslatedRbac | undefined;
   /** Comes behind it. */
-  readonly then?: HttpFilter;
+  readonly next?: HttpFilter;
 }
 
 function guardsOf(t: Translation, guarded: readonly Guarded[]): readonly Guard[] {
   const asking = askedProviders(t, guarded).map((provider): Guard => ({
     name: `istio.authorization.custom.${provider}`,
     rbac: (one) => askingRbac(t, provider, one),
-    then: askingFilter(t, provider),
+    next: askingFilter(t, provider),
   }));
   const deciding = ORDER.map((action): Guard => ({
     name: filterName(action),
@@ -79,13 +79,13 @@ export function authorizationFiltersByHost(
   });
 }
 
-function filtersOf({ name, then }: Guard, rbac: TranslatedRbac | undefined): readonly HttpFilter[] {
+function filtersOf({ name, next }: Guard, rbac: TranslatedRbac | undefined): readonly HttpFilter[] {
   if (rbac === undefined) return [];
   const filter = create(HttpFilterSchema, {
     name,
     configType: { case: "typedConfig", value: packed(HttpRbacSchema, rbac) },
   });
-  return then === undefined ? [filter] : [filter, then];
+  return next === undefined ? [filter] : [filter, next];
 }
 
 /** Without policies the filter does nothing there. */
