@@ -35,6 +35,7 @@ export type { Way } from "./route/way.js";
 export { currentCluster } from "./route/current-cluster.js";
 export { endpointHost } from "./route/endpoint-host.js";
 export { applyHeaders } from "./route/header-mutations.js";
+export { gatewayChain, isGateway } from "./route/gateway-chain.js";
 export { chainsFor, INBOUND_LISTENER, selectChain, selectServerChain } from "./route/inbound-chains.js";
 export * from "./route/retry-on.js";
 export { withoutPort } from "./route/virtual-hosts.js";

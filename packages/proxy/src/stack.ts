@@ -148,6 +148,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   const overload = owned.use(
     new OverloadManager({
       clock: options.clock,
+      turn: clock,
       metrics,
       limits: values,
       onOverload: (name) => strike(name, ""),
