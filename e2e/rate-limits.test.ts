@@ -177,7 +177,12 @@ test("a service counts for all sidecars, for each caller", async () => {
     process.execPath,
     fileURLToPath(new URL("support/apps/rate-limiter.mjs", import.meta.url)),
   ];
-  const limiter = await mesh.run({ service: "limiter", command, healthPath: "", args: ["--protocol", "grpc"] });
+  const limiter = await mesh.run({
+    service: "limiter",
+    command,
+    healthPath: "",
+    args: ["--protocol", "grpc"],
+  });
   await mesh.apply(GLOBAL);
   // The limiter lets two of each caller pass.
   await eventually(async () => (await ask(one, "/global")).headers["x-ratelimit-limit"] !== undefined);

@@ -127,8 +127,10 @@ spec:
 `;
   const shop = mesh(
     REVIEWS,
-    global("a", "{match: {uri: {exact: /x}}, entries: [{key: user, header: X-User}, {key: plan, value: free}]}") +
-      global("b", "{entries: [{key: all, value: '1'}]}"),
+    global(
+      "a",
+      "{match: {uri: {exact: /x}}, entries: [{key: user, header: X-User}, {key: plan, value: free}]}",
+    ) + global("b", "{entries: [{key: all, value: '1'}]}"),
   );
   const filters = apiManager(shop, CLIENT, "reviews:9080").httpFilters;
   expect(filters.slice(0, 2).map(({ name }) => name)).toEqual([
@@ -143,7 +145,9 @@ spec:
     rateLimitedStatus: { code: 429 },
     timeout: { nanos: 20_000_000 },
     rateLimitService: {
-      grpcService: { targetSpecifier: { value: { clusterName: `outbound|9080||${HOST}`, authority: `${HOST}:9080` } } },
+      grpcService: {
+        targetSpecifier: { value: { clusterName: `outbound|9080||${HOST}`, authority: `${HOST}:9080` } },
+      },
     },
   });
   const { resource } = made(shop, CLIENT, ROUTE_TYPE, `${HOST}:9080`);
@@ -153,7 +157,9 @@ spec:
     {
       stage: 1,
       actions: [
-        { actionSpecifier: { case: "requestHeaders", value: { headerName: "x-user", descriptorKey: "user" } } },
+        {
+          actionSpecifier: { case: "requestHeaders", value: { headerName: "x-user", descriptorKey: "user" } },
+        },
         {
           actionSpecifier: {
             case: "headerValueMatch",

@@ -53,7 +53,10 @@ test.each<[Record<string, unknown>, string]>([
   [{ global, shadow: true }, "spec.shadow: cannot stand beside global"],
   [{ global: { ...global, service: "a b" } }, "spec.global.service: expected a service"],
   [{ global: { ...global, descriptors: [] } }, "spec.global.descriptors: must have at least one descriptor"],
-  [about({ match: {}, entries: [{ key: "u", header: "x" }] }), "spec.global.descriptors[0].match: needs an entry"],
+  [
+    about({ match: {}, entries: [{ key: "u", header: "x" }] }),
+    "spec.global.descriptors[0].match: needs an entry",
+  ],
   [about({ entries: [{ value: "a" }] }), "spec.global.descriptors[0].entries[0].key: is required"],
   [about({ entries: [{ key: "a" }] }), "must have exactly one of value, header, source"],
   [about({ entries: [{ key: "a", source: "IDENTITY" }] }), "entries[0].key: cannot stand beside source"],
