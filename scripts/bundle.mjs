@@ -49,16 +49,19 @@ const { metafile } = await build({
     js: 'import { createRequire as createRequire_ } from "node:module"; const require = createRequire_(import.meta.url); import { fileURLToPath as fileURLToPath_ } from "node:url"; import { dirname as dirname_ } from "node:path"; const __filename = fileURLToPath_(import.meta.url); const __dirname = dirname_(__filename);',
   },
 });
-const heavy = inputsOf(metafile, "proxyless-companion").find((path) => path.includes("node_modules/@grpc/"));
-if (heavy !== undefined) throw new Error(`${heavy} must stay out of sidecars: only --proxyless may load it`);
+const heavy = inputsOf(metafile, ["proxyless-companion", "spiffe-workload-api"]).find((path) =>
+  path.includes("node_modules/@grpc/"),
+);
+if (heavy !== undefined)
+  throw new Error(`${heavy} must stay out of sidecars: only --proxyless and the Workload API may load it`);
 writeFileSync(stamp, wanted);
 
-/** What the process may load, all but the chunk called `apart` and what only that one imports. */
+/** What the process may load, all but the chunks called `apart` and what only those import. */
 function inputsOf({ outputs }, apart) {
   const inputs = new Set();
   const seen = new Set();
   const visit = (path) => {
-    if (seen.has(path) || path.includes(apart) || outputs[path] === undefined) return;
+    if (seen.has(path) || apart.some((name) => path.includes(name)) || outputs[path] === undefined) return;
     seen.add(path);
     for (const input of Object.keys(outputs[path].inputs)) inputs.add(input);
     for (const { path: imported } of outputs[path].imports) visit(imported);

@@ -132,7 +132,8 @@ function* typesOf(file) {
       };
     }
   };
-  yield* walk(`.${file.proto.package}`, file.proto.messageType, file.proto.enumType, []);
+  const { package: name } = file.proto;
+  yield* walk(name === "" ? "" : `.${name}`, file.proto.messageType, file.proto.enumType, []);
 }
 
 function isOneofMember(field) {

@@ -45,7 +45,7 @@ export async function openWorkloadSocket(options: WorkloadSocketOptions): Promis
   let api: Promise<ConnectionServer> | undefined;
   const server = createServer((socket) => {
     socket.on("error", () => undefined);
-    api ??= import("./workload-api.js").then(({ serveWorkloadApi }) => serveWorkloadApi(options));
+    api ??= import("./spiffe-workload-api.js").then(({ serveWorkloadApi }) => serveWorkloadApi(options));
     api.then(
       (loaded) => loaded.serve(socket),
       (thrown: unknown) => {
