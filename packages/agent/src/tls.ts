@@ -2,7 +2,14 @@ import { constants } from "node:crypto";
 import type { DetailedPeerCertificate, SecureContextOptions, TLSSocket } from "node:tls";
 
 import { parseSpiffeId } from "@tulle/base";
-import { judgeLeaf, TrustBundles, verifySvid, type SvidRule, type SvidVerdict } from "@tulle/base/spiffe";
+import {
+  judgeLeaf,
+  peerChain,
+  TrustBundles,
+  verifySvid,
+  type SvidRule,
+  type SvidVerdict,
+} from "@tulle/base/spiffe";
 
 import type { Svid } from "./contract.js";
 
@@ -47,8 +54,6 @@ export type PeerSocket = Pick<TLSSocket, "authorized" | "authorizationError" | "
 
 /** What Node.js says of a chain whose only fault is its date. */
 const EXPIRED = "CERT_HAS_EXPIRED";
-/** Certificates of a peer's chain that are looked at, at most. */
-const MAX_CHAIN = 10;
 
 /**
  * Judges the peer of a TLS connection whose handshake is over. Call it for every connection, resumed ones included.
@@ -69,17 +74,5 @@ export function verifyPeer(socket: PeerSocket, rule: SvidRule): SvidVerdict {
     const { raw }: Partial<DetailedPeerCertificate> = socket.getPeerCertificate();
     return raw === undefined ? { ok: false, reason: "the peer has no certificate" } : judgeLeaf(raw, rule);
   }
-  return verifySvid(chainOf(socket), rule);
-}
-
-/** The peer's certificates in DER, leaf first. */
-function chainOf(socket: PeerSocket): Uint8Array[] {
-  const chain: Uint8Array[] = [];
-  let next: Partial<DetailedPeerCertificate> | undefined = socket.getPeerCertificate(true);
-  while (next?.raw !== undefined && chain.length < MAX_CHAIN) {
-    chain.push(next.raw);
-    // A root is its own issuer.
-    next = next.issuerCertificate === next ? undefined : next.issuerCertificate;
-  }
-  return chain;
+  return verifySvid(peerChain(socket.getPeerCertificate(true)), rule);
 }

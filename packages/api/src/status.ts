@@ -8,6 +8,8 @@ export interface MeshInfo {
     readonly http: string;
     readonly dns: string;
     readonly xds: string;
+    /** HTTPS endpoint of the SPIFFE bundle. */
+    readonly bundle?: string;
     /** Plaintext xDS on loopback, development mode only. */
     readonly xdsPlaintext?: string;
   };

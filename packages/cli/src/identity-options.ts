@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
 
 import { MeshError, parseDuration } from "@tulle/base";
-import type { ControlPlaneOptions, JoinIssuer } from "@tulle/control";
+import type { ControlPlaneOptions, FederatedTrustDomain, JoinIssuer } from "@tulle/control";
 import { parse } from "yaml";
 import { InvalidArgumentError, Option, type Command } from "commander";
+
+import { parsePort } from "./options.js";
 
 /** What `tulle up` is told of the mesh's identities, as commander gives it. */
 export interface IdentityFlags {
@@ -13,6 +15,8 @@ export interface IdentityFlags {
   readonly rootTtl?: number;
   readonly expiredCertificateGrace?: number;
   readonly joinIssuers?: string;
+  readonly federation?: string;
+  readonly bundleEndpointPort?: number;
   readonly caDir?: string;
   readonly vaultAddress?: string;
   readonly vaultMount: string;
@@ -57,6 +61,16 @@ export function addIdentityFlags(command: Command): void {
       "--join-issuers <file>",
       "whose tokens let workloads join: Kubernetes clusters, clouds, CIs (YAML or JSON; see docs/identity.md)",
     )
+    .option(
+      "--federation <file>",
+      "other trust domains whose workloads are let in (YAML or JSON; see docs/identity.md)",
+    )
+    .addOption(
+      new Option(
+        "--bundle-endpoint-port <port>",
+        "serve this mesh's SPIFFE bundle over HTTPS to other trust domains (default: not served)",
+      ).argParser(parsePort),
+    )
     .option("--vault-address <url>", "sign with HashiCorp Vault's PKI secrets engine")
     .option("--vault-mount <path>", "where that engine is mounted", "pki")
     .option("--vault-role <name>", "its role")
@@ -74,7 +88,13 @@ export function identityOptions(flags: IdentityFlags): Partial<ControlPlaneOptio
     ...(rootTtl !== undefined && { rootTtlMs: rootTtl }),
     ...(expiredCertificateGrace !== undefined && { expiredCertificateGraceMs: expiredCertificateGrace }),
     ...(flags.caDir !== undefined && { caDirectory: flags.caDir }),
-    ...(flags.joinIssuers !== undefined && { joinIssuers: readIssuers(flags.joinIssuers) }),
+    ...(flags.joinIssuers !== undefined && {
+      joinIssuers: readList(flags.joinIssuers, "issuers") as unknown as readonly JoinIssuer[],
+    }),
+    ...(flags.federation !== undefined && {
+      federation: readList(flags.federation, "trustDomains") as unknown as readonly FederatedTrustDomain[],
+    }),
+    ...(flags.bundleEndpointPort !== undefined && { bundleEndpointPort: flags.bundleEndpointPort }),
     ...vaultOptions(flags),
   };
 }
@@ -89,18 +109,18 @@ function vaultOptions(flags: IdentityFlags): Pick<ControlPlaneOptions, "vault"> 
   return { vault: { address, mount, role, tokenFile, ...(namespace !== undefined && { namespace }) } };
 }
 
-/** The file's list, or that of its key `issuers`; the control plane checks what is in it. */
-function readIssuers(path: string): NonNullable<ControlPlaneOptions["joinIssuers"]> {
+/** The file's list, or that of its key `key`; the control plane checks what is in it. */
+function readList(path: string, key: string): readonly Record<string, unknown>[] {
   let content: unknown;
   try {
     content = parse(readFileSync(path, "utf8"));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : "";
-    throw new MeshError("invalid", "CLI_JOIN_ISSUERS", `cannot read ${path}: ${why}`, { cause });
+    throw new MeshError("invalid", "CLI_IDENTITY_FILE", `cannot read ${path}: ${why}`, { cause });
   }
-  const list = isRecord(content) ? content["issuers"] : content;
-  if (Array.isArray(list) && list.every(isRecord)) return list as unknown as readonly JoinIssuer[];
-  throw new MeshError("invalid", "CLI_JOIN_ISSUERS", `${path} must hold a list of issuers`);
+  const list = isRecord(content) ? content[key] : content;
+  if (Array.isArray(list) && list.every(isRecord)) return list;
+  throw new MeshError("invalid", "CLI_IDENTITY_FILE", `${path} must hold a list, or ${key}: with one`);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -13,7 +13,7 @@ import { createAdmission, createQuarantine } from "./admission/index.js";
 import { createAnalysisApi, Findings } from "./analysis/index.js";
 import { AgentQueries, AgentServer } from "./agents/index.js";
 import { createResourceApi } from "./api-server/resource-api.js";
-import { openMeshIdentity, type IdentityOptions, type MeshIdentity } from "./ca/index.js";
+import { openMeshIdentity, serveBundle, type IdentityOptions, type MeshIdentity } from "./ca/index.js";
 import { RouteStatuses } from "./gateway-api/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
@@ -50,6 +50,8 @@ export interface ControlPlaneOptions extends Partial<IdentityOptions> {
   readonly resetAdminToken?: boolean;
   /** Where every write and denial is noted, one JSON object a line; default nowhere. */
   readonly auditSink?: AuditSink;
+  /** HTTPS port that serves the mesh's SPIFFE bundle to other trust domains; undefined: none. */
+  readonly bundleEndpointPort?: number;
   /** Ports; 0 picks a free one. Defaults: 8500, 8600, 15012. */
   readonly httpPort?: number;
   readonly dnsPort?: number;
@@ -149,6 +151,8 @@ async function build(
   const settings: MeshSettings = {
     ...SETTINGS,
     trustDomain,
+    trustDomainAliases: options.trustDomainAliases ?? [],
+    federatedTrustDomains: (options.federation ?? []).map((domain) => domain.trustDomain),
     pathNormalization: options.pathNormalization ?? "BASE",
     outboundTrafficPolicy: options.outboundTrafficPolicy ?? "ALLOW_ANY",
     ...(options.defaultHttpRetryPolicy && { defaultHttpRetryPolicy: options.defaultHttpRetryPolicy }),
@@ -333,6 +337,17 @@ async function build(
   });
   closers.push(() => http.close());
 
+  const bundle =
+    options.bundleEndpointPort === undefined
+      ? undefined
+      : await serveBundle({
+          address,
+          port: options.bundleEndpointPort,
+          trust: identity.trust,
+          certificates: (options.httpsCertificate && certificates) ?? identity.server,
+        });
+  if (bundle !== undefined) closers.push(() => bundle.close());
+
   infoFor = (reachedBy) => {
     // Who listens everywhere is reached at where it was reached.
     const host = isWildcard(address) ? hostOf(reachedBy) || address : address;
@@ -344,6 +359,7 @@ async function build(
         http: formatAddress(host, http.port),
         dns: formatAddress(host, dns.port),
         xds: formatAddress(host, xds.port),
+        ...(bundle === undefined ? {} : { bundle: formatAddress(host, bundle.port) }),
         ...(plaintext === undefined ? {} : { xdsPlaintext: formatAddress(host, plaintext.port) }),
       },
       rootCertificatePem: identity.authority.signer.trustBundlePem,

@@ -3,7 +3,7 @@ import { fullHost } from "./hosts.js";
 import type { MeshEndpoint, MeshService } from "./mesh-service.js";
 import { localityOfLabels } from "./locality/locality.js";
 import { sessionOfLabels } from "./routes/session.js";
-import { spiffeId } from "./names.js";
+import { spiffeIds } from "./names.js";
 import type { Translation } from "./translation.js";
 
 /** A registered service as translation sees it. */
@@ -12,8 +12,8 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
   // The accounts of all instances, unhealthy and unmeshed ones too: what depends on a service's shape must not change
   // when one of them recovers, and a server may speak mesh TLS without a sidecar.
   const identities = new Set(
-    service.instances.map(({ namespace, serviceAccount }) =>
-      spiffeId(t.settings.trustDomain, namespace, serviceAccount),
+    service.instances.flatMap(({ namespace, serviceAccount }) =>
+      spiffeIds(t.settings, namespace, serviceAccount),
     ),
   );
   const host = fullHost(service, t.settings.domainSuffix);

@@ -5,6 +5,10 @@ import type { EncodedResource } from "@tulle/xds";
 export interface MeshSettings {
   /** `cluster.local` */
   readonly trustDomain: string;
+  /** Other names of the trust domain: workloads have either. */
+  readonly trustDomainAliases?: readonly string[];
+  /** Other trust domains whose workloads are let in. */
+  readonly federatedTrustDomains?: readonly string[];
   /** Suffix of service host names, `cluster.local`: `<service>.<namespace>.svc.<domain>`. */
   readonly domainSuffix: string;
   /** Namespace whose policies hold for the whole mesh: `istio-system`. */

@@ -11,7 +11,7 @@ import { WORKLOAD_ENTRY } from "./kinds.js";
 import type { Discovery, MeshEndpoint, MeshPort, MeshService } from "./mesh-service.js";
 import { localityOfLabels, parseLocality } from "./locality/locality.js";
 import { sessionOfLabels } from "./routes/session.js";
-import { spiffeId } from "./names.js";
+import { spiffeIds } from "./names.js";
 import type { Translation } from "./translation.js";
 import { selects } from "./visibility.js";
 
@@ -34,7 +34,7 @@ export function entryService(t: Translation, entry: ServiceEntry, host: string):
     // Who names no account is not in the mesh, unless its label says so.
     const account = workload.serviceAccount ?? (isMeshed(workload) ? "default" : undefined);
     if (account !== undefined) {
-      identities.add(spiffeId(t.settings.trustDomain, metadata.namespace, account));
+      for (const id of spiffeIds(t.settings, metadata.namespace, account)) identities.add(id);
     }
   }
   return {

@@ -1,4 +1,5 @@
 import { formatAddress } from "@tulle/base";
+import type { MeshSettings } from "./contract.js";
 import { isPortNumber } from "./ports.js";
 
 /** Name of the inbound listener (Istio's). */
@@ -62,6 +63,15 @@ export function serverName(host: string, port: number): string {
 /** Server name pattern that every port of a service matches (Envoy's wildcard: any labels before the suffix). */
 export function anyPortServerName(host: string): string {
   return `*.${host}`;
+}
+
+/** Every SPIFFE id that a service account's workloads may have: one for each name of the trust domain. */
+export function spiffeIds(
+  { trustDomain, trustDomainAliases = [] }: Pick<MeshSettings, "trustDomain" | "trustDomainAliases">,
+  namespace: string,
+  serviceAccount: string,
+): readonly string[] {
+  return [trustDomain, ...trustDomainAliases].map((name) => spiffeId(name, namespace, serviceAccount));
 }
 
 /** SPIFFE id of a service account. */

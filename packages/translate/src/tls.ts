@@ -23,6 +23,7 @@ import {
   type CommonTlsContext,
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import type { HttpVersion } from "./mesh-service.js";
+import type { MeshSettings } from "./contract.js";
 import { packed } from "./messages.js";
 
 /** SDS secret with the workload's own certificate and key. */
@@ -66,15 +67,21 @@ export function meshTls(options: MeshTlsOptions): TransportSocket {
   );
 }
 
-/** The inbound side of {@link meshTls}: takes every SVID of the trust domain; who may do what is authorization's business. */
-export function meshTlsServer(trustDomain: string, alpn: readonly string[]): TransportSocket {
-  const anyone = create(SubjectAltNameMatcherSchema, {
-    sanType: SubjectAltNameMatcher_SanType.URI,
-    matcher: { matchPattern: { case: "prefix", value: `spiffe://${trustDomain}/` } },
-  });
+/** The inbound side of {@link meshTls}: takes every SVID of the trust domains that are let in; who may do what is authorization's business. */
+export function meshTlsServer(
+  { trustDomain, trustDomainAliases = [], federatedTrustDomains = [] }: MeshSettings,
+  alpn: readonly string[],
+): TransportSocket {
+  const domains = new Set([trustDomain, ...trustDomainAliases, ...federatedTrustDomains]);
+  const anyone = [...domains].map((name) =>
+    create(SubjectAltNameMatcherSchema, {
+      sanType: SubjectAltNameMatcher_SanType.URI,
+      matcher: { matchPattern: { case: "prefix", value: `spiffe://${name}/` } },
+    }),
+  );
   return tlsSocket(
     packed(DownstreamTlsContextSchema, {
-      commonTlsContext: meshContext([anyone], alpn),
+      commonTlsContext: meshContext(anyone, alpn),
       requireClientCertificate: true,
       // A resumed session would outlive the certificate that it was made with.
       sessionTicketKeysType: { case: "disableStatelessSessionResumption", value: true },

@@ -6,4 +6,6 @@ export type { RootRollover } from "./root-rollover.js";
 export type { RandomBytes } from "./serial-number.js";
 export * from "./server-identity.js";
 export * from "./workload-id.js";
+export type { FederatedTrustDomain } from "./federation/index.js";
+export { serveBundle } from "./federation/index.js";
 export type { JoinIssuer } from "./join-issuers.js";

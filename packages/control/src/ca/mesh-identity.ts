@@ -9,6 +9,7 @@ import type { ServerCertificateProvider } from "../grpc/server-credentials.js";
 import type { Coordination } from "../stores/coordination.js";
 import { createCertificateAuthority, type CertificateAuthority } from "./certificate-authority.js";
 import { createCertificateService } from "./certificate-service.js";
+import { Federation, type FederatedTrustDomain } from "./federation/index.js";
 import { JoinIssuers, type JoinIssuer } from "./join-issuers.js";
 import { createJoinTokens, type JoinTokens } from "./join-tokens.js";
 import { DirectorySigner } from "./directory-signer.js";
@@ -40,6 +41,8 @@ export interface IdentityOptions {
   readonly vault?: Pick<VaultSignerOptions, "address" | "mount" | "role" | "tokenFile" | "namespace">;
   /** Whose tokens prove a workload's account, beside join tokens. */
   readonly joinIssuers?: readonly JoinIssuer[];
+  /** Other trust domains whose workloads are let in. */
+  readonly federation?: readonly FederatedTrustDomain[];
   /** Names and addresses that clients reach the control plane by, beside those that it always has. */
   readonly dnsNames?: readonly string[];
   readonly ipAddresses?: readonly string[];
@@ -97,6 +100,8 @@ export async function openMeshIdentity(
       clock,
     });
     const distribution = owned.use(new TrustDistribution({ trust, identify: peerIdentity, clock, logger }));
+    const ownDomains = [trustDomain, ...trustDomainAliases];
+    owned.use(await Federation.open({ ...parts, domains: options.federation ?? [], trust, ownDomains }));
     const rollover = owned.use(new RootRollover({ authority, distribution, clock, logger }));
     // An expired root must be replaced before anything is signed.
     await rollover.start();

@@ -60,11 +60,11 @@ export function policiesOf(
   { port }: Guarded,
   bytes: boolean,
 ): Record<string, Policy> {
-  const { trustDomain } = t.settings;
+  const { trustDomain, trustDomainAliases = [] } = t.settings;
   const use = { refuses: action !== "ALLOW", bytes, port };
   const made: Record<string, Policy> = {};
   for (const { metadata, spec } of policies) {
-    const context = { namespace: metadata.namespace, trustDomains: [trustDomain] };
+    const context = { namespace: metadata.namespace, trustDomains: [trustDomain, ...trustDomainAliases] };
     (spec.rules ?? []).forEach((rule, index) => {
       const policy = rulePolicy(rule, use, context);
       if (policy !== undefined) made[policyName(metadata, index)] = policy;

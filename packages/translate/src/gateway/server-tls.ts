@@ -36,7 +36,7 @@ export function serverTlsContext(
   const { tls } = server;
   if (tls === undefined) return undefined;
   if (tls.mode === "ISTIO_MUTUAL") {
-    if (t.view.mtls) return meshTlsServer(t.settings.trustDomain, alpn);
+    if (t.view.mtls) return meshTlsServer(t.settings, alpn);
     t.warn(`${placeOfServer(server)} asks for ISTIO_MUTUAL, but this gateway has no mesh certificate`);
     return undefined;
   }

@@ -1,0 +1,2 @@
+export * from "./bundle-endpoint.js";
+export * from "./federation.js";
