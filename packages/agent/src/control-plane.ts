@@ -33,7 +33,7 @@ export function connectControlPlane(
   svid: Svid | undefined,
   clock: Clock,
 ): GrpcClient {
-  const expected = controlPlaneSpiffeId(target.trustDomain);
+  const expected = new Set([target.trustDomain, ...aliasesOf(svid)].map(controlPlaneSpiffeId));
   const socket = connect({
     ...hostAndPort(target.address),
     ca: target.rootCertificatePem,
@@ -42,8 +42,10 @@ export function connectControlPlane(
     ALPNProtocols: ["h2"],
     checkServerIdentity: (_host, certificate): Error | undefined => {
       const leaf = readLeaf(certificate.raw);
-      if (leaf?.spiffeId === expected) return undefined;
-      return new Error(`the server is ${leaf?.spiffeId ?? "no workload of a mesh"}, not ${expected}`);
+      if (leaf !== undefined && expected.has(leaf.spiffeId)) return undefined;
+      return new Error(
+        `the server is ${leaf?.spiffeId ?? "no workload of a mesh"}, not ${[...expected].join(" or ")}`,
+      );
     },
   });
   return new GrpcClient({
@@ -53,6 +55,13 @@ export function connectControlPlane(
     clock,
     maxMessageBytes: MAX_GRPC_MESSAGE_BYTES,
   });
+}
+
+/** Other names of the own trust domain: those with the very same roots. */
+function aliasesOf(svid: Svid | undefined): readonly string[] {
+  if (svid === undefined) return [];
+  const { federatedBundles = {}, trustBundlePem } = svid;
+  return Object.keys(federatedBundles).filter((name) => federatedBundles[name] === trustBundlePem);
 }
 
 function hostAndPort(address: string): { readonly host: string; readonly port: number } {
