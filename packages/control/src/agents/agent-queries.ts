@@ -128,6 +128,7 @@ export class AgentQueries {
         inbound: true,
         principal: way.serverName === "" ? "" : source.identity,
         serverName: way.serverName,
+        remoteAddress: source.inboundAddress,
       }),
     };
     try {

@@ -83,7 +83,7 @@ export async function answerQuery(query: Query["query"], context: QueryContext):
 }
 
 function questionOf(query: ExplainQuery): ReturnType<typeof readQuestion> {
-  const { method, url, headers, requestId, inbound, principal, serverName } = query;
+  const { method, url, headers, requestId, inbound, principal, serverName, remoteAddress } = query;
   return readQuestion({
     method,
     url,
@@ -92,6 +92,7 @@ function questionOf(query: ExplainQuery): ReturnType<typeof readQuestion> {
     ...(inbound ? { direction: "inbound" } : {}),
     ...(principal === "" ? {} : { principal }),
     ...(serverName === "" ? {} : { serverName }),
+    ...(remoteAddress === "" ? {} : { remoteAddress }),
   });
 }
 
