@@ -35,7 +35,25 @@ export function readLeaf(der: Uint8Array): Leaf | undefined {
   }
 }
 
-function read(der: Uint8Array): Leaf | undefined {
+/** The URIs among a certificate's alternative names; none when it cannot be read. */
+export function uriNames(der: Uint8Array): readonly string[] {
+  try {
+    const names = readTbs(der)?.extensions.get(SUBJECT_ALT_NAME);
+    return names === undefined ? [] : urisOf(new DerReader(der, names.start, names.end));
+  } catch (thrown) {
+    if (thrown instanceof DerError) return [];
+    throw thrown;
+  }
+}
+
+/** What is signed of a certificate, as far as it is read here. */
+interface Tbs {
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly extensions: ReadonlyMap<string, DerValue>;
+}
+
+function readTbs(der: Uint8Array): Tbs | undefined {
   const outer = new DerReader(der);
   const certificate = outer.enter(Tag.sequence);
   outer.finish();
@@ -54,7 +72,13 @@ function read(der: Uint8Array): Leaf | undefined {
   tbs.read(Tag.sequence);
   while (tbs.peek() === 0x81 || tbs.peek() === 0x82) tbs.read();
 
-  const extensions = extensionsOf(tbs.enter(0xa3).enter(Tag.sequence));
+  return { notBefore, notAfter, extensions: extensionsOf(tbs.enter(0xa3).enter(Tag.sequence)) };
+}
+
+function read(der: Uint8Array): Leaf | undefined {
+  const tbs = readTbs(der);
+  if (tbs === undefined) return undefined;
+  const { notBefore, notAfter, extensions } = tbs;
   const names = extensions.get(SUBJECT_ALT_NAME);
   if (names === undefined || isAuthority(der, extensions)) return undefined;
   const spiffeId = onlyUri(new DerReader(der, names.start, names.end));
@@ -77,16 +101,20 @@ function extensionsOf(reader: DerReader): ReadonlyMap<string, DerValue> {
 }
 
 function onlyUri(reader: DerReader): string | undefined {
+  const uris = urisOf(reader);
+  return uris.length === 1 ? uris[0] : undefined;
+}
+
+function urisOf(reader: DerReader): readonly string[] {
   const names = reader.enter(Tag.sequence);
   reader.finish();
-  let uri: string | undefined;
+  const uris: string[] = [];
   while (!names.done) {
     const name = names.read();
     if (name.tag !== URI_NAME) continue;
-    if (uri !== undefined) return undefined;
-    uri = Buffer.from(names.bytes.subarray(name.start, name.end)).toString("latin1");
+    uris.push(Buffer.from(names.bytes.subarray(name.start, name.end)).toString("latin1"));
   }
-  return uri;
+  return uris;
 }
 
 function isAuthority(der: Uint8Array, extensions: ReadonlyMap<string, DerValue>): boolean {

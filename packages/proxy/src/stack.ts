@@ -13,6 +13,7 @@ import { OverloadManager, type OverloadState } from "./overload/overload-manager
 import { FactSource } from "./facts/fact-source.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
+import { OriginatedContexts } from "./tls/originated-contexts.js";
 import type { WorkloadTls } from "./tls/workload-tls.js";
 import { TrafficObserver } from "./observed/traffic-observer.js";
 import { DecisionRecords } from "./records/decision-records.js";
@@ -62,6 +63,8 @@ export interface StackOptions {
   readonly nodeId?: string;
   /** Default: this thread's and its process'. */
   readonly readMemory?: () => MemoryUse;
+  /** File with the authorities of servers outside the mesh where none are named; default: the operating system's. */
+  readonly systemRootsFile?: string | undefined;
   readonly newRequestId: () => string;
   /** A request asked for an authority that is not subscribed to. */
   readonly onDemand: (authority: string) => void;
@@ -99,7 +102,16 @@ export function buildStack(options: StackOptions): ProxyStack {
   };
 
   const upstreamMetrics = new UpstreamMetrics(metrics);
-  const connector = new Connector(fineWheel, tls);
+  const originated = owned.use(
+    new OriginatedContexts({
+      clock: options.clock,
+      logger,
+      metrics,
+      configuration: options.configuration,
+      systemRootsFile: options.systemRootsFile,
+    }),
+  );
+  const connector = new Connector(fineWheel, tls, originated);
   const { load } = options;
   const outliers = new OutlierRecorder(load, tls, options.onSuspect);
   const pools = owned.use(
@@ -117,7 +129,12 @@ export function buildStack(options: StackOptions): ProxyStack {
     }),
   );
   owned.use(tls.onChanged(() => pools.renewMutualTls()));
-  const removal = coarseWheel.timer(() => pools.keepOnly(endpointsOf(options.configuration.current)));
+  owned.use(originated.onChanged((key) => pools.renewTls(key)));
+  const removal = coarseWheel.timer(() => {
+    const { current } = options.configuration;
+    pools.keepOnly(endpointsOf(current));
+    originated.keepOnly(endpointsOf(current));
+  });
 
   const parking = new ParkingLot(values["request.maxParked"], values["request.parkTimeoutMs"], () =>
     strike("request.maxParked", ""),
@@ -247,6 +264,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     overload,
     onConfigurationChanged: () => {
       configurationChanged.emit();
+      originated.onConfigurationChanged();
       if (!removal.armed) removal.arm(REMOVAL_MS);
       parking.wake();
     },

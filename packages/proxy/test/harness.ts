@@ -97,6 +97,8 @@ export interface TestProxyOptions {
   readonly healthClock?: Clock;
   /** What the overload manager finds; default: this process' memory. */
   readonly readMemory?: () => MemoryUse;
+  /** Default: the operating system's. */
+  readonly systemRootsFile?: string;
   /** Of everything but the access log; default: the system's. */
   readonly clock?: Clock;
 }
@@ -139,6 +141,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
     metrics,
     accessLog: writer,
     limits,
+    systemRootsFile: options.systemRootsFile,
     ...(options.readMemory && { readMemory: options.readMemory }),
     proxyStatus: options.proxyStatus ?? true,
     workload: {

@@ -8,7 +8,7 @@ import {
 } from "@bufbuild/protobuf";
 import { anyPack, DurationSchema, type Any, type Duration } from "@bufbuild/protobuf/wkt";
 import type { ResourceChange } from "@tulle/engine";
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from "@tulle/xds";
 import {
   ClusterSchema,
   Cluster_DiscoveryType,
@@ -33,6 +33,7 @@ import { ProxyProtocolUpstreamTransportSchema } from "@tulle/xds/gen/envoy/exten
 import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { SubjectAltNameMatcher_SanType } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import { SecretSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
@@ -148,6 +149,8 @@ export interface ClusterOptions {
   readonly connectTimeoutMs?: number;
   /** Endpoints with `tlsMode: istio` are called with this SNI and must be this identity. */
   readonly tls?: { readonly sni: string; readonly spiffeId: string; readonly alpn?: readonly string[] };
+  /** Every endpoint is a TLS server outside the mesh. */
+  readonly originate?: MessageInitShape<typeof UpstreamTlsContextSchema>;
   /** Endpoints in plaintext speak HTTP/2. */
   readonly http2?: boolean;
   /** Connections begin with a PROXY header of this version. */
@@ -193,8 +196,22 @@ export function cluster(name: string, options: ClusterOptions = {}): ResourceCha
       ? {}
       : { upstreamConnectionOptions: { tcpKeepalive: { keepaliveTime: options.keepAliveSeconds } } }),
     ...(options.proxyProtocol === undefined ? {} : { transportSocket: proxySocket(options.proxyProtocol) }),
+    ...(options.originate === undefined ? {} : { transportSocket: tlsSocket(options.originate) }),
   });
   return resource(CLUSTER_TYPE, name, ClusterSchema, message);
+}
+
+function tlsSocket(context: MessageInitShape<typeof UpstreamTlsContextSchema>) {
+  const value = pack(UpstreamTlsContextSchema, context);
+  return { name: "tls", configType: { case: "typedConfig" as const, value } };
+}
+
+/** A Secret, as the control plane sends it. */
+export function secret(
+  name: string,
+  type: NonNullable<MessageInitShape<typeof SecretSchema>["type"]>,
+): ResourceChange {
+  return resource(SECRET_TYPE, name, SecretSchema, create(SecretSchema, { name, type }));
 }
 
 function proxySocket(version: 1 | 2) {

@@ -47,6 +47,8 @@ export interface TestAuthority {
   issue(options?: TestCertificateOptions): Promise<TestCertificate>;
   /** A certificate whose life is over. */
   issueExpired(options?: TestCertificateOptions): Promise<TestCertificate>;
+  /** A revocation list (PEM), valid for an hour, with these certificates on it. */
+  revoke(certificates: readonly TestCertificate[]): Promise<string>;
 }
 
 /**
@@ -122,6 +124,21 @@ export async function createTestAuthority(
     trustDomain,
     rootCertificatePem,
     issue,
+    revoke: async (certificates) => {
+      const list = await x509.X509CrlGenerator.create({
+        issuer: root.subject,
+        thisUpdate: new Date(now() - HOUR_MS),
+        nextUpdate: new Date(now() + HOUR_MS),
+        signingAlgorithm: EC_P256,
+        signingKey: rootKeys.privateKey,
+        // Without a reason the library would write an empty list of extensions, which OpenSSL refuses.
+        entries: certificates.map(({ serialNumber }) => ({
+          serialNumber,
+          reason: x509.X509CrlReason.keyCompromise,
+        })),
+      });
+      return `${x509.PemConverter.encode(list.rawData, "X509 CRL")}\n`;
+    },
     issueExpired: (wanted) => issue({ notBefore: now() - 2 * HOUR_MS, notAfter: now() - HOUR_MS, ...wanted }),
   };
 }

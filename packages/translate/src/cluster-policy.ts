@@ -129,8 +129,8 @@ function applyHttpOptions(
   cluster.typedExtensionProtocolOptions[HTTP_PROTOCOL_OPTIONS] = packed(HttpProtocolOptionsSchema, options);
 }
 
-/** What a DestinationRule says wins. */
-function spokenVersion(http: ConnectionPoolSettings["http"], version: HttpVersion): HttpVersion {
+/** The version of HTTP that a cluster's servers are spoken to in: what a DestinationRule says wins. */
+export function spokenVersion(http: ConnectionPoolSettings["http"], version: HttpVersion): HttpVersion {
   if (http?.useClientProtocol === true) return "client";
   return http?.h2UpgradePolicy === "UPGRADE" ? "http2" : version;
 }

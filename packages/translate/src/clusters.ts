@@ -6,7 +6,7 @@ import {
   ClusterSchema,
   type Cluster,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
-import { applyPolicy } from "./cluster-policy.js";
+import { applyPolicy, spokenVersion } from "./cluster-policy.js";
 import {
   destinationRuleFor,
   effectivePolicy,
@@ -17,7 +17,14 @@ import { durationOf } from "./duration.js";
 import { loadAssignment } from "./endpoints.js";
 import { keepSessions } from "./load-balancer.js";
 import { fromAds } from "./messages.js";
-import { carriageOf, httpVersionOf, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
+import {
+  carriageOf,
+  httpVersionOf,
+  portNamed,
+  type HttpVersion,
+  type MeshPort,
+  type MeshService,
+} from "./mesh-service.js";
 import { serverName, spiffeId, type ClusterName } from "./names.js";
 import { configPath, ISTIO_METADATA } from "./provenance.js";
 import { tellClient } from "./upstream-proxy-protocol.js";
@@ -25,7 +32,8 @@ import { applyHealthCheck } from "./health-check-policy.js";
 import { healthCheckFor } from "./health-checks.js";
 import { resolveHost } from "./services.js";
 import { subsetLabels } from "./subset-defaults.js";
-import { alpnFor, MESH_ALPN, meshTls, originatedTls, rawBuffer } from "./tls.js";
+import { originatedTls } from "./originated-tls.js";
+import { alpnFor, MESH_ALPN, meshTls, rawBuffer } from "./tls.js";
 import { withOwnBalancing } from "./traffic-policies.js";
 import { transportTo, type Transport } from "./transport.js";
 import type { Translation } from "./translation.js";
@@ -66,7 +74,8 @@ export function outboundCluster(t: Translation, name: string, parsed: ClusterNam
   if (check?.tcp !== undefined && check.tcp.receive === undefined && transport.kind !== "originated") {
     tellOfSidecars(t, name, transport);
   }
-  secure(t, cluster, service, port, transport);
+  const version = spokenVersion(policy.connectionPool?.http, httpVersionOf(port.protocol));
+  secure(t, cluster, service, port, transport, version);
   if (policy.proxyProtocol !== undefined) {
     tellClient(t, cluster, transport, policy.proxyProtocol.version ?? "V1");
   }
@@ -125,6 +134,7 @@ function secure(
   service: MeshService,
   port: MeshPort,
   transport: Transport,
+  version: HttpVersion,
 ): void {
   const opaque = carriageOf(t, port) === "bytes";
   // Bytes that pass as they are have no protocol to name.
@@ -134,11 +144,7 @@ function secure(
     case "mesh-plaintext":
       return;
     case "originated":
-      cluster.transportSocket = originatedTls(
-        transport.settings,
-        service.host,
-        opaque ? [] : alpnFor(httpVersionOf(port.protocol) === "http2"),
-      );
+      cluster.transportSocket = originatedTls(transport.settings, service, opaque ? [] : alpnFor(version));
       return;
     case "mesh": {
       // An identity that nobody can have: with none known, no peer is trusted.

@@ -45,6 +45,7 @@ export function entryService(t: Translation, entry: ServiceEntry, host: string):
     portless: false,
     discovery: discoveryOf(entry, host),
     identities: [...identities].sort(),
+    subjectAltNames: spec.subjectAltNames,
     session: sessionOfLabels({ ...metadata.labels, ...metadata.annotations }),
     meshed: meshed === 0 ? "none" : meshed === workloads.length ? "all" : "some",
     addresses: () => {

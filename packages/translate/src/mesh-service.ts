@@ -43,6 +43,8 @@ export interface MeshService {
   readonly discovery: Discovery;
   /** SPIFFE ids that its endpoints may present, sorted. */
   readonly identities: readonly string[];
+  /** Names that certificates of its servers have outside the mesh; undefined or empty = nobody says. */
+  readonly subjectAltNames?: readonly string[] | undefined;
   readonly meshed: "all" | "some" | "none";
   /** Addresses that callers reach it under: its own, else its virtual IP. Reading them is recorded. */
   addresses(): readonly string[];

@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import type { ClientTlsSettings } from "@tulle/api";
 import { TransportSocketSchema, type TransportSocket } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import {
   ApiConfigSource_ApiType,
@@ -8,7 +7,6 @@ import {
 } from "@tulle/xds/gen/envoy/config/core/v3/config_source_pb.js";
 import { RawBufferSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
 import {
-  CertificateValidationContextSchema,
   SubjectAltNameMatcher_SanType,
   SubjectAltNameMatcherSchema,
   TlsParameters_TlsProtocol,
@@ -24,6 +22,7 @@ import {
   UpstreamTlsContextSchema,
   type CommonTlsContext,
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import type { HttpVersion } from "./mesh-service.js";
 import { packed } from "./messages.js";
 
 /** SDS secret with the workload's own certificate and key. */
@@ -33,9 +32,10 @@ export const ROOT_SECRET = "ROOTCA";
 /** Cluster by which a proxy reaches its agent's SDS (Istio's bootstrap has it). */
 const SDS_CLUSTER = "sds-grpc";
 
-/** ALPN protocols towards a server outside the mesh: gRPC and HTTP/2 need HTTP/2, everything else is HTTP/1.1. */
-export function alpnFor(http2: boolean): string[] {
-  return [http2 ? "h2" : "http/1.1"];
+/** ALPN protocols towards a server outside the mesh: what it is known to speak, or either where it may be both. */
+export function alpnFor(version: HttpVersion): readonly string[] {
+  if (version === "client") return MESH_ALPN;
+  return [version === "http2" ? "h2" : "http/1.1"];
 }
 
 /** ALPN protocols between sidecars: HTTP/2 carries every version of HTTP; a peer without it takes HTTP/1.1. */
@@ -83,50 +83,6 @@ export function meshTlsServer(trustDomain: string, alpn: readonly string[]): Tra
   );
 }
 
-/** TLS to a server outside the mesh, as a DestinationRule describes it (modes SIMPLE and MUTUAL). */
-export function originatedTls(
-  settings: ClientTlsSettings,
-  host: string,
-  alpn: readonly string[],
-): TransportSocket {
-  const context = create(CommonTlsContextSchema, { alpnProtocols: [...alpn] });
-  if (settings.mode === "MUTUAL") {
-    if (settings.credentialName !== undefined) {
-      context.tlsCertificateSdsSecretConfigs.push(secret(settings.credentialName));
-    } else {
-      context.tlsCertificates = create(CommonTlsContextSchema, {
-        tlsCertificates: [
-          { certificateChain: file(settings.clientCertificate), privateKey: file(settings.privateKey) },
-        ],
-      }).tlsCertificates;
-    }
-  }
-  const validation = create(CertificateValidationContextSchema, {
-    matchTypedSubjectAltNames: (settings.subjectAltNames ?? []).flatMap(nameOrUri),
-  });
-  if (settings.caCertificates !== undefined) {
-    validation.trustedCa = create(CertificateValidationContextSchema, {
-      trustedCa: file(settings.caCertificates),
-    }).trustedCa;
-  } else {
-    validation.systemRootCerts = create(CertificateValidationContextSchema, {
-      systemRootCerts: {},
-    }).systemRootCerts;
-  }
-  if (settings.caCrl !== undefined) {
-    validation.crl = create(CertificateValidationContextSchema, { crl: file(settings.caCrl) }).crl;
-  }
-  if (settings.insecureSkipVerify !== true) {
-    context.validationContextType = { case: "validationContext", value: validation };
-  }
-  return tlsSocket(
-    packed(UpstreamTlsContextSchema, {
-      sni: settings.sni ?? (host.includes("*") ? "" : host),
-      commonTlsContext: context,
-    }),
-  );
-}
-
 function meshContext(names: SubjectAltNameMatcher[], alpn: readonly string[]): CommonTlsContext {
   return create(CommonTlsContextSchema, {
     tlsParams: {
@@ -152,19 +108,6 @@ function exactly(identity: string): SubjectAltNameMatcher {
   });
 }
 
-/** Istio's `subjectAltNames` say no type: a URI has a scheme, anything else is a DNS name. */
-function nameOrUri(name: string): SubjectAltNameMatcher[] {
-  const sanType = name.includes("://")
-    ? SubjectAltNameMatcher_SanType.URI
-    : SubjectAltNameMatcher_SanType.DNS;
-  return [
-    create(SubjectAltNameMatcherSchema, {
-      sanType,
-      matcher: { matchPattern: { case: "exact", value: name } },
-    }),
-  ];
-}
-
 function secret(name: string): SdsSecretConfig {
   return create(SdsSecretConfigSchema, {
     name,
@@ -182,11 +125,8 @@ function secret(name: string): SdsSecretConfig {
   });
 }
 
-function file(path: string | undefined) {
-  return { specifier: { case: "filename", value: path ?? "" } } as const;
-}
-
-function tlsSocket(typedConfig: ReturnType<typeof packed>): TransportSocket {
+/** A TLS transport socket. */
+export function tlsSocket(typedConfig: ReturnType<typeof packed>): TransportSocket {
   return create(TransportSocketSchema, {
     name: "envoy.transport_sockets.tls",
     configType: { case: "typedConfig", value: typedConfig },

@@ -1,8 +1,16 @@
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, NAME_TABLE_TYPE, ROUTE_TYPE } from "@tulle/xds";
+import {
+  CLUSTER_TYPE,
+  ENDPOINT_TYPE,
+  LISTENER_TYPE,
+  NAME_TABLE_TYPE,
+  ROUTE_TYPE,
+  SECRET_TYPE,
+} from "@tulle/xds";
 import { ClusterSchema, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { ListenerSchema, type Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { SecretSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import { NameTableSchema } from "@tulle/xds/gen/istio/networking/nds/v1/nds_pb.js";
 import { outboundCluster } from "./clusters.js";
 import type { Dialect, Translate, Translated, Untranslated } from "./contract.js";
@@ -10,6 +18,7 @@ import type { DialectRules } from "./dialects/dialect.js";
 import { grpcDialect } from "./dialects/grpc.js";
 import { tulleDialect } from "./dialects/tulle.js";
 import { outboundEndpoints } from "./endpoints.js";
+import { gatewayListener, gatewayRoutes } from "./gateway/index.js";
 import { inboundCluster } from "./inbound-cluster.js";
 import { inboundListener } from "./inbound-listener.js";
 import { outboundListener } from "./listeners.js";
@@ -17,6 +26,7 @@ import { NAME_TABLE, nameTable } from "./name-table.js";
 import { INBOUND_LISTENER, parseClusterName } from "./names.js";
 import { routeConfiguration } from "./routes/route-configuration.js";
 import { INBOUND_PASSTHROUGH, inboundPassthrough } from "./redirected-inbound.js";
+import { credential } from "./secrets.js";
 import { Translation } from "./translation.js";
 import { VIRTUAL_OUTBOUND, virtualOutbound } from "./virtual-outbound.js";
 
@@ -37,6 +47,8 @@ export const translate: Translate = (reader, view, typeUrl, name) => {
       return endpoints(t, dialect, name);
     case NAME_TABLE_TYPE:
       return names(t, name);
+    case SECRET_TYPE:
+      return secret(t, name);
     default:
       return t.nothing();
   }
@@ -51,7 +63,9 @@ function listener(t: Translation, dialect: DialectRules, name: string): Result {
 }
 
 function listenerOf(t: Translation, name: string): Listener | undefined {
-  if (name === INBOUND_LISTENER) return inboundListener(t);
+  if (name === INBOUND_LISTENER) {
+    return t.view.gateway === undefined ? inboundListener(t) : gatewayListener(t);
+  }
   return name === VIRTUAL_OUTBOUND ? virtualOutbound(t) : outboundListener(t, name);
 }
 
@@ -61,8 +75,13 @@ function names(t: Translation, name: string): Result {
   return t.finish(NAME_TABLE_TYPE, name, NameTableSchema, nameTable(t));
 }
 
+function secret(t: Translation, name: string): Result {
+  const made = credential(t, name);
+  return made === undefined ? t.nothing() : t.finish(SECRET_TYPE, name, SecretSchema, made);
+}
+
 function routes(t: Translation, dialect: DialectRules, name: string): Result {
-  const full = routeConfiguration(t, name);
+  const full = t.view.gateway === undefined ? routeConfiguration(t, name) : gatewayRoutes(t, name);
   const made = full && dialect.routes(t, full);
   return made === undefined ? t.nothing() : t.finish(ROUTE_TYPE, name, RouteConfigurationSchema, made);
 }

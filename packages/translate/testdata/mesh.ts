@@ -1,4 +1,11 @@
-import { apiVersionOf, parseObjects, type CatalogService, type Instance, type MeshObject } from "@tulle/api";
+import {
+  apiVersionOf,
+  parseApiVersion,
+  parseObjects,
+  type CatalogService,
+  type Instance,
+  type MeshObject,
+} from "@tulle/api";
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { fromBinary } from "@bufbuild/protobuf";
@@ -92,7 +99,9 @@ export function mesh(instances: readonly Instance[], yaml = "", settings: MeshSe
         services: () => services.values(),
       },
       objects: (group, kind) =>
-        objects.filter((object) => object.kind === kind && object.apiVersion.startsWith(`${group}/`)),
+        objects.filter(
+          (object) => object.kind === kind && (parseApiVersion(object.apiVersion)?.group ?? "") === group,
+        ),
     },
   };
 }
@@ -135,6 +144,7 @@ export function objectsOf(yaml: string): MeshObject[] {
           namespace: metadata.namespace ?? "default",
         },
         spec: checked.spec,
+        ...(checked.extra !== undefined && { extra: checked.extra }),
       };
     })
     .sort((a, b) => (key(a) < key(b) ? -1 : 1));

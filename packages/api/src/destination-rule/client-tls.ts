@@ -23,7 +23,15 @@ const certificates: Rule = (fields, report) => {
       break;
   }
   if (fields["mode"] !== "ISTIO_MUTUAL" && given("credentialName")) {
-    for (const name of files) if (given(name)) report([name], "cannot stand together with credentialName");
+    for (const name of [...files, "caCrl"])
+      if (given(name)) report([name], "cannot stand together with credentialName");
+  }
+  if (fields["insecureSkipVerify"] === true) {
+    const verification = ["caCertificates", "subjectAltNames", "caCrl"];
+    if (fields["mode"] === "SIMPLE") verification.push("credentialName");
+    for (const name of verification) {
+      if (given(name)) report([name], "cannot be given with insecureSkipVerify: nothing is verified");
+    }
   }
 };
 

@@ -146,7 +146,7 @@ function endpointLines({ endpoints, endpointCount }: Explanation, paint: Paint):
 }
 
 function endpointText(endpoint: ExplainedEndpoint): string {
-  const { health, ejection, weight, inFlight, share, mutualTls, workload } = endpoint;
+  const { health, ejection, weight, inFlight, share, mutualTls, originatedTls, workload } = endpoint;
   const parts = [health.join(", ")];
   if (ejection !== undefined) {
     parts.push(`${ejection.reason} until ${new Date(ejection.untilMs).toISOString()} at least`);
@@ -154,7 +154,7 @@ function endpointText(endpoint: ExplainedEndpoint): string {
   }
   if (weight !== 1) parts.push(`weight ${weight}`);
   parts.push(`${inFlight} in flight`, `gets ${percent(share, 2)} of such requests`);
-  parts.push(mutualTls ? "mutual TLS" : "plaintext");
+  parts.push(mutualTls ? "mutual TLS" : originatedTls === true ? "TLS" : "plaintext");
   if (workload !== undefined) parts.push(`${workload.namespace}/${workload.workload}`);
   return clean(parts.join(", "));
 }
@@ -183,9 +183,20 @@ function routeLines(route: ExplainedRoute, { upstream, request, result }: Explan
   if (upstream !== undefined) {
     const changed = upstream.path !== request.path || upstream.authority !== request.authority;
     if (changed) add("sent as", `${request.method} ${upstream.path}, Host ${upstream.authority}`);
-    if (upstream.tls !== undefined) add("mutual TLS", `with ${upstream.tls.spiffeIds.join(" or ")}`);
+    const { tls } = upstream;
+    if (tls?.originated !== undefined) add("TLS", originatedText(tls.serverName, tls.originated));
+    else if (tls !== undefined) add("mutual TLS", `with ${tls.spiffeIds.join(" or ")}`);
   }
   return lines;
+}
+
+type OriginatedTls = NonNullable<NonNullable<NonNullable<Explanation["upstream"]>["tls"]>["originated"]>;
+
+function originatedText(serverName: string, { names, clientCertificate }: OriginatedTls): string {
+  const verified =
+    names.length === 0 ? "with anybody: the server is not verified" : `with ${names.join(" or ")}`;
+  const named = serverName === "" ? "" : `, server name ${serverName}`;
+  return `${verified}${named}${clientCertificate ? ", shows a certificate" : ""}`;
 }
 
 function admissionLines({ admission }: Explanation): string[] {

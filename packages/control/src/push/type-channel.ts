@@ -8,6 +8,7 @@ import {
   LISTENER_TYPE,
   NAME_TABLE_TYPE,
   ROUTE_TYPE,
+  SECRET_TYPE,
   type Acknowledgement,
   type EncodedResource,
   type HeldResource,
@@ -28,6 +29,7 @@ const SERVED_TYPES: ReadonlySet<string> = new Set([
   LISTENER_TYPE,
   ROUTE_TYPE,
   NAME_TABLE_TYPE,
+  SECRET_TYPE,
 ]);
 
 /** A resource that a client subscribes to, translated anew. */

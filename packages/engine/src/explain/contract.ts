@@ -168,6 +168,8 @@ export interface ExplainedEndpoint {
   readonly weight: number;
   readonly inFlight: number;
   readonly mutualTls: boolean;
+  /** The proxy speaks TLS with it as with any server outside the mesh (DestinationRule modes SIMPLE and MUTUAL). */
+  readonly originatedTls?: true;
   readonly workload?: WorkloadLabels;
   /** Of requests like this one with other ids, at this moment: 0 to 1. */
   readonly share: number;
@@ -245,7 +247,17 @@ export interface Explanation {
     readonly authority: string;
     readonly path: string;
     /** The server name of the hop, and who must answer it; absent in plaintext. */
-    readonly tls?: { readonly serverName: string; readonly spiffeIds: readonly string[] };
+    readonly tls?: {
+      readonly serverName: string;
+      readonly spiffeIds: readonly string[];
+      /** With a server outside the mesh: how it is verified; absent between sidecars. */
+      readonly originated?: {
+        /** One of them must be in its certificate; empty = any certificate is taken. */
+        readonly names: readonly string[];
+        /** Whether the proxy shows a certificate. */
+        readonly clientCertificate: boolean;
+      };
+    };
   };
   /** What was considered, step by step. */
   readonly steps: readonly ExplainedStep[];

@@ -10,7 +10,7 @@ import { headerValue } from "../route/header-value.js";
 import { INBOUND_LISTENER, selectChain } from "../route/inbound-chains.js";
 import { routeConnection } from "../route/route-connection.js";
 import { route } from "../route/route.js";
-import type { HttpChain, Snapshot, TcpChain } from "../snapshot/contract.js";
+import type { HttpChain, Snapshot, TcpChain, UpstreamTls } from "../snapshot/contract.js";
 import { EXPLANATION_VERSION, type ExplainedResult, type Explanation, type Question } from "./contract.js";
 import { admitAll, denial, headerLines, type Admitted, type KnownFacts } from "./explain-admission.js";
 import { explainCluster, explainEndpoints } from "./explain-cluster.js";
@@ -245,9 +245,16 @@ function explainPick(
     upstream: {
       ...upstream,
       ...(written === undefined && { authority: endpointHost(plan, picked) ?? request.authority }),
-      ...(tls === undefined ? {} : { tls: { serverName: tls.sni, spiffeIds: [...tls.spiffeIds] } }),
+      ...(tls === undefined ? {} : { tls: explainTls(tls) }),
     },
   };
+}
+
+function explainTls(tls: UpstreamTls): NonNullable<NonNullable<Explanation["upstream"]>["tls"]> {
+  if (tls.kind === "mesh") return { serverName: tls.sni, spiffeIds: [...tls.spiffeIds] };
+  const names = tls.names.map(({ value }) => value);
+  const originated = { names, clientCertificate: tls.certificate !== undefined };
+  return { serverName: tls.sni, spiffeIds: [], originated };
 }
 
 /** Entropies that are tried to find one that goes the likeliest way. */

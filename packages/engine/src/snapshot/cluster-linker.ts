@@ -87,7 +87,7 @@ function endpointPart(
   settings: ClusterSettings,
   before: EndpointPart | undefined,
 ): EndpointPart {
-  const { tls, proxyProtocol } = settings.transport(assigned.transportMatch);
+  const { tls, proxyProtocol } = settings.transport.of(assigned.transportMatch);
   const http2 = settings.http2 && tls === undefined;
   const asClient = settings.httpAsClient && tls === undefined;
   const healthy = assigned.health === "healthy";

@@ -11,20 +11,23 @@ import type { ClusterSettings } from "./cluster-settings.js";
 import { invalid } from "./invalid.js";
 import type { LinkedCluster } from "./linked-cluster.js";
 import { ResourceParts } from "./resource-parts.js";
+import type { Secrets } from "./secrets.js";
 
 /** Clusters and their endpoints: each pair joined anew when one of them changes, and only that pair. */
 export class Clusters {
   readonly settings = new ResourceParts<ClusterSettings>(CLUSTER_TYPE);
   readonly assignments = new ResourceParts<Assignment>(ENDPOINT_TYPE);
   readonly #linker: ClusterLinker;
+  readonly #secrets: Secrets;
   /** Names of the clusters that ask for an assignment. */
   readonly #askers = new Map<string, Set<string>>();
   #linked: ReadonlyMap<string, LinkedCluster> = new Map();
   /** The next `linked`, while changes come in: copied once for all changes of one response. */
   #draft: Map<string, LinkedCluster> | undefined;
 
-  constructor(load: SlotTable) {
+  constructor(load: SlotTable, secrets: Secrets) {
     this.#linker = new ClusterLinker(load);
+    this.#secrets = secrets;
   }
 
   /** Every cluster by name; another map after every change, the same one without. */
@@ -34,10 +37,11 @@ export class Clusters {
     return this.#linked;
   }
 
-  /** Whether waiting for a cluster and its endpoints has come to an end. */
+  /** Whether waiting for a cluster, its endpoints and its Secrets has come to an end. */
   isAnswered(name: string): boolean {
     const settings = this.settings.get(name);
     if (settings === undefined) return this.settings.isAnswered(name);
+    if (!settings.transport.secrets.every((secret) => this.#secrets.parts.isAnswered(secret))) return false;
     return "fixed" in settings.endpoints || this.assignments.isAnswered(settings.endpoints.eds);
   }
 

@@ -1,10 +1,11 @@
 import { MeshError } from "@tulle/base";
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from "@tulle/xds";
 import type { Rejection, ResourceChange, Snapshot, SnapshotSource } from "./contract.js";
 import type { SlotTable } from "../load/load-table.js";
 import { Clusters } from "./clusters.js";
 import { Listeners } from "./listeners.js";
 import { Routes } from "./routes.js";
+import { Secrets } from "./secrets.js";
 import { CompiledSnapshot } from "./snapshot.js";
 
 export interface SnapshotSourceOptions {
@@ -27,6 +28,7 @@ interface Intake {
 }
 
 class CompilingSource implements SnapshotSource {
+  readonly #secrets = new Secrets();
   readonly #clusters: Clusters;
   readonly #routes = new Routes();
   readonly #listeners: Listeners;
@@ -34,12 +36,19 @@ class CompilingSource implements SnapshotSource {
   #current: CompiledSnapshot;
 
   constructor(load: SlotTable) {
-    this.#clusters = new Clusters(load);
-    this.#listeners = new Listeners(this.#routes, this.#clusters);
-    this.#current = new CompiledSnapshot(0, this.#listeners.active, new Set(), this.#clusters.linked);
+    this.#clusters = new Clusters(load, this.#secrets);
+    this.#listeners = new Listeners(this.#routes, this.#clusters, this.#secrets);
+    this.#current = new CompiledSnapshot(
+      0,
+      this.#listeners.active,
+      new Set(),
+      this.#clusters.linked,
+      this.#secrets.all,
+    );
     const clusters = this.#clusters;
     const routes = this.#routes;
     const listeners = this.#listeners;
+    const secrets = this.#secrets;
     this.#intakes = new Map<string, Intake>([
       [
         CLUSTER_TYPE,
@@ -79,6 +88,16 @@ class CompilingSource implements SnapshotSource {
           refuse: (name) => listeners.parts.refuse(name),
           forget: (name) => listeners.parts.forget(name),
           version: (name) => listeners.parts.version(name),
+        },
+      ],
+      [
+        SECRET_TYPE,
+        {
+          apply: (name, version, bytes) => secrets.apply(name, version, bytes),
+          remove: (name) => secrets.parts.remove(name),
+          refuse: (name) => secrets.parts.refuse(name),
+          forget: (name) => secrets.parts.forget(name),
+          version: (name) => secrets.parts.version(name),
         },
       ],
     ]);
@@ -121,20 +140,25 @@ class CompilingSource implements SnapshotSource {
     const routes = new Set<string>();
     const clusters = new Set<string>();
     const assignments = new Set<string>();
+    const secrets = new Set<string>();
     for (const name of listeners) {
       const references = this.#listeners.references(name);
       for (const route of references.routes) routes.add(route);
       for (const cluster of references.clusters) clusters.add(cluster);
+      for (const secret of references.secrets) secrets.add(secret);
     }
     for (const name of clusters) {
-      const endpoints = this.#clusters.settings.get(name)?.endpoints;
-      if (endpoints !== undefined && "eds" in endpoints) assignments.add(endpoints.eds);
+      const settings = this.#clusters.settings.get(name);
+      if (settings === undefined) continue;
+      if ("eds" in settings.endpoints) assignments.add(settings.endpoints.eds);
+      for (const secret of settings.transport.secrets) secrets.add(secret);
     }
     return new Map([
       [LISTENER_TYPE, listeners],
       [ROUTE_TYPE, routes],
       [CLUSTER_TYPE, clusters],
       [ENDPOINT_TYPE, assignments],
+      [SECRET_TYPE, secrets],
     ]);
   }
 
@@ -143,6 +167,7 @@ class CompilingSource implements SnapshotSource {
     yield* this.#clusters.assignments.resources();
     yield* this.#listeners.parts.resources();
     yield* this.#routes.parts.resources();
+    yield* this.#secrets.parts.resources();
   }
 
   version(typeUrl: string, name: string): string {
@@ -155,10 +180,11 @@ class CompilingSource implements SnapshotSource {
     const absent = sameOrNew(this.#current.absentListeners, this.#listeners.parts.absentNames());
     const { active } = this.#listeners;
     const { linked } = this.#clusters;
+    const { all } = this.#secrets;
     const before = this.#current;
-    if (active === before.listeners && linked === before.linkedClusters && absent === before.absentListeners)
-      return;
-    this.#current = new CompiledSnapshot(before.sequence + 1, active, absent, linked);
+    const same = active === before.listeners && linked === before.linkedClusters && all === before.secrets;
+    if (same && absent === before.absentListeners) return;
+    this.#current = new CompiledSnapshot(before.sequence + 1, active, absent, linked, all);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { ClusterPart, InboundListener, OutboundChain, Snapshot } from "./contract.js";
+import type { ClusterPart, InboundListener, OutboundChain, Snapshot, TlsSecret } from "./contract.js";
 import { Chain } from "./chain.js";
 import type { LinkedCluster } from "./linked-cluster.js";
 import type { ActiveListener } from "./listeners.js";
@@ -11,17 +11,20 @@ export class CompiledSnapshot implements Snapshot {
   readonly listeners: ReadonlyMap<string, ActiveListener>;
   readonly absentListeners: ReadonlySet<string>;
   readonly linkedClusters: ReadonlyMap<string, LinkedCluster>;
+  readonly secrets: ReadonlyMap<string, TlsSecret>;
 
   constructor(
     sequence: number,
     listeners: ReadonlyMap<string, ActiveListener>,
     absentListeners: ReadonlySet<string>,
     linkedClusters: ReadonlyMap<string, LinkedCluster>,
+    secrets: ReadonlyMap<string, TlsSecret>,
   ) {
     this.sequence = sequence;
     this.listeners = listeners;
     this.absentListeners = absentListeners;
     this.linkedClusters = linkedClusters;
+    this.secrets = secrets;
   }
 
   outbound(name: string): OutboundChain | undefined | null {
@@ -41,6 +44,10 @@ export class CompiledSnapshot implements Snapshot {
 
   cluster(name: string): ClusterPart | undefined {
     return this.linkedClusters.get(name);
+  }
+
+  secret(name: string): TlsSecret | undefined {
+    return this.secrets.get(name);
   }
 }
 

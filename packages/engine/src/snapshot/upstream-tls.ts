@@ -5,14 +5,18 @@ import { ProxyProtocolUpstreamTransportSchema } from "@tulle/xds/gen/envoy/exten
 import { RawBufferSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
 import type { CertificateValidationContext } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import { SubjectAltNameMatcher_SanType as SanType } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
-import type { CommonTlsContext } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import type {
+  CommonTlsContext,
+  UpstreamTlsContext,
+} from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { UpstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
-import type { UpstreamTls } from "./contract.js";
+import type { MeshTls, UpstreamTls } from "./contract.js";
 import { holds, typeName, unpack } from "./any.js";
 import { at, invalid } from "./invalid.js";
 import { includes } from "./metadata.js";
+import { compileOriginatedTls, originates } from "./originated-tls.js";
 
 /** How connections to an endpoint begin. */
 export interface UpstreamTransport {
@@ -24,8 +28,13 @@ export interface UpstreamTransport {
 
 const PLAINTEXT: UpstreamTransport = { tls: undefined, proxyProtocol: undefined };
 
-/** Chooses how to reach an endpoint from its `envoy.transport_socket_match` metadata. */
-export type TransportChoice = (match: JsonObject | undefined) => UpstreamTransport;
+/** Ways to reach a cluster's endpoints. */
+export interface TransportChoice {
+  /** The way to an endpoint with this `envoy.transport_socket_match` metadata. */
+  of(match: JsonObject | undefined): UpstreamTransport;
+  /** Names of the Secrets that any of them needs. */
+  readonly secrets: readonly string[];
+}
 
 /** Compiles a cluster's transport sockets: the first match whose criteria the endpoint has, else the cluster's own. */
 export function compileTransport(cluster: Cluster): TransportChoice {
@@ -37,11 +46,20 @@ export function compileTransport(cluster: Cluster): TransportChoice {
       transport: compileSocket(at(field, "transport_socket"), one.transportSocket),
     };
   });
-  if (matches.length === 0) return () => own;
-  return (metadata) => {
-    for (const { criteria, transport } of matches) if (includes(metadata, criteria)) return transport;
-    return own;
+  return {
+    of: (metadata) => {
+      for (const { criteria, transport } of matches) if (includes(metadata, criteria)) return transport;
+      return own;
+    },
+    secrets: [own, ...matches.map(({ transport }) => transport)].flatMap(({ tls }) => secretsOf(tls)),
   };
+}
+
+function secretsOf(tls: UpstreamTls | undefined): readonly string[] {
+  if (tls?.kind !== "originated") return [];
+  return [tls.trust, tls.certificate].flatMap((source) =>
+    source !== undefined && "secret" in source ? [source.secret] : [],
+  );
 }
 
 /** Plaintext for no socket or a raw buffer, TLS for its context, and either behind a PROXY header. */
@@ -71,20 +89,27 @@ function compileProxyProtocol(here: string, any: Any): UpstreamTransport {
   return { tls, proxyProtocol: config?.version === Version.V2 ? 2 : 1 };
 }
 
-/** The peer's identity and SNI. */
 function compileTls(here: string, config: Any): UpstreamTls {
   const context = unpack(here, config, UpstreamTlsContextSchema);
+  return originates(context.commonTlsContext)
+    ? compileOriginatedTls(here, context)
+    : compileMeshTls(here, context);
+}
+
+/** The peer's identity and SNI. */
+function compileMeshTls(here: string, context: UpstreamTlsContext): MeshTls {
   const common = context.commonTlsContext;
   const ids = common === undefined ? [] : exactIds(at(here, "common_tls_context"), validationContext(common));
   if (ids.length === 0) {
     throw invalid(
       here,
-      "the validation context must name the peer's SPIFFE ids in match_typed_subject_alt_names (san_type URI, exact): TLS to peers without one is not supported",
+      "the validation context must name the peer's SPIFFE ids in match_typed_subject_alt_names (san_type URI, exact)",
     );
   }
   const alpn = common?.alpnProtocols ?? [];
   const sorted = [...new Set(ids)].sort();
   return {
+    kind: "mesh",
     key: JSON.stringify([context.sni, alpn, sorted]),
     sni: context.sni,
     alpn,

@@ -14,7 +14,7 @@ export function clustersText(snapshot: Snapshot, load: LoadTable): string {
       text += `${host}::rq_active::${load.inFlight(endpoint.slot)}\n`;
       text += `${host}::health_flags::${healthFlags(endpoint, load)}\n`;
       text += `${host}::weight::${endpoint.weight}\n`;
-      text += `${host}::mutual_tls::${endpoint.tls !== undefined}\n`;
+      text += `${host}::mutual_tls::${endpoint.tls?.kind === "mesh"}\n`;
     }
   }
   return text;

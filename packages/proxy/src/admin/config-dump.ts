@@ -44,7 +44,7 @@ export interface ConfigDumpOptions {
   readonly resource: string;
 }
 
-/** The configuration in force, in the form of Envoy's `/config_dump`. Holds no keys: they never are resources here. */
+/** The configuration in force, in the form of Envoy's `/config_dump`. Holds no keys: Secrets are left out. */
 export async function configDump(
   node: JsonObject,
   resources: Iterable<ResourceChange>,

@@ -136,6 +136,7 @@ function dial(): Http2ClientConnection {
   };
   return new Http2ClientConnection(own, owner, new FlushQueue(), wheel, {
     toSidecar: false,
+    scheme: "http",
     idleTimeoutMs: 60_000,
     maxDurationMs: Number.POSITIVE_INFINITY,
     maxStreams: Number.POSITIVE_INFINITY,

@@ -12,6 +12,7 @@ import {
 
 import type { ProxyLimits } from "../limits/proxy-limits.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
+import { OriginatedContexts } from "../tls/originated-contexts.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
 import { CheckMetrics } from "./check-metrics.js";
 import { CheckedEndpoint, checkKey } from "./checked-endpoint.js";
@@ -114,7 +115,7 @@ export class HealthChecks implements Disposable {
       if (known === undefined) this.#begin(key, cluster, endpoint, clusters);
       else known.clusters = clusters;
     }
-    this.#prober?.keepOnly([...this.#checked.values()].map(({ probe }) => probe.endpoint));
+    this.#prober?.onConfigurationChanged([...this.#checked.values()].map(({ probe }) => probe.endpoint));
   }
 
   #wanted(): Map<string, { cluster: ClusterPart; endpoint: EndpointPart; clusters: ClusterPart[] }> {
@@ -178,11 +179,16 @@ export class HealthChecks implements Disposable {
 
   #run(checked: CheckedEndpoint): void {
     const { tls, limits } = this.#options;
-    if (checked.endpoint.tls !== undefined && tls.svid === undefined) {
+    if (checked.endpoint.tls?.kind === "mesh" && tls.svid === undefined) {
       checked.timer?.arm(WITHOUT_CERTIFICATE_MS);
       return;
     }
-    this.#prober ??= new Prober({ wheel: this.#wheel, tls, limits });
+    this.#prober ??= new Prober({
+      wheel: this.#wheel,
+      tls,
+      limits,
+      originated: new OriginatedContexts(this.#options),
+    });
     this.#running++;
     this.#metrics.attempt(checked.clusterNames);
     checked.running = this.#prober.run(checked.probe, (outcome) => {

@@ -51,7 +51,7 @@ export class OutlierRecorder {
     if (settings === undefined) return;
     const { results } = this.#load;
     // The other sidecar says that it could not reach its application.
-    if (status === 503 && endpoint.tls !== undefined && toldUpstreamFailure(headers) !== undefined) {
+    if (status === 503 && endpoint.tls?.kind === "mesh" && toldUpstreamFailure(headers) !== undefined) {
       this.#suspect(cluster, endpoint.slot, recordUnreached(results, settings, endpoint.slot, false));
       return;
     }
@@ -80,7 +80,7 @@ export class OutlierRecorder {
     const settings = cluster.outlier;
     if (settings === undefined) return;
     // Without a certificate of our own nobody in the mesh can be reached, and nobody there is to blame.
-    if (endpoint.tls !== undefined && this.#tls.svid === undefined) return;
+    if (endpoint.tls?.kind === "mesh" && this.#tls.svid === undefined) return;
     this.#suspect(
       cluster,
       endpoint.slot,

@@ -12,6 +12,7 @@ import type { ProxyLimits } from "../limits/proxy-limits.js";
 import { preambleOf } from "../proxy-protocol/preamble.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
 import { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
+import type { OriginatedContexts } from "../tls/originated-contexts.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
 import { Connector } from "../upstream/connector.js";
 import { UpstreamPools } from "../upstream/upstream-pools.js";
@@ -28,6 +29,8 @@ export interface ProberOptions {
   readonly wheel: TimerWheel;
   readonly tls: WorkloadTls;
   readonly limits: ProxyLimits;
+  /** For servers outside the mesh; disposed with the prober. */
+  readonly originated: OriginatedContexts;
 }
 
 /** What is asked, of whom. */
@@ -47,12 +50,14 @@ export interface Probe {
 export class Prober implements Disposable {
   readonly #wheel: TimerWheel;
   readonly #connector: Connector;
+  readonly #originated: OriginatedContexts;
   readonly #pools: UpstreamPools;
   readonly #owned = new DisposableStack();
 
-  constructor({ wheel, tls, limits }: ProberOptions) {
+  constructor({ wheel, tls, limits, originated }: ProberOptions) {
     this.#wheel = wheel;
-    this.#connector = new Connector(wheel, tls);
+    this.#originated = this.#owned.use(originated);
+    this.#connector = new Connector(wheel, tls, originated);
     this.#pools = this.#owned.use(
       new UpstreamPools({
         connector: this.#connector,
@@ -65,6 +70,7 @@ export class Prober implements Disposable {
       }),
     );
     this.#owned.use(tls.onChanged(() => this.#pools.renewMutualTls()));
+    this.#owned.use(originated.onChanged((key) => this.#pools.renewTls(key)));
   }
 
   /** `onDone` is called once, later, within the check's timeout, unless the result is disposed before. */
@@ -93,9 +99,11 @@ export class Prober implements Disposable {
     };
   }
 
-  /** Endpoints as checks call them: connections to others are let go of. */
-  keepOnly(endpoints: Iterable<EndpointPart>): void {
+  /** The configuration has changed. Endpoints as checks call them: connections to others are let go of. */
+  onConfigurationChanged(endpoints: readonly EndpointPart[]): void {
+    this.#originated.onConfigurationChanged();
     this.#pools.keepOnly(endpoints);
+    this.#originated.keepOnly(endpoints);
   }
 
   [Symbol.dispose](): void {

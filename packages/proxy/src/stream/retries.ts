@@ -73,7 +73,7 @@ export class Retries {
     const grpcStatus = grpc ? readGrpcStatus(headers) : NO_GRPC_STATUS;
     if (status < 400 && grpcStatus <= 0 && plan?.retry?.looksAtEveryAnswer !== true) return NEVER;
     const failed = isFailure(head, grpc);
-    const told = failed && endpoint?.tls !== undefined ? toldUpstreamFailure(headers) : undefined;
+    const told = failed && endpoint?.tls?.kind === "mesh" ? toldUpstreamFailure(headers) : undefined;
     let delayMs = told === undefined ? NEVER : this.after(plan, told);
     if (delayMs < 0 && told?.kind !== "retried") {
       delayMs = this.after(plan, { kind: "response", status, grpcStatus, headers });

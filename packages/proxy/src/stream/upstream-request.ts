@@ -30,9 +30,10 @@ export function requestHeadersOf(
     attempt: Math.max(record.attempt.attempts, 1),
     timeoutRetry: record.timeoutRetry && plan.tellsTimeoutRetry === true,
     timeForTryMs: timeForTry(record, plan, nowMs),
-    peerMetadata: source.direction === "outbound" && endpoint.tls !== undefined ? peerMetadata : "",
+    peerMetadata: source.direction === "outbound" && endpoint.tls?.kind === "mesh" ? peerMetadata : "",
     forwardedClientCert: source.forwardedClientCert,
-    forwardedFor: source.forwardedFor,
+    forwardedFor: record.edge?.forwardedFor ?? source.forwardedFor,
+    edge: record.edge,
     mutations: plan.requestHeaders,
     source: record,
   });

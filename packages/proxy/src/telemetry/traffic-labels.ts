@@ -91,7 +91,7 @@ function principalsOf(
     return { source: source.peerSpiffeId, destination: principal };
   }
   const tls = endpoint?.tls;
-  if (tls === undefined) return { source: "unknown", destination: "unknown" };
+  if (tls?.kind !== "mesh") return { source: "unknown", destination: "unknown" };
   const [only] = tls.spiffeIds;
   return {
     source: principal,

@@ -1,9 +1,11 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type ConnectionOptions } from "node:tls";
 
-import { systemErrorCode, type Disposable, type TimerWheel } from "@tulle/base";
-import type { EndpointPart, UpstreamTls } from "@tulle/engine";
+import { MeshError, systemErrorCode, type Disposable, type TimerWheel } from "@tulle/base";
+import type { EndpointPart, MeshTls, UpstreamTls } from "@tulle/engine";
 
+import type { OriginatedContexts } from "../tls/originated-contexts.js";
+import { nameMismatch } from "../tls/peer-names.js";
 import { trustDomainOf, type WorkloadTls } from "../tls/workload-tls.js";
 import type { AcquireFailure } from "../stream/contract.js";
 
@@ -30,14 +32,16 @@ interface Opening {
   readonly transport: Socket;
 }
 
-/** Makes connections to endpoints: plain TCP, or mutual TLS with the peer's SPIFFE id checked. */
+/** Makes connections to endpoints: plain TCP, mutual TLS with the peer's SPIFFE id checked, or TLS to a server outside the mesh. */
 export class Connector {
   readonly #wheel: TimerWheel;
   readonly #tls: WorkloadTls;
+  readonly #originated: OriginatedContexts;
 
-  constructor(wheel: TimerWheel, tls: WorkloadTls) {
+  constructor(wheel: TimerWheel, tls: WorkloadTls, originated: OriginatedContexts) {
     this.#wheel = wheel;
     this.#tls = tls;
+    this.#originated = originated;
   }
 
   /**
@@ -121,16 +125,12 @@ export class Connector {
     const { host, port, tls } = endpoint;
     const options = { host, port, noDelay: true, highWaterMark: SOCKET_HIGH_WATER_BYTES };
     if (tls === undefined) return beginWith(preamble, connectTcp(options));
-    const secureContext = this.#tls.clientContext();
-    if (secureContext === undefined) return "this sidecar has no certificate yet";
+    const tlsOptions = this.#tlsOptions(tls);
+    if (typeof tlsOptions === "string") return tlsOptions;
     return connectTls({
       ...(preamble === undefined ? options : { socket: beginWith(preamble, connectTcp(options)) }),
-      secureContext,
-      // An IP literal is not a legal SNI; without a name from the configuration none is sent.
-      servername: isIP(tls.sni) === 0 ? tls.sni : "",
+      ...tlsOptions,
       ALPNProtocols: spoken(tls.alpn),
-      rejectUnauthorized: true,
-      checkServerIdentity: (_name, certificate) => this.#checkPeer(certificate.raw, tls),
     });
   }
 
@@ -138,22 +138,44 @@ export class Connector {
   #openBytes(endpoint: EndpointPart, preamble: Buffer | undefined): Opening | string {
     const { host, port, tls } = endpoint;
     const options = { noDelay: true, allowHalfOpen: true, highWaterMark: SOCKET_HIGH_WATER_BYTES };
-    const secureContext = tls === undefined ? undefined : this.#tls.clientContext();
-    if (tls !== undefined && secureContext === undefined) return "this sidecar has no certificate yet";
+    const tlsOptions = tls && this.#tlsOptions(tls);
+    if (typeof tlsOptions === "string") return tlsOptions;
     const transport = beginWith(preamble, connectTcp({ host, port, ...options }));
-    if (tls === undefined) return { socket: transport, transport };
+    if (tlsOptions === undefined) return { socket: transport, transport };
     transport.on("error", () => undefined);
-    const socket = connectTls({
-      socket: transport,
-      secureContext,
-      servername: isIP(tls.sni) === 0 ? tls.sni : "",
-      rejectUnauthorized: true,
-      checkServerIdentity: (_name, certificate) => this.#checkPeer(certificate.raw, tls),
-    });
-    return { socket, transport };
+    return { socket: connectTls({ socket: transport, ...tlsOptions }), transport };
   }
 
-  #checkPeer(der: Buffer, tls: UpstreamTls): Error | undefined {
+  /** What every connection with this TLS is made with, or why there can be none. */
+  #tlsOptions(tls: UpstreamTls): ConnectionOptions | string {
+    // An IP literal is not a legal SNI; without a name from the configuration none is sent.
+    const servername = isIP(tls.sni) === 0 ? tls.sni : "";
+    if (tls.kind === "mesh") {
+      const secureContext = this.#tls.clientContext();
+      if (secureContext === undefined) return "this sidecar has no certificate yet";
+      return {
+        secureContext,
+        servername,
+        rejectUnauthorized: true,
+        checkServerIdentity: (_name, certificate) => this.#checkPeer(certificate.raw, tls),
+      };
+    }
+    try {
+      return {
+        secureContext: this.#originated.contextOf(tls),
+        servername,
+        rejectUnauthorized: tls.trust !== undefined,
+        checkServerIdentity: (_name, certificate) => {
+          const mismatch = tls.trust === undefined ? undefined : nameMismatch(certificate.raw, tls.names);
+          return mismatch === undefined ? undefined : new Error(mismatch);
+        },
+      };
+    } catch (thrown) {
+      return MeshError.from(thrown).message;
+    }
+  }
+
+  #checkPeer(der: Buffer, tls: MeshTls): Error | undefined {
     const verdict = this.#tls.judge(der, domainsOf(tls), tls.spiffeIds);
     return verdict.ok ? undefined : new Error(verdict.reason);
   }
@@ -173,10 +195,10 @@ function spoken(offered: readonly string[]): string[] {
   return both.length > 0 ? both : ["http/1.1"];
 }
 
-const domains = new WeakMap<UpstreamTls, ReadonlySet<string>>();
+const domains = new WeakMap<MeshTls, ReadonlySet<string>>();
 
 /** Trust domains of the identities expected: who is not among the identities is refused anyway. */
-function domainsOf(tls: UpstreamTls): ReadonlySet<string> {
+function domainsOf(tls: MeshTls): ReadonlySet<string> {
   let known = domains.get(tls);
   if (known === undefined) {
     known = new Set([...tls.spiffeIds].map(trustDomainOf));

@@ -67,6 +67,7 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
     wheel: TimerWheel,
     options: {
       readonly toSidecar: boolean;
+      readonly scheme: "http" | "https";
       /** Infinite: for ever. */
       readonly idleTimeoutMs: number;
       /** Infinite: without limit. */
@@ -80,7 +81,7 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
   ) {
     this.#owner = owner;
     this.toSidecar = options.toSidecar;
-    this.scheme = options.toSidecar ? "https" : "http";
+    this.scheme = options.scheme;
     this.#idleTimeoutMs = options.idleTimeoutMs;
     this.#maxRequests = options.maxRequests;
     this.#maxStreams = options.maxStreams;

@@ -81,7 +81,12 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   }
 
   get mutualTls(): boolean {
-    return this.#endpoint.tls !== undefined;
+    return this.#endpoint.tls?.kind === "mesh";
+  }
+
+  /** Distinguishes how its connections are secured; undefined = not at all. */
+  get tlsKey(): string | undefined {
+    return this.#endpoint.tls?.key;
   }
 
   /** Gives `waiter` a stream, now or later. Returns whether it waits, in which case it may be withdrawn. */
@@ -251,10 +256,12 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     const idleTimeoutMs =
       settings.idleTimeoutMs === undefined ? this.#usualIdleMs() : forever(settings.idleTimeoutMs);
     const maxDurationMs = forever(settings.maxDurationMs);
-    this.#http2 = this.#endpoint.http2 || (socket instanceof TLSSocket && socket.alpnProtocol === "h2");
+    this.#http2 =
+      this.#endpoint.http2 || (socket instanceof TLSSocket && negotiatedHttp2(socket, this.#endpoint));
     if (this.#http2) {
       const http2 = new Http2ClientConnection(socket, this, queue, coarseWheel, {
         toSidecar: this.mutualTls,
+        scheme: this.tlsKey === undefined ? "http" : "https",
         idleTimeoutMs,
         maxDurationMs,
         maxStreams: forever(settings.maxStreams),
@@ -329,6 +336,14 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     this.retired = true;
     this.#onEmpty(this);
   }
+}
+
+/** A server outside the mesh that is known to speak HTTP/2 alone need not say so. */
+function negotiatedHttp2({ alpnProtocol }: TLSSocket, { tls }: EndpointPart): boolean {
+  if (alpnProtocol === "h2") return true;
+  return (
+    alpnProtocol === false && tls?.kind === "originated" && tls.alpn.length === 1 && tls.alpn[0] === "h2"
+  );
 }
 
 /** A limit of which 0 means that there is none. */

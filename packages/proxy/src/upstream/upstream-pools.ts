@@ -58,6 +58,11 @@ export class UpstreamPools implements Disposable {
     for (const pool of this.#byKey.values()) if (pool.mutualTls) pool.renew();
   }
 
+  /** After certificates of one TLS configuration changed: its connections are made anew, without cutting an exchange. */
+  renewTls(key: string): void {
+    for (const pool of this.#byKey.values()) if (pool.tlsKey === key) pool.renew();
+  }
+
   [Symbol.dispose](): void {
     for (const pool of this.#byKey.values()) pool.destroy();
   }

@@ -9,8 +9,6 @@ import type {
   WeightedCluster_ClusterWeight,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteConfiguration } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
-import { anyUnpack } from "@bufbuild/protobuf/wkt";
-import { UpstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { durationOf } from "../duration.js";
 import type { Translation } from "../translation.js";
 import type { DialectRules } from "./dialect.js";
@@ -65,10 +63,6 @@ function leaveOutOperators(
 
 function cluster(t: Translation, full: Cluster): Cluster {
   if (full.loadAssignment !== undefined) endpoints(t, full.loadAssignment);
-  if (originatesTls(full)) {
-    // Sent all the same: the proxy refuses the cluster, so that nothing goes out in the clear.
-    t.warn(`${full.name}: Tulle's proxy cannot originate TLS with other certificates than the mesh's yet`);
-  }
   ejectUnreachable(full);
   return full;
 }
@@ -111,14 +105,4 @@ function endpoints(t: Translation, full: ClusterLoadAssignment): ClusterLoadAssi
   }
   full.endpoints = full.endpoints.filter((locality) => locality.lbEndpoints.length > 0);
   return full;
-}
-
-/** Whether a cluster's TLS is not the mesh's own. */
-function originatesTls({ transportSocket }: Cluster): boolean {
-  const config = transportSocket?.configType.value;
-  const context = config && anyUnpack(config, UpstreamTlsContextSchema);
-  return (
-    context !== undefined &&
-    context.commonTlsContext?.validationContextType.case !== "combinedValidationContext"
-  );
 }

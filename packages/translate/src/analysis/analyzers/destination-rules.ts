@@ -48,12 +48,12 @@ export function analyzeServerVerification(analysis: Analysis, object: Destinatio
         "IST0128",
         object,
         `${at}.tls`,
-        `TLS with ${what} does not verify the server: nothing says whose certificates to believe`,
+        `TLS with ${what} does not verify the server: insecureSkipVerify believes any certificate`,
       );
     }
     (policy?.portLevelSettings ?? []).forEach(({ port, tls }, index) => {
       if (!isUnverified(tls)) return;
-      const message = `TLS with port ${port.number} of ${what} does not verify the server: nothing says whose certificates to believe`;
+      const message = `TLS with port ${port.number} of ${what} does not verify the server: insecureSkipVerify believes any certificate`;
       analysis.report("IST0129", object, `${at}.portLevelSettings[${index}].tls`, message);
     });
   }
@@ -61,7 +61,7 @@ export function analyzeServerVerification(analysis: Analysis, object: Destinatio
 
 function isUnverified(tls: ClientTlsSettings | undefined): boolean {
   if (tls?.mode !== "SIMPLE" && tls?.mode !== "MUTUAL") return false;
-  return tls.caCertificates === undefined && tls.credentialName === undefined;
+  return tls.insecureSkipVerify === true;
 }
 
 /** TUL0003: settings that an older rule for the same host has already. */
