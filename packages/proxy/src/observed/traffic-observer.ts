@@ -5,7 +5,6 @@ import type { ExchangeRecord } from "../stream/exchange-record.js";
 import type { TcpRecord } from "../tcp/contract.js";
 import type { ObservationAction, ObservedEdge, TrafficReport } from "./contract.js";
 
-
 /** Callers with what they call, kinds of requests of one of them, and all that is kept: more is only noted. */
 const MAX_EDGES = 512;
 const MAX_KINDS = 128;
