@@ -10,6 +10,7 @@ import { ProxyLimits } from "./limits/proxy-limits.js";
 import { StruckLimits } from "./limits/struck-limits.js";
 import type { MemoryUse } from "./overload/monitors.js";
 import { OverloadManager, type OverloadState } from "./overload/overload-manager.js";
+import { factFetchers } from "./facts/fetchers.js";
 import { FactSource } from "./facts/fact-source.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
@@ -32,6 +33,7 @@ import { TcpTelemetry } from "./telemetry/tcp-telemetry.js";
 import type { OwnWorkload } from "./telemetry/traffic-labels.js";
 import { UpstreamMetrics } from "./telemetry/upstream-metrics.js";
 import { Connector } from "./upstream/connector.js";
+import { KeepAlive } from "./upstream/keep-alive.js";
 import { endpointsOf, UpstreamPools } from "./upstream/upstream-pools.js";
 
 /** Ticks of the two shared timer wheels, milliseconds. */
@@ -112,6 +114,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     }),
   );
   const connector = new Connector(fineWheel, tls, originated);
+  const keepAlive = new KeepAlive(logger);
   const { load } = options;
   const outliers = new OutlierRecorder(load, tls, options.onSuspect);
   const pools = owned.use(
@@ -119,6 +122,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       connector,
       queue,
       coarseWheel,
+      keepAlive,
       load,
       metrics: upstreamMetrics,
       limits,
@@ -149,6 +153,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   const overload = owned.use(
     new OverloadManager({
       clock: options.clock,
+      turn: clock,
       metrics,
       limits: values,
       onOverload: (name) => strike(name, ""),
@@ -166,7 +171,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       .counter("tulle_decision_records_dropped_total", "Failures of which no decision record was kept.")
       .with([]),
   });
-  const exchange: ExchangeContext = {
+  const calls = {
     clock,
     configuration: options.configuration,
     load,
@@ -174,6 +179,9 @@ export function buildStack(options: StackOptions): ProxyStack {
     upstreamMetrics,
     outliers,
     fineWheel,
+  };
+  const exchange: ExchangeContext = {
+    ...calls,
     coarseWheel,
     parking,
     authorities: new AuthorityCache(),
@@ -194,7 +202,9 @@ export function buildStack(options: StackOptions): ProxyStack {
       )
       .with([]),
     overload,
-    facts: new FactSource([], values["request.maxAsking"], () => strike("request.maxAsking", "")),
+    facts: new FactSource(factFetchers(calls, metrics), values["request.maxAsking"], () =>
+      strike("request.maxAsking", ""),
+    ),
     newRequestId: options.newRequestId,
     onDemand: options.onDemand,
     onExchangeDone: (done) => {
@@ -241,6 +251,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     upstreamMetrics,
     outliers,
     coarseWheel,
+    keepAlive,
     parking,
     onConfigurationChanged: configurationChanged.event,
     telemetry: {

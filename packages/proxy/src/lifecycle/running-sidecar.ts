@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 
 import { create } from "@bufbuild/protobuf";
-import { connectControlPlane, type JoiningIdentity } from "@tulle/agent";
+import { connectControlPlane, TrustSubscription, type JoiningIdentity } from "@tulle/agent";
 import {
   DisposableStack,
   formatAddress,
@@ -10,7 +10,13 @@ import {
   type Logger,
   type LogLevel,
 } from "@tulle/base";
-import { createLoadTable, createSharedLoadTable, type SharedSlotOwner, type SlotTable } from "@tulle/engine";
+import {
+  createLoadTable,
+  createSharedLoadTable,
+  entropyOf,
+  type SharedSlotOwner,
+  type SlotTable,
+} from "@tulle/engine";
 import { NodeSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { HelloSchema, type Hello } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
@@ -71,6 +77,7 @@ export class RunningSidecar implements Sidecar {
   readonly #configuration: SidecarConfiguration;
   readonly #wanted: WantedListeners;
   readonly #tls: WorkloadTls;
+  readonly #trust: TrustSubscription;
   readonly #health: EndpointHealth;
   readonly #cache: ConfigCache;
   readonly #readiness: Readiness;
@@ -102,15 +109,18 @@ export class RunningSidecar implements Sidecar {
       this.#quit = resolve;
     });
 
-    const seed = randomInt(2 ** 32);
+    const own = { seed: randomInt(2 ** 32), identity: entropyOf(nodeId(options)) };
     if ((options.workers ?? 1) > 1) {
-      this.#sharedLoad = createSharedLoadTable({ seed, clockOriginMs: performance.timeOrigin });
+      this.#sharedLoad = createSharedLoadTable({ ...own, clockOriginMs: performance.timeOrigin });
     }
-    this.#load = this.#sharedLoad ?? createLoadTable({ seed });
+    this.#load = this.#sharedLoad ?? createLoadTable(own);
     this.#captured = new CapturedTraffic(options, { clock, logger, metrics: this.#metrics });
     this.#configuration = this.#captured.configuration(this.#load);
     this.#owned.use(identity);
     this.#tls = this.#owned.use(new WorkloadTls(identity, clock));
+    this.#trust = this.#owned.use(
+      new TrustSubscription({ ...parts, onTrust: (update) => identity.trust(update) }),
+    );
     this.#health = this.#owned.use(
       new EndpointHealth({
         clock,
@@ -223,7 +233,15 @@ export class RunningSidecar implements Sidecar {
         if (this.#closing !== undefined) return;
         ads.connect();
         // A stream lives no longer than the certificate that it began with: begin a new one in time.
-        this.#owned.use(identity.onRotated(() => ads.connect()));
+        // The control plane knows a connection by its certificate; new roots change nothing about that.
+        let { serialNumber } = identity.current();
+        this.#owned.use(
+          identity.onRotated((svid) => {
+            if (svid.serialNumber === serialNumber) return;
+            ({ serialNumber } = svid);
+            ads.connect();
+          }),
+        );
         void this.#readiness.check();
       },
       (error: unknown) => {
@@ -285,7 +303,10 @@ export class RunningSidecar implements Sidecar {
         },
         node: this.#node(),
         configuration: this.#configuration,
-        onConnection: (client) => this.#agent?.attach(client),
+        onConnection: (client) => {
+          this.#trust.attach(client);
+          this.#agent?.attach(client);
+        },
         roots: () => this.#wanted.names,
         onChanged: () => {
           this.#traffic?.onConfigurationChanged();

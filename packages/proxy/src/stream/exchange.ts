@@ -2,6 +2,10 @@ import {
   type AdmissionProgress,
   type EdgeSettings,
   type EngineRequest,
+  type FollowedRedirects,
+  internalRedirect,
+  noteRedirect,
+  type Redirection,
   route,
   type HttpChain,
   type Plan,
@@ -24,11 +28,10 @@ import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
 import type { FactSource } from "../facts/fact-source.js";
 import type { Failure } from "../rescue.js";
-import { bindRequest } from "./affinity.js";
+import { bindRequest, isBound } from "./affinity.js";
 import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
-import { isHealthCheck } from "../overload/health-check-request.js";
 import type { OverloadState } from "../overload/overload-manager.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
@@ -125,11 +128,15 @@ export class Exchange
   #faulty: FaultyResponse | undefined;
   /** Made when a request is copied. */
   #mirrors: Mirrors | undefined;
+  /** Made when a redirect is followed. */
+  #followed: FollowedRedirects | undefined;
   /** The deadline is the route's timeout, or the time that a request may be parked. */
   readonly #timers: ExchangeTimers;
   #state: State = State.IDLE;
   readonly #limits: TimeLimits;
   #startMs = 0;
+  /** Sent on and not answered. */
+  #waits = false;
 
   constructor(context: ExchangeContext, downstream: DownstreamStream, source: RequestSource) {
     super(source);
@@ -160,7 +167,7 @@ export class Exchange
 
   // The client's side
 
-  onRequestHead(head: RequestHead): void {
+  onRequestHead(head: RequestHead, refused: boolean): void {
     const { clock, authorities } = this.#context;
     this.clear(head, clock.now(), this.#downstream.http2);
     this.#startMs = clock.monotonic();
@@ -168,6 +175,7 @@ export class Exchange
     // What follows an upgrade is the tunnel's.
     this.requestDone = head.upgrade !== "";
     this.#response.clear();
+    this.#followed = undefined;
     this.#tries.clear(head);
     this.request.fill(head, this.source, authorities);
     this.#fields.scan(head.headers);
@@ -182,13 +190,8 @@ export class Exchange
     }
     if (head.method === "CONNECT") this.#decideConnect();
     else if (head.upgrade !== "" && !this.#downstream.http2 && lacksKey(head)) this.#fail("bad-upgrade", "");
-    else if (this.#context.overload.pressure > 0 && this.#isShed()) this.#fail("overload", "");
+    else if (refused) this.#fail("overload", "");
     else this.#decide();
-  }
-
-  /** Whether the proxy is so burdened that this request is refused. Who asks how we are is always answered. */
-  #isShed(): boolean {
-    return !isHealthCheck(this.request, this.source) && this.#context.overload.sheds();
   }
 
   /** What a client outside the mesh says of itself and its way is believed as far as the listener says. */
@@ -376,8 +379,10 @@ export class Exchange
   #forward(routed: Plan): void {
     const plan = this.#fields.controls ? ownPlan(this, routed) : routed;
     this.plan = plan;
-    if (plan.hash !== undefined || plan.session !== undefined) bindRequest(this, this.#view, plan);
+    if (isBound(plan)) bindRequest(this, this.#view, plan);
     this.#state = State.FORWARDED;
+    this.#waits = true;
+    this.#context.overload.onSent();
     this.#limits.begin(this.chain, plan, this.#startMs);
     if (plan.mirrors !== undefined) {
       this.#mirrors ??= new Mirrors(this.#context, this, this.#fields, this.#view);
@@ -400,10 +405,45 @@ export class Exchange
   }
 
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
+    this.#endWait();
     this.#timers.touch();
     this.#timers.clearRequest();
     this.#response.writeHead(head, serviceTimeMs, this.#isRetriedBelow(head));
     if (this.admission !== undefined) this.#injectInto(this.admission);
+  }
+
+  #endWait(): void {
+    if (!this.#waits) return;
+    this.#waits = false;
+    this.#context.overload.onAnswered();
+  }
+
+  redirectOf(head: ResponseHead): Redirection | undefined {
+    const { chain, plan, request } = this;
+    if (chain === undefined || plan === undefined) return undefined;
+    this.#followed ??= { count: 0, ways: [] };
+    const found = internalRedirect(this.#view, chain, plan, request, head, this.#followed);
+    if (typeof found === "string") return undefined;
+    noteRedirect(this.#followed, plan, found);
+    return found;
+  }
+
+  onRedirected({ request, routed }: Redirection, status: number): void {
+    const { chain } = this;
+    if (chain === undefined) return;
+    this.#endWait();
+    if (this.admission !== undefined) {
+      this.responseCode = status;
+      this.#gate.leave(this.#context.clock.monotonic());
+      this.responseCode = 0;
+      this.admission = undefined;
+    }
+    this.#timers.clearDeadline();
+    this.clearAttempt();
+    this.request.redirect(request);
+    this.#fields.scan(request.headers);
+    this.#state = State.IDLE;
+    this.#admit(chain, routed);
   }
 
   /** Whether an inbound answer is a failure of calls that the application made for it, and that were tried again. */
@@ -414,6 +454,7 @@ export class Exchange
 
   onSwitched(head: ResponseHead, serviceTimeMs: number): void {
     this.#state = State.TUNNEL;
+    this.#endWait();
     this.#timers.clearDeadline();
     this.#timers.watchIdle(TUNNEL_IDLE_TIMEOUT_MS, this.#context.clock.monotonic());
     this.#response.writeSwitched(head, serviceTimeMs);
@@ -575,6 +616,7 @@ export class Exchange
   /** Tells telemetry. Comes before the last call downstream, which may start the next request on this object. */
   #finish(): void {
     this.#state = State.DONE;
+    this.#endWait();
     this.#timers.stop();
     this.#mirrors?.abandon();
     const now = this.#context.clock.monotonic();
