@@ -10,6 +10,7 @@ import { ProxyLimits } from "./limits/proxy-limits.js";
 import { StruckLimits } from "./limits/struck-limits.js";
 import type { MemoryUse } from "./overload/monitors.js";
 import { OverloadManager, type OverloadState } from "./overload/overload-manager.js";
+import { factFetchers } from "./facts/fetchers.js";
 import { FactSource } from "./facts/fact-source.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
@@ -150,6 +151,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   const overload = owned.use(
     new OverloadManager({
       clock: options.clock,
+      turn: clock,
       metrics,
       limits: values,
       onOverload: (name) => strike(name, ""),
@@ -166,7 +168,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       .counter("tulle_decision_records_dropped_total", "Failures of which no decision record was kept.")
       .with([]),
   });
-  const exchange: ExchangeContext = {
+  const calls = {
     clock,
     configuration: options.configuration,
     load,
@@ -174,6 +176,9 @@ export function buildStack(options: StackOptions): ProxyStack {
     upstreamMetrics,
     outliers,
     fineWheel,
+  };
+  const exchange: ExchangeContext = {
+    ...calls,
     coarseWheel,
     parking,
     authorities: new AuthorityCache(),
@@ -194,7 +199,9 @@ export function buildStack(options: StackOptions): ProxyStack {
       )
       .with([]),
     overload,
-    facts: new FactSource([], values["request.maxAsking"], () => strike("request.maxAsking", "")),
+    facts: new FactSource(factFetchers(calls, metrics), values["request.maxAsking"], () =>
+      strike("request.maxAsking", ""),
+    ),
     newRequestId: options.newRequestId,
     onDemand: options.onDemand,
     onExchangeDone: (done) => {

@@ -32,7 +32,6 @@ import { bindRequest, isBound } from "./affinity.js";
 import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
-import { isHealthCheck } from "../overload/health-check-request.js";
 import type { OverloadState } from "../overload/overload-manager.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
@@ -136,6 +135,8 @@ export class Exchange
   #state: State = State.IDLE;
   readonly #limits: TimeLimits;
   #startMs = 0;
+  /** Sent on and not answered. */
+  #waits = false;
 
   constructor(context: ExchangeContext, downstream: DownstreamStream, source: RequestSource) {
     super(source);
@@ -166,7 +167,7 @@ export class Exchange
 
   // The client's side
 
-  onRequestHead(head: RequestHead): void {
+  onRequestHead(head: RequestHead, refused: boolean): void {
     const { clock, authorities } = this.#context;
     this.clear(head, clock.now(), this.#downstream.http2);
     this.#startMs = clock.monotonic();
@@ -189,13 +190,8 @@ export class Exchange
     }
     if (head.method === "CONNECT") this.#decideConnect();
     else if (head.upgrade !== "" && !this.#downstream.http2 && lacksKey(head)) this.#fail("bad-upgrade", "");
-    else if (this.#context.overload.pressure > 0 && this.#isShed()) this.#fail("overload", "");
+    else if (refused) this.#fail("overload", "");
     else this.#decide();
-  }
-
-  /** Whether the proxy is so burdened that this request is refused. Who asks how we are is always answered. */
-  #isShed(): boolean {
-    return !isHealthCheck(this.request, this.source) && this.#context.overload.sheds();
   }
 
   /** What a client outside the mesh says of itself and its way is believed as far as the listener says. */
@@ -385,6 +381,8 @@ export class Exchange
     this.plan = plan;
     if (isBound(plan)) bindRequest(this, this.#view, plan);
     this.#state = State.FORWARDED;
+    this.#waits = true;
+    this.#context.overload.onSent();
     this.#limits.begin(this.chain, plan, this.#startMs);
     if (plan.mirrors !== undefined) {
       this.#mirrors ??= new Mirrors(this.#context, this, this.#fields, this.#view);
@@ -407,10 +405,17 @@ export class Exchange
   }
 
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
+    this.#endWait();
     this.#timers.touch();
     this.#timers.clearRequest();
     this.#response.writeHead(head, serviceTimeMs, this.#isRetriedBelow(head));
     if (this.admission !== undefined) this.#injectInto(this.admission);
+  }
+
+  #endWait(): void {
+    if (!this.#waits) return;
+    this.#waits = false;
+    this.#context.overload.onAnswered();
   }
 
   redirectOf(head: ResponseHead): Redirection | undefined {
@@ -426,6 +431,7 @@ export class Exchange
   onRedirected({ request, routed }: Redirection, status: number): void {
     const { chain } = this;
     if (chain === undefined) return;
+    this.#endWait();
     if (this.admission !== undefined) {
       this.responseCode = status;
       this.#gate.leave(this.#context.clock.monotonic());
@@ -448,6 +454,7 @@ export class Exchange
 
   onSwitched(head: ResponseHead, serviceTimeMs: number): void {
     this.#state = State.TUNNEL;
+    this.#endWait();
     this.#timers.clearDeadline();
     this.#timers.watchIdle(TUNNEL_IDLE_TIMEOUT_MS, this.#context.clock.monotonic());
     this.#response.writeSwitched(head, serviceTimeMs);
@@ -609,6 +616,7 @@ export class Exchange
   /** Tells telemetry. Comes before the last call downstream, which may start the next request on this object. */
   #finish(): void {
     this.#state = State.DONE;
+    this.#endWait();
     this.#timers.stop();
     this.#mirrors?.abandon();
     const now = this.#context.clock.monotonic();
