@@ -11,7 +11,6 @@ import { joinMesh, joinTokenOf } from "./join-mesh.js";
 import { openWorkloadApi, type WorkloadApi } from "./workload-api.js";
 import { workloadClient } from "./workload-client.js";
 import { deregister, keepRegistered, registrationOf } from "./registration.js";
-import { allowFullSpeed } from "./v8-flags.js";
 import type { WorkloadOptions } from "./workload-options.js";
 
 /**
@@ -90,7 +89,6 @@ export class Workload {
       clock,
       logger,
     });
-    allowFullSpeed();
     return new Workload(options, context, client, companion, api, instanceId, appPort, logger);
   }
 
