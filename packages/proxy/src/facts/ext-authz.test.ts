@@ -19,8 +19,6 @@ import {
 } from "@tulle/xds/gen/envoy/service/auth/v3/external_auth_pb.js";
 import { afterEach, expect, test } from "vitest";
 
-import { dial } from "../../test/http2.js";
-
 import {
   atEnd,
   backend,
@@ -31,6 +29,7 @@ import {
   rawBackend,
   type TestProxy,
 } from "../../test/harness.js";
+import { dial } from "../../test/http2.js";
 import {
   apiListener,
   cluster,
