@@ -24,7 +24,8 @@ import { injectAnnotated } from "./annotated-faults.js";
 import { parseAuthority, writtenForms } from "../hosts.js";
 import { GRPC_ROUTE, HTTP_ROUTE } from "../kinds.js";
 import { carriageOf, portNamed, type MeshService } from "../mesh-service.js";
-import { outboundClusterName, routeConfigurationName } from "../names.js";
+import { callingCluster } from "../failover.js";
+import { routeConfigurationName } from "../names.js";
 import { destinationRuleFor, effectivePolicy } from "../destination-rules.js";
 import { calledHost, type ResolvedHost } from "../services.js";
 import type { Translation } from "../translation.js";
@@ -108,7 +109,7 @@ function routesFor(
   if (routes !== undefined) return routes;
   if (service === undefined || port === undefined) return undefined;
   const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
-  const cluster = outboundClusterName(service.host, port.number);
+  const cluster = callingCluster(t, service, port.number);
   const retries = t.settings.defaultHttpRetryPolicy;
   const route = create(RouteSchema, {
     name: DEFAULT_ROUTE,
