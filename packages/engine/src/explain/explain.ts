@@ -1,4 +1,5 @@
 import { normalizePath } from "@tulle/http";
+import { admitConnection } from "../authorization/network-rbac.js";
 import { hasSteps } from "../admit/admit.js";
 import { affinityOf } from "../affinity/affinity-of.js";
 import type { DecisionView, EngineRequest, LoadTable, Plan, ReplyPlan, Routed } from "../contract.js";
@@ -13,10 +14,11 @@ import { route } from "../route/route.js";
 import type { HttpChain, Snapshot, TcpChain, UpstreamTls } from "../snapshot/contract.js";
 import { EXPLANATION_VERSION, type ExplainedResult, type Explanation, type Question } from "./contract.js";
 import { admitAll, denial, headerLines, type Admitted, type KnownFacts } from "./explain-admission.js";
-import { explainCluster, explainEndpoints } from "./explain-cluster.js";
+import { endpointsOf, explainCluster, explainEndpoints } from "./explain-cluster.js";
 import { explainMirrors, explainRoute, explainSplit } from "./explain-route.js";
 import { FrozenLoad } from "./frozen-load.js";
 import { ownerOf } from "./owner.js";
+import { factsFor } from "./explain-facts.js";
 import { Recorder } from "./recorder.js";
 
 /** What an explanation looks at: nothing of it is changed. */
@@ -129,7 +131,7 @@ function explainChain(
   if (chain.protocol === "tcp") return explainBytes(view, chain, question);
   const routed = route(view, chain, request);
   if (routed.kind === "no-route") return { result: NO_ROUTE };
-  const admitted = admitAll(view, chain, routed, { request, principal: question.principal }, view.known);
+  const admitted = admitAll(view, chain, routed, factsFor(request, question), view.known);
   switch (admitted.routed.kind) {
     case "no-route":
       return { result: NO_ROUTE, ...didOf(admitted) };
@@ -197,20 +199,25 @@ function explainForward(
     split: explainSplit(view, view.trace),
     cluster: explainCluster(plan.cluster, view.load, locate),
     mirrors: explainMirrors(view, plan),
-    endpointCount: plan.cluster.endpoints.length,
+    endpointCount: endpointsOf(view, plan).length,
     ...didOf(admitted),
     ...(denied === undefined ? explainPick(view, chain, plan, request) : { result: denied }),
   };
 }
 
-function explainBytes(view: TracedView, chain: TcpChain, { locate, request }: Question): Parts {
+function explainBytes(view: TracedView, chain: TcpChain, question: Question): Parts {
+  const { locate, request } = question;
+  const { connection, ...who } = factsFor(request, question);
+  const judgement =
+    connection === undefined ? undefined : admitConnection(chain, connection, who, view.trace);
+  if (judgement !== undefined && judgement.refusal !== "") return { result: { kind: "reset", flag: "" } };
   const plan = routeConnection(view, chain);
   const picked = explainPick(view, chain, plan, request);
   return {
     ...picked,
     split: explainSplit(view, view.trace),
     cluster: explainCluster(plan.cluster, view.load, locate),
-    endpointCount: plan.cluster.endpoints.length,
+    endpointCount: endpointsOf(view, plan).length,
     result: picked.result.kind === "forward" ? { kind: "bytes", flag: "" } : picked.result,
   };
 }
@@ -267,7 +274,7 @@ const TRIES = 512;
 function likeliestEntropy(view: ExplainView, chain: FoundChain, question: Question): number {
   if (chain === undefined || chain === null) return 0;
   const { snapshot, now } = view;
-  const { request, principal } = question;
+  const { request } = question;
   const load = new FrozenLoad(view.load);
   const recorder = new Recorder();
   const decide = (entropy: number, trace?: Recorder): Routed => {
@@ -286,7 +293,7 @@ function likeliestEntropy(view: ExplainView, chain: FoundChain, question: Questi
     let key: string = routed.kind;
     if (chain.protocol === "http" && routed.kind !== "no-route" && hasSteps(chain, routed)) {
       const seen = { snapshot, now, load, entropy };
-      const admitted = admitAll(seen, chain, routed, { request, principal }, view.known);
+      const admitted = admitAll(seen, chain, routed, factsFor(request, question), view.known);
       key = JSON.stringify([denial(admitted), admitted.did]);
     }
     const same = counts.get(key);
