@@ -110,7 +110,7 @@ test("createGuardedFetch sends what it is told, and takes bodies up to its limit
     let body = "";
     request.on("data", (piece: Buffer) => (body += piece.toString()));
     request.on("end", () =>
-      response.writeHead(404).end(`${request.method} ${request.headers["x-a"]} ${body}`),
+      response.writeHead(404).end(`${request.method} ${String(request.headers["x-a"])} ${body}`),
     );
   });
   const fetch = createGuardedFetch({ clock: systemClock, loopback: true, plaintext: true, maxBytes: 1000 });
