@@ -345,6 +345,7 @@ async function build(
           port: options.bundleEndpointPort,
           trust: identity.trust,
           certificates: (options.httpsCertificate && certificates) ?? identity.server,
+          clock,
         });
   if (bundle !== undefined) closers.push(() => bundle.close());
 

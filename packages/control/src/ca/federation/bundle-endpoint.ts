@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 
-import { MeshError } from "@tulle/base";
+import { MeshError, type Clock } from "@tulle/base";
 
 import type { ServerCertificateProvider } from "../../grpc/server-credentials.js";
 import type { MeshTrust } from "../mesh-trust.js";
@@ -21,6 +21,7 @@ export interface BundleEndpointOptions {
    * Its certificate: the control plane's SVID (profile `https_spiffe`), or one for its host name (`https_web`).
    */
   readonly certificates: ServerCertificateProvider;
+  readonly clock: Clock;
 }
 
 export interface BundleEndpoint {
@@ -35,7 +36,8 @@ export async function serveBundle(options: BundleEndpointOptions): Promise<Bundl
     const { certificateChainPem: cert, privateKeyPem: key } = certificates.current();
     return { cert, key, minVersion: "TLSv1.2" as const };
   };
-  let sequence = Date.now();
+  // Higher than before a restart.
+  let sequence = options.clock.now();
   let served = "";
   const document = (): string => {
     const { trustDomain, bundles, jwtBundles } = trust;

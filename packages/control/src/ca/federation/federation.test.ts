@@ -71,6 +71,7 @@ test("two meshes learn each other's bundles over https_spiffe, and follow them",
     port: 0,
     trust: theirs.trust,
     certificates: { current: () => own, onRotated: rotated.event },
+    clock,
   });
   closers.push(() => endpoint.close());
   const bundleFile = join(directory, "bundle.json");
