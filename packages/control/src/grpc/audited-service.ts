@@ -17,6 +17,7 @@ type UnaryHandler = handleUnaryCall<unknown, unknown>;
 type Call = Parameters<UnaryHandler>[0];
 type Stream = ServerDuplexStream<unknown, unknown>;
 
+const OK: number = GrpcStatus.OK;
 const DENIALS: ReadonlySet<number> = new Set([GrpcStatus.PERMISSION_DENIED, GrpcStatus.UNAUTHENTICATED]);
 
 /** The same service; every certificate that it issues and every call that it refuses for want of rights is written down. */
@@ -35,10 +36,9 @@ export function auditedService(service: GrpcService, options: CallAuditOptions):
 function auditedUnary(handler: UnaryHandler, path: string, options: CallAuditOptions): UnaryHandler {
   return (call, callback) =>
     handler(call, (error, value, ...rest) => {
-      const code = error?.code ?? GrpcStatus.OK;
+      const code = error?.code ?? OK;
       const object = certificateIn(value);
-      if (code === GrpcStatus.OK ? object !== undefined : DENIALS.has(code))
-        record(call, path, code, object, options);
+      if (code === OK ? object !== undefined : DENIALS.has(code)) record(call, path, code, object, options);
       callback(error, value, ...rest);
     });
 }
@@ -72,7 +72,7 @@ function record(
     method: "gRPC",
     path,
     ...(object === undefined ? {} : { object }),
-    outcome: code === GrpcStatus.OK ? "done" : "denied",
+    outcome: code === OK ? "done" : "denied",
     status: GrpcStatus[code] ?? code,
   });
 }
