@@ -391,6 +391,7 @@ test("so many requests wait for an answer at a time, and more are as if nobody a
   const first = call(port);
   await eventually(() => answer !== undefined);
   expect((await call(port)).status).toBe(403);
+  expect(proxy.metricsText()).toContain("tulle_asking_requests 1");
   answer!();
   expect((await first).status).toBe(200);
   expect(proxy.metricsText()).toMatch(/limit="request.maxAsking"[^\n]* 1/);
