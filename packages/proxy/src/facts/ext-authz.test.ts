@@ -293,6 +293,37 @@ test("nobody listens: the status that is configured", async () => {
   expect(served).toEqual([]);
 });
 
+const GARBAGE: readonly [string, string | undefined][] = [
+  ["closes at once", undefined],
+  ["speaks no HTTP", "NONSENSE\r\n\r\n"],
+  ["breaks off in its head", "HTTP/1.1 200 O"],
+  ["breaks off in its body", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345"],
+  [
+    "smuggles a second answer",
+    "HTTP/1.1 200 OK\r\ncontent-length: 0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+  ],
+  ["switches the protocol", "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"],
+  ["never ends to say 100", "HTTP/1.1 100 Continue\r\n\r\n".repeat(1000)],
+  ["sends fields without end", `HTTP/1.1 200 OK\r\n${"x: y\r\n".repeat(50_000)}`],
+];
+
+test.each(GARBAGE)("a service that %s lets nothing pass", async (_name, bytes) => {
+  const { port: authzPort } = await rawBackend((socket) => {
+    if (bytes === undefined) socket.destroy();
+    else socket.once("data", () => socket.end(bytes));
+  });
+  const grpcService = { ...GRPC.services.value, timeout: ms(1000) };
+  for (const config of [
+    { ...GRPC, services: { case: "grpcService", value: grpcService } } as const,
+    http({}, { timeout: ms(1000) }),
+  ]) {
+    const { port, served, proxy } = await mesh(authzPort, config);
+    expect(await call(port)).toMatchObject({ status: 403, body: "" });
+    expect(served).toEqual([]);
+    expect(proxy.load.clusterInFlight(proxy.configuration.current.cluster(AUTHZ)!.slot)).toBe(0);
+  }
+});
+
 test("fields that route and frame are not altered, and values that cannot be sent refuse the request even when failing open", async () => {
   let answer = ok({
     headers: [
