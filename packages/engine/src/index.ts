@@ -11,6 +11,8 @@ export * from "./explain/index.js";
 export type * from "./facts/contract.js";
 export type * from "./facts/ext-authz.js";
 export { factOfCheck, invalidAnswer } from "./facts/check-answer.js";
+export type * from "./facts/rate-limit.js";
+export { factOfRateLimit } from "./facts/rate-limit-answer.js";
 export { factOfHttpAnswer } from "./facts/http-answer.js";
 export { createLoadTable } from "./load/load-table.js";
 export type { LoadTableOptions, SlotTable } from "./load/load-table.js";

@@ -16,6 +16,7 @@ import { warnOfOverruled } from "../gateway-api/overruled.js";
 import { AdmissionControlSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js";
 import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import { packed } from "../messages.js";
+import { isLocalLimit } from "../rate-limit-parts.js";
 import { rateLimitsOf } from "../rate-limits.js";
 import { ADMISSION_CONTROL_FILTER, admissionControlConfig } from "../overload-filters.js";
 import { callingPolicy } from "../traffic-policies.js";
@@ -70,7 +71,9 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
         rateLimits: limits.flatMap(({ sources }) => sources),
         typedPerFilterConfig: {
           ...Object.fromEntries(
-            limits.map((limit) => [limit.name, packed(LocalRateLimitSchema, limit.filter)]),
+            limits.flatMap(({ name: filter, filter: config }) =>
+              isLocalLimit(config) ? [[filter, packed(LocalRateLimitSchema, config)] as const] : [],
+            ),
           ),
           ...(control !== undefined && {
             [ADMISSION_CONTROL_FILTER]: packed(AdmissionControlSchema, admissionControlConfig(control)),
