@@ -33,6 +33,8 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
     direction === "inbound" ? `its application at ${there}` : `${there} of ${clusterInWords(cluster)}`;
   const shed = shedCause(proxy.service, record);
   if (shed !== undefined) return shed;
+  const denied = deniedCause(proxy.service, record);
+  if (denied !== undefined) return denied;
   if (flags.has("UF")) {
     const detail = last === undefined ? response.transportFailure : tryInWords(last);
     return direction === "inbound"
@@ -108,6 +110,25 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
   return {
     text: `${sidecar} ended it: ${response.details || `status ${response.status}`}`,
     next: `look at the log of ${sidecar}`,
+  };
+}
+
+/** What policies refused: by name, or because none of those that allow matches. */
+function deniedCause(service: string, { response, principal }: RequestHop["record"]): Cause | undefined {
+  const policy = /^rbac_access_denied_matched_policy\[(.*)\]$/.exec(response.details)?.[1];
+  if (policy === undefined) return undefined;
+  const sidecar = `the sidecar of ${service}`;
+  const who = principal === "" ? "a caller without identity" : principal;
+  const match = /^ns\[(.*)\]-policy\[(.*)\]-rule\[(\d+)\]$/.exec(policy);
+  if (match === null)
+    return {
+      text: `${sidecar} refused ${who}: no AuthorizationPolicy allows the request`,
+      next: "see above which came closest and what they lack, and add a rule: tulle policy allow",
+    };
+  const [, namespace = "", name = "", rule = ""] = match;
+  return {
+    text: `${sidecar} refused ${who}: AuthorizationPolicy ${namespace}/${name} rules[${rule}] denies the request`,
+    next: `see the rule: tulle get authorizationpolicy ${name} -n ${namespace} -o yaml`,
   };
 }
 

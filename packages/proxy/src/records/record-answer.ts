@@ -32,12 +32,15 @@ export function explainRecord({ record, snapshot }: FoundRecord, present: Presen
   return { record, explanation, explainedWith: snapshot === undefined ? "now" : "then" };
 }
 
-function questionOf({ direction, request, requestId, principal, serverName }: DecisionRecord): Question {
+function questionOf(record: DecisionRecord): Question {
+  const { direction, request, requestId, principal, serverName, local, remote } = record;
   const { method, authority, path, scheme, headers } = request;
   return {
     direction,
     request: { method, authority, path, scheme, headers: [...headers] },
     requestId,
+    remoteAddress: remote,
+    localAddress: local,
     ...(principal === "" ? {} : { principal }),
     ...(serverName === "" ? {} : { serverName }),
   };
