@@ -20,7 +20,7 @@ test.each([
 ])("RedisReply for the key %j: %j", (key, answer, expected) => {
   expect(new RedisReply(key).push(bytes(answer))).toBe(expected);
   const reply = new RedisReply(key);
-  const parts = [...answer].map((letter) => reply.push(bytes(letter)));
+  const parts = answer.split("").map((letter) => reply.push(bytes(letter)));
   expect(parts.slice(0, -1).every((part) => part === undefined)).toBe(true);
   expect(parts.at(-1)).toBe(expected);
 });
