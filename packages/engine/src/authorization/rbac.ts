@@ -5,7 +5,7 @@ import type { Provenance } from "../snapshot/contract.js";
 import { compilePermission, compilePrincipal } from "./compile-rules.js";
 import { All, Any, exactPaths, holds, reduce, type Condition } from "./condition.js";
 import { policyOwner } from "./policy-name.js";
-import { urlPath } from "./url-path.js";
+import { pathReadings } from "./path-readings.js";
 
 /** One policy of a filter, which is one rule of an object. */
 export interface CompiledPolicy {
@@ -72,6 +72,7 @@ interface Rule {
 
 /** What is left of policies for the requests of a connection. */
 class ConnectionRules {
+  readonly #all: readonly Rule[];
   /** Not to be found by path, in their order. */
   readonly #others: readonly Rule[];
   readonly #byPath: ReadonlyMap<string, readonly Rule[]> | undefined;
@@ -83,6 +84,7 @@ class ConnectionRules {
       if (condition !== false) rules.push({ position, condition, policy });
       if (condition === true) break;
     }
+    this.#all = rules;
     if (rules.length < INDEXED) {
       this.#others = rules;
       this.#byPath = undefined;
@@ -103,9 +105,12 @@ class ConnectionRules {
   }
 
   find(facts: Facts): CompiledPolicy | undefined {
+    if (this.#byPath === undefined) return firstOf(this.#others, facts)?.policy;
+    const readings = pathReadings(facts.request);
+    // What may be taken for another path is not to be found by its own.
+    if (readings.length > 1) return firstOf(this.#all, facts)?.policy;
     const other = firstOf(this.#others, facts);
-    if (this.#byPath === undefined) return other?.policy;
-    const named = this.#byPath.get(urlPath(facts.request));
+    const named = this.#byPath.get(readings[0]!);
     const byPath = named === undefined ? undefined : firstOf(named, facts);
     if (byPath === undefined) return other?.policy;
     return other === undefined || byPath.position < other.position ? byPath.policy : other.policy;
