@@ -1,6 +1,7 @@
 import type { PathNormalization } from "@tulle/http";
 
 import type { ConnectionSettings } from "./connection-settings.js";
+import type { DnsSettings } from "./dns-settings.js";
 import type { HealthCheckSettings } from "./health-check-settings.js";
 import type { OutlierSettings } from "./outlier-settings.js";
 import type { ProxyStatusSettings } from "./proxy-status-settings.js";
@@ -8,6 +9,7 @@ import type { TlsSecret } from "./secrets.js";
 import type { TlsSettings } from "./tls-parameters.js";
 import type { CertificateSource, PemSource, SecretName, TrustSource } from "./tls-sources.js";
 
+export type { AddressFamily, DnsSettings } from "./dns-settings.js";
 export type { ConnectionSettings } from "./connection-settings.js";
 export type { GrpcProbe, HealthCheckSettings, HttpProbe, TcpProbe } from "./health-check-settings.js";
 export type { OutlierSettings } from "./outlier-settings.js";
@@ -72,12 +74,16 @@ export interface EndpointPart {
   readonly key: string;
   readonly host: string;
   readonly port: number;
+  /** What it is called by; "" where it has an address alone. */
+  readonly hostname: string;
   /** Undefined = plaintext. */
   readonly tls: UpstreamTls | undefined;
   /** Plaintext HTTP/2 by prior knowledge. With TLS, ALPN says which version of HTTP it is. */
   readonly http2: boolean;
   /** Version of the PROXY header that each connection begins with; undefined = none. */
   readonly proxyProtocol: 1 | 2 | undefined;
+  /** Each client's connection has connections of its own, which nobody else's requests go over. */
+  readonly perClient: boolean;
   /**
    * The same endpoint with `http2`, for gRPC, where the server speaks whatever its client does (Envoy's
    * `use_downstream_protocol_config`); undefined where it does not.
@@ -113,8 +119,14 @@ export interface ClusterPart {
   readonly outlier: OutlierSettings | undefined;
   /** How endpoints are asked whether they are well; undefined = they are not. */
   readonly healthCheck: HealthCheckSettings | undefined;
+  /** Its endpoints are weighed by the reports in their answers, of which those further apart do not belong together, ms. */
+  readonly reportGapMs?: number | undefined;
+  /** Headers in which a request may name the endpoints that it goes to. */
+  readonly overrideHeaders?: readonly string[] | undefined;
   /** Every endpoint, healthy or not; replaced whole by an update. */
   readonly endpoints: readonly EndpointPart[];
+  /** Of an aggregate: the clusters that have its endpoints, in the order in which they are used; empty = it is none. */
+  readonly members: readonly string[];
   /** Whether EDS (or a static assignment) has answered. Before, requests wait. */
   readonly warm: boolean;
   /** Type ORIGINAL_DST: it has no endpoints, the connection goes to where the caller's connection was going. */
@@ -326,6 +338,11 @@ export interface SnapshotSource {
    * of the response is applied. `current` shows the result on return.
    */
   apply(changes: readonly ResourceChange[]): readonly Rejection[];
+  /**
+   * The clusters whose endpoints have names, and how those are looked up. What they stand for is applied like a resource
+   * of the type `RESOLVED_NAMES_TYPE`. Empty where the source resolves none.
+   */
+  named(): Iterable<readonly [cluster: string, settings: DnsSettings]>;
   /**
    * Names of each type that `rootListeners` need now, found by walking references: what to subscribe to. Grows as
    * resources arrive (a route names its clusters, a cluster its endpoints).
