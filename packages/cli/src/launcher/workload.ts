@@ -9,7 +9,7 @@ import type { Companion } from "./companion.js";
 import { freePort } from "./free-port.js";
 import { joinMesh, joinTokenOf } from "./join-mesh.js";
 import { openWorkloadApi, type WorkloadApi } from "./workload-api.js";
-import { workloadClient } from "./workload-client.js";
+import { workloadClients } from "./workload-client.js";
 import { deregister, keepRegistered, registrationOf } from "./registration.js";
 import type { WorkloadOptions } from "./workload-options.js";
 
@@ -63,9 +63,9 @@ export class Workload {
       options.stateDir ?? stateDirectory(context.environment, "sidecars", options.namespace, instanceId);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const { service, namespace, serviceAccount = service } = options;
-    const client = await workloadClient(options, directory, context);
+    const { joining, registering } = await workloadClients(options, directory, context);
     const joinToken = joinTokenOf(options, context);
-    const joined = await joinMesh(client, { namespace, serviceAccount, joinToken }, directory, logger);
+    const joined = await joinMesh(joining, { namespace, serviceAccount, joinToken }, directory, logger);
     const start =
       options.proxyless === true
         ? (await import("./proxyless-companion.js")).startProxylessCompanion
@@ -89,7 +89,7 @@ export class Workload {
       clock,
       logger,
     });
-    return new Workload(options, context, client, companion, api, instanceId, appPort, logger);
+    return new Workload(options, context, registering, companion, api, instanceId, appPort, logger);
   }
 
   /** What the application finds in its environment. */
