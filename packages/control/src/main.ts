@@ -11,6 +11,7 @@ import { Hono } from "hono";
 import {
   createAccessTokens,
   createAuditLog,
+  issuerTokens,
   noAuditLog,
   type AuditSink,
   type GateBindings,
@@ -335,7 +336,17 @@ async function build(
   const identify = (raw: Buffer): PeerIdentity | undefined =>
     peerIdentity({ getAuthContext: () => ({ sslPeerCertificate: { raw } as PeerCertificate }) });
   const { fetch, certificates } = await openDoor(
-    { options, login, app, accessTokens, audit, identify, serverIdentity: identity.server, clock },
+    {
+      options,
+      login,
+      app,
+      accessTokens,
+      audit,
+      identify,
+      verifiers: [issuerTokens(identity.joinIssuers, trustDomain)],
+      serverIdentity: identity.server,
+      clock,
+    },
     closers,
   );
   const http = await startHttpServer({

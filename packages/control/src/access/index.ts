@@ -8,5 +8,6 @@ export {
   type VerifyBearer,
 } from "./authenticator.js";
 export { callerOf, createGate, type GateBindings, type ServeRequest } from "./gate.js";
+export { issuerTokens } from "./issuer-tokens.js";
 export { OpenRequests } from "./open-requests.js";
 export { createRotatingFile } from "./rotating-file.js";

@@ -8,4 +8,4 @@ export * from "./server-identity.js";
 export * from "./workload-id.js";
 export type { FederatedTrustDomain } from "./federation/index.js";
 export { serveBundle } from "./federation/index.js";
-export type { JoinIssuer } from "./join-issuers.js";
+export { isJwt, JoinIssuers, type JoinIssuer } from "./join-issuers.js";

@@ -60,6 +60,8 @@ export interface MeshIdentityParts {
 export interface MeshIdentity extends Disposable {
   readonly authority: CertificateAuthority;
   readonly joinTokens: JoinTokens;
+  /** Whose tokens prove accounts, too. */
+  readonly joinIssuers: JoinIssuers;
   readonly trust: MeshTrust;
   readonly rollover: RootRollover;
   /** Tells who made a call. */
@@ -118,6 +120,7 @@ export async function openMeshIdentity(
     return {
       authority,
       joinTokens,
+      joinIssuers,
       trust,
       rollover,
       peerIdentity,

@@ -13,6 +13,7 @@ import {
   type AuditLog,
   type GateBindings,
   type ServeRequest,
+  type VerifyBearer,
 } from "../access/index.js";
 import type { PeerIdentity, ServerCertificateProvider } from "../grpc/index.js";
 import type { ControlPlaneOptions } from "../main.js";
@@ -27,6 +28,8 @@ export interface DoorParts {
   readonly audit: AuditLog;
   /** Whose a client certificate is, or undefined when it is no workload's of this mesh that is valid now. */
   readonly identify: (certificateDer: Buffer) => PeerIdentity | undefined;
+  /** Knows bearer tokens that are not our own. */
+  readonly verifiers: readonly VerifyBearer[];
   readonly serverIdentity: ServerCertificateProvider;
   readonly clock: Clock;
 }
@@ -52,6 +55,7 @@ export async function openDoor(parts: DoorParts, closers: (() => Promise<void> |
       ? createAuthenticator({
           tokens: accessTokens,
           identify: parts.identify,
+          verifiers: parts.verifiers,
           clock,
         })
       : undefined,
