@@ -12,7 +12,7 @@ import {
 } from "@tulle/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { atEnd, backend, closeAll, createProxy, TestIdentity } from "../../test/harness.js";
+import { backend, closeAll, createProxy, TestIdentity } from "../../test/harness.js";
 import { inboundListener, staticCluster } from "../../test/resources.js";
 import { SNI } from "../../test/pair.js";
 
