@@ -92,6 +92,7 @@ test("columns show cells in the order of Istio's definitions and kubectl's", () 
   ]);
   expect(cells("we", { spec: { address: "10.0.0.1" } })).toEqual(["Age=5m", "Address=10.0.0.1"]);
   expect(cells("pa", { spec: { mtls: { mode: "STRICT" } } })).toEqual(["Mode=STRICT", "Age=5m"]);
+  expect(cells("ap", { spec: { action: "DENY" } })).toEqual(["Action=DENY", "Age=5m"]);
   expect(cells("ns", {})).toEqual(["Status=Active", "Age=5m"]);
   expect(cells("secret", { extra: { type: "Opaque", data: { a: "", b: "" } } })).toEqual([
     "Type=Opaque",

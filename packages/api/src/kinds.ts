@@ -1,4 +1,5 @@
 import { parseApiVersion } from "./api-version.js";
+import { authorizationPolicyKind } from "./authorization-policy/kind.js";
 import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
 import { grpcRouteKind } from "./grpc-route/kind.js";
@@ -29,6 +30,7 @@ export const KINDS: readonly Kind[] = [
   workloadEntryKind,
   sidecarKind,
   peerAuthenticationKind,
+  authorizationPolicyKind,
   httpRouteKind,
   grpcRouteKind,
   tcpRouteKind,

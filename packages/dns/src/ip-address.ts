@@ -1,10 +1,9 @@
-/**
- * The bytes of an IP literal: 4 for IPv4 in dotted decimal, 16 for IPv6 (RFC 4291 section 2.2), undefined for all else.
- * Octets with leading zeros are refused: tools disagree whether they are octal.
- */
+import { parseIpBytes } from "@tulle/base";
+
+/** The bytes of an IP literal, as `parseIpBytes` reads it. */
 export function parseIpAddress(text: string): Buffer | undefined {
-  if (text.length > 45) return undefined;
-  return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
+  const bytes = parseIpBytes(text);
+  return bytes === undefined ? undefined : Buffer.from(bytes);
 }
 
 /** The literal for 4 or 16 bytes as `<hex ip>.addr.…` names them, or undefined for other lengths or digits. */
@@ -12,43 +11,4 @@ export function parseHexAddress(hex: string): Buffer | undefined {
   return (hex.length === 8 || hex.length === 32) && /^[0-9a-f]+$/i.test(hex)
     ? Buffer.from(hex, "hex")
     : undefined;
-}
-
-function parseIpv4(text: string): Buffer | undefined {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
-  if (match === null) return undefined;
-  const octets = match.slice(1);
-  const valid = octets.every((octet) => Number(octet) <= 255 && (octet === "0" || !octet.startsWith("0")));
-  return valid ? Buffer.from(octets.map(Number)) : undefined;
-}
-
-function parseIpv6(text: string): Buffer | undefined {
-  const halves = text.split("::");
-  if (halves.length > 2) return undefined;
-  const head = groups(halves[0] ?? "", halves.length === 1);
-  const tail = halves.length === 2 ? groups(halves[1] ?? "", true) : [];
-  if (head === undefined || tail === undefined) return undefined;
-  const missing = 16 - head.length - tail.length;
-  // "::" stands for at least one group of zeros.
-  if (halves.length === 2 ? missing < 2 : missing !== 0) return undefined;
-  return Buffer.from([...head, ...Array.from({ length: missing }, () => 0), ...tail]);
-}
-
-/** Bytes of colon-separated groups; the last may be an IPv4 literal if it ends the address. Empty text has no groups. */
-function groups(text: string, endsAddress: boolean): number[] | undefined {
-  if (text === "") return [];
-  const bytes: number[] = [];
-  const parts = text.split(":");
-  for (const [at, part] of parts.entries()) {
-    if (part.includes(".")) {
-      const v4 = endsAddress && at === parts.length - 1 ? parseIpv4(part) : undefined;
-      if (v4 === undefined) return undefined;
-      bytes.push(...v4);
-    } else {
-      if (!/^[0-9a-f]{1,4}$/i.test(part)) return undefined;
-      const value = Number.parseInt(part, 16);
-      bytes.push(value >> 8, value & 0xff);
-    }
-  }
-  return bytes;
 }

@@ -1,5 +1,7 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import type { HeaderList } from "@tulle/http";
 
+import type { Fact, FactNeed } from "./facts/contract.js";
 import type { ValueFormat } from "./format/value-format.js";
 import type { Controllers } from "./load/controllers.js";
 import type { ResultTable } from "./load/result-table.js";
@@ -17,7 +19,12 @@ export interface EngineRequest {
   readonly authority: string;
   readonly scheme: "http" | "https";
   readonly headers: HeaderList;
+  /** What steps have found out about it, by namespace (Envoy's dynamic metadata); absent = nothing. */
+  readonly metadata?: RequestMetadata | undefined;
 }
+
+/** What steps of the chain found out about a request, for the steps behind them and for routes. */
+export type RequestMetadata = ReadonlyMap<string, JsonObject>;
 
 /**
  * A set, add or remove of one header field, as data. Names are lower-case. `applyHeaders` carries them out:
@@ -314,21 +321,46 @@ export const UNHEALTHY_DEGRADED = 4;
 
 /** What only the outside knows of a request, as far as it is known. */
 export interface Facts {
+  /** With what the steps before have altered. */
   readonly request: EngineRequest;
   /** SPIFFE id of the verified peer, or undefined on plaintext. */
   readonly principal: string | undefined;
   /** `host:port` of the client: one connection has one of its own. */
   readonly remoteAddress?: string | undefined;
+  /** The connection that it came by, one object for all of its requests; undefined where nobody knows it. */
+  readonly connection?: ConnectionFacts | undefined;
+  /** What the step that is asked wanted to know; absent when it has not asked yet. */
+  readonly fact?: Fact | undefined;
+}
+
+/** What is known of a connection besides who made it. Addresses are without port and brackets. */
+export interface ConnectionFacts {
+  /** Where it really comes from, whomever a PROXY header names. */
+  readonly sourceAddress: string | undefined;
+  /** Where it was made to, before it was redirected. */
+  readonly destinationAddress: string | undefined;
+  readonly destinationPort: number | undefined;
+  /** SNI, "" without. */
+  readonly serverName: string;
 }
 
 /** One step between routing and picking, compiled from an HTTP filter's configuration: fault, rate limit, CORS. */
 export interface AdmissionStep {
-  /** Pure over its arguments and the load table. `undefined` = nothing against the request. */
+  /**
+   * Pure over its arguments and the load table. `undefined` = nothing against the request. A step that answers with a need
+   * is asked again with `facts.fact`, and then decides.
+   */
   admit(view: DecisionView, plan: Plan | ReplyPlan, facts: Facts): StepAdmission | undefined;
 }
 
-/** What a route says to a filter: a step in place of the chain's, or whether the chain's is taken at all. */
-export type RouteFilter = AdmissionStep | "enabled" | "disabled";
+/** What a route says to a filter: a step in place of the chain's, another form of it, or whether it is taken at all. */
+export type RouteFilter = AdmissionStep | StepVariant | "enabled" | "disabled";
+
+/** What a route alters of the chain's own step. */
+export interface StepVariant {
+  /** The step for this route; the same one for the same `own`. */
+  variantOf(own: AdmissionStep): AdmissionStep;
+}
 
 /** What makes a descriptor of a request (Envoy's `rate_limits`): keys and values that limits have buckets for. */
 export interface RateLimitSource {
@@ -354,6 +386,15 @@ export interface Limited {
   readonly enforced: boolean;
 }
 
+/** What an authorization filter found. */
+export interface Judgement {
+  /** `shadow`: it counts for nothing (a dry run); `audit`: it is only noted. */
+  readonly kind: "enforced" | "shadow" | "audit";
+  readonly allowed: boolean;
+  /** Name of the policy that matched; "" = none did. */
+  readonly policy: string;
+}
+
 /** By the filter's name in the chain. */
 export type RouteFilters = ReadonlyMap<string, RouteFilter>;
 
@@ -371,6 +412,7 @@ export interface AdmissionReply {
   /** For gRPC callers; undefined = by the HTTP status. */
   readonly grpcStatus?: number | undefined;
   readonly limited?: Limited | undefined;
+  readonly judged?: readonly Judgement[] | undefined;
   /** Is told that it was refused. */
   readonly watcher?: ExchangeWatcher | undefined;
 }
@@ -400,8 +442,24 @@ export interface AdmissionMutation {
   /** The client's connection is reset after so many bytes of the response's body; undefined = it is not. */
   readonly resetAfterBytes?: number | undefined;
   readonly limited?: Limited | undefined;
+  readonly judged?: readonly Judgement[] | undefined;
   /** Is told when the exchange begins and ends. */
   readonly watcher?: ExchangeWatcher | undefined;
+  /** What the step found out, for the steps behind it and for routes. */
+  readonly metadata?: { readonly namespace: string; readonly value: JsonObject } | undefined;
+  /** A route is chosen anew by what the request is now; the steps behind this one are that route's. */
+  readonly reroute?: boolean | undefined;
+}
+
+/** The step must know something from outside, and is then asked again. */
+export interface AdmissionNeed {
+  readonly kind: "need";
+  readonly need: FactNeed;
+}
+
+/** A route must be chosen anew for the request as it is now (`AdmissionProgress.request`). */
+export interface AdmissionReroute {
+  readonly kind: "reroute";
 }
 
 /** How an exchange went that was let through. */
@@ -428,10 +486,21 @@ export interface ExchangeWatcher {
 }
 
 /** What one step says. */
-export type StepAdmission = AdmissionReply | AdmissionDelay | AdmissionReset | AdmissionMutation;
+export type StepAdmission =
+  | AdmissionReply
+  | AdmissionDelay
+  | AdmissionReset
+  | AdmissionMutation
+  | AdmissionNeed;
 
 /** What the steps before the cluster say to a request, all together. What they alter is in the `AdmissionProgress`. */
-export type Admission = { readonly kind: "continue" } | AdmissionReply | AdmissionDelay | AdmissionReset;
+export type Admission =
+  | { readonly kind: "continue" }
+  | AdmissionReply
+  | AdmissionDelay
+  | AdmissionReset
+  | AdmissionNeed
+  | AdmissionReroute;
 
 /**
  * The decision functions (`decide.ts`), all pure over their arguments but for the load table's round-robin cursor:
@@ -440,7 +509,8 @@ export type Admission = { readonly kind: "continue" } | AdmissionReply | Admissi
  * - `routeConnection(view, chain): Plan`: weighted cluster of a TCP connection. Of the plan only its cluster, its idle
  *   timeout and the number of its retries (tries to connect beside the first) mean anything.
  * - `admit(view, chain, plan, facts, progress): Admission`: the chain's filters (faults, rate limits, CORS), in their order.
- *   After a delay it is called again with the same progress and goes on behind the step that asked for it.
+ *   After a delay it is called again with the same progress and goes on behind the step that asked for it; after a need
+ *   at the step itself, with `facts.fact`; after a reroute behind the step, with the new plan.
  * - `pick(view, plan, attempt): EndpointPart | PickFailure`: endpoint by health and balancer; circuit-breaker overflow.
  * - `next(view, plan, request, attempt, outcome): number`: milliseconds until the retry, or -1 to give up.
  * - `mayHedge(view, plan, request, attempt): boolean`: whether one more try may run beside those under way.

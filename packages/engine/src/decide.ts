@@ -1,4 +1,5 @@
 export { admit, hasSteps } from "./admit/admit.js";
+export { admitConnection, type ConnectionJudgement } from "./authorization/network-rbac.js";
 export { AdmissionProgress } from "./admit/admission-progress.js";
 export { countFirstTry, countRetry } from "./next/budget.js";
 export { mayHedge, next } from "./next/next.js";

@@ -8,6 +8,8 @@ export * from "./decide.js";
 export type * from "./trace.js";
 export { entropyOf } from "./entropy.js";
 export * from "./explain/index.js";
+export type * from "./facts/contract.js";
+export type * from "./facts/ext-authz.js";
 export { createLoadTable } from "./load/load-table.js";
 export type { LoadTableOptions, SlotTable } from "./load/load-table.js";
 export { createSharedLoadTable, openSharedLoadTable } from "./load/shared-load-table.js";

@@ -10,6 +10,7 @@ import { ProxyLimits } from "./limits/proxy-limits.js";
 import { StruckLimits } from "./limits/struck-limits.js";
 import type { MemoryUse } from "./overload/monitors.js";
 import { OverloadManager, type OverloadState } from "./overload/overload-manager.js";
+import { FactSource } from "./facts/fact-source.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
 import { OriginatedContexts } from "./tls/originated-contexts.js";
@@ -20,6 +21,7 @@ import { hashRequestId } from "./stream/decision.js";
 import { Exchange, type ExchangeContext } from "./stream/exchange.js";
 import { ParkingLot } from "./stream/parking.js";
 import { ExchangeTelemetry } from "./telemetry/exchange-telemetry.js";
+import { AuthorizationMetrics } from "./telemetry/authorization-metrics.js";
 import { collectAdmission } from "./telemetry/admission-metrics.js";
 import { AccessLog } from "./telemetry/access-log.js";
 import { IstioMetrics } from "./telemetry/istio-metrics.js";
@@ -181,6 +183,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       "tulle_rate_limited_requests_total",
       "Requests beyond a rate limit; enforced=false: a limit that only counts.",
     ),
+    authorization: new AuthorizationMetrics(metrics, "http"),
     mirrorsDropped: metrics
       .counter(
         "tulle_mirrored_requests_dropped_total",
@@ -188,6 +191,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       )
       .with([]),
     overload,
+    facts: new FactSource([], values["request.maxAsking"], () => strike("request.maxAsking", "")),
     newRequestId: options.newRequestId,
     onDemand: options.onDemand,
     onExchangeDone: (done) => {
@@ -237,6 +241,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     telemetry: new TcpTelemetry(metrics, options.workload, accessLog),
     detection: { fineWheel, coarseWheel, ports: new LearntPorts(metrics) },
     onDemand: options.onDemand,
+    authorization: new AuthorizationMetrics(metrics, "tcp"),
     newEntropy: () => hashRequestId(options.newRequestId()),
   };
   return {

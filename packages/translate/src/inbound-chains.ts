@@ -14,12 +14,19 @@ import {
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
   HttpConnectionManagerSchema,
   type HttpConnectionManager,
+  type HttpFilter,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import {
   TcpProxySchema,
   type TcpProxy,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import type { InboundPort } from "./contract.js";
+import {
+  authorizationFilters,
+  authorizationFiltersByHost,
+  connectionGuards,
+} from "./authorization/filters.js";
+import type { Guarded } from "./authorization/holding-policies.js";
 import { PLAINTEXT_HTTP } from "./detection.js";
 import { durationOf } from "./duration.js";
 import { writtenForms } from "./hosts.js";
@@ -61,11 +68,12 @@ export function mtlsChains(t: Translation, inbound: Inbound): FilterChain[] {
 /** `offered`: ALPN protocols that the other chain of the port takes. */
 function mtlsBytesChain(t: Translation, inbound: Inbound, offered: readonly string[]): FilterChain {
   const { cluster, serverNames } = inbound;
-  return tcpChain(t, toApplication(cluster), {
+  const chain = {
     name: offered.length === 0 ? cluster : `${cluster}-tcp`,
     filterChainMatch: { transportProtocol: "tls", serverNames: [...serverNames] },
     transportSocket: meshTlsServer(t.settings.trustDomain, offered),
-  });
+  };
+  return tcpChain(t, toApplication(cluster), chain, connectionGuards(t, guardedOf(t, inbound.port), cluster));
 }
 
 /** `applicationProtocols`: what a client must have offered; empty = any. */
@@ -80,7 +88,8 @@ function mtlsHttpChain(
     limited(everything(t, cluster, port), limits),
     policy.adaptiveConcurrency,
   );
-  const manager = inboundManager(t, cluster, [everybody], limits, [policy]);
+  const guards = authorizationFilters(t, guardedOf(t, port));
+  const manager = inboundManager(t, cluster, [everybody], guards, limits, [policy]);
   // What the peer says about callers before it stands only as a claim of the peer; its own identity is verified.
   manager.forwardClientCertDetails = ForwardClientCert.APPEND_FORWARD;
   manager.setCurrentClientCertDetails = create(HttpConnectionManagerSchema, {
@@ -103,10 +112,12 @@ export function plaintextChains(t: Translation, ports: readonly Inbound[]): Filt
   const taken = ports.filter(({ accepted }) => accepted !== "STRICT");
   const [only] = taken;
   if (ports.length === 1 && only !== undefined && only.carriage !== "http") {
-    const bytes = tcpChain(t, toApplication(only.cluster), {
+    const chain = {
       name: `${INBOUND_LISTENER}-plaintext${only.carriage === "bytes" ? "" : "-tcp"}`,
       filterChainMatch: { transportProtocol: "raw_buffer" },
-    });
+    };
+    const guards = connectionGuards(t, guardedOf(t, only.port), only.cluster);
+    const bytes = tcpChain(t, toApplication(only.cluster), chain, guards);
     return only.carriage === "bytes" ? [bytes] : [plaintextChain(t, [only], PLAINTEXT_HTTP), bytes];
   }
   for (const { carriage, host, port } of taken) {
@@ -134,7 +145,7 @@ function plaintextChain(
   applicationProtocols: readonly string[],
 ): FilterChain {
   const domains = new Set<string>();
-  const hosts: VirtualHost[] = [];
+  const hosts: { readonly host: VirtualHost; readonly guarded: Guarded }[] = [];
   const limits = new Map<string, TranslatedRateLimit>();
   const policies: TrafficPolicy[] = [];
   for (const { cluster, host, port } of ports) {
@@ -147,8 +158,9 @@ function plaintextChain(
       .filter((form) => !domains.has(form));
     for (const form of forms) domains.add(form);
     if (forms.length === 0) continue;
-    const named = limited(virtualHost(t, cluster, forms, cluster, port), own);
-    hosts.push(limitConcurrency(named, policy.adaptiveConcurrency));
+    const named = limited(virtualHostOf(t, cluster, forms, cluster, port), own);
+    const virtualHost = limitConcurrency(named, policy.adaptiveConcurrency);
+    hosts.push({ host: virtualHost, guarded: guardedOf(t, port) });
   }
   const [first] = ports;
   if (first !== undefined) {
@@ -156,9 +168,15 @@ function plaintextChain(
       everything(t, first.cluster, first.port),
       rateLimitsOf(t, first.host, "INBOUND"),
     );
-    hosts.push(limitConcurrency(everybody, policies[0]?.adaptiveConcurrency));
+    const virtualHost = limitConcurrency(everybody, policies[0]?.adaptiveConcurrency);
+    hosts.push({ host: virtualHost, guarded: guardedOf(t, first.port) });
   }
-  const manager = inboundManager(t, INBOUND_LISTENER, hosts, [...limits.values()], policies);
+  const virtualHosts = hosts.map(({ host }) => host);
+  const guards =
+    first !== undefined && ports.length === 1
+      ? authorizationFilters(t, guardedOf(t, first.port))
+      : authorizationFiltersByHost(t, hosts);
+  const manager = inboundManager(t, INBOUND_LISTENER, virtualHosts, guards, [...limits.values()], policies);
   // Nobody vouches for the sender of plaintext: what it says about certificates is dropped.
   manager.forwardClientCertDetails = ForwardClientCert.SANITIZE;
   return create(FilterChainSchema, {
@@ -171,6 +189,14 @@ function plaintextChain(
   });
 }
 
+/** A port of the workload as policies see it: by whichever of its services a caller names it. */
+function guardedOf({ view }: Translation, { appPort }: InboundPort): Guarded {
+  const services = view.inbound
+    .filter((port) => port.appPort === appPort)
+    .map(({ namespace, service }) => ({ namespace, name: service }));
+  return { services, port: appPort };
+}
+
 /** The host's requests count for these limits. */
 function limited(host: VirtualHost, limits: readonly TranslatedRateLimit[]): VirtualHost {
   host.rateLimits = limits.flatMap(({ sources }) => sources);
@@ -181,10 +207,12 @@ function inboundManager(
   t: Translation,
   name: string,
   virtualHosts: VirtualHost[],
+  guards: readonly HttpFilter[],
   limits: readonly TranslatedRateLimit[],
   policies: readonly TrafficPolicy[],
 ): HttpConnectionManager {
-  const filters = limits.map((limit) => rateLimitFilter(limit.name, limit.filter));
+  // Who may not ask uses up nobody's limit.
+  const filters = [...guards, ...limits.map((limit) => rateLimitFilter(limit.name, limit.filter))];
   if (policies.some(({ adaptiveConcurrency }) => adaptiveConcurrency !== undefined))
     filters.push(adaptiveConcurrencyFilter());
   const manager = connectionManager(t, name, [...filters, routerFilter()]);
@@ -210,10 +238,10 @@ function pathsOf(
 }
 
 function everything(t: Translation, cluster: string, port: InboundPort): VirtualHost {
-  return virtualHost(t, `inbound|http|${port.servicePort}`, ["*"], cluster, port);
+  return virtualHostOf(t, `inbound|http|${port.servicePort}`, ["*"], cluster, port);
 }
 
-function virtualHost(
+function virtualHostOf(
   t: Translation,
   name: string,
   domains: string[],

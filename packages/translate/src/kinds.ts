@@ -11,6 +11,7 @@ export const WORKLOAD_ENTRY: KindRef = { group: NETWORKING, kind: "WorkloadEntry
 export const SIDECAR: KindRef = { group: NETWORKING, kind: "Sidecar" };
 export const HEALTH_CHECK: KindRef = { group: "tulle.dev", kind: "HealthCheck" };
 export const PEER_AUTHENTICATION: KindRef = { group: SECURITY, kind: "PeerAuthentication" };
+export const AUTHORIZATION_POLICY: KindRef = { group: SECURITY, kind: "AuthorizationPolicy" };
 export const RATE_LIMIT: KindRef = { group: "tulle.dev", kind: "RateLimit" };
 export const TRAFFIC_POLICY: KindRef = { group: "tulle.dev", kind: "TrafficPolicy" };
 export const HTTP_ROUTE: KindRef = { group: GATEWAY_API, kind: "HTTPRoute" };

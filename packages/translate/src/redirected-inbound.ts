@@ -11,6 +11,7 @@ import {
 } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { acceptedTls } from "./authentication.js";
+import { connectionGuards } from "./authorization/filters.js";
 import { applyPolicy } from "./cluster-policy.js";
 import { mtlsChains, plaintextChains } from "./inbound-chains.js";
 import type { Inbound } from "./inbound-ports.js";
@@ -62,10 +63,9 @@ function passthroughChain(t: Translation): FilterChain | undefined {
     statPrefix: INBOUND_PASSTHROUGH,
     clusterSpecifier: { case: "cluster", value: INBOUND_PASSTHROUGH },
   });
-  return tcpChain(t, proxy, {
-    name: INBOUND_PASSTHROUGH,
-    filterChainMatch: { transportProtocol: "raw_buffer" },
-  });
+  const chain = { name: INBOUND_PASSTHROUGH, filterChainMatch: { transportProtocol: "raw_buffer" } };
+  const guards = connectionGuards(t, { services: [], port: undefined }, INBOUND_PASSTHROUGH);
+  return tcpChain(t, proxy, chain, guards);
 }
 
 /** The cluster of the original destination. */

@@ -195,11 +195,19 @@ function originatedText(serverName: string, { names, clientCertificate }: Origin
 
 function admissionLines({ admission }: Explanation): string[] {
   if (admission === undefined) return [];
-  const { delayMs, requestHeaders, responseHeaders, responseBytesPerSecond, resetAfterBytes } = admission;
+  const {
+    delayMs,
+    needs = [],
+    requestHeaders,
+    responseHeaders,
+    responseBytesPerSecond,
+    resetAfterBytes,
+  } = admission;
   const lines: string[] = [];
   const add = (label: string, text: string): void =>
     void lines.push(`  ${label.padEnd(WIDTH)}${clean(text)}`);
   if (delayMs > 0) add("waits", formatDuration(delayMs));
+  for (const { asks, assumed } of needs) add("asks", assumed ? `${asks}: its consent is assumed` : asks);
   if (requestHeaders.length > 0) add("filters", `request: ${requestHeaders.map(mutationText).join("; ")}`);
   if (responseHeaders.length > 0) add("filters", `response: ${responseHeaders.map(mutationText).join("; ")}`);
   if (responseBytesPerSecond > 0) add("filters", `the response at ${responseBytesPerSecond} bytes a second`);

@@ -1,4 +1,5 @@
 import {
+  type AuthorizationPolicySpec,
   type DestinationRuleSpec,
   type MeshObject,
   type PeerAuthenticationSpec,
@@ -39,6 +40,10 @@ export function trialRoots(reader: MeshReader, object: MeshObject): readonly Tri
       const { spec, metadata } = object as MeshObject<PeerAuthenticationSpec>;
       const ports = Object.keys(spec.portLevelMtls ?? {}).map(Number);
       return inboundRoots(metadata.namespace, spec.selector?.matchLabels ?? {}, ports);
+    }
+    case "AuthorizationPolicy": {
+      const { spec, metadata } = object as MeshObject<AuthorizationPolicySpec>;
+      return inboundRoots(metadata.namespace, spec.selector?.matchLabels ?? {}, []);
     }
     case "Sidecar": {
       const { spec, metadata } = object as MeshObject<SidecarSpec>;

@@ -1,10 +1,16 @@
 import type {
   AdmissionMutation,
+  EngineRequest,
   ExchangeWatcher,
+  Facts,
   HeaderMutation,
+  Judgement,
   Limited,
+  RequestMetadata,
   StepAdmission,
 } from "../contract.js";
+import type { Fact } from "../facts/contract.js";
+import { applyHeaders } from "../route/header-mutations.js";
 
 /** How far a request has come through the steps, and what they alter on the way. One per exchange, reused. */
 export class AdmissionProgress {
@@ -12,10 +18,16 @@ export class AdmissionProgress {
   next = 0;
   /** What a step had to say after the delay that it asked for. */
   pending: StepAdmission | undefined;
+  /** What the step that is asked next wanted to know: set it before going on. */
+  fact: Fact | undefined;
+  /** The request as the steps so far have altered it; undefined = as it came. */
+  altered: EngineRequest | undefined;
   readonly request: HeaderMutation[] = [];
   readonly response: HeaderMutation[] = [];
   /** Limits that it was beyond. */
   readonly limited: Limited[] = [];
+  /** What authorization filters found that somebody may want to know: refusals, dry runs, audits. */
+  readonly judged: Judgement[] = [];
   /** Who is told when it begins and ends. */
   readonly watchers: ExchangeWatcher[] = [];
   /** 0 = as it comes. */
@@ -27,20 +39,35 @@ export class AdmissionProgress {
   clear(): void {
     this.next = 0;
     this.pending = undefined;
+    this.fact = undefined;
+    this.altered = undefined;
     if (this.request.length > 0) this.request.length = 0;
     if (this.response.length > 0) this.response.length = 0;
     if (this.limited.length > 0) this.limited.length = 0;
+    if (this.judged.length > 0) this.judged.length = 0;
     if (this.watchers.length > 0) this.watchers.length = 0;
     this.responseBytesPerSecond = 0;
     this.resetAfterBytes = -1;
   }
 
-  /** Notes what a step alters: header changes add up, of limits the tighter one counts. */
-  note(mutation: AdmissionMutation): void {
-    const { request, response, limited, watcher, responseBytesPerSecond, resetAfterBytes } = mutation;
+  /** What the next step is told: `facts`, where nothing of them has changed. The answer to a need is told once. */
+  told(facts: Facts): Facts {
+    const { fact, altered } = this;
+    if (fact === undefined && altered === undefined) return facts;
+    this.fact = undefined;
+    return { ...facts, request: altered ?? facts.request, fact };
+  }
+
+  /** Notes what a step alters of the request `came`: header changes add up, of limits the tighter one counts. */
+  note(mutation: AdmissionMutation, came: EngineRequest): void {
+    const { request, response, limited, judged, watcher, responseBytesPerSecond, resetAfterBytes, metadata } =
+      mutation;
     if (request !== undefined) this.request.push(...request);
+    if ((request !== undefined && request.length > 0) || metadata !== undefined)
+      this.altered = alter(this.altered ?? came, request ?? [], metadata);
     if (response !== undefined) this.response.push(...response);
     if (limited !== undefined) this.limited.push(limited);
+    if (judged !== undefined) this.judged.push(...judged);
     if (watcher !== undefined) this.watchers.push(watcher);
     if (responseBytesPerSecond !== undefined) {
       const before = this.responseBytesPerSecond;
@@ -52,4 +79,24 @@ export class AdmissionProgress {
       this.resetAfterBytes = before < 0 ? resetAfterBytes : Math.min(before, resetAfterBytes);
     }
   }
+}
+
+function alter(
+  { method, path, authority, scheme, headers, metadata }: EngineRequest,
+  mutations: readonly HeaderMutation[],
+  found: AdmissionMutation["metadata"],
+): EngineRequest {
+  const altered = [...headers];
+  applyHeaders(altered, mutations);
+  return { method, path, authority, scheme, headers: altered, metadata: merge(metadata, found) };
+}
+
+/** What is found anew of a namespace comes in place of fields of the same name. */
+function merge(
+  before: RequestMetadata | undefined,
+  found: AdmissionMutation["metadata"],
+): RequestMetadata | undefined {
+  if (found === undefined) return before;
+  const { namespace, value } = found;
+  return new Map(before).set(namespace, { ...before?.get(namespace), ...value });
 }

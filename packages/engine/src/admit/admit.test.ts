@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 
 import type { AdmissionStep, DecisionView, Facts, Plan, RouteFilters, StepAdmission } from "../contract.js";
+import type { Fact } from "../facts/contract.js";
+import type { ExtAuthzNeed } from "../facts/ext-authz.js";
 import { Chain } from "../snapshot/chain.js";
 import type { TraceEvent } from "../trace.js";
 import { AdmissionProgress } from "./admission-progress.js";
@@ -8,7 +10,7 @@ import { admit, hasSteps } from "./admit.js";
 import type { ChainFilter } from "./chain-filters.js";
 import { mergeRouteFilters } from "./route-filters.js";
 
-const facts = {} as Facts;
+const facts = { request: { headers: [] as string[] } } as unknown as Facts;
 const view = {} as DecisionView;
 
 function says(said: StepAdmission | undefined): AdmissionStep {
@@ -128,4 +130,72 @@ test("of several levels the most specific one counts, filter by filter", () => {
       ["b", "enabled"],
     ]),
   );
+});
+
+describe("a step that must know something", () => {
+  const need = { kind: "ext-authz", asks: "authz" } as ExtAuthzNeed;
+  const fact: Fact = { kind: "failed", reason: "timeout", detail: "" };
+  const request = {
+    method: "GET",
+    path: "/",
+    authority: "a",
+    scheme: "http",
+    headers: ["X-User", "eve"],
+  } as const;
+  const came = { request, principal: undefined } as unknown as Facts;
+
+  test("is asked again with the answer, which nobody else is told", () => {
+    const told: (Fact | undefined)[] = [];
+    const asks: AdmissionStep = {
+      admit: (_view, _plan, facts) => {
+        told.push(facts.fact);
+        return facts.fact === undefined ? { kind: "need", need } : undefined;
+      },
+    };
+    const steps = chain(filter("a", asks), filter("b", asks));
+    const progress = new AdmissionProgress();
+    expect(admit(view, steps, plan(), came, progress)).toEqual({ kind: "need", need });
+    progress.fact = fact;
+    expect(admit(view, steps, plan(), came, progress)).toEqual({ kind: "need", need });
+    progress.fact = fact;
+    expect(admit(view, steps, plan(), came, progress)).toEqual({ kind: "continue" });
+    expect(told).toEqual([undefined, fact, undefined, fact]);
+  });
+
+  test("steps behind one that alters the request see it altered, and so does the route that is chosen anew", () => {
+    const progress = new AdmissionProgress();
+    const seen: Facts[] = [];
+    const notes: AdmissionStep = { admit: (_view, _plan, facts) => void seen.push(facts) };
+    const alters: AdmissionStep = says({
+      kind: "mutate",
+      request: [{ op: "set", name: "x-user", value: "bob" }],
+      metadata: { namespace: "n", value: { a: 1 } },
+      reroute: true,
+    });
+    const adds = says({ kind: "mutate", metadata: { namespace: "n", value: { b: 2 } } });
+    const steps = chain(filter("a", notes), filter("b", alters), filter("c", adds), filter("d", notes));
+    expect(admit(view, steps, plan(), came, progress)).toEqual({ kind: "reroute" });
+    expect(progress.altered?.headers).toEqual(["x-user", "bob"]);
+    const other = plan(new Map([["c", "disabled"]]));
+    expect(admit(view, steps, other, came, progress)).toEqual({ kind: "continue" });
+    expect(seen.map(({ request: { headers } }) => headers)).toEqual([
+      ["X-User", "eve"],
+      ["x-user", "bob"],
+    ]);
+    expect(seen[0]).toBe(came);
+    expect(progress.altered?.metadata?.get("n")).toEqual({ a: 1 });
+    expect(request.headers).toEqual(["X-User", "eve"]);
+    progress.clear();
+    admit(view, chain(filter("b", alters), filter("c", adds)), plan(), came, progress);
+    admit(view, chain(filter("b", alters), filter("c", adds)), plan(), came, progress);
+    expect(progress.altered?.metadata?.get("n")).toEqual({ a: 1, b: 2 });
+  });
+
+  test("a route may have the chain's step in another form", () => {
+    const variant = { variantOf: (own: AdmissionStep) => (own === denies ? says(reply(401)) : denies) };
+    const denies = says(reply(403));
+    const filters = new Map([["a", variant]]);
+    expect(admit(view, chain(filter("a", denies)), plan(filters), facts)).toMatchObject({ status: 401 });
+    expect(admit(view, chain(filter("a")), plan(filters), facts)).toEqual({ kind: "continue" });
+  });
 });

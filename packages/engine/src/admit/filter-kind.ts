@@ -1,5 +1,5 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
-import type { AdmissionStep } from "../contract.js";
+import type { AdmissionStep, StepVariant } from "../contract.js";
 
 /** An HTTP filter that this engine carries out: how its messages become steps. */
 export interface FilterKind {
@@ -9,6 +9,6 @@ export interface FilterKind {
   readonly routeType: string;
   /** Compiles what the chain says; undefined = it does nothing where a route says nothing else. */
   compile(field: string, any: Any, place: string): AdmissionStep | undefined;
-  /** Compiles what a route says in place of the chain; undefined = there it does nothing. */
-  compileRoute(field: string, any: Any, place: string): AdmissionStep | undefined;
+  /** Compiles what a route says in place of the chain, or to it; undefined = there it does nothing. */
+  compileRoute(field: string, any: Any, place: string): AdmissionStep | StepVariant | undefined;
 }

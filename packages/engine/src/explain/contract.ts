@@ -1,4 +1,5 @@
 import type { EngineRequest, HeaderMutation } from "../contract.js";
+import type { FactKind } from "../facts/contract.js";
 import type { WorkloadLabels } from "../snapshot/contract.js";
 import type { TraceStep, TraceVerdict } from "../trace.js";
 
@@ -76,10 +77,21 @@ export interface ExplainedResult {
   readonly headers?: readonly string[];
 }
 
+/** Something that a filter asks somebody outside. Explaining asks nobody. */
+export interface ExplainedNeed {
+  readonly kind: FactKind;
+  /** Who is asked, in words. */
+  readonly asks: string;
+  /** Whether the answer is taken to be in the request's favour; otherwise it is known here. */
+  readonly assumed: boolean;
+}
+
 /** What the chain's filters do to a request that they let through, or before they answer it. */
 export interface ExplainedAdmission {
   /** How long it waits first, milliseconds. */
   readonly delayMs: number;
+  /** Absent = none. */
+  readonly needs?: readonly ExplainedNeed[];
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   /** 0 = as it comes. */

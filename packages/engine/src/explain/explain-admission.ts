@@ -1,43 +1,68 @@
 import { AdmissionProgress } from "../admit/admission-progress.js";
 import { admit } from "../admit/admit.js";
-import type { Admission, DecisionView, Facts, Plan, ReplyPlan } from "../contract.js";
+import type { Admission, DecisionView, Facts, Plan, ReplyPlan, Routed } from "../contract.js";
+import { assumedFact } from "../facts/assumed-fact.js";
+import type { Fact, FactNeed } from "../facts/contract.js";
+import { route } from "../route/route.js";
 import type { HttpChain } from "../snapshot/contract.js";
-import type { ExplainedAdmission, ExplainedResult } from "./contract.js";
+import type { ExplainedAdmission, ExplainedNeed, ExplainedResult } from "./contract.js";
 
-/** Filters that delay one request, at most. */
-const MAX_DELAYS = 100;
+/** How often filters of one request may wait, ask or have it routed anew, at most. */
+const MAX_TURNS = 100;
+
+/** Tells what a filter must know from outside, where that can be known here; undefined = it cannot. */
+export type KnownFacts = (need: FactNeed, facts: Facts) => Fact | undefined;
 
 /** What the filters say in the end, and what they do on the way. */
 export interface Admitted {
-  readonly end: Exclude<Admission, { kind: "delay" }>;
+  readonly end: Extract<Admission, { kind: "continue" | "reply" | "reset" }>;
   readonly did: ExplainedAdmission | undefined;
+  /** The route in the end: what filters find out may lead to another one. */
+  readonly routed: Routed;
 }
 
-/** Asks the filters as live traffic does, without waiting where they delay. */
+/**
+ * Asks the filters as live traffic does, without waiting where they delay, and without asking anybody: what is not known
+ * here is taken to be in the request's favour, and listed.
+ */
 export function admitAll(
   view: DecisionView,
   chain: HttpChain,
   plan: Plan | ReplyPlan,
   facts: Facts,
+  known?: KnownFacts,
 ): Admitted {
   const progress = new AdmissionProgress();
+  const needs: ExplainedNeed[] = [];
+  let routed = plan;
   let delayMs = 0;
-  for (let asked = 0; asked <= MAX_DELAYS; asked++) {
-    const end = admit(view, chain, plan, facts, progress);
-    if (end.kind === "delay") {
-      delayMs += end.ms;
-      continue;
-    }
-    return { end, did: didOf(progress, delayMs) };
+  for (let turn = 0; turn <= MAX_TURNS; turn++) {
+    const end = admit(view, chain, routed, facts, progress);
+    if (end.kind === "delay") delayMs += end.ms;
+    else if (end.kind === "need") progress.fact = factFor(end.need, facts, known, needs);
+    else if (end.kind === "reroute") {
+      const anew = route(view, chain, progress.altered ?? facts.request);
+      if (anew.kind === "no-route")
+        return { end: { kind: "continue" }, did: didOf(progress, delayMs, needs), routed: anew };
+      routed = anew;
+    } else return { end, did: didOf(progress, delayMs, needs), routed };
   }
-  return { end: { kind: "continue" }, did: didOf(progress, delayMs) };
+  return { end: { kind: "continue" }, did: didOf(progress, delayMs, needs), routed };
+}
+
+function factFor(need: FactNeed, facts: Facts, known: KnownFacts | undefined, needs: ExplainedNeed[]): Fact {
+  const fact = known?.(need, facts);
+  needs.push({ kind: need.kind, asks: need.asks, assumed: fact === undefined });
+  return fact ?? assumedFact(need);
 }
 
 function didOf(
   { request, response, responseBytesPerSecond, resetAfterBytes }: AdmissionProgress,
   delayMs: number,
+  needs: readonly ExplainedNeed[],
 ): ExplainedAdmission | undefined {
   const nothing =
+    needs.length === 0 &&
     delayMs === 0 &&
     request.length === 0 &&
     response.length === 0 &&
@@ -46,6 +71,7 @@ function didOf(
   if (nothing) return undefined;
   return {
     delayMs,
+    ...(needs.length === 0 ? {} : { needs }),
     requestHeaders: [...request],
     responseHeaders: [...response],
     responseBytesPerSecond,

@@ -11,7 +11,7 @@ import { routeConnection } from "../route/route-connection.js";
 import { route } from "../route/route.js";
 import type { HttpChain, Snapshot, TcpChain, UpstreamTls } from "../snapshot/contract.js";
 import { EXPLANATION_VERSION, type ExplainedResult, type Explanation, type Question } from "./contract.js";
-import { admitAll, denial, headerLines } from "./explain-admission.js";
+import { admitAll, denial, headerLines, type Admitted, type KnownFacts } from "./explain-admission.js";
 import { explainCluster, explainEndpoints } from "./explain-cluster.js";
 import { explainMirrors, explainRoute, explainSplit } from "./explain-route.js";
 import { FrozenLoad } from "./frozen-load.js";
@@ -26,12 +26,17 @@ export interface ExplainView {
   readonly now: number;
   /** Overrides the request id's. */
   readonly entropy?: number | undefined;
+  /** What filters would ask the outside, as far as it is known here. */
+  readonly known?: KnownFacts | undefined;
 }
 
 type Parts = Pick<Explanation, "result"> & Partial<Omit<Explanation, "version" | "direction" | "request">>;
 
 /** What live traffic would get; the reasons go to the recorder of `view`. */
-type TracedView = DecisionView & { readonly trace: Recorder };
+type TracedView = DecisionView & {
+  readonly trace: Recorder;
+  readonly known: KnownFacts | undefined;
+};
 
 /**
  * Explains what becomes of a request in this snapshot, and why. Decides with the very functions that live traffic goes
@@ -54,8 +59,8 @@ export function explain(view: ExplainView, question: Question): Explanation {
       ? likeliestEntropy(view, chain, { ...question, request })
       : entropyOf(requestId));
   const recorder = new Recorder();
-  const { snapshot, now } = view;
-  const traced = { snapshot, now, entropy, load: new FrozenLoad(view.load), trace: recorder };
+  const { snapshot, now, known } = view;
+  const traced = { snapshot, now, entropy, load: new FrozenLoad(view.load), trace: recorder, known };
   const parts = explainChain(traced, chain, request, question);
   return {
     version: EXPLANATION_VERSION,
@@ -118,14 +123,22 @@ function explainChain(
   view.trace.add({ step: "listener", subject: chain.name, verdict: "chosen", reason: carries });
   if (chain.protocol === "tcp") return explainBytes(view, chain, question);
   const routed = route(view, chain, request);
-  switch (routed.kind) {
+  if (routed.kind === "no-route") return { result: NO_ROUTE };
+  const admitted = admitAll(view, chain, routed, { request, principal: question.principal }, view.known);
+  switch (admitted.routed.kind) {
     case "no-route":
-      return { result: { kind: "no-route", status: 404, flag: "NR" } };
+      return { result: NO_ROUTE, ...didOf(admitted) };
     case "reply":
-      return explainReply(view, chain, routed, request, question);
+      return explainReply(admitted, admitted.routed, request, question);
     case "forward":
-      return explainForward(view, chain, routed, request, question);
+      return explainForward(view, chain, admitted, admitted.routed, request, question);
   }
+}
+
+const NO_ROUTE: ExplainedResult = { kind: "no-route", status: 404, flag: "NR" };
+
+function didOf({ did }: Admitted): Pick<Explanation, "admission"> {
+  return did === undefined ? {} : { admission: did };
 }
 
 function whyNothing({ direction, request, principal }: Question): string {
@@ -136,14 +149,12 @@ function whyNothing({ direction, request, principal }: Question): string {
 }
 
 function explainReply(
-  view: TracedView,
-  chain: HttpChain,
+  admitted: Admitted,
   reply: ReplyPlan,
   request: EngineRequest,
-  { locate, principal }: Question,
+  { locate }: Question,
 ): Parts {
   const owner = ownerOf(reply.provenance, locate);
-  const admitted = admitAll(view, chain, reply, { request, principal });
   const answer: ExplainedResult = {
     kind: "reply",
     status: reply.status,
@@ -153,7 +164,7 @@ function explainReply(
   };
   return {
     result: denial(admitted) ?? answer,
-    ...(admitted.did === undefined ? {} : { admission: admitted.did }),
+    ...didOf(admitted),
     route: {
       name: reply.routeName,
       ...(owner === undefined ? {} : { owner }),
@@ -168,11 +179,11 @@ function explainReply(
 function explainForward(
   view: TracedView,
   chain: HttpChain,
+  admitted: Admitted,
   plan: Plan,
   request: EngineRequest,
-  { locate, principal }: Question,
+  { locate }: Question,
 ): Parts {
-  const admitted = admitAll(view, chain, plan, { request, principal });
   const denied = denial(admitted);
   return {
     route: explainRoute(view, plan, request, locate),
@@ -180,7 +191,7 @@ function explainForward(
     cluster: explainCluster(plan.cluster, view.load, locate),
     mirrors: explainMirrors(view, plan),
     endpointCount: plan.cluster.endpoints.length,
-    ...(admitted.did === undefined ? {} : { admission: admitted.did }),
+    ...didOf(admitted),
     ...(denied === undefined ? explainPick(view, chain, plan, request) : { result: denied }),
   };
 }
@@ -267,7 +278,8 @@ function likeliestEntropy(view: ExplainView, chain: FoundChain, question: Questi
     if (likeliest !== undefined && (routed.kind !== "forward" || routed.cluster.name !== likeliest)) continue;
     let key: string = routed.kind;
     if (chain.protocol === "http" && routed.kind !== "no-route" && hasSteps(chain, routed)) {
-      const admitted = admitAll({ snapshot, now, load, entropy }, chain, routed, { request, principal });
+      const seen = { snapshot, now, load, entropy };
+      const admitted = admitAll(seen, chain, routed, { request, principal }, view.known);
       key = JSON.stringify([denial(admitted), admitted.did]);
     }
     const same = counts.get(key);

@@ -59,7 +59,8 @@ function valueOrEmpty(request: EngineRequest, name: string): string {
   return requestValue(request, name) ?? "";
 }
 
-function wantedHeader({ headerMatchSpecifier: specifier }: HeaderMatcher): Wanted | boolean {
+/** What a HeaderMatcher asks for, in words. */
+export function wantedHeader({ headerMatchSpecifier: specifier }: HeaderMatcher): Wanted | boolean {
   switch (specifier.case) {
     case undefined:
       return true;
@@ -85,7 +86,7 @@ function wantedHeader({ headerMatchSpecifier: specifier }: HeaderMatcher): Wante
 }
 
 /** A test of the value, or whether the field must be present at all. */
-function compileValueTest(field: string, matcher: HeaderMatcher): StringTest | boolean {
+export function compileValueTest(field: string, matcher: HeaderMatcher): StringTest | boolean {
   const specifier = matcher.headerMatchSpecifier;
   switch (specifier.case) {
     case undefined:

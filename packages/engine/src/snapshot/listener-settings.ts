@@ -1,3 +1,4 @@
+import type { Any } from "@bufbuild/protobuf/wkt";
 import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import type { Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { FilterChainMatch_ConnectionSourceType as SourceType } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
@@ -5,6 +6,7 @@ import type {
   FilterChain,
   FilterChainMatch,
 } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
+import { compileNetworkRbac, isNetworkRbac, type NetworkRbac } from "../authorization/network-rbac.js";
 import type { ProxyProtocolFilter } from "./contract.js";
 import { compileDownstream } from "./downstream-tls.js";
 import type { DownstreamTransport } from "./downstream-tls.js";
@@ -122,15 +124,18 @@ function compileChain(
       `is ${JSON.stringify(wanted)}, but the transport socket makes it ${matching}`,
     );
   }
-  const filter = chain.filters[0];
-  if (filter === undefined || chain.filters.length > 1) {
+  const filters = chain.filters.map(({ configType }) =>
+    configType.case === "typedConfig" ? configType.value : undefined,
+  );
+  const config = filters.at(-1);
+  const guards = filters.slice(0, -1);
+  if (filters.length === 0 || (guards.length > 0 && !isTcpProxy(config)) || !guards.every(isNetworkRbac)) {
     throw invalid(
       at(field, "filters"),
-      "must be one filter, an HttpConnectionManager or a TcpProxy: other network filters are not supported",
+      "must be an HttpConnectionManager, or a TcpProxy with RBACs before it: other network filters are not supported",
     );
   }
-  const config = filter.configType.case === "typedConfig" ? filter.configType.value : undefined;
-  const here = at(field, "filters[0].typed_config");
+  const here = at(field, `filters[${guards.length}].typed_config`);
   return {
     ...transport,
     ...match,
@@ -138,9 +143,15 @@ function compileChain(
     name: chain.name === "" ? field : chain.name,
     isDefault: false,
     behaviour: isTcpProxy(config)
-      ? { tcp: compileTcp(here, config, listenerName, direction) }
+      ? { tcp: compileTcp(here, config, listenerName, direction, compileGuards(field, guards)) }
       : { http: compileHttp(here, config, listenerName, direction) },
   };
+}
+
+function compileGuards(field: string, guards: readonly (Any | undefined)[]): readonly NetworkRbac[] {
+  return guards.flatMap((config, index) =>
+    config === undefined ? [] : [compileNetworkRbac(at(field, `filters[${index}].typed_config`), config)],
+  );
 }
 
 /** What a match asks for; conditions that connections here are not told apart by are refused. */

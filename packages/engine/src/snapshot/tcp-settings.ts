@@ -3,6 +3,7 @@ import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/
 import type { TcpProxy } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import type { HashPolicy } from "@tulle/xds/gen/envoy/type/v3/hash_policy_pb.js";
 import { RequestHash } from "../affinity/request-hash.js";
+import type { NetworkRbac } from "../authorization/network-rbac.js";
 import type { TcpChain } from "./contract.js";
 import { saltOf } from "../entropy.js";
 import { RETRY_ON_CONNECT_FAILURE } from "../route/retry-on.js";
@@ -21,6 +22,8 @@ export interface TcpSettings {
   readonly accessLogFormat: string | undefined;
   readonly target: Way | Split<Way>;
   readonly clusters: readonly string[];
+  /** Who may connect: all must agree. */
+  readonly guards: readonly NetworkRbac[];
 }
 
 /** Where a listener sends connections. One object for as long as neither its settings nor its warmth change. */
@@ -31,6 +34,7 @@ export class BytesChain implements TcpChain {
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
   readonly target: Way | Split<Way>;
+  readonly guards: readonly NetworkRbac[];
 
   constructor(settings: TcpSettings, warm: boolean) {
     this.name = settings.name;
@@ -38,6 +42,7 @@ export class BytesChain implements TcpChain {
     this.direction = settings.direction;
     this.accessLogFormat = settings.accessLogFormat;
     this.target = settings.target;
+    this.guards = settings.guards;
   }
 }
 
@@ -59,6 +64,7 @@ export function compileTcp(
   any: Any | undefined,
   name: string,
   direction: "inbound" | "outbound",
+  guards: readonly NetworkRbac[] = [],
 ): TcpSettings {
   const proxy = unpack(field, any, TcpProxySchema);
   refuseOthers(field, proxy);
@@ -66,6 +72,7 @@ export function compileTcp(
   return {
     name,
     direction,
+    guards,
     accessLogFormat: accessLogFormat(at(field, "access_log"), proxy.accessLog),
     ...compileTarget(field, proxy, way, saltOf(`tcp:${name}`)),
   };

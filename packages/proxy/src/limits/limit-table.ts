@@ -96,6 +96,12 @@ export const LIMITS = {
     "the request is not tried again",
     { quiet: true },
   ),
+  "request.maxAsking": limit(
+    "count",
+    [1, 1000, 1_000_000],
+    "requests of which another service is asked first (authorization, global rate limits)",
+    "the service is not asked, as if it could not be reached",
+  ),
   "overload.lagShedMs": limit(
     "ms",
     [5, 1000, MINUTE_MS],

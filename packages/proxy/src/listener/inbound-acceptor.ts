@@ -23,7 +23,13 @@ import { verifiedPeer } from "./mutual-tls-peer.js";
 import { PlaintextDetection } from "./plaintext-detection.js";
 import { ProxyHeaderGate } from "./proxy-header-gate.js";
 import { SilentConnections } from "./silent-connections.js";
-import { InboundTcpSource, localAddressOf, remoteAddressOf, type Origin } from "./tcp-sources.js";
+import {
+  connectionFactsOf,
+  InboundTcpSource,
+  localAddressOf,
+  remoteAddressOf,
+  type Origin,
+} from "./tcp-sources.js";
 
 const NOTHING = Buffer.alloc(0);
 
@@ -154,9 +160,12 @@ export class InboundAcceptor implements Disposable {
     this.dropSilent();
   }
 
-  /** A session has no next request that could be refused: it ends when its chain does. */
+  /** A session has no next request that could be refused: it ends when its chain does, or a policy refuses it. */
   #dropUnadmitted(): void {
-    for (const session of this.#sessions) if (!session.source.admitted) session.destroy();
+    for (const session of this.#sessions) {
+      if (!session.source.admitted) session.destroy();
+      else session.judgeAnew();
+    }
   }
 
   #startPlaintext(socket: Socket): void {
@@ -221,6 +230,7 @@ export class InboundAcceptor implements Disposable {
       peerSpiffeId,
       forwardedClientCert,
       forwardedFor: origin.client?.host ?? "",
+      connection: connectionFactsOf(socket, origin, serverName),
       configuration,
       connections: this.connections,
       peers: this.#peers,

@@ -2,6 +2,7 @@ import {
   chainsFor,
   INBOUND_LISTENER,
   selectChain,
+  type ConnectionFacts,
   type HttpChain,
   type InboundChain,
   type Snapshot,
@@ -30,6 +31,7 @@ export interface InboundSourceOptions {
   readonly peerSpiffeId: string;
   readonly forwardedClientCert: string;
   readonly forwardedFor: string;
+  readonly connection: ConnectionFacts;
   readonly configuration: SnapshotSource;
   readonly connections: ConnectionSet;
   readonly peers: PeerMetadataCache;
@@ -47,6 +49,7 @@ export class InboundSource implements RequestSource {
   readonly peerSpiffeId: string;
   readonly forwardedClientCert: string;
   readonly forwardedFor: string;
+  readonly connection: ConnectionFacts;
   readonly #options: InboundSourceOptions;
   #snapshot: Snapshot | undefined;
   #chain: HttpChain | undefined | null;
@@ -63,6 +66,7 @@ export class InboundSource implements RequestSource {
     this.ownCaller = options.peerSpiffeId !== "";
     this.forwardedClientCert = options.forwardedClientCert;
     this.forwardedFor = options.forwardedFor;
+    this.connection = options.connection;
   }
 
   /** Draining, or the chain that let this connection in has gone (plaintext, after a change to strict). */

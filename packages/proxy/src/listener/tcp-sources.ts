@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { formatAddress } from "@tulle/base";
 import {
   chainForServerName,
+  type ConnectionFacts,
   type InboundChain,
   type SnapshotSource,
   type TcpChain,
@@ -77,6 +78,7 @@ export class InboundTcpSource implements TcpSource {
   readonly peerSpiffeId: string;
   readonly serverName: string;
   readonly originalDestination: ListenAddress | undefined;
+  readonly connection: ConnectionFacts;
   readonly peer: WorkloadLabels | undefined;
   readonly #options: InboundTcpSourceOptions;
 
@@ -88,6 +90,7 @@ export class InboundTcpSource implements TcpSource {
     this.remoteAddress = remoteAddressOf(socket, origin);
     this.peerSpiffeId = peerSpiffeId;
     this.serverName = options.serverName;
+    this.connection = connectionFactsOf(socket, origin, options.serverName);
     this.peer = workloadOf(peerSpiffeId);
   }
 
@@ -108,6 +111,20 @@ export class InboundTcpSource implements TcpSource {
     if (snapshot.inbound(INBOUND_LISTENER) === undefined) return undefined;
     return selectChain(snapshot, transport, serverName, "", origin.destination?.port) ?? null;
   }
+}
+
+/** What policies may ask of a connection. */
+export function connectionFactsOf(
+  { remoteAddress, localAddress, localPort }: Socket,
+  { destination }: Origin,
+  serverName: string,
+): ConnectionFacts {
+  return {
+    sourceAddress: remoteAddress,
+    destinationAddress: destination?.host ?? localAddress,
+    destinationPort: destination?.port ?? localPort,
+    serverName,
+  };
 }
 
 /** The address that a connection was made to, as `host:port`. */

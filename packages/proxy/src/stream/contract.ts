@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-import type { HttpChain, WorkloadLabels } from "@tulle/engine";
+import type { ConnectionFacts, HttpChain, WorkloadLabels } from "@tulle/engine";
 import type { HeaderList, Http1Error, RequestHead, ResponseHead } from "@tulle/http";
 
 /**
@@ -136,6 +136,8 @@ export interface RequestSource {
   readonly forwardedFor: string;
   /** SNI of the connection, "" without. */
   readonly serverName: string;
+  /** What policies may ask of the connection; undefined on the outbound side. */
+  readonly connection?: ConnectionFacts | undefined;
   /** Verified peer metadata of a request, from its header. */
   peerOf(value: string): WorkloadLabels | undefined;
   /** The chain for a request to `authority`; undefined = not known yet, null = no such service. */

@@ -1,5 +1,6 @@
 import {
   type AdmissionProgress,
+  type EngineRequest,
   route,
   type HttpChain,
   type Plan,
@@ -7,6 +8,7 @@ import {
   hasSteps,
 } from "@tulle/engine";
 import {
+  getHeader,
   normalizePath,
   type HeaderList,
   type Http1Error,
@@ -19,8 +21,10 @@ import {
 
 import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
+import type { FactSource } from "../facts/fact-source.js";
 import type { Failure } from "../rescue.js";
 import { bindRequest } from "./affinity.js";
+import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
 import { isHealthCheck } from "../overload/health-check-request.js";
@@ -49,13 +53,19 @@ export interface ExchangeContext extends TriesContext, ExchangeTimersContext, Mi
   readonly authorities: AuthorityCache;
   /** Requests beyond a limit, by its name and whether they were refused. */
   readonly rateLimited: Family<Counter>;
+  readonly authorization: AuthorizationMetrics;
   readonly overload: OverloadState;
+  /** Answers what steps of chains must know from outside. */
+  readonly facts: FactSource;
   newRequestId(): string;
   /** Somebody asked for an authority whose listener is not known: subscribe to it. */
   onDemand(authority: string): void;
   /** An exchange is over; its fields are valid until this returns. */
   onExchangeDone(exchange: Exchange): void;
 }
+
+/** A body that is told before the request goes on must come in, where the listener does not say, milliseconds. */
+const BODY_WAIT_MS = 60_000;
 
 /** A tunnel in which nothing moves is cut after, as a TCP connection is. */
 const TUNNEL_IDLE_TIMEOUT_MS = 3_600_000;
@@ -75,6 +85,8 @@ const enum State {
   PARKED,
   /** Waits because a step of the chain says so. */
   DELAYED,
+  /** Waits for what a step of the chain must know, or for the body that is told to ask for it. */
+  ASKING,
   /** Its tries are under way. */
   FORWARDED,
   /** The upgrade that was asked for is made. */
@@ -90,6 +102,7 @@ const enum State {
  * ```
  *  head ─► decide ─► PARKED ⟲           (configuration not here yet)
  *             ├────► DELAYED ⟲           (injected by a fault)
+ *             ├────► ASKING ⟲            (an authorization service, …)
  *             ├────► reply ──► DONE      (redirect, fixed response, failure)
  *             └────► FORWARDED ─► DONE   (see Tries)
  *                        └─► TUNNEL ─► DONE
@@ -127,8 +140,17 @@ export class Exchange
       wallMs: 0,
       entropy: 0,
     };
-    this.#gate = new AdmissionGate(this, this.#view, this, context.rateLimited);
     this.#tries = new Tries(context, this, this.#fields, this.#view, this);
+    const { rateLimited, facts, authorization } = context;
+    this.#gate = new AdmissionGate(
+      this,
+      this.#tries.body,
+      this.#view,
+      this,
+      rateLimited,
+      facts,
+      authorization,
+    );
     this.#response = new DownstreamResponse(this, downstream, context);
     this.#timers = new ExchangeTimers(context, this);
     this.#limits = new TimeLimits(context.clock, this.#timers, this, this.#fields);
@@ -174,6 +196,7 @@ export class Exchange
     if (this.#state === State.DONE) return;
     this.#mirrors?.onRequestBody(chunk, start, end);
     this.#tries.onRequestBody(chunk, start, end);
+    if (this.#state === State.ASKING) this.#gate.onBody();
   }
 
   onRequestEnd(trailers: HeaderList): void {
@@ -182,6 +205,7 @@ export class Exchange
     if (this.#state === State.FORWARDED) this.#limits.onRequestEnd();
     this.#mirrors?.onRequestEnd(trailers);
     this.#tries.onRequestEnd(trailers);
+    if (this.#state === State.ASKING) this.#gate.onBody();
   }
 
   onDownstreamDrain(): void {
@@ -272,15 +296,29 @@ export class Exchange
   }
 
   #admit(chain: HttpChain, routed: Plan | ReplyPlan): void {
-    this.routeName = routed.routeName;
-    this.provenance = routed.provenance;
-    if (routed.kind === "forward") {
-      this.plan = routed;
-      this.cluster = routed.cluster;
-      this.upstreamCluster = routed.cluster.name;
-    }
+    this.#noteRoute(routed);
     if (hasSteps(chain, routed)) this.#gate.enter(chain, routed);
     else this.onAdmitted(routed);
+  }
+
+  #noteRoute(routed: Plan | ReplyPlan): void {
+    this.routeName = routed.routeName;
+    this.provenance = routed.provenance;
+    const plan = routed.kind === "forward" ? routed : undefined;
+    this.plan = plan;
+    this.cluster = plan?.cluster;
+    this.upstreamCluster = plan === undefined ? "" : plan.cluster.name;
+  }
+
+  onReroute(request: EngineRequest): void {
+    if (this.chain === undefined) return;
+    const routed = route(this.#view, this.chain, request);
+    if (routed.kind === "no-route") {
+      this.#fail("no-route", "");
+      return;
+    }
+    this.#noteRoute(routed);
+    this.#gate.rerouted(routed);
   }
 
   onAdmitted(routed: Plan | ReplyPlan): void {
@@ -291,6 +329,26 @@ export class Exchange
   onAdmissionDelay(ms: number): void {
     this.#state = State.DELAYED;
     this.#timers.setDeadline(ms);
+  }
+
+  onAdmissionAwaitsBody(): void {
+    this.#state = State.ASKING;
+    this.timeoutMs = this.chain?.requestTimeoutMs || BODY_WAIT_MS;
+    this.#timers.setDeadline(this.timeoutMs);
+    // Nobody else will tell the client that its body is wanted.
+    const expects = getHeader(this.request.headers, "expect")?.toLowerCase() === "100-continue";
+    if (expects) this.#downstream.writeInterim(100, "Continue", NO_FIELDS);
+  }
+
+  onAdmissionAsks(): void {
+    this.#timers.clearDeadline();
+    this.#state = State.ASKING;
+  }
+
+  onAdmissionAnswer(): void {
+    this.#timers.clearDeadline();
+    this.#view.now = this.#context.clock.monotonic();
+    this.#gate.resume();
   }
 
   onAdmissionReply(reply: LocalReply): void {
@@ -431,6 +489,9 @@ export class Exchange
     } else if (this.#state === State.DELAYED) {
       this.#view.now = this.#context.clock.monotonic();
       this.#gate.resume();
+    } else if (this.#state === State.ASKING) {
+      this.#abandon();
+      this.#fail("request-too-slow", "");
     } else if (this.#state === State.FORWARDED) {
       if (this.cluster !== undefined) this.#context.upstreamMetrics.of(this.cluster).timeouts.inc();
       this.#tries.onTimeout();

@@ -101,7 +101,7 @@ function timeoutOf({ plan, chain, timeoutMs }: ExchangeRecord, failure: Failure)
     case "max-duration":
       return plan?.maxDurationMs ?? chain?.maxDurationMs ?? 0;
     case "request-too-slow":
-      return chain?.requestTimeoutMs ?? 0;
+      return chain?.requestTimeoutMs || timeoutMs;
     default:
       return timeoutMs;
   }

@@ -39,6 +39,16 @@ export class RequestBody {
     return this.#chunks;
   }
 
+  /** How much is kept. */
+  get heldBytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether as much is held as may be: no more comes before some of it can be sent. */
+  get full(): boolean {
+    return this.#bytes >= this.#limit.maxReplayBytes;
+  }
+
   /** Whether everything that came so far is here. */
   get replayable(): boolean {
     return this.#complete;
@@ -64,7 +74,7 @@ export class RequestBody {
   /** Holds borrowed bytes that cannot be sent yet. Returns false when the client must wait. */
   hold(chunk: Buffer, start: number, end: number): boolean {
     this.#append(chunk, start, end);
-    return this.#bytes < this.#limit.maxReplayBytes;
+    return !this.full;
   }
 
   /** Keeps a copy of borrowed bytes that are being sent, where another try may need it and there is room. */

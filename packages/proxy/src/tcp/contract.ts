@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { Clock, Event, TimerWheel } from "@tulle/base";
 import type {
   ClusterPart,
+  ConnectionFacts,
   EndpointPart,
   LoadTable,
   SnapshotSource,
@@ -14,6 +15,7 @@ import type { DetectionContext } from "../detection/detection.js";
 import type { OutlierRecorder } from "../health/outlier-recorder.js";
 import type { ListenAddress } from "../options.js";
 import type { ParkingLot } from "../stream/parking.js";
+import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { Connector } from "../upstream/connector.js";
 
@@ -35,6 +37,8 @@ export interface TcpSource {
   readonly peerSpiffeId: string;
   /** SNI of the connection, "" without. */
   readonly serverName: string;
+  /** What policies may ask of the connection; undefined on the outbound side. */
+  readonly connection?: ConnectionFacts | undefined;
   /** Where a redirected connection was made to; a cluster of the original destination leads there. */
   readonly originalDestination: ListenAddress | undefined;
   /** The client's workload as far as its certificate tells; undefined on the outbound side. */
@@ -50,6 +54,7 @@ export interface TcpContext {
   readonly load: LoadTable;
   readonly connector: Connector;
   readonly upstreamMetrics: UpstreamMetrics;
+  readonly authorization: AuthorizationMetrics;
   readonly outliers: OutlierRecorder;
   readonly coarseWheel: TimerWheel;
   readonly parking: ParkingLot;

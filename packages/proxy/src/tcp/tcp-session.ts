@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 
 import { formatAddress, type Disposable, type WheelTimer } from "@tulle/base";
 import {
+  admitConnection,
   affinityOf,
   pick,
   routeConnection,
@@ -124,7 +125,9 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     this.#client.socket.on("close", this.#onClientGone);
     if (!held) this.#look();
     else if (this.#held !== undefined && this.#plan !== undefined) {
-      this.#open(this.#plan, this.#held.release());
+      const refusal = this.chain === undefined ? "" : this.#refusalOf(this.chain);
+      if (refusal === "") this.#open(this.#plan, this.#held.release());
+      else this.#fail("", refusal);
     }
   }
 
@@ -151,6 +154,28 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     if (this.#state === State.PARKED) this.#decide();
   }
 
+  /** Policies have changed: ends the session when it may not be any more. */
+  judgeAnew(): void {
+    if (this.#state !== State.OPEN) return;
+    const chain = this.source.chain();
+    if (chain === undefined || chain === null || chain === this.chain) return;
+    this.chain = chain;
+    const refusal = this.#refusalOf(chain);
+    if (refusal !== "") this.#fail("", refusal);
+  }
+
+  /** Why policies refuse the connection; "" = they do not. */
+  #refusalOf(chain: TcpChain): string {
+    const { connection, peerSpiffeId, remoteAddress } = this.source;
+    if (connection === undefined) return "";
+    const principal = peerSpiffeId === "" ? undefined : peerSpiffeId;
+    const judgement = admitConnection(chain, connection, { principal, remoteAddress });
+    if (judgement === undefined) return "";
+    // What is only held may turn out to be requests, which are judged as such.
+    if (this.#holder === undefined) this.#context.authorization.count(judgement.judged);
+    return judgement.refusal;
+  }
+
   // Connecting
 
   #look(): void {
@@ -170,6 +195,11 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     }
     this.#timer.disarm();
     this.chain = chain;
+    const refusal = this.#refusalOf(chain);
+    if (refusal !== "") {
+      this.#fail("", refusal);
+      return;
+    }
     this.#view.snapshot = this.#context.configuration.current;
     this.#plan = routeConnection(this.#view, chain);
     this.#attempt.affinity = affinityOf(

@@ -20,6 +20,7 @@ const ANNOTATIONS: Readonly<Record<string, readonly string[] | "any">> = {
   "tulle.dev/retry-non-idempotent": HTTP_RULES,
   "tulle.dev/split": HTTP_RULES,
   "tulle.dev/subset-fallback": ["DestinationRule"],
+  "istio.io/dry-run": ["AuthorizationPolicy"],
   "istio.io/persistent-session": ["Service", "ServiceEntry"],
   "istio.io/persistent-session-header": ["Service", "ServiceEntry"],
   "internal.istio.io/route-semantics": ["VirtualService"],

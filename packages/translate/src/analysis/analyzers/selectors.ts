@@ -1,4 +1,10 @@
-import type { MeshObject, PeerAuthenticationSpec, RateLimitSpec, SidecarSpec } from "@tulle/api";
+import type {
+  AuthorizationPolicySpec,
+  MeshObject,
+  PeerAuthenticationSpec,
+  RateLimitSpec,
+  SidecarSpec,
+} from "@tulle/api";
 import { selects } from "../../visibility.js";
 import type { Analysis } from "../analysis.js";
 
@@ -21,8 +27,9 @@ function selectorOf(
   object: MeshObject,
 ): { readonly labels: Readonly<Record<string, string>>; readonly path: string } | undefined {
   switch (object.kind) {
+    case "AuthorizationPolicy":
     case "PeerAuthentication": {
-      const { selector } = (object as MeshObject<PeerAuthenticationSpec>).spec;
+      const { selector } = (object as MeshObject<AuthorizationPolicySpec | PeerAuthenticationSpec>).spec;
       return { labels: selector?.matchLabels ?? {}, path: "spec.selector" };
     }
     case "Sidecar": {

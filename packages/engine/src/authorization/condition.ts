@@ -1,0 +1,167 @@
+import type { Facts } from "../contract.js";
+
+/**
+ * A part of a rule. A leaf knows whether the connection alone decides it, so that rules can be shortened once for all the
+ * requests of a connection.
+ */
+export type Condition = boolean | Leaf | All | Any | Not;
+
+export interface LeafInit {
+  /** What is looked at, as the beginning of a sentence: `the method`. */
+  readonly subject: string;
+  /** What it shall be: `"GET"`, `begin with "/api"`. */
+  readonly wanted: string;
+  /** The connection alone decides. */
+  readonly perConnection: boolean;
+  /** What is there, for explanations; undefined = nothing. */
+  actual(facts: Facts): string | undefined;
+  test(facts: Facts): boolean;
+  /** The only path that it holds for. */
+  readonly exactPath?: string | undefined;
+}
+
+export class Leaf {
+  readonly init: LeafInit;
+
+  constructor(init: LeafInit) {
+    this.init = init;
+  }
+}
+
+export class All {
+  readonly parts: readonly Condition[];
+
+  constructor(parts: readonly Condition[]) {
+    this.parts = parts;
+  }
+}
+
+export class Any {
+  readonly parts: readonly Condition[];
+
+  constructor(parts: readonly Condition[]) {
+    this.parts = parts;
+  }
+}
+
+export class Not {
+  readonly part: Condition;
+
+  constructor(part: Condition) {
+    this.part = part;
+  }
+}
+
+/** Whether a condition holds. */
+export function holds(condition: Condition, facts: Facts): boolean {
+  if (typeof condition === "boolean") return condition;
+  if (condition instanceof Leaf) return condition.init.test(facts);
+  if (condition instanceof Not) return !holds(condition.part, facts);
+  const { parts } = condition;
+  if (condition instanceof All) {
+    for (let index = 0; index < parts.length; index++) if (!holds(parts[index]!, facts)) return false;
+    return true;
+  }
+  for (let index = 0; index < parts.length; index++) if (holds(parts[index]!, facts)) return true;
+  return false;
+}
+
+/** What is left of a condition for the requests of a connection. */
+export function reduce(condition: Condition, facts: Facts): Condition {
+  if (typeof condition === "boolean") return condition;
+  if (condition instanceof Leaf) return condition.init.perConnection ? condition.init.test(facts) : condition;
+  if (condition instanceof Not) {
+    const part = reduce(condition.part, facts);
+    return typeof part === "boolean" ? !part : new Not(part);
+  }
+  const neutral = condition instanceof All;
+  const left: Condition[] = [];
+  for (const part of condition.parts) {
+    const reduced = reduce(part, facts);
+    if (reduced === !neutral) return !neutral;
+    if (reduced !== neutral) left.push(reduced);
+  }
+  if (left.length === 0) return neutral;
+  if (left.length === 1) return left[0]!;
+  return neutral ? new All(left) : new Any(left);
+}
+
+/** Paths outside of which a condition never holds; undefined = there is no such list. */
+export function exactPaths(condition: Condition): readonly string[] | undefined {
+  if (condition instanceof Leaf) {
+    const { exactPath } = condition.init;
+    return exactPath === undefined ? undefined : [exactPath];
+  }
+  if (condition instanceof All) {
+    for (const part of condition.parts) {
+      const paths = exactPaths(part);
+      if (paths !== undefined) return paths;
+    }
+    return undefined;
+  }
+  if (!(condition instanceof Any)) return undefined;
+  const found: string[] = [];
+  for (const part of condition.parts) {
+    const paths = exactPaths(part);
+    if (paths === undefined) return undefined;
+    found.push(...paths);
+  }
+  return found;
+}
+
+/** Values of one list that are told at most. */
+const TOLD = 4;
+
+/** What a condition that does not hold lacks, as sentences; of alternatives the one that lacks least. */
+export function lacks(condition: Condition, facts: Facts): readonly string[] {
+  if (holds(condition, facts)) return [];
+  if (typeof condition === "boolean") return ["nothing matches it"];
+  if (condition instanceof Leaf) return [sentence(condition, facts, [condition.init.wanted])];
+  if (condition instanceof Not) return [excluded(condition.part, facts)];
+  if (condition instanceof All) return condition.parts.flatMap((part) => lacks(part, facts));
+  const [first] = condition.parts;
+  if (first instanceof Leaf && condition.parts.every((part) => isLeafOf(part, first.init.subject))) {
+    return [
+      sentence(
+        first,
+        facts,
+        condition.parts.map((part) => (part as Leaf).init.wanted),
+      ),
+    ];
+  }
+  let least: readonly string[] = ["nothing matches it"];
+  condition.parts.forEach((part, index) => {
+    const missing = lacks(part, facts);
+    if (index === 0 || missing.length < least.length) least = missing;
+  });
+  return least;
+}
+
+function isLeafOf(part: Condition, subject: string): boolean {
+  return part instanceof Leaf && part.init.subject === subject;
+}
+
+function sentence({ init }: Leaf, facts: Facts, wanted: readonly string[]): string {
+  const actual = init.actual(facts);
+  const more = wanted.length > TOLD ? ` or one of ${wanted.length - TOLD} more` : "";
+  const list = wanted.slice(0, TOLD).join(" or ") + more;
+  return actual === undefined
+    ? `${init.subject} is not there, and must be ${list}`
+    : `${init.subject} is ${JSON.stringify(actual)}, and must be ${list}`;
+}
+
+/** Why what must not hold does. */
+function excluded(condition: Condition, facts: Facts): string {
+  if (condition instanceof Leaf) {
+    const { subject, wanted } = condition.init;
+    const actual = condition.init.actual(facts);
+    return `${subject} is ${JSON.stringify(actual ?? "")}, and must not be ${wanted}`;
+  }
+  if (condition instanceof Any) {
+    const one = condition.parts.find((part) => holds(part, facts));
+    if (one !== undefined) return excluded(one, facts);
+  }
+  if (condition instanceof All && condition.parts.length > 0)
+    return condition.parts.map((part) => excluded(part, facts)).join(" together with ");
+  return "it is excluded";
+}
