@@ -10,6 +10,7 @@ import { ProxyLimits } from "./limits/proxy-limits.js";
 import { StruckLimits } from "./limits/struck-limits.js";
 import type { MemoryUse } from "./overload/monitors.js";
 import { OverloadManager, type OverloadState } from "./overload/overload-manager.js";
+import { JwtVerifier } from "./jwt/jwt-verifier.js";
 import { FactSource } from "./facts/fact-source.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
@@ -191,7 +192,9 @@ export function buildStack(options: StackOptions): ProxyStack {
       )
       .with([]),
     overload,
-    facts: new FactSource([], values["request.maxAsking"], () => strike("request.maxAsking", "")),
+    facts: new FactSource([new JwtVerifier(clock, logger, metrics)], values["request.maxAsking"], () =>
+      strike("request.maxAsking", ""),
+    ),
     newRequestId: options.newRequestId,
     onDemand: options.onDemand,
     onExchangeDone: (done) => {
