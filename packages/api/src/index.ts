@@ -38,6 +38,8 @@ export * from "./service-entry/type.js";
 export * from "./sidecar/type.js";
 export * from "./source/position.js";
 export * from "./status-object.js";
+export { jwksProblem, MAX_JWKS } from "./request-authentication/jwks.js";
+export * from "./request-authentication/type.js";
 export * from "./request-story/read.js";
 export type * from "./request-story/type.js";
 export * from "./status.js";

@@ -9,6 +9,7 @@ import type { Kind } from "./kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
 import { rateLimitKind } from "./rate-limit/kind.js";
+import { requestAuthenticationKind } from "./request-authentication/kind.js";
 import { referenceGrantKind } from "./reference-grant/kind.js";
 import { secretKind } from "./secret/kind.js";
 import { serviceEntryKind } from "./service-entry/kind.js";
@@ -31,6 +32,7 @@ export const KINDS: readonly Kind[] = [
   sidecarKind,
   peerAuthenticationKind,
   authorizationPolicyKind,
+  requestAuthenticationKind,
   httpRouteKind,
   grpcRouteKind,
   tcpRouteKind,
