@@ -142,7 +142,9 @@ function isOneofMember(field) {
 /** Names of the well-known types to the files that have them. */
 const WELL_KNOWN = new Map(
   Object.entries(wkt).flatMap(([name, desc]) =>
-    name.startsWith("file_") ? desc.messages.map((message) => [`.${message.typeName}`, name]) : [],
+    name.startsWith("file_")
+      ? [...desc.messages, ...desc.enums].map(({ typeName }) => [`.${typeName}`, name])
+      : [],
   ),
 );
 

@@ -80,6 +80,11 @@ export interface Kind<Spec = unknown> {
    * false.
    */
   readonly specless?: boolean;
+  /**
+   * What holds in place of a stored object that cannot be read, for kinds without which more would be open. Expects any
+   * spec. Default: the object is left out.
+   */
+  readonly closed?: (object: MeshObject) => MeshObject;
   /** The status that an object is read with when nothing else is known of it. Default: none. */
   readonly defaultStatus?: Readonly<Record<string, unknown>>;
 }

@@ -1,5 +1,6 @@
 import type { Kind } from "../kind.js";
 import { checkSpec } from "../schema/check.js";
+import { denyEverything } from "./closed.js";
 import { authorizationPolicyColumns } from "./columns.js";
 import { authorizationPolicySpec } from "./schema.js";
 import type { AuthorizationPolicySpec } from "./type.js";
@@ -17,5 +18,6 @@ export const authorizationPolicyKind: Kind<AuthorizationPolicySpec> = {
   scope: "Namespaced",
   columns: authorizationPolicyColumns,
   // Istio's "allow nothing" is written `spec: {}`, or without spec.
+  closed: denyEverything,
   check: checkSpec({ schema: authorizationPolicySpec, specOptional: true, warn: warnOfPolicy }),
 };

@@ -67,6 +67,23 @@ test("a rule that secures something is not left out: without it more would be op
   expect(quarantine.reasonFor(tls)).toBeUndefined();
 });
 
+test("in place of an authorization policy that cannot be read everything is denied to whom it is about", () => {
+  const quarantine = createQuarantine({ settings, logger: silentLogger });
+  const selected = { selector: { matchLabels: { app: "reviews" } } };
+  const base = objectOf("AuthorizationPolicy", "p", "{}");
+  const held = (spec: unknown) => quarantine.admitted([{ ...base, spec }]).map((object) => object.spec);
+  const everything = { action: "DENY", rules: [{}] };
+  expect(held({ ...selected, action: "DENY", rules: [{ form: [] }] })).toEqual([
+    { ...selected, ...everything },
+  ]);
+  expect(held({ ...selected, rules: [{ when: [{ key: "no.such.key", values: ["a"] }] }] })).toEqual([
+    { ...selected, ...everything },
+  ]);
+  expect(held({ selector: { labels: {} } })).toEqual([everything]);
+  expect(held("nonsense")).toEqual([everything]);
+  expect(held({ ...selected, action: "ALLOW" })).toEqual([{ ...selected, action: "ALLOW" }]);
+});
+
 test("whatever bad object is stored among good ones, the others' resources stay what they are", () => {
   const before = versions(GOOD);
   expect(before.every((version) => !version.endsWith("undefined"))).toBe(true);

@@ -23,7 +23,10 @@ export type Reason = string | undefined;
 
 /** Keeps objects that nobody could carry out from those that are fine. */
 export interface Quarantine {
-  /** The list without what is quarantined: the same array for the same array. */
+  /**
+   * The list without what is quarantined, and with what holds in its place where more would be open without: the same array
+   * for the same array.
+   */
   admitted(objects: readonly MeshObject[]): readonly MeshObject[];
   reasonFor(object: MeshObject): Reason;
   /** Looks at all of a list, in slices, so that who asks later does not wait. */
@@ -55,7 +58,9 @@ export function createQuarantine({ settings, logger, kinds = KINDS }: Quarantine
     const reason = judge(object, settings, kinds);
     reasons.set(object, { reason });
     if (reason !== undefined) {
-      logger.error("a stored object cannot be used; it is left out", {
+      const closed = kindOf(object, kinds)?.closed !== undefined;
+      const consequence = closed ? "everything that it is about is denied until it can" : "it is left out";
+      logger.error(`a stored object cannot be used; ${consequence}`, {
         object: objectText(objectKey(object)),
         reason,
       });
@@ -73,13 +78,23 @@ export function createQuarantine({ settings, logger, kinds = KINDS }: Quarantine
     admitted: (objects) => {
       let list = lists.get(objects);
       if (list === undefined) {
-        const good = objects.filter((object) => reasonFor(object) === undefined);
-        list = good.length === objects.length ? objects : good;
+        const good = objects.flatMap((object) =>
+          reasonFor(object) === undefined ? [object] : (kindOf(object, kinds)?.closed?.(object) ?? []),
+        );
+        list =
+          good.every((object, index) => object === objects[index]) && good.length === objects.length
+            ? objects
+            : good;
         lists.set(objects, list);
       }
       return list;
     },
   };
+}
+
+function kindOf(object: MeshObject, kinds: readonly Kind[]): Kind | undefined {
+  const { group, kind } = objectKey(object);
+  return findKind(group, kind, kinds);
 }
 
 function judge(object: MeshObject, settings: MeshReader["settings"], kinds: readonly Kind[]): Reason {

@@ -1,4 +1,11 @@
-import type { Finding, FindingLevel, MeshObject, ObjectKey } from "@tulle/api";
+import {
+  findKind,
+  objectKey,
+  type Finding,
+  type FindingLevel,
+  type MeshObject,
+  type ObjectKey,
+} from "@tulle/api";
 
 import type { Quarantine } from "../admission/index.js";
 import type { Findings } from "../analysis/index.js";
@@ -40,19 +47,23 @@ export function createObjectStatus(sources: ObjectStatusSources): (key: ObjectKe
     const messages = findings.of(key).slice(0, MAX_MESSAGES).map(messageOf);
     return {
       observedGeneration: object.metadata.generation,
-      conditions: [...conditions, accepted(quarantine.reasonFor(object))],
+      conditions: [...conditions, accepted(object, quarantine.reasonFor(object))],
       ...(messages.length === 0 ? {} : { validationMessages: messages }),
       ...rest,
     };
   };
 }
 
-function accepted(reason: string | undefined): ObjectCondition {
+function accepted(object: MeshObject, reason: string | undefined): ObjectCondition {
   const type = "Accepted";
   if (reason === undefined) {
     return { type, status: "True", reason: "Accepted", message: "the object is part of the configuration" };
   }
-  const message = `the object is left out, as if it were not there: ${reason}`;
+  const { group, kind } = objectKey(object);
+  const message =
+    findKind(group, kind)?.closed === undefined
+      ? `the object is left out, as if it were not there: ${reason}`
+      : `the object cannot be read, so everything that it is about is denied: ${reason}`;
   return { type, status: "False", reason: "Quarantined", message };
 }
 

@@ -347,7 +347,7 @@ test("an inbound listener has a chain per filter chain, with its SNI, transport 
 
 test.each([
   [[], "filter_chains: must not be empty"],
-  [[chain({ filters: [] })], "filter_chains[0].filters: must be one filter"],
+  [[chain({ filters: [] })], "filter_chains[0].filters: must be an HttpConnectionManager, or a TcpProxy"],
   [
     [chain({ filterChainMatch: { sourcePorts: [80] } })],
     "filter_chains[0].filter_chain_match.source_ports: is not supported",
@@ -380,15 +380,15 @@ test("a listener takes filters that are inert, optional or disabled, and no othe
     ({ name, configType: { case: "typedConfig", value }, ...more }) as const;
   const message = (...httpFilters: ReturnType<typeof filter>[]) =>
     listener([chain({}, manager({ ...INLINE, httpFilters }))]).message;
-  const rbac = packed(RBACSchema);
+  const unknown = { ...packed(CorsSchema), typeUrl: "type.googleapis.com/example.Guard" };
   expect(
-    message(filter("cors", packed(CorsSchema)), filter("rbac", rbac, { isOptional: true }), ROUTER),
+    message(filter("cors", packed(CorsSchema)), filter("guard", unknown, { isOptional: true }), ROUTER),
   ).toBeUndefined();
-  expect(message(filter("rbac", rbac, { disabled: true }), ROUTER)).toBeUndefined();
-  expect(message(filter("rbac", rbac), ROUTER)).toContain(
-    'http_filters[0]: filter "rbac" (envoy.extensions.filters.http.rbac.v3.RBAC) is not supported',
+  expect(message(filter("guard", unknown, { disabled: true }), ROUTER)).toBeUndefined();
+  expect(message(filter("guard", unknown), ROUTER)).toContain(
+    'http_filters[0]: filter "guard" (example.Guard) is not supported',
   );
-  expect(message(filter("rbac", rbac))).toContain(
+  expect(message(filter("guard", unknown))).toContain(
     "http_filters: must end with a envoy.extensions.filters.http.router.v3.Router",
   );
 });

@@ -33,6 +33,8 @@ const NOTHING = Buffer.alloc(0);
 const enum State {
   /** Waits for configuration. */
   PARKED,
+  /** Policies let it not through: it is about to be closed. */
+  REFUSED,
   CONNECTING,
   /** Connected, and nothing flows. */
   HELD,
@@ -197,7 +199,9 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     this.chain = chain;
     const refusal = this.#refusalOf(chain);
     if (refusal !== "") {
-      this.#fail("", refusal);
+      this.#state = State.REFUSED;
+      // Its handshake may be what we are called from: a reset in the midst of that crashes Node.js 20.
+      setImmediate(() => this.#fail("", refusal));
       return;
     }
     this.#view.snapshot = this.#context.configuration.current;

@@ -9,6 +9,7 @@ const REVIEWS = [
 ];
 
 const GROUPS: Readonly<Record<string, string>> = {
+  AuthorizationPolicy: "security.istio.io",
   PeerAuthentication: "security.istio.io",
   HealthCheck: "tulle.dev",
   TrafficPolicy: "tulle.dev",
@@ -294,6 +295,21 @@ const CASES: readonly (readonly [string, string, readonly string[]])[] = [
     object("PeerAuthentication", "a", "mtls: {mode: STRICT}") +
       object("PeerAuthentication", "b", "mtls: {mode: DISABLE}"),
     ["TUL0006 default/a spec.selector", "TUL0006 default/b spec.selector"],
+  ],
+  [
+    "AuthorizationPolicies of nobody",
+    object("AuthorizationPolicy", "a", "selector: {matchLabels: {app: nobody}}") +
+      object("AuthorizationPolicy", "b", "targetRefs: [{kind: Service, name: nobody}]") +
+      object(
+        "AuthorizationPolicy",
+        "c",
+        "targetRef: {group: gateway.networking.k8s.io, kind: GatewayClass, name: waypoint}",
+      ),
+    [
+      "IST0127 default/a spec.selector",
+      "IST0101 default/b spec.targetRefs[0].name",
+      "TUL0001 default/c spec.targetRef",
+    ],
   ],
   [
     "annotations",

@@ -1,5 +1,6 @@
 import {
   byWeight,
+  type AuthorizationPolicySpec,
   type DestinationRuleSpec,
   type Finding,
   type HealthCheckSpec,
@@ -14,6 +15,7 @@ import type { MeshReader } from "../contract.js";
 import { ROUTE_KINDS } from "../gateway-api/route-kinds.js";
 import { Analysis } from "./analysis.js";
 import { analyzeAnnotations } from "./analyzers/annotations.js";
+import { analyzeTargets } from "./analyzers/authorization.js";
 import {
   analyzeDestinationRuleCarriedOut,
   analyzeServiceEntryCarriedOut,
@@ -87,7 +89,13 @@ const ANALYZERS = [
     analyzeSidecarCarriedOut,
   ),
   of(SECURITY, "PeerAuthentication", analyzeAnnotations, analyzeConflicts, analyzeSelector),
-  of(SECURITY, "AuthorizationPolicy", analyzeAnnotations, analyzeSelector),
+  of<AuthorizationPolicySpec>(
+    SECURITY,
+    "AuthorizationPolicy",
+    analyzeAnnotations,
+    analyzeSelector,
+    analyzeTargets,
+  ),
   of<HealthCheckSpec>("tulle.dev", "HealthCheck", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<TrafficPolicySpec>("tulle.dev", "TrafficPolicy", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),

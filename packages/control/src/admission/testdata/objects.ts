@@ -2,6 +2,7 @@ import { apiVersionOf, objectKey, parseObjects, type CatalogService, type MeshOb
 import type { MeshReader } from "@tulle/translate";
 
 const GROUPS: Readonly<Record<string, string>> = {
+  AuthorizationPolicy: "security.istio.io",
   PeerAuthentication: "security.istio.io",
   HealthCheck: "tulle.dev",
 };

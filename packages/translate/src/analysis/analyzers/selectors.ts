@@ -14,12 +14,15 @@ export function analyzeSelector(analysis: Analysis, object: MeshObject): void {
   const selector = selectorOf(object);
   if (selector === undefined || Object.keys(selector.labels).length === 0) return;
   const { namespace } = object.metadata;
+  const { rootNamespace } = analysis.reader.settings;
+  // Of the mesh's own namespace, such a policy holds for workloads everywhere.
+  const anywhere = object.kind === "AuthorizationPolicy" && namespace === rootNamespace;
   for (const service of analysis.reader.catalog.services()) {
-    if (service.namespace !== namespace) continue;
+    if (!anywhere && service.namespace !== namespace) continue;
     if (service.instances.some((instance) => selects(selector.labels, instance.labels))) return;
   }
   const text = Object.entries(selector.labels).map(([key, value]) => `${key}=${value}`);
-  const message = `no registered workload of the namespace ${namespace} is labelled ${text.join(", ")}: the object holds for nobody`;
+  const message = `no registered workload of ${anywhere ? "the mesh" : `the namespace ${namespace}`} is labelled ${text.join(", ")}: the object holds for nobody`;
   analysis.report("IST0127", object, selector.path, message);
 }
 
