@@ -45,6 +45,7 @@ import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
 import { matchAll } from "./routes/match.js";
 import { inboundRetryPolicy } from "./routes/retry.js";
 import { markRetries } from "./routes/route-marks.js";
+import { jwtFilters } from "./request-authentication/jwt-filter.js";
 import { tcpChain } from "./tcp-proxy.js";
 import { MESH_ALPN, meshTlsServer } from "./tls.js";
 import { servingPolicy, type TrafficPolicy } from "./traffic-policies.js";
@@ -211,8 +212,12 @@ function inboundManager(
   limits: readonly TranslatedRateLimit[],
   policies: readonly TrafficPolicy[],
 ): HttpConnectionManager {
-  // Who may not ask uses up nobody's limit.
-  const filters = [...guards, ...limits.map((limit) => rateLimitFilter(limit.name, limit.filter))];
+  // Who somebody is comes before what he may; who may not ask uses up nobody's limit.
+  const filters = [
+    ...jwtFilters(t),
+    ...guards,
+    ...limits.map((limit) => rateLimitFilter(limit.name, limit.filter)),
+  ];
   if (policies.some(({ adaptiveConcurrency }) => adaptiveConcurrency !== undefined))
     filters.push(adaptiveConcurrencyFilter());
   const manager = connectionManager(t, name, [...filters, routerFilter()]);

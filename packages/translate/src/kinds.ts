@@ -10,6 +10,7 @@ export const SERVICE_ENTRY: KindRef = { group: NETWORKING, kind: "ServiceEntry" 
 export const WORKLOAD_ENTRY: KindRef = { group: NETWORKING, kind: "WorkloadEntry" };
 export const SIDECAR: KindRef = { group: NETWORKING, kind: "Sidecar" };
 export const HEALTH_CHECK: KindRef = { group: "tulle.dev", kind: "HealthCheck" };
+export const REQUEST_AUTHENTICATION: KindRef = { group: SECURITY, kind: "RequestAuthentication" };
 export const PEER_AUTHENTICATION: KindRef = { group: SECURITY, kind: "PeerAuthentication" };
 export const AUTHORIZATION_POLICY: KindRef = { group: SECURITY, kind: "AuthorizationPolicy" };
 export const RATE_LIMIT: KindRef = { group: "tulle.dev", kind: "RateLimit" };
