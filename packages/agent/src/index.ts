@@ -3,6 +3,7 @@ export * from "./certificate-files.js";
 export * from "./control-plane.js";
 export * from "./csr.js";
 export * from "./grpc-bootstrap.js";
+export { IdentityFile, type KeptSvid } from "./identity-file.js";
 export * from "./identity.js";
 export * from "./leaf.js";
 export type { WorkloadNode } from "./node-identity.js";

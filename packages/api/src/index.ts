@@ -1,3 +1,7 @@
+export * from "./access/caller.js";
+export * from "./access/may.js";
+export * from "./access/role.js";
+export * from "./access/token.js";
 export * from "./age.js";
 export * from "./analysis/codes.js";
 export * from "./analysis/finding.js";

@@ -18,12 +18,17 @@ export class TokenBucket {
 
   /** Takes one token; false when there is none. */
   take(): boolean {
+    if (this.isEmpty()) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+
+  /** Whether {@link take} would find none now. */
+  isEmpty(): boolean {
     const now = this.#clock.monotonic();
     const gained = ((now - this.#filledAt) / 1000) * this.#ratePerSecond;
     this.#tokens = Math.min(this.#burst, this.#tokens + gained);
     this.#filledAt = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
+    return this.#tokens < 1;
   }
 }

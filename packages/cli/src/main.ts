@@ -8,11 +8,14 @@ import { registerEndpoints } from "./commands/endpoints.js";
 import { registerExplain } from "./commands/explain.js";
 import { registerIntercept } from "./commands/intercept.js";
 import { registerGet } from "./commands/get.js";
+import { registerKubeconfig } from "./commands/kubeconfig.js";
 import { registerLogLevel } from "./commands/log-level.js";
+import { registerLogin } from "./commands/login.js";
 import { registerRun } from "./commands/run.js";
 import { registerSidecar } from "./commands/sidecar.js";
 import { registerStatus } from "./commands/status.js";
 import { registerTest } from "./commands/test.js";
+import { registerToken } from "./commands/token.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersion } from "./commands/version.js";
 import { registerWhy } from "./commands/why.js";
@@ -37,6 +40,9 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerTest,
   registerWhy,
   registerLogLevel,
+  registerToken,
+  registerLogin,
+  registerKubeconfig,
   registerCompletion,
   registerVersion,
 ];

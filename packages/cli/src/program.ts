@@ -1,6 +1,7 @@
 import { Command } from "commander";
 
 import type { RegisterCommand } from "./command.js";
+import { addAccessOptions } from "./connection/access-options.js";
 import type { CliContext } from "./context.js";
 
 const FOOTER = `
@@ -27,5 +28,6 @@ export function createProgram(
     .configureOutput({ writeOut: context.out, writeErr: context.err })
     .addHelpText("after", FOOTER);
   for (const register of commands) register(program, context, exit);
+  addAccessOptions(program);
   return program;
 }

@@ -8,8 +8,10 @@ import type {
   MeshInfo,
   MeshStatus,
   RequestStory,
+  Subject,
 } from "@tulle/api";
 import { MeshError, systemClock, type Clock } from "@tulle/base";
+import { AccessTokenClient } from "./access-tokens.js";
 import { RegistrationClient } from "./registration.js";
 import { ResourceClient } from "./resources.js";
 import { isObject } from "./three-way-merge.js";
@@ -25,6 +27,8 @@ export interface ClientOptions {
   readonly clock?: Clock;
   /** Of every call; default 10 s. */
   readonly timeoutMs?: number;
+  /** Logs in with it; a program's default is not to. */
+  readonly token?: string;
 }
 
 export interface JoinTokenRequest {
@@ -71,6 +75,10 @@ export interface Client {
   info(): Promise<MeshInfo>;
   status(): Promise<MeshStatus>;
   joinToken(request: JoinTokenRequest): Promise<JoinToken>;
+  /** Tokens for people and programs. */
+  readonly accessTokens: AccessTokenClient;
+  /** Who the control plane takes the caller for. */
+  whoAmI(): Promise<Subject>;
   /** What is doubtful in the configuration, with some objects as if they were applied. */
   analyze(question: AnalysisQuestion): Promise<AnalysisAnswer>;
   /** What would become of a request that a service's proxy got now. */
@@ -96,6 +104,7 @@ export function createClient(options: ClientOptions): Client {
     fetch: options.fetch ?? globalThis.fetch,
     clock: options.clock ?? systemClock,
     timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    token: options.token,
   });
   return {
     server: transport.server,
@@ -105,6 +114,9 @@ export function createClient(options: ClientOptions): Client {
       expectObject(await transport.call({ method: "GET", path: "/tulle/v1/info" })) as MeshInfo,
     status: async () =>
       expectObject(await transport.call({ method: "GET", path: "/tulle/v1/status" })) as MeshStatus,
+    accessTokens: new AccessTokenClient(transport),
+    whoAmI: async () =>
+      expectObject(await transport.call({ method: "GET", path: "/tulle/v1/who-am-i" })) as Subject,
     joinToken: async (request) =>
       expectObject(
         await transport.call({ method: "POST", path: "/tulle/v1/join-tokens", body: request }),

@@ -33,6 +33,8 @@ export interface TransportOptions {
   readonly clock: Clock;
   /** Until a call's whole answer is there; of a stream, its headers. */
   readonly timeoutMs: number;
+  /** Sent as a bearer token; never in a URL, and never in plaintext to another machine. */
+  readonly token?: string | undefined;
 }
 
 export interface Call {
@@ -65,6 +67,7 @@ export class Transport {
 
   constructor(options: TransportOptions) {
     this.server = serverUrl(options.server);
+    if (options.token !== undefined) refusePlaintext(this.server);
     this.clock = options.clock;
     this.#options = options;
   }
@@ -131,6 +134,8 @@ export class Transport {
       if (value !== undefined) url.searchParams.set(name, value);
     }
     const headers: Record<string, string> = { accept: "application/json" };
+    const { token } = this.#options;
+    if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
     if (call.body !== undefined) headers["content-type"] = call.contentType ?? "application/json";
     return this.#options.fetch(url, {
       method: call.method,
@@ -152,6 +157,12 @@ export class Transport {
       return new MeshError("canceled", "CLIENT_CANCELED", "the call was canceled", { cause: thrown });
     }
     const code = systemErrorCode(thrown);
+    if (code !== undefined && isCertificateError(code)) {
+      const message =
+        `the control plane at ${this.server} shows a certificate that is not trusted (${code}): ` +
+        "say which is (--ca-file or --ca-fingerprint)";
+      return new MeshError("denied", "CLIENT_UNTRUSTED", message, { source: "control", cause: thrown });
+    }
     const lost = code === "ECONNRESET" || code === "UND_ERR_SOCKET";
     const message = lost
       ? `the control plane at ${this.server} closed the connection; try again`
@@ -161,6 +172,13 @@ export class Transport {
       cause: thrown,
     });
   }
+}
+
+/** OpenSSL's verdicts on a chain, as Node.js names them. */
+function isCertificateError(code: string): boolean {
+  return /^(?:ERR_TLS_CERT_|UNABLE_TO_|CERT_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_CA|PATH_LENGTH_EXCEEDED)/.test(
+    code,
+  );
 }
 
 function serverUrl(server: string): string {
@@ -174,6 +192,18 @@ function serverUrl(server: string): string {
   }
   const message = `${JSON.stringify(server)} is not a URL of a control plane: expected one such as http://127.0.0.1:8500`;
   throw new MeshError("invalid", "CLIENT_BAD_SERVER", message);
+}
+
+/** A token that was sent in plaintext over a network is everybody's. */
+function refusePlaintext(server: string): void {
+  const { protocol, hostname } = new URL(server);
+  const isLocal = hostname === "localhost" || hostname === "[::1]" || /^127\.[\d.]+$/.test(hostname);
+  if (protocol === "https:" || isLocal) return;
+  throw new MeshError(
+    "denied",
+    "CLIENT_PLAINTEXT_TOKEN",
+    `not sending a token to ${server} in plaintext: use https://`,
+  );
 }
 
 async function readText(response: FetchAnswer): Promise<string> {

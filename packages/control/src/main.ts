@@ -1,20 +1,14 @@
 import { randomUUID } from "node:crypto";
+import type { PeerCertificate } from "node:tls";
 
 import { isProtected, isServing, KINDS, type MeshInfo, type MeshStatus } from "@tulle/api";
-import {
-  formatAddress,
-  MeshError,
-  PROMETHEUS_CONTENT_TYPE,
-  systemClock,
-  VERSION,
-  type Clock,
-  type Logger,
-} from "@tulle/base";
+import { formatAddress, systemClock, VERSION, type Clock, type Logger } from "@tulle/base";
 import { createDnsAnswerer } from "@tulle/dns";
 import { createConsulApi, createDnsDirectory, createRegistry, type Registry } from "@tulle/registry";
 import { translate, type MeshSettings, type OutboundTrafficPolicy } from "@tulle/translate";
 import { Hono } from "hono";
 
+import { createAccessTokens, type AuditSink, type GateBindings } from "./access/index.js";
 import { createAdmission, createQuarantine } from "./admission/index.js";
 import { createAnalysisApi, Findings } from "./analysis/index.js";
 import { AgentQueries, AgentServer } from "./agents/index.js";
@@ -30,8 +24,10 @@ import { RouteStatuses } from "./gateway-api/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
 import { EndpointReports } from "./endpoints/index.js";
-import { createPeerIdentity, startGrpcServer } from "./grpc/index.js";
-import { isLoopback } from "./http/host-check.js";
+import { createPeerIdentity, startGrpcServer, type PeerIdentity } from "./grpc/index.js";
+import { checkLoginOptions, openDoor } from "./http/door.js";
+import { hostOf, isLoopback } from "./http/host-check.js";
+import { isWildcard, reachableNames } from "./http/reachable-names.js";
 import { startHttpServer } from "./http/server.js";
 import { createTulleApi } from "./http/tulle-api.js";
 import { AdsServer } from "./push/index.js";
@@ -47,8 +43,20 @@ import { changesHosts, createVirtualIps, meshHosts, namesHosts } from "./virtual
 export interface ControlPlaneOptions {
   /** Where everything is kept; undefined: in memory, gone with the process. */
   readonly dataDirectory?: string;
-  /** Address of all listeners; default 127.0.0.1. Beyond loopback only xDS (TLS) and DNS are served. */
+  /** Address of all listeners; default 127.0.0.1. Beyond loopback the HTTP APIs need TLS and a login. */
   readonly listenAddress?: string;
+  /** TLS and a login on loopback too. Beyond it they are not optional. */
+  readonly requireLogin?: boolean;
+  /** Names and addresses that clients reach the control plane by, beside its own. */
+  readonly hosts?: readonly string[];
+  /** Certificate of the HTTP APIs. Default: one of the mesh's own authority. */
+  readonly httpsCertificate?: { readonly certificateFile: string; readonly keyFile: string };
+  /** Where the first admin's token is written; default `admin-token` in the data directory. */
+  readonly adminTokenFile?: string;
+  /** Makes a new first admin's token although there is an admin. */
+  readonly resetAdminToken?: boolean;
+  /** Where every write and denial is noted, one JSON object a line; default nowhere. */
+  readonly auditSink?: AuditSink;
   /** Ports; 0 picks a free one. Defaults: 8500, 8600, 15012. */
   readonly httpPort?: number;
   readonly dnsPort?: number;
@@ -83,6 +91,8 @@ export interface ControlPlaneOptions {
 /** A running control plane. */
 export interface ControlPlane {
   readonly info: MeshInfo;
+  /** Whether the HTTP APIs need TLS and a token. */
+  readonly login: boolean;
   status(): MeshStatus;
   /** Stops listening, ends the streams (proxies go on with what they have) and closes the stores. */
   close(): Promise<void>;
@@ -129,7 +139,8 @@ async function build(
   const address = options.listenAddress ?? DEFAULTS.listenAddress;
   const trustDomain = options.trustDomain ?? DEFAULTS.trustDomain;
   const startedAt = clock.now();
-  if (!isLoopback(address)) throw refuseAddress(address);
+  const login = options.requireLogin === true || !isLoopback(address);
+  if (login) checkLoginOptions(options);
 
   const protectThreshold =
     options.protectThreshold === undefined ? {} : { protectThreshold: options.protectThreshold };
@@ -188,6 +199,7 @@ async function build(
     ...(options.certificateTtlMs === undefined ? {} : { certificateTtlMs: options.certificateTtlMs }),
   });
   const joinTokens = createJoinTokens({ coordination: stores.coordination, clock });
+  const accessTokens = createAccessTokens({ coordination: stores.coordination, clock });
   const peerIdentity = createPeerIdentity({
     trustBundlePem: () => authority.rootCertificatePem,
     trustDomain,
@@ -252,10 +264,11 @@ async function build(
     logger,
   });
 
+  const names = reachableNames(address, options.hosts ?? []);
   const serverIdentity = await createServerIdentity({
     authority,
-    dnsNames: ["localhost", "istiod.istio-system.svc"],
-    ipAddresses: ["127.0.0.1", "::1"],
+    dnsNames: [...new Set(["localhost", "istiod.istio-system.svc", ...names.dnsNames])],
+    ipAddresses: [...new Set(["127.0.0.1", "::1", ...names.ipAddresses])],
     clock,
     random,
     logger,
@@ -307,7 +320,7 @@ async function build(
       protectThreshold: options.protectThreshold,
     });
   // Filled in once the HTTP port is known; nothing asks before.
-  let info: MeshInfo | undefined;
+  let infoFor: ((host: string) => MeshInfo) | undefined;
   const queries = new AgentQueries({ agents: () => agents.agents(), catalog: registry.catalog });
   const endpoints = new EndpointReports({
     catalog: registry.catalog,
@@ -315,15 +328,9 @@ async function build(
     ledger: ads.ledger,
     agents: () => agents.agents(),
   });
-  const app = new Hono();
-  const consul = createConsulApi(registry, { logger, version: VERSION });
-  app.all("/v1/*", (c) => consul.fetch(c.req.raw, c.env));
-  // Before the API whose limit of what a body may hold is lower.
-  app.route("/", createAnalysisApi({ reader, kinds: KINDS, clock, logger }));
-  app.route("/", createTulleApi({ info: () => info!, status, joinTokens, queries, endpoints, logger }));
-  app.get("/metrics", (c) => {
+  const metrics = (): string => {
     const { services, instances } = status().controlPlane;
-    const text = metricsText(
+    return metricsText(
       controlMetrics({
         version: VERSION,
         startedAt,
@@ -337,25 +344,58 @@ async function build(
         instances,
       }),
     );
-    return c.body(text, 200, { "content-type": PROMETHEUS_CONTENT_TYPE });
-  });
+  };
+  const app = new Hono<{ Bindings: GateBindings }>();
+  const consul = createConsulApi(registry, { logger, version: VERSION });
+  app.all("/v1/*", (c) => consul.fetch(c.req.raw, c.env));
+  app.route("/", createAnalysisApi({ reader, kinds: KINDS, clock, logger }));
+  app.route(
+    "/",
+    createTulleApi({
+      info: (host) => infoFor!(host),
+      status,
+      metrics,
+      joinTokens,
+      accessTokens,
+      queries,
+      endpoints,
+      logger,
+    }),
+  );
   app.all("/*", (c) => resourceApi.app.fetch(c.req.raw, c.env));
-  const http = await startHttpServer({ address, port: options.httpPort ?? DEFAULTS.httpPort, app, logger });
+  const identify = (raw: Buffer): PeerIdentity | undefined =>
+    peerIdentity({ getAuthContext: () => ({ sslPeerCertificate: { raw } as PeerCertificate }) });
+  const { fetch, certificates } = await openDoor(
+    { options, login, app, accessTokens, identify, serverIdentity, clock },
+    closers,
+  );
+  const http = await startHttpServer({
+    address,
+    port: options.httpPort ?? DEFAULTS.httpPort,
+    names: new Set(names.dnsNames),
+    fetch,
+    certificates,
+    logger,
+  });
   closers.push(() => http.close());
 
-  info = {
-    version: VERSION,
-    trustDomain,
-    domainSuffix: SETTINGS.domainSuffix,
-    addresses: {
-      http: `${address}:${http.port}`,
-      dns: `${address}:${dns.port}`,
-      xds: `${address}:${xds.port}`,
-      ...(plaintext === undefined ? {} : { xdsPlaintext: `${address}:${plaintext.port}` }),
-    },
-    rootCertificatePem: authority.rootCertificatePem,
+  infoFor = (reachedBy) => {
+    // Who listens everywhere is reached at where it was reached.
+    const host = isWildcard(address) ? hostOf(reachedBy) || address : address;
+    return {
+      version: VERSION,
+      trustDomain,
+      domainSuffix: SETTINGS.domainSuffix,
+      addresses: {
+        http: formatAddress(host, http.port),
+        dns: formatAddress(host, dns.port),
+        xds: formatAddress(host, xds.port),
+        ...(plaintext === undefined ? {} : { xdsPlaintext: formatAddress(host, plaintext.port) }),
+      },
+      rootCertificatePem: authority.rootCertificatePem,
+    };
   };
-  return { info, status, close };
+  return { info: infoFor(""), login, status, close };
 }
 
 function openStores({ dataDirectory }: ControlPlaneOptions, clock: Clock): Stores {
@@ -411,12 +451,4 @@ function meshStatus(sources: {
     lostProxies: agents.lost((address) => meshAddresses.has(address)),
     certificates: authority.issued(),
   };
-}
-
-function refuseAddress(address: string): MeshError {
-  return new MeshError(
-    "invalid",
-    "CONTROL_LISTEN_ADDRESS",
-    `refusing to listen on ${address}: this version serves its HTTP API without authentication, on loopback only (127.0.0.1)`,
-  );
 }

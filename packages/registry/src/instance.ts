@@ -32,12 +32,17 @@ export function toInstance(service: ServiceState): Instance | undefined {
     ...(servicePort === undefined ? {} : { servicePort: Number(servicePort) }),
     protocol: (protocol === undefined ? undefined : declaredProtocol(protocol)) ?? "auto",
     labels: deriveLabels(definition),
-    serviceAccount: definition.meta[MESH_KEYS.serviceAccount] ?? definition.name.toLowerCase(),
+    serviceAccount: accountOf(definition),
     weight: health === "warning" ? definition.weights.warning : definition.weights.passing,
     health,
     ...(isSilent(service) ? { silent: true } : {}),
     ...(definition.locality === undefined ? {} : { locality: { ...definition.locality, subzone: "" } }),
   };
+}
+
+/** Service account that a registration says it runs as. */
+export function accountOf({ meta, name }: ServiceDefinition): string {
+  return meta[MESH_KEYS.serviceAccount] ?? name.toLowerCase();
 }
 
 /** `<node>/<service id>`; other namespaces than the default go between, since ids repeat there. */

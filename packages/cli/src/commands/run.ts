@@ -35,6 +35,12 @@ export function registerRun(program: Command, context: CliContext, exit: (code: 
   });
 }
 
+/** What logs in at the control plane is the launcher's, not the application's. */
+function withoutCredentials(environment: CliContext["environment"]): NodeJS.ProcessEnv {
+  const { TULLE_TOKEN: _token, TULLE_JOIN_TOKEN: _join, ...others } = environment;
+  return others;
+}
+
 async function run(
   words: [string, ...string[]],
   options: WorkloadOptions,
@@ -48,7 +54,7 @@ async function run(
   const workload = await startUnlessEnded(Workload.start(options, context), ending);
   let app: Application | undefined;
   try {
-    const environment = { ...context.environment, ...workload.environment() };
+    const environment = { ...withoutCredentials(context.environment), ...workload.environment() };
     app = await AppProcess.start({ command: words, environment, clock: context.clock });
     const ended = Promise.race([app.exited, ending, workload.companion.failed]);
     const { appPort } = workload;

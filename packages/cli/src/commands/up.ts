@@ -1,8 +1,9 @@
-import { parseDuration } from "@tulle/base";
+import { MeshError, parseDuration } from "@tulle/base";
+import type { AuditSink, ControlPlaneOptions } from "@tulle/control";
 import { InvalidArgumentError, Option, type Command } from "commander";
 
 import { cliLogger, type CliContext } from "../context.js";
-import { parsePort } from "../options.js";
+import { collect, parsePort } from "../options.js";
 import { readyOptions } from "../command.js";
 import { announceReady, type ReadyTarget } from "../ready.js";
 import { endingSignal } from "../signals.js";
@@ -12,6 +13,14 @@ interface UpOptions extends ReadyTarget {
   readonly dataDir?: string;
   readonly inMemory?: boolean;
   readonly listen: string;
+  readonly requireLogin?: boolean;
+  readonly host?: readonly string[];
+  readonly tlsCertFile?: string;
+  readonly tlsKeyFile?: string;
+  readonly adminTokenFile?: string;
+  readonly resetAdminToken?: boolean;
+  readonly auditLog?: string;
+  readonly auditLogMaxSize: number;
   readonly httpPort: number;
   readonly dnsPort: number;
   readonly xdsPort: number;
@@ -36,6 +45,7 @@ Examples:
   $ tulle up
   $ tulle up --data-dir ./mesh
   $ tulle up --default-http-retry-policy '{"attempts": 3, "retryOn": "connect-failure,503"}'
+  $ tulle up --listen 0.0.0.0 --host mesh.example --audit-log audit.jsonl
   $ tulle up --in-memory --http-port 0 --dns-port 0 --xds-port 0     # free ports, for tests
   $ kubectl --server http://127.0.0.1:8500 get virtualservices -A`;
 
@@ -46,7 +56,37 @@ export function registerUp(program: Command, context: CliContext): void {
     .description("start a control plane: registry, configuration, certificates, xDS and DNS")
     .option("--data-dir <dir>", "where everything is kept (default: $XDG_STATE_HOME/tulle/control-plane)")
     .option("--in-memory", "keep nothing after the end")
-    .option("--listen <address>", "address to listen on", "127.0.0.1")
+    .option(
+      "--listen <address>",
+      "address to listen on; beyond loopback callers need TLS and a token (docs/access.md)",
+      "127.0.0.1",
+    )
+    .option("--require-login", "TLS and a token on loopback too")
+    .addOption(
+      new Option(
+        "--host <name>",
+        "name or address that others reach the control plane by; repeat for more",
+      ).argParser(collect(String)),
+    )
+    .option(
+      "--tls-cert-file <file>",
+      "certificate of the HTTP APIs, PEM (default: one of the mesh's authority)",
+    )
+    .option("--tls-key-file <file>", "its key, PEM")
+    .option(
+      "--admin-token-file <file>",
+      "where the first admin's token is written (default: in the data directory)",
+    )
+    .option("--reset-admin-token", "make a new first admin's token, for whoever has lost theirs")
+    .option(
+      "--audit-log <sink>",
+      '"stdout" or a file: every write and denial, one JSON object a line (default: none)',
+    )
+    .addOption(
+      new Option("--audit-log-max-size <MiB>", "the file is begun anew then; five older ones are kept")
+        .argParser(parseMebibytes)
+        .default(100),
+    )
     .addOption(
       new Option("--http-port <port>", "HTTP APIs; 0 picks a free port").argParser(parsePort).default(8500),
     )
@@ -120,7 +160,7 @@ export function registerUp(program: Command, context: CliContext): void {
 }
 
 async function up(options: UpOptions, context: CliContext): Promise<void> {
-  const [{ startControlPlane }, { readHttpRetry }] = await Promise.all([
+  const [{ createRotatingFile, startControlPlane }, { readHttpRetry }] = await Promise.all([
     import("@tulle/control"),
     import("@tulle/api"),
   ]);
@@ -131,6 +171,12 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
   const control = await startControlPlane({
     ...(options.inMemory === true ? {} : { dataDirectory }),
     listenAddress: options.listen,
+    requireLogin: options.requireLogin === true,
+    hosts: options.host ?? [],
+    ...httpsCertificate(options),
+    ...(options.adminTokenFile === undefined ? {} : { adminTokenFile: options.adminTokenFile }),
+    resetAdminToken: options.resetAdminToken === true,
+    ...auditSink(options, context, createRotatingFile),
     httpPort: options.httpPort,
     dnsPort: options.dnsPort,
     xdsPort: options.xdsPort,
@@ -158,12 +204,38 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
   const plaintext = xdsPlaintext === undefined ? "" : ` xds-plaintext=${xdsPlaintext}`;
   const data = options.inMemory === true ? "memory" : dataDirectory;
   context.out(
-    `tulle ${control.info.version} is up: http=http://${http} dns=${dns} xds=${xds}${plaintext} data=${data}\n`,
+    `tulle ${control.info.version} is up: http=${control.login ? "https" : "http"}://${http} dns=${dns} xds=${xds}${plaintext} data=${data}\n`,
   );
   announceReady(options, { pid: process.pid, addresses: control.info.addresses });
   const signal = await ending;
   context.err(`tulle: ${signal}, stopping; proxies go on with what they have\n`);
   await control.close();
+}
+
+function httpsCertificate({
+  tlsCertFile,
+  tlsKeyFile,
+}: UpOptions): Pick<ControlPlaneOptions, "httpsCertificate"> {
+  if (tlsCertFile === undefined && tlsKeyFile === undefined) return {};
+  if (tlsCertFile !== undefined && tlsKeyFile !== undefined)
+    return { httpsCertificate: { certificateFile: tlsCertFile, keyFile: tlsKeyFile } };
+  throw new MeshError("invalid", "CLI_TLS_FILES", "--tls-cert-file and --tls-key-file go together");
+}
+
+function auditSink(
+  { auditLog: path, auditLogMaxSize }: UpOptions,
+  context: CliContext,
+  createRotatingFile: (options: { path: string; maxBytes: number }) => AuditSink,
+): Pick<ControlPlaneOptions, "auditSink"> {
+  if (path === undefined) return {};
+  if (path === "stdout") return { auditSink: (lines) => Promise.resolve(context.out(lines)) };
+  return { auditSink: createRotatingFile({ path, maxBytes: auditLogMaxSize * 1024 * 1024 }) };
+}
+
+function parseMebibytes(text: string): number {
+  const size = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (size >= 1) return size;
+  throw new InvalidArgumentError("expected a whole number of MiB, at least 1.");
 }
 
 function parseTtl(text: string): number {

@@ -1,15 +1,36 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { IdentityFile } from "@tulle/agent";
 import { MeshError, type Logger } from "@tulle/base";
 import type { Client } from "@tulle/client";
 
+import type { CliContext } from "../context.js";
 import type { KnownControlPlane } from "./companion.js";
+import type { WorkloadOptions } from "./workload-options.js";
+
+export interface JoiningAccount {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  /** The token that the user gives; undefined: the control plane is asked for one. */
+  readonly joinToken: string | undefined;
+}
+
+/** The token that a workload is given to join with: a file's content, or `TULLE_JOIN_TOKEN`. */
+export function joinTokenOf(options: WorkloadOptions, { environment }: CliContext): string | undefined {
+  const { joinTokenFile } = options;
+  if (joinTokenFile === undefined) return environment["TULLE_JOIN_TOKEN"] || undefined;
+  try {
+    return readFileSync(joinTokenFile, "utf8").trim();
+  } catch (cause) {
+    throw new MeshError("invalid", "CLI_JOIN_TOKEN", `cannot read ${joinTokenFile}`, { cause });
+  }
+}
 
 /** Where the control plane is and a token to join with; from the last start when it is away now. */
 export async function joinMesh(
   client: Client,
-  account: { readonly namespace: string; readonly serviceAccount: string },
+  { joinToken, ...account }: JoiningAccount,
   directory: string,
   logger: Logger,
 ): Promise<{ readonly controlPlane: KnownControlPlane; readonly joinToken: string | undefined }> {
@@ -19,8 +40,7 @@ export async function joinMesh(
     const controlPlane: KnownControlPlane = { xds: addresses.xds, trustDomain, rootCertificatePem };
     writeFileSync(`${file}.tmp`, JSON.stringify(controlPlane), { mode: 0o600 });
     renameSync(`${file}.tmp`, file);
-    const { token } = await client.joinToken(account);
-    return { controlPlane, joinToken: token };
+    return { controlPlane, joinToken: joinToken ?? (await askForToken(client, account, directory)) };
   } catch (thrown) {
     const error = MeshError.from(thrown);
     if (error.kind !== "unavailable" && error.kind !== "timeout") throw error;
@@ -28,6 +48,28 @@ export async function joinMesh(
     if (controlPlane === undefined) throw error;
     logger.warn("the control plane is away: starting with the last known configuration", { error });
     return { controlPlane, joinToken: undefined };
+  }
+}
+
+/** Where workloads may not make tokens for themselves, one that has an identity already goes on with that. */
+async function askForToken(
+  client: Client,
+  account: Omit<JoiningAccount, "joinToken">,
+  directory: string,
+): Promise<string | undefined> {
+  try {
+    return (await client.joinToken(account)).token;
+  } catch (thrown) {
+    const error = MeshError.from(thrown);
+    if (error.kind !== "denied" && error.kind !== "unauthenticated") throw error;
+    if (existsSync(new IdentityFile(directory).path)) return undefined;
+    const { namespace, serviceAccount } = account;
+    throw new MeshError(
+      error.kind,
+      "CLI_NO_JOIN_TOKEN",
+      `this workload needs a token to join with ($TULLE_JOIN_TOKEN or --join-token-file): tulle token create --join ${namespace}/${serviceAccount}`,
+      { cause: error },
+    );
   }
 }
 

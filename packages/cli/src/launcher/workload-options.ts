@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { parseDuration } from "@tulle/base";
 import { InvalidArgumentError, Option, type Command } from "commander";
 
+import type { AccessOptions } from "../connection/access-options.js";
 import type { CliContext } from "../context.js";
 import { parseNetworks } from "../intercept/rule-options.js";
 import {
@@ -19,8 +20,10 @@ import type { ReadyTarget } from "../ready.js";
 const PROTOCOLS = ["http", "http2", "grpc", "tcp", "tls", "https"] as const;
 
 /** What `tulle run` and `tulle sidecar` have in common. */
-export interface WorkloadOptions extends ReadyTarget {
+export interface WorkloadOptions extends ReadyTarget, AccessOptions {
   readonly server: string;
+  /** File with the token to join with; undefined: the control plane is asked for one. */
+  readonly joinTokenFile?: string;
   readonly service: string;
   /** Where the application listens; 0: a free port, told to it as $PORT. Undefined: a client only. */
   readonly port?: number;
@@ -105,6 +108,10 @@ export function addWorkloadOptions(
     .option("--version <version>", "version of the workload, for subsets and metrics")
     .option("-n, --namespace <namespace>", "namespace of the service", "default")
     .option("--service-account <name>", "identity of the workload (default: the service's name)")
+    .option(
+      "--join-token-file <file>",
+      "one-time token of the service account to join with ($TULLE_JOIN_TOKEN; default: ask the control plane for one)",
+    )
     .option("--instance-id <id>", "unique name of this instance (default: service, version and port)")
     .addOption(
       new Option(

@@ -1,14 +1,14 @@
 import { mkdirSync } from "node:fs";
 
 import { delay, MeshError, type Disposable, type Logger } from "@tulle/base";
-import { createClient, type Client, type ServiceRegistration } from "@tulle/client";
+import type { Client, ServiceRegistration } from "@tulle/client";
 
 import { cliLogger, type CliContext } from "../context.js";
 import { stateDirectory } from "../state-directory.js";
 import type { Companion } from "./companion.js";
 import { freePort } from "./free-port.js";
-import { joinMesh } from "./join-mesh.js";
-import { nodeFetch } from "./node-fetch.js";
+import { joinMesh, joinTokenOf } from "./join-mesh.js";
+import { workloadClient } from "./workload-client.js";
 import { deregister, keepRegistered, registrationOf } from "./registration.js";
 import { allowFullSpeed } from "./v8-flags.js";
 import type { WorkloadOptions } from "./workload-options.js";
@@ -54,14 +54,15 @@ export class Workload {
   /** Joins the mesh and starts the companion; resolves when it can serve. */
   static async start(options: WorkloadOptions, context: CliContext): Promise<Workload> {
     const logger = cliLogger(context, options.logLevel);
-    const client = createClient({ server: options.server, fetch: nodeFetch });
     const appPort = options.port === 0 ? await freePort(context.random) : options.port;
     const instanceId = options.instanceId ?? defaultInstanceId(options, context);
     const directory =
       options.stateDir ?? stateDirectory(context.environment, "sidecars", options.namespace, instanceId);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const { service, namespace, serviceAccount = service } = options;
-    const joined = await joinMesh(client, { namespace, serviceAccount }, directory, logger);
+    const client = await workloadClient(options, directory, context);
+    const joinToken = joinTokenOf(options, context);
+    const joined = await joinMesh(client, { namespace, serviceAccount, joinToken }, directory, logger);
     const start =
       options.proxyless === true
         ? (await import("./proxyless-companion.js")).startProxylessCompanion

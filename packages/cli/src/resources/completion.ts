@@ -81,7 +81,7 @@ async function nameCandidates(
   { operands, values }: CommandWords,
   context: CliContext,
 ): Promise<readonly Candidate[]> {
-  const { createClient } = await import("@tulle/client");
+  const { connect } = await import("./connection.js");
   const { kindsNamed } = await import("./selection.js");
   const { findView } = await import("./views.js");
   const { listObjects } = await import("./object-listing.js");
@@ -91,7 +91,7 @@ async function nameCandidates(
   const query = { namespace: values.get("--namespace") ?? "default", names: [], now: context.clock.now() };
   try {
     const server = values.get("--server") ?? context.environment["TULLE_SERVER"] ?? DEFAULT_SERVER;
-    const client = createClient({ server, clock: context.clock, timeoutMs: TIMEOUT_MS });
+    const client = await connect({ server }, context, { timeoutMs: TIMEOUT_MS });
     const listing =
       kind === undefined ? await view?.list(client, query) : await listObjects(client, kind, query);
     const names = (listing?.rows ?? []).map(({ name }) => name).filter((name) => !operands.includes(name));

@@ -41,10 +41,18 @@ export type ProxyQuestion =
 /** Questions that are about requests and proxies, put to the proxies that know. */
 export class AgentQueries {
   readonly #options: AgentQueriesOptions;
-  #broadcasts = 0;
+  readonly #load: { broadcasts: number };
 
-  constructor(options: AgentQueriesOptions) {
+  constructor(options: AgentQueriesOptions, load = { broadcasts: 0 }) {
     this.#options = options;
+    this.#load = load;
+  }
+
+  /** The same questions for somebody who may know of the proxies of some namespaces only: others are not there. */
+  limitedTo(mayAsk: (namespace: string) => boolean): AgentQueries {
+    const { agents } = this.#options;
+    const visible = (): readonly ConnectedAgent[] => agents().filter(({ namespace }) => mayAsk(namespace));
+    return new AgentQueries({ ...this.#options, agents: visible }, this.#load);
   }
 
   /** What would become of a request. Rejects with what to do when nobody can tell. */
@@ -142,13 +150,13 @@ export class AgentQueries {
     agents: readonly ConnectedAgent[],
     ask: (agent: ConnectedAgent) => Promise<void>,
   ): Promise<void> {
-    if (this.#broadcasts >= MAX_BROADCASTS)
+    if (this.#load.broadcasts >= MAX_BROADCASTS)
       throw new MeshError("exhausted", "CONTROL_AGENTS_BUSY", "all proxies are being asked; try again");
-    this.#broadcasts++;
+    this.#load.broadcasts++;
     try {
       await someAtATime(agents, ask);
     } finally {
-      this.#broadcasts--;
+      this.#load.broadcasts--;
     }
   }
 }

@@ -1,4 +1,5 @@
 import {
+  ALL_NAMESPACES,
   apiVersionOf,
   checkMetadata,
   errorStatus,
@@ -7,6 +8,7 @@ import {
   invalidStatus,
   objectKey,
   objectText,
+  SOME_NAMESPACE,
   type AnalysisAnswer,
   type Kind,
   type MeshObject,
@@ -15,8 +17,9 @@ import {
 import { MeshError, type Clock, type Logger } from "@tulle/base";
 import { analyze, describePolicy, type MeshReader } from "@tulle/translate";
 import { Hono, type Context } from "hono";
-import { bodyLimit } from "hono/body-limit";
 
+import { callerOf } from "../access/index.js";
+import { readJson } from "../http/read-json.js";
 import { overlay } from "./overlay-reader.js";
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
@@ -38,10 +41,12 @@ export interface AnalysisApiOptions {
  */
 export function createAnalysisApi({ reader, kinds, clock, logger }: AnalysisApiOptions): Hono {
   const app = new Hono();
-  const limit = bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => refuse(c, tooLarge()) });
-  app.post("/tulle/v1/analyze", limit, async (c) => {
-    const { objects, namespace, all } = readRequest(await readJson(c));
+  app.post("/tulle/v1/analyze", async (c) => {
+    callerOf(c).require({ verb: "read", kind: "mesh", namespace: SOME_NAMESPACE });
+    const { objects, namespace, all } = readRequest(await readJson(c, MAX_BODY_BYTES));
     const written = objects.map((raw) => readObject(raw, kinds, clock));
+    const within = namespace !== "" && written.every(({ metadata }) => metadata.namespace === namespace);
+    callerOf(c).require({ verb: "read", kind: "mesh", namespace: within ? namespace : ALL_NAMESPACES });
     const own = new Set(written.map(keyText));
     const findings = analyze(overlay(reader, written), {
       live: true,
@@ -59,6 +64,8 @@ export function createAnalysisApi({ reader, kinds, clock, logger }: AnalysisApiO
         "expected ?host=<service or host>[&namespace=][&from=]",
       );
     }
+    for (const asked of host.includes(".") ? [ALL_NAMESPACES] : [namespace, from])
+      callerOf(c).require({ verb: "read", kind: "mesh", namespace: asked });
     // A short name is one of the namespace that is asked about, whoever calls it.
     const full = host.includes(".") ? host : `${host}.${namespace}.svc.${reader.settings.domainSuffix}`;
     return c.json(
@@ -85,14 +92,6 @@ function labelsOf(texts: readonly string[]): Readonly<Record<string, string>> {
 function keyText(object: MeshObject): string {
   const key = objectKey(object);
   return `${key.group} ${objectText(key)}`;
-}
-
-async function readJson(c: Context): Promise<unknown> {
-  try {
-    return await c.req.json();
-  } catch (cause) {
-    throw new MeshError("invalid", "CONTROL_BODY", "the body is no JSON", { cause });
-  }
 }
 
 interface AnalysisRequest {
@@ -167,12 +166,4 @@ function refuse(c: Context, thrown: unknown): Response {
       ? invalidStatus({ group: "", plural: "", kind: "object", name: "" }, thrown.violations)
       : errorStatus(thrown);
   return c.json(status, status.code as 400);
-}
-
-function tooLarge(): MeshError {
-  return new MeshError(
-    "invalid",
-    "CONTROL_BODY_SIZE",
-    `the body is over ${MAX_BODY_BYTES / 1024 / 1024} MiB`,
-  );
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { randomUUID } from "node:crypto";
 
 import { serve, type ServerType } from "@hono/node-server";
-import { KINDS } from "@tulle/api";
+import { Caller, LOCAL_SUBJECT, KINDS } from "@tulle/api";
 import { silentLogger, systemClock } from "@tulle/base";
 import { eventually } from "@tulle/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -52,6 +52,8 @@ spec:
     htttp: true
 `;
 
+const LOCAL = { caller: new Caller(LOCAL_SUBJECT) };
+
 describe.skipIf(!hasKubectl)("kubectl against the resource API", () => {
   const home = mkdtempSync(join(tmpdir(), "tulle-kubectl-"));
   let server: ServerType;
@@ -69,10 +71,13 @@ describe.skipIf(!hasKubectl)("kubectl against the resource API", () => {
       logger: silentLogger,
     });
     await new Promise<void>((resolve) => {
-      server = serve({ fetch: api.app.fetch, port: 0, hostname: "127.0.0.1" }, (info: AddressInfo) => {
-        url = `http://127.0.0.1:${info.port}`;
-        resolve();
-      });
+      server = serve(
+        { fetch: (request) => api.app.fetch(request, LOCAL), port: 0, hostname: "127.0.0.1" },
+        (info: AddressInfo) => {
+          url = `http://127.0.0.1:${info.port}`;
+          resolve();
+        },
+      );
     });
   });
 

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 
-import { KINDS, type StatusObject } from "@tulle/api";
+import { Caller, KINDS, LOCAL_SUBJECT, type StatusObject } from "@tulle/api";
 import { silentLogger } from "@tulle/base";
 import { FakeClock } from "@tulle/testkit";
 import { beforeEach, expect, test } from "vitest";
@@ -9,6 +9,7 @@ import { createMemoryStores } from "../stores/open.js";
 import { createResourceApi, type ResourceApi } from "./resource-api.js";
 
 const RULES = "/apis/networking.istio.io/v1/namespaces/default/destinationrules";
+const LOCAL = { caller: new Caller(LOCAL_SUBJECT) };
 let api: ResourceApi;
 let clock: FakeClock;
 
@@ -32,7 +33,7 @@ function send(
   headers: Record<string, string> = {},
 ): Promise<Response> {
   const text = body === undefined ? null : typeof body === "string" ? body : JSON.stringify(body);
-  return Promise.resolve(api.app.request(path, { method, headers, body: text }));
+  return Promise.resolve(api.app.request(path, { method, headers, body: text }, LOCAL));
 }
 
 function rule(name: string, host = name): object {

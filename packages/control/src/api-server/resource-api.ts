@@ -11,6 +11,7 @@ import {
 import { MeshError, type Clock, type Logger } from "@tulle/base";
 import { Hono, type Context } from "hono";
 
+import { callerOf } from "../access/index.js";
 import type { Admit } from "../admission/index.js";
 import type { ResourceStore, StoreEvent } from "../stores/resource-store.js";
 import { coreVersions, groupDocument, groupList, resourceList } from "./discovery.js";
@@ -26,6 +27,7 @@ import {
 import { readJson, readObject } from "./request-body.js";
 import { failure, notFoundPath, respond } from "./responses.js";
 import { parseResourcePath, type ResourcePath } from "./resource-path.js";
+import { actionOf, requireDiscovery } from "./rights.js";
 import { keyOf, Resources, type WriteTarget, type Written } from "./resources.js";
 import { readSelection, type Selection } from "./selection.js";
 import { tableOf, wantsTable, type IncludeObject } from "./table.js";
@@ -66,6 +68,20 @@ export async function createResourceApi(options: ResourceApiOptions): Promise<Re
   const verbs = new Verbs(options, resources);
   const app = new Hono();
 
+  for (const path of [
+    "/version",
+    "/openapi/*",
+    "/api",
+    "/apis",
+    "/apis/:group",
+    "/api/:version",
+    "/apis/:group/:version",
+  ]) {
+    app.get(path, async (c, next) => {
+      requireDiscovery(c);
+      await next();
+    });
+  }
   app.get("/version", (c) => c.json(versionDocument(options.version)));
   app.get("/openapi/v2", (c) => {
     const headers = { "content-type": OPENAPI_CONTENT_TYPE };
@@ -82,6 +98,7 @@ export async function createResourceApi(options: ResourceApiOptions): Promise<Re
     const path = parseResourcePath(new URL(c.req.url).pathname, kinds);
     if (path === undefined) return notFoundPath();
     try {
+      callerOf(c).require(actionOf(c.req.method, path));
       return await verbs.serve(c, path);
     } catch (thrown) {
       return fail(thrown, subjectOf(path));

@@ -1,29 +1,49 @@
-import type { ExplainRequest } from "@tulle/api";
+import { SOME_NAMESPACE, type AccessVerb, type ExplainRequest } from "@tulle/api";
 import { MeshError } from "@tulle/base";
-import type { Hono } from "hono";
+import type { Context, Hono } from "hono";
 
+import { callerOf } from "../access/index.js";
 import type { AgentQueries } from "../agents/index.js";
 import { readJson } from "./read-json.js";
 
 /** What is asked of running proxies: `explain`, `why`, and what they say of themselves. */
 export function addAgentRoutes(app: Hono, queries: AgentQueries): void {
-  app.post("/tulle/v1/explain", async (c) => c.json(await queries.explain(readExplain(await readJson(c)))));
-  app.get("/tulle/v1/why/:id{.+}", async (c) => c.json(await queries.why(c.req.param("id"))));
+  app.post("/tulle/v1/explain", async (c) => {
+    const visible = visibleTo(c, queries, "read");
+    const request = readExplain(await readJson(c));
+    callerOf(c).require({ verb: "read", kind: "proxy", namespace: request.namespace ?? "default" });
+    return c.json(await visible.explain(request));
+  });
+  app.get("/tulle/v1/why/:id{.+}", async (c) =>
+    c.json(await visibleTo(c, queries, "read").why(c.req.param("id"))),
+  );
   app.get("/tulle/v1/proxies/:proxy/load", async (c) => {
     const cluster = c.req.query("cluster") ?? "";
-    return c.json((await queries.ask(c.req.param("proxy"), { kind: "load", cluster })) as object);
+    const visible = visibleTo(c, queries, "read");
+    return c.json((await visible.ask(c.req.param("proxy"), { kind: "load", cluster })) as object);
   });
-  app.get("/tulle/v1/proxies/:proxy/clusters", async (c) =>
-    c.json((await queries.ask(c.req.param("proxy"), { kind: "clusters" })) as object),
-  );
-  app.get("/tulle/v1/proxies/:proxy/log-level", async (c) =>
-    c.json((await queries.ask(c.req.param("proxy"), { kind: "log-level", level: "" })) as object),
-  );
+  app.get("/tulle/v1/proxies/:proxy/clusters", async (c) => {
+    const visible = visibleTo(c, queries, "read");
+    return c.json((await visible.ask(c.req.param("proxy"), { kind: "clusters" })) as object);
+  });
+  app.get("/tulle/v1/proxies/:proxy/log-level", async (c) => {
+    const visible = visibleTo(c, queries, "read");
+    return c.json((await visible.ask(c.req.param("proxy"), { kind: "log-level", level: "" })) as object);
+  });
   app.put("/tulle/v1/proxies/:proxy/log-level", async (c) => {
+    const visible = visibleTo(c, queries, "write", `proxy/${c.req.param("proxy")}`);
     const { level } = ((await readJson(c)) ?? {}) as { readonly level?: unknown };
     if (typeof level !== "string" || level === "") throw badBody('expected {"level": string}');
-    return c.json((await queries.ask(c.req.param("proxy"), { kind: "log-level", level })) as object);
+    return c.json((await visible.ask(c.req.param("proxy"), { kind: "log-level", level })) as object);
   });
+}
+
+/** Questions to the proxies of those namespaces that the caller may read, or write: to it there are no others. */
+function visibleTo(c: Context, queries: AgentQueries, verb: AccessVerb, object = ""): AgentQueries {
+  const caller = callerOf(c);
+  const about = object === "" ? {} : { object };
+  caller.require({ verb, kind: "proxy", namespace: SOME_NAMESPACE, ...about });
+  return queries.limitedTo((namespace) => caller.may({ verb, kind: "proxy", namespace }));
 }
 
 function readExplain(body: unknown): ExplainRequest {

@@ -17,3 +17,8 @@ export function isTrustedHost(host: string | undefined, names: ReadonlySet<strin
 export function isLoopback(address: string): boolean {
   return address === "localhost" || address === "::1" || /^127\.\d+\.\d+\.\d+$/.test(address);
 }
+
+/** A Host field without its port; "" for none. */
+export function hostOf(field: string): string {
+  return field.replace(/:\d{1,5}$/, "").replace(/^\[|\]$/g, "");
+}

@@ -1,18 +1,24 @@
-import { createServer, type Server } from "node:http";
+import { constants } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer, type ServerOptions } from "node:https";
 import type { AddressInfo } from "node:net";
 
-import { getRequestListener } from "@hono/node-server";
+import { getRequestListener, type HttpBindings } from "@hono/node-server";
 import { failureStatus } from "@tulle/api";
-import { MeshError, type Logger } from "@tulle/base";
-import type { Hono } from "hono";
+import { MeshError, type Disposable, type Logger } from "@tulle/base";
 
+import type { ServeRequest } from "../access/index.js";
+import type { ServerCertificate, ServerCertificateProvider } from "../grpc/index.js";
 import { isLoopback, isTrustedHost } from "./host-check.js";
 
 export interface HttpServerOptions {
-  /** Loopback: others need TLS and a token, which this server does not have yet. */
   readonly address: string;
   readonly port: number;
-  readonly app: Hono;
+  /** Names that clients may call this server by, beside `localhost` and IP addresses. */
+  readonly names: ReadonlySet<string>;
+  readonly fetch: ServeRequest;
+  /** TLS, with a client certificate asked for but not required. Undefined: plain HTTP, on loopback only. */
+  readonly certificates: ServerCertificateProvider | undefined;
   readonly logger: Logger;
 }
 
@@ -24,30 +30,37 @@ export interface HttpServer {
 /** A head of a request takes no longer, milliseconds; slower senders are cut. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 60_000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 65_000;
 const MAX_CONNECTIONS = 20_000;
 
 /**
- * Serves all HTTP APIs of the control plane. Errors: `invalid` CONTROL_HTTP_ADDRESS for an address beyond loopback,
+ * Serves all HTTP APIs of the control plane. Errors: `invalid` CONTROL_HTTP_ADDRESS for plain HTTP beyond loopback,
  * `unavailable` CONTROL_HTTP_LISTEN when the port is taken.
  */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const { address, app, logger } = options;
-  if (!isLoopback(address)) {
+  const { address, certificates, names, logger } = options;
+  if (certificates === undefined && !isLoopback(address)) {
     throw new MeshError(
       "invalid",
       "CONTROL_HTTP_ADDRESS",
-      `refusing to serve the unauthenticated HTTP API on ${address}: listen on 127.0.0.1`,
+      `refusing to serve the HTTP API in plaintext on ${address}: listen on 127.0.0.1, or with TLS`,
     );
   }
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
-  const server = createServer((request, response) => {
+  const listener = getRequestListener((request, env) => options.fetch(request, env as HttpBindings), {
+    overrideGlobalObjects: false,
+  });
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
     response.on("error", (error) => logger.debug("a response was cut", { error }));
-    if (isTrustedHost(request.headers.host)) return void listener(request, response);
-    const message = "this Host is not served here: use localhost or the address in the request";
+    if (isTrustedHost(request.headers.host, names)) return void listener(request, response);
+    const message = "this Host is not served here: use localhost, an address, or a name given with --host";
     response.writeHead(403, { "content-type": "application/json", connection: "close" });
     response.end(JSON.stringify(failureStatus(403, "Forbidden", message)));
-  });
+  };
+  const { server, subscription } =
+    certificates === undefined
+      ? { server: createServer(answer), subscription: undefined }
+      : serveTls(certificates, answer, logger);
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   // Blocking queries and watches take longer to answer, not to be asked.
   server.requestTimeout = REQUEST_TIMEOUT_MS;
@@ -62,9 +75,43 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     port: (server.address() as AddressInfo).port,
     close: () =>
       new Promise((resolve) => {
+        subscription?.[Symbol.dispose]();
         server.close(() => resolve());
         server.closeAllConnections();
       }),
+  };
+}
+
+function serveTls(
+  certificates: ServerCertificateProvider,
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+  logger: Logger,
+): { readonly server: Server; readonly subscription: Disposable } {
+  const server = createTlsServer(
+    {
+      ...contextOptions(certificates.current()),
+      requestCert: true,
+      rejectUnauthorized: false,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    },
+    answer,
+  );
+  server.on("tlsClientError", (error) => logger.debug("a TLS handshake failed", { error }));
+  const subscription = certificates.onRotated(() => {
+    // Replaces every option, so these are all of them.
+    server.setSecureContext(contextOptions(certificates.current()));
+  });
+  return { server, subscription };
+}
+
+function contextOptions(certificate: ServerCertificate): ServerOptions {
+  return {
+    ca: certificate.trustBundlePem,
+    cert: certificate.certificateChainPem,
+    key: certificate.privateKeyPem,
+    minVersion: "TLSv1.2",
+    // A resumed session would skip the check of the client's certificate.
+    secureOptions: constants.SSL_OP_NO_TICKET,
   };
 }
 
@@ -74,6 +121,9 @@ function listen(server: Server, address: string, port: number): Promise<void> {
       const message = `cannot listen on ${address}:${port}: choose another port with --http-port (0 for any free one)`;
       reject(new MeshError("unavailable", "CONTROL_HTTP_LISTEN", message, { cause }));
     });
-    server.listen(port, address, resolve);
+    server.listen(port, address, () => {
+      server.on("error", () => undefined);
+      resolve();
+    });
   });
 }

@@ -1,41 +1,72 @@
-import { errorStatus, type MeshInfo, type MeshStatus } from "@tulle/api";
-import { MeshError, type Logger } from "@tulle/base";
+import {
+  ALL_NAMESPACES,
+  errorStatus,
+  InvalidObjectError,
+  invalidStatus,
+  type MeshInfo,
+  type MeshStatus,
+} from "@tulle/api";
+import { MeshError, PROMETHEUS_CONTENT_TYPE, type Logger } from "@tulle/base";
 import { Hono, type Context } from "hono";
-import { bodyLimit } from "hono/body-limit";
 
+import { callerOf, type AccessTokens } from "../access/index.js";
 import type { AgentQueries } from "../agents/index.js";
 import type { JoinTokenRequest, JoinTokens } from "../ca/join-tokens.js";
 import type { EndpointReports } from "../endpoints/index.js";
+import { addAccessRoutes } from "./access-routes.js";
 import { addAgentRoutes } from "./agent-routes.js";
 import { readJson } from "./read-json.js";
 
 export interface TulleApiOptions {
-  readonly info: () => MeshInfo;
+  /** `host`: the one that the caller reached us by, with its port. */
+  readonly info: (host: string) => MeshInfo;
   readonly status: () => MeshStatus;
+  /** In Prometheus' text format. */
+  readonly metrics: () => string;
   readonly joinTokens: JoinTokens;
+  readonly accessTokens: AccessTokens;
   readonly queries: AgentQueries;
   readonly endpoints: Pick<EndpointReports, "report">;
   readonly logger: Logger;
 }
 
 /**
- * Tulle's own HTTP API, below `/tulle/v1`: what a workload needs to find its way and to join, and what `tulle status`
- * shows, and what running proxies are asked. On loopback anybody may mint a join token: local users are trusted in development mode.
+ * Tulle's own HTTP API, below `/tulle/v1`, and `/metrics`: what a workload needs to find its way and to join, and what `tulle status`
+ * shows, and what running proxies are asked. Where nobody logs in, anybody of this machine may mint a join token.
  */
 export function createTulleApi(options: TulleApiOptions): Hono {
-  const { info, status, joinTokens, queries, endpoints, logger } = options;
+  const { info, status, metrics, joinTokens, accessTokens, queries, endpoints, logger } = options;
   const app = new Hono();
-  // Of this API alone: others are routed behind it.
-  app.use("/tulle/v1/*", bodyLimit({ maxSize: 64 * 1024, onError: (c) => refuse(c, tooLarge()) }));
-  app.get("/tulle/v1/info", (c) => c.json(info()));
-  app.get("/tulle/v1/status", (c) => c.json(status()));
-  app.post("/tulle/v1/join-tokens", async (c) => {
-    const token = await joinTokens.mint(readJoinTokenRequest(await readJson(c)));
-    return c.json(token, 201);
+  app.get("/tulle/v1/info", (c) => {
+    callerOf(c).require({ verb: "read", kind: "discovery", namespace: ALL_NAMESPACES });
+    return c.json(info(c.req.header("host") ?? ""));
   });
+  app.get("/tulle/v1/status", (c) => {
+    callerOf(c).require({ verb: "read", kind: "mesh", namespace: ALL_NAMESPACES });
+    return c.json(status());
+  });
+  app.get("/metrics", (c) => {
+    callerOf(c).require({ verb: "read", kind: "mesh", namespace: ALL_NAMESPACES });
+    return c.body(metrics(), 200, { "content-type": PROMETHEUS_CONTENT_TYPE });
+  });
+  app.post("/tulle/v1/join-tokens", async (c) => {
+    const request = readJoinTokenRequest(await readJson(c));
+    const { namespace, serviceAccount } = request;
+    callerOf(c).require({
+      verb: "write",
+      kind: "join-token",
+      namespace,
+      object: `account/${serviceAccount}`,
+    });
+    return c.json(await joinTokens.mint(request), 201);
+  });
+  addAccessRoutes(app, accessTokens);
   app.get("/tulle/v1/endpoints", async (c) => {
     const service = c.req.query("service") ?? "";
     const namespace = c.req.query("namespace") ?? (service === "" ? "" : "default");
+    // A host in full may be of any namespace.
+    const where = service === "" || service.includes(".") || namespace === "" ? ALL_NAMESPACES : namespace;
+    callerOf(c).require({ verb: "read", kind: "mesh", namespace: where });
     return c.json(await endpoints.report({ service, namespace, proxy: c.req.query("proxy") ?? "" }));
   });
   addAgentRoutes(app, queries);
@@ -61,10 +92,9 @@ function readJoinTokenRequest(body: unknown): JoinTokenRequest {
 }
 
 function refuse(c: Context, thrown: unknown): Response {
-  const status = errorStatus(thrown);
+  const status =
+    thrown instanceof InvalidObjectError
+      ? invalidStatus({ group: "", plural: "", kind: "AccessToken", name: "" }, thrown.violations)
+      : errorStatus(thrown);
   return c.json(status, status.code as 400);
-}
-
-function tooLarge(): MeshError {
-  return new MeshError("invalid", "CONTROL_BODY_SIZE", "the body is over 64 KiB");
 }

@@ -7,9 +7,19 @@ import { assertValid } from "../../validate.js";
 import { FieldReader } from "./field-reader.js";
 import { parseCheck, parseStatus } from "./parse-check.js";
 import { parseRegistration } from "./parse-service.js";
-import { badRequest, flagOf, namespaceOf } from "./query.js";
+import { badRequest, flagOf } from "./query.js";
 import { readJson } from "./read-body.js";
 import { done, json } from "./respond.js";
+import {
+  namespaceOf,
+  readableNamespaceOf,
+  requireDiscovery,
+  requireNewCheck,
+  requireNodes,
+  requireOwnCheck,
+  requireOwnService,
+  requireRegistration,
+} from "./rights.js";
 import type { RouteTable } from "./route-table.js";
 import { agentServiceShape, checkShape } from "./shapes.js";
 
@@ -19,7 +29,9 @@ export function agentRoutes(registry: Registry, version: string): RouteTable {
     "/v1/agent/service/register": { PUT: (context) => registerService(context, registry) },
     "/v1/agent/service/deregister/:id{.+}": {
       PUT: async (context) => {
-        await registry.deregisterService(namespaceOf(context), idOf(context));
+        const namespace = namespaceOf(context);
+        requireOwnService(context, registry, namespace, idOf(context));
+        await registry.deregisterService(namespace, idOf(context));
         return done(context);
       },
     },
@@ -27,12 +39,15 @@ export function agentRoutes(registry: Registry, version: string): RouteTable {
       PUT: async (context) => {
         const enabled = maintenanceFlag(context);
         const reason = context.req.query("reason") ?? "";
-        await registry.setServiceMaintenance(namespaceOf(context), idOf(context), enabled, reason);
+        const namespace = namespaceOf(context);
+        requireOwnService(context, registry, namespace, idOf(context));
+        await registry.setServiceMaintenance(namespace, idOf(context), enabled, reason);
         return done(context);
       },
     },
     "/v1/agent/maintenance": {
       PUT: async (context) => {
+        requireNodes(context, "write", registry.nodeName);
         await registry.setNodeMaintenance(maintenanceFlag(context), context.req.query("reason") ?? "");
         return done(context);
       },
@@ -40,7 +55,9 @@ export function agentRoutes(registry: Registry, version: string): RouteTable {
     "/v1/agent/check/register": { PUT: (context) => registerCheck(context, registry) },
     "/v1/agent/check/deregister/:id{.+}": {
       PUT: async (context) => {
-        await registry.deregisterCheck(namespaceOf(context), idOf(context));
+        const namespace = namespaceOf(context);
+        requireOwnCheck(context, registry, namespace, idOf(context));
+        await registry.deregisterCheck(namespace, idOf(context));
         return done(context);
       },
     },
@@ -53,7 +70,9 @@ export function agentRoutes(registry: Registry, version: string): RouteTable {
         const status = parseStatus(fields, "passing");
         const output = fields.text("Output");
         assertValid("check update", fields.violations);
-        registry.updateTtlCheck(namespaceOf(context), idOf(context), status, output);
+        const namespace = namespaceOf(context);
+        requireOwnCheck(context, registry, namespace, idOf(context));
+        registry.updateTtlCheck(namespace, idOf(context), status, output);
         return done(context);
       },
     },
@@ -70,8 +89,18 @@ export function agentRoutes(registry: Registry, version: string): RouteTable {
       GET: (context) => json(context, agentServiceShape(ownService(context, registry), registry.datacenter)),
     },
     "/v1/agent/checks": { GET: (context) => json(context, agentChecks(context, registry)) },
-    "/v1/agent/self": { GET: (context) => json(context, selfShape(registry, version)) },
-    "/v1/agent/members": { GET: (context) => json(context, [memberShape(registry, version)]) },
+    "/v1/agent/self": {
+      GET: (context) => {
+        requireDiscovery(context);
+        return json(context, selfShape(registry, version));
+      },
+    },
+    "/v1/agent/members": {
+      GET: (context) => {
+        requireDiscovery(context);
+        return json(context, [memberShape(registry, version)]);
+      },
+    },
     "/v1/agent/health/service/name/:name{.+}": {
       GET: (context) => {
         const name = context.req.param("name")?.toLowerCase() ?? "";
@@ -96,6 +125,7 @@ export function agentRoutes(registry: Registry, version: string): RouteTable {
 async function registerService(context: Context, registry: Registry): Promise<Response> {
   const { service, checks, violations } = parseRegistration(await readJson(context), namespaceOf(context));
   assertValid("service registration", violations);
+  requireRegistration(context, registry, service, checks);
   const replaceChecks = flagOf(context, "replace-existing-checks");
   await registry.registerService(service, checks, { replaceChecks });
   return done(context);
@@ -110,12 +140,15 @@ async function registerCheck(context: Context, registry: Registry): Promise<Resp
     defaultName: "",
   });
   assertValid("check", fields.violations);
+  requireNewCheck(context, registry, check);
   await registry.registerCheck(check);
   return done(context);
 }
 
 function tell(context: Context, registry: Registry, status: CheckStatus): Response {
-  registry.updateTtlCheck(namespaceOf(context), idOf(context), status, context.req.query("note") ?? "");
+  const namespace = namespaceOf(context);
+  requireOwnCheck(context, registry, namespace, idOf(context));
+  registry.updateTtlCheck(namespace, idOf(context), status, context.req.query("note") ?? "");
   return done(context);
 }
 
@@ -131,14 +164,14 @@ function maintenanceFlag(context: Context): boolean {
 
 function ownServices(context: Context, registry: Registry): ServiceState[] {
   const services = registry.catalog.node(registry.nodeName)?.services.values() ?? [];
-  const namespace = namespaceOf(context);
+  const namespace = readableNamespaceOf(context);
   return [...services].filter(({ definition }) => namespace === "*" || definition.namespace === namespace);
 }
 
 function findOwn(context: Context, registry: Registry): ServiceState | undefined {
   return registry.catalog
     .node(registry.nodeName)
-    ?.services.get(serviceKey(namespaceOf(context), idOf(context)));
+    ?.services.get(serviceKey(readableNamespaceOf(context), idOf(context)));
 }
 
 function ownService(context: Context, registry: Registry): ServiceState {
@@ -149,9 +182,10 @@ function ownService(context: Context, registry: Registry): ServiceState {
 
 function agentChecks(context: Context, registry: Registry): object {
   const out: Record<string, object> = Object.create(null);
+  const namespace = readableNamespaceOf(context);
   const node = registry.catalog.node(registry.nodeName);
   if (node === undefined) return out;
-  if ([DEFAULT_NAMESPACE, "*"].includes(namespaceOf(context))) {
+  if ([DEFAULT_NAMESPACE, "*"].includes(namespace)) {
     for (const [id, check] of node.checks) out[id] = checkShape(check, node, undefined);
   }
   for (const service of ownServices(context, registry)) {

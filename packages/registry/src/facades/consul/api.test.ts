@@ -1,6 +1,5 @@
 import { silentLogger } from "@tulle/base";
 import { FakeClock, settle } from "@tulle/testkit";
-import type { Hono } from "hono";
 import { beforeEach, expect, test } from "vitest";
 import { createMemoryPersistence } from "../../persistence.js";
 import { createRegistry, type Registry, type RegistryOptions } from "../../registry.js";
@@ -8,14 +7,14 @@ import { createConsulApi } from "./api.js";
 
 let clock: FakeClock;
 let registry: Registry;
-let app: Hono;
+let app: ReturnType<typeof createConsulApi>;
 
 async function start(options: Partial<RegistryOptions> = {}): Promise<void> {
   clock = new FakeClock();
   const persistence = createMemoryPersistence();
   registry = createRegistry({ clock, random: () => 0.5, logger: silentLogger, persistence, ...options });
   await registry.start();
-  app = createConsulApi(registry, { logger: silentLogger, version: "1.2.3" });
+  app = createConsulApi(registry, { logger: silentLogger, openToAll: true, version: "1.2.3" });
 }
 beforeEach(() => start());
 

@@ -5,9 +5,10 @@ import type { NodeState, ServiceState } from "../../state.js";
 import { assertValid } from "../../validate.js";
 import { FieldReader } from "./field-reader.js";
 import { parseCatalogRegistration } from "./parse-catalog.js";
-import { matcherOf, namespaceOf } from "./query.js";
+import { matcherOf } from "./query.js";
 import { readJson } from "./read-body.js";
 import { json, watchable } from "./respond.js";
+import { namespaceOf, readableNamespaceOf, requireDiscovery, requireNodes } from "./rights.js";
 import type { RouteTable } from "./route-table.js";
 import { catalogServiceShape, nodeServiceShape, nodeShape } from "./shapes.js";
 
@@ -17,9 +18,15 @@ export function catalogRoutes(registry: Registry): RouteTable {
   return {
     "/v1/catalog/register": { PUT: (context) => register(context, registry) },
     "/v1/catalog/deregister": { PUT: (context) => deregister(context, registry) },
-    "/v1/catalog/datacenters": { GET: (context) => json(context, [datacenter]) },
+    "/v1/catalog/datacenters": {
+      GET: (context) => {
+        requireDiscovery(context);
+        return json(context, [datacenter]);
+      },
+    },
     "/v1/catalog/nodes": {
       GET: (context) => {
+        requireNodes(context, "read");
         const matches = nodeMatcherOf(context);
         return watchable(context, registry, "nodes", () =>
           [...catalog.nodes()].filter(matches).map((node) => nodeShape(node, datacenter)),
@@ -29,8 +36,9 @@ export function catalogRoutes(registry: Registry): RouteTable {
     "/v1/catalog/services": {
       GET: (context) => {
         const matches = matcherOf(context);
+        const namespace = readableNamespaceOf(context);
         return watchable(context, registry, "services", () =>
-          tagsByName([...catalog.allRegistrations(namespaceOf(context))].filter(matches)),
+          tagsByName([...catalog.allRegistrations(namespace)].filter(matches)),
         );
       },
     },
@@ -38,7 +46,7 @@ export function catalogRoutes(registry: Registry): RouteTable {
       GET: (context) => {
         const name = context.req.param("service") ?? "";
         const matches = matcherOf(context);
-        const namespace = namespaceOf(context);
+        const namespace = readableNamespaceOf(context);
         return watchable(context, registry, serviceTopic(namespace, name), () =>
           catalog
             .registrations(namespace, name)
@@ -49,8 +57,18 @@ export function catalogRoutes(registry: Registry): RouteTable {
     },
     "/v1/catalog/node/:node{.+}": { GET: (context) => nodeServices(context, registry, "map") },
     "/v1/catalog/node-services/:node{.+}": { GET: (context) => nodeServices(context, registry, "list") },
-    "/v1/status/leader": { GET: (context) => json(context, raftAddress(registry)) },
-    "/v1/status/peers": { GET: (context) => json(context, [raftAddress(registry)]) },
+    "/v1/status/leader": {
+      GET: (context) => {
+        requireDiscovery(context);
+        return json(context, raftAddress(registry));
+      },
+    },
+    "/v1/status/peers": {
+      GET: (context) => {
+        requireDiscovery(context);
+        return json(context, [raftAddress(registry)]);
+      },
+    },
   };
 }
 
@@ -60,6 +78,7 @@ async function register(context: Context, registry: Registry): Promise<Response>
     namespaceOf(context),
   );
   assertValid("registration", violations);
+  requireNodes(context, "write", registration.node.name);
   await registry.registerNode(registration);
   return json(context, true);
 }
@@ -72,6 +91,7 @@ async function deregister(context: Context, registry: Registry): Promise<Respons
   const checkId = fields.text("CheckID");
   const namespace = fields.text("Namespace") || namespaceOf(context);
   assertValid("deregistration", fields.violations);
+  requireNodes(context, "write", node);
   if (serviceId !== "") await registry.deregisterNode(node, { namespace, serviceId });
   else if (checkId !== "") await registry.deregisterNode(node, { namespace, checkId });
   else await registry.deregisterNode(node);
@@ -80,7 +100,7 @@ async function deregister(context: Context, registry: Registry): Promise<Respons
 
 function nodeServices(context: Context, registry: Registry, form: "map" | "list"): Promise<Response> {
   const name = context.req.param("node") ?? "";
-  const namespace = namespaceOf(context);
+  const namespace = readableNamespaceOf(context);
   return watchable(context, registry, nodeTopic(name), () => {
     const node = registry.catalog.node(name);
     // Consul answers null, with 200, for a node that is not there.

@@ -25,7 +25,7 @@ beforeEach(async () => {
     minCheckIntervalMs: 20,
   });
   await registry.start();
-  const app = createConsulApi(registry, { logger: silentLogger });
+  const app = createConsulApi(registry, { logger: silentLogger, openToAll: true });
   const port = await new Promise<number>((resolve) => {
     server = serve({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" }, (info) => resolve(info.port));
   });

@@ -1,8 +1,9 @@
 import { nodeTopic, serviceTopic } from "../../catalog.js";
 import type { Registry } from "../../registry.js";
 import { serviceHealth, type CheckState, type NodeState, type ServiceState } from "../../state.js";
-import { badRequest, flagOf, matcherOf, namespaceOf } from "./query.js";
+import { badRequest, flagOf, matcherOf } from "./query.js";
 import { watchable } from "./respond.js";
+import { readableNamespaceOf } from "./rights.js";
 import type { RouteTable } from "./route-table.js";
 import { aliveShape, checkShape, healthShape } from "./shapes.js";
 
@@ -16,7 +17,7 @@ export function healthRoutes(registry: Registry): RouteTable {
     "/v1/health/service/:service{.+}": {
       GET: (context) => {
         const name = context.req.param("service") ?? "";
-        const namespace = namespaceOf(context);
+        const namespace = readableNamespaceOf(context);
         const matches = matcherOf(context);
         const onlyPassing = flagOf(context, "passing");
         return watchable(context, registry, serviceTopic(namespace, name), () =>
@@ -30,7 +31,7 @@ export function healthRoutes(registry: Registry): RouteTable {
     "/v1/health/checks/:service{.+}": {
       GET: (context) => {
         const name = context.req.param("service") ?? "";
-        const namespace = namespaceOf(context);
+        const namespace = readableNamespaceOf(context);
         return watchable(context, registry, serviceTopic(namespace, name), () =>
           catalog.registrations(namespace, name).flatMap((service) => serviceChecks(service, "any")),
         );
@@ -40,7 +41,7 @@ export function healthRoutes(registry: Registry): RouteTable {
       GET: (context) => {
         const state = context.req.param("state") ?? "";
         if (!STATES.has(state)) throw badRequest("the state must be any, passing, warning or critical");
-        const namespace = namespaceOf(context);
+        const namespace = readableNamespaceOf(context);
         return watchable(context, registry, "checks", () =>
           [...catalog.nodes()].flatMap((node) => nodeChecks(node, state, namespace, isOwn(node))),
         );
@@ -49,7 +50,7 @@ export function healthRoutes(registry: Registry): RouteTable {
     "/v1/health/node/:node{.+}": {
       GET: (context) => {
         const name = context.req.param("node") ?? "";
-        const namespace = namespaceOf(context);
+        const namespace = readableNamespaceOf(context);
         return watchable(context, registry, nodeTopic(name), () => {
           const node = catalog.node(name);
           return node === undefined ? [] : nodeChecks(node, "any", namespace, isOwn(node));

@@ -2,7 +2,6 @@ import { MeshError, parseDuration } from "@tulle/base";
 import type { Context } from "hono";
 import type { Registry } from "../../registry.js";
 import type { ServiceState } from "../../state.js";
-import { DEFAULT_NAMESPACE } from "../../definition.js";
 
 /** Longest time that a blocking query waits, milliseconds. */
 const MAX_WAIT_MS = 600_000;
@@ -11,11 +10,6 @@ const DEFAULT_WAIT_MS = 300_000;
 /** A request that Consul would refuse with 400. */
 export function badRequest(message: string): MeshError {
   return new MeshError("invalid", "REGISTRY_BAD_REQUEST", message);
-}
-
-/** `?ns=`; `*` means all, where a list is asked for. */
-export function namespaceOf(context: Context): string {
-  return context.req.query("ns") || DEFAULT_NAMESPACE;
 }
 
 /** The boolean query parameters of Go: present without a value is true; `false`, `f` and `0` are false. */

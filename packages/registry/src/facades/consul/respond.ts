@@ -40,7 +40,10 @@ export function failure(context: Context, thrown: unknown, logger: Logger): Resp
     logger.error("a request to Consul's API failed", { path: context.req.path, error });
     return context.text("internal error", 500);
   }
-  return context.text(error.message, status);
+  return context.text(
+    error.kind === "denied" ? `Permission denied: ${error.message}` : error.message,
+    status,
+  );
 }
 
 function statusOf({ kind, code }: MeshError): ContentfulStatusCode {

@@ -1,0 +1,12 @@
+export { createAccessTokens, type AccessTokens } from "./access-tokens.js";
+export { bootstrapAdmin } from "./bootstrap-admin.js";
+export { createAuditLog, noAuditLog, type AuditLog, type AuditRecord, type AuditSink } from "./audit-log.js";
+export {
+  createAuthenticator,
+  type Authenticate,
+  type Authenticated,
+  type VerifyBearer,
+} from "./authenticator.js";
+export { callerOf, createGate, type GateBindings, type ServeRequest } from "./gate.js";
+export { OpenRequests } from "./open-requests.js";
+export { createRotatingFile } from "./rotating-file.js";

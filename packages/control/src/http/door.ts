@@ -1,0 +1,109 @@
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+
+import { MeshError, type Clock, type Disposable } from "@tulle/base";
+import type { Hono } from "hono";
+
+import {
+  bootstrapAdmin,
+  createAuditLog,
+  createAuthenticator,
+  createGate,
+  noAuditLog,
+  OpenRequests,
+  type AccessTokens,
+  type GateBindings,
+  type ServeRequest,
+} from "../access/index.js";
+import type { PeerIdentity, ServerCertificateProvider } from "../grpc/index.js";
+import type { ControlPlaneOptions } from "../main.js";
+import { openCertificateFiles, withRoot } from "./https-certificates.js";
+
+export interface DoorParts {
+  readonly options: ControlPlaneOptions;
+  /** Whether who calls must log in. */
+  readonly login: boolean;
+  readonly app: Hono<{ Bindings: GateBindings }>;
+  readonly accessTokens: AccessTokens;
+  /** Whose a client certificate is, or undefined when it is no workload's of this mesh that is valid now. */
+  readonly identify: (certificateDer: Buffer) => PeerIdentity | undefined;
+  readonly serverIdentity: ServerCertificateProvider & Disposable;
+  readonly clock: Clock;
+}
+
+/** What stands between the network and the HTTP APIs: the gate, and TLS where callers log in. */
+export interface Door {
+  readonly fetch: ServeRequest;
+  /** Undefined: plain HTTP. */
+  readonly certificates: ServerCertificateProvider | undefined;
+}
+
+/** Builds the door, with the first admin's token where callers must log in. What must end goes to `closers`. */
+export async function openDoor(parts: DoorParts, closers: (() => Promise<void> | void)[]): Promise<Door> {
+  const { options, login, app, accessTokens, clock } = parts;
+  const { logger, auditSink } = options;
+  const audit = auditSink === undefined ? noAuditLog : createAuditLog({ sink: auditSink, clock, logger });
+  closers.push(() => audit.close());
+  const open = new OpenRequests(clock);
+  closers.push(() => open[Symbol.dispose]());
+  const revocations = accessTokens.onRevoked((name) => open.revoked(name));
+  closers.push(() => revocations[Symbol.dispose]());
+  const fetch = createGate({
+    app,
+    authenticate: login
+      ? createAuthenticator({
+          tokens: accessTokens,
+          identify: parts.identify,
+          clock,
+        })
+      : undefined,
+    open,
+    audit,
+    newRequestId: randomUUID,
+    logger,
+  });
+  if (!login) return { fetch, certificates: undefined };
+
+  const file = adminTokenFile(options);
+  if (await bootstrapAdmin({ tokens: accessTokens, file, reset: options.resetAdminToken === true })) {
+    logger.warn("made the first admin's token: keep it safe, it is written nowhere else", { file });
+  }
+  return { fetch, certificates: await httpsCertificates(parts, closers) };
+}
+
+/** Refuses what cannot stand together with a login. Throws `invalid` CONTROL_LOGIN_OPTIONS. */
+export function checkLoginOptions(options: ControlPlaneOptions): void {
+  if (options.plaintextXdsPort !== undefined) {
+    throw new MeshError(
+      "invalid",
+      "CONTROL_LOGIN_OPTIONS",
+      "plaintext xDS asks nobody who they are: leave it out where a login is required",
+    );
+  }
+  adminTokenFile(options);
+}
+
+async function httpsCertificates(
+  { options, serverIdentity, clock }: DoorParts,
+  closers: (() => Promise<void> | void)[],
+): Promise<ServerCertificateProvider> {
+  if (options.httpsCertificate === undefined) return withRoot(serverIdentity);
+  const files = await openCertificateFiles({
+    ...options.httpsCertificate,
+    trustBundlePem: () => serverIdentity.current().trustBundlePem,
+    clock,
+    logger: options.logger,
+  });
+  closers.push(() => files[Symbol.dispose]());
+  return files;
+}
+
+function adminTokenFile({ adminTokenFile: given, dataDirectory }: ControlPlaneOptions): string {
+  if (given !== undefined) return given;
+  if (dataDirectory !== undefined) return join(dataDirectory, "admin-token");
+  throw new MeshError(
+    "invalid",
+    "CONTROL_LOGIN_OPTIONS",
+    "nothing is kept on disk: say where the first admin's token is to be written (--admin-token-file)",
+  );
+}
