@@ -130,7 +130,7 @@ test("explain and why tell of the token, and never tell it", async () => {
     environment,
     logFile: `${mesh.directory}/explain.log`,
   });
-  expect(explained.output).toContain('says that it is "alice"');
+  expect(explained.output).toContain('its token is good and says that it is "alice"');
   const answer = await ask(bad, { "x-request-id": "why-jwt" });
   expect(answer.status).toBe(401);
   const told = await eventually(async () => {
@@ -139,7 +139,7 @@ test("explain and why tell of the token, and never tell it", async () => {
       environment,
       logFile: `${mesh.directory}/why.log`,
     });
-    return code === 0 && output.includes("Jwt") ? output : undefined;
+    return code === 0 && output.includes("refused its token: Jwt is expired") ? output : undefined;
   });
   for (const output of [explained.output, told]) expect(output).not.toContain(bad.split(".")[2]);
 });

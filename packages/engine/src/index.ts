@@ -10,7 +10,7 @@ export { entropyOf } from "./entropy.js";
 export * from "./explain/index.js";
 export type * from "./facts/contract.js";
 export type * from "./facts/ext-authz.js";
-export type * from "./facts/jwt.js";
+export * from "./facts/jwt.js";
 export { createLoadTable } from "./load/load-table.js";
 export type { LoadTableOptions, SlotTable } from "./load/load-table.js";
 export { createSharedLoadTable, openSharedLoadTable } from "./load/shared-load-table.js";

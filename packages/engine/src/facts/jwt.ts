@@ -42,20 +42,23 @@ export type JwtVerdict =
   /** `reason`: Envoy's words. */
   | { readonly status: "bad"; readonly reason: JwtFailure };
 
-/** Why a token is not good, in Envoy's words. None quotes the token. */
-export type JwtFailure =
-  | "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"
-  | "Jwt header is an invalid JSON"
-  | "Jwt payload is an invalid JSON"
-  | "Jwt is too large"
-  | "Header crit is not supported"
-  | "Header alg is not supported"
-  | "Jwks doesn't have key to match kid or alg from Jwt"
-  | "Jwks remote fetch is failed"
-  | "Jwt verification fails"
-  | "Jwt is expired"
-  | "Jwt not yet valid"
-  | "Jwt has no expiration"
-  | "Audiences in Jwt are not allowed"
-  | "Jwt issuer is not configured"
-  | "More than one Jwt was sent";
+/** Why a token may not be good, in Envoy's words. None quotes the token. */
+export const JWT_FAILURES = [
+  "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections",
+  "Jwt header is an invalid JSON",
+  "Jwt payload is an invalid JSON",
+  "Jwt is too large",
+  "Header crit is not supported",
+  "Header alg is not supported",
+  "Jwks doesn't have key to match kid or alg from Jwt",
+  "Jwks remote fetch is failed",
+  "Jwt verification fails",
+  "Jwt is expired",
+  "Jwt not yet valid",
+  "Jwt has no expiration",
+  "Audiences in Jwt are not allowed",
+  "Jwt issuer is not configured",
+  "More than one Jwt was sent",
+] as const;
+
+export type JwtFailure = (typeof JWT_FAILURES)[number];

@@ -201,8 +201,10 @@ function isPreflight({ method, headers }: EngineRequest): boolean {
 
 function accepted(good: readonly (GoodToken & { readonly provider: CompiledProvider })[]): string {
   if (good.length === 0) return "its token is not good, which is allowed";
-  const who = good.map(({ payload }) => `${text(payload["sub"])} of ${text(payload["iss"])}`);
-  return `a good token says that it is ${who.join(" and ")}`;
+  const known = good.filter(({ payload }) => typeof payload["iss"] === "string");
+  if (known.length === 0) return "its token is good";
+  const who = known.map(({ payload }) => `${text(payload["sub"])} of ${text(payload["iss"])}`);
+  return `its token is good and says that it is ${who.join(" and ")}`;
 }
 
 function text(claim: unknown): string {
