@@ -58,7 +58,7 @@ async function remove(name: string): Promise<void> {
   expect(status).toBe(200);
 }
 
-function logged(part: string): Promise<void> {
+function logged(part: string): Promise<unknown> {
   return eventually(() => readFileSync(accessLog, "utf8").includes(part));
 }
 
@@ -67,7 +67,7 @@ async function ask(caller: Workload, path = "/served", options: CallOptions = {}
 }
 
 /** Waits until a policy has come to everybody whom it concerns. */
-function becomes(status: number, caller: Workload, path?: string, options?: CallOptions): Promise<void> {
+function becomes(status: number, caller: Workload, path?: string, options?: CallOptions): Promise<unknown> {
   return eventually(async () => (await ask(caller, path, options)) === status);
 }
 

@@ -7,7 +7,8 @@ import { parseObjects } from "@tulle/api";
 import { createClient, type Client } from "@tulle/client";
 
 import { forget, reapAtEnd } from "./reaper.js";
-import { TulleProcess, type TulleOptions } from "./tulle-process.js";
+import { tulle, TulleProcess, type TulleOptions } from "./tulle-process.js";
+import { Gateway } from "./gateway.js";
 import { Workload, type WorkloadReady } from "./workload.js";
 
 /** The application `web.mjs`, as a command. */
@@ -44,6 +45,11 @@ export interface RunOptions extends WorkloadOptions {
   readonly healthPath?: string;
 }
 
+export interface GatewayRunOptions extends Omit<WorkloadOptions, "service"> {
+  /** Ports of Gateways. */
+  readonly ports: readonly number[];
+}
+
 interface ControlReady {
   readonly pid: number;
   readonly addresses: { readonly http: string; readonly dns: string; readonly xds: string };
@@ -62,13 +68,14 @@ export class Mesh {
   readonly #processes: TulleProcess[] = [];
   readonly #upArgs: readonly string[];
   #control: Started<ControlReady> | undefined;
+  #commands = 0;
 
   private constructor(directory: string, upArgs: readonly string[]) {
     this.directory = directory;
     reapAtEnd(`directory ${directory}`);
     this.#upArgs = upArgs;
     // Nothing is read from or written to the user's own directories.
-    const home = { HOME: directory, XDG_STATE_HOME: directory };
+    const home = { HOME: directory, XDG_STATE_HOME: directory, XDG_CONFIG_HOME: directory };
     this.environment = { ...process.env, ...home };
   }
 
@@ -93,7 +100,8 @@ export class Mesh {
   }
 
   get server(): string {
-    return `http://${this.addresses.http}`;
+    const scheme = this.#upArgs.includes("--require-login") ? "https" : "http";
+    return `${scheme}://${this.addresses.http}`;
   }
 
   get client(): Client {
@@ -136,6 +144,37 @@ export class Mesh {
       ...ports,
       ...(options.args ?? []),
     ]);
+  }
+
+  /** Runs a command to its end, with more variables in its environment. */
+  tulle(
+    args: readonly string[],
+    environment: NodeJS.ProcessEnv = {},
+  ): Promise<{ readonly code: number; readonly output: string }> {
+    return tulle(this.#command(`command-${++this.#commands}`, args, environment));
+  }
+
+  /** Starts `tulle gateway` on loopback, with free ports for those that its Gateways may name. */
+  async gateway({ ports, name = "ingressgateway", ...options }: GatewayRunOptions): Promise<Gateway> {
+    const own = ["admin", "metrics", "readiness"].flatMap((which) => [`--${which}-port`, "0"]);
+    const { process, ready } = await this.#start<WorkloadReady>(
+      name,
+      [
+        "gateway",
+        name,
+        "--instance-id",
+        name,
+        "--state-dir",
+        join(this.directory, "state", name),
+        "--address",
+        "127.0.0.1",
+        ...own,
+        ...ports.flatMap((port) => ["--map", `${port}=0`]),
+        ...(options.args ?? []),
+      ],
+      options.environment,
+    );
+    return new Gateway(name, process, ready);
   }
 
   /** Applies objects as users write them. */

@@ -18,6 +18,7 @@ export * from "./destination-rule/type.js";
 export * from "./effective-policy.js";
 export type * from "./endpoints/type.js";
 export * from "./event/type.js";
+export type * from "./gateway/type.js";
 export { GATEWAY_API_GROUP } from "./gateway-api/names.js";
 export { isMeshParent } from "./gateway-api/parent-warnings.js";
 export * from "./gateway-api/type.js";

@@ -2,6 +2,7 @@ import { parseApiVersion } from "./api-version.js";
 import { authorizationPolicyKind } from "./authorization-policy/kind.js";
 import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
+import { gatewayKind } from "./gateway/kind.js";
 import { grpcRouteKind } from "./grpc-route/kind.js";
 import { healthCheckKind } from "./health-check/kind.js";
 import { httpRouteKind } from "./http-route/kind.js";
@@ -30,6 +31,7 @@ export const KINDS: readonly Kind[] = [
   serviceEntryKind,
   workloadEntryKind,
   sidecarKind,
+  gatewayKind,
   peerAuthenticationKind,
   authorizationPolicyKind,
   requestAuthenticationKind,

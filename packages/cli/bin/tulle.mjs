@@ -3,7 +3,7 @@
 import { setFlagsFromString } from "node:v8";
 
 const argv = process.argv.slice(2);
-const isWorkload = argv[0] === "run" || argv[0] === "sidecar";
+const isWorkload = ["run", "sidecar", "gateway"].includes(argv[0]);
 // An idle sidecar would keep what starting up takes: a young generation that has grown, and what the compilers need.
 // Lifted once the sidecar serves (launcher/v8-flags.ts).
 if (isWorkload) {

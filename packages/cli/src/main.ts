@@ -12,6 +12,7 @@ import { registerKubeconfig } from "./commands/kubeconfig.js";
 import { registerLogLevel } from "./commands/log-level.js";
 import { registerLogin } from "./commands/login.js";
 import { registerRun } from "./commands/run.js";
+import { registerGateway } from "./commands/gateway.js";
 import { registerSidecar } from "./commands/sidecar.js";
 import { registerStatus } from "./commands/status.js";
 import { registerTest } from "./commands/test.js";
@@ -27,6 +28,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerUp,
   registerRun,
   registerSidecar,
+  registerGateway,
   registerIntercept,
   registerDemo,
   registerApply,

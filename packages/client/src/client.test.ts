@@ -324,6 +324,29 @@ test("info, status and joinToken call the control plane's own API", async () => 
   });
 });
 
+test("a token goes along in a header, and never in plaintext to another machine", async () => {
+  const fields: (string | undefined)[] = [];
+  const server = createServer((request, response) => {
+    fields.push(request.headers.authorization);
+    expect(request.url).not.toContain("secret");
+    answer(response, 200, {});
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await createClient({ server: `http://127.0.0.1:${port}`, token: "secret" }).info();
+  await createClient({ server: `http://127.0.0.1:${port}` }).info();
+  expect(fields).toEqual(["Bearer secret", undefined]);
+  for (const other of [
+    "http://10.0.0.1:8500",
+    "http://localhost.evil.example",
+    "http://127.0.0.1.evil.example",
+  ]) {
+    expect(() => createClient({ server: other, token: "secret" })).toThrow(/in plaintext/);
+  }
+  expect(createClient({ server: "https://mesh.example:8500", token: "secret" }).server).toContain("https:");
+});
+
 test("a call says what to do when no control plane listens", async () => {
   const { client } = await serve(() => {});
   const [server] = servers.splice(0);

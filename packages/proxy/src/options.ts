@@ -39,6 +39,14 @@ export interface SidecarPorts {
   readonly dns?: number;
 }
 
+/** What a gateway is told besides what its Gateways say. */
+export interface GatewayOptions {
+  /** Where a Gateway's port is really opened: `{443: 8443}`. Default: where the Gateway says. */
+  readonly portMap?: Readonly<Record<number, number>>;
+  /** Proxies in front of it whose `x-forwarded-for` is believed. Default 0. */
+  readonly trustedProxies?: number;
+}
+
 /** Where access log lines go: the process' stdout, a file that is appended to, or nowhere. */
 export type AccessLogSink = "stdout" | "off" | { readonly file: string };
 
@@ -57,6 +65,11 @@ export interface SidecarOptions {
   /** Labels of the workload; `version` is its canonical revision. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly inbound: readonly InboundPort[];
+  /**
+   * Makes it a gateway: in place of the inbound and outbound listeners it opens the ports of the Gateways that select its
+   * labels, at `inboundAddress` (default: every address).
+   */
+  readonly gateway?: GatewayOptions;
   readonly upstreams: readonly UpstreamListenerOptions[];
   readonly ports?: SidecarPorts;
   /** Address of the local listeners (outbound, upstreams, admin, metrics, readiness). Default 127.0.0.1. */
@@ -122,8 +135,9 @@ export interface Sidecar {
   /** Resolves once there is an identity and every configured listener can serve. Rejects when closed before. */
   readonly ready: Promise<void>;
   readonly addresses: {
-    readonly outbound: ListenAddress;
-    readonly inbound: ListenAddress;
+    /** Undefined for a gateway, as is `inbound`. */
+    readonly outbound?: ListenAddress;
+    readonly inbound?: ListenAddress;
     readonly admin: ListenAddress;
     readonly metrics: ListenAddress;
     readonly readiness: ListenAddress;

@@ -6,6 +6,7 @@ import type { ProxyError } from "./proxy-status.js";
 export type Failure =
   | "no-route"
   | "unknown-service"
+  | "misdirected"
   | "not-ready"
   | "too-many-waiting"
   | "no-healthy-upstream"
@@ -96,6 +97,14 @@ const ROWS: Readonly<Record<Failure, Row>> = {
     details: () => "route_not_found",
     body: (f) =>
       `the mesh knows no HTTP service ${f.authority}; check the name, that it is registered (curl http://127.0.0.1:8500/v1/catalog/services), and that it speaks HTTP (one of protocol tcp is reached by CONNECT, or by an --upstream of its own)`,
+  },
+  misdirected: {
+    status: 421,
+    flag: "NR",
+    error: "destination_not_found",
+    details: () => "misdirected_request",
+    body: (f) =>
+      `${f.authority} is served by another server of this gateway than the one that this connection's TLS was made for; connect anew with its name (SNI)`,
   },
   "not-ready": {
     status: 503,

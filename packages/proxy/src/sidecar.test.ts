@@ -82,7 +82,7 @@ async function register(service: string, appPort: number, sidecar: Sidecar): Pro
     Port: appPort,
     Tags: ["v1"],
     Meta: { version: "v1", "tulle-service-port": "9080" },
-    TaggedAddresses: { mesh: { Address: inbound.host, Port: inbound.port } },
+    TaggedAddresses: { mesh: { Address: inbound!.host, Port: inbound!.port } },
   });
 }
 
@@ -109,11 +109,11 @@ test("a sidecar joins, calls a service through its upstream listener over mutual
   });
   const headers = JSON.parse(answer.body) as Record<string, string>;
   expect(headers["x-forwarded-client-cert"]).toContain("URI=spiffe://cluster.local/ns/default/sa/frontend");
-  const byHost = await call(sidecar.addresses.outbound.port, "/", {
+  const byHost = await call(sidecar.addresses.outbound!.port, "/", {
     headers: { host: "reviews.default:9080" },
   });
   expect(byHost.status).toBe(200);
-  const unknown = await call(sidecar.addresses.outbound.port, "/", { headers: { host: "nowhere:80" } });
+  const unknown = await call(sidecar.addresses.outbound!.port, "/", { headers: { host: "nowhere:80" } });
   expect(unknown.status).toBe(404);
   const metrics = await call(sidecar.addresses.metrics.port, "/stats/prometheus");
   expect(metrics.body).toMatch(
@@ -140,7 +140,7 @@ test("the admin interface shows state, configuration and certificate, but no key
   expect(certs).toContain("spiffe://cluster.local/ns/default/sa/frontend");
   for (const text of [dump, certs, await get("/server_info"), await get("/stats")])
     expect(text).not.toContain("PRIVATE KEY");
-  expect(await get("/listeners")).toContain(`inbound::127.0.0.1:${sidecar.addresses.inbound.port}`);
+  expect(await get("/listeners")).toContain(`inbound::127.0.0.1:${sidecar.addresses.inbound!.port}`);
   expect(await get("/help")).toContain("/quitquitquit (POST)");
   expect((await call(port, "/quitquitquit")).status).toBe(405);
   expect((await call(port, "/ready", { headers: { host: "evil.example" } })).status).toBe(403);
@@ -158,7 +158,7 @@ test("a sidecar that restarts while the control plane is away serves, with mutua
   const first = await start("frontend", { upstreams: [{ authority: "reviews:9080" }] });
   await first.ready;
   await eventually(async () => (await call(first.addresses.upstreams[0]?.port ?? 0)).status === 200);
-  await call(first.addresses.outbound.port, "/", { headers: { host: "reviews.default:9080" } });
+  await call(first.addresses.outbound!.port, "/", { headers: { host: "reviews.default:9080" } });
   await first.close();
   const state = join(directory, "frontend");
   for (const file of await readdir(state)) expect((await stat(join(state, file))).mode & 0o077).toBe(0);
@@ -180,7 +180,7 @@ test("a sidecar that restarts while the control plane is away serves, with mutua
   const answer = await call(second.addresses.upstreams[0]?.port ?? 0);
   expect(answer.status).toBe(200);
   expect(answer.body).toContain("URI=spiffe://cluster.local/ns/default/sa/frontend");
-  const byHost = await call(second.addresses.outbound.port, "/", {
+  const byHost = await call(second.addresses.outbound!.port, "/", {
     headers: { host: "reviews.default:9080" },
   });
   expect(byHost.status).toBe(200);
@@ -207,7 +207,7 @@ test("drain takes the sidecar out of service without failing what is under way",
     inbound: [{ service: "reviews", namespace: "default", servicePort: 9080, appPort: app.port }],
   });
   await server.ready;
-  const { port } = server.addresses.inbound;
+  const { port } = server.addresses.inbound!;
   const busy = exchangeBytes(port, "GET / HTTP/1.1\r\nHost: reviews\r\n\r\n");
   await eventually(() => release);
   const draining = server.drain();

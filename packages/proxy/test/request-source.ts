@@ -12,6 +12,7 @@ export const source: RequestSource = {
   forwardedClientCert: "",
   forwardedFor: "",
   serverName: "",
+  secure: false,
   peerOf: () => undefined,
   chain: () => undefined,
   connects: undefined,

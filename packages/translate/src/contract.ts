@@ -50,6 +50,12 @@ export interface InboundPort {
   readonly proxyProtocol?: 1 | 2;
 }
 
+/** What a gateway says of where it stands. */
+export interface GatewayRole {
+  /** Proxies in front of it whose `x-forwarded-for` is believed (Istio's `numTrustedProxies`). */
+  readonly trustedProxies: number;
+}
+
 /**
  * What of a client its configuration depends on, and nothing else: clients with an equal view get the same bytes.
  */
@@ -65,6 +71,8 @@ export interface ClientView {
   readonly inbound: readonly InboundPort[];
   /** Whether connections to the workload may be redirected to its inbound listener. Default false. */
   readonly intercepts?: boolean;
+  /** Set for a gateway: it opens the ports that Gateways say, and has no application behind it. */
+  readonly gateway?: GatewayRole;
 }
 
 /**
@@ -115,8 +123,10 @@ export interface Untranslated {
  * Names (tulle and grpc dialects alike, cluster names are Istio's):
  * - Listener `<authority>` as a client writes it (`reviews:9080`, `reviews.default`, `reviews.default.svc.cluster.local:9080`):
  *   an API listener whose route is `<host>:<port>` in full, or for a port that does not carry HTTP, or is not said to, one
- *   without address and with filter chains that carry bytes, and HTTP where it is found; `virtualInbound`: the workload's inbound listener; `virtualOutbound`: where
+ *   without address and with filter chains that carry bytes, and HTTP where it is found; `virtualInbound`: the workload's inbound listener, of a gateway all of its ports; `virtualOutbound`: where
  *   redirected connections to unknown destinations go.
+ * - Secret `kubernetes://<name>`: a certificate of a gateway, `kubernetes://<name>-cacert` the roots of its clients'.
+ * - RouteConfiguration `http.<port>` and `https.<port>.<port's name>.<Gateway>.<namespace>`: a gateway's.
  * - NameTable `name-table`: every host that the client may resolve, with its virtual IP.
  * - RouteConfiguration `<full host>:<port>`.
  * - Cluster and ClusterLoadAssignment `outbound|<port>|<subset>|<full host>`; Cluster `inbound|<service port>||<full host>` (static), and

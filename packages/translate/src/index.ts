@@ -5,6 +5,7 @@ export { takesVirtualIp } from "./name-table.js";
 export { spiffeId } from "./names.js";
 export { translate } from "./translate.js";
 export { expandHost, fullHost } from "./hosts.js";
+export { fullGatewayName } from "./gateway/index.js";
 export * from "./analysis/index.js";
 export { routeParents, type RouteCondition, type RouteParent } from "./gateway-api/route-status.js";
 export * from "./effective/index.js";

@@ -8,6 +8,7 @@ export const VIRTUAL_SERVICE: KindRef = { group: NETWORKING, kind: "VirtualServi
 export const DESTINATION_RULE: KindRef = { group: NETWORKING, kind: "DestinationRule" };
 export const SERVICE_ENTRY: KindRef = { group: NETWORKING, kind: "ServiceEntry" };
 export const WORKLOAD_ENTRY: KindRef = { group: NETWORKING, kind: "WorkloadEntry" };
+export const GATEWAY: KindRef = { group: NETWORKING, kind: "Gateway" };
 export const SIDECAR: KindRef = { group: NETWORKING, kind: "Sidecar" };
 export const HEALTH_CHECK: KindRef = { group: "tulle.dev", kind: "HealthCheck" };
 export const REQUEST_AUTHENTICATION: KindRef = { group: SECURITY, kind: "RequestAuthentication" };

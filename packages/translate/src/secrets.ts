@@ -5,6 +5,7 @@ import {
   SecretSchema,
   type Secret,
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
+import { gatewayCredentials } from "./gateway/credentials.js";
 import { DESTINATION_RULE, SECRET } from "./kinds.js";
 import type { Translation } from "./translation.js";
 import { isExported, selects } from "./visibility.js";
@@ -32,15 +33,17 @@ export function authoritySecret(credentialName: string): string {
 
 /**
  * A Secret of the client's own namespace, as far as it is a credential that a DestinationRule names which the client
- * sees. Anything else that a client asks for does not exist.
+ * sees, or a server which it opens as a gateway. Anything else that a client asks for does not exist.
  */
 export function credential(t: Translation, name: string): Secret | undefined {
   if (!name.startsWith(PREFIX) || t.view.dialect !== "tulle" || !t.view.mtls) return undefined;
   const asked = name.slice(PREFIX.length);
   const known = credentialNames(t);
+  const own = gatewayCredentials(t);
   const authorityOf = asked.endsWith(AUTHORITY_SUFFIX) ? asked.slice(0, -AUTHORITY_SUFFIX.length) : undefined;
-  if (authorityOf !== undefined && known.has(authorityOf)) return authorities(t, name, authorityOf);
-  return known.has(asked) ? certificate(t, name, asked) : undefined;
+  if (authorityOf !== undefined && (known.has(authorityOf) || own.authorities.has(authorityOf)))
+    return authorities(t, name, authorityOf);
+  return known.has(asked) || own.certificates.has(asked) ? certificate(t, name, asked) : undefined;
 }
 
 function certificate(t: Translation, name: string, credentialName: string): Secret | undefined {
@@ -76,6 +79,24 @@ function authorities(t: Translation, name: string, credentialName: string): Secr
   }
   t.warn(`credential ${credentialName}: no Secret of namespace ${t.view.namespace} has ca.crt`);
   return undefined;
+}
+
+/** Whether the client's namespace has a certificate and its key under a name. */
+export function hasCertificate(t: Translation, credentialName: string): boolean {
+  const data = secretData(t, credentialName);
+  return (
+    data !== undefined &&
+    bytesOf(data, CERTIFICATE_KEYS) !== undefined &&
+    bytesOf(data, PRIVATE_KEY_KEYS) !== undefined
+  );
+}
+
+/** Whether the client's namespace has authorities under a name. */
+export function hasAuthorities(t: Translation, credentialName: string): boolean {
+  return [credentialName, `${credentialName}${AUTHORITY_SUFFIX}`].some((secret) => {
+    const data = secretData(t, secret);
+    return data !== undefined && bytesOf(data, AUTHORITY_KEYS) !== undefined;
+  });
 }
 
 /** Names that the DestinationRules which the client sees give as `credentialName`. */

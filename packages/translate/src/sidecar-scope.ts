@@ -31,6 +31,8 @@ export function sidecarOf(t: Translation): Sidecar | undefined {
 
 function choose(t: Translation): Sidecar | undefined {
   const { view, settings } = t;
+  // Gateways call what their routes name, as in Istio.
+  if (view.gateway !== undefined) return undefined;
   const all = [...t.objects<SidecarSpec>(SIDECAR)].sort(byAge);
   const isIn = (sidecar: Sidecar, namespace: string): boolean => sidecar.metadata.namespace === namespace;
   return (

@@ -18,6 +18,7 @@ import type { DialectRules } from "./dialects/dialect.js";
 import { grpcDialect } from "./dialects/grpc.js";
 import { tulleDialect } from "./dialects/tulle.js";
 import { outboundEndpoints } from "./endpoints.js";
+import { gatewayListener, gatewayRoutes } from "./gateway/index.js";
 import { inboundCluster } from "./inbound-cluster.js";
 import { inboundListener } from "./inbound-listener.js";
 import { outboundListener } from "./listeners.js";
@@ -62,7 +63,9 @@ function listener(t: Translation, dialect: DialectRules, name: string): Result {
 }
 
 function listenerOf(t: Translation, name: string): Listener | undefined {
-  if (name === INBOUND_LISTENER) return inboundListener(t);
+  if (name === INBOUND_LISTENER) {
+    return t.view.gateway === undefined ? inboundListener(t) : gatewayListener(t);
+  }
   return name === VIRTUAL_OUTBOUND ? virtualOutbound(t) : outboundListener(t, name);
 }
 
@@ -78,7 +81,7 @@ function secret(t: Translation, name: string): Result {
 }
 
 function routes(t: Translation, dialect: DialectRules, name: string): Result {
-  const full = routeConfiguration(t, name);
+  const full = t.view.gateway === undefined ? routeConfiguration(t, name) : gatewayRoutes(t, name);
   const made = full && dialect.routes(t, full);
   return made === undefined ? t.nothing() : t.finish(ROUTE_TYPE, name, RouteConfigurationSchema, made);
 }

@@ -1,4 +1,11 @@
-import { apiVersionOf, parseObjects, type CatalogService, type Instance, type MeshObject } from "@tulle/api";
+import {
+  apiVersionOf,
+  parseApiVersion,
+  parseObjects,
+  type CatalogService,
+  type Instance,
+  type MeshObject,
+} from "@tulle/api";
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { fromBinary } from "@bufbuild/protobuf";
@@ -93,9 +100,7 @@ export function mesh(instances: readonly Instance[], yaml = "", settings: MeshSe
       },
       objects: (group, kind) =>
         objects.filter(
-          (object) =>
-            object.kind === kind &&
-            object.apiVersion.slice(0, Math.max(object.apiVersion.indexOf("/"), 0)) === group,
+          (object) => object.kind === kind && (parseApiVersion(object.apiVersion)?.group ?? "") === group,
         ),
     },
   };

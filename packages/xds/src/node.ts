@@ -38,6 +38,14 @@ export interface XdsNode {
   readonly admin: string;
   /** Whether connections are redirected to it (Istio's INTERCEPTION_MODE REDIRECT). */
   readonly intercepts: boolean;
+  /** Set for a gateway (Istio's role `router`). */
+  readonly gateway: NodeGateway | undefined;
+}
+
+/** What a gateway says of where it stands. */
+export interface NodeGateway {
+  /** Proxies in front of it whose `x-forwarded-for` is believed; 0 when it does not say. */
+  readonly trustedProxies: number;
 }
 
 /** What of a Node message is read; hostile. */
@@ -60,6 +68,8 @@ export type ParsedNode =
 const MAX_TEXT_LENGTH = 512;
 const MAX_LABELS = 64;
 const MAX_INBOUND_PORTS = 64;
+/** More proxies in front of a gateway than anybody has. */
+const MAX_PROXIES = 32;
 /** Says no more than this of a node that is wrong all over. */
 const MAX_VIOLATIONS = 32;
 
@@ -95,6 +105,9 @@ export function parseNode(message: NodeMessage): ParsedNode {
     admin: reader.text(metadata["ADMIN"], "metadata.ADMIN", false),
     intercepts:
       reader.interceptionMode(metadata["INTERCEPTION_MODE"], "metadata.INTERCEPTION_MODE") === "REDIRECT",
+    gateway: message.id.startsWith("router~")
+      ? { trustedProxies: reader.count(metadata["TRUSTED_PROXIES"], "metadata.TRUSTED_PROXIES", MAX_PROXIES) }
+      : undefined,
   };
   if (strict && node.id !== "" && !namesItsNamespace(node)) {
     reader.refuse(
@@ -110,10 +123,16 @@ function dialectOf(userAgentName: string): NodeDialect | undefined {
   return userAgentName.startsWith("gRPC") ? "grpc" : undefined;
 }
 
-/** `sidecar~<ip>~<instance id>.<namespace>~<namespace>.svc.<domain>` */
+/** `sidecar~<ip>~<instance id>.<namespace>~<namespace>.svc.<domain>`, of a gateway `router~…`. */
 function namesItsNamespace(node: XdsNode): boolean {
   const [role, ip, instance, domain, ...rest] = node.id.split("~");
-  if (role !== "sidecar" || !ip || instance === undefined || domain === undefined || rest.length > 0) {
+  if (
+    (role !== "sidecar" && role !== "router") ||
+    !ip ||
+    instance === undefined ||
+    domain === undefined ||
+    rest.length > 0
+  ) {
     return false;
   }
   // Checked apart: without a namespace, the missing one is the violation.
@@ -161,6 +180,14 @@ class MetadataReader {
   port(value: unknown, path: string): number {
     if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 65_535) return value;
     this.refuse(path, "must be a port number, 1 to 65535");
+    return 0;
+  }
+
+  /** A whole number from 0 to `most`; 0 when there is none. */
+  count(value: unknown, path: string, most: number): number {
+    if (value === undefined || value === null) return 0;
+    if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= most) return value;
+    this.refuse(path, `must be a whole number from 0 to ${most}`);
     return 0;
   }
 

@@ -108,6 +108,11 @@ const TABLE = {
     level: "Warning",
     remedy: "Set addresses, or a resolution with which the hosts get virtual IPs (STATIC or DNS).",
   },
+  IST0145: {
+    name: "ConflictingGateways",
+    level: "Error",
+    remedy: "Give the host to one of the Gateways, or select other gateways with one of them.",
+  },
   IST0173: {
     name: "DestinationRuleSubsetNotSelectPods",
     level: "Error",

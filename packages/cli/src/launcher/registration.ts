@@ -7,6 +7,7 @@ import type { WorkloadOptions } from "./workload-options.js";
 /** How often it is made sure that the control plane still knows the instance: one that lost its data learns it again. */
 const CONFIRM_EVERY_MS = 10_000;
 const DEREGISTER_AFTER = "1m";
+const HEALTH_INTERVAL = "1s";
 
 /** What a workload registers through Consul's API; see docs/architecture.md, "Registration by the launcher". */
 export function registrationOf(
@@ -23,7 +24,7 @@ export function registrationOf(
       ? { TCP: application }
       : { HTTP: `http://${application}${options.healthPath}` };
   const common = {
-    Interval: options.healthInterval,
+    Interval: options.healthInterval ?? HEALTH_INTERVAL,
     Timeout: "2s",
     // Both were seen listening: the instance gets traffic at once, not after the first check.
     Status: "passing",

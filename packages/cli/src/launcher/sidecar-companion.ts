@@ -10,7 +10,7 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
   const proxyProtocol =
     workload.appProxyProtocol === undefined ? {} : { proxyProtocol: workload.appProxyProtocol };
   const inbound =
-    appPort === undefined
+    appPort === undefined || workload.gateway !== undefined
       ? []
       : [
           {
@@ -31,15 +31,16 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     inbound,
     upstreams: workload.upstream ?? [],
     ports: {
-      outbound: workload.outboundPort,
-      inbound: workload.inboundPort,
+      ...(workload.outboundPort !== undefined && { outbound: workload.outboundPort }),
+      ...(workload.inboundPort !== undefined && { inbound: workload.inboundPort }),
       admin: workload.adminPort,
       metrics: workload.metricsPort,
       readiness: workload.readinessPort,
       ...(workload.dnsPort === undefined ? {} : { dns: workload.dnsPort }),
     },
     intercept: workload.intercept ?? false,
-    ...(workload.address === undefined ? {} : { meshAddress: workload.address }),
+    ...(workload.gateway === undefined ? {} : { gateway: workload.gateway }),
+    ...placeOf(workload),
     ...(workload.proxyProtocolFrom === undefined ? {} : { proxyProtocolFrom: workload.proxyProtocolFrom }),
     controlPlane,
     ...(joinToken === undefined ? {} : { joinToken }),
@@ -60,15 +61,22 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     throw thrown;
   }
   const { addresses, quitRequested, failed } = sidecar;
+  const { inbound: reachable } = addresses;
   return {
     addresses,
-    meshAddress: { host: workload.address ?? addresses.inbound.host, port: addresses.inbound.port },
+    meshAddress: reachable && { host: workload.address ?? reachable.host, port: reachable.port },
     quitRequested,
     failed,
     environment: () => sidecar.environment(),
     drain: () => sidecar.drain(),
     close: () => sidecar.close(),
   };
+}
+
+/** A gateway is bound to its address, and nobody of the mesh calls it there. */
+function placeOf({ address, gateway }: CompanionOptions["workload"]) {
+  if (address === undefined) return {};
+  return gateway === undefined ? { meshAddress: address } : { inboundAddress: address };
 }
 
 function accessLogSink(text: string): AccessLogSink {

@@ -3,6 +3,8 @@ import { isIP } from "node:net";
 import { parseDuration } from "@tulle/base";
 import { InvalidArgumentError, Option, type Command } from "commander";
 
+import type { GatewayOptions } from "@tulle/proxy";
+
 import type { AccessOptions } from "../connection/access-options.js";
 import type { CliContext } from "../context.js";
 import { parseNetworks } from "../intercept/rule-options.js";
@@ -19,7 +21,7 @@ import type { ReadyTarget } from "../ready.js";
 
 const PROTOCOLS = ["http", "http2", "grpc", "tcp", "tls", "https"] as const;
 
-/** What `tulle run` and `tulle sidecar` have in common. */
+/** What `tulle run`, `tulle sidecar` and `tulle gateway` have in common. */
 export interface WorkloadOptions extends ReadyTarget, AccessOptions {
   readonly server: string;
   /** File with the token to join with; undefined: the control plane is asked for one. */
@@ -43,10 +45,10 @@ export interface WorkloadOptions extends ReadyTarget, AccessOptions {
   /** Undefined: found out from the first bytes of each connection. */
   readonly protocol?: (typeof PROTOCOLS)[number];
   readonly healthPath?: string;
-  readonly healthInterval: string;
+  readonly healthInterval?: string;
   readonly stateDir?: string;
-  readonly outboundPort: number;
-  readonly inboundPort: number;
+  readonly outboundPort?: number;
+  readonly inboundPort?: number;
   readonly adminPort: number;
   readonly metricsPort: number;
   readonly readinessPort: number;
@@ -54,6 +56,8 @@ export interface WorkloadOptions extends ReadyTarget, AccessOptions {
   readonly dnsPort?: number;
   /** Connections are redirected to the sidecar. */
   readonly intercept?: boolean;
+  /** It is a gateway. */
+  readonly gateway?: GatewayOptions;
   /** No sidecar: the application's gRPC library speaks xDS itself. */
   readonly proxyless?: boolean;
   readonly accessLog: string;
@@ -85,10 +89,6 @@ export function addWorkloadOptions(
   context: CliContext,
   ports: typeof ISTIO_PORTS,
 ): Command {
-  const port = (flags: string, description: string, value: number): Option =>
-    new Option(flags, description)
-      .argParser(parsePort)
-      .default(value, value === 0 ? "a free one" : String(value));
   command
     .addOption(
       new Option("--service <name>", "service that this workload is an instance of")
@@ -106,13 +106,6 @@ export function addWorkloadOptions(
       ),
     )
     .option("--version <version>", "version of the workload, for subsets and metrics")
-    .option("-n, --namespace <namespace>", "namespace of the service", "default")
-    .option("--service-account <name>", "identity of the workload (default: the service's name)")
-    .option(
-      "--join-token-file <file>",
-      "one-time token of the service account to join with ($TULLE_JOIN_TOKEN; default: ask the control plane for one)",
-    )
-    .option("--instance-id <id>", "unique name of this instance (default: service, version and port)")
     .addOption(
       new Option(
         "--address <ip>",
@@ -126,11 +119,6 @@ export function addWorkloadOptions(
       ).argParser(collect(parseUpstream)),
     )
     .addOption(
-      new Option("--label <name=value>", "label of the workload; repeat for more").argParser(
-        collect(parseLabel),
-      ),
-    )
-    .addOption(
       new Option(
         "--protocol <protocol>",
         "what the service speaks (default: found out from each connection)",
@@ -142,17 +130,10 @@ export function addWorkloadOptions(
         .argParser(checkDuration)
         .default("1s"),
     )
-    .option(
-      "--state-dir <dir>",
-      "where identity and last configuration are kept (default: $XDG_STATE_HOME/tulle/…)",
-    )
     .addOption(
       port("--outbound-port <port>", "outbound proxy (service by Host, or HTTP_PROXY)", ports.outbound),
     )
     .addOption(port("--inbound-port <port>", "inbound listener, mutual TLS", ports.inbound))
-    .addOption(port("--admin-port <port>", "admin endpoints", ports.admin))
-    .addOption(port("--metrics-port <port>", "Prometheus metrics", ports.metrics))
-    .addOption(port("--readiness-port <port>", "/healthz/ready", ports.readiness))
     .addOption(
       new Option(
         "--dns-port <port>",
@@ -161,15 +142,52 @@ export function addWorkloadOptions(
     )
     .addOption(
       new Option(
-        "--proxy-protocol-from <networks>",
-        "load balancers, such as 10.0.0.0/8, whose plaintext connections begin with a PROXY header (default: none)",
-      ).argParser(parseNetworks),
-    )
-    .addOption(
-      new Option(
         "--app-proxy-protocol <version>",
         "tell the application its client by a PROXY header, 1 or 2; leave out --health-path then (default: none)",
       ).argParser(parseProxyProtocol),
+    );
+  addMemberOptions(command, context, ports);
+  // What only several options together show. Said here, as commander says what it finds itself.
+  command.hook("preAction", (_program, action) => {
+    const { port: appPort, servicePort } = action.opts<WorkloadOptions>();
+    if (servicePort !== undefined && appPort === undefined) {
+      action.error("error: --service-port needs --port: say where the application listens");
+    }
+  });
+  return command;
+}
+
+/** Adds the options of everything that joins the mesh with a proxy: workloads and gateways. */
+export function addMemberOptions(
+  command: Command,
+  context: CliContext,
+  ports: Pick<typeof ISTIO_PORTS, "admin" | "metrics" | "readiness">,
+): Command {
+  command
+    .option("-n, --namespace <namespace>", "namespace of the service", "default")
+    .option("--service-account <name>", "identity of the workload (default: the service's name)")
+    .option(
+      "--join-token-file <file>",
+      "one-time token of the service account to join with ($TULLE_JOIN_TOKEN; default: ask the control plane for one)",
+    )
+    .option("--instance-id <id>", "unique name of this instance (default: service, version and port)")
+    .addOption(
+      new Option("--label <name=value>", "label of the workload; repeat for more").argParser(
+        collect(parseLabel),
+      ),
+    )
+    .option(
+      "--state-dir <dir>",
+      "where identity and last configuration are kept (default: $XDG_STATE_HOME/tulle/…)",
+    )
+    .addOption(port("--admin-port <port>", "admin endpoints", ports.admin))
+    .addOption(port("--metrics-port <port>", "Prometheus metrics", ports.metrics))
+    .addOption(port("--readiness-port <port>", "/healthz/ready", ports.readiness))
+    .addOption(
+      new Option(
+        "--proxy-protocol-from <networks>",
+        "load balancers, such as 10.0.0.0/8, whose plaintext connections begin with a PROXY header (default: none)",
+      ).argParser(parseNetworks),
     )
     .option("--access-log <sink>", '"stdout", "off" or a file', "off")
     .addOption(
@@ -206,14 +224,13 @@ export function addWorkloadOptions(
     .addOption(new Option("--log-level <level>").choices(["debug", "info", "warn", "error"]).default("warn"))
     .addOption(serverOption(context));
   for (const option of readyOptions()) command.addOption(option);
-  // What only several options together show. Said here, as commander says what it finds itself.
-  command.hook("preAction", (_program, action) => {
-    const { port: appPort, servicePort } = action.opts<WorkloadOptions>();
-    if (servicePort !== undefined && appPort === undefined) {
-      action.error("error: --service-port needs --port: say where the application listens");
-    }
-  });
   return command;
+}
+
+function port(flags: string, description: string, value: number): Option {
+  return new Option(flags, description)
+    .argParser(parsePort)
+    .default(value, value === 0 ? "a free one" : String(value));
 }
 
 function parsePercent(text: string): number {
@@ -227,7 +244,8 @@ function parseProxyProtocol(text: string): 1 | 2 {
   throw new InvalidArgumentError("expected 1 or 2.");
 }
 
-function parseIp(text: string): string {
+/** Reads an IP address. */
+export function parseIp(text: string): string {
   if (isIP(text) !== 0 && !text.includes("%")) return text;
   throw new InvalidArgumentError("expected an IP address.");
 }

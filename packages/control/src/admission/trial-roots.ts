@@ -1,6 +1,7 @@
 import {
   type AuthorizationPolicySpec,
   type DestinationRuleSpec,
+  type GatewaySpec,
   type MeshObject,
   type PeerAuthenticationSpec,
   type RequestAuthenticationSpec,
@@ -9,7 +10,13 @@ import {
   type VirtualServiceSpec,
 } from "@tulle/api";
 import { formatAddress } from "@tulle/base";
-import { expandHost, type ClientView, type InboundPort, type MeshReader } from "@tulle/translate";
+import {
+  expandHost,
+  fullGatewayName,
+  type ClientView,
+  type InboundPort,
+  type MeshReader,
+} from "@tulle/translate";
 import { CLUSTER_TYPE, LISTENER_TYPE } from "@tulle/xds";
 
 /** Clients, hosts and ports that one object is tried with, each. */
@@ -47,6 +54,10 @@ export function trialRoots(reader: MeshReader, object: MeshObject): readonly Tri
       const { spec, metadata } = object as MeshObject<AuthorizationPolicySpec | RequestAuthenticationSpec>;
       return inboundRoots(metadata.namespace, spec.selector?.matchLabels ?? {}, []);
     }
+    case "Gateway": {
+      const { selector } = (object as MeshObject<GatewaySpec>).spec;
+      return [gatewayRoot(object.metadata.namespace, selector)];
+    }
     case "Sidecar": {
       const { spec, metadata } = object as MeshObject<SidecarSpec>;
       const ports = (spec.ingress ?? []).map(({ port }) => port.number);
@@ -59,8 +70,9 @@ export function trialRoots(reader: MeshReader, object: MeshObject): readonly Tri
 
 function virtualServiceRoots(reader: MeshReader, object: MeshObject<VirtualServiceSpec>): TrialRoot[] {
   const roots = rootsOf(reader, object);
-  return roots.flatMap((root) =>
-    viewsOf(object, root).flatMap((view) =>
+  return roots.flatMap((root) => [
+    ...gatewayRoots(reader, root),
+    ...viewsOf(object, root).flatMap((view) =>
       hostsOf(root.spec.hosts ?? [], root.metadata.namespace, reader).flatMap((host) =>
         portsOf(reader, host).map((port) => ({
           view,
@@ -69,7 +81,27 @@ function virtualServiceRoots(reader: MeshReader, object: MeshObject<VirtualServi
         })),
       ),
     ),
+  ]);
+}
+
+/** Gateways that open the ports which an object is bound to. */
+function gatewayRoots(
+  reader: MeshReader,
+  { spec, metadata }: MeshObject<VirtualServiceSpec>,
+): readonly TrialRoot[] {
+  const names = new Set(
+    (spec.gateways ?? []).flatMap((one) => fullGatewayName(one, metadata.namespace) ?? []),
   );
+  const all = reader.objects("networking.istio.io", "Gateway") as readonly MeshObject<GatewaySpec>[];
+  return all
+    .filter((gateway) => names.has(`${gateway.metadata.namespace}/${gateway.metadata.name}`))
+    .slice(0, MAX_VIEWS)
+    .map((gateway) => gatewayRoot(metadata.namespace, gateway.spec.selector));
+}
+
+function gatewayRoot(namespace: string, labels: Readonly<Record<string, string>> = {}): TrialRoot {
+  const view = { ...client(namespace, labels), gateway: { trustedProxies: 0 } };
+  return { view, typeUrl: LISTENER_TYPE, name: "virtualInbound" };
 }
 
 /** The object itself, or those that delegate to it. */

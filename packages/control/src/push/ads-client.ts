@@ -61,6 +61,7 @@ export function admitClient(
       labels: node.labels,
       inbound: node.inbound,
       intercepts: node.intercepts,
+      ...(node.gateway === undefined ? {} : { gateway: node.gateway }),
     },
   };
 }

@@ -7,6 +7,7 @@ export function viewKey(view: ClientView): string {
     view.namespace,
     view.mtls,
     view.intercepts === true,
+    view.gateway?.trustedProxies,
     Object.entries(view.labels).sort(([a], [b]) => (a < b ? -1 : 1)),
     view.inbound
       .map((port) =>

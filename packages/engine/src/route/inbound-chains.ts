@@ -42,3 +42,25 @@ export function selectChain(
   }
   return best;
 }
+
+/**
+ * The filter chain of a gateway for a connection to one of its ports: in plaintext the port's only one, with TLS by the
+ * server name that it asks for ("" = none), whatever becomes of the TLS.
+ */
+export function selectServerChain(
+  snapshot: Snapshot,
+  port: number,
+  serverName: string,
+  tls: boolean,
+): InboundChain | undefined {
+  let best: InboundChain | undefined;
+  let bestRank = -1;
+  for (const chain of chainsFor(snapshot, port)) {
+    if ((chain.transport !== "plaintext") !== tls || chain.destinationPort !== port) continue;
+    const rank = serverNameRank(chain.serverNames, serverName);
+    if (rank <= bestRank) continue;
+    best = chain;
+    bestRank = rank;
+  }
+  return best;
+}

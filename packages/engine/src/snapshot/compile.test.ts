@@ -314,7 +314,10 @@ test("an inbound listener has a chain per filter chain, with its SNI, transport 
   expect(outbound).toBeNull();
   const expected: InboundListener = {
     name: "virtualInbound",
+    warm: false,
+    direction: "inbound",
     port: 0,
+    addresses: [],
     proxyProtocol: undefined,
     silenceMs: 1000,
     chains: [
@@ -326,6 +329,7 @@ test("an inbound listener has a chain per filter chain, with its SNI, transport 
         applicationProtocols: [],
         transport: "mtls",
         trustDomains: ["cluster.local"],
+        tls: undefined,
         http: expect.objectContaining({ direction: "inbound", name: "virtualInbound" }) as HttpChain,
         tcp: undefined,
       },
@@ -337,6 +341,7 @@ test("an inbound listener has a chain per filter chain, with its SNI, transport 
         applicationProtocols: [],
         transport: "plaintext",
         trustDomains: [],
+        tls: undefined,
         http: expect.objectContaining({ warm: false }) as HttpChain,
         tcp: undefined,
       },

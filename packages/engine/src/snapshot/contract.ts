@@ -4,9 +4,9 @@ import type { ConnectionSettings } from "./connection-settings.js";
 import type { HealthCheckSettings } from "./health-check-settings.js";
 import type { OutlierSettings } from "./outlier-settings.js";
 import type { ProxyStatusSettings } from "./proxy-status-settings.js";
-import type { TlsSettings } from "./tls-parameters.js";
 import type { TlsSecret } from "./secrets.js";
-import type { CertificateSource, SecretName, TrustSource } from "./tls-sources.js";
+import type { TlsSettings } from "./tls-parameters.js";
+import type { CertificateSource, PemSource, SecretName, TrustSource } from "./tls-sources.js";
 
 export type { ConnectionSettings } from "./connection-settings.js";
 export type { GrpcProbe, HealthCheckSettings, HttpProbe, TcpProbe } from "./health-check-settings.js";
@@ -38,7 +38,7 @@ export interface MeshTls extends UpstreamTlsBase {
   readonly spiffeIds: ReadonlySet<string>;
 }
 
-/** A subject alternative name that a server's certificate may have. */
+/** A subject alternative name that a peer's certificate may have. */
 export interface PeerName {
   readonly type: "dns" | "uri" | "ip";
   readonly value: string;
@@ -168,6 +168,14 @@ export interface HttpChain {
   readonly proxyStatus: ProxyStatusSettings | undefined;
   /** Whether every response carries its request's id. */
   readonly requestIdInResponse: boolean;
+  /** Set where clients come from outside the mesh; undefined = they are workloads or the application. */
+  readonly edge: EdgeSettings | undefined;
+}
+
+/** How a client outside the mesh is told (Envoy's `use_remote_address`). */
+export interface EdgeSettings {
+  /** Proxies before this one whose `x-forwarded-for` is believed (`xff_num_trusted_hops`). */
+  readonly trustedHops: number;
 }
 
 /** A listener, or one of its filter chains, that carries bytes as they are (a tcp_proxy). */
@@ -209,6 +217,29 @@ export interface DetectedChain {
 /** What carries the connections to an authority. */
 export type OutboundChain = HttpChain | TcpChain | DetectedChain;
 
+/** How TLS of clients outside the mesh ends here. */
+export interface ServerTls {
+  /** Equal keys mean equal settings. */
+  readonly key: string;
+  /** Equal ones ask the same of clients: a connection that was let in under one is let in under the other. */
+  readonly checks: string;
+  /** At least one; several are of different key types. */
+  readonly certificates: readonly (CertificateSource | SecretName)[];
+  readonly clients: "none" | "optional" | "required";
+  /** Whose certificates clients may have; undefined where none are asked for. */
+  readonly trust: TrustSource | SecretName | undefined;
+  /** Certificates that were taken back, beside those that `trust` says. */
+  readonly crl: PemSource | undefined;
+  /** A client's certificate must have one of these names; empty = any. */
+  readonly names: readonly PeerName[];
+  /** Base64 of SHA-256 of the public keys that clients may have; with `hashes` empty, too: any. */
+  readonly spki: readonly string[];
+  /** SHA-256 of the certificates that clients may have, hexadecimal. */
+  readonly hashes: readonly string[];
+  readonly alpn: readonly string[];
+  readonly settings: TlsSettings;
+}
+
 /** One filter chain of the inbound listener. */
 export interface InboundChain {
   readonly name: string;
@@ -220,8 +251,10 @@ export interface InboundChain {
   readonly serverNames: readonly string[];
   /** ALPN protocols, or in plaintext what the first bytes are (`http/1.1`, `h2c`), that select it; empty = any. */
   readonly applicationProtocols: readonly string[];
-  /** TLS with a client certificate, or plaintext (permissive mode). */
-  readonly transport: "mtls" | "plaintext";
+  /** The mesh's mutual TLS, TLS with other certificates (of a gateway), TLS that passes as it is, or plaintext. */
+  readonly transport: "mtls" | "tls" | "passthrough" | "plaintext";
+  /** With `tls` only. */
+  readonly tls: ServerTls | undefined;
   /** Trust domains whose SPIFFE ids are let in; empty = the workload's own. */
   readonly trustDomains: readonly string[];
   /** Exactly one of the two is set. */
@@ -243,6 +276,12 @@ export interface InboundListener {
   readonly proxyProtocol: ProxyProtocolFilter | undefined;
   /** The port that chains mean by a connection made to the listener itself, wherever a proxy really binds it; 0 = none. */
   readonly port: number;
+  /** Whether all of its chains have what they need. */
+  readonly warm: boolean;
+  /** `outbound`: a gateway's. */
+  readonly direction: "inbound" | "outbound";
+  /** Every place where the listener takes connections, `port` among them; of a sidecar's it is not used. */
+  readonly addresses: readonly { readonly host: string; readonly port: number }[];
   /** How long a client may say nothing in plaintext before the server gets a chance to speak, milliseconds. */
   readonly silenceMs: number;
   readonly chains: readonly InboundChain[];

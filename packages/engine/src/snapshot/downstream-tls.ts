@@ -1,20 +1,28 @@
 import type { TransportSocket } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { RawBufferSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
 import { SubjectAltNameMatcher_SanType as SanType } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
-import { DownstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import {
+  DownstreamTlsContextSchema,
+  type DownstreamTlsContext,
+} from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { holds, typeName, unpack } from "./any.js";
+import type { InboundChain } from "./contract.js";
 import { at, invalid } from "./invalid.js";
+import { compileServerTls } from "./server-tls.js";
 import { validationContext } from "./upstream-tls.js";
 
 /** How a filter chain takes connections. */
-export interface DownstreamTransport {
-  readonly transport: "mtls" | "plaintext";
-  readonly trustDomains: readonly string[];
-}
+export type DownstreamTransport = Pick<InboundChain, "transport" | "trustDomains" | "tls">;
 
-const PLAINTEXT: DownstreamTransport = { transport: "plaintext", trustDomains: [] };
+const PLAINTEXT: DownstreamTransport = { transport: "plaintext", trustDomains: [], tls: undefined };
 
-/** Compiles a filter chain's transport socket: none or a raw buffer is plaintext, a TLS context must ask for client certificates. */
+/** SDS secret with the workload's own certificate: a context that uses it is the mesh's own TLS. */
+const MESH_IDENTITY = "default";
+
+/**
+ * Compiles a filter chain's transport socket: none or a raw buffer is plaintext; a TLS context with the mesh's identity must
+ * ask for client certificates, one with other certificates says what it asks for.
+ */
 export function compileDownstream(field: string, socket: TransportSocket | undefined): DownstreamTransport {
   const config = socket?.configType.value;
   if (config === undefined || holds(config, RawBufferSchema)) return PLAINTEXT;
@@ -22,10 +30,21 @@ export function compileDownstream(field: string, socket: TransportSocket | undef
   if (!holds(config, DownstreamTlsContextSchema))
     throw invalid(here, `transport socket ${typeName(config)} is not supported`);
   const context = unpack(here, config, DownstreamTlsContextSchema);
+  if (isMeshTls(context)) return compileMeshTls(here, context);
+  return { transport: "tls", trustDomains: [], tls: compileServerTls(here, context) };
+}
+
+function isMeshTls({ commonTlsContext: common }: DownstreamTlsContext): boolean {
+  const secrets = common?.tlsCertificateSdsSecretConfigs ?? [];
+  const certificates = (common?.tlsCertificates.length ?? 0) + secrets.length;
+  return certificates === 0 || secrets.some(({ name }) => name === MESH_IDENTITY);
+}
+
+function compileMeshTls(here: string, context: DownstreamTlsContext): DownstreamTransport {
   if (context.requireClientCertificate !== true) {
     throw invalid(
       at(here, "require_client_certificate"),
-      "must be true: TLS without client certificates is not supported",
+      "must be true: the mesh's own TLS without client certificates is not supported",
     );
   }
   const common = context.commonTlsContext;
@@ -42,5 +61,5 @@ export function compileDownstream(field: string, socket: TransportSocket | undef
     }
     return domain;
   });
-  return { transport: "mtls", trustDomains };
+  return { transport: "mtls", trustDomains, tls: undefined };
 }

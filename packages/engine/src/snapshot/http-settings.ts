@@ -57,6 +57,7 @@ export function compileHttp(
       limits: compileLimits(field, manager),
       proxyStatus: compileProxyStatus(manager),
       requestIdInResponse: manager.alwaysSetRequestIdInResponse,
+      edge: manager.useRemoteAddress === true ? { trustedHops: manager.xffNumTrustedHops } : undefined,
       filters: compileChainFilters(at(field, "http_filters"), manager.httpFilters, name),
       stripPort: manager.stripPortMode.case === "stripAnyHostPort" && manager.stripPortMode.value,
     },

@@ -7,7 +7,7 @@ import type {
   FilterChainMatch,
 } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { compileNetworkRbac, isNetworkRbac, type NetworkRbac } from "../authorization/network-rbac.js";
-import type { ProxyProtocolFilter } from "./contract.js";
+import type { InboundListener, ProxyProtocolFilter } from "./contract.js";
 import { compileDownstream } from "./downstream-tls.js";
 import type { DownstreamTransport } from "./downstream-tls.js";
 import { compileTaking } from "./detected-chain.js";
@@ -58,6 +58,8 @@ export type ListenerSettings =
   | ({
       readonly kind: "chains";
       readonly port: number;
+      readonly direction: "inbound" | "outbound";
+      readonly addresses: InboundListener["addresses"];
       readonly proxyProtocol: ProxyProtocolFilter | undefined;
     } & ChainsSettings);
 
@@ -91,9 +93,24 @@ export function compileListener(listener: Listener): ListenerSettings {
   if (first === undefined) throw invalid("filter_chains", "must not be empty, or api_listener be set");
   const silenceMs =
     durationMs("listener_filters_timeout", listener.listenerFiltersTimeout) ?? DEFAULT_SILENCE_MS;
-  if (direction === "inbound" || chains.every(({ behaviour }) => "http" in behaviour)) {
+  const addresses = addressesOf(listener);
+  // What has an address takes connections: of a sidecar's workload, or of a gateway's clients.
+  if (
+    direction === "inbound" ||
+    addresses.length > 0 ||
+    chains.every(({ behaviour }) => "http" in behaviour)
+  ) {
     const proxyProtocol = compileProxyProtocolFilter(listener.listenerFilters);
-    return { kind: "chains", name, port: portOf(listener), proxyProtocol, silenceMs, chains };
+    return {
+      kind: "chains",
+      name,
+      direction,
+      port: addresses[0]?.port ?? 0,
+      addresses,
+      proxyProtocol,
+      silenceMs,
+      chains: chains.map(passingTls),
+    };
   }
   const taking = compileTaking(chains);
   return chains.length === 1
@@ -101,10 +118,21 @@ export function compileListener(listener: Listener): ListenerSettings {
     : { kind: "detected", name, silenceMs, chains, taking };
 }
 
-function portOf({ address }: Listener): number {
-  const where = address?.address;
-  const port = where?.case === "socketAddress" ? where.value.portSpecifier : undefined;
-  return port?.case === "portValue" ? port.value : 0;
+function addressesOf({ address, additionalAddresses }: Listener): InboundListener["addresses"] {
+  return [address, ...additionalAddresses.map((each) => each.address)].flatMap((each) => {
+    const where = each?.address;
+    const port = where?.case === "socketAddress" ? where.value.portSpecifier : undefined;
+    return where?.case === "socketAddress" && port?.case === "portValue"
+      ? [{ host: where.value.address, port: port.value }]
+      : [];
+  });
+}
+
+/** Bytes that are TLS and have no certificate of ours are passed on as they are. */
+function passingTls(chain: FilterChainSettings): FilterChainSettings {
+  const passes =
+    chain.transport === "plaintext" && chain.wantedTransport === "tls" && "tcp" in chain.behaviour;
+  return passes ? { ...chain, transport: "passthrough" } : chain;
 }
 
 function compileChain(
@@ -116,7 +144,7 @@ function compileChain(
   const match = compileMatch(at(field, "filter_chain_match"), chain.filterChainMatch);
   const transport = compileDownstream(at(field, "transport_socket"), chain.transportSocket);
   const { wantedTransport: wanted } = match;
-  const matching = transport.transport === "mtls" ? "tls" : "raw_buffer";
+  const matching = transport.transport === "plaintext" ? "raw_buffer" : "tls";
   // Outbound, TLS is told from plaintext to be carried as it is.
   if (wanted !== "" && wanted !== matching && direction === "inbound") {
     throw invalid(

@@ -11,6 +11,8 @@ import { compileListener } from "./listener-settings.js";
 import type { Behaviour, ListenerSettings } from "./listener-settings.js";
 import { ResourceParts } from "./resource-parts.js";
 import type { Routes } from "./routes.js";
+import type { Secrets } from "./secrets.js";
+import { secretsOfServer } from "./server-tls.js";
 import { BytesChain } from "./tcp-settings.js";
 
 /** A listener's behaviour with the tables it uses, and whether all that these name has been answered. */
@@ -37,11 +39,13 @@ export class Listeners {
   readonly parts = new ResourceParts<ListenerSettings>(LISTENER_TYPE);
   readonly #routes: Routes;
   readonly #clusters: Clusters;
+  readonly #secrets: Secrets;
   #active: ReadonlyMap<string, ActiveListener> = new Map();
 
-  constructor(routes: Routes, clusters: Clusters) {
+  constructor(routes: Routes, clusters: Clusters, secrets: Secrets) {
     this.#routes = routes;
     this.#clusters = clusters;
+    this.#secrets = secrets;
   }
 
   /** What each listener serves; another map after every change, the same one without. */
@@ -79,18 +83,26 @@ export class Listeners {
     this.#active = active;
   }
 
-  /** Names of the route tables and clusters that a listener needs: for what it serves and for what is to come. */
-  references(name: string): { readonly routes: Set<string>; readonly clusters: Set<string> } {
+  /** Names of the route tables, clusters and Secrets that a listener needs: for what it serves and for what is to come. */
+  references(name: string): {
+    readonly routes: Set<string>;
+    readonly clusters: Set<string>;
+    readonly secrets: Set<string>;
+  } {
     const routes = new Set<string>();
     const clusters = new Set<string>();
+    const secrets = new Set<string>();
     const add = (behaviour: Behaviour, table: RouteTable | undefined): void => {
       if ("http" in behaviour && "rds" in behaviour.http.routes) routes.add(behaviour.http.routes.rds);
       for (const cluster of clustersOf(behaviour, table)) clusters.add(cluster);
     };
     const settings = this.parts.get(name);
     if (settings !== undefined) for (const each of behavioursOf(settings)) add(each, this.#table(each));
-    for (const { behaviour, table } of this.#active.get(name)?.resolved ?? []) add(behaviour, table);
-    return { routes, clusters };
+    const active = this.#active.get(name);
+    for (const { behaviour, table } of active?.resolved ?? []) add(behaviour, table);
+    for (const each of [settings, active?.settings])
+      if (each !== undefined) for (const secret of secretsOf(each)) secrets.add(secret);
+    return { routes, clusters, secrets };
   }
 
   #activate(settings: ListenerSettings, before: ActiveListener | undefined): ActiveListener {
@@ -104,12 +116,19 @@ export class Listeners {
       table: tables[index],
       warm: this.#isWarm(behaviour, tables[index]),
     }));
-    const warm = resolved.every((one) => one.warm);
+    const warm =
+      resolved.every((one) => one.warm) &&
+      secretsOf(settings).every((secret) => this.#secrets.parts.isAnswered(secret));
     if (before !== undefined) {
       if (before.warm && !warm) return before;
-      if (same && resolved.every((one, index) => one.warm === before.resolved[index]!.warm)) return before;
+      if (
+        same &&
+        warm === before.warm &&
+        resolved.every((one, index) => one.warm === before.resolved[index]!.warm)
+      )
+        return before;
     }
-    return { settings, resolved, warm, value: createValue(settings, resolved) };
+    return { settings, resolved, warm, value: createValue(settings, resolved, warm) };
   }
 
   #table(behaviour: Behaviour): RouteTable | undefined {
@@ -133,6 +152,11 @@ function behavioursOf(settings: ListenerSettings): readonly Behaviour[] {
     : settings.chains.map(({ behaviour }) => behaviour);
 }
 
+function secretsOf(settings: ListenerSettings): readonly string[] {
+  if (settings.kind === "authority") return [];
+  return settings.chains.flatMap(({ tls }) => (tls === undefined ? [] : secretsOfServer(tls)));
+}
+
 function clustersOf(behaviour: Behaviour, table: RouteTable | undefined): readonly string[] {
   return "tcp" in behaviour ? behaviour.tcp.clusters : (table?.clusters ?? []);
 }
@@ -143,7 +167,11 @@ function createChain({ behaviour, table, warm }: Resolved): Chain | BytesChain {
     : new Chain(behaviour.http.chain, table, warm);
 }
 
-function createValue(settings: ListenerSettings, resolved: readonly Resolved[]): ActiveListener["value"] {
+function createValue(
+  settings: ListenerSettings,
+  resolved: readonly Resolved[],
+  warm: boolean,
+): ActiveListener["value"] {
   const chains = resolved.map(createChain);
   if (settings.kind === "authority") return chains[0]!;
   if (settings.kind === "detected") {
@@ -159,10 +187,13 @@ function createValue(settings: ListenerSettings, resolved: readonly Resolved[]):
     name: settings.name,
     silenceMs: settings.silenceMs,
     port: settings.port,
+    direction: settings.direction,
+    warm,
+    addresses: settings.addresses,
     proxyProtocol: settings.proxyProtocol,
     chains: settings.chains.map(
       (
-        { name, destinationPort, isDefault, serverNames, applicationProtocols, transport, trustDomains },
+        { name, destinationPort, isDefault, serverNames, applicationProtocols, transport, trustDomains, tls },
         index,
       ) => {
         const chain = chains[index]!;
@@ -174,6 +205,7 @@ function createValue(settings: ListenerSettings, resolved: readonly Resolved[]):
           applicationProtocols,
           transport,
           trustDomains,
+          tls,
           http: chain.protocol === "http" ? chain : undefined,
           tcp: chain.protocol === "tcp" ? chain : undefined,
         };

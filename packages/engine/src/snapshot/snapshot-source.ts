@@ -37,7 +37,7 @@ class CompilingSource implements SnapshotSource {
 
   constructor(load: SlotTable) {
     this.#clusters = new Clusters(load, this.#secrets);
-    this.#listeners = new Listeners(this.#routes, this.#clusters);
+    this.#listeners = new Listeners(this.#routes, this.#clusters, this.#secrets);
     this.#current = new CompiledSnapshot(
       0,
       this.#listeners.active,
@@ -145,6 +145,7 @@ class CompilingSource implements SnapshotSource {
       const references = this.#listeners.references(name);
       for (const route of references.routes) routes.add(route);
       for (const cluster of references.clusters) clusters.add(cluster);
+      for (const secret of references.secrets) secrets.add(secret);
     }
     for (const name of clusters) {
       const settings = this.#clusters.settings.get(name);

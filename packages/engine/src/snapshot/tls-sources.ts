@@ -73,7 +73,8 @@ function refuseChecks(here: string, context: CertificateValidationContext): void
   }
 }
 
-function pemSource(here: string, source: DataSource | undefined): PemSource {
+/** Text in PEM from wherever it stands. */
+export function pemSource(here: string, source: DataSource | undefined): PemSource {
   switch (source?.specifier.case) {
     case "filename":
       if (source.specifier.value === "") break;

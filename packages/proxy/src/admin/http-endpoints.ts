@@ -89,7 +89,7 @@ export function serveEndpoints(options: HttpEndpointsOptions): Promise<LocalHttp
       );
       return;
     }
-    if (method === "POST" && request.headers.origin !== undefined) {
+    if (method === "POST" && isFromWebPage(request)) {
       send(response, text("requests of web pages may not change anything here\n", 403));
       return;
     }
@@ -148,6 +148,12 @@ function send(response: ServerResponse, reply: Reply): void {
 
 function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host.startsWith("127.");
+}
+
+/** Whether a browser made the request for a page; nobody's pages are served here. */
+function isFromWebPage({ headers }: IncomingMessage): boolean {
+  const site = headers["sec-fetch-site"];
+  return headers.origin !== undefined || (site !== undefined && site !== "none");
 }
 
 /** Whether a Host header is `localhost` or an IP address: names are what a DNS rebinding attack needs. */

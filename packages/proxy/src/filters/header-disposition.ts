@@ -31,6 +31,9 @@ export const Disposition = {
   CONTROL: 15,
   /** Told by the sidecar of a verified caller, which rewrote the path. Believed from nobody else. */
   ORIGINAL_PATH: 16,
+  /** The proxies' own, of which a client outside the mesh has none to send. */
+  INTERNAL: 17,
+  FORWARDED_FOR: 18,
 } as const;
 
 const TABLE: ReadonlyMap<string, number> = new Map([
@@ -44,6 +47,7 @@ const TABLE: ReadonlyMap<string, number> = new Map([
   ["x-envoy-peer-metadata", Disposition.PEER_METADATA],
   ["x-envoy-peer-metadata-id", Disposition.PEER_METADATA_ID],
   ["x-forwarded-client-cert", Disposition.CLIENT_CERT],
+  ["x-forwarded-for", Disposition.FORWARDED_FOR],
   ["content-type", Disposition.CONTENT_TYPE],
   ["grpc-timeout", Disposition.GRPC_TIMEOUT],
   ["x-envoy-is-timeout-retry", Disposition.ATTEMPT_COUNT],
@@ -78,9 +82,19 @@ export function dispositionOf(name: string): number {
   return known.get(name) ?? learn(name);
 }
 
+/** What the names of fields begin with that proxies tell each other. */
+const INTERNAL_PREFIXES = ["x-envoy-", "x-tulle-", "x-istio-"];
+
+function otherDisposition(name: string): number {
+  if (isHopByHop(name)) return Disposition.DROP;
+  return INTERNAL_PREFIXES.some((prefix) => name.startsWith(prefix))
+    ? Disposition.INTERNAL
+    : Disposition.KEEP;
+}
+
 function learn(name: string): number {
   const lower = lowerName(name);
-  const disposition = TABLE.get(lower) ?? (isHopByHop(lower) ? Disposition.DROP : Disposition.KEEP);
+  const disposition = TABLE.get(lower) ?? otherDisposition(lower);
   if (name.length > MAX_KNOWN_LENGTH) return disposition;
   if (known.size >= MAX_KNOWN) known.clear();
   // A name cut from a head would keep that head alive.

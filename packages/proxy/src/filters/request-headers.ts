@@ -8,6 +8,7 @@ import {
   type HeaderList,
 } from "@tulle/http";
 
+import { isExternal, type EdgeRequest } from "../stream/edge-request.js";
 import { Disposition, dispositionOf } from "./header-disposition.js";
 import { applyHeaderMutations } from "./header-mutations.js";
 import { PEER_METADATA_HEADER } from "./peer-metadata.js";
@@ -30,8 +31,10 @@ export interface RequestHeaderPlan {
   readonly peerMetadata: string;
   /** Verified identity of the client, for the application; "" = none. */
   readonly forwardedClientCert: string;
-  /** Address that is added to `x-forwarded-for`; "" = none. */
+  /** Address that is added to `x-forwarded-for`; "" = none. Of a request from outside the mesh it is the whole value. */
   readonly forwardedFor: string;
+  /** Of a request from outside the mesh: what is believed of its fields. */
+  readonly edge?: EdgeRequest | undefined;
   readonly mutations: readonly HeaderMutation[];
   /** The exchange, for mutations that tell of it. */
   readonly source?: FormatSource | undefined;
@@ -118,6 +121,7 @@ export function upstreamRequestHeaders(
   plan: RequestHeaderPlan,
 ): HeaderList {
   const outbound = plan.direction === "outbound";
+  const { edge } = plan;
   const { dispositions, named } = fields;
   const out: HeaderList = fields.hasHost ? [] : ["host", plan.host];
   for (let i = 0; i < received.length; i += 2) {
@@ -149,19 +153,30 @@ export function upstreamRequestHeaders(
       case Disposition.HOST:
         out.push(name, plan.host);
         continue;
+      case Disposition.INTERNAL:
+      case Disposition.FORWARDED_FOR:
+      case Disposition.FORWARDED_PROTO:
+        if (edge !== undefined) continue;
+        break;
+      case Disposition.REQUEST_ID:
+        if (edge?.trusts === false) continue;
+        break;
       default:
     }
     if (named.length > 0 && named.includes(lowerName(name))) continue;
     out.push(name, value);
   }
   if (fields.requestId === "") out.push("x-request-id", plan.requestId);
-  if (!fields.hasForwardedProto) out.push("x-forwarded-proto", plan.scheme);
+  if (!fields.hasForwardedProto || edge !== undefined) out.push("x-forwarded-proto", plan.scheme);
   if (outbound) out.push("x-envoy-attempt-count", String(plan.attempt));
   if (plan.timeoutRetry) out.push("x-envoy-is-timeout-retry", "true");
   if (plan.timeForTryMs > 0) out.push("x-envoy-expected-rq-timeout-ms", String(plan.timeForTryMs));
   if (plan.peerMetadata !== "") out.push(PEER_METADATA_HEADER, plan.peerMetadata);
   if (plan.forwardedClientCert !== "") out.push("x-forwarded-client-cert", plan.forwardedClientCert);
   if (plan.forwardedFor !== "") addForwardedFor(out, plan.forwardedFor);
+  if (edge !== undefined && isExternal(edge.clientAddress)) {
+    out.push("x-envoy-external-address", edge.clientAddress);
+  }
   if (plan.mutations.length > 0) applyHeaderMutations(out, plan.mutations, plan.source);
   return out;
 }

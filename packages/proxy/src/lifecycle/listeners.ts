@@ -1,8 +1,9 @@
 import { networkInterfaces } from "node:os";
 
-import type { Disposable, DisposableStack, Logger } from "@tulle/base";
+import type { Clock, Disposable, DisposableStack, Logger } from "@tulle/base";
 import type { SnapshotSource } from "@tulle/engine";
 
+import type { GatewayPorts } from "../gateway/index.js";
 import { listenInbound } from "../listener/inbound-listener.js";
 import { listenOutbound, type HttpListener } from "../listener/outbound-listener.js";
 import type { ListenTcp } from "../listener/tcp-listener.js";
@@ -25,6 +26,7 @@ export interface ListenersContext {
   readonly tls: WorkloadTls;
   readonly metrics: MetricsRegistry;
   readonly logger: Logger;
+  readonly clock: Clock;
   readonly listen: ListenTcp;
   /** A request named this authority. */
   readonly onUse: (authority: string) => void;
@@ -36,10 +38,20 @@ export interface ListenersContext {
 export interface Listeners {
   /** In the order of the options. */
   readonly upstreams: readonly HttpListener[];
-  readonly outbound: HttpListener;
+  /** Undefined for a gateway, as is `inbound`. */
+  readonly outbound: HttpListener | undefined;
   /** The outbound listener for connections that were redirected over IPv6. */
   readonly outboundIpv6: HttpListener | undefined;
-  readonly inbound: HttpListener;
+  readonly inbound: HttpListener | undefined;
+  /** Ports that come and go with the configuration; undefined for a sidecar. */
+  readonly gateway: GatewayPorts | undefined;
+}
+
+const DEFAULT_DRAIN_MS = 5000;
+
+/** How long a sidecar may drain, milliseconds. */
+export function drainMsOf({ drainMs = DEFAULT_DRAIN_MS }: TrafficOptions): number {
+  return drainMs;
 }
 
 /** The ports that the options ask for. */
@@ -107,6 +119,21 @@ export async function openListeners(context: ListenersContext, owner: Disposable
     const port = ports.upstreams[index] ?? 0;
     upstreams.push(await outboundOn(`upstream ${authority}`, port, authority.toLowerCase()));
   }
+  if (options.gateway !== undefined) {
+    const { GatewayPorts: Ports } = await import("../gateway/index.js");
+    const gateway = new Ports({
+      ...context,
+      ...stack,
+      gateway: options.gateway,
+      host: options.inboundAddress,
+      proxyProtocolFrom: options.proxyProtocolFrom,
+      drainMs: drainMsOf(options),
+      dropped,
+    });
+    owner.use(gateway);
+    gateway.follow();
+    return { upstreams, outbound: undefined, outboundIpv6: undefined, inbound: undefined, gateway };
+  }
   const outbound = await outboundOn("outbound", ports.outbound, "");
   const outboundIpv6 =
     hosts.localIpv6 === undefined
@@ -129,7 +156,7 @@ export async function openListeners(context: ListenersContext, owner: Disposable
     }),
   );
   owner.use(inbound);
-  return { upstreams, outbound, outboundIpv6, inbound };
+  return { upstreams, outbound, outboundIpv6, inbound, gateway: undefined };
 }
 
 function hasIpv6(): boolean {

@@ -13,17 +13,8 @@ import { openLineWriter } from "../telemetry/line-writer.js";
 import { nodeId, workloadName } from "../xds/node.js";
 import type { CapturedTraffic } from "./captured-traffic.js";
 import { drainConnections } from "./drain.js";
-import { openListeners, trafficPorts, type Listeners } from "./listeners.js";
-import type {
-  ListenerStatus,
-  Traffic,
-  TrafficAddresses,
-  TrafficOptions,
-  TrafficParts,
-  TrafficPorts,
-} from "./traffic.js";
-
-const DEFAULT_DRAIN_MS = 5000;
+import { drainMsOf, openListeners, trafficPorts, type Listeners } from "./listeners.js";
+import type { ListenerStatus, Traffic, TrafficAddresses, TrafficParts, TrafficPorts } from "./traffic.js";
 
 export interface LocalTrafficParts extends TrafficParts {
   readonly load: LoadTable;
@@ -31,11 +22,6 @@ export interface LocalTrafficParts extends TrafficParts {
   readonly captured: CapturedTraffic;
   /** How listeners are opened; default: with a port of their own. */
   readonly listen?: ListenTcp;
-}
-
-/** How long a sidecar may drain, milliseconds. */
-export function drainMsOf({ drainMs = DEFAULT_DRAIN_MS }: TrafficOptions): number {
-  return drainMs;
 }
 
 /** Carries traffic in this thread. */
@@ -66,21 +52,24 @@ export class LocalTraffic implements Traffic {
     const { upstreams, outbound, inbound } = this.#listeners;
     return {
       upstreams: upstreams.map(({ tcp }) => tcp.address),
-      outbound: outbound.tcp.address,
-      inbound: inbound.tcp.address,
+      ...(outbound !== undefined && { outbound: outbound.tcp.address }),
+      ...(inbound !== undefined && { inbound: inbound.tcp.address }),
     };
   }
 
   onConfigurationChanged(): void {
     this.#stack.onConfigurationChanged();
+    this.#listeners?.gateway?.follow();
   }
 
-  async caughtUp(): Promise<void> {}
+  async caughtUp(): Promise<void> {
+    await this.#listeners?.gateway?.caughtUp();
+  }
 
   async listeners(): Promise<readonly ListenerStatus[]> {
-    const { upstreams, outbound, outboundIpv6, inbound } = this.#mustListen();
-    const own = outboundIpv6 === undefined ? [outbound] : [outbound, outboundIpv6];
-    const all = [inbound, ...own, ...upstreams];
+    const { upstreams, outbound, outboundIpv6, inbound, gateway } = this.#mustListen();
+    const own = [inbound, outbound, outboundIpv6].filter((listener) => listener !== undefined);
+    const all = [...own, ...(gateway?.listeners ?? []), ...upstreams];
     const names = new Set(all.map(({ learntAs }) => learntAs));
     const learnt = this.#stack.tcp.detection.ports.all();
     return all.map((listener) => ({
@@ -106,7 +95,9 @@ export class LocalTraffic implements Traffic {
 
   async drain(): Promise<void> {
     const { options, clock } = this.#parts;
-    const { inbound } = this.#mustListen();
+    const { inbound, gateway } = this.#mustListen();
+    await gateway?.drain();
+    if (inbound === undefined) return;
     inbound.stopAccepting();
     await drainConnections(inbound.connections, drainMsOf(options), clock);
   }

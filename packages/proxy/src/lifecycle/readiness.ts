@@ -10,6 +10,8 @@ export interface ReadinessParts {
   /** Listeners that there must be an answer about; the inbound one counts only where ports are served. */
   readonly listeners: ReadonlySet<string>;
   readonly servesPorts: boolean;
+  /** It is ready without any port: a Gateway may come later. */
+  readonly isGateway: boolean;
   /** Resolves once connections are carried by what there is now. */
   readonly caughtUp: () => Promise<void>;
   readonly onReady: () => void;
@@ -58,12 +60,20 @@ export class Readiness {
     this.#reject(new MeshError("canceled", "PROXY_CLOSED", "the sidecar was closed before it was ready"));
   }
 
+  /** What the ports of a gateway need has come, or it is to open none. */
+  #knowsPorts(): boolean {
+    const { current } = this.#parts.configuration;
+    const listener = current.inbound(INBOUND_LISTENER);
+    return listener === undefined ? current.outbound(INBOUND_LISTENER) === null : listener.warm;
+  }
+
   /** An identity, the inbound listener where ports are served, and an answer about every upstream. */
   #hasAll(): boolean {
-    const { tls, configuration, listeners, servesPorts } = this.#parts;
+    const { tls, configuration, listeners, servesPorts, isGateway } = this.#parts;
     if (tls.svid === undefined || !configuration.complete) return false;
     const snapshot = configuration.current;
     if (servesPorts && snapshot.inbound(INBOUND_LISTENER) === undefined) return false;
+    if (isGateway && !this.#knowsPorts()) return false;
     for (const name of listeners) {
       if (name === INBOUND_LISTENER) continue;
       const chain = snapshot.outbound(name);

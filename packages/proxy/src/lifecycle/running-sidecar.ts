@@ -135,6 +135,7 @@ export class RunningSidecar implements Sidecar {
       tls: this.#tls,
       listeners: this.#wanted.fixed,
       servesPorts: options.inbound.length > 0,
+      isGateway: options.gateway !== undefined,
       caughtUp: async () => this.#traffic?.caughtUp(),
       onReady: () => logger.info("sidecar is ready", { service: options.service }),
     });
@@ -157,8 +158,8 @@ export class RunningSidecar implements Sidecar {
     const { outbound, inbound, admin, metrics, readiness, upstreams, dns } = this.#mustBeOpen();
     return {
       ...(dns === undefined ? {} : { dns: dns.address }),
-      outbound,
-      inbound,
+      ...(outbound !== undefined && { outbound }),
+      ...(inbound !== undefined && { inbound }),
       admin: admin.address,
       metrics: metrics.address,
       readiness: readiness.address,
@@ -328,13 +329,13 @@ export class RunningSidecar implements Sidecar {
 
   #hello(): Hello {
     const { service, meshAddress, inboundAddress = "127.0.0.1" } = this.#options;
-    const { port } = this.#mustBeOpen().inbound;
+    const { inbound } = this.#mustBeOpen();
     const node = create(NodeSchema, { ...this.#node(), userAgentName: "tulle" });
     return create(HelloSchema, {
       node,
       service,
       version: VERSION,
-      inboundAddress: formatAddress(meshAddress ?? inboundAddress, port),
+      inboundAddress: inbound === undefined ? "" : formatAddress(meshAddress ?? inboundAddress, inbound.port),
       queries: [...QUERIES],
     });
   }

@@ -29,8 +29,9 @@ export interface TrafficParts {
 export interface TrafficAddresses {
   /** In the order of the options. */
   readonly upstreams: readonly ListenAddress[];
-  readonly outbound: ListenAddress;
-  readonly inbound: ListenAddress;
+  /** Undefined for a gateway, as is `inbound`. */
+  readonly outbound?: ListenAddress;
+  readonly inbound?: ListenAddress;
 }
 
 /** Ports to listen on; 0 = a free one. */

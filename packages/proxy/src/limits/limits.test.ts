@@ -92,7 +92,7 @@ describe("parseLimits", () => {
 describe("ProxyLimits", () => {
   const inbound = {
     direction: "inbound",
-    peerSpiffeId: "",
+    ownCaller: false,
     fixedAuthority: "",
     chain: () => undefined,
   } as const;
@@ -100,7 +100,7 @@ describe("ProxyLimits", () => {
   test("are narrower for strangers, unless one is given", () => {
     const limits = new ProxyLimits({ "http2.maxHeaderCount": 7 });
     expect(limits.of(inbound)).toBe(limits.stranger);
-    expect(limits.of({ ...inbound, peerSpiffeId: "spiffe://a/b" })).toBe(limits.trusted);
+    expect(limits.of({ ...inbound, ownCaller: true })).toBe(limits.trusted);
     expect(limits.of(source)).toBe(limits.trusted);
     expect(limits.trusted.values["http2.maxConcurrentStreams"]).toBe(1024);
     expect(limits.stranger.values["http2.maxConcurrentStreams"]).toBe(100);

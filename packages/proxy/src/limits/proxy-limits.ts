@@ -18,8 +18,8 @@ export interface ConnectionLimits {
 
 /** Who a connection is from, as far as its limits depend on it. */
 export interface LimitedSource {
-  readonly direction: "inbound" | "outbound";
-  readonly peerSpiffeId: string;
+  /** The application, or a workload of the mesh. */
+  readonly ownCaller: boolean;
   readonly fixedAuthority: string;
   chain(authority: string): HttpChain | undefined | null;
 }
@@ -55,7 +55,7 @@ export class ProxyLimits {
   of(source: LimitedSource): ConnectionLimits {
     const configured = source.chain(source.fixedAuthority)?.limits;
     const kinds = configured === undefined ? this : this.#kinds(configured);
-    return source.direction === "outbound" || source.peerSpiffeId !== "" ? kinds.trusted : kinds.stranger;
+    return source.ownCaller ? kinds.trusted : kinds.stranger;
   }
 
   #kinds(configured: Given): Pick<ProxyLimits, "trusted" | "stranger"> {

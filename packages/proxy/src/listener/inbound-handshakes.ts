@@ -1,47 +1,64 @@
 import type { Socket } from "node:net";
-import { createServer, type Server, type TLSSocket } from "node:tls";
+import { createServer, type SecureContextOptions, type Server, type TLSSocket } from "node:tls";
 
-import { formatAddress, type Disposable } from "@tulle/base";
-
-import type { WorkloadTls } from "../tls/workload-tls.js";
+import { formatAddress, type Disposable, type Event } from "@tulle/base";
 
 /** What becomes of handshakes. */
 export interface HandshakeOwner {
-  /** The client has a certificate of a root that is trusted. `transport` is what TLS goes over. */
+  /** The client has shown what it must. `transport` is what TLS goes over. */
   onSecure(socket: TLSSocket, transport: Socket): void;
   onFailed(socket: TLSSocket, error: Error): void;
 }
 
-/** The server's side of mutual TLS on connections that somebody else has accepted. */
+/** Certificates that may change while they are in use. */
+export interface ServerIdentity {
+  /** Undefined as long as there are none. */
+  serverOptions(): SecureContextOptions | undefined;
+  /** Fires when options got before are out of date. */
+  readonly onChanged: Event<unknown>;
+}
+
+/** What is asked of clients. */
+export interface HandshakeTerms {
+  /** `optional`: whether its certificate is good is for the owner to see. */
+  readonly clients: "none" | "optional" | "required";
+  readonly alpn: readonly string[];
+}
+
+const MESH_TERMS: HandshakeTerms = { clients: "required", alpn: ["h2", "http/1.1"] };
+
+/** The server's side of TLS on connections that somebody else has accepted; by default of the mesh's mutual TLS. */
 export class InboundHandshakes implements Disposable {
-  readonly #tls: WorkloadTls;
+  readonly #identity: ServerIdentity;
   readonly #owner: HandshakeOwner;
   readonly #timeoutMs: number;
+  readonly #terms: HandshakeTerms;
   readonly #renewal: Disposable;
-  /** Sockets below a handshake, by the address of their client. */
+  /** Sockets below a handshake, by the two ends of their connection. */
   readonly #transports = new Map<string, Socket>();
   #server: Server | undefined;
 
   /** A handshake must be done within `timeoutMs`. */
-  constructor(tls: WorkloadTls, timeoutMs: number, owner: HandshakeOwner) {
-    this.#tls = tls;
+  constructor(identity: ServerIdentity, timeoutMs: number, owner: HandshakeOwner, terms = MESH_TERMS) {
+    this.#identity = identity;
     this.#timeoutMs = timeoutMs;
     this.#owner = owner;
-    this.#renewal = tls.onChanged(() => {
-      const context = tls.serverOptions();
+    this.#terms = terms;
+    this.#renewal = identity.onChanged(() => {
+      const context = identity.serverOptions();
       // Handshakes from now on use the new certificate; connections that are open are not touched.
       if (context !== undefined) this.#server?.setSecureContext(context);
     });
   }
 
-  /** Begins with the bytes that the socket has not given yet. False: the workload has no certificate yet. */
+  /** Begins with the bytes that the socket has not given yet. False: there is no certificate yet. */
   start(socket: Socket): boolean {
     this.#server ??= this.#createServer();
     if (this.#server === undefined) return false;
-    const client = clientOf(socket);
-    this.#transports.set(client, socket);
+    const ends = endsOf(socket);
+    this.#transports.set(ends, socket);
     socket.once("close", () => {
-      if (this.#transports.get(client) === socket) this.#transports.delete(client);
+      if (this.#transports.get(ends) === socket) this.#transports.delete(ends);
     });
     // Documented: a tls.Server takes connections by this event; bytes put back are read first.
     this.#server.emit("connection", socket);
@@ -53,20 +70,21 @@ export class InboundHandshakes implements Disposable {
   }
 
   #createServer(): Server | undefined {
-    const context = this.#tls.serverOptions();
+    const context = this.#identity.serverOptions();
     if (context === undefined) return undefined;
+    const { clients, alpn } = this.#terms;
     const server = createServer({
       ...context,
-      requestCert: true,
-      rejectUnauthorized: true,
-      ALPNProtocols: ["h2", "http/1.1"],
+      requestCert: clients !== "none",
+      rejectUnauthorized: clients === "required",
+      ...(alpn.length > 0 && { ALPNProtocols: [...alpn] }),
       handshakeTimeout: this.#timeoutMs,
     });
     server.on("secureConnection", (socket) => {
       socket.on("error", () => undefined);
-      const client = clientOf(socket);
-      const transport = this.#transports.get(client) ?? socket;
-      this.#transports.delete(client);
+      const ends = endsOf(socket);
+      const transport = this.#transports.get(ends) ?? socket;
+      this.#transports.delete(ends);
       this.#owner.onSecure(socket, transport);
     });
     server.on("tlsClientError", (error, socket) => this.#owner.onFailed(socket, error));
@@ -76,7 +94,7 @@ export class InboundHandshakes implements Disposable {
   }
 }
 
-/** Names a client's connection; every one that is open has another. */
-function clientOf({ remoteAddress = "", remotePort = 0 }: Socket): string {
-  return formatAddress(remoteAddress, remotePort);
+/** Names a connection; every one that is open has another. */
+function endsOf({ remoteAddress = "", remotePort = 0, localPort = 0 }: Socket): string {
+  return `${formatAddress(remoteAddress, remotePort)} ${localPort}`;
 }

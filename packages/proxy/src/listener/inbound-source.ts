@@ -44,6 +44,7 @@ export class InboundSource implements RequestSource {
   readonly fixedAuthority = "";
   readonly connects = undefined;
   readonly serverName: string;
+  readonly secure: boolean;
   readonly localAddress: string;
   readonly remoteAddress: string;
   readonly peerSpiffeId: string;
@@ -63,6 +64,7 @@ export class InboundSource implements RequestSource {
     this.localAddress = options.localAddress;
     this.remoteAddress = options.remoteAddress;
     this.peerSpiffeId = options.peerSpiffeId;
+    this.secure = options.transport === "mtls";
     this.ownCaller = options.peerSpiffeId !== "";
     this.forwardedClientCert = options.forwardedClientCert;
     this.forwardedFor = options.forwardedFor;

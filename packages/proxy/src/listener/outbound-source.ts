@@ -18,6 +18,7 @@ export class OutboundSource implements RequestSource {
   readonly forwardedClientCert = "";
   readonly forwardedFor = "";
   readonly serverName = "";
+  readonly secure = false;
   readonly revoked = false;
   readonly #configuration: SnapshotSource;
   readonly #connections: ConnectionSet;

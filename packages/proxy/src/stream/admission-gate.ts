@@ -233,14 +233,17 @@ export class AdmissionGate implements FactAsker {
     return admissionReply(this.record, admission, routed.responseHeaders);
   }
 
-  /** The same for every request of a connection. */
-  #factsOf({ request, source }: ExchangeRecord): Facts {
-    this.#facts ??= {
-      request,
-      principal: source.peerSpiffeId === "" ? undefined : source.peerSpiffeId,
-      remoteAddress: source.remoteAddress,
-      connection: source.connection,
-    };
+  /** The same for every request of a connection, unless each may come from another client behind proxies. */
+  #factsOf(record: ExchangeRecord): Facts {
+    const { request, source, edge } = record;
+    if (this.#facts === undefined || edge !== undefined) {
+      this.#facts = {
+        request,
+        principal: source.peerSpiffeId === "" ? undefined : source.peerSpiffeId,
+        remoteAddress: record.downstreamRemoteAddress,
+        connection: source.connection,
+      };
+    }
     return this.#facts;
   }
 }

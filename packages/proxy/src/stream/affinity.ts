@@ -6,12 +6,8 @@ import type { ExchangeRecord } from "./exchange-record.js";
 /** Finds what binds a request to an endpoint, for its tries. Call where the plan has a `hash` or a `session`. */
 export function bindRequest(record: ExchangeRecord, view: DecisionView, plan: Plan): void {
   const { forwardedFor, remoteAddress } = record.source;
-  record.attempt.affinity = affinityOf(
-    view,
-    plan,
-    record.request,
-    clientAddress(forwardedFor, remoteAddress),
-  );
+  const client = record.edge?.clientAddress ?? clientAddress(forwardedFor, remoteAddress);
+  record.attempt.affinity = affinityOf(view, plan, record.request, client);
 }
 
 /** Adds to a server's response what the client must bring to come back to the same endpoint. */

@@ -26,7 +26,7 @@ export class CanonicalRequest implements EngineRequest {
     this.headers = head.headers;
     this.upgrade = head.upgrade;
     this.path = head.target.startsWith("/") ? head.target : pathOf(head);
-    this.scheme = source.peerSpiffeId === "" ? "http" : "https";
+    this.scheme = source.secure ? "https" : "http";
     if (head.host !== this.#received) this.#learnHost(head.host, source, authorities);
     const fixed = source.fixedAuthority;
     this.authority = fixed === "" ? this.#named : fixed;

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-import type { ConnectionFacts, HttpChain, WorkloadLabels } from "@tulle/engine";
+import type { ConnectionFacts, EdgeSettings, HttpChain, WorkloadLabels } from "@tulle/engine";
 import type { HeaderList, Http1Error, RequestHead, ResponseHead } from "@tulle/http";
 
 /**
@@ -138,6 +138,12 @@ export interface RequestSource {
   readonly serverName: string;
   /** What policies may ask of the connection; undefined on the outbound side. */
   readonly connection?: ConnectionFacts | undefined;
+  /** The client speaks TLS. */
+  readonly secure: boolean;
+  /** Set where clients come from outside the mesh. */
+  readonly edge?: EdgeSettings | undefined;
+  /** Whether a request for `authority` should have come by another connection; absent: never. */
+  isMisdirected?(authority: string): boolean;
   /** Verified peer metadata of a request, from its header. */
   peerOf(value: string): WorkloadLabels | undefined;
   /** The chain for a request to `authority`; undefined = not known yet, null = no such service. */

@@ -18,10 +18,12 @@ import {
 } from "@tulle/http";
 
 import type { ProxyError } from "../proxy-status.js";
+import { formatAddress } from "@tulle/base";
 import { TryLog } from "../records/try-log.js";
 import type { AccessLogEntry } from "../telemetry/access-log-format.js";
 import { CanonicalRequest } from "./canonical-request.js";
 import type { RequestSource } from "./contract.js";
+import type { EdgeRequest } from "./edge-request.js";
 
 /** Details of exchanges whose client left. */
 export const CLIENT_GONE = "downstream_remote_disconnect";
@@ -42,6 +44,8 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   plan: Plan | undefined;
   /** Where the route comes from. */
   provenance: Provenance | undefined;
+  /** Of a request from outside the mesh: where it came from. */
+  edge: EdgeRequest | undefined;
   /** What the chain's steps alter; undefined when none was asked. */
   admission: AdmissionProgress | undefined;
   /** The cluster that was routed to, as it was at the last try. */
@@ -115,7 +119,9 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     return this.source.localAddress;
   }
 
+  /** `host:port` of the client; behind proxies that are believed its address alone is known. */
   get downstreamRemoteAddress(): string {
+    if (this.edge?.trusts === true) return formatAddress(this.edge.clientAddress, 0);
     return this.source.remoteAddress;
   }
 
@@ -156,6 +162,7 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     this.chain = undefined;
     this.plan = undefined;
     this.provenance = undefined;
+    this.edge = undefined;
     this.admission = undefined;
     this.cluster = undefined;
     this.endpoint = undefined;

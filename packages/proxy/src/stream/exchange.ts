@@ -1,5 +1,6 @@
 import {
   type AdmissionProgress,
+  type EdgeSettings,
   type EngineRequest,
   route,
   type HttpChain,
@@ -37,6 +38,7 @@ import { CLIENT_GONE, ExchangeRecord } from "./exchange-record.js";
 import type { ProxyNames } from "./failure-headers.js";
 import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
 import { findChain, findConnection } from "./find-chain.js";
+import { readEdge } from "./edge-request.js";
 import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
 import { Mirrors, type MirrorsContext } from "./mirrors.js";
@@ -169,6 +171,7 @@ export class Exchange
     this.#tries.clear(head);
     this.request.fill(head, this.source, authorities);
     this.#fields.scan(head.headers);
+    if (this.source.edge !== undefined) this.#enterMesh(head, this.source.edge);
     this.grpc = this.#fields.grpc && this.#downstream.http2 && head.upgrade === "";
     if (this.grpc) this.clearMessages();
     this.requestId = this.#fields.requestId === "" ? this.#context.newRequestId() : this.#fields.requestId;
@@ -186,6 +189,13 @@ export class Exchange
   /** Whether the proxy is so burdened that this request is refused. Who asks how we are is always answered. */
   #isShed(): boolean {
     return !isHealthCheck(this.request, this.source) && this.#context.overload.sheds();
+  }
+
+  /** What a client outside the mesh says of itself and its way is believed as far as the listener says. */
+  #enterMesh(head: RequestHead, settings: EdgeSettings): void {
+    this.edge = readEdge(head.headers, settings, this.source);
+    this.request.scheme = this.edge.scheme;
+    if (!this.edge.trusts) this.#fields.requestId = "";
   }
 
   onRequestBody(chunk: Buffer, start: number, end: number): void {
@@ -254,6 +264,10 @@ export class Exchange
     this.chain = chain;
     // Once and for all: what is matched, logged and sent on is one and the same path.
     this.request.path = normalizePath(this.request.path, chain.pathNormalization);
+    if (this.source.isMisdirected?.(this.request.authority) === true) {
+      this.#fail("misdirected", "");
+      return;
+    }
     const routed = route(view, chain, this.request);
     if (routed.kind === "no-route") this.#fail("no-route", "");
     else this.#admit(chain, routed);

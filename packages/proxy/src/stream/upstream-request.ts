@@ -32,7 +32,8 @@ export function requestHeadersOf(
     timeForTryMs: timeForTry(record, plan, nowMs),
     peerMetadata: source.direction === "outbound" && endpoint.tls?.kind === "mesh" ? peerMetadata : "",
     forwardedClientCert: source.forwardedClientCert,
-    forwardedFor: source.forwardedFor,
+    forwardedFor: record.edge?.forwardedFor ?? source.forwardedFor,
+    edge: record.edge,
     mutations: plan.requestHeaders,
     source: record,
   });

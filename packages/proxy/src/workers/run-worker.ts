@@ -126,6 +126,7 @@ class TrafficWorker {
         this.#follow(question.change, question.slots);
         return undefined;
       case "sync":
+        await this.#traffic.caughtUp();
         return undefined;
       case "listeners":
         return this.#traffic.listeners();

@@ -174,7 +174,7 @@ test("both workers carry what was configured before and after they began, and th
   await made.traffic.caughtUp();
   for (let count = 0; count < 20; count++) {
     expect((await call(upstreams[0]!.port)).body).toBe("hello");
-    expect((await call(outbound.port, "/", { headers: { host: "ratings:9080" } })).body).toBe("hello");
+    expect((await call(outbound!.port, "/", { headers: { host: "ratings:9080" } })).body).toBe("hello");
   }
   const metrics = await text(made);
   const connections = [0, 1].map((id) =>
@@ -199,7 +199,7 @@ test("a service that nobody has subscribed to is demanded, and what waits for it
   const { port } = await backend((_request, response) => response.end("hello"));
   const made = setupHere();
   const { outbound } = await made.traffic.open();
-  const answer = call(outbound.port, "/", { headers: { host: "reviews:9080" } });
+  const answer = call(outbound!.port, "/", { headers: { host: "reviews:9080" } });
   await eventually(() => made.demanded.length > 0);
   expect(made.demanded).toEqual(["reviews:9080"]);
   made.configuration.apply(serviceAt("reviews:9080", [port]));
@@ -213,7 +213,7 @@ test("what is forgotten here is forgotten by the workers", async () => {
   const { outbound } = await made.traffic.open();
   made.configuration.forget(LISTENER_TYPE, ["reviews:9080"]);
   await made.traffic.caughtUp();
-  const answer = call(outbound.port, "/", { headers: { host: "reviews:9080" } });
+  const answer = call(outbound!.port, "/", { headers: { host: "reviews:9080" } });
   await eventually(() => made.demanded.length > 0);
   made.configuration.apply(serviceAt("reviews:9080", [port]));
   expect((await answer).status).toBe(200);
@@ -223,10 +223,10 @@ test("drain ends the inbound listener in every worker, and close all others", as
   const made = setupHere();
   const { inbound, outbound } = await made.traffic.open();
   await made.traffic.drain();
-  await expect(call(inbound.port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
-  expect((await call(outbound.port)).status).toBe(508);
+  await expect(call(inbound!.port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  expect((await call(outbound!.port)).status).toBe(508);
   await made.traffic.close();
-  await expect(call(outbound.port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  await expect(call(outbound!.port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
   expect(made.failures).toEqual([]);
 });
 
@@ -235,7 +235,7 @@ test("records of the workers are written by the sidecar's log, at its level", as
   const logger = createLogger({ level: "info", write: (line) => lines.push(line), now: () => 0 });
   const made = setupHere({ logger });
   const { outbound } = await made.traffic.open();
-  const refused = (): Promise<string> => exchangeBytes(outbound.port, "GET / HTTP/1.1\r\nbad field\r\n\r\n");
+  const refused = (): Promise<string> => exchangeBytes(outbound!.port, "GET / HTTP/1.1\r\nbad field\r\n\r\n");
   expect(await refused()).toContain(" 400 ");
   await made.traffic.caughtUp();
   expect(lines).toEqual([]);

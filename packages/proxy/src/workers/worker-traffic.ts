@@ -4,8 +4,7 @@ import { DisposableStack, MeshError, type LogLevel } from "@tulle/base";
 import type { ResourceChange, SharedSlotOwner } from "@tulle/engine";
 
 import { joinLearnt } from "../detection/learnt-ports.js";
-import { trafficHosts, trafficPorts } from "../lifecycle/listeners.js";
-import { drainMsOf } from "../lifecycle/local-traffic.js";
+import { drainMsOf, trafficHosts, trafficPorts } from "../lifecycle/listeners.js";
 import type {
   ListenerStatus,
   Traffic,
@@ -73,7 +72,8 @@ export class WorkerTraffic implements Traffic {
   async open(): Promise<TrafficAddresses> {
     const { options, clock } = this.#parts;
     const wanted = trafficPorts(options);
-    await this.#checkFree(wanted);
+    // A gateway opens its ports later, as its configuration says.
+    if (options.gateway === undefined) await this.#checkFree(wanted);
     this.#start(options.workers ?? 1);
     const timer = clock.setTimeout(() => {
       for (const { thread } of this.#members) thread.terminate();
@@ -145,8 +145,8 @@ export class WorkerTraffic implements Traffic {
     const addresses = await first.ask({ kind: "open", ports: wanted });
     const ports: TrafficPorts = {
       upstreams: addresses.upstreams.map(({ port }) => port),
-      outbound: addresses.outbound.port,
-      inbound: addresses.inbound.port,
+      outbound: addresses.outbound?.port ?? 0,
+      inbound: addresses.inbound?.port ?? 0,
     };
     await Promise.all(others.map((thread) => thread.ask({ kind: "open", ports })));
     await Promise.all(this.#members.map((member) => this.#askListeners(member)));

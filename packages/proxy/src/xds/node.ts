@@ -3,13 +3,14 @@ import { formatAddress } from "@tulle/base";
 
 import type { ListenAddress, SidecarOptions } from "../options.js";
 
-/** `sidecar~<ip>~<instance id>.<namespace>~<namespace>.svc.cluster.local`, Istio's form of a node id. */
+/** `sidecar~<ip>~<instance id>.<namespace>~<namespace>.svc.cluster.local`, Istio's form of a node id; of a gateway `router~…`. */
 export function nodeId(
-  options: Pick<SidecarOptions, "namespace" | "meshAddress" | "inboundAddress" | "instanceId">,
+  options: Pick<SidecarOptions, "namespace" | "meshAddress" | "inboundAddress" | "instanceId" | "gateway">,
 ): string {
   const namespace = options.namespace ?? "default";
   const address = options.meshAddress ?? options.inboundAddress ?? "127.0.0.1";
-  return `sidecar~${address}~${options.instanceId}.${namespace}~${namespace}.svc.cluster.local`;
+  const role = options.gateway === undefined ? "sidecar" : "router";
+  return `${role}~${address}~${options.instanceId}.${namespace}~${namespace}.svc.cluster.local`;
 }
 
 /** What the control plane is told about the workload; docs/architecture.md "xDS node". */
@@ -21,6 +22,7 @@ export function nodeMetadata(options: SidecarOptions, admin: ListenAddress): Jso
     LABELS: { ...options.labels },
     INBOUND: options.inbound.map((port) => ({ ...port })),
     ADMIN: formatAddress(admin.host, admin.port),
+    ...(options.gateway === undefined ? {} : { TRUSTED_PROXIES: options.gateway.trustedProxies ?? 0 }),
     INTERCEPTION_MODE: options.intercept === true ? "REDIRECT" : "NONE",
   };
 }

@@ -3,6 +3,7 @@ import {
   type AuthorizationPolicySpec,
   type DestinationRuleSpec,
   type Finding,
+  type GatewaySpec,
   type HealthCheckSpec,
   type MeshObject,
   type RateLimitSpec,
@@ -18,6 +19,7 @@ import { analyzeAnnotations } from "./analyzers/annotations.js";
 import { analyzeTargets } from "./analyzers/authorization.js";
 import {
   analyzeDestinationRuleCarriedOut,
+  analyzeGatewayCarriedOut,
   analyzeServiceEntryCarriedOut,
   analyzeSidecarCarriedOut,
   analyzeVirtualServiceCarriedOut,
@@ -30,6 +32,7 @@ import {
 } from "./analyzers/destination-rules.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
 import { analyzeRateLimit, analyzeTarget } from "./analyzers/policies.js";
+import { analyzeBoundGateways, analyzeGatewayConflicts } from "./analyzers/gateways.js";
 import { analyzePortSelectors } from "./analyzers/ports.js";
 import { analyzeReachability } from "./analyzers/reachability.js";
 import { analyzeReferences } from "./analyzers/references.js";
@@ -56,6 +59,7 @@ const ANALYZERS = [
     analyzeAnnotations,
     analyzeConflicts,
     analyzeReferences,
+    analyzeBoundGateways,
     analyzePortSelectors,
     analyzeReachability,
     analyzeExpressions,
@@ -88,6 +92,13 @@ const ANALYZERS = [
     analyzeSelector,
     analyzeSidecarCarriedOut,
   ),
+  of<GatewaySpec>(
+    NETWORKING,
+    "Gateway",
+    analyzeAnnotations,
+    analyzeGatewayConflicts,
+    analyzeGatewayCarriedOut,
+  ),
   of(SECURITY, "PeerAuthentication", analyzeAnnotations, analyzeConflicts, analyzeSelector),
   of<AuthorizationPolicySpec>(
     SECURITY,
@@ -106,6 +117,7 @@ const ANALYZERS = [
 const CARRIED_OUT: readonly Analyzer<never>[] = [
   analyzeVirtualServiceCarriedOut,
   analyzeDestinationRuleCarriedOut,
+  analyzeGatewayCarriedOut,
   analyzeServiceEntryCarriedOut,
 ];
 

@@ -50,7 +50,7 @@ export interface Term<Condition> {
    * A value's condition. `widely`: it serves to refuse, and must not miss what a caller can write otherwise. A boolean where
    * it is known already.
    */
-  make(value: string, widely: boolean): Condition | boolean;
+  readonly make: (value: string, widely: boolean) => Condition | boolean;
 }
 
 /**

@@ -21,15 +21,23 @@ import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { directResponseAction, redirectAction } from "./reply.js";
 import type { Failing, OwnedRule, RuleMatch } from "./rule.js";
 
-/** The routes of one rule: one for each of its matches that can hold for this client. */
-export function ruleRoutes(t: Translation, owned: OwnedRule, listenerPort: number): Route[] {
+/**
+ * The routes of one rule: one for each of its matches that can hold for this client. `isFor`: whether a match with these
+ * gateways can; default: those of sidecars.
+ */
+export function ruleRoutes(
+  t: Translation,
+  owned: OwnedRule,
+  listenerPort: number,
+  isFor: (gateways: readonly string[] | undefined) => boolean = isForMesh,
+): Route[] {
   const { rule, object, field } = owned;
   const { namespace, name } = object.metadata;
   const where = `${object.kind} ${namespace}/${name} ${field}`;
   const matches: readonly (RuleMatch | undefined)[] = rule.match?.length ? rule.match : [undefined];
   const routes: Route[] = [];
   matches.forEach((match, matchIndex) => {
-    if (match !== undefined && !canHold(t, match, listenerPort)) return;
+    if (match !== undefined && !canHold(t, match, listenerPort, isFor)) return;
     const conditions = match === undefined ? matchAll() : routeMatch(match);
     if (isUntranslatable(conditions)) {
       t.warnOf("IST0122", `${where}.match[${matchIndex}]: ${conditions.problem}; the match is left out`);
@@ -52,9 +60,14 @@ export function ruleRoutes(t: Translation, owned: OwnedRule, listenerPort: numbe
 }
 
 /** Conditions that do not depend on the request. */
-function canHold(t: Translation, match: RuleMatch, listenerPort: number): boolean {
+function canHold(
+  t: Translation,
+  match: RuleMatch,
+  listenerPort: number,
+  isFor: (gateways: readonly string[] | undefined) => boolean,
+): boolean {
   if (match.port !== undefined && match.port !== listenerPort) return false;
-  return isForMesh(match.gateways) && isSource(match, t.view);
+  return isFor(match.gateways) && isSource(match, t.view);
 }
 
 function act(

@@ -1,15 +1,16 @@
 import type {
   DestinationRuleSpec,
+  GatewaySpec,
   MeshObject,
   ServiceEntrySpec,
   SidecarSpec,
   VirtualServiceSpec,
 } from "@tulle/api";
 import { CLUSTER_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
-import type { MeshReader } from "../../contract.js";
+import type { ClientView, MeshReader } from "../../contract.js";
 import { DESTINATION_RULE } from "../../kinds.js";
 import type { MeshService } from "../../mesh-service.js";
-import { outboundClusterName, routeConfigurationName } from "../../names.js";
+import { INBOUND_LISTENER, outboundClusterName, routeConfigurationName } from "../../names.js";
 import { translate } from "../../translate.js";
 import { formatAddress } from "@tulle/base";
 import type { Analysis } from "../analysis.js";
@@ -28,12 +29,6 @@ export function analyzeVirtualServiceCarriedOut(
   object: MeshObject<VirtualServiceSpec>,
 ): void {
   const { spec, metadata } = object;
-  const others = (spec.gateways ?? []).filter((gateway) => gateway !== "mesh");
-  for (const gateway of others) {
-    const index = spec.gateways?.indexOf(gateway) ?? 0;
-    const message = `the gateway ${gateway} is not served: the routes hold for sidecars only`;
-    analysis.report("TUL0001", object, `spec.gateways[${index}]`, message);
-  }
   (spec.http ?? []).forEach((rule, index) => {
     (rule.match ?? []).forEach((match, matchIndex) => {
       for (const header of Object.keys(match.headers ?? {})) {
@@ -98,6 +93,17 @@ export function analyzeServiceEntryCarriedOut(
   }
 }
 
+/** What gateways that the object selects are told of it: missing Secrets, ports without routes, servers that share none. */
+export function analyzeGatewayCarriedOut(analysis: Analysis, object: MeshObject<GatewaySpec>): void {
+  const { metadata, spec } = object;
+  const view: ClientView = {
+    ...analysis.view(metadata.namespace),
+    labels: spec.selector ?? {},
+    gateway: { trustedProxies: 0 },
+  };
+  remark(analysis, object, [[LISTENER_TYPE, INBOUND_LISTENER]], analysis.reader, view);
+}
+
 /** What of a Sidecar sidecars do not do. */
 export function analyzeSidecarCarriedOut(analysis: Analysis, object: MeshObject<SidecarSpec>): void {
   const { spec } = object;
@@ -141,11 +147,12 @@ function remark(
   object: MeshObject,
   resources: readonly (readonly [typeUrl: string, name: string])[],
   reader: MeshReader = analysis.reader,
+  view: ClientView = analysis.view(object.metadata.namespace),
 ): void {
   const { kind, metadata } = object;
   const owner = `${kind}/${metadata.namespace}/${metadata.name}`;
   for (const [typeUrl, name] of resources) {
-    const made = translate(reader, analysis.view(metadata.namespace), typeUrl, name);
+    const made = translate(reader, view, typeUrl, name);
     if (made.resource === undefined || !made.owners.includes(owner)) continue;
     // Which cluster it is does not matter: one that is not carried out is not for any.
     for (const message of made.remarks) {

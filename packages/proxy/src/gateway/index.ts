@@ -1,0 +1,1 @@
+export { GatewayPorts } from "./gateway-ports.js";

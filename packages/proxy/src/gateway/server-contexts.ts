@@ -1,0 +1,199 @@
+import { createSecureContext, type SecureContextOptions } from "node:tls";
+
+import {
+  DisposableStack,
+  Emitter,
+  MeshError,
+  type Clock,
+  type Disposable,
+  type Event,
+  type Logger,
+} from "@tulle/base";
+import type {
+  CertificateSource,
+  PemSource,
+  SecretName,
+  ServerTls,
+  Snapshot,
+  TrustSource,
+} from "@tulle/engine";
+
+import type { MetricsRegistry } from "../telemetry/metrics.js";
+import { tlsOptions } from "../tls/tls-options.js";
+import { WatchedFiles } from "../tls/watched-files.js";
+
+/** Suites of TLS 1.2 where nothing is said: those with forward secrecy and authenticated encryption. */
+const CIPHERS = [
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+  "ECDHE-ECDSA-CHACHA20-POLY1305",
+  "ECDHE-RSA-CHACHA20-POLY1305",
+];
+
+export interface ServerContextsOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
+  /** Where Secrets are looked up. */
+  readonly configuration: { readonly current: Pick<Snapshot, "secret"> };
+}
+
+/** The certificates of one server, as TLS takes them. */
+export interface ServerContext {
+  /** Undefined as long as they cannot be used, or have not arrived. */
+  serverOptions(): SecureContextOptions | undefined;
+  /** Fires when options got before are out of date. */
+  readonly onChanged: Event<void>;
+}
+
+/**
+ * Certificates of a gateway's servers, from files and Secrets: read anew when either changes. What cannot be used replaces
+ * nothing that could.
+ */
+export class ServerContexts implements Disposable {
+  readonly #options: ServerContextsOptions;
+  readonly #owned = new DisposableStack();
+  readonly #files: WatchedFiles;
+  readonly #contexts = new Map<string, Context>();
+  readonly #count: (result: "success" | "failure") => void;
+
+  constructor(options: ServerContextsOptions) {
+    this.#options = options;
+    this.#files = this.#owned.use(new WatchedFiles(options.clock, options.logger));
+    this.#owned.use(this.#files.onChanged((paths) => this.#onFiles(paths)));
+    const updates = options.metrics.counter(
+      "tulle_gateway_certificate_updates_total",
+      "Certificates of this gateway's servers that were read, by result.",
+    );
+    this.#count = (result) => updates.with(["result", result]).inc();
+  }
+
+  contextOf(tls: ServerTls): ServerContext {
+    let context = this.#contexts.get(tls.key);
+    if (context === undefined) {
+      context = new Context(tls);
+      this.#contexts.set(tls.key, context);
+      this.#read(context);
+    }
+    return context;
+  }
+
+  /** Secrets may have changed. */
+  onConfigurationChanged(): void {
+    const { current } = this.#options.configuration;
+    for (const context of this.#contexts.values()) {
+      if ([...context.secrets].some(([name, secret]) => current.secret(name) !== secret)) this.#read(context);
+    }
+  }
+
+  /** Forgets the certificates that no server among these has. */
+  keepOnly(servers: Iterable<ServerTls>): void {
+    const keys = new Set<string>();
+    for (const { key } of servers) keys.add(key);
+    for (const key of this.#contexts.keys()) if (!keys.has(key)) this.#contexts.delete(key);
+  }
+
+  [Symbol.dispose](): void {
+    this.#owned[Symbol.dispose]();
+  }
+
+  #onFiles(paths: ReadonlySet<string>): void {
+    for (const context of this.#contexts.values()) {
+      if ([...context.files].some((path) => paths.has(path))) this.#read(context);
+    }
+  }
+
+  #read(context: Context): void {
+    context.files.clear();
+    context.secrets.clear();
+    try {
+      context.replace(this.#optionsOf(context));
+      this.#count("success");
+    } catch (thrown) {
+      this.#count("failure");
+      const error = MeshError.from(thrown);
+      const what =
+        context.serverOptions() === undefined
+          ? "a server of this gateway has no certificate: handshakes fail"
+          : "new certificates cannot be used; those from before stay in use";
+      this.#options.logger.warn(what, { error });
+    }
+  }
+
+  #optionsOf(context: Context): SecureContextOptions {
+    const { certificates, trust, crl, settings } = context.tls;
+    const ciphers = settings.ciphers.length === 0 ? CIPHERS : settings.ciphers;
+    const found = certificates.map((source) => this.#certificate(context, source));
+    const options: SecureContextOptions = {
+      ...tlsOptions({ ...settings, ciphers }),
+      honorCipherOrder: true,
+      cert: found.map(({ chain }) => this.#pem(context, chain)),
+      key: found.map(({ key }) => this.#pem(context, key)),
+    };
+    if (trust === undefined) return options;
+    const roots = this.#trust(context, trust);
+    if (roots.roots === "system") throw missing("", "the system's roots are not for clients");
+    options.ca = this.#pem(context, roots.roots);
+    const lists = [roots.crl, crl].flatMap((list) => (list === undefined ? [] : [this.#pem(context, list)]));
+    if (lists.length > 0) options.crl = lists;
+    return options;
+  }
+
+  #certificate(context: Context, source: CertificateSource | SecretName): CertificateSource {
+    if (!("secret" in source)) return source;
+    const { certificate } = this.#secret(context, source.secret);
+    if (certificate === undefined) throw missing(source.secret, "holds no certificate");
+    return certificate;
+  }
+
+  #trust(context: Context, source: TrustSource | SecretName): TrustSource {
+    if (!("secret" in source)) return source;
+    const { trust } = this.#secret(context, source.secret);
+    if (trust === undefined) throw missing(source.secret, "holds no authority");
+    return trust;
+  }
+
+  #secret(context: Context, name: string) {
+    const secret = this.#options.configuration.current.secret(name);
+    context.secrets.set(name, secret);
+    if (secret === undefined) throw missing(name, "does not exist, or this gateway may not see it");
+    return secret;
+  }
+
+  #pem(context: Context, source: PemSource): string {
+    if ("pem" in source) return source.pem;
+    context.files.add(source.file);
+    return this.#files.read(source.file);
+  }
+}
+
+class Context implements ServerContext {
+  readonly tls: ServerTls;
+  /** What it was made of. */
+  readonly files = new Set<string>();
+  readonly secrets = new Map<string, ReturnType<Snapshot["secret"]>>();
+  readonly #changed = new Emitter<void>();
+  readonly onChanged = this.#changed.event;
+  #options: SecureContextOptions | undefined;
+
+  constructor(tls: ServerTls) {
+    this.tls = tls;
+  }
+
+  serverOptions(): SecureContextOptions | undefined {
+    return this.#options;
+  }
+
+  /** Throws what OpenSSL says of them. */
+  replace(options: SecureContextOptions): void {
+    createSecureContext(options);
+    this.#options = options;
+    this.#changed.emit();
+  }
+}
+
+function missing(secret: string, why: string): MeshError {
+  return new MeshError("unavailable", "PROXY_TLS_SECRET", `the secret ${secret} ${why}`);
+}

@@ -1,0 +1,120 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import {
+  type FilterChainMatchSchema,
+  FilterChainSchema,
+  type FilterChain,
+} from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
+import { ListenerSchema, type Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
+import {
+  HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
+  HttpConnectionManagerSchema,
+  type HttpConnectionManager,
+} from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { connectionManager, httpFilter, outboundFilters } from "../http-connection-manager.js";
+import { addressOf, fromAds } from "../messages.js";
+import { INBOUND_LISTENER } from "../names.js";
+import { provenance } from "../provenance.js";
+import { tcpChain } from "../tcp-proxy.js";
+import type { Translation } from "../translation.js";
+import { serverTcpRoute, serverTlsRoutes } from "./l4-routes.js";
+import { servedPorts, type ServedPort } from "./ports.js";
+import { serverNamesOf, type Server } from "./server.js";
+import { serverTlsContext } from "./server-tls.js";
+
+/** Every address, of which a gateway may be told another. */
+const ANY_ADDRESS = "0.0.0.0";
+
+/**
+ * A gateway's listener: one with an address for each port that its Gateways open, and chains that name their port. Undefined
+ * when no Gateway selects the client.
+ */
+export function gatewayListener(t: Translation): Listener | undefined {
+  const chains = servedPorts(t).map((port) => ({ port, filterChains: chainsOf(t, port) }));
+  // A port whose connections would all be refused is not opened.
+  const opened = chains.filter(({ filterChains }) => filterChains.length > 0);
+  const [first, ...others] = opened.map(({ port }) => addressOf(port.bind ?? ANY_ADDRESS, port.number));
+  if (first === undefined) return undefined;
+  return create(ListenerSchema, {
+    name: INBOUND_LISTENER,
+    trafficDirection: TrafficDirection.OUTBOUND,
+    address: first,
+    additionalAddresses: others.map((address) => ({ address })),
+    filterChains: opened.flatMap(({ filterChains }) => filterChains),
+  });
+}
+
+function chainsOf(t: Translation, { servers }: ServedPort): FilterChain[] {
+  const [first] = servers;
+  if (first?.kind === "http") return [httpChain(t, first)];
+  return servers.flatMap((server) => {
+    switch (server.kind) {
+      case "https":
+        return httpsChain(t, server) ?? [];
+      case "passthrough":
+        return serverTlsRoutes(t, server).map(({ serverNames, proxy }, index) =>
+          tcpChain(
+            t,
+            proxy,
+            chain(server, { serverNames: [...serverNames], transportProtocol: "tls" }, index),
+          ),
+        );
+      case "tls": {
+        const transportSocket = serverTlsContext(t, server, []);
+        const proxy = transportSocket && serverTcpRoute(t, server);
+        if (proxy === undefined) return [];
+        return [tcpChain(t, proxy, { ...chain(server, tlsMatch(server)), transportSocket })];
+      }
+      default: {
+        const proxy = serverTcpRoute(t, server);
+        return proxy === undefined ? [] : [tcpChain(t, proxy, chain(server, {}))];
+      }
+    }
+  });
+}
+
+/** Plaintext for all servers of a port: they have one route table. */
+function httpChain(t: Translation, server: Server): FilterChain {
+  return create(FilterChainSchema, {
+    ...chain(server, { transportProtocol: "raw_buffer" }),
+    filters: [httpFilter(managerFor(t, server))],
+  });
+}
+
+function httpsChain(t: Translation, server: Server): FilterChain | undefined {
+  const transportSocket = serverTlsContext(t, server, ["h2", "http/1.1"]);
+  if (transportSocket === undefined) return undefined;
+  return create(FilterChainSchema, {
+    ...chain(server, tlsMatch(server)),
+    transportSocket,
+    filters: [httpFilter(managerFor(t, server))],
+  });
+}
+
+function tlsMatch(server: Server): MessageInitShape<typeof FilterChainMatchSchema> {
+  return { serverNames: [...serverNamesOf(server)], transportProtocol: "tls" };
+}
+
+function chain(
+  server: Server,
+  match: MessageInitShape<typeof FilterChainMatchSchema>,
+  index?: number,
+): MessageInitShape<typeof FilterChainSchema> {
+  return {
+    name: `${server.port}|${server.routes}${index === undefined ? "" : `|${index}`}`,
+    metadata: provenance(server.owner, server.field),
+    filterChainMatch: { ...match, destinationPort: server.port },
+  };
+}
+
+/** The edge of the mesh: clients are believed nothing that they could have made up. */
+function managerFor(t: Translation, server: Server): HttpConnectionManager {
+  const manager = connectionManager(t, server.routes, outboundFilters());
+  manager.useRemoteAddress = true;
+  manager.xffNumTrustedHops = t.view.gateway?.trustedProxies ?? 0;
+  manager.forwardClientCertDetails = ForwardClientCert.SANITIZE_SET;
+  manager.routeSpecifier = create(HttpConnectionManagerSchema, {
+    routeSpecifier: { case: "rds", value: { routeConfigName: server.routes, configSource: fromAds() } },
+  }).routeSpecifier;
+  return manager;
+}

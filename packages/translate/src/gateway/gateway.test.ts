@@ -1,0 +1,220 @@
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { fromBinary } from "@bufbuild/protobuf";
+import { LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from "@tulle/xds";
+import { ListenerSchema, type Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
+import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { SecretSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
+import { DownstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import { expect, test } from "vitest";
+import { CLIENT, instance, mesh } from "../../testdata/mesh.js";
+import type { ClientView } from "../contract.js";
+import { translate } from "../translate.js";
+
+const GATEWAY: ClientView = {
+  ...CLIENT,
+  namespace: "edge",
+  labels: { istio: "ingressgateway" },
+  gateway: { trustedProxies: 1 },
+};
+
+const SHOP = [instance({ service: "web", servicePort: 80, namespace: "shop" })];
+
+function yaml(servers: string, more = ""): string {
+  return `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: public, namespace: shop}
+spec:
+  selector: {istio: ingressgateway}
+  servers: ${servers}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web.example.com, other.example.org]
+  gateways: [public]
+  http:
+  - match: [{gateways: [mesh]}]
+    route: [{destination: {host: nobody}}]
+  - route: [{destination: {host: web}}]
+---
+${more}`;
+}
+
+const HTTP = "{port: {number: 80, protocol: HTTP, name: http}, hosts: ['*.example.com']}";
+
+function listener(text: string, view = GATEWAY): Listener | undefined {
+  const { resource } = translate(mesh(SHOP, text).reader, view, LISTENER_TYPE, "virtualInbound");
+  return resource && fromBinary(ListenerSchema, resource.bytes);
+}
+
+function routes(text: string, name: string, view = GATEWAY) {
+  const made = translate(mesh(SHOP, text).reader, view, ROUTE_TYPE, name);
+  if (made.resource === undefined) return undefined;
+  const { virtualHosts } = fromBinary(RouteConfigurationSchema, made.resource.bytes);
+  return virtualHosts.map(({ domains, routes: all, requireTls }) => ({
+    domains,
+    clusters: all.map(({ action }) =>
+      action.case === "route" ? action.value.clusterSpecifier.value : action.case,
+    ),
+    requireTls,
+  }));
+}
+
+const names = (made: Listener | undefined) =>
+  made?.filterChains.map(({ filterChainMatch }) => filterChainMatch?.serverNames);
+const ports = (made: Listener | undefined) =>
+  made?.filterChains.map(({ filterChainMatch }) => filterChainMatch?.destinationPort);
+
+test("a gateway opens the ports of the Gateways that select it, and nobody else does", () => {
+  const text = yaml(`[${HTTP}, {port: {number: 8080, protocol: HTTP2, name: h2}, hosts: ['*']}]`);
+  const made = listener(text);
+  expect(ports(made)).toEqual([80, 8080]);
+  expect(made?.additionalAddresses).toHaveLength(1);
+  expect(listener(text, { ...GATEWAY, labels: { istio: "egressgateway" } })).toBeUndefined();
+  expect(listener(text, CLIENT)).toBeUndefined();
+});
+
+test("routes hold for hosts that Gateway and VirtualService have in common, and for matches of the gateway", () => {
+  expect(routes(yaml(`[${HTTP}]`), "http.80")).toEqual([
+    { domains: ["web.example.com"], clusters: ["outbound|80||web.shop.svc.cluster.local"], requireTls: 0 },
+  ]);
+});
+
+test("a server's hosts may leave routes to a namespace", () => {
+  for (const [host, found] of [
+    ["./*", 2],
+    ["shop/web.example.com", 1],
+    ["bank/*", 0],
+  ] as const) {
+    const text = yaml(`[{port: {number: 80, protocol: HTTP, name: http}, hosts: ['${host}']}]`);
+    expect(routes(text, "http.80")).toHaveLength(found);
+  }
+});
+
+test("rules of several VirtualServices for one host come after each other, the oldest object's first", () => {
+  const more = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: zeta, namespace: shop}
+spec:
+  hosts: ["*.example.com"]
+  gateways: [shop/public]
+  http: [{redirect: {uri: /}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: zz, namespace: shop}
+spec:
+  hosts: [web.example.com]
+  gateways: [shop/public]
+  http: [{redirect: {uri: /}}]
+`;
+  expect(routes(yaml(`[${HTTP}]`, more), "http.80")).toMatchObject([
+    { domains: ["web.example.com"], clusters: ["outbound|80||web.shop.svc.cluster.local", "redirect"] },
+    { domains: ["*.example.com"], clusters: ["redirect"] },
+  ]);
+});
+
+test("a server that redirects says so of every host, with routes or without", () => {
+  const server =
+    "{port: {number: 80, protocol: HTTP, name: http}, hosts: ['*.example.com'], tls: {httpsRedirect: true}}";
+  expect(routes(yaml(`[${server}]`), "http.80")).toMatchObject([
+    { domains: ["*.example.com"], clusters: [], requireTls: 2 },
+    { domains: ["web.example.com"], requireTls: 2 },
+  ]);
+});
+
+const HTTPS = (name: string, hosts: string, tls: string) =>
+  `{port: {number: 443, protocol: HTTPS, name: ${name}}, hosts: [${hosts}], tls: {${tls}}}`;
+
+test("servers with TLS on one port are chosen by server name and have routes of their own", () => {
+  const text = yaml(
+    `[${HTTPS("web", "web.example.com", "mode: SIMPLE, credentialName: web")}, ${HTTPS("any", "'*.example.com'", "mode: MUTUAL, credentialName: any")}]`,
+  );
+  const made = listener(text);
+  expect(names(made)).toEqual([["web.example.com"], ["*.example.com"]]);
+  const contexts = made?.filterChains.map(({ transportSocket }) => {
+    const config = transportSocket?.configType.value;
+    return config && anyUnpack(config, DownstreamTlsContextSchema);
+  });
+  expect(contexts?.map((context) => context?.requireClientCertificate)).toEqual([false, true]);
+  expect(contexts?.[0]?.commonTlsContext?.tlsCertificateSdsSecretConfigs[0]?.name).toBe("kubernetes://web");
+  expect(routes(text, "https.443.web.public.shop")).toMatchObject([{ domains: ["web.example.com"] }]);
+  expect(routes(text, "https.443.any.public.shop")).toMatchObject([{ domains: ["web.example.com"] }]);
+  expect(routes(text, "http.443")).toBeUndefined();
+});
+
+test("of two servers with TLS for one host the older object's holds, and the younger is warned of", () => {
+  const text = yaml(
+    `[${HTTPS("web", "web.example.com", "mode: SIMPLE, credentialName: web")}]`,
+    `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: zeta, namespace: shop}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - ${HTTPS("web", "web.example.com, b.example.com", "mode: SIMPLE, credentialName: b")}
+  - {port: {number: 443, protocol: HTTP, name: plain}, hosts: ['*']}
+`,
+  );
+  expect(names(listener(text))).toEqual([["web.example.com"], ["b.example.com"]]);
+  const { warnings } = translate(mesh(SHOP, text).reader, GATEWAY, LISTENER_TYPE, "virtualInbound") as {
+    warnings: readonly string[];
+  };
+  expect(warnings).toEqual(
+    expect.arrayContaining([
+      expect.stringContaining("web.example.com on port 443 belongs to an older server"),
+      expect.stringContaining("its connections cannot be told from those of Gateway shop/public"),
+    ]),
+  );
+});
+
+const CREDENTIAL = (namespace: string, name: string) => `
+apiVersion: v1
+kind: Secret
+metadata: {name: ${name}, namespace: ${namespace}}
+stringData: {tls.crt: certificate, tls.key: key, ca.crt: roots}
+---`;
+
+test("a gateway gets the Secrets of its own namespace that its servers name, and no other", () => {
+  const servers = `[${HTTPS("web", "web.example.com", "mode: MUTUAL, credentialName: web")}]`;
+  const all = ["edge/web", "edge/other", "shop/web", "shop/other"].map((full) =>
+    CREDENTIAL(...(full.split("/") as [string, string])),
+  );
+  const reader = mesh(SHOP, yaml(servers, all.join("\n"))).reader;
+  const get = (name: string, view = GATEWAY) => {
+    const { resource } = translate(reader, view, SECRET_TYPE, name);
+    return resource && fromBinary(SecretSchema, resource.bytes).type.case;
+  };
+  expect(get("kubernetes://web")).toBe("tlsCertificate");
+  expect(get("kubernetes://web-cacert")).toBe("validationContext");
+  expect(get("kubernetes://other")).toBeUndefined();
+  expect(get("web")).toBeUndefined();
+  // Who is not selected, no gateway, of another namespace without such a Secret, or has proved nothing.
+  expect(get("kubernetes://web", { ...GATEWAY, labels: {} })).toBeUndefined();
+  expect(get("kubernetes://web", { ...CLIENT, namespace: "edge" })).toBeUndefined();
+  expect(get("kubernetes://web", { ...GATEWAY, namespace: "bank" })).toBeUndefined();
+  expect(get("kubernetes://web", { ...GATEWAY, mtls: false })).toBeUndefined();
+});
+
+test("TLS that passes as it is, and bytes, go where the rules that are bound say", () => {
+  const text = yaml(
+    `[{port: {number: 443, protocol: TLS, name: tls}, hosts: ['*.example.com'], tls: {mode: PASSTHROUGH}}, {port: {number: 5432, protocol: TCP, name: db}, hosts: ['*']}]`,
+    `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: bytes, namespace: shop}
+spec:
+  hosts: ["*"]
+  gateways: [public]
+  tls: [{match: [{sniHosts: [a.example.com, b.example.org]}], route: [{destination: {host: web}}]}]
+  tcp: [{match: [{port: 5432}], route: [{destination: {host: web, port: {number: 80}}}]}]
+`,
+  );
+  const made = listener(text);
+  expect(names(made)).toEqual([["a.example.com"], []]);
+  expect(ports(made)).toEqual([443, 5432]);
+});

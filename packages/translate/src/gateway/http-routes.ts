@@ -1,0 +1,80 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  VirtualHost_TlsRequirementType as TlsRequirement,
+  VirtualHostSchema,
+  type Route,
+} from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import {
+  RouteConfigurationSchema,
+  type RouteConfiguration,
+} from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { injectAnnotated } from "../routes/annotated-faults.js";
+import { rulesOf } from "../routes/delegates.js";
+import { maxDirectResponseBytes } from "../routes/reply.js";
+import { ruleRoutes } from "../routes/rule-routes.js";
+import type { Translation } from "../translation.js";
+import { boundServices, namesGateway } from "./bound-services.js";
+import { servedPorts } from "./ports.js";
+import type { Server } from "./server.js";
+
+/** What is gathered for one host of a route table. */
+interface HostRoutes {
+  readonly routes: Route[];
+  redirects: boolean;
+}
+
+/**
+ * The route table of a gateway's servers: those of a port for plaintext share one, every server with TLS has its own. The
+ * rules of all VirtualServices that are bound to a server and name a host come one after the other, the oldest object's
+ * first. Undefined when no server has a table of this name.
+ */
+export function gatewayRoutes(t: Translation, name: string): RouteConfiguration | undefined {
+  const servers = servedPorts(t)
+    .flatMap((port) => port.servers)
+    .filter(({ kind, routes }) => routes === name && (kind === "http" || kind === "https"));
+  if (servers.length === 0) return undefined;
+  const hosts = new Map<string, HostRoutes>();
+  for (const server of servers) addServer(t, server, hosts);
+  const all = [...hosts.values()].flatMap(({ routes }) => routes);
+  const maxBytes = maxDirectResponseBytes(all);
+  return create(RouteConfigurationSchema, {
+    name,
+    virtualHosts: [...hosts].map(([host, { routes, redirects }]) =>
+      create(VirtualHostSchema, {
+        name: `${host}:${servers[0]?.port}`,
+        domains: [host],
+        routes,
+        requireTls: redirects ? TlsRequirement.ALL : TlsRequirement.NONE,
+        includeRequestAttemptCount: true,
+      }),
+    ),
+    // Clients write the port that they connected to, which may be another than the gateway's.
+    ignorePortInHostMatching: true,
+    validateClusters: false,
+    ...(maxBytes !== undefined && { maxDirectResponseBodySizeBytes: maxBytes }),
+  });
+}
+
+function addServer(t: Translation, server: Server, hosts: Map<string, HostRoutes>): void {
+  const entry = (host: string): HostRoutes => {
+    let found = hosts.get(host);
+    if (found === undefined) {
+      found = { routes: [], redirects: false };
+      hosts.set(host, found);
+    }
+    found.redirects ||= server.redirects;
+    return found;
+  };
+  // Who asks for a host that has no routes is told of HTTPS all the same.
+  if (server.redirects) for (const { host } of server.hosts) entry(host);
+  for (const { object, hosts: common } of boundServices(t, server)) {
+    t.own(object);
+    const routes = rulesOf(t, object).flatMap((rule) =>
+      ruleRoutes(t, rule, server.port, (gateways) =>
+        namesGateway(gateways, rule.object.metadata.namespace, server),
+      ),
+    );
+    injectAnnotated(t, object, routes);
+    for (const host of common) entry(host).routes.push(...routes);
+  }
+}

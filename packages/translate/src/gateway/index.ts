@@ -1,0 +1,4 @@
+export { fullGatewayName } from "./bound-services.js";
+export { gatewayListener } from "./gateway-listener.js";
+export { gatewayRoutes } from "./http-routes.js";
+export { commonHost } from "./server.js";
