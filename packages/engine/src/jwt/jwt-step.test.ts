@@ -239,8 +239,8 @@ test("a requirement that names nobody, or nothing, is refused", () => {
   expect(wrong(named("b"))).toThrow('"b" is not a provider');
   expect(wrong(named("toString"))).toThrow("is not a provider");
   expect(wrong(any())).toThrow("must not be empty");
-  expect(wrong({})).toThrow("must say what is required");
-  let deep = MISSING;
+  expect(wrong({ requiresType: { case: undefined } })).toThrow("must say what is required");
+  let deep: RequirementInit = MISSING;
   for (let level = 0; level < 20; level++) deep = any(deep);
   expect(wrong(deep)).toThrow("more than 16 levels");
 });

@@ -4,7 +4,7 @@ import type { Fact, JwtCheck, JwtNeed, JwtRule, JwtVerdict } from "@tulle/engine
 import type { FactAsker, FactFetcher, PendingFact } from "../facts/contract.js";
 import type { Counter, Family, MetricsRegistry } from "../telemetry/metrics.js";
 import { readToken } from "./read-token.js";
-import { TokenKeys } from "./token-keys.js";
+import { TokenKeys, type Jose } from "./token-keys.js";
 
 /** Good tokens that are remembered of one issuer: callers send theirs with every request. */
 const MAX_REMEMBERED = 512;
@@ -27,7 +27,7 @@ export class JwtVerifier implements FactFetcher<"jwt"> {
   readonly #logger: Logger;
   readonly #verified: Family<Counter>;
   readonly #known = new WeakMap<JwtRule, Known>();
-  #jose: Promise<typeof import("jose")> | undefined;
+  #jose: Promise<Jose> | undefined;
 
   constructor(clock: Clock, logger: Logger, metrics: MetricsRegistry) {
     this.#clock = clock;

@@ -1,7 +1,9 @@
+import type * as jose from "jose";
 import type { JSONWebKeySet, JWTVerifyOptions } from "jose";
 import type { JwtFailure, JwtRule } from "@tulle/engine";
 
-type Jose = typeof import("jose");
+/** The library, which is loaded when it is needed. */
+export type Jose = typeof jose;
 
 /** Signatures by a key pair: whoever can verify one cannot make one. `none` and the HMAC family are not among them. */
 const ALGORITHMS = [
@@ -20,15 +22,15 @@ const ALGORITHMS = [
 
 /** The public keys of an issuer, and what its tokens are held against. */
 export class TokenKeys {
-  readonly #jose: Jose;
+  readonly #library: Jose;
   readonly #rule: JwtRule;
   readonly #keys: ReturnType<Jose["createLocalJWKSet"]> | undefined;
 
-  constructor(jose: Jose, rule: JwtRule) {
-    this.#jose = jose;
+  constructor(library: Jose, rule: JwtRule) {
+    this.#library = library;
     this.#rule = rule;
     try {
-      this.#keys = jose.createLocalJWKSet(JSON.parse(rule.jwks) as JSONWebKeySet);
+      this.#keys = library.createLocalJWKSet(JSON.parse(rule.jwks) as JSONWebKeySet);
     } catch {
       // The control plane has checked them; where they are broken all the same, no token is good.
       this.#keys = undefined;
@@ -39,7 +41,7 @@ export class TokenKeys {
   async failureOf(token: string, nowMs: number): Promise<JwtFailure | undefined> {
     const keys = this.#keys;
     if (keys === undefined) return NO_KEY;
-    const { jwtVerify, errors } = this.#jose;
+    const { jwtVerify, errors } = this.#library;
     const options = this.#options(nowMs);
     try {
       await jwtVerify(token, keys, options);
@@ -74,7 +76,7 @@ export class TokenKeys {
   }
 
   #failure(thrown: unknown): JwtFailure {
-    const { errors } = this.#jose;
+    const { errors } = this.#library;
     if (thrown instanceof errors.JWTExpired) return "Jwt is expired";
     if (thrown instanceof errors.JWTClaimValidationFailed) return CLAIMS.get(thrown.claim) ?? VERIFICATION;
     if (thrown instanceof errors.JWKSNoMatchingKey || thrown instanceof errors.JWKSInvalid) return NO_KEY;

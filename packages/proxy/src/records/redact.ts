@@ -10,7 +10,7 @@ export const REDACTED = "<redacted>";
 
 /** What is kept of such a field: the scheme of credentials (RFC 9110 section 11.4), so that it can be told what was sent. */
 export function redactValue(name: string, value: string): string {
-  const scheme = /authorization$/.test(name) ? /^[A-Za-z][A-Za-z0-9-]{0,31} (?=.)/.exec(value) : null;
+  const scheme = name.endsWith("authorization") ? /^[A-Za-z][A-Za-z0-9-]{0,31} (?=.)/.exec(value) : null;
   return `${scheme?.[0] ?? ""}${REDACTED}`;
 }
 
