@@ -45,6 +45,7 @@ const BUILTINS = {
 
 /** Folders of pure packages that are edges: their own entry point, builtins that only they may import. */
 const EDGES = [
+  { package: "base", folder: "spiffe", builtins: ["crypto"] },
   { package: "dns", folder: "server", builtins: ["dgram", "net"] },
   { package: "http", folder: "socket", builtins: ["net", "tls", "util"] },
 ];

@@ -8,7 +8,9 @@ import { dirname, join } from "node:path";
 
 /** Folders and files of the Envoy API that we compile, with all that they import. */
 const PATHS = [
+  "envoy/service/auth/v3",
   "envoy/service/discovery/v3",
+  "envoy/service/ratelimit/v3",
   "envoy/service/status/v3",
   "envoy/config/core/v3",
   "envoy/config/listener/v3",

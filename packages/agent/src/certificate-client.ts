@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { formatSpiffeId, type Clock, type SpiffeIdParts } from "@tulle/base";
+import { joinPem } from "@tulle/base/spiffe";
 import { grpcServiceDefinition } from "@tulle/xds";
 import {
   IstioCertificateRequestSchema,
@@ -9,7 +10,7 @@ import {
 import type { Svid } from "./contract.js";
 import { connectControlPlane, controlPlaneError, type ControlPlaneAddress } from "./control-plane.js";
 import { createSigningRequest } from "./csr.js";
-import { joinPem, parseSvid } from "./svid.js";
+import { parseSvid } from "./svid.js";
 
 /** How a workload proves who it is: once by a token, from then on by what it has. */
 export type Proof = { readonly joinToken: string } | { readonly svid: Svid };
@@ -50,12 +51,12 @@ export async function requestSvid(request: CertificateRequest): Promise<Svid> {
         throw controlPlaneError(controlPlane, thrown);
       });
     const chain = response.certChain;
-    // The last one is the root. The one that the control plane was verified against stays trusted beside it.
-    const [root] = chain.slice(-1);
+    // The last one is the roots.
+    const [roots = ""] = chain.slice(-1);
     return parseSvid({
       certificateChainPem: chain.slice(0, -1).join(""),
       privateKeyPem,
-      trustBundlePem: joinPem([root ?? "", controlPlane.rootCertificatePem]),
+      trustBundlePem: joinPem([roots]),
     });
   } finally {
     client[Symbol.dispose]();

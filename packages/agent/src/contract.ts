@@ -9,12 +9,19 @@ export interface Svid {
   readonly privateKeyPem: string;
   /** Roots that peers are verified against; several during a root rotation. */
   readonly trustBundlePem: string;
+  /** Roots of other trust domains by their names, PEM; peers of a domain are verified against its own roots only. */
+  readonly federatedBundles?: Readonly<Record<string, string>>;
+  /** How long peers' certificates count after their end, milliseconds; default 0. The mesh's grace mode. */
+  readonly graceMs?: number;
   /** Milliseconds since the epoch. */
   readonly notBefore: number;
   readonly notAfter: number;
   /** Hexadecimal, as Node.js prints it. */
   readonly serialNumber: string;
 }
+
+/** Whom to trust, as the control plane tells it. */
+export type TrustUpdate = Required<Pick<Svid, "trustBundlePem" | "federatedBundles" | "graceMs">>;
 
 /**
  * Holds a workload's identity and keeps it fresh: renewed at half of its life (with jitter), retried with back-off,

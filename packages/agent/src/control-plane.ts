@@ -1,11 +1,11 @@
 import { connect } from "node:tls";
 
 import { controlPlaneSpiffeId, MeshError, type Clock } from "@tulle/base";
+import { readLeaf } from "@tulle/base/spiffe";
 import { parseAuthority } from "@tulle/http";
 import { GrpcClient } from "@tulle/http/socket";
 
 import type { Svid } from "./contract.js";
-import { readLeaf } from "./leaf.js";
 
 /** Where the control plane is, and whom to take for it. */
 export interface ControlPlaneAddress {

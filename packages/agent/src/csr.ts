@@ -1,6 +1,6 @@
 import { generateKeyPairSync, sign } from "node:crypto";
 
-import { encodeDer, encodeObjectIdentifier, Tag } from "./der.js";
+import { encodeDer, encodeObjectIdentifier, Tag } from "@tulle/base/spiffe";
 
 const ECDSA_WITH_SHA256 = encodeObjectIdentifier("1.2.840.10045.4.3.2");
 const EXTENSION_REQUEST = encodeObjectIdentifier("1.2.840.113549.1.9.14");

@@ -5,7 +5,7 @@ import { MeshError, systemErrorCode } from "@tulle/base";
 
 import { writeFileAtomically } from "./atomic-file.js";
 import type { Svid } from "./contract.js";
-import { parseSvid } from "./svid.js";
+import { parseSvid, type SvidMaterial } from "./svid.js";
 
 /** An SVID with the time when it was got, which is later than its `notBefore`. */
 export interface KeptSvid {
@@ -20,6 +20,8 @@ interface StoredIdentity {
   readonly certificateChainPem: string;
   readonly privateKeyPem: string;
   readonly trustBundlePem: string;
+  readonly federatedBundles?: Readonly<Record<string, string>>;
+  readonly graceMs?: number;
 }
 
 const MAX_CHARACTERS = 1 << 20;
@@ -52,6 +54,7 @@ export class IdentityFile {
         certificateChainPem: String(stored.certificateChainPem),
         privateKeyPem: String(stored.privateKeyPem),
         trustBundlePem: String(stored.trustBundlePem),
+        ...trustOf(stored),
       });
       const { issuedAt } = stored;
       return {
@@ -64,13 +67,15 @@ export class IdentityFile {
   }
 
   async save({ svid, issuedAt }: KeptSvid): Promise<void> {
-    const { certificateChainPem, privateKeyPem, trustBundlePem } = svid;
+    const { certificateChainPem, privateKeyPem, trustBundlePem, federatedBundles, graceMs } = svid;
     const stored: StoredIdentity = {
       version: 1,
       issuedAt,
       certificateChainPem,
       privateKeyPem,
       trustBundlePem,
+      ...(federatedBundles !== undefined && { federatedBundles }),
+      ...(graceMs !== undefined && { graceMs }),
     };
     await writeFileAtomically(this.path, `${JSON.stringify(stored, undefined, 1)}\n`);
   }
@@ -83,4 +88,16 @@ export class IdentityFile {
       { cause },
     );
   }
+}
+
+/** Files of earlier versions say nothing of these. */
+function trustOf({
+  federatedBundles,
+  graceMs,
+}: Partial<StoredIdentity>): Pick<SvidMaterial, "federatedBundles" | "graceMs"> {
+  const bundles = Object.entries(federatedBundles ?? {}).filter(([, pem]) => typeof pem === "string");
+  return {
+    ...(bundles.length > 0 && { federatedBundles: Object.fromEntries(bundles) }),
+    ...(typeof graceMs === "number" && graceMs > 0 && { graceMs }),
+  };
 }

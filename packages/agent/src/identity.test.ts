@@ -6,6 +6,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 
 import { createLogger, silentLogger, systemClock, type Clock } from "@tulle/base";
+import type { SvidRule } from "@tulle/base/spiffe";
 import { createTestAuthority, eventually, FakeClock } from "@tulle/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
@@ -24,7 +25,7 @@ import {
 } from "../../control/src/index.js";
 import type { Svid } from "./contract.js";
 import { createWorkloadIdentity, type JoiningIdentity, type WorkloadIdentityOptions } from "./identity.js";
-import { noNameCheck, secureContextOptions, verifyPeer } from "./tls.js";
+import { noNameCheck, secureContextOptions, trustBundlesOf, verifyPeer } from "./tls.js";
 
 const ID = { trustDomain: "cluster.local", namespace: "default", serviceAccount: "reviews" };
 const SPIFFE_ID = "spiffe://cluster.local/ns/default/sa/reviews";
@@ -54,7 +55,7 @@ test("createWorkloadIdentity joins with a token and keeps the identity for its o
   const svid = await identity.ready();
   expect(identity.current()).toBe(svid);
   expect(svid.spiffeId).toBe(SPIFFE_ID);
-  expect(svid.trustBundlePem).toBe(control.authority.rootCertificatePem);
+  expect(svid.trustBundlePem).toBe(control.authority.signer.trustBundlePem);
   expect(svid.serialNumber).toBe(control.authority.issued()[0]?.serialNumber);
   const file = join(directory, "state", "identity.json");
   expect((await stat(file)).mode & 0o777).toBe(0o600);
@@ -87,15 +88,12 @@ test("no handshake fails while identities rotate under load", async () => {
   const client = await open({ joinToken: await control.token(), stateDirectory: join(directory, "client") });
   await Promise.all([server.ready(), client.ready()]);
   const verdicts: unknown[] = [];
-  const rule = (): { nowMs: number; trustDomains: ReadonlySet<string> } => ({
-    nowMs: clock.now(),
-    trustDomains: new Set(["cluster.local"]),
-  });
+  const rule = (svid: Svid): SvidRule => ({ nowMs: clock.now(), bundles: trustBundlesOf(svid) });
   const listener = createServer({ ...secureContextOptions(server.current()), requestCert: true });
   server.onRotated((svid) => listener.setSecureContext(secureContextOptions(svid)));
   listener.on("secureConnection", (socket: TLSSocket) => {
     socket.on("error", () => undefined);
-    verdicts.push(verifyPeer(socket, rule()));
+    verdicts.push(verifyPeer(socket, rule(server.current())));
     socket.end();
   });
   listener.listen(0, "127.0.0.1");
@@ -112,7 +110,7 @@ test("no handshake fails while identities rotate under load", async () => {
         const options = { ...secureContextOptions(client.current()), checkServerIdentity: noNameCheck };
         const socket = connect({ ...options, host: "127.0.0.1", port });
         await once(socket, "secureConnect");
-        verdicts.push(verifyPeer(socket, rule()));
+        verdicts.push(verifyPeer(socket, rule(client.current())));
         socket.resume();
         await once(socket, "close");
         handshakes++;
@@ -264,7 +262,7 @@ test("createWorkloadIdentity joins again when the control plane has a new root",
   await control.stop();
   control = await startControlPlane();
   const svid = await (await open({ joinToken: await control.token() })).ready();
-  expect(svid.trustBundlePem).toBe(control.authority.rootCertificatePem);
+  expect(svid.trustBundlePem).toBe(control.authority.signer.trustBundlePem);
   expect(svid.trustBundlePem).not.toBe(old.trustBundlePem);
 });
 
@@ -321,6 +319,7 @@ async function startControlPlane(
     clock: useClock,
     trustDomain: "cluster.local",
     certificateTtlMs: options.certificateTtlMs ?? 10_000,
+    serverCertificateTtlMs: 86_400_000,
     logger,
   });
   const joinTokens = createJoinTokens({ coordination, clock: useClock });
@@ -332,7 +331,7 @@ async function startControlPlane(
     random: () => 0,
     logger,
   });
-  const trustBundlePem = (): string => authority.rootCertificatePem;
+  const trustBundlePem = (): string => authority.signer.trustBundlePem;
   const peerIdentity = createPeerIdentity({ trustBundlePem, trustDomain: "cluster.local", clock: useClock });
   const start = (
     port: number,
@@ -366,7 +365,7 @@ async function startControlPlane(
     joinTokens,
     address: `127.0.0.1:${server.port}`,
     server,
-    root: () => ({ rootCertificatePem: authority.rootCertificatePem }),
+    root: () => ({ rootCertificatePem: authority.signer.trustBundlePem }),
     token: async () => (await joinTokens.mint({ namespace: "default", serviceAccount: "reviews" })).token,
     listen,
     async ownAuthorityIssues() {

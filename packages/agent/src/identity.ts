@@ -10,12 +10,13 @@ import {
   formatSpiffeId,
   type SpiffeIdParts,
 } from "@tulle/base";
+import { joinPem, splitPem } from "@tulle/base/spiffe";
 
 import { requestSvid, type Proof } from "./certificate-client.js";
-import type { Svid, WorkloadIdentity } from "./contract.js";
+import type { Svid, TrustUpdate, WorkloadIdentity } from "./contract.js";
 import type { ControlPlaneAddress } from "./control-plane.js";
 import { IdentityFile, type KeptSvid } from "./identity-file.js";
-import { isTrustedBy, joinPem } from "./svid.js";
+import { isTrustedBy } from "./svid.js";
 
 export interface WorkloadIdentityOptions {
   /** Who the workload is. */
@@ -44,6 +45,8 @@ export interface JoiningIdentity extends WorkloadIdentity {
    * control plane cannot be reached; that is tried again and again.
    */
   ready(): Promise<Svid>;
+  /** Takes over whom to trust from now on. Throws `invalid` AGENT_TRUST for roots that do not fit the identity. */
+  trust(update: TrustUpdate): void;
 }
 
 /** Renewal is due at this share of a certificate's life, ± 10 %. */
@@ -127,6 +130,9 @@ class RenewingIdentity implements JoiningIdentity {
   readonly #ready: Promise<Svid>;
   #settleReady: { resolve: (svid: Svid) => void; reject: (error: MeshError) => void } | undefined;
   #kept: KeptSvid | undefined;
+  /** What the control plane told last. */
+  #trust: TrustUpdate | undefined;
+  #written: Promise<void> = Promise.resolve();
   #joinToken: string | undefined;
   #failure: MeshError | undefined;
   /** Wall clock of the next try, milliseconds since the epoch. */
@@ -175,6 +181,25 @@ class RenewingIdentity implements JoiningIdentity {
     return this.#ready;
   }
 
+  trust(update: TrustUpdate): void {
+    const kept = this.#kept;
+    if (kept === undefined) return;
+    const { svid } = kept;
+    if (splitPem(update.trustBundlePem).length === 0) {
+      throw new MeshError(
+        "invalid",
+        "AGENT_TRUST",
+        "there is no root among the roots of the own trust domain",
+      );
+    }
+    this.#trust = update;
+    if (sameTrust(svid, update)) return;
+    const trusting: KeptSvid = { ...kept, svid: { ...svid, ...update } };
+    this.#kept = trusting;
+    void this.#keep(trusting);
+    this.#rotated.emit(trusting.svid);
+  }
+
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -185,6 +210,7 @@ class RenewingIdentity implements JoiningIdentity {
   async #renew(): Promise<void> {
     const { clock, logger, id } = this.#options;
     const proof = this.#proof();
+    const trusted = this.#trust;
     try {
       const svid = await requestSvid({
         controlPlane: this.#controlPlane(),
@@ -197,7 +223,7 @@ class RenewingIdentity implements JoiningIdentity {
       checkAnswer(svid, formatSpiffeId(id), now);
       if (this.#disposed) return;
       if ("joinToken" in proof) this.#joinToken = undefined;
-      await this.#adopt({ svid, issuedAt: now });
+      await this.#adopt({ svid, issuedAt: now }, trusted);
     } catch (thrown) {
       if (!this.#disposed) this.#retryLater(MeshError.from(thrown), proof);
       return;
@@ -208,19 +234,30 @@ class RenewingIdentity implements JoiningIdentity {
     });
   }
 
-  async #adopt(kept: KeptSvid): Promise<void> {
-    await this.#file.save(kept).catch((thrown: unknown) => {
-      this.#options.logger.error("could not write the identity; a restart will need the control plane", {
-        path: this.#file.path,
-        error: thrown,
-      });
-    });
+  async #adopt(fresh: KeptSvid, trusted: TrustUpdate | undefined): Promise<void> {
+    // Roots that were told of on the way are newer than those that came with the certificate.
+    const { trustBundlePem } = this.#trust === trusted ? fresh.svid : (this.#trust ?? fresh.svid);
+    const kept: KeptSvid = { ...fresh, svid: { ...fresh.svid, ...this.#trust, trustBundlePem } };
+    await this.#keep(kept);
     if (this.#disposed) return;
     this.#kept = kept;
     this.#backoff.reset();
     this.#scheduleRenewal(kept);
     this.#settleReady?.resolve(kept.svid);
     this.#rotated.emit(kept.svid);
+  }
+
+  /** Writes to the disk, one after another: an older identity must not overtake a newer one. */
+  #keep(kept: KeptSvid): Promise<void> {
+    this.#written = this.#written.then(() =>
+      this.#file.save(kept).catch((thrown: unknown) => {
+        this.#options.logger.error("could not write the identity; a restart will need the control plane", {
+          path: this.#file.path,
+          error: thrown,
+        });
+      }),
+    );
+    return this.#written;
   }
 
   #retryLater(error: MeshError, proof: Proof): void {
@@ -270,7 +307,9 @@ class RenewingIdentity implements JoiningIdentity {
 
   #controlPlane(): ControlPlaneAddress {
     const { controlPlane, id } = this.#options;
-    const roots = [controlPlane.rootCertificatePem ?? "", this.#kept?.svid.trustBundlePem ?? ""];
+    // Once the control plane has told whom to trust, where the workload began counts no more.
+    const first = this.#trust === undefined ? (controlPlane.rootCertificatePem ?? "") : "";
+    const roots = [first, this.#kept?.svid.trustBundlePem ?? ""];
     return { address: controlPlane.address, rootCertificatePem: joinPem(roots), trustDomain: id.trustDomain };
   }
 
@@ -280,6 +319,14 @@ class RenewingIdentity implements JoiningIdentity {
     if (leftMs <= 0) return REQUEST_TIMEOUT_MS;
     return Math.min(REQUEST_TIMEOUT_MS, Math.max(MIN_REQUEST_TIMEOUT_MS, leftMs / 3));
   }
+}
+
+function sameTrust(svid: Svid, { trustBundlePem, federatedBundles, graceMs }: TrustUpdate): boolean {
+  return (
+    svid.trustBundlePem === trustBundlePem &&
+    (svid.graceMs ?? 0) === graceMs &&
+    JSON.stringify(svid.federatedBundles ?? {}) === JSON.stringify(federatedBundles)
+  );
 }
 
 function checkAnswer(svid: Svid, wanted: string, nowMs: number): void {

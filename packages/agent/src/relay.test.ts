@@ -383,7 +383,7 @@ function secretsOf(response: DiscoveryResponse | undefined): Record<string, unkn
       expect(resource.typeUrl).toBe(SECRET_TYPE);
       const secret = fromBinary(SecretSchema, resource.value);
       const text = (source: { specifier: { value?: unknown } } | undefined): string =>
-        Buffer.from((source?.specifier.value as Uint8Array | undefined) ?? []).toString();
+        Buffer.from((source?.specifier.value as Uint8Array | string | undefined) ?? "").toString();
       return [
         secret.name,
         secret.type.case === "tlsCertificate"

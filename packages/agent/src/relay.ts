@@ -8,12 +8,10 @@ import {
   type ServerUnaryCall,
 } from "@grpc/grpc-js";
 import type { Disposable } from "@tulle/base";
-import { grpcServiceDefinition } from "@tulle/xds";
-import {
-  DiscoveryRequestSchema,
-  DiscoveryResponseSchema,
-  type DiscoveryRequest,
-  type DiscoveryResponse,
+import { secretDiscoveryService } from "@tulle/xds";
+import type {
+  DiscoveryRequest,
+  DiscoveryResponse,
 } from "@tulle/xds/gen/envoy/service/discovery/v3/discovery_pb.js";
 
 import { AdsRelay, currentOf, rawAds, type AdsRelayOptions, type RawServerStream } from "./ads-relay.js";
@@ -33,27 +31,6 @@ export interface Relay {
   close(): Promise<void>;
 }
 
-/** Declared by hand: of this service only the path is new, its messages are ADS'. */
-const secretService = {
-  typeName: "envoy.service.secret.v3.SecretDiscoveryService",
-  method: {
-    streamSecrets: {
-      name: "StreamSecrets",
-      methodKind: "bidi_streaming",
-      input: DiscoveryRequestSchema,
-      output: DiscoveryResponseSchema,
-    },
-    fetchSecrets: {
-      name: "FetchSecrets",
-      methodKind: "unary",
-      input: DiscoveryRequestSchema,
-      output: DiscoveryResponseSchema,
-    },
-  },
-} as const;
-
-const sds = grpcServiceDefinition(secretService);
-
 /**
  * Serves xDS on a Unix socket to clients that cannot prove who they are themselves (proxyless gRPC, a stock Envoy): ADS
  * streams go to the control plane over mutual TLS as the workload, byte for byte but for the node of the first
@@ -72,7 +49,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     streamAggregatedResources: (call: RawServerStream) => relay.carry(call, "sotw"),
     deltaAggregatedResources: (call: RawServerStream) => relay.carry(call, "delta"),
   });
-  server.addService(sds, {
+  server.addService(secretDiscoveryService, {
     streamSecrets: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) =>
       streamSecrets(call, identity),
     fetchSecrets: (

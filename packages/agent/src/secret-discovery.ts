@@ -1,6 +1,9 @@
+import { createHash } from "node:crypto";
+
 import { create, fromJson, toBinary } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
-import { SECRET_TYPE } from "@tulle/xds";
+import { parseSpiffeId } from "@tulle/base";
+import { ROOT_SECRET, rootSecret, SECRET_TYPE, WORKLOAD_SECRET, type TrustedRoots } from "@tulle/xds";
 import {
   SecretSchema,
   type Secret,
@@ -12,11 +15,6 @@ import {
 } from "@tulle/xds/gen/envoy/service/discovery/v3/discovery_pb.js";
 
 import type { Svid } from "./contract.js";
-
-/** Name of the secret with the workload's own chain and key. Istio's. */
-export const WORKLOAD_SECRET = "default";
-/** Name of the secret with the roots that peers are verified against. Istio's. */
-export const ROOT_SECRET = "ROOTCA";
 
 /** Secrets that a client may subscribe to at once. */
 const MAX_NAMES = 64;
@@ -31,11 +29,23 @@ export function secretResponse(svid: Svid, names: readonly string[], nonce: stri
   });
   return create(DiscoveryResponseSchema, {
     typeUrl: SECRET_TYPE,
-    // A new certificate is a new version; the bundle changes only along with it.
-    versionInfo: svid.serialNumber,
+    versionInfo: versionOf(svid),
     nonce,
     resources,
   });
+}
+
+/** Another for every certificate and for every change of the roots. */
+function versionOf(svid: Svid): string {
+  const roots = createHash("sha256")
+    .update(JSON.stringify(trustedRootsOf(svid)))
+    .digest("hex");
+  return `${svid.serialNumber}-${roots.slice(0, 12)}`;
+}
+
+function trustedRootsOf({ spiffeId, trustBundlePem, federatedBundles }: Svid): TrustedRoots {
+  const trustDomain = parseSpiffeId(spiffeId)?.trustDomain ?? "";
+  return { trustDomain, bundles: { ...federatedBundles, [trustDomain]: trustBundlePem } };
 }
 
 function secretOf(svid: Svid, name: string): Secret | undefined {
@@ -49,10 +59,8 @@ function secretOf(svid: Svid, name: string): Secret | undefined {
         },
       });
     case ROOT_SECRET:
-      return fromJson(SecretSchema, {
-        name,
-        validationContext: { trustedCa: { inlineBytes: base64(svid.trustBundlePem) } },
-      });
+      // With one trust domain, its roots are all that a client need know.
+      return rootSecret(trustedRootsOf(svid), Object.keys(svid.federatedBundles ?? {}).length > 0);
     default:
       return undefined;
   }

@@ -1,7 +1,7 @@
 import { createTestAuthority } from "@tulle/testkit";
 import { expect, test } from "vitest";
 
-import { isTrustedBy, joinPem, parseSvid, splitPem } from "./svid.js";
+import { isTrustedBy, parseSvid } from "./svid.js";
 
 test("parseSvid takes key, chain and roots that belong together", async () => {
   const authority = await createTestAuthority();
@@ -30,11 +30,4 @@ test("parseSvid refuses a foreign key, a foreign root, an authority and what doe
     expect(() => parseSvid(broken)).toThrow(expect.objectContaining({ code: "AGENT_BAD_SVID" }));
   }
   expect(isTrustedBy(parseSvid(issued), foreign.rootCertificatePem)).toBe(false);
-});
-
-test("joinPem keeps each certificate once, in order", async () => {
-  const a = (await createTestAuthority()).rootCertificatePem;
-  const b = (await createTestAuthority()).rootCertificatePem;
-  expect(joinPem([a, "", `${a}${b}`])).toBe(`${a}${b}`);
-  expect(splitPem(`${a}noise\n${b}`)).toEqual([a, b]);
 });

@@ -1,27 +1,24 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 
 import { MeshError } from "@tulle/base";
+import {
+  parseCertificates,
+  readLeaf,
+  splitPem,
+  TrustBundles,
+  verifySvid,
+  type Leaf,
+} from "@tulle/base/spiffe";
 
 import type { Svid } from "./contract.js";
-import { readLeaf } from "./leaf.js";
-
-const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
-
-/** Certificates of a PEM text, each a PEM text that ends in a newline. */
-export function splitPem(pem: string): string[] {
-  return (pem.match(PEM_CERTIFICATE) ?? []).map((block) => `${block}\n`);
-}
-
-/** The PEM texts joined, each certificate once. */
-export function joinPem(pems: readonly string[]): string {
-  return [...new Set(pems.flatMap(splitPem))].join("");
-}
 
 /** Key, chain and roots as they come from the authority or from disk. */
 export interface SvidMaterial {
   readonly certificateChainPem: string;
   readonly privateKeyPem: string;
   readonly trustBundlePem: string;
+  readonly federatedBundles?: Readonly<Record<string, string>>;
+  readonly graceMs?: number;
 }
 
 /**
@@ -29,13 +26,11 @@ export interface SvidMaterial {
  * `invalid` AGENT_BAD_SVID.
  */
 export function parseSvid(material: SvidMaterial): Svid {
-  const { certificateChainPem, privateKeyPem, trustBundlePem } = material;
+  const { certificateChainPem, privateKeyPem, trustBundlePem, federatedBundles, graceMs } = material;
   let chain: X509Certificate[];
-  let roots: X509Certificate[];
   let keyFits: boolean;
   try {
     chain = splitPem(certificateChainPem).map((pem) => new X509Certificate(pem));
-    roots = splitPem(trustBundlePem).map((pem) => new X509Certificate(pem));
     keyFits = chain[0]?.checkPrivateKey(createPrivateKey(privateKeyPem)) ?? false;
   } catch (thrown) {
     throw bad("its certificates or key cannot be read", thrown);
@@ -44,12 +39,16 @@ export function parseSvid(material: SvidMaterial): Svid {
   const leaf = certificate === undefined ? undefined : readLeaf(certificate.raw);
   if (certificate === undefined || leaf === undefined) throw bad("its leaf names no workload");
   if (!keyFits) throw bad("its key is not the certificate's");
-  if (!chainsUp(chain, roots)) throw bad("its chain does not lead to a trusted root");
+  if (!leadsUp(leaf, certificateChainPem, trustBundlePem)) {
+    throw bad("its chain does not lead to a trusted root");
+  }
   return {
     spiffeId: leaf.spiffeId,
     certificateChainPem,
     privateKeyPem,
     trustBundlePem,
+    ...(federatedBundles !== undefined && { federatedBundles }),
+    ...(graceMs !== undefined && { graceMs }),
     notBefore: leaf.notBefore,
     notAfter: leaf.notAfter,
     serialNumber: certificate.serialNumber,
@@ -58,23 +57,22 @@ export function parseSvid(material: SvidMaterial): Svid {
 
 /** Whether the SVID's chain leads to one of the roots in `rootsPem`. */
 export function isTrustedBy(svid: Svid, rootsPem: string): boolean {
-  const parse = (pem: string): X509Certificate[] => splitPem(pem).map((block) => new X509Certificate(block));
-  return chainsUp(parse(svid.certificateChainPem), parse(rootsPem));
+  const leaf = readLeaf(splitCertificates(svid.certificateChainPem)[0] ?? new Uint8Array());
+  return leaf !== undefined && leadsUp(leaf, svid.certificateChainPem, rootsPem);
 }
 
-/** Whether `chain` (leaf first) is signed link by link and by one of `roots`. */
-function chainsUp(chain: readonly X509Certificate[], roots: readonly X509Certificate[]): boolean {
-  let below: X509Certificate | undefined;
-  for (const certificate of chain) {
-    if (below !== undefined && !signedBy(below, certificate)) return false;
-    if (roots.some((root) => signedBy(certificate, root))) return true;
-    below = certificate;
-  }
-  return false;
+/** Dates do not count: what has expired can still be renewed. */
+function leadsUp(leaf: Leaf, chainPem: string, rootsPem: string): boolean {
+  return verifySvid(splitCertificates(chainPem), {
+    nowMs: leaf.notAfter - 1,
+    graceMs: Number.POSITIVE_INFINITY,
+    bundles: new TrustBundles({ [leaf.trustDomain]: rootsPem }),
+  }).ok;
 }
 
-function signedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+/** Certificates of a PEM text in DER. */
+function splitCertificates(pem: string): Uint8Array[] {
+  return parseCertificates(pem).map(({ raw }) => raw);
 }
 
 function bad(why: string, cause?: unknown): MeshError {

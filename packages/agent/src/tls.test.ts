@@ -1,26 +1,18 @@
-import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { connect, createServer, type TLSSocket } from "node:tls";
 
-import { createTestAuthority, type TestAuthority, type TestCertificate } from "@tulle/testkit";
+import type { SvidRule, SvidVerdict } from "@tulle/base/spiffe";
+import { createTestAuthority, type TestAuthority } from "@tulle/testkit";
 import { beforeAll, expect, test } from "vitest";
 
-import {
-  noNameCheck,
-  secureContextOptions,
-  verifyLeaf,
-  verifyPeer,
-  type PeerRule,
-  type PeerVerdict,
-} from "./tls.js";
+import type { Svid } from "./contract.js";
+import { noNameCheck, secureContextOptions, trustBundlesOf, verifyPeer } from "./tls.js";
 
 let authority: TestAuthority;
-let rule: PeerRule;
 
 beforeAll(async () => {
   authority = await createTestAuthority();
-  rule = { nowMs: Date.now(), trustDomains: new Set(["cluster.local"]) };
 });
 
 test("verifyPeer names the peer of a mutual TLS 1.3 connection on both sides", async () => {
@@ -40,38 +32,45 @@ test("verifyPeer refuses a foreign authority's certificate and the lack of one",
   expect((await handshake(undefined, own)).server.ok).toBe(false);
 });
 
-test("verifyLeaf refuses by date, trust domain, identity and shape", async () => {
-  const der = async (issued: Promise<TestCertificate>): Promise<Buffer> =>
-    new X509Certificate((await issued).certificateChainPem).raw;
-  const good = await der(authority.issue({ serviceAccount: "reviews" }));
-  const id = "spiffe://cluster.local/ns/default/sa/reviews";
-  expect(verifyLeaf(good, { ...rule, spiffeIds: new Set([id]) })).toMatchObject({ ok: true, spiffeId: id });
-  expect(verifyLeaf({ raw: good }, rule).ok).toBe(true);
-  const reasons = [
-    verifyLeaf(good, { ...rule, spiffeIds: new Set([`${id}2`]) }),
-    verifyLeaf(good, { ...rule, trustDomains: new Set(["other"]) }),
-    verifyLeaf(good, { ...rule, nowMs: Date.now() + 7_200_000 }),
-    verifyLeaf(good, { ...rule, nowMs: Date.now() - 7_200_000 }),
-    verifyLeaf(await der(authority.issueExpired()), rule),
-    verifyLeaf(await der(authority.issue({ uris: [] })), rule),
-    verifyLeaf(Buffer.alloc(3), rule),
-  ].map((verdict) => (verdict.ok ? "passed" : verdict.reason));
-  expect(reasons).toEqual([
-    expect.stringContaining("not who was expected"),
-    expect.stringContaining("trust domain"),
-    expect.stringContaining("expired"),
-    expect.stringContaining("not valid yet"),
-    expect.stringContaining("expired"),
-    expect.stringContaining("names no workload"),
-    expect.stringContaining("names no workload"),
-  ]);
+test("verifyPeer holds a peer against the bundle of its own trust domain, whatever else is trusted", async () => {
+  const other = await createTestAuthority({ trustDomain: "other.example" });
+  const own: Svid = {
+    ...(await authority.issue({ serviceAccount: "server" })),
+    federatedBundles: { "other.example": other.rootCertificatePem },
+  };
+  expect((await handshake(await other.issue(), own)).server).toMatchObject({
+    ok: true,
+    spiffeId: "spiffe://other.example/ns/default/sa/test",
+  });
+  // Their authority signs an id of ours, and ours one of theirs: the handshake takes both.
+  for (const forged of [
+    await other.issue({ uris: ["spiffe://cluster.local/ns/default/sa/test"] }),
+    await authority.issue({ uris: ["spiffe://other.example/ns/default/sa/test"] }),
+  ]) {
+    expect((await handshake(forged, own)).server).toMatchObject({
+      ok: false,
+      reason: expect.stringContaining("no root"),
+    });
+  }
+});
+
+test("verifyPeer takes an expired peer within the grace only, and says so", async () => {
+  const own = await authority.issue();
+  const expired = await authority.issue({ notBefore: Date.now() - 7_200_000, notAfter: Date.now() - 60_000 });
+  expect((await handshake(expired, own)).server).toMatchObject({ ok: false });
+  expect((await handshake(expired, own, 30_000)).server).toMatchObject({ ok: false });
+  expect((await handshake(expired, own, 3_600_000)).server).toMatchObject({ ok: true, expired: true });
+  const foreign = await createTestAuthority();
+  const theirs = await foreign.issue({ notBefore: Date.now() - 7_200_000, notAfter: Date.now() - 60_000 });
+  expect((await handshake(theirs, own, 3_600_000)).server).toMatchObject({ ok: false });
 });
 
 /** Connects with the certificates given; both sides' verdicts about each other. */
 async function handshake(
-  own: TestCertificate | undefined,
-  serverOwn: TestCertificate,
-): Promise<{ client: PeerVerdict; server: PeerVerdict }> {
+  own: Svid | undefined,
+  serverOwn: Svid,
+  graceMs = 0,
+): Promise<{ client: SvidVerdict; server: SvidVerdict }> {
   const listener = createServer({
     ...secureContextOptions(serverOwn),
     requestCert: true,
@@ -91,7 +90,11 @@ async function handshake(
   await once(socket, "secureConnect");
   const [peer] = await accepted;
   peer.on("error", () => undefined);
-  const verdicts = { client: verifyPeer(socket, rule), server: verifyPeer(peer, rule) };
+  const rule = (svid: Svid): SvidRule => ({ nowMs: Date.now(), bundles: trustBundlesOf(svid), graceMs });
+  const verdicts = {
+    client: verifyPeer(socket, rule(own ?? serverOwn)),
+    server: verifyPeer(peer, rule(serverOwn)),
+  };
   expect(socket.getProtocol()).toBe("TLSv1.3");
   socket.destroy();
   peer.destroy();

@@ -1,19 +1,21 @@
 import { constants } from "node:crypto";
-import type { SecureContextOptions, TLSSocket } from "node:tls";
+import type { DetailedPeerCertificate, SecureContextOptions, TLSSocket } from "node:tls";
+
+import { parseSpiffeId } from "@tulle/base";
+import { judgeLeaf, TrustBundles, verifySvid, type SvidRule, type SvidVerdict } from "@tulle/base/spiffe";
 
 import type { Svid } from "./contract.js";
-import { readLeaf } from "./leaf.js";
 
 /**
  * Options for `tls.createSecureContext` between workloads: TLS 1.3 only, and no session tickets, because a resumed
- * session skips the certificate check. Servers pair them with `requestCert` and `rejectUnauthorized`, clients with
+ * session skips the certificate check. Servers pair them with `requestCert`, clients with
  * `checkServerIdentity: {@link noNameCheck}`; both check every new connection with {@link verifyPeer}.
  */
 export function secureContextOptions(svid: Svid): SecureContextOptions {
   return {
     cert: svid.certificateChainPem,
     key: svid.privateKeyPem,
-    ca: svid.trustBundlePem,
+    ca: trustBundlesOf(svid).pem,
     minVersion: "TLSv1.3",
     secureOptions: constants.SSL_OP_NO_TICKET,
   };
@@ -27,60 +29,57 @@ export function noNameCheck(): undefined {
   return undefined;
 }
 
-/** What a peer must be to pass. */
-export interface PeerRule {
-  /** Milliseconds since the epoch. */
-  readonly nowMs: number;
-  /** Trust domains that are let in. */
-  readonly trustDomains: ReadonlySet<string>;
-  /** When given, the peer must be one of these. */
-  readonly spiffeIds?: ReadonlySet<string> | undefined;
+const bundles = new WeakMap<Svid, TrustBundles>();
+
+/** Whom the owner of an SVID trusts: its own trust domain and those that it knows the roots of. */
+export function trustBundlesOf(svid: Svid): TrustBundles {
+  let known = bundles.get(svid);
+  if (known === undefined) {
+    const own = parseSpiffeId(svid.spiffeId)?.trustDomain ?? "";
+    known = new TrustBundles({ ...svid.federatedBundles, [own]: svid.trustBundlePem });
+    bundles.set(svid, known);
+  }
+  return known;
 }
 
-/** Who a peer is, or why it does not pass: text for logs. */
-export type PeerVerdict =
-  | { readonly ok: true; readonly spiffeId: string; readonly notAfter: number }
-  | { readonly ok: false; readonly reason: string };
+/** What of a TLS connection tells its peer. */
+export type PeerSocket = Pick<TLSSocket, "authorized" | "authorizationError" | "getPeerCertificate">;
+
+/** What Node.js says of a chain whose only fault is its date. */
+const EXPIRED = "CERT_HAS_EXPIRED";
+/** Certificates of a peer's chain that are looked at, at most. */
+const MAX_CHAIN = 10;
 
 /**
- * Judges the peer of a TLS connection whose handshake is over. The handshake has checked the chain
- * (`socket.authorized`); this checks it again for dates and reads who the peer is from its certificate's DER. Call it
- * for every connection, resumed ones included.
+ * Judges the peer of a TLS connection whose handshake is over. Call it for every connection, resumed ones included.
+ *
+ * The handshake has checked the chain against all roots (`socket.authorized`). With one trust domain that is its bundle,
+ * and the leaf is what is left to look at; with several, or for a peer that passes by grace only, the whole chain is
+ * verified again against the bundle of the trust domain that the peer's id names.
  */
-export function verifyPeer(
-  socket: Pick<TLSSocket, "authorized" | "authorizationError" | "getPeerX509Certificate">,
-  rule: PeerRule,
-): PeerVerdict {
-  if (!socket.authorized) {
-    return refuse(
-      `the peer's certificate is not trusted: ${String(socket.authorizationError ?? "there is none")}`,
-    );
+export function verifyPeer(socket: PeerSocket, rule: SvidRule): SvidVerdict {
+  const { authorized } = socket;
+  // Node.js has the code where its types have an Error.
+  const problem = String(socket.authorizationError ?? "there is none");
+  if (!authorized && !((rule.graceMs ?? 0) > 0 && problem === EXPIRED)) {
+    return { ok: false, reason: `the peer's certificate is not trusted: ${problem}` };
   }
-  const certificate = socket.getPeerX509Certificate();
-  return certificate === undefined
-    ? refuse("the peer has no certificate")
-    : verifyLeaf(certificate.raw, rule);
+  if (authorized && rule.bundles.size === 1) {
+    // A third of the time that getPeerX509Certificate takes (39 instead of 109 µs, of some 1,250 for a handshake).
+    const { raw }: Partial<DetailedPeerCertificate> = socket.getPeerCertificate();
+    return raw === undefined ? { ok: false, reason: "the peer has no certificate" } : judgeLeaf(raw, rule);
+  }
+  return verifySvid(chainOf(socket), rule);
 }
 
-/** As {@link verifyPeer}, for a certificate in DER (or a Node.js certificate object) whose chain is known to be good. */
-export function verifyLeaf(
-  certificate: Uint8Array | { readonly raw: Uint8Array },
-  rule: PeerRule,
-): PeerVerdict {
-  const leaf = readLeaf(certificate instanceof Uint8Array ? certificate : certificate.raw);
-  if (leaf === undefined) return refuse("the peer's certificate names no workload");
-  const { spiffeId, trustDomain, notBefore, notAfter } = leaf;
-  if (rule.nowMs < notBefore)
-    return refuse(`the certificate of ${spiffeId} is not valid yet; check the clocks`);
-  if (rule.nowMs >= notAfter) return refuse(`the certificate of ${spiffeId} has expired`);
-  if (!rule.trustDomains.has(trustDomain))
-    return refuse(`${spiffeId} is of a trust domain that is not let in`);
-  if (rule.spiffeIds !== undefined && !rule.spiffeIds.has(spiffeId)) {
-    return refuse(`${spiffeId} is not who was expected: ${[...rule.spiffeIds].slice(0, 8).join(", ")}`);
+/** The peer's certificates in DER, leaf first. */
+function chainOf(socket: PeerSocket): Uint8Array[] {
+  const chain: Uint8Array[] = [];
+  let next: Partial<DetailedPeerCertificate> | undefined = socket.getPeerCertificate(true);
+  while (next?.raw !== undefined && chain.length < MAX_CHAIN) {
+    chain.push(next.raw);
+    // A root is its own issuer.
+    next = next.issuerCertificate === next ? undefined : next.issuerCertificate;
   }
-  return { ok: true, spiffeId, notAfter };
-}
-
-function refuse(reason: string): PeerVerdict {
-  return { ok: false, reason };
+  return chain;
 }

@@ -27,6 +27,7 @@ export * from "./health-check/type.js";
 export * from "./http-route/type.js";
 export * from "./kind.js";
 export * from "./kinds.js";
+export type * from "./mesh-config/type.js";
 export { meshServicesKind, meshTestKind, OFFLINE_KINDS } from "./mesh-test/kind.js";
 export { parseShare } from "./mesh-test/schema.js";
 export * from "./mesh-test/type.js";

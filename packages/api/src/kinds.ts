@@ -7,6 +7,7 @@ import { grpcRouteKind } from "./grpc-route/kind.js";
 import { healthCheckKind } from "./health-check/kind.js";
 import { httpRouteKind } from "./http-route/kind.js";
 import type { Kind } from "./kind.js";
+import { meshConfigKind } from "./mesh-config/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
 import { rateLimitKind } from "./rate-limit/kind.js";
@@ -43,6 +44,7 @@ export const KINDS: readonly Kind[] = [
   rateLimitKind,
   healthCheckKind,
   trafficPolicyKind,
+  meshConfigKind,
 ];
 
 /** The kind under a URL's group, version and plural, when it is served at that version. */

@@ -68,6 +68,39 @@ export interface IssuedCertificate {
   readonly notAfter: number;
 }
 
+/**
+ * Where a root is in its life: `next` is handed out and trusted, `active` signs, `retiring` is trusted until the last
+ * certificate that it signed is over. `issuer` is no root: an intermediate that signs under one.
+ */
+export type RootPhase = "next" | "active" | "retiring" | "issuer";
+
+export interface AuthorityCertificateStatus {
+  /** Serial number, upper-case hexadecimal. */
+  readonly id: string;
+  readonly phase: RootPhase;
+  /** Milliseconds since the epoch. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** What the certificate authority says of itself. */
+export interface AuthorityStatus {
+  readonly trustDomain: string;
+  /** When the first of the certificates that sign now ends, milliseconds since the epoch. */
+  readonly rootNotAfter: number;
+  readonly certificateTtlMs: number;
+  /** `self-signed`, `directory` or `vault`. Absent from control planes that do not tell, as what follows. */
+  readonly signer?: string;
+  /** Roots, and the authority that signs under them. */
+  readonly certificates?: readonly AuthorityCertificateStatus[];
+  /** When the active root will be replaced by itself, milliseconds since the epoch; undefined = it will not. */
+  readonly nextRotationAt?: number;
+  /** Workloads that have not said yet that they trust the present roots, at most 100. */
+  readonly unacknowledged?: readonly string[];
+  /** Expired certificates still count for so long, milliseconds; 0 = they do not. */
+  readonly graceMs?: number;
+}
+
 /** What `GET /tulle/v1/status` answers. */
 export interface MeshStatus {
   readonly controlPlane: {
@@ -82,11 +115,7 @@ export interface MeshStatus {
     /** `namespace/name` of services whose instances fell silent together: the last known ones are kept. */
     readonly protectedServices?: readonly string[];
   };
-  readonly authority: {
-    readonly trustDomain: string;
-    readonly rootNotAfter: number;
-    readonly certificateTtlMs: number;
-  };
+  readonly authority: AuthorityStatus;
   readonly proxies: readonly ProxyStatus[];
   /** Absent from control planes that do not tell. */
   readonly lostProxies?: readonly LostProxy[];

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { formatSpiffeId, parseSpiffeId } from "./spiffe-id.js";
+import { formatSpiffeId, isTrustDomain, parseSpiffeId } from "./spiffe-id.js";
 
 test("parseSpiffeId reads trust domain and path", () => {
   expect(parseSpiffeId("spiffe://cluster.local/ns/default/sa/reviews")).toEqual({
@@ -41,6 +41,32 @@ test.each([
   "spiffe://td/a b",
   "spiffe://td/a\0",
   "spiffe://td/a\n",
+  "spiffe://td/a\\b",
+  "spiffe://td/a;b",
+  "spiffe://td/a:b",
+  "spiffe://td/a@b",
+  "spiffe://td/a%2fb",
+  "spiffe://td/a%00",
+  "spiffe://td/%2e%2e/b",
+  "spiffe://td./../a",
+  "spiffe://td\\a",
+  "spiffe://td?a/b",
+  "spiffe://td#a/b",
+  "spiffe://:/a",
+  "spiffe://@/a",
+  "spiffe://[::1]/a",
+  "spiffe://td:/a",
+  "spiffe://user:secret@td/a",
+  "spiffe://tdé/a",
+  "spiffe:// td/a",
+  "spiffe://td/a ",
+  "spiffe:///td/a",
+  "spiffe:td/a",
+  "spiffes://td/a",
+  "//td/a",
+  "td/a",
+  "URI:spiffe://td/a",
+  "spiffe://td/a, URI:spiffe://td/admin",
   " spiffe://td/a",
   `spiffe://td/${"a".repeat(2048)}`,
   `spiffe://${"t".repeat(256)}/a`,
@@ -58,6 +84,24 @@ test("parseSpiffeId takes exactly the bytes that SPIFFE allows, in trust domain 
     expect(parseSpiffeId(`spiffe://t${char}d/a`) !== undefined, `domain ${code}`).toBe(inDomain);
     expect(parseSpiffeId(`spiffe://td/a${char}b`) !== undefined, `path ${code}`).toBe(inPath);
   }
+});
+
+test("parseSpiffeId and isTrustDomain count to the byte: 2048 for an id, 255 for a trust domain", () => {
+  const id = (length: number): string => "spiffe://td/".padEnd(length, "a");
+  expect(parseSpiffeId(id(2048))).toBeDefined();
+  expect(parseSpiffeId(id(2049))).toBeUndefined();
+  expect(isTrustDomain("t".repeat(255))).toBe(true);
+  expect(isTrustDomain("t".repeat(256))).toBe(false);
+  expect(parseSpiffeId(`spiffe://${"t".repeat(255)}/a`)).toBeDefined();
+  expect(isTrustDomain("")).toBe(false);
+});
+
+test("isTrustDomain takes exactly the bytes that SPIFFE allows", () => {
+  for (let code = 0; code < 256; code++) {
+    const char = String.fromCharCode(code);
+    expect(isTrustDomain(`t${char}d`), `byte ${code}`).toBe(/[a-z0-9._-]/.test(char));
+  }
+  expect(isTrustDomain("td\n")).toBe(false);
 });
 
 test("parseSpiffeId loses nothing of what it accepts, and never throws", () => {

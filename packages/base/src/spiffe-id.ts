@@ -33,6 +33,11 @@ export function parseSpiffeId(text: string): SpiffeId | undefined {
   return { trustDomain, path };
 }
 
+/** Whether a text can name a trust domain (SPIFFE-ID section 2.1): no upper case, no port, no escapes. */
+export function isTrustDomain(name: string): boolean {
+  return TRUST_DOMAIN.test(name);
+}
+
 /** `spiffe://<trust domain>/ns/<namespace>/sa/<service account>` */
 export function formatSpiffeId(parts: SpiffeIdParts): string {
   return `spiffe://${parts.trustDomain}/ns/${parts.namespace}/sa/${parts.serviceAccount}`;

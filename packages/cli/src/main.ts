@@ -1,5 +1,7 @@
 import { registerAnalyze } from "./commands/analyze.js";
 import { registerApply } from "./commands/apply.js";
+import { registerCa } from "./commands/ca.js";
+import { registerCheck } from "./commands/check.js";
 import { registerCompletion } from "./commands/completion.js";
 import { registerDelete } from "./commands/delete.js";
 import { registerDemo } from "./commands/demo.js";
@@ -37,6 +39,8 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerGet,
   registerDescribe,
   registerStatus,
+  registerCheck,
+  registerCa,
   registerEndpoints,
   registerExplain,
   registerTest,

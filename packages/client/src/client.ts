@@ -6,6 +6,7 @@ import type {
   ExplainAnswer,
   ExplainRequest,
   MeshInfo,
+  AuthorityStatus,
   MeshStatus,
   RequestStory,
   Subject,
@@ -75,6 +76,8 @@ export interface Client {
   info(): Promise<MeshInfo>;
   status(): Promise<MeshStatus>;
   joinToken(request: JoinTokenRequest): Promise<JoinToken>;
+  /** Begins to replace the authority's root. */
+  rotateRoot(): Promise<AuthorityStatus>;
   /** Tokens for people and programs. */
   readonly accessTokens: AccessTokenClient;
   /** Who the control plane takes the caller for. */
@@ -121,6 +124,10 @@ export function createClient(options: ClientOptions): Client {
       expectObject(
         await transport.call({ method: "POST", path: "/tulle/v1/join-tokens", body: request }),
       ) as JoinToken,
+    rotateRoot: async () =>
+      expectObject(
+        await transport.call({ method: "POST", path: "/tulle/v1/ca/rotate", body: {} }),
+      ) as AuthorityStatus,
     analyze: async (question) =>
       expectObject(
         await transport.call({ method: "POST", path: "/tulle/v1/analyze", body: question }),

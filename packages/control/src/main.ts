@@ -13,18 +13,12 @@ import { createAdmission, createQuarantine } from "./admission/index.js";
 import { createAnalysisApi, Findings } from "./analysis/index.js";
 import { AgentQueries, AgentServer } from "./agents/index.js";
 import { createResourceApi } from "./api-server/resource-api.js";
-import {
-  createCertificateAuthority,
-  createCertificateService,
-  createJoinTokens,
-  createServerIdentity,
-  type CertificateAuthority,
-} from "./ca/index.js";
+import { openMeshIdentity, type IdentityOptions, type MeshIdentity } from "./ca/index.js";
 import { RouteStatuses } from "./gateway-api/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
 import { EndpointReports } from "./endpoints/index.js";
-import { createPeerIdentity, startGrpcServer, type PeerIdentity } from "./grpc/index.js";
+import { startGrpcServer, type PeerIdentity } from "./grpc/index.js";
 import { checkLoginOptions, openDoor } from "./http/door.js";
 import { hostOf, isLoopback } from "./http/host-check.js";
 import { isWildcard, reachableNames } from "./http/reachable-names.js";
@@ -40,7 +34,7 @@ import { metricsText } from "./telemetry/metrics-text.js";
 import { AddressGuard, guardedFetch, TokenKeys } from "./token-keys/index.js";
 import { changesHosts, createVirtualIps, meshHosts, namesHosts } from "./virtual-ips/index.js";
 
-export interface ControlPlaneOptions {
+export interface ControlPlaneOptions extends Partial<IdentityOptions> {
   /** Where everything is kept; undefined: in memory, gone with the process. */
   readonly dataDirectory?: string;
   /** Address of all listeners; default 127.0.0.1. Beyond loopback the HTTP APIs need TLS and a login. */
@@ -63,9 +57,6 @@ export interface ControlPlaneOptions {
   readonly xdsPort?: number;
   /** Plaintext xDS for proxyless gRPC clients in development, loopback only; undefined: none. */
   readonly plaintextXdsPort?: number;
-  readonly trustDomain?: string;
-  /** Lifetime of workload certificates, milliseconds; default 24 h, at least 5 s. */
-  readonly certificateTtlMs?: number;
   /** What sidecars do with redirected connections to nowhere that the mesh knows; default ALLOW_ANY. */
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
   /** How proxies bring paths into one form; default `BASE`. */
@@ -90,6 +81,7 @@ export interface ControlPlaneOptions {
 
 /** A running control plane. */
 export interface ControlPlane {
+  /** As it is now: roots change. */
   readonly info: MeshInfo;
   /** Whether the HTTP APIs need TLS and a token. */
   readonly login: boolean;
@@ -191,20 +183,14 @@ async function build(
     if (namesHosts(keys)) virtualIps.refresh();
   });
 
-  const authority = await createCertificateAuthority({
-    coordination: stores.coordination,
-    clock,
-    trustDomain,
-    logger,
-    ...(options.certificateTtlMs === undefined ? {} : { certificateTtlMs: options.certificateTtlMs }),
-  });
-  const joinTokens = createJoinTokens({ coordination: stores.coordination, clock });
+  const names = reachableNames(address, options.hosts ?? []);
+  const identity = await openMeshIdentity(
+    { ...options, ...names, trustDomain },
+    { coordination: stores.coordination, clock, random, logger },
+  );
+  closers.push(() => identity[Symbol.dispose]());
+  const { peerIdentity, joinTokens } = identity;
   const accessTokens = createAccessTokens({ coordination: stores.coordination, clock });
-  const peerIdentity = createPeerIdentity({
-    trustBundlePem: () => authority.rootCertificatePem,
-    trustDomain,
-    clock,
-  });
   const guard = new AddressGuard({
     blocked: options.jwksBlockedCidrs ?? [],
     allowed: options.jwksAllowedCidrs ?? [],
@@ -264,22 +250,11 @@ async function build(
     logger,
   });
 
-  const names = reachableNames(address, options.hosts ?? []);
-  const serverIdentity = await createServerIdentity({
-    authority,
-    dnsNames: [...new Set(["localhost", "istiod.istio-system.svc", ...names.dnsNames])],
-    ipAddresses: [...new Set(["127.0.0.1", "::1", ...names.ipAddresses])],
-    clock,
-    random,
-    logger,
-  });
-  closers.push(() => serverIdentity[Symbol.dispose]());
-  const certificateService = createCertificateService({ authority, joinTokens, peerIdentity, clock, logger });
   const xds = await startGrpcServer({
     address,
     port: options.xdsPort ?? DEFAULTS.xdsPort,
-    certificates: serverIdentity,
-    services: [ads.service({ anonymous: false }), agents.service(), certificateService],
+    certificates: identity.server,
+    services: [ads.service({ anonymous: false }), agents.service(), ...identity.services],
     clock,
   });
   closers.push(() => xds.close());
@@ -310,13 +285,12 @@ async function build(
       stores,
       registry,
       config,
-      authority,
+      identity,
       ads,
       agents,
       reconciler,
       startedAt,
       now: clock.now(),
-      trustDomain,
       protectThreshold: options.protectThreshold,
     });
   // Filled in once the HTTP port is known; nothing asks before.
@@ -338,7 +312,7 @@ async function build(
         push: ads.metrics,
         reconciler,
         config,
-        authority,
+        authority: identity.authority,
         tokenKeys,
         services,
         instances,
@@ -356,6 +330,7 @@ async function build(
       status,
       metrics,
       joinTokens,
+      rollover: identity.rollover,
       accessTokens,
       queries,
       endpoints,
@@ -366,7 +341,7 @@ async function build(
   const identify = (raw: Buffer): PeerIdentity | undefined =>
     peerIdentity({ getAuthContext: () => ({ sslPeerCertificate: { raw } as PeerCertificate }) });
   const { fetch, certificates } = await openDoor(
-    { options, login, app, accessTokens, identify, serverIdentity, clock },
+    { options, login, app, accessTokens, identify, serverIdentity: identity.server, clock },
     closers,
   );
   const http = await startHttpServer({
@@ -392,10 +367,18 @@ async function build(
         xds: formatAddress(host, xds.port),
         ...(plaintext === undefined ? {} : { xdsPlaintext: formatAddress(host, plaintext.port) }),
       },
-      rootCertificatePem: authority.rootCertificatePem,
+      rootCertificatePem: identity.authority.signer.trustBundlePem,
     };
   };
-  return { info: infoFor(""), login, status, close };
+  const now = infoFor;
+  return {
+    get info() {
+      return now("");
+    },
+    login,
+    status,
+    close,
+  };
 }
 
 function openStores({ dataDirectory }: ControlPlaneOptions, clock: Clock): Stores {
@@ -408,17 +391,16 @@ function meshStatus(sources: {
   readonly stores: Stores;
   readonly registry: Registry;
   readonly config: ConfigIndex;
-  readonly authority: CertificateAuthority;
+  readonly identity: MeshIdentity;
   readonly ads: AdsServer;
   readonly agents: AgentServer;
   readonly reconciler: Reconciler;
   readonly startedAt: number;
   readonly now: number;
-  readonly trustDomain: string;
   readonly protectThreshold: number | undefined;
 }): MeshStatus {
-  const { stores, registry, config, authority, ads, agents, reconciler } = sources;
-  const { startedAt, now, trustDomain, protectThreshold } = sources;
+  const { stores, registry, config, identity, ads, agents, reconciler } = sources;
+  const { startedAt, now, protectThreshold } = sources;
   const services = [...registry.catalog.services()];
   const instances = services.flatMap((service) => service.instances);
   const meshAddresses = new Set(
@@ -439,16 +421,12 @@ function meshStatus(sources: {
         .map(({ namespace, name }) => `${namespace}/${name}`)
         .sort(),
     },
-    authority: {
-      trustDomain,
-      rootNotAfter: authority.rootNotAfter,
-      certificateTtlMs: authority.certificateTtlMs,
-    },
+    authority: identity.status(),
     proxies: ads.ledger.proxies().map((proxy) => {
       const reconciliation = reconciler.stateOf(proxy.id);
       return reconciliation === undefined ? proxy : { ...proxy, reconciliation };
     }),
     lostProxies: agents.lost((address) => meshAddresses.has(address)),
-    certificates: authority.issued(),
+    certificates: identity.authority.issued(),
   };
 }

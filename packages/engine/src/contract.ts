@@ -351,6 +351,8 @@ export interface AdmissionStep {
    * is asked again with `facts.fact`, and then decides.
    */
   admit(view: DecisionView, plan: Plan | ReplyPlan, facts: Facts): StepAdmission | undefined;
+  /** Clusters of services that it must ask: its chain is not warm before they are known. Absent = none. */
+  readonly clusters?: readonly string[];
 }
 
 /** What a route says to a filter: a step in place of the chain's, another form of it, or whether it is taken at all. */
@@ -437,6 +439,8 @@ export interface AdmissionMutation {
   readonly kind: "mutate";
   readonly request?: readonly HeaderMutation[] | undefined;
   readonly response?: readonly HeaderMutation[] | undefined;
+  /** The path with its query, in place of the request's. */
+  readonly path?: string | undefined;
   /** How fast the response's body goes to the client at most; undefined = as it comes. */
   readonly responseBytesPerSecond?: number | undefined;
   /** The client's connection is reset after so many bytes of the response's body; undefined = it is not. */

@@ -67,6 +67,22 @@ test("GrowingBuffer lends its memory to whoever writes next after reset", () => 
   expect([first, second].map((sink) => sink.view().toString())).toEqual(["three", "two"]);
 });
 
+test("GrowingBuffer gives a view of as many bytes as were written, whatever it wrote before", () => {
+  const sink = new GrowingBuffer();
+  for (const length of [5, 9, 5, 13, 5, 6, 9]) {
+    sink.writeLatin1("x".repeat(length));
+    expect(sink.view().length).toBe(length);
+    sink.reset();
+  }
+});
+
+test("a long text that was clean once says nothing about another of its length", () => {
+  const sink = new GrowingBuffer();
+  const clean = "a".repeat(200);
+  for (const text of [clean, clean, `${"a".repeat(199)}\n`, clean]) sink.writeFieldText(text);
+  expect(sink.view().toString()).toBe(`${clean}${clean}${"a".repeat(199)} ${clean}`);
+});
+
 test("large memory is lent for as long as there is something in it", () => {
   const one = new GrowingBuffer();
   one.writeBytes(Buffer.alloc(50_000, 1), 0, 50_000);

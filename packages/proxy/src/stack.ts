@@ -10,7 +10,7 @@ import { ProxyLimits } from "./limits/proxy-limits.js";
 import { StruckLimits } from "./limits/struck-limits.js";
 import type { MemoryUse } from "./overload/monitors.js";
 import { OverloadManager, type OverloadState } from "./overload/overload-manager.js";
-import { JwtVerifier } from "./jwt/jwt-verifier.js";
+import { factFetchers } from "./facts/fetchers.js";
 import { FactSource } from "./facts/fact-source.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
@@ -148,6 +148,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   const overload = owned.use(
     new OverloadManager({
       clock: options.clock,
+      turn: clock,
       metrics,
       limits: values,
       onOverload: (name) => strike(name, ""),
@@ -164,7 +165,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       .counter("tulle_decision_records_dropped_total", "Failures of which no decision record was kept.")
       .with([]),
   });
-  const exchange: ExchangeContext = {
+  const calls = {
     clock,
     configuration: options.configuration,
     load,
@@ -172,6 +173,9 @@ export function buildStack(options: StackOptions): ProxyStack {
     upstreamMetrics,
     outliers,
     fineWheel,
+  };
+  const exchange: ExchangeContext = {
+    ...calls,
     coarseWheel,
     parking,
     authorities: new AuthorityCache(),
@@ -192,7 +196,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       )
       .with([]),
     overload,
-    facts: new FactSource([new JwtVerifier(clock, logger, metrics)], values["request.maxAsking"], () =>
+    facts: new FactSource(factFetchers(calls, metrics, clock, logger), values["request.maxAsking"], () =>
       strike("request.maxAsking", ""),
     ),
     newRequestId: options.newRequestId,

@@ -148,7 +148,7 @@ function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
 }
 
 /** 127 random bits, positive, without a leading zero byte. */
-function newSerial(): string {
+export function newSerial(): string {
   const bytes = webcrypto.getRandomValues(new Uint8Array(16));
   bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;
   return Buffer.from(bytes).toString("hex");

@@ -25,6 +25,7 @@ import {
   authorizationFilters,
   authorizationFiltersByHost,
   connectionGuards,
+  withAuthentication,
 } from "./authorization/filters.js";
 import type { Guarded } from "./authorization/holding-policies.js";
 import { PLAINTEXT_HTTP } from "./detection.js";
@@ -212,10 +213,9 @@ function inboundManager(
   limits: readonly TranslatedRateLimit[],
   policies: readonly TrafficPolicy[],
 ): HttpConnectionManager {
-  // Who somebody is comes before what he may; who may not ask uses up nobody's limit.
+  // Who may not ask uses up nobody's limit.
   const filters = [
-    ...jwtFilters(t),
-    ...guards,
+    ...withAuthentication(guards, jwtFilters(t)),
     ...limits.map((limit) => rateLimitFilter(limit.name, limit.filter)),
   ];
   if (policies.some(({ adaptiveConcurrency }) => adaptiveConcurrency !== undefined))

@@ -7,3 +7,5 @@ export * from "./subscription.js";
 export * from "./subscription-delta.js";
 export * from "./subscription-sotw.js";
 export * from "./held-checksum.js";
+export * from "./secret-service.js";
+export * from "./trust-secrets.js";

@@ -33,13 +33,15 @@ export function registerStatus(program: Command, context: CliContext, exit: (cod
       const client = await connect(options, context);
       const status = await client.status();
       const { expiryWarnings, statusReport } = await import("../output/status-report.js");
+      const { authorityWarnings } = await import("../output/authority-report.js");
       const { refusals } = await import("../resources/proxies.js");
       context.out(
         isStructured(options.output)
           ? await renderStructured(options.output, status)
           : statusReport(status, { server: client.server, colors: context.colors }),
       );
-      for (const warning of expiryWarnings(status)) context.err(`tulle: warning: ${terminalText(warning)}\n`);
+      const warnings = [...expiryWarnings(status), ...authorityWarnings(status).map(({ text }) => text)];
+      for (const warning of warnings) context.err(`tulle: warning: ${terminalText(warning)}\n`);
       exit(refusals(status).length > 0 ? EXIT.failed : EXIT.ok);
     });
 }

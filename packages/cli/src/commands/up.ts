@@ -3,13 +3,14 @@ import type { AuditSink, ControlPlaneOptions } from "@tulle/control";
 import { InvalidArgumentError, Option, type Command } from "commander";
 
 import { cliLogger, type CliContext } from "../context.js";
+import { addIdentityFlags, identityOptions, type IdentityFlags } from "../identity-options.js";
 import { collect, parsePort } from "../options.js";
 import { readyOptions } from "../command.js";
 import { announceReady, type ReadyTarget } from "../ready.js";
 import { endingSignal } from "../signals.js";
 import { stateDirectory } from "../state-directory.js";
 
-interface UpOptions extends ReadyTarget {
+interface UpOptions extends ReadyTarget, IdentityFlags {
   readonly dataDir?: string;
   readonly inMemory?: boolean;
   readonly listen: string;
@@ -25,8 +26,6 @@ interface UpOptions extends ReadyTarget {
   readonly dnsPort: number;
   readonly xdsPort: number;
   readonly plaintextXdsPort?: number;
-  readonly trustDomain: string;
-  readonly certificateTtl?: number;
   readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
   readonly protectThreshold?: number;
   readonly reconcileInterval?: number;
@@ -100,13 +99,6 @@ export function registerUp(program: Command, context: CliContext): void {
         "xDS without TLS for proxyless gRPC clients in development, on loopback (default: none)",
       ).argParser(parsePort),
     )
-    .option("--trust-domain <name>", "of the SPIFFE identities", "cluster.local")
-    .addOption(
-      new Option(
-        "--certificate-ttl <duration>",
-        "lifetime of workload certificates, at least 5s (default: 24h)",
-      ).argParser(parseTtl),
-    )
     .addOption(
       new Option(
         "--outbound-traffic-policy <mode>",
@@ -155,6 +147,7 @@ export function registerUp(program: Command, context: CliContext): void {
     )
     .addOption(new Option("--log-level <level>").choices(["debug", "info", "warn", "error"]).default("info"))
     .addHelpText("after", EXAMPLES);
+  addIdentityFlags(command);
   for (const option of readyOptions()) command.addOption(option);
   command.action((options: UpOptions) => up(options, context));
 }
@@ -180,10 +173,9 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
     httpPort: options.httpPort,
     dnsPort: options.dnsPort,
     xdsPort: options.xdsPort,
-    trustDomain: options.trustDomain,
+    ...identityOptions(options),
     pathNormalization: options.pathNormalization,
     ...(options.plaintextXdsPort === undefined ? {} : { plaintextXdsPort: options.plaintextXdsPort }),
-    ...(options.certificateTtl === undefined ? {} : { certificateTtlMs: options.certificateTtl }),
     ...(options.protectThreshold === undefined ? {} : { protectThreshold: options.protectThreshold }),
     ...(options.reconcileInterval === undefined ? {} : { reconcileIntervalMs: options.reconcileInterval }),
     outboundTrafficPolicy: options.outboundTrafficPolicy,
@@ -236,12 +228,6 @@ function parseMebibytes(text: string): number {
   const size = /^\d{1,6}$/.test(text) ? Number(text) : 0;
   if (size >= 1) return size;
   throw new InvalidArgumentError("expected a whole number of MiB, at least 1.");
-}
-
-function parseTtl(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined) throw new InvalidArgumentError('expected a duration such as "24h" or "30s".');
-  return ms;
 }
 
 function parseInterval(text: string): number {

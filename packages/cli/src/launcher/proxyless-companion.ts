@@ -1,6 +1,12 @@
 import { join } from "node:path";
 
-import { createWorkloadIdentity, keepCertificateFiles, writeGrpcBootstrap } from "@tulle/agent";
+import {
+  connectControlPlane,
+  createWorkloadIdentity,
+  keepCertificateFiles,
+  TrustSubscription,
+  writeGrpcBootstrap,
+} from "@tulle/agent";
 import { startRelay } from "@tulle/agent/relay";
 import { DisposableStack } from "@tulle/base";
 
@@ -27,6 +33,24 @@ export async function startProxylessCompanion(options: CompanionOptions): Promis
       }),
     );
     await identity.ready();
+    const trust = owned.use(
+      new TrustSubscription({
+        trustDomain: controlPlane.trustDomain,
+        onTrust: (update) => identity.trust(update),
+        clock,
+        random,
+        logger,
+      }),
+    );
+    trust.follow(() => {
+      const svid = identity.current();
+      const { xds: address, trustDomain } = controlPlane;
+      return connectControlPlane(
+        { address, trustDomain, rootCertificatePem: svid.trustBundlePem },
+        svid,
+        clock,
+      );
+    });
     const certificateDirectory = join(directory, "certificates");
     owned.use(await keepCertificateFiles({ directory: certificateDirectory, identity, logger }));
     const node = {

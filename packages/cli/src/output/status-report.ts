@@ -66,10 +66,17 @@ function overview({ controlPlane, authority }: MeshStatus, server: string): stri
     ["Configuration", count(objects, "object")],
     [
       "Authority",
-      `${authority.trustDomain}, root good for ${formatAge(authority.rootNotAfter - now)}, certificates for ${formatAge(authority.certificateTtlMs)}`,
+      `${authority.trustDomain}, root good for ${formatAge(authority.rootNotAfter - now)}, certificates for ${formatAge(authority.certificateTtlMs)}${rotationOf(authority)}`,
     ],
   ];
   return lines.map(([label, text]) => `${`${label}:`.padEnd(LABEL_WIDTH)}${terminalText(text)}`).join("\n");
+}
+
+function rotationOf({ certificates = [] }: MeshStatus["authority"]): string {
+  const countOf = (wanted: string): number => certificates.filter(({ phase }) => phase === wanted).length;
+  const next = countOf("next") > 0 ? ", the next root is being handed out" : "";
+  const retiring = countOf("retiring");
+  return `${next}${retiring > 0 ? `, ${count(retiring, "old root")} still trusted` : ""}`;
 }
 
 function proxyTable({ proxies, controlPlane: { now } }: MeshStatus, colors: boolean): string {

@@ -20,6 +20,7 @@ export interface CertificateLife extends IssuedCertificate {
 export function certificateLives({
   proxies,
   certificates,
+  authority: { certificateTtlMs },
   controlPlane: { now },
 }: MeshStatus): readonly CertificateLife[] {
   const unmatched = new Map<string, number>();
@@ -31,7 +32,9 @@ export function certificateLives({
       const users = unmatched.get(spiffeId) ?? 0;
       unmatched.set(spiffeId, users - 1);
       const leftMs = Math.max(0, notAfter - now);
-      const leftShare = notAfter > notBefore ? leftMs / (notAfter - notBefore) : 0;
+      // They are dated back, so that their dates say more than what they were given.
+      const lifeMs = Math.min(notAfter - notBefore, certificateTtlMs);
+      const leftShare = lifeMs > 0 ? Math.min(1, leftMs / lifeMs) : 0;
       return { ...certificate, leftMs, leftShare, expiring: leftShare < RENEWAL_OVERDUE, inUse: users > 0 };
     })
     .reverse();

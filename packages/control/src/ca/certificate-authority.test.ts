@@ -7,7 +7,11 @@ import { FakeClock } from "@tulle/testkit";
 import { beforeEach, expect, test } from "vitest";
 
 import { createMemoryStores, type Stores } from "../stores/open.js";
-import { createCertificateAuthority, type CertificateAuthority } from "./certificate-authority.js";
+import {
+  createCertificateAuthority,
+  type CertificateAuthority,
+  type CertificateAuthorityOptions,
+} from "./certificate-authority.js";
 
 const ID = "spiffe://cluster.local/ns/default/sa/reviews";
 const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
@@ -29,27 +33,37 @@ beforeEach(async () => {
 });
 
 test("createCertificateAuthority keeps its root over restarts, and replicas agree on it", async () => {
-  const pem = authority.rootCertificatePem;
-  expect((await open()).rootCertificatePem).toBe(pem);
+  const pem = authority.signer.trustBundlePem;
+  expect((await open()).signer.trustBundlePem).toBe(pem);
   const fresh = createMemoryStores({ clock });
   const replicas = await Promise.all([1, 2, 3].map(() => open({}, fresh)));
-  expect(new Set(replicas.map((replica) => replica.rootCertificatePem)).size).toBe(1);
-  expect(replicas[0]?.rootCertificatePem).not.toBe(pem);
+  expect(new Set(replicas.map((replica) => replica.signer.trustBundlePem)).size).toBe(1);
+  expect(replicas[0]?.signer.trustBundlePem).not.toBe(pem);
 });
 
-test("createCertificateAuthority refuses a store of another trust domain and an expired root", async () => {
+test("createCertificateAuthority refuses a store of another trust domain, and roots that live too short", async () => {
   await expect(open({ trustDomain: "other.example" })).rejects.toMatchObject({ code: "CA_TRUST_DOMAIN" });
   await expect(open({ trustDomain: "Bad Domain" })).rejects.toMatchObject({ code: "CA_OPTIONS" });
   await expect(open({ certificateTtlMs: 4999 })).rejects.toMatchObject({ code: "CA_OPTIONS" });
+  await expect(open({ certificateTtlMs: 10_000, rootTtlMs: 39_999 })).rejects.toMatchObject({
+    code: "CA_OPTIONS",
+  });
+  const moved = await open({ trustDomain: "other.example", trustDomainAliases: ["cluster.local"] });
+  expect(moved.signer.trustBundlePem).toBe(authority.signer.trustBundlePem);
+});
+
+test("an authority whose root has expired signs nothing", async () => {
   await clock.advance(3651 * 86_400_000);
-  await expect(open()).rejects.toMatchObject({ code: "CA_ROOT_EXPIRED" });
+  await expect(authority.issue({ csrPem: await csr(), spiffeId: ID })).rejects.toMatchObject({
+    code: "CA_ROOT_EXPIRED",
+  });
 });
 
 test("issue makes an X.509-SVID under the root", async () => {
   const issued = await authority.issue({ csrPem: await csr(), spiffeId: ID });
   const [pem] = issued.certificateChainPem;
   const leaf = new X509Certificate(pem ?? "");
-  const root = new X509Certificate(authority.rootCertificatePem);
+  const root = new X509Certificate(authority.signer.trustBundlePem);
   expect(leaf.checkIssued(root)).toBe(true);
   expect(leaf.verify(root.publicKey)).toBe(true);
   expect(root.ca).toBe(true);
@@ -227,7 +241,7 @@ test("serverCertificate carries the control plane's SVID, names and addresses", 
 });
 
 function open(
-  options: { trustDomain?: string; certificateTtlMs?: number } = {},
+  options: Partial<CertificateAuthorityOptions> = {},
   from: Stores = stores,
 ): Promise<CertificateAuthority> {
   return createCertificateAuthority({

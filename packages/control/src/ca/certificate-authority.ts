@@ -3,19 +3,33 @@ import { randomBytes as hostRandomBytes, webcrypto } from "node:crypto";
 
 import * as x509 from "@peculiar/x509";
 import type { IssuedCertificate } from "@tulle/api";
-import { MeshError, type Clock, type Logger, controlPlaneSpiffeId } from "@tulle/base";
+import {
+  controlPlaneSpiffeId,
+  DisposableStack,
+  isTrustDomain,
+  MeshError,
+  type Clock,
+  type Disposable,
+  type Logger,
+} from "@tulle/base";
 
 import type { Coordination } from "../stores/coordination.js";
-import { readSigningRequest, type RequestedKey } from "./certificate-signing-request.js";
+import { readSigningRequest } from "./certificate-signing-request.js";
 import { IssuedLedger } from "./issued-ledger.js";
-import { BACKDATE_MS, openRoot, SIGNING_ALGORITHM, type Root } from "./root.js";
-import { serialNumber, type RandomBytes } from "./serial-number.js";
+import { SIGNING_ALGORITHM } from "./make-root.js";
+import { SelfSignedSigner } from "./self-signed-signer.js";
+import type { RandomBytes } from "./serial-number.js";
+import type { CertificateSigner, SignedLeaf, SignRequest } from "./signer.js";
 
 /** The shortest life that the authority gives a certificate, milliseconds. */
 export const MIN_CERTIFICATE_TTL_MS = 5000;
 const DAY_MS = 86_400_000;
-const MAX_LEDGER_ENTRIES = 10_000;
-const TRUST_DOMAIN = /^[a-z0-9](?:[a-z0-9._-]{0,253}[a-z0-9])?$/;
+/** Signatures that are tried for one certificate until its serial number is a new one. */
+const MAX_TRIES = 3;
+/** Certificates that are listed, at most. */
+const MAX_LISTED = 10_000;
+/** Roots live at least so many times as long as what they sign, so that there is time to replace them. */
+const MIN_ROOT_LIVES = 4;
 
 export interface CertificateAuthorityOptions {
   readonly coordination: Coordination;
@@ -24,12 +38,16 @@ export interface CertificateAuthorityOptions {
   readonly randomBytes?: RandomBytes;
   /** `cluster.local` */
   readonly trustDomain: string;
+  /** Former names of the trust domain: ids of these are renewed under their own name. */
+  readonly trustDomainAliases?: readonly string[];
   /** Life of a workload's certificate and the longest that it may ask for. Default 24 h, at least 5 s. */
   readonly certificateTtlMs?: number;
-  /** Life of the control plane's own TLS certificate. Default 24 h, at least 5 s. */
+  /** Life of the control plane's own TLS certificate. Default `certificateTtlMs`, at least 5 s. */
   readonly serverCertificateTtlMs?: number;
-  /** Life of a newly made root. Default ten years. */
+  /** Life of a newly made root. Default ten years; at least four times that of certificates. */
   readonly rootTtlMs?: number;
+  /** What signs; default roots of its own in the store. Disposed with the authority. */
+  readonly signer?: CertificateSigner;
   readonly logger: Logger;
 }
 
@@ -57,136 +75,151 @@ export interface OwnCertificate {
   readonly notAfter: number;
 }
 
-/** Issues the mesh's X.509 SVIDs under one root of its own. */
-export interface CertificateAuthority {
+/** Issues the mesh's X.509 SVIDs: what may be signed is decided here, how it is signed is the signer's business. */
+export interface CertificateAuthority extends Disposable {
   readonly trustDomain: string;
+  readonly trustDomainAliases: readonly string[];
   readonly certificateTtlMs: number;
-  readonly rootCertificatePem: string;
-  /** Milliseconds since the epoch. */
-  readonly rootNotAfter: number;
-  /** Issues for a CSR. Errors of {@link readSigningRequest}. */
+  readonly signer: CertificateSigner;
+  /** Issues for a CSR. Errors of {@link readSigningRequest} and of the signer. */
   issue(options: IssueOptions): Promise<Issued>;
   /** A new key and certificate for the control plane's TLS ports; also its SVID. */
   serverCertificate(dnsNames: readonly string[], ipAddresses: readonly string[]): Promise<OwnCertificate>;
-  /** The newest valid certificate of each workload instance, issued since this process started; at most 10,000. */
+  /** Certificates issued since the process started, the control plane's own included. */
+  readonly issuedTotal: number;
+  /** The newest valid certificate of each workload instance; at most 10,000. */
   issued(): readonly IssuedCertificate[];
+  /** When everything that was or is just being signed is over, milliseconds since the epoch. */
+  lastNotAfter(): number;
 }
 
 /**
- * Opens the mesh's certificate authority: makes its root (P-256) at the first start, loads it later. Errors: those of
- * `openRoot`, and `invalid` CA_OPTIONS.
+ * Opens the mesh's certificate authority. Errors: those of the signer, and `invalid` CA_OPTIONS.
  */
 export async function createCertificateAuthority(
   options: CertificateAuthorityOptions,
 ): Promise<CertificateAuthority> {
-  const { clock, trustDomain } = options;
-  const randomBytes = options.randomBytes ?? hostRandomBytes;
+  const { clock, trustDomain, logger, trustDomainAliases = [] } = options;
   const certificateTtlMs = options.certificateTtlMs ?? DAY_MS;
-  const serverTtlMs = options.serverCertificateTtlMs ?? DAY_MS;
-  checkOptions(trustDomain, certificateTtlMs, serverTtlMs);
-  const root = await openRoot({
-    ...options,
-    randomBytes,
-    rootTtlMs: options.rootTtlMs ?? 3650 * DAY_MS,
-  });
-  const ledger = new IssuedLedger(MAX_LEDGER_ENTRIES);
+  const serverTtlMs = options.serverCertificateTtlMs ?? certificateTtlMs;
+  const rootTtlMs = options.rootTtlMs ?? Math.max(3650 * DAY_MS, MIN_ROOT_LIVES * certificateTtlMs);
+  checkOptions([trustDomain, ...trustDomainAliases], certificateTtlMs, serverTtlMs, rootTtlMs);
+  const owned = new DisposableStack();
+  const signer = owned.use(
+    options.signer ??
+      (await SelfSignedSigner.open({
+        ...options,
+        trustDomainAliases,
+        randomBytes: options.randomBytes ?? hostRandomBytes,
+        rootTtlMs,
+      })),
+  );
+  const ledger = await IssuedLedger.open(options);
   const controlPlaneId = controlPlaneSpiffeId(trustDomain);
 
-  const sign = (
-    key: RequestedKey,
-    names: x509.JsonGeneralNames,
-    ttlMs: number,
-  ): Promise<x509.X509Certificate> =>
-    signLeaf(root, { key, names, ttlMs, now: clock.now(), serial: serialNumber(randomBytes) });
+  let issuedTotal = 0;
+
+  const sign = async (
+    spiffeId: string,
+    request: SignRequest,
+    replaces: string | undefined,
+  ): Promise<SignedLeaf> => {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const signed = await signer.sign(request);
+      const { serialNumber, notBefore, notAfter } = signed;
+      if (await ledger.record({ spiffeId, serialNumber, notBefore, notAfter }, replaces)) {
+        issuedTotal++;
+        return signed;
+      }
+      logger.error("a certificate got a serial number that was given before; signing anew", { serialNumber });
+    }
+    throw new MeshError(
+      "unavailable",
+      "CA_SERIAL",
+      `the signer (${signer.kind}) gives the same serial number again and again; look at its source of random numbers`,
+    );
+  };
 
   return {
     trustDomain,
+    trustDomainAliases,
     certificateTtlMs,
-    rootCertificatePem: root.certificatePem,
-    rootNotAfter: root.certificate.notAfter.getTime(),
+    signer,
+    get issuedTotal() {
+      return issuedTotal;
+    },
 
     async issue({ csrPem, spiffeId, ttlMs, replaces }) {
       const key = await readSigningRequest(csrPem, spiffeId);
       const wantedMs = ttlMs === undefined || !(ttlMs > 0) ? certificateTtlMs : ttlMs;
       const life = Math.min(Math.max(wantedMs, MIN_CERTIFICATE_TTL_MS), certificateTtlMs);
-      const certificate = await sign(key, [{ type: "url", value: spiffeId }], life);
-      const issued: IssuedCertificate = {
-        spiffeId,
-        serialNumber: certificate.serialNumber.toUpperCase(),
-        notBefore: certificate.notBefore.getTime(),
-        notAfter: certificate.notAfter.getTime(),
-      };
-      ledger.record(issued, replaces);
-      return { ...issued, certificateChainPem: [`${certificate.toString("pem")}\n`] };
+      const names: x509.JsonGeneralNames = [{ type: "url", value: spiffeId }];
+      const request = { key, csrPem, names, nowMs: clock.now(), ttlMs: life };
+      const { chainPem, ...signed } = await sign(spiffeId, request, replaces);
+      return { spiffeId, ...signed, certificateChainPem: chainPem };
     },
 
     async serverCertificate(dnsNames, ipAddresses) {
       const keys = await webcrypto.subtle.generateKey(SIGNING_ALGORITHM, true, ["sign", "verify"]);
-      const spki = Buffer.from(await webcrypto.subtle.exportKey("spki", keys.publicKey));
       const names: x509.JsonGeneralNames = [
         { type: "url", value: controlPlaneId },
         ...dnsNames.map((value) => ({ type: "dns" as const, value })),
         ...ipAddresses.map((value) => ({ type: "ip" as const, value })),
       ];
-      const certificate = await sign({ spki, type: "ec" }, names, serverTtlMs);
+      const csr = await x509.Pkcs10CertificateRequestGenerator.create({
+        keys,
+        signingAlgorithm: SIGNING_ALGORITHM,
+        extensions: [new x509.SubjectAlternativeNameExtension(names)],
+      });
+      const spki = Buffer.from(await webcrypto.subtle.exportKey("spki", keys.publicKey));
+      const { chainPem, notAfter } = await sign(
+        controlPlaneId,
+        {
+          key: { spki, type: "ec" },
+          csrPem: csr.toString("pem"),
+          names,
+          nowMs: clock.now(),
+          ttlMs: serverTtlMs,
+        },
+        undefined,
+      );
       const pkcs8 = await webcrypto.subtle.exportKey("pkcs8", keys.privateKey);
       return {
-        certificateChainPem: `${certificate.toString("pem")}\n`,
+        certificateChainPem: chainPem.join(""),
         privateKeyPem: `${x509.PemConverter.encode(pkcs8, "PRIVATE KEY")}\n`,
-        trustBundlePem: root.certificatePem,
-        notAfter: certificate.notAfter.getTime(),
+        trustBundlePem: signer.trustBundlePem,
+        notAfter,
       };
     },
 
-    issued: () => ledger.list(clock.now()),
+    issued: () =>
+      ledger
+        .current(clock.now())
+        .filter(({ spiffeId }) => spiffeId !== controlPlaneId)
+        .slice(-MAX_LISTED),
+
+    // What is being signed in this moment is not recorded yet.
+    lastNotAfter: () =>
+      Math.max(ledger.lastNotAfter, clock.now() + Math.max(certificateTtlMs, serverTtlMs) + 1000),
+
+    [Symbol.dispose]() {
+      owned[Symbol.dispose]();
+    },
   };
 }
 
-interface Leaf {
-  readonly key: RequestedKey;
-  readonly names: x509.JsonGeneralNames;
-  readonly ttlMs: number;
-  readonly now: number;
-  readonly serial: string;
-}
-
-/** Signs an X.509-SVID leaf: empty subject, so the alternative name is critical (RFC 5280 section 4.2.1.6). */
-async function signLeaf(root: Root, leaf: Leaf): Promise<x509.X509Certificate> {
-  const { keyEncipherment, digitalSignature } = x509.KeyUsageFlags;
-  // Dates in certificates have whole seconds: rounded up, so that the shortest lives are not cut by a fifth.
-  const notAfter = Math.min(
-    Math.ceil((leaf.now + leaf.ttlMs) / 1000) * 1000,
-    root.certificate.notAfter.getTime(),
-  );
-  return x509.X509CertificateGenerator.create({
-    serialNumber: leaf.serial,
-    issuer: root.certificate.subjectName,
-    notBefore: new Date(leaf.now - BACKDATE_MS),
-    notAfter: new Date(notAfter),
-    publicKey: leaf.key.spki,
-    signingKey: root.signingKey,
-    signingAlgorithm: SIGNING_ALGORITHM,
-    extensions: [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      leaf.key.type === "rsa"
-        ? new x509.KeyUsagesExtension(digitalSignature | keyEncipherment, true)
-        : new x509.KeyUsagesExtension(digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([
-        x509.ExtendedKeyUsage.serverAuth,
-        x509.ExtendedKeyUsage.clientAuth,
-      ]),
-      new x509.SubjectAlternativeNameExtension(leaf.names, true),
-      await x509.AuthorityKeyIdentifierExtension.create(root.certificate.publicKey),
-    ],
-  });
-}
-
-function checkOptions(trustDomain: string, certificateTtlMs: number, serverTtlMs: number): void {
-  if (!TRUST_DOMAIN.test(trustDomain)) {
+function checkOptions(
+  trustDomains: readonly string[],
+  certificateTtlMs: number,
+  serverTtlMs: number,
+  rootTtlMs: number,
+): void {
+  const wrong = trustDomains.find((name) => !isTrustDomain(name));
+  if (wrong !== undefined) {
     throw new MeshError(
       "invalid",
       "CA_OPTIONS",
-      `trust domain "${trustDomain}" must be of lower-case letters, digits, dots, dashes and underscores`,
+      `trust domain "${wrong}" must be of lower-case letters, digits, dots, dashes and underscores`,
     );
   }
   if (!(Math.min(certificateTtlMs, serverTtlMs) >= MIN_CERTIFICATE_TTL_MS)) {
@@ -194,6 +227,13 @@ function checkOptions(trustDomain: string, certificateTtlMs: number, serverTtlMs
       "invalid",
       "CA_OPTIONS",
       `certificates must live ${MIN_CERTIFICATE_TTL_MS / 1000} s or longer`,
+    );
+  }
+  if (!(rootTtlMs >= MIN_ROOT_LIVES * Math.max(certificateTtlMs, serverTtlMs))) {
+    throw new MeshError(
+      "invalid",
+      "CA_OPTIONS",
+      `a root must live at least ${MIN_ROOT_LIVES} times as long as the certificates that it signs`,
     );
   }
 }

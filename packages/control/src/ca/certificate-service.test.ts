@@ -47,7 +47,7 @@ test("CreateCertificate gives a join token's account a certificate, and refuses 
   const { token } = await joinTokens.mint(REVIEWS);
   const first = await ask({ token });
   expect(first.spiffeId).toBe(REVIEWS_ID);
-  expect(first.chain.at(-1)).toBe(authority.rootCertificatePem);
+  expect(first.chain.at(-1)).toBe(authority.signer.trustBundlePem);
   await expect(ask({ token })).rejects.toMatchObject({
     code: grpc.status.UNAUTHENTICATED,
     details: expect.stringContaining("join token"),
@@ -166,7 +166,7 @@ async function start(): Promise<void> {
     logger,
   });
   const peerIdentity = createPeerIdentity({
-    trustBundlePem: () => authority.rootCertificatePem,
+    trustBundlePem: () => authority.signer.trustBundlePem,
     trustDomain: "cluster.local",
     clock,
   });
@@ -219,7 +219,7 @@ async function ask(attempt: Attempt): Promise<Held & { leaf: X509Certificate; sp
   const client = new grpc.Client(
     `localhost:${server.port}`,
     grpc.credentials.createSsl(
-      Buffer.from(authority.rootCertificatePem),
+      Buffer.from(authority.signer.trustBundlePem),
       attempt.certificate === undefined ? null : Buffer.from(attempt.certificate.keyPem),
       attempt.certificate === undefined ? null : Buffer.from(attempt.certificate.chain[0] ?? ""),
     ),

@@ -43,6 +43,8 @@ type Call = ServerUnaryCall<IstioCertificateRequest, IstioCertificateResponse>;
 /** How a caller proved its account. */
 interface Proof {
   readonly account: WorkloadAccount;
+  /** The mesh's, or the alias of it that the caller is known by. */
+  readonly trustDomain: string;
   /** Set for a join token, which is used up when a certificate is issued. */
   readonly token: string | undefined;
   /** Serial number of the certificate that the caller holds. */
@@ -50,7 +52,7 @@ interface Proof {
 }
 
 /**
- * `istio.v1.auth.IstioCertificateService`: exchanges a CSR for a certificate. The caller proves its account with a
+ * `istio.v1.auth.IstioCertificateService`: exchanges a CSR for a certificate, whose chain is followed by the roots. The caller proves its account with a
  * join token (`authorization: Bearer …`, which wins when it has both) or with its current certificate; the certificate
  * is for that account whatever the request says. Address and host name of the caller prove nothing.
  */
@@ -67,7 +69,7 @@ export function createCertificateService(options: CertificateServiceOptions): Gr
         callback(
           null,
           create(IstioCertificateResponseSchema, {
-            certChain: [...issued.certificateChainPem, authority.rootCertificatePem],
+            certChain: [...issued.certificateChainPem, authority.signer.trustBundlePem],
           }),
         );
       },
@@ -91,7 +93,7 @@ export function createCertificateService(options: CertificateServiceOptions): Gr
     checkHints(call.request, proof.account);
     const request = {
       csrPem: call.request.csr,
-      spiffeId: formatSpiffeId({ trustDomain: authority.trustDomain, ...proof.account }),
+      spiffeId: formatSpiffeId({ trustDomain: proof.trustDomain, ...proof.account }),
       ...(call.request.validityDuration > 0n && { ttlMs: Number(call.request.validityDuration) * 1000 }),
       ...(proof.serialNumber !== undefined && { replaces: proof.serialNumber }),
     };
@@ -115,7 +117,7 @@ async function prove(call: Call, options: CertificateServiceOptions): Promise<Pr
     const token = bearerToken(call.metadata);
     const account = token === undefined ? undefined : await options.joinTokens.peek(token);
     if (account === undefined) throw badToken();
-    return { account, token, serialNumber: undefined };
+    return { account, trustDomain: options.authority.trustDomain, token, serialNumber: undefined };
   }
   const peer = options.peerIdentity(call);
   if (peer === undefined) {
@@ -125,12 +127,13 @@ async function prove(call: Call, options: CertificateServiceOptions): Promise<Pr
       "send a join token (authorization: Bearer …) or connect with a certificate of this mesh that has not expired",
     );
   }
-  const { namespace, serviceAccount } = peer;
+  const { namespace, serviceAccount, trustDomain } = peer;
   if (namespace === CONTROL_PLANE_NAMESPACE && serviceAccount === CONTROL_PLANE_ACCOUNT) {
     throw new MeshError("denied", "CA_RESERVED", "the control plane's own identity is not issued on request");
   }
   return {
     account: { namespace, serviceAccount },
+    trustDomain,
     token: undefined,
     serialNumber: new X509Certificate(peer.certificateDer).serialNumber,
   };

@@ -52,12 +52,17 @@ export async function createServerIdentity(
     timer.value = clock.setTimeout(() => void renew(), delayMs, { keepAlive: false });
   };
   schedule((current.notAfter - clock.now()) / 2);
+  const roots = authority.signer.onChanged(() => {
+    current = { ...current, trustBundlePem: authority.signer.trustBundlePem };
+    rotated.emit(current);
+  });
 
   return {
     current: () => current,
     onRotated: rotated.event,
     [Symbol.dispose]() {
       disposed = true;
+      roots[Symbol.dispose]();
       timer[Symbol.dispose]();
     },
   };

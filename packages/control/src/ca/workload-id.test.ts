@@ -6,9 +6,8 @@ import { isWorkloadAccount, parseWorkloadSpiffeId } from "./workload-id.js";
 
 test("parseWorkloadSpiffeId reads what formatSpiffeId writes", () => {
   const account = { namespace: "default", serviceAccount: "reviews.v1-a" };
-  expect(
-    parseWorkloadSpiffeId(formatSpiffeId({ trustDomain: "cluster.local", ...account }), "cluster.local"),
-  ).toEqual(account);
+  const parts = { trustDomain: "cluster.local", ...account };
+  expect(parseWorkloadSpiffeId(formatSpiffeId(parts))).toEqual(parts);
 });
 
 test("parseWorkloadSpiffeId refuses every other form", () => {
@@ -20,8 +19,6 @@ test("parseWorkloadSpiffeId refuses every other form", () => {
     "spiffe://Cluster.local/ns/a/sa/b",
     "spiffe://cluster.local:443/ns/a/sa/b",
     "spiffe://user@cluster.local/ns/a/sa/b",
-    "spiffe://cluster.local.evil/ns/a/sa/b",
-    "spiffe://other/ns/a/sa/b",
     "spiffe://cluster.local/ns/a/sa/b/",
     "spiffe://cluster.local/ns/a/sa/b/c",
     "spiffe://cluster.local/ns//sa/b",
@@ -36,7 +33,7 @@ test("parseWorkloadSpiffeId refuses every other form", () => {
     `spiffe://cluster.local/ns/a/sa/${"b".repeat(254)}`,
     ` spiffe://cluster.local/ns/a/sa/b`,
   ]) {
-    expect(parseWorkloadSpiffeId(text, "cluster.local"), text).toBeUndefined();
+    expect(parseWorkloadSpiffeId(text), text).toBeUndefined();
   }
 });
 
@@ -44,10 +41,10 @@ test("parseWorkloadSpiffeId accepts only what it would write the same way", () =
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), fc.string(), (namespace, serviceAccount) => {
       const text = `spiffe://cluster.local/ns/${namespace}/sa/${serviceAccount}`;
-      const account = parseWorkloadSpiffeId(text, "cluster.local");
+      const account = parseWorkloadSpiffeId(text);
       if (account === undefined) return;
       expect(isWorkloadAccount(account)).toBe(true);
-      expect(formatSpiffeId({ trustDomain: "cluster.local", ...account })).toBe(text);
+      expect(formatSpiffeId(account)).toBe(text);
     }),
   );
 });

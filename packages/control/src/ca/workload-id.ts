@@ -17,14 +17,16 @@ export function isWorkloadAccount(account: WorkloadAccount): boolean {
 }
 
 /**
- * The account that a SPIFFE id of `trustDomain` names, or undefined when it is not of that trust domain or not
- * exactly of the form `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`: no other case, no escapes, no port, query or further segment.
+ * The account that a SPIFFE id names, or undefined when it is not exactly of the form
+ * `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`: no other case, no escapes, no port, query or further segment.
  */
-export function parseWorkloadSpiffeId(text: string, trustDomain: string): WorkloadAccount | undefined {
+export function parseWorkloadSpiffeId(
+  text: string,
+): (WorkloadAccount & { readonly trustDomain: string }) | undefined {
   const id = parseSpiffeId(text);
-  if (id?.trustDomain !== trustDomain) return undefined;
+  if (id === undefined) return undefined;
   const [, ns, namespace = "", sa, serviceAccount = "", ...rest] = id.path.split("/");
   if (ns !== "ns" || sa !== "sa" || rest.length > 0) return undefined;
   const account = { namespace, serviceAccount };
-  return isWorkloadAccount(account) ? account : undefined;
+  return isWorkloadAccount(account) ? { ...account, trustDomain: id.trustDomain } : undefined;
 }

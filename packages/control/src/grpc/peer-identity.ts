@@ -1,17 +1,13 @@
-import "reflect-metadata";
-import { X509Certificate } from "node:crypto";
-
 import type { ServerUnaryCall } from "@grpc/grpc-js";
-import * as x509 from "@peculiar/x509";
 import type { Clock } from "@tulle/base";
+import { parseCertificates, TrustBundles, verifySvid } from "@tulle/base/spiffe";
 
 import { parseWorkloadSpiffeId, type WorkloadAccount } from "../ca/workload-id.js";
-
-const SUBJECT_ALT_NAME_OID = "2.5.29.17";
 
 /** Who a client of the gRPC port has proved to be. */
 export interface PeerIdentity extends WorkloadAccount {
   readonly spiffeId: string;
+  readonly trustDomain: string;
   /** Milliseconds since the epoch. A stream must end when this passes. */
   readonly notAfter: number;
   readonly certificateDer: Uint8Array;
@@ -20,7 +16,11 @@ export interface PeerIdentity extends WorkloadAccount {
 export interface PeerIdentityOptions {
   /** Roots that are trusted now; asked for on every check, so a root that is taken away counts at once. */
   readonly trustBundlePem: () => string;
+  /** Authorities that stand between the roots and workloads' certificates; default none. PEM. */
+  readonly intermediatesPem?: () => string;
   readonly trustDomain: string;
+  /** Other names of it: the same roots. */
+  readonly trustDomainAliases?: readonly string[];
   readonly clock: Clock;
 }
 
@@ -32,65 +32,34 @@ export type PeerIdentityOf = (call: AuthenticatedCall) => PeerIdentity | undefin
 
 /**
  * Reads the identity of a call's peer from its client certificate, or undefined when it has none, or none that is
- * valid **now**: the TLS handshake may be days old, so issuer and dates are checked again. Exactly one URI name, a
- * workload's of this trust domain, is an identity; names are read from the DER, never from printed text.
+ * valid **now**: the TLS handshake may be days old, so the whole chain is verified again.
  */
 export function createPeerIdentity(options: PeerIdentityOptions): PeerIdentityOf {
-  let parsedFrom = "";
-  let roots: readonly X509Certificate[] = [];
-
+  const { clock } = options;
+  const names = [options.trustDomain, ...(options.trustDomainAliases ?? [])];
+  const bundleOf = lastOf((pem) => new TrustBundles(Object.fromEntries(names.map((name) => [name, pem]))));
+  const intermediatesOf = lastOf((pem) => parseCertificates(pem).map(({ raw }) => raw));
   return (call) => {
     // Empty unless the handshake verified the certificate against the trusted roots.
-    const raw = call.getAuthContext().sslPeerCertificate?.raw;
-    if (raw === undefined) return undefined;
-    const bundle = options.trustBundlePem();
-    if (bundle !== parsedFrom) {
-      roots = parseBundle(bundle);
-      parsedFrom = bundle;
-    }
-    return identify(raw, roots, options.trustDomain, options.clock.now());
+    const der = call.getAuthContext().sslPeerCertificate?.raw;
+    if (der === undefined) return undefined;
+    const intermediates = intermediatesOf(options.intermediatesPem?.() ?? "");
+    const verdict = verifySvid([der, ...intermediates], {
+      nowMs: clock.now(),
+      bundles: bundleOf(options.trustBundlePem()),
+    });
+    if (!verdict.ok) return undefined;
+    const { spiffeId, notAfter } = verdict;
+    const workload = parseWorkloadSpiffeId(spiffeId);
+    return workload === undefined ? undefined : { ...workload, spiffeId, notAfter, certificateDer: der };
   };
 }
 
-/** As {@link createPeerIdentity}, for one certificate in DER. Never throws: what does not parse is nobody. */
-export function identify(
-  der: Uint8Array,
-  roots: readonly X509Certificate[],
-  trustDomain: string,
-  nowMs: number,
-): PeerIdentity | undefined {
-  let certificate: x509.X509Certificate;
-  let spiffeId: string | undefined;
-  try {
-    const native = new X509Certificate(der);
-    if (native.ca || !roots.some((root) => native.checkIssued(root) && native.verify(root.publicKey))) {
-      return undefined;
-    }
-    certificate = new x509.X509Certificate(Uint8Array.from(der));
-    spiffeId = uriNameOf(certificate);
-  } catch {
-    return undefined;
-  }
-  const notAfter = certificate.notAfter.getTime();
-  if (nowMs < certificate.notBefore.getTime() || nowMs >= notAfter || spiffeId === undefined)
-    return undefined;
-  const account = parseWorkloadSpiffeId(spiffeId, trustDomain);
-  return account === undefined ? undefined : { ...account, spiffeId, notAfter, certificateDer: der };
-}
-
-/** The one URI among a certificate's alternative names, or undefined for none or several (X.509-SVID section 2). */
-function uriNameOf(certificate: x509.X509Certificate): string | undefined {
-  const extensions = certificate.extensions.filter((extension) => extension.type === SUBJECT_ALT_NAME_OID);
-  const [extension] = extensions;
-  if (extension === undefined || extensions.length > 1) return undefined;
-  const uris = new x509.SubjectAlternativeNameExtension(extension.rawData).names.items.filter(
-    (name) => name.type === "url",
-  );
-  return uris.length === 1 ? uris[0]?.value : undefined;
-}
-
-/** Certificates of a PEM bundle in order. */
-export function parseBundle(pem: string): X509Certificate[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  return blocks.map((block) => new X509Certificate(block));
+/** Parses again only what changed. */
+function lastOf<T>(parse: (pem: string) => T): (pem: string) => T {
+  let last: { readonly pem: string; readonly value: T } | undefined;
+  return (pem) => {
+    if (last?.pem !== pem) last = { pem, value: parse(pem) };
+    return last.value;
+  };
 }

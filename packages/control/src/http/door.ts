@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 
-import { MeshError, type Clock, type Disposable } from "@tulle/base";
+import { MeshError, type Clock } from "@tulle/base";
 import type { Hono } from "hono";
 
 import {
@@ -27,7 +27,7 @@ export interface DoorParts {
   readonly accessTokens: AccessTokens;
   /** Whose a client certificate is, or undefined when it is no workload's of this mesh that is valid now. */
   readonly identify: (certificateDer: Buffer) => PeerIdentity | undefined;
-  readonly serverIdentity: ServerCertificateProvider & Disposable;
+  readonly serverIdentity: ServerCertificateProvider;
   readonly clock: Clock;
 }
 

@@ -11,6 +11,7 @@ import { Hono, type Context } from "hono";
 
 import { callerOf, type AccessTokens } from "../access/index.js";
 import type { AgentQueries } from "../agents/index.js";
+import type { RootRollover } from "../ca/index.js";
 import type { JoinTokenRequest, JoinTokens } from "../ca/join-tokens.js";
 import type { EndpointReports } from "../endpoints/index.js";
 import { addAccessRoutes } from "./access-routes.js";
@@ -24,6 +25,7 @@ export interface TulleApiOptions {
   /** In Prometheus' text format. */
   readonly metrics: () => string;
   readonly joinTokens: JoinTokens;
+  readonly rollover: Pick<RootRollover, "rotate">;
   readonly accessTokens: AccessTokens;
   readonly queries: AgentQueries;
   readonly endpoints: Pick<EndpointReports, "report">;
@@ -35,7 +37,7 @@ export interface TulleApiOptions {
  * shows, and what running proxies are asked. Where nobody logs in, anybody of this machine may mint a join token.
  */
 export function createTulleApi(options: TulleApiOptions): Hono {
-  const { info, status, metrics, joinTokens, accessTokens, queries, endpoints, logger } = options;
+  const { info, status, metrics, joinTokens, rollover, accessTokens, queries, endpoints, logger } = options;
   const app = new Hono();
   app.get("/tulle/v1/info", (c) => {
     callerOf(c).require({ verb: "read", kind: "discovery", namespace: ALL_NAMESPACES });
@@ -59,6 +61,11 @@ export function createTulleApi(options: TulleApiOptions): Hono {
       object: `account/${serviceAccount}`,
     });
     return c.json(await joinTokens.mint(request), 201);
+  });
+  app.post("/tulle/v1/ca/rotate", async (c) => {
+    callerOf(c).require({ verb: "write", kind: "mesh", namespace: ALL_NAMESPACES, object: "ca" });
+    await rollover.rotate();
+    return c.json(status().authority, 202);
   });
   addAccessRoutes(app, accessTokens);
   app.get("/tulle/v1/endpoints", async (c) => {

@@ -2,6 +2,7 @@ import type { CertificateAuthority } from "../ca/certificate-authority.js";
 import type { ConfigIndex } from "../config/config-index.js";
 import { CONVERGENCE_BUCKETS_S, type PushMetrics } from "../push/push-metrics.js";
 import type { Reconciler } from "../reconcile/index.js";
+import { authorityMetrics } from "./authority-metrics.js";
 import type { TokenKeys } from "../token-keys/index.js";
 import type { MetricFamily, MetricSample } from "./metrics-text.js";
 
@@ -90,12 +91,7 @@ export function controlMetrics(sources: ControlMetricsSources): readonly MetricF
       "Proxies that hold something else than they were sent.",
       reconciler.differing,
     ),
-    gauge(
-      "citadel_server_root_cert_expiry_timestamp",
-      "When the root certificate ends, seconds since the epoch.",
-      authority.rootNotAfter / 1000,
-    ),
-    gauge("tulle_certificates", "Workload certificates that are valid.", authority.issued().length),
+    ...authorityMetrics(authority, sources.now),
   ];
 }
 

@@ -4,6 +4,7 @@ import { connectionResetKind } from "./connection-reset.js";
 import { jwtKind } from "../jwt/jwt-filter.js";
 import { rbacKind } from "../authorization/rbac-filter.js";
 import { corsKind } from "./cors.js";
+import { extAuthzKind } from "./ext-authz.js";
 import { faultKind } from "./fault.js";
 import { localRateLimitKind } from "./local-rate-limit.js";
 import type { FilterKind } from "./filter-kind.js";
@@ -12,6 +13,7 @@ import type { FilterKind } from "./filter-kind.js";
 const KINDS: readonly FilterKind[] = [
   corsKind,
   jwtKind,
+  extAuthzKind,
   rbacKind,
   faultKind,
   connectionResetKind,

@@ -12,6 +12,7 @@ export function assumedFact(need: FactNeed): Fact {
         allowed: true,
         request: [],
         response: [],
+        query: undefined,
         metadata: undefined,
         refusedMutations: 0,
       };

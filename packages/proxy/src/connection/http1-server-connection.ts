@@ -16,6 +16,8 @@ import {
 import { openChannel, SocketWriter, type ByteChannel, type WriterEvents } from "@tulle/http/socket";
 
 import type { LimitName } from "../limits/limit-table.js";
+import { Verdict } from "../overload/overload-manager.js";
+import { QUIET_HTTP1_RESPONSE } from "../overload/quiet-refusal.js";
 import type { ConnectionLimits } from "../limits/proxy-limits.js";
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
 import { tellEnd } from "./http1-response-end.js";
@@ -213,7 +215,24 @@ export class Http1ServerConnection
     this.#responseDone = false;
     this.#closeAfter = false;
     this.#mayTunnel = head.upgrade !== "" || head.method === "CONNECT";
-    if (!this.#mayTunnel) this.#exchange.onRequestHead(head);
+    if (!this.#mayTunnel) this.#begin(head);
+  }
+
+  #begin(head: RequestHead): void {
+    const verdict = this.#context.overload.judge(head.headers, this.#source.peerSpiffeId);
+    if (verdict !== Verdict.REFUSE_QUIETLY || !this.#refuse(head))
+      this.#exchange.onRequestHead(head, verdict !== Verdict.GO_ON);
+  }
+
+  /** Answers a request after which nothing else need be done, without its exchange. */
+  #refuse(head: RequestHead): boolean {
+    if (head.framing !== "none" || !head.keepAlive || head.minorVersion !== 1 || this.#mayTunnel)
+      return false;
+    if (this.#isClosing() || this.#drainIdleMs >= 0) return false;
+    this.#writer.sink.writeLatin1(QUIET_HTTP1_RESPONSE);
+    this.#writer.commit();
+    this.#responseDone = true;
+    return true;
   }
 
   onBody(chunk: Buffer, start: number, end: number): void {
@@ -286,7 +305,7 @@ export class Http1ServerConnection
     }
     // It begins only now, when it is known whether anything came behind it.
     if (this.#mayTunnel && this.#phase === Phase.EXCHANGE && this.#head !== undefined) {
-      this.#exchange.onRequestHead(this.#head);
+      this.#begin(this.#head);
     }
   }
 

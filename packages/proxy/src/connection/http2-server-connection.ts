@@ -4,6 +4,8 @@ import type { WheelTimer } from "@tulle/base";
 import { Http2ErrorCode, StreamTable, type HeaderList, type Http2Head, type Http2Refusal } from "@tulle/http";
 import { Http2Transport, type Http2TransportOwner } from "@tulle/http/socket";
 
+import { Verdict } from "../overload/overload-manager.js";
+import { quietRefusal } from "../overload/quiet-refusal.js";
 import type { RequestSource } from "../stream/contract.js";
 import { Http2ServerStream, type Http2ServerStreamOwner } from "./http2-server-stream.js";
 import type { ServerConnection, ServerConnectionContext } from "./server-connection.js";
@@ -72,10 +74,23 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
   // Http2TransportOwner
 
   onHeaders(streamId: number, head: Http2Head): void {
+    const verdict = this.#context.overload.judge(head.headers, this.#source.peerSpiffeId);
+    if (verdict === Verdict.REFUSE_QUIETLY) {
+      this.#refuse(streamId, head);
+      return;
+    }
     const stream =
       this.#spare.pop() ?? new Http2ServerStream(this.#transport, this, this.#source, this.#context);
     this.#streams.add(streamId, stream);
-    stream.onRequest(streamId, head);
+    stream.onRequest(streamId, head, verdict === Verdict.REFUSE);
+  }
+
+  /** Without a stream of ours, and without an exchange. */
+  #refuse(streamId: number, head: Http2Head): void {
+    const { status, headers } = quietRefusal(head.headers);
+    this.#transport.session.submitHeaders(streamId, status, headers, true);
+    if (!head.endStream) this.#transport.linger(streamId);
+    this.#transport.commit();
   }
 
   onData(streamId: number, chunk: Buffer, start: number, end: number): void {

@@ -56,7 +56,8 @@ export class Http2ServerStream implements DownstreamStream {
 
   // The session's events
 
-  onRequest(streamId: number, head: Http2Head): void {
+  /** `refused`: the proxy is overloaded. */
+  onRequest(streamId: number, head: Http2Head, refused: boolean): void {
     this.#streamId = streamId;
     this.#requestDone = head.endStream;
     this.#responseDone = false;
@@ -65,7 +66,7 @@ export class Http2ServerStream implements DownstreamStream {
     this.#switched = false;
     this.#body.start(streamId, false);
     this.#credit.start(streamId);
-    this.#exchange.onRequestHead(this.#requestHead(head));
+    this.#exchange.onRequestHead(this.#requestHead(head), refused);
     if (head.endStream && this.#upgrade === "" && this.#streamId === streamId && !this.#responseDone) {
       this.#exchange.onRequestEnd(NO_FIELDS);
     }

@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 
 import { create } from "@bufbuild/protobuf";
-import { connectControlPlane, type JoiningIdentity } from "@tulle/agent";
+import { connectControlPlane, TrustSubscription, type JoiningIdentity } from "@tulle/agent";
 import {
   DisposableStack,
   formatAddress,
@@ -70,6 +70,7 @@ export class RunningSidecar implements Sidecar {
   readonly #configuration: SidecarConfiguration;
   readonly #wanted: WantedListeners;
   readonly #tls: WorkloadTls;
+  readonly #trust: TrustSubscription;
   readonly #health: EndpointHealth;
   readonly #cache: ConfigCache;
   readonly #readiness: Readiness;
@@ -110,6 +111,9 @@ export class RunningSidecar implements Sidecar {
     this.#configuration = this.#captured.configuration(this.#load);
     this.#owned.use(identity);
     this.#tls = this.#owned.use(new WorkloadTls(identity, clock));
+    this.#trust = this.#owned.use(
+      new TrustSubscription({ ...parts, onTrust: (update) => identity.trust(update) }),
+    );
     this.#health = this.#owned.use(
       new EndpointHealth({
         clock,
@@ -222,7 +226,15 @@ export class RunningSidecar implements Sidecar {
         if (this.#closing !== undefined) return;
         ads.connect();
         // A stream lives no longer than the certificate that it began with: begin a new one in time.
-        this.#owned.use(identity.onRotated(() => ads.connect()));
+        // The control plane knows a connection by its certificate; new roots change nothing about that.
+        let { serialNumber } = identity.current();
+        this.#owned.use(
+          identity.onRotated((svid) => {
+            if (svid.serialNumber === serialNumber) return;
+            ({ serialNumber } = svid);
+            ads.connect();
+          }),
+        );
         void this.#readiness.check();
       },
       (error: unknown) => {
@@ -284,7 +296,10 @@ export class RunningSidecar implements Sidecar {
         },
         node: this.#node(),
         configuration: this.#configuration,
-        onConnection: (client) => this.#agent?.attach(client),
+        onConnection: (client) => {
+          this.#trust.attach(client);
+          this.#agent?.attach(client);
+        },
         roots: () => this.#wanted.names,
         onChanged: () => {
           this.#traffic?.onConfigurationChanged();

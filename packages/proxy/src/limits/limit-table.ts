@@ -104,9 +104,9 @@ export const LIMITS = {
   ),
   "overload.lagShedMs": limit(
     "ms",
-    [5, 1000, MINUTE_MS],
+    [1, 1000, MINUTE_MS],
     "how late this thread comes to its work",
-    "a part of the new requests is refused with 503, the larger the later",
+    "what comes later in a turn of the event loop is refused with 503; when timers are so late, a part of all new requests, the larger the later",
   ),
   "overload.lagSaturatedMs": limit("ms", [5, 5000, MINUTE_MS], "the same", "all new requests are refused"),
   "overload.heapShedPercent": limit(

@@ -5,7 +5,7 @@ import { formatAddress, type Disposable, type Event } from "@tulle/base";
 
 /** What becomes of handshakes. */
 export interface HandshakeOwner {
-  /** The client has shown what it must. `transport` is what TLS goes over. */
+  /** The handshake is over; the peer must be judged. `transport` is what TLS goes over. */
   onSecure(socket: TLSSocket, transport: Socket): void;
   onFailed(socket: TLSSocket, error: Error): void;
 }
@@ -16,6 +16,8 @@ export interface ServerIdentity {
   serverOptions(): SecureContextOptions | undefined;
   /** Fires when options got before are out of date. */
   readonly onChanged: Event<unknown>;
+  /** Clients' certificates count for so long after their end, milliseconds; the owner judges them. Default 0. */
+  readonly graceMs?: number;
 }
 
 /** What is asked of clients. */
@@ -37,6 +39,7 @@ export class InboundHandshakes implements Disposable {
   /** Sockets below a handshake, by the two ends of their connection. */
   readonly #transports = new Map<string, Socket>();
   #server: Server | undefined;
+  #graceMs = 0;
 
   /** A handshake must be done within `timeoutMs`. */
   constructor(identity: ServerIdentity, timeoutMs: number, owner: HandshakeOwner, terms = MESH_TERMS) {
@@ -45,6 +48,8 @@ export class InboundHandshakes implements Disposable {
     this.#owner = owner;
     this.#terms = terms;
     this.#renewal = identity.onChanged(() => {
+      // Whether the handshake itself refuses is fixed when a server is made.
+      if (this.#graceMs !== (identity.graceMs ?? 0)) this.#server = undefined;
       const context = identity.serverOptions();
       // Handshakes from now on use the new certificate; connections that are open are not touched.
       if (context !== undefined) this.#server?.setSecureContext(context);
@@ -73,10 +78,11 @@ export class InboundHandshakes implements Disposable {
     const context = this.#identity.serverOptions();
     if (context === undefined) return undefined;
     const { clients, alpn } = this.#terms;
+    this.#graceMs = this.#identity.graceMs ?? 0;
     const server = createServer({
       ...context,
       requestCert: clients !== "none",
-      rejectUnauthorized: clients === "required",
+      rejectUnauthorized: clients === "required" && this.#graceMs === 0,
       ...(alpn.length > 0 && { ALPNProtocols: [...alpn] }),
       handshakeTimeout: this.#timeoutMs,
     });

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { PeerCertificate, TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 
 import type { InboundChain } from "@tulle/engine";
 
@@ -18,14 +18,11 @@ export function verifiedPeer(
   chain: InboundChain,
   tls: WorkloadTls,
 ): MutualTlsPeer | string {
-  // A third of the time that getPeerX509Certificate takes (39 instead of 109 µs, of some 1,250 for a handshake).
-  const { raw: der }: Partial<PeerCertificate> = socket.getPeerCertificate();
-  if (der === undefined) return "no certificate";
   const own = tls.svid?.spiffeId ?? "";
-  const domains = new Set(chain.trustDomains.length > 0 ? chain.trustDomains : [trustDomainOf(own)]);
-  const verdict = tls.judge(der, domains);
+  const trustDomains = new Set(chain.trustDomains.length > 0 ? chain.trustDomains : [trustDomainOf(own)]);
+  const verdict = tls.judge(socket, { trustDomains });
   if (!verdict.ok) return verdict.reason;
-  const { spiffeId } = verdict;
+  const { spiffeId, der } = verdict;
   return {
     spiffeId,
     forwardedClientCert: () => {

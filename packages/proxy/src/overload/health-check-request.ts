@@ -7,9 +7,6 @@ const CHECKERS: ReadonlySet<string> = new Set(["Tulle/HC", "Envoy/HC"]);
  * Whether a sidecar of the mesh asks how its instance is: a burdened one that does not answer would lose all its
  * requests to others, who would be burdened next. Strangers are not believed.
  */
-export function isHealthCheck(
-  { headers }: { readonly headers: HeaderList },
-  { peerSpiffeId }: { readonly peerSpiffeId: string },
-): boolean {
+export function isHealthCheck(headers: HeaderList, peerSpiffeId: string): boolean {
   return peerSpiffeId !== "" && CHECKERS.has(getHeader(headers, "user-agent") ?? "");
 }

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { Gauge, MetricsRegistry } from "../telemetry/metrics.js";
 import { EventLoopLag } from "./monitors.js";
-import { OverloadManager } from "./overload-manager.js";
+import { OverloadManager, Verdict } from "./overload-manager.js";
 import { pressureOf } from "./pressure.js";
 
 const LIMITS = [
@@ -57,7 +57,8 @@ function managed() {
 }
 
 const shedOf = (manager: OverloadManager, requests: number): number =>
-  Array.from({ length: requests }, () => manager.sheds()).filter(Boolean).length;
+  Array.from({ length: requests }, () => manager.judge([], "")).filter((each) => each !== Verdict.GO_ON)
+    .length;
 
 test("pressure grows from one threshold to the other", () => {
   const thresholds = { from: 10, saturated: 20 };

@@ -1,7 +1,10 @@
-import type { Clock, Disposable, Timer } from "@tulle/base";
+import { TokenBucket, type Clock, type Disposable, type Timer } from "@tulle/base";
+import type { HeaderList } from "@tulle/http";
 
 import type { LimitName, LimitValues } from "../limits/limit-table.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
+import { isHealthCheck } from "./health-check-request.js";
+import { LateTurns } from "./late-turns.js";
 import { EventLoopLag, readMemoryUse, type MemoryUse } from "./monitors.js";
 import { pressureOf, type Thresholds } from "./pressure.js";
 
@@ -9,16 +12,30 @@ import { pressureOf, type Thresholds } from "./pressure.js";
 const REFRESH_MS = 250;
 const PRESSED_REFRESH_MS = 50;
 
-/** What exchanges and connections ask. Reading it costs a field. */
+/** Refusals of a second that are told at length. */
+const TOLD_PER_SECOND = 20;
+
+/** What becomes of a request. */
+export const enum Verdict {
+  GO_ON,
+  REFUSE,
+  /** It is enough when the client is told. */
+  REFUSE_QUIETLY,
+}
+
+/** What exchanges and connections ask. Costs next to nothing while there is no pressure. */
 export interface OverloadState {
-  /** Share of the new requests that are refused, 0 to 1. */
+  /** Share of the new requests that are refused whatever turn they come in, 0 to 1. */
   readonly pressure: number;
   /** Connections are closed after their exchange. */
   readonly closesConnections: boolean;
   /** New connections are closed as they come. */
   readonly refusesConnections: boolean;
-  /** Whether one more request is refused. Ask only under pressure: each call counts. */
-  sheds(): boolean;
+  /** What becomes of a request with these fields, whose client has shown this identity or "". Once for each: it counts. */
+  judge(headers: HeaderList, peerSpiffeId: string): Verdict;
+  /** A request was sent on, and it was answered or given up. */
+  onSent(): void;
+  onAnswered(): void;
 }
 
 /** The state of a proxy that nobody watches. */
@@ -26,11 +43,15 @@ export const CALM: OverloadState = {
   pressure: 0,
   closesConnections: false,
   refusesConnections: false,
-  sheds: () => false,
+  judge: () => Verdict.GO_ON,
+  onSent: () => undefined,
+  onAnswered: () => undefined,
 };
 
 export interface OverloadOptions {
   readonly clock: Clock;
+  /** The same, as it was when the turn of the event loop began. Default: turns take no time. */
+  readonly turn?: Clock;
   readonly metrics: MetricsRegistry;
   readonly limits: LimitValues;
   /** Requests are refused for this limit from now on. */
@@ -54,12 +75,16 @@ interface Monitor {
  * requests refused, and at the upper one all. Where it is memory that is short, connections are closed after their
  * exchange from halfway on, and new ones at once at the upper threshold. A thread that is late would only be later for
  * it: its clients would come back with handshakes.
+ *
+ * Between two looks at the monitors `LateTurns` keeps the thread from becoming late in the first place.
  */
 export class OverloadManager implements OverloadState, Disposable {
   pressure = 0;
   closesConnections = false;
   refusesConnections = false;
   readonly #clock: Clock;
+  readonly #turns: LateTurns;
+  readonly #told: TokenBucket;
   readonly #options: OverloadOptions;
   readonly #lag: EventLoopLag;
   readonly #monitors: { readonly lag: Monitor; readonly heap: Monitor; readonly memory: Monitor };
@@ -68,11 +93,18 @@ export class OverloadManager implements OverloadState, Disposable {
   #timer: Timer;
   /** What is refused adds up to it: so that exactly the share is, evenly. */
   #credit = 0;
+  /** Requests refused for late turns, in all and when the monitors were read last. */
+  #late = 0;
+  #lateBefore = 0;
+  #isLate = false;
 
   constructor(options: OverloadOptions) {
     const { clock, limits, metrics } = options;
     this.#options = options;
     this.#clock = clock;
+    const { turn = clock } = options;
+    this.#turns = new LateTurns(clock, turn, limits["overload.lagShedMs"]);
+    this.#told = new TokenBucket(TOLD_PER_SECOND, TOLD_PER_SECOND, turn);
     const monitor = (name: string, from: LimitName, saturated: LimitName, memory: boolean): Monitor => ({
       name,
       limit: from,
@@ -93,10 +125,27 @@ export class OverloadManager implements OverloadState, Disposable {
     this.#timer = this.#arm();
   }
 
-  sheds(): boolean {
-    this.#credit += this.pressure;
-    if (this.#credit < 1) return false;
-    this.#credit -= 1;
+  judge(headers: HeaderList, peerSpiffeId: string): Verdict {
+    if (!this.#turns.isTooMuch() && this.pressure === 0) return Verdict.GO_ON;
+    if (isHealthCheck(headers, peerSpiffeId) || !this.#isShed()) return Verdict.GO_ON;
+    return this.#told.take() ? Verdict.REFUSE : Verdict.REFUSE_QUIETLY;
+  }
+
+  onSent(): void {
+    this.#turns.onSent();
+  }
+
+  onAnswered(): void {
+    this.#turns.onAnswered();
+  }
+
+  #isShed(): boolean {
+    if (this.#turns.saidTooMuch) this.#late++;
+    else {
+      this.#credit += this.pressure;
+      if (this.#credit < 1) return false;
+      this.#credit -= 1;
+    }
     this.#refused.inc();
     return true;
   }
@@ -123,6 +172,7 @@ export class OverloadManager implements OverloadState, Disposable {
     this.closesConnections = memoryPressure >= 0.5;
     this.refusesConnections = memoryPressure === 1;
     if (this.pressure === 0) this.#credit = 0;
+    this.#judgeTurns();
     this.#timer = this.#arm();
   }
 
@@ -130,6 +180,14 @@ export class OverloadManager implements OverloadState, Disposable {
     const before = monitor.pressure;
     monitor.pressure = pressureOf(value, monitor.thresholds);
     if (before === 0 && monitor.pressure > 0) this.#options.onOverload(monitor.limit, Math.round(value));
+  }
+
+  #judgeTurns(): void {
+    const wasLate = this.#isLate;
+    this.#isLate = this.#late > this.#lateBefore;
+    this.#lateBefore = this.#late;
+    const { limit, thresholds, pressure } = this.#monitors.lag;
+    if (this.#isLate && !wasLate && pressure === 0) this.#options.onOverload(limit, thresholds.from);
   }
 
   #showIn(metrics: MetricsRegistry): void {
@@ -145,7 +203,7 @@ export class OverloadManager implements OverloadState, Disposable {
         pressure.with(["resource", monitor.name]).set(Math.round(100 * monitor.pressure));
       lag.with([]).set(Math.round(this.#lag.ms));
       scale.with(["action", "stop_accepting_requests"]).set(Math.round(100 * this.pressure));
-      active.with(["action", "stop_accepting_requests"]).set(this.pressure > 0 ? 1 : 0);
+      active.with(["action", "stop_accepting_requests"]).set(this.pressure > 0 || this.#isLate ? 1 : 0);
       active.with(["action", "disable_http_keepalive"]).set(this.closesConnections ? 1 : 0);
       active.with(["action", "reject_incoming_connections"]).set(this.refusesConnections ? 1 : 0);
     });

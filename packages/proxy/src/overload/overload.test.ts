@@ -1,8 +1,9 @@
 import { Agent } from "node:http";
+import { connect } from "node:http2";
 import { eventually } from "@tulle/testkit";
 import { afterEach, expect, test } from "vitest";
 
-import { backend, call, closeAll, createProxy, type TestProxy } from "../../test/harness.js";
+import { atEnd, backend, call, closeAll, createProxy, type TestProxy } from "../../test/harness.js";
 import { apiListener, cluster, endpoints, routes, routeTo } from "../../test/resources.js";
 import { refusingUnderOverload } from "./refused-connections.js";
 import { isHealthCheck } from "./health-check-request.js";
@@ -48,11 +49,79 @@ test("an overloaded proxy refuses requests, says so, closes connections, and is 
   expect((await call(port)).status).toBe(200);
 });
 
+/** Between its thresholds: four in ten requests are refused, and no connection is closed. */
+const HALF_FULL = 0.944;
+
+test("beyond twenty a second a refusal is told to its client alone, whose connection goes on", async () => {
+  const [proxy, port] = await proxied();
+  memory.heap = HALF_FULL;
+  await eventually(() => proxy.stack.overload.pressure > 0.3);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  atEnd(() => agent.destroy());
+  const answers = [];
+  for (let request = 0; request < 200; request++) answers.push(await call(port, "/", { agent }));
+  const refused = answers.filter(({ status }) => status === 503);
+  expect(Math.abs(refused.length - 80)).toBeLessThanOrEqual(1);
+  expect(refused.every(({ headers }) => headers["x-envoy-local-overloaded"] === "true")).toBe(true);
+  const quiet = refused.filter(({ body }) => body === "");
+  expect(quiet.length).toBeGreaterThan(0);
+  expect(answers.filter(({ status, body }) => status === 200 && body === "ok").length).toBe(
+    200 - refused.length,
+  );
+  expect(answers.every(({ headers }) => headers.connection !== "close")).toBe(true);
+  expect(proxy.log().filter((line) => line.includes(" 503 OM overload ")).length).toBe(
+    refused.length - quiet.length,
+  );
+  expect(proxy.metricsText()).toMatch(
+    new RegExp(`^envoy_http_downstream_rq_overload_close(?:\\{\\})? ${refused.length}$`, "m"),
+  );
+});
+
+test("over HTTP/2 as well, with a body or without, and a gRPC caller gets its status", async () => {
+  const [proxy, port] = await proxied();
+  memory.heap = HALF_FULL;
+  await eventually(() => proxy.stack.overload.pressure > 0.3);
+  const session = connect(`http://127.0.0.1:${port}`);
+  atEnd(() => session.destroy());
+  const ask = (headers: Record<string, string>, body?: string) =>
+    new Promise<Record<string, unknown>>((resolve, reject) => {
+      const stream = session.request(headers, { endStream: body === undefined });
+      stream.on("response", (head) => {
+        stream.resume();
+        stream.on("close", () => resolve(head));
+      });
+      stream.on("error", reject);
+      if (body !== undefined) stream.end(body);
+    });
+  const gets: Record<string, unknown>[] = [];
+  const posts: Record<string, unknown>[] = [];
+  const grpcs: Record<string, unknown>[] = [];
+  const grpc = { ":path": "/a/B", ":method": "POST", "content-type": "application/grpc", te: "trailers" };
+  // One after the other, so that the share of each is known; the first twenty refusals are told at length.
+  for (let i = 0; i < 70; i++) gets.push(await ask({ ":path": "/" }));
+  for (let i = 0; i < 10; i++) posts.push(await ask({ ":path": "/", ":method": "POST" }, "x".repeat(20_000)));
+  for (let i = 0; i < 10; i++) grpcs.push(await ask(grpc, `${i}`));
+  for (const [some, refused] of [
+    [gets, 28],
+    [posts, 4],
+  ] as const) {
+    const those = some.filter((head) => head[":status"] === 503);
+    expect(Math.abs(those.length - refused)).toBeLessThanOrEqual(1);
+    expect(those.every((head) => head["x-envoy-local-overloaded"] === "true")).toBe(true);
+  }
+  const unavailable = grpcs.filter((head) => head["grpc-status"] === "14");
+  expect(Math.abs(unavailable.length - 4)).toBeLessThanOrEqual(1);
+  expect(unavailable.every((head) => head[":status"] === 200)).toBe(true);
+  memory.heap = 0;
+  await eventually(() => proxy.stack.overload.pressure === 0);
+  expect((await ask({ ":path": "/" }))[":status"]).toBe(200);
+});
+
 test("health checks of the mesh get through, and nobody else who says to be one", () => {
-  const check = { headers: ["host", "a", "user-agent", "Tulle/HC"] };
-  expect(isHealthCheck(check, { peerSpiffeId: "spiffe://cluster.local/ns/a/sa/b" })).toBe(true);
-  expect(isHealthCheck(check, { peerSpiffeId: "" })).toBe(false);
-  expect(isHealthCheck({ headers: ["user-agent", "curl"] }, { peerSpiffeId: "spiffe://a/b" })).toBe(false);
+  const check = ["host", "a", "user-agent", "Tulle/HC"];
+  expect(isHealthCheck(check, "spiffe://cluster.local/ns/a/sa/b")).toBe(true);
+  expect(isHealthCheck(check, "")).toBe(false);
+  expect(isHealthCheck(["user-agent", "curl"], "spiffe://a/b")).toBe(false);
 });
 
 test("a listener closes new connections while there is no memory for them", async () => {

@@ -161,7 +161,8 @@ export interface RequestSource {
  * `DownstreamStream.writeSwitched`.
  */
 export interface RequestHandler {
-  onRequestHead(head: RequestHead): void;
+  /** `refused`: the proxy is overloaded, and answers that. */
+  onRequestHead(head: RequestHead, refused: boolean): void;
   /** Borrowed bytes. */
   onRequestBody(chunk: Buffer, start: number, end: number): void;
   onRequestEnd(trailers: HeaderList): void;

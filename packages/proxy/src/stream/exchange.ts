@@ -28,7 +28,6 @@ import { bindRequest } from "./affinity.js";
 import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
-import { isHealthCheck } from "../overload/health-check-request.js";
 import type { OverloadState } from "../overload/overload-manager.js";
 import type { AuthorityCache } from "./authority-cache.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
@@ -130,6 +129,8 @@ export class Exchange
   #state: State = State.IDLE;
   readonly #limits: TimeLimits;
   #startMs = 0;
+  /** Sent on and not answered. */
+  #waits = false;
 
   constructor(context: ExchangeContext, downstream: DownstreamStream, source: RequestSource) {
     super(source);
@@ -160,7 +161,7 @@ export class Exchange
 
   // The client's side
 
-  onRequestHead(head: RequestHead): void {
+  onRequestHead(head: RequestHead, refused: boolean): void {
     const { clock, authorities } = this.#context;
     this.clear(head, clock.now(), this.#downstream.http2);
     this.#startMs = clock.monotonic();
@@ -182,13 +183,8 @@ export class Exchange
     }
     if (head.method === "CONNECT") this.#decideConnect();
     else if (head.upgrade !== "" && !this.#downstream.http2 && lacksKey(head)) this.#fail("bad-upgrade", "");
-    else if (this.#context.overload.pressure > 0 && this.#isShed()) this.#fail("overload", "");
+    else if (refused) this.#fail("overload", "");
     else this.#decide();
-  }
-
-  /** Whether the proxy is so burdened that this request is refused. Who asks how we are is always answered. */
-  #isShed(): boolean {
-    return !isHealthCheck(this.request, this.source) && this.#context.overload.sheds();
   }
 
   /** What a client outside the mesh says of itself and its way is believed as far as the listener says. */
@@ -378,6 +374,8 @@ export class Exchange
     this.plan = plan;
     if (plan.hash !== undefined || plan.session !== undefined) bindRequest(this, this.#view, plan);
     this.#state = State.FORWARDED;
+    this.#waits = true;
+    this.#context.overload.onSent();
     this.#limits.begin(this.chain, plan, this.#startMs);
     if (plan.mirrors !== undefined) {
       this.#mirrors ??= new Mirrors(this.#context, this, this.#fields, this.#view);
@@ -400,10 +398,17 @@ export class Exchange
   }
 
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void {
+    this.#endWait();
     this.#timers.touch();
     this.#timers.clearRequest();
     this.#response.writeHead(head, serviceTimeMs, this.#isRetriedBelow(head));
     if (this.admission !== undefined) this.#injectInto(this.admission);
+  }
+
+  #endWait(): void {
+    if (!this.#waits) return;
+    this.#waits = false;
+    this.#context.overload.onAnswered();
   }
 
   /** Whether an inbound answer is a failure of calls that the application made for it, and that were tried again. */
@@ -414,6 +419,7 @@ export class Exchange
 
   onSwitched(head: ResponseHead, serviceTimeMs: number): void {
     this.#state = State.TUNNEL;
+    this.#endWait();
     this.#timers.clearDeadline();
     this.#timers.watchIdle(TUNNEL_IDLE_TIMEOUT_MS, this.#context.clock.monotonic());
     this.#response.writeSwitched(head, serviceTimeMs);
@@ -575,6 +581,7 @@ export class Exchange
   /** Tells telemetry. Comes before the last call downstream, which may start the next request on this object. */
   #finish(): void {
     this.#state = State.DONE;
+    this.#endWait();
     this.#timers.stop();
     this.#mirrors?.abandon();
     const now = this.#context.clock.monotonic();

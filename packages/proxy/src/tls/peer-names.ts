@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 
-import { uriNames } from "@tulle/agent";
+import { readCertificate } from "@tulle/base/spiffe";
 import type { PeerName } from "@tulle/engine";
 
 /** No name in the subject counts, and a wildcard stands for a whole label (RFC 9525). */
@@ -19,7 +19,7 @@ export function nameMismatch(der: Buffer, names: readonly PeerName[]): string | 
       case "ip":
         return certificate.checkIP(value) !== undefined;
       case "uri":
-        return uriNames(der).includes(value);
+        return readCertificate(der)?.uris.includes(value) === true;
     }
   });
   if (fits) return undefined;

@@ -2,12 +2,14 @@ import { createSecureContext, type SecureContext, type SecureContextOptions } fr
 
 import {
   secureContextOptions,
-  verifyLeaf,
-  type PeerVerdict,
+  trustBundlesOf,
+  verifyPeer,
+  type PeerSocket,
   type Svid,
   type WorkloadIdentity,
 } from "@tulle/agent";
 import { DisposableStack, Emitter, type Clock, type Disposable } from "@tulle/base";
+import type { SvidRule, SvidVerdict } from "@tulle/base/spiffe";
 
 /**
  * A workload's identity as TLS needs it: one shared context for all connections that it makes, options for those that
@@ -43,6 +45,14 @@ export class WorkloadTls implements Disposable {
     return this.#svid;
   }
 
+  /**
+   * How long certificates of peers count after their end, milliseconds. Unless it is 0 the handshake must let peers in
+   * whose chain it does not accept (`rejectUnauthorized: false`), and `judge` refuses them.
+   */
+  get graceMs(): number {
+    return this.svid?.graceMs ?? 0;
+  }
+
   /** Context for connections to other sidecars; undefined while there is no certificate. */
   clientContext(): SecureContext | undefined {
     const { svid } = this;
@@ -57,9 +67,17 @@ export class WorkloadTls implements Disposable {
     return svid === undefined ? undefined : secureContextOptions(svid);
   }
 
-  /** Judges a certificate (DER) whose chain the handshake has verified. `spiffeIds` undefined = anybody of the domains. */
-  judge(der: Buffer, trustDomains: ReadonlySet<string>, spiffeIds?: ReadonlySet<string>): PeerVerdict {
-    return verifyLeaf(der, { nowMs: this.#clock.now(), trustDomains, spiffeIds });
+  /** Judges the peer of a connection whose handshake is over, against the bundle of its trust domain. */
+  judge(socket: PeerSocket, wanted: Pick<SvidRule, "trustDomains" | "spiffeIds">): SvidVerdict {
+    const { svid } = this;
+    if (svid === undefined) return { ok: false, reason: "this sidecar has no certificate yet" };
+    const { graceMs } = this;
+    return verifyPeer(socket, {
+      ...wanted,
+      nowMs: this.#clock.now(),
+      bundles: trustBundlesOf(svid),
+      graceMs,
+    });
   }
 
   [Symbol.dispose](): void {

@@ -1,12 +1,13 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import { connect as connectTls, TLSSocket, type ConnectionOptions } from "node:tls";
 
+import { noNameCheck } from "@tulle/agent";
 import { MeshError, systemErrorCode, type Disposable, type TimerWheel } from "@tulle/base";
-import type { EndpointPart, MeshTls, UpstreamTls } from "@tulle/engine";
+import type { EndpointPart, UpstreamTls } from "@tulle/engine";
 
 import type { OriginatedContexts } from "../tls/originated-contexts.js";
 import { nameMismatch } from "../tls/peer-names.js";
-import { trustDomainOf, type WorkloadTls } from "../tls/workload-tls.js";
+import type { WorkloadTls } from "../tls/workload-tls.js";
 import type { AcquireFailure } from "../stream/contract.js";
 
 /** Bytes that a socket takes or gives before it reports pressure. */
@@ -98,6 +99,12 @@ export class Connector {
     timer.arm(timeoutMs);
     socket.once(endpoint.tls === undefined ? "connect" : "secureConnect", () => {
       if (!finish()) return;
+      const refusal = this.#refusal(socket, endpoint.tls);
+      if (refusal !== undefined) {
+        socket.destroy();
+        listener.onConnectFailed("connect-failure", refusal);
+        return;
+      }
       socket.removeListener("error", onError);
       socket.removeListener("close", onClose);
       // tls.connect drops the option; with many small messages on their way Nagle's algorithm would hold them back.
@@ -153,11 +160,12 @@ export class Connector {
     if (tls.kind === "mesh") {
       const secureContext = this.#tls.clientContext();
       if (secureContext === undefined) return "this sidecar has no certificate yet";
+      // Who it is, is judged when the handshake is over.
       return {
         secureContext,
         servername,
-        rejectUnauthorized: true,
-        checkServerIdentity: (_name, certificate) => this.#checkPeer(certificate.raw, tls),
+        rejectUnauthorized: this.#tls.graceMs === 0,
+        checkServerIdentity: noNameCheck,
       };
     }
     try {
@@ -175,9 +183,12 @@ export class Connector {
     }
   }
 
-  #checkPeer(der: Buffer, tls: MeshTls): Error | undefined {
-    const verdict = this.#tls.judge(der, domainsOf(tls), tls.spiffeIds);
-    return verdict.ok ? undefined : new Error(verdict.reason);
+  /** Why the endpoint at the other end is not spoken to; undefined: it is who it should be. */
+  #refusal(socket: Socket, tls: UpstreamTls | undefined): string | undefined {
+    if (tls === undefined || tls.kind !== "mesh") return undefined;
+    if (!(socket instanceof TLSSocket)) return "the connection is not TLS";
+    const verdict = this.#tls.judge(socket, tls);
+    return verdict.ok ? undefined : verdict.reason;
   }
 }
 
@@ -193,16 +204,4 @@ function beginWith(preamble: Buffer | undefined, socket: Socket): Socket {
 function spoken(offered: readonly string[]): string[] {
   const both = offered.filter((name) => name === "h2" || name === "http/1.1");
   return both.length > 0 ? both : ["http/1.1"];
-}
-
-const domains = new WeakMap<MeshTls, ReadonlySet<string>>();
-
-/** Trust domains of the identities expected: who is not among the identities is refused anyway. */
-function domainsOf(tls: MeshTls): ReadonlySet<string> {
-  let known = domains.get(tls);
-  if (known === undefined) {
-    known = new Set([...tls.spiffeIds].map(trustDomainOf));
-    domains.set(tls, known);
-  }
-  return known;
 }

@@ -69,6 +69,24 @@ test("jwtFilters is nothing where no token is asked for, and stands before every
   expect(filters.map((list) => list[0]?.name)).toEqual(all.map(() => "envoy.filters.http.jwt_authn"));
 });
 
+test("jwtFilters stands behind who is asked outside, and before what goes by tokens", () => {
+  const policy = (action: string, more = ""): string => `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: ${action.toLowerCase()}}
+spec: {action: ${action}, ${more}rules: [{to: [{operation: {paths: [/x]}}]}]}
+---`;
+  const yaml =
+    object("a", "a") + policy("CUSTOM", "provider: {name: nobody}, ") + policy("DENY") + policy("ALLOW");
+  const names = inbound(yaml).filters[0]?.map(({ name }) => name);
+  expect(names?.slice(0, 4)).toEqual([
+    "istio.authorization.custom",
+    "envoy.filters.http.jwt_authn",
+    "istio.authorization.deny",
+    "istio.authorization.allow",
+  ]);
+});
+
 test("jwtFilters lets requests without a token pass, and demands that every token is good", () => {
   const [one] = inbound(object("a", "a")).jwt!.rules;
   expect(one?.match?.pathSpecifier).toEqual({ case: "prefix", value: "/" });

@@ -44,7 +44,7 @@ export interface DerValue {
   readonly end: number;
 }
 
-/** Not DER, or not of the expected structure. Internal to this package: public functions answer undefined instead. */
+/** Not DER, or not of the expected structure. Internal to this folder: public functions answer undefined instead. */
 export class DerError extends Error {
   override readonly name = "DerError";
 }

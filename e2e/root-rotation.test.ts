@@ -1,0 +1,111 @@
+import { join } from "node:path";
+
+import type { Svid } from "@tulle/agent";
+import { parseCertificates } from "@tulle/base/spiffe";
+import { eventually } from "@tulle/testkit";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { tryTls } from "./support/inbound-tls.js";
+import { pause, report, underLoad } from "./support/load.js";
+import { Mesh } from "./support/mesh.js";
+import { controlPlaneOf, joinToken, svidOf } from "./support/svid.js";
+import { tulle } from "./support/tulle-process.js";
+import { clusterOf, type Workload } from "./support/workload.js";
+
+// The root is replaced again and again while requests flow, and the control plane is killed in between.
+
+const RATE = 100;
+/** The long run: `ROOT_ROTATIONS=10 ROOT_ROTATION_EVERY_MS=60000 npx vitest run e2e/root-rotation.test.ts`. */
+const ROTATIONS = Number(process.env["ROOT_ROTATIONS"] ?? 4);
+const EVERY_MS = Number(process.env["ROOT_ROTATION_EVERY_MS"] ?? 6000);
+const SNI = "outbound_.8080_._.web.default.svc.cluster.local";
+
+let mesh: Mesh;
+let caller: Workload;
+let web: Workload;
+/** A certificate of the first root. */
+let early: Svid;
+
+beforeAll(async () => {
+  mesh = await Mesh.start(["--certificate-ttl", "8s"]);
+  await mesh.apply(`
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default}
+spec: {mtls: {mode: STRICT}}
+`);
+  [caller, web] = await Promise.all([
+    mesh.sidecar({ service: "caller", args: ["--upstream", "web:8080"] }),
+    mesh.run({ service: "web" }),
+  ]);
+  await caller.knows(clusterOf("web"), 1);
+  early = await svidOf(await controlPlaneOf(mesh), "early", { joinToken: await joinToken(mesh, "early") });
+}, 60_000);
+
+afterAll(() => mesh.end());
+
+/** The root that signs now. */
+async function signingRoot(): Promise<string> {
+  const { authority } = await mesh.client.status();
+  return authority.certificates?.find(({ phase }) => phase === "active")?.id ?? "";
+}
+
+test(
+  "the root is replaced under load, through a kill of the control plane, and no request fails",
+  async () => {
+    const seen = new Set([await signingRoot()]);
+    const [first] = seen;
+    const url = caller.upstream("web:8080");
+    const result = await underLoad({ name: "root rotation", url, requestsPerSecond: RATE }, async () => {
+      for (let round = 0; round < ROTATIONS; round++) {
+        const dueAt = performance.now() + EVERY_MS;
+        const before = await signingRoot();
+        await mesh.client.rotateRoot();
+        if (round === 1) {
+          mesh.control.kill9();
+          await mesh.startControlPlane();
+        }
+        await eventually(async () => (await signingRoot()) !== before, 30_000);
+        seen.add(await signingRoot());
+        await pause(Math.max(0, dueAt - performance.now()));
+      }
+      // The last old root goes when the last certificate that it signed has ended.
+      await eventually(async () => (await mesh.client.status()).authority.certificates?.length === 1, 40_000);
+    });
+    const info = await mesh.client.info();
+    report(
+      "root rotation",
+      `${seen.size} roots, ${parseCertificates(info.rootCertificatePem).length} at the end`,
+    );
+    expect(result.errors).toEqual([]);
+    expect(result.failures).toBe(0);
+    expect(seen.size).toBe(ROTATIONS + 1);
+    expect(parseCertificates(info.rootCertificatePem).map(({ serialNumber }) => serialNumber)).not.toContain(
+      first,
+    );
+  },
+  ROTATIONS * (EVERY_MS + 40_000) + 120_000,
+);
+
+test("a certificate of a root that was taken away is let in no more, one of the present root is", async () => {
+  const at = web.ready.addresses.inbound;
+  const certificate = (svid: Svid) => ({
+    cert: svid.certificateChainPem,
+    key: svid.privateKeyPem,
+    servername: SNI,
+  });
+  expect((await tryTls(at, certificate(early))).answer).toBe("");
+  const late = await svidOf(await controlPlaneOf(mesh), "late", { joinToken: await joinToken(mesh, "late") });
+  expect((await tryTls(at, certificate(late))).answer).toBe("HTTP/1.1 200 OK");
+});
+
+test("tulle ca status and tulle check say how the roots are", async () => {
+  const run = (name: string, ...args: string[]) =>
+    tulle({
+      args: [...args, "--server", mesh.server],
+      environment: mesh.environment,
+      logFile: join(mesh.directory, `${name}.log`),
+    });
+  expect((await run("status", "ca", "status")).output).toMatch(/active +[0-9A-F]{32}/);
+  expect(await run("check", "check")).toEqual({ code: 0, output: "nothing to do\n" });
+});

@@ -1,0 +1,134 @@
+import type { X509Certificate } from "node:crypto";
+
+import { KeyUsage, readCertificate, type CertificateFacts } from "./certificate.js";
+import { readLeaf, type Leaf } from "./leaf.js";
+import { parseCertificate, type TrustBundles } from "./trust-bundles.js";
+
+/** What a peer must be to pass. */
+export interface SvidRule {
+  /** Milliseconds since the epoch. */
+  readonly nowMs: number;
+  readonly bundles: TrustBundles;
+  /** Trust domains that are let in; default: all that have a bundle. */
+  readonly trustDomains?: ReadonlySet<string> | undefined;
+  /** When given, the peer must be one of these. */
+  readonly spiffeIds?: ReadonlySet<string> | undefined;
+  /** Certificates count for this long after their end, milliseconds. Default 0. */
+  readonly graceMs?: number | undefined;
+}
+
+/** Who a peer is, or why it does not pass: text for logs. */
+export type SvidVerdict =
+  | {
+      readonly ok: true;
+      readonly spiffeId: string;
+      /** The leaf. */
+      readonly der: Uint8Array;
+      /** Milliseconds since the epoch. */
+      readonly notAfter: number;
+      /** It passes only by the rule's grace. */
+      readonly expired: boolean;
+    }
+  | { readonly ok: false; readonly reason: string };
+
+/** Authorities between leaf and root, at most. */
+const MAX_INTERMEDIATES = 8;
+/** Signatures that are checked for one chain, at most: cross-signed authorities could make a maze. */
+const MAX_SIGNATURES = 32;
+
+/**
+ * Verifies an X.509-SVID by its whole chain (DER, leaf first, the order of the others is free): the leaf's identity and
+ * usages, then a path to a root of the bundle of **its** trust domain, then dates (X.509-SVID section 5). The one rule by
+ * which sidecars, agents and the control plane know their peers.
+ *
+ * Authorities that limit names are refused here; the TLS handshake understands them.
+ */
+export function verifySvid(chain: readonly Uint8Array[], rule: SvidRule): SvidVerdict {
+  const [der, ...above] = chain;
+  const leaf = der === undefined ? undefined : readLeaf(der);
+  const certificate = der === undefined ? undefined : parseCertificate(der);
+  if (leaf === undefined || certificate === undefined)
+    return refuse("the peer's certificate names no workload");
+  if (above.length > MAX_INTERMEDIATES) return refuse(`the chain of ${leaf.spiffeId} is too long`);
+  const verdict = judge(leaf, certificate.raw, rule);
+  if (!verdict.ok) return verdict;
+  const path = new PathSearch(above, rule.bundles.rootsOf(leaf.trustDomain), rule);
+  return path.leadsUp(certificate, 0)
+    ? verdict
+    : refuse(`the chain of ${leaf.spiffeId} leads to no root of ${leaf.trustDomain}`);
+}
+
+/** As {@link verifySvid}, for a leaf (DER) whose path to a root of its trust domain is known to be good. */
+export function judgeLeaf(der: Uint8Array, rule: SvidRule): SvidVerdict {
+  const leaf = readLeaf(der);
+  return leaf === undefined ? refuse("the peer's certificate names no workload") : judge(leaf, der, rule);
+}
+
+function judge(
+  leaf: Leaf,
+  der: Uint8Array,
+  { nowMs, bundles, trustDomains, spiffeIds, graceMs = 0 }: SvidRule,
+): SvidVerdict {
+  const { spiffeId, trustDomain, notBefore, notAfter } = leaf;
+  if (!bundles.has(trustDomain) || trustDomains?.has(trustDomain) === false)
+    return refuse(`${spiffeId} is of a trust domain that is not let in`);
+  if (nowMs < notBefore) return refuse(`the certificate of ${spiffeId} is not valid yet; check the clocks`);
+  if (nowMs >= notAfter + graceMs) return refuse(`the certificate of ${spiffeId} has expired`);
+  if (spiffeIds !== undefined && !spiffeIds.has(spiffeId)) {
+    return refuse(`${spiffeId} is not who was expected: ${[...spiffeIds].slice(0, 8).join(", ")}`);
+  }
+  return { ok: true, spiffeId, der, notAfter, expired: nowMs >= notAfter };
+}
+
+interface Authority {
+  readonly certificate: X509Certificate;
+  readonly facts: CertificateFacts;
+}
+
+/** Looks for a path from a certificate to one of the roots, by any of the authorities that were sent along. */
+class PathSearch {
+  readonly #sent: readonly Authority[];
+  readonly #roots: readonly Authority[];
+  #signatures = 0;
+
+  constructor(sent: readonly Uint8Array[], roots: readonly X509Certificate[], rule: SvidRule) {
+    const usable = (certificate: X509Certificate | undefined): Authority[] => {
+      const facts = certificate === undefined ? undefined : readCertificate(certificate.raw);
+      return certificate !== undefined && facts !== undefined && isAuthority(facts, rule)
+        ? [{ certificate, facts }]
+        : [];
+    };
+    this.#sent = sent.flatMap((der) => usable(parseCertificate(der)));
+    this.#roots = roots.flatMap(usable);
+  }
+
+  /** `below`: authorities under this one in the path. */
+  leadsUp(certificate: X509Certificate, below: number): boolean {
+    if (this.#roots.some((root) => this.#signs(root, certificate, below))) return true;
+    if (below === MAX_INTERMEDIATES) return false;
+    return this.#sent.some(
+      (issuer) => this.#signs(issuer, certificate, below) && this.leadsUp(issuer.certificate, below + 1),
+    );
+  }
+
+  #signs({ certificate: issuer, facts }: Authority, certificate: X509Certificate, below: number): boolean {
+    if (facts.pathLength !== undefined && facts.pathLength < below) return false;
+    if (!issuer.ca || !certificate.checkIssued(issuer)) return false;
+    if (++this.#signatures > MAX_SIGNATURES) return false;
+    try {
+      return certificate.verify(issuer.publicKey);
+    } catch {
+      return false;
+    }
+  }
+}
+
+function isAuthority(facts: CertificateFacts, { nowMs, graceMs = 0 }: SvidRule): boolean {
+  if (!facts.ca || facts.constrained || facts.weakness !== undefined) return false;
+  if (facts.keyUsage !== undefined && (facts.keyUsage & KeyUsage.keyCertSign) === 0) return false;
+  return nowMs >= facts.notBefore && nowMs < facts.notAfter + graceMs;
+}
+
+function refuse(reason: string): SvidVerdict {
+  return { ok: false, reason };
+}
