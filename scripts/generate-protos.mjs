@@ -42,6 +42,8 @@ const PATHS = [
   "envoy/extensions/filters/network/rbac/v3",
   "envoy/extensions/filters/network/tcp_proxy/v3",
   "envoy/extensions/http/stateful_session",
+  "envoy/extensions/health_checkers/redis/v3",
+  "envoy/extensions/internal_redirect",
   "envoy/extensions/load_balancing_policies",
   "envoy/extensions/path/match/uri_template/v3",
   "envoy/extensions/path/rewrite/uri_template/v3",
@@ -83,9 +85,13 @@ export async function generateProtos(root) {
     join(work, "buf.yaml"),
     `version: v2\nmodules:\n${modules.map((m) => `  - path: ${m}\n`).join("")}`,
   );
-  const inputs = [...PATHS.map((path) => `envoy-api/${path}`), "own/istio", "own/tulle"].filter((path) =>
-    existsSync(join(work, path)),
-  );
+  const inputs = [
+    ...PATHS.map((path) => `envoy-api/${path}`),
+    "own/envoy",
+    "own/istio",
+    "own/tulle",
+    "own/xds",
+  ].filter((path) => existsSync(join(work, path)));
   writeFileSync(
     join(work, "buf.gen.yaml"),
     JSON.stringify({

@@ -38,6 +38,7 @@ export * from "./peer-authentication/type.js";
 export * from "./rate-limit/type.js";
 export * from "./reference-grant/type.js";
 export { isCidr, isIpAddress } from "./schema/addresses.js";
+export { COOKIE_PREFIX } from "./schema/headers.js";
 export type { StringMatch } from "./schema/match.js";
 export * from "./secret/type.js";
 export * from "./service-entry/type.js";

@@ -32,6 +32,7 @@ import { TcpTelemetry } from "./telemetry/tcp-telemetry.js";
 import type { OwnWorkload } from "./telemetry/traffic-labels.js";
 import { UpstreamMetrics } from "./telemetry/upstream-metrics.js";
 import { Connector } from "./upstream/connector.js";
+import { KeepAlive } from "./upstream/keep-alive.js";
 import { endpointsOf, UpstreamPools } from "./upstream/upstream-pools.js";
 
 /** Ticks of the two shared timer wheels, milliseconds. */
@@ -111,6 +112,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     }),
   );
   const connector = new Connector(fineWheel, tls, originated);
+  const keepAlive = new KeepAlive(logger);
   const { load } = options;
   const outliers = new OutlierRecorder(load, tls, options.onSuspect);
   const pools = owned.use(
@@ -118,6 +120,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       connector,
       queue,
       coarseWheel,
+      keepAlive,
       load,
       metrics: upstreamMetrics,
       limits,
@@ -243,6 +246,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     upstreamMetrics,
     outliers,
     coarseWheel,
+    keepAlive,
     parking,
     onConfigurationChanged: configurationChanged.event,
     telemetry: new TcpTelemetry(metrics, options.workload, accessLog),

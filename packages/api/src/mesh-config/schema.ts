@@ -1,21 +1,12 @@
 import { z } from "zod";
 import { positiveDuration } from "../schema/durations.js";
 import { isToken } from "../schema/headers.js";
-import { isHostname } from "../schema/hosts.js";
+import { serviceReference } from "../schema/hosts.js";
 import { mapOf } from "../schema/labels.js";
-import { isDnsLabel } from "../schema/namespaces.js";
 import { integer, port } from "../schema/numbers.js";
 import { stringThat, text } from "../schema/strings.js";
 import { exactlyOne, struct, structsOf, type Rule } from "../schema/struct.js";
 import type { MeshConfigSpec } from "./type.js";
-
-/** `[namespace/]host`, Istio's form. */
-const service = stringThat((value) => {
-  const parts = value.split("/");
-  const host = parts.pop() ?? "";
-  const [namespace, ...more] = parts;
-  return isHostname(host) && more.length === 0 && (namespace === undefined || isDnsLabel(namespace));
-}, 'a service such as "authz.default.svc.cluster.local" or "default/authz"');
 
 const statusOnError = stringThat(
   (value) => /^[45]\d\d$/.test(value),
@@ -36,7 +27,7 @@ const body = struct({
 });
 
 const common = {
-  service,
+  service: serviceReference,
   port,
   timeout: positiveDuration.exactOptional(),
   failOpen: z.boolean().exactOptional(),

@@ -6,6 +6,7 @@ import { rbacKind } from "../authorization/rbac-filter.js";
 import { corsKind } from "./cors.js";
 import { extAuthzKind } from "./ext-authz.js";
 import { faultKind } from "./fault.js";
+import { globalRateLimitKind } from "./global-rate-limit.js";
 import { localRateLimitKind } from "./local-rate-limit.js";
 import type { FilterKind } from "./filter-kind.js";
 
@@ -18,6 +19,7 @@ const KINDS: readonly FilterKind[] = [
   faultKind,
   connectionResetKind,
   localRateLimitKind,
+  globalRateLimitKind,
   adaptiveConcurrencyKind,
   admissionControlKind,
 ];

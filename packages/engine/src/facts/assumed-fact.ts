@@ -16,5 +16,15 @@ export function assumedFact(need: FactNeed): Fact {
         metadata: undefined,
         refusedMutations: 0,
       };
+    case "rate-limit":
+      return {
+        kind: "rate-limit",
+        over: false,
+        request: [],
+        response: [],
+        limits: [],
+        body: "",
+        metadata: undefined,
+      };
   }
 }

@@ -4,6 +4,7 @@ import { JwtVerifier } from "../jwt/jwt-verifier.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import type { FactFetcher } from "./contract.js";
 import { ExtAuthzFetcher } from "./ext-authz-fetcher.js";
+import { RateLimitFetcher } from "./rate-limit-fetcher.js";
 import type { UpstreamCallContext } from "./upstream-call.js";
 
 /** Everybody who can answer what a step must know. A new kind has a file of its own and a line here. */
@@ -13,5 +14,9 @@ export function factFetchers(
   clock: Clock,
   logger: Logger,
 ): readonly FactFetcher[] {
-  return [new ExtAuthzFetcher(calls, metrics), new JwtVerifier(clock, logger, metrics)];
+  return [
+    new ExtAuthzFetcher(calls, metrics),
+    new RateLimitFetcher(calls, metrics),
+    new JwtVerifier(clock, logger, metrics),
+  ];
 }

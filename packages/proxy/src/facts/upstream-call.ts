@@ -199,7 +199,7 @@ export class UpstreamCall implements UpstreamWaiter, PendingFact {
       else this.#fail("unreachable", `${name} has no healthy instance`);
       return;
     }
-    const cluster = currentCluster(snapshot, plan);
+    const cluster = currentCluster(view, plan, this.#attempt);
     this.#attempt.attempts++;
     this.#account.begin(cluster, picked, this.#attempt.attempts > 1);
     upstreamMetrics.of(cluster).requests.inc();

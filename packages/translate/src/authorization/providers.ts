@@ -1,11 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import type {
-  AuthorizationProvider,
-  ExtensionProvider,
-  HttpAuthorizationProvider,
-  MeshConfigSpec,
-} from "@tulle/api";
+import type { ExtensionProvider, HttpAuthorizationProvider, MeshConfigSpec } from "@tulle/api";
 import { HeaderValueSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ApiVersion } from "@tulle/xds/gen/envoy/config/core/v3/config_source_pb.js";
 import { GrpcServiceSchema, type GrpcService } from "@tulle/xds/gen/envoy/config/core/v3/grpc_service_pb.js";
@@ -24,8 +19,7 @@ import {
 } from "@tulle/xds/gen/envoy/type/matcher/v3/string_pb.js";
 import { durationOf, durationOfText } from "../duration.js";
 import { MESH_CONFIG } from "../kinds.js";
-import { outboundClusterName } from "../names.js";
-import { resolveHost } from "../services.js";
+import { askedService } from "../asked-service.js";
 import type { Translation } from "../translation.js";
 import { byAge } from "../visibility.js";
 
@@ -53,7 +47,12 @@ export function extAuthzOf(t: Translation, provider: ExtensionProvider): ExtAuth
   const { envoyExtAuthzGrpc: grpc, envoyExtAuthzHttp: http } = provider;
   const common = grpc ?? http;
   if (common === undefined) throw new Error(`provider ${provider.name} has no service`);
-  const { cluster, authority } = serviceOf(t, provider.name, common);
+  const { cluster, authority } = askedService(
+    t,
+    common,
+    t.settings.rootNamespace,
+    `provider ${provider.name}`,
+  );
   const { includeRequestBodyInCheck: body } = common;
   const timeout =
     common.timeout === undefined ? durationOf(DEFAULT_TIMEOUT_MS) : durationOfText(common.timeout);
@@ -113,23 +112,6 @@ function httpServiceOf(
       }),
     },
   });
-}
-
-/** The cluster of a provider's service. One that does not exist cannot be asked, which is what `failOpen` is about. */
-function serviceOf(
-  t: Translation,
-  name: string,
-  { service: written, port }: AuthorizationProvider,
-): { readonly cluster: string; readonly authority: string } {
-  const slash = written.indexOf("/");
-  const namespace = slash < 0 ? t.settings.rootNamespace : written.slice(0, slash);
-  const { host, service } = resolveHost(t, written.slice(slash + 1).toLowerCase(), namespace);
-  if (service === undefined)
-    t.warn(`provider ${name}: its service ${host} does not exist: it cannot be asked`);
-  else if (!service.ports.some(({ number }) => number === port))
-    t.warn(`provider ${name}: its service ${host} has no port ${port}: it cannot be asked`);
-  const found = service?.host ?? host;
-  return { cluster: outboundClusterName(found, port), authority: `${found}:${port}` };
 }
 
 /** Istio's patterns: exact, `prefix*`, `*suffix`, `*`; in any case. */

@@ -16,6 +16,7 @@ const ANNOTATIONS: Readonly<Record<string, readonly string[] | "any">> = {
   "tulle.dev/hash-balance-factor": ["DestinationRule"],
   "tulle.dev/hedge-after": HTTP_RULES,
   "tulle.dev/hedge-max": HTTP_RULES,
+  "tulle.dev/internal-redirects": HTTP_RULES,
   "tulle.dev/load-balancer": ["DestinationRule"],
   "tulle.dev/persistent-session-strict": ["ServiceEntry"],
   "tulle.dev/retry-non-idempotent": HTTP_RULES,
