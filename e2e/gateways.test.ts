@@ -1,4 +1,6 @@
-import { writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { connect, createServer as createTcpServer, type AddressInfo, type Server } from "node:net";
 import { join } from "node:path";
@@ -13,6 +15,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { secureCall, type Gateway } from "./support/gateway.js";
 import { call } from "./support/http.js";
 import { Mesh } from "./support/mesh.js";
+import { tulle } from "./support/tulle-process.js";
 
 // A gateway as its users run it: Gateways, VirtualServices and Secrets in, clients of the outside world at its ports.
 
@@ -346,3 +349,51 @@ spec:
   await expect(call(url)).rejects.toThrow();
   expect((await stop()).failures).toEqual([]);
 }, 60_000);
+
+const hasTestssl = spawnSync("testssl", ["--version"]).error === undefined;
+
+test.skipIf(!hasTestssl)(
+  "testssl.sh finds nothing weak in versions, ciphers and known attacks (Debian package testssl.sh)",
+  async () => {
+    const port = await gateway.port(443);
+    const report = join(mesh.directory, "testssl.json");
+    const options = [
+      "--quiet",
+      "--color",
+      "0",
+      "--warnings",
+      "off",
+      "--ip",
+      "127.0.0.1",
+      "--jsonfile",
+      report,
+    ];
+    const child = spawn("testssl", [...options, "-p", "-s", "-U", `shop.example.com:${port}`], {
+      stdio: "ignore",
+      env: { ...mesh.environment, HOME: mesh.directory },
+    });
+    await once(child, "exit");
+    const findings = JSON.parse(readFileSync(report, "utf8")) as readonly {
+      readonly id: string;
+      readonly severity: string;
+      readonly finding: string;
+    }[];
+    expect(findings.find(({ id }) => id === "TLS1_3")).toMatchObject({ severity: "OK" });
+    // WARN: what this machine's own OpenSSL cannot ask.
+    const weak = findings.filter(({ severity }) => !["OK", "INFO", "WARN"].includes(severity));
+    expect(weak).toEqual([]);
+  },
+  240_000,
+);
+
+test("explain says which rule takes a request at the gateway", async () => {
+  const explain = async (url: string): Promise<string> => {
+    const args = ["explain", "--server", mesh.server, "--from", "ingressgateway", "GET", url];
+    const logFile = join(mesh.directory, `explain-${url.length}.log`);
+    return (await tulle({ args, environment: mesh.environment, logFile })).output;
+  };
+  expect(await explain("https://shop.example.com/a")).toContain("by VirtualService default/web http[0]");
+  expect(await explain("https://shop.example.org/abc")).toContain(
+    "no server of this gateway's Gateways takes https for shop.example.org",
+  );
+});

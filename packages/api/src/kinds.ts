@@ -7,9 +7,11 @@ import { grpcRouteKind } from "./grpc-route/kind.js";
 import { healthCheckKind } from "./health-check/kind.js";
 import { httpRouteKind } from "./http-route/kind.js";
 import type { Kind } from "./kind.js";
+import { meshConfigKind } from "./mesh-config/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
 import { rateLimitKind } from "./rate-limit/kind.js";
+import { requestAuthenticationKind } from "./request-authentication/kind.js";
 import { referenceGrantKind } from "./reference-grant/kind.js";
 import { secretKind } from "./secret/kind.js";
 import { serviceEntryKind } from "./service-entry/kind.js";
@@ -33,6 +35,7 @@ export const KINDS: readonly Kind[] = [
   gatewayKind,
   peerAuthenticationKind,
   authorizationPolicyKind,
+  requestAuthenticationKind,
   httpRouteKind,
   grpcRouteKind,
   tcpRouteKind,
@@ -41,6 +44,7 @@ export const KINDS: readonly Kind[] = [
   rateLimitKind,
   healthCheckKind,
   trafficPolicyKind,
+  meshConfigKind,
 ];
 
 /** The kind under a URL's group, version and plural, when it is served at that version. */

@@ -25,6 +25,7 @@ import {
   authorizationFilters,
   authorizationFiltersByHost,
   connectionGuards,
+  withAuthentication,
 } from "./authorization/filters.js";
 import type { Guarded } from "./authorization/holding-policies.js";
 import { PLAINTEXT_HTTP } from "./detection.js";
@@ -40,11 +41,13 @@ import {
 import type { Inbound } from "./inbound-ports.js";
 import { INBOUND_LISTENER } from "./names.js";
 import { adaptiveConcurrencyFilter, limitConcurrency } from "./overload-filters.js";
-import { rateLimitsOf, type TranslatedRateLimit } from "./rate-limits.js";
+import type { TranslatedRateLimit } from "./rate-limit-parts.js";
+import { rateLimitsOf } from "./rate-limits.js";
 import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
 import { matchAll } from "./routes/match.js";
 import { inboundRetryPolicy } from "./routes/retry.js";
 import { markRetries } from "./routes/route-marks.js";
+import { jwtFilters } from "./request-authentication/jwt-filter.js";
 import { tcpChain } from "./tcp-proxy.js";
 import { MESH_ALPN, meshTlsServer } from "./tls.js";
 import { servingPolicy, type TrafficPolicy } from "./traffic-policies.js";
@@ -212,7 +215,10 @@ function inboundManager(
   policies: readonly TrafficPolicy[],
 ): HttpConnectionManager {
   // Who may not ask uses up nobody's limit.
-  const filters = [...guards, ...limits.map((limit) => rateLimitFilter(limit.name, limit.filter))];
+  const filters = [
+    ...withAuthentication(guards, jwtFilters(t)),
+    ...limits.map((limit) => rateLimitFilter(limit.name, limit.filter)),
+  ];
   if (policies.some(({ adaptiveConcurrency }) => adaptiveConcurrency !== undefined))
     filters.push(adaptiveConcurrencyFilter());
   const manager = connectionManager(t, name, [...filters, routerFilter()]);

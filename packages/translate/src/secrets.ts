@@ -21,6 +21,9 @@ const PRIVATE_KEY_KEYS = ["tls.key", "key"];
 const AUTHORITY_KEYS = ["ca.crt", "cacert"];
 const REVOCATION_KEYS = ["ca.crl", "crl"];
 
+/** Annotation of a Secret: the service accounts, with commas between, whose proxies may be sent it. Absent: all of its namespace. */
+export const SECRET_ACCOUNTS_ANNOTATION = "tulle.dev/service-accounts";
+
 /** SDS name of a credential's certificate and key. */
 export function certificateSecret(credentialName: string): string {
   return `${PREFIX}${credentialName}`;
@@ -47,7 +50,7 @@ export function credential(t: Translation, name: string): Secret | undefined {
 }
 
 function certificate(t: Translation, name: string, credentialName: string): Secret | undefined {
-  const data = secretData(t, credentialName);
+  const data = visibleData(t, credentialName);
   const chain = data && bytesOf(data, CERTIFICATE_KEYS);
   const key = data && bytesOf(data, PRIVATE_KEY_KEYS);
   if (chain === undefined || key === undefined) {
@@ -65,7 +68,7 @@ function certificate(t: Translation, name: string, credentialName: string): Secr
 /** From the Secret itself, else from one of its own called `<name>-cacert`. */
 function authorities(t: Translation, name: string, credentialName: string): Secret | undefined {
   for (const secret of [credentialName, `${credentialName}${AUTHORITY_SUFFIX}`]) {
-    const data = secretData(t, secret);
+    const data = visibleData(t, secret);
     const roots = data && bytesOf(data, AUTHORITY_KEYS);
     if (data === undefined || roots === undefined) continue;
     const crl = bytesOf(data, REVOCATION_KEYS);
@@ -121,11 +124,26 @@ export function clientTlsOf({
   );
 }
 
+/** The data of a Secret of the client's namespace, for what is said of it to all clients there. */
 function secretData(t: Translation, name: string): Readonly<Record<string, string>> | undefined {
-  const found = t
+  const found = secret(t, name);
+  return found === undefined ? undefined : dataOf(found);
+}
+
+function secret(t: Translation, name: string): MeshObject | undefined {
+  return t
     .objects(SECRET)
     .find(({ metadata }) => metadata.namespace === t.view.namespace && metadata.name === name);
-  return found === undefined ? undefined : dataOf(found);
+}
+
+/** The data of a Secret that this very client may be sent. */
+function visibleData(t: Translation, name: string): Readonly<Record<string, string>> | undefined {
+  const found = secret(t, name);
+  const accounts = found?.metadata.annotations?.[SECRET_ACCOUNTS_ANNOTATION];
+  const isVisible =
+    accounts === undefined ||
+    accounts.split(",").some((account) => account.trim() === (t.view.serviceAccount ?? ""));
+  return found === undefined || !isVisible ? undefined : dataOf(found);
 }
 
 function dataOf({ extra }: MeshObject): Readonly<Record<string, string>> | undefined {

@@ -33,6 +33,8 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
     direction === "inbound" ? `its application at ${there}` : `${there} of ${clusterInWords(cluster)}`;
   const shed = shedCause(proxy.service, record);
   if (shed !== undefined) return shed;
+  const refused = refusedCause(proxy.service, record);
+  if (refused !== undefined) return refused;
   if (flags.has("UF")) {
     const detail = last === undefined ? response.transportFailure : tryInWords(last);
     return direction === "inbound"
@@ -109,6 +111,24 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
     text: `${sidecar} ended it: ${response.details || `status ${response.status}`}`,
     next: `look at the log of ${sidecar}`,
   };
+}
+
+/** What was refused because of who asked. */
+function refusedCause(service: string, { response: { details } }: RequestHop["record"]): Cause | undefined {
+  const sidecar = `the sidecar of ${service}`;
+  const token = /^jwt_authn_access_denied\{([^}]*)\}/.exec(details)?.[1];
+  if (token !== undefined)
+    return {
+      text: `${sidecar} refused its token: ${token.replaceAll("_", " ")}`,
+      next: "see which tokens are taken: tulle get requestauthentications -o yaml",
+    };
+  const policy = /^rbac_access_denied_matched_policy\[([^\]]*)\]/.exec(details)?.[1];
+  if (policy !== undefined)
+    return {
+      text: `${sidecar} did not let it in: ${policy === "none" ? "no policy allows it" : policy}`,
+      next: "see who may do what: tulle get authorizationpolicies -o yaml",
+    };
+  return undefined;
 }
 
 /** What was refused because somebody had too much to do. */

@@ -6,13 +6,14 @@ import { entropyOf } from "../entropy.js";
 import { pick } from "../pick/pick.js";
 import { endpointHost } from "../route/endpoint-host.js";
 import { headerValue } from "../route/header-value.js";
+import { gatewayChain, isGateway } from "../route/gateway-chain.js";
 import { INBOUND_LISTENER, selectChain } from "../route/inbound-chains.js";
 import { routeConnection } from "../route/route-connection.js";
 import { route } from "../route/route.js";
 import type { HttpChain, Snapshot, TcpChain, UpstreamTls } from "../snapshot/contract.js";
 import { EXPLANATION_VERSION, type ExplainedResult, type Explanation, type Question } from "./contract.js";
 import { admitAll, denial, headerLines, type Admitted, type KnownFacts } from "./explain-admission.js";
-import { explainCluster, explainEndpoints } from "./explain-cluster.js";
+import { endpointsOf, explainCluster, explainEndpoints } from "./explain-cluster.js";
 import { explainMirrors, explainRoute, explainSplit } from "./explain-route.js";
 import { FrozenLoad } from "./frozen-load.js";
 import { ownerOf } from "./owner.js";
@@ -95,6 +96,10 @@ function chainOf(snapshot: Snapshot, question: Question): FoundChain {
     const chain = selectChain(snapshot, transport, question.serverName ?? "", offered);
     return chain?.http ?? chain?.tcp ?? null;
   }
+  if (isGateway(snapshot)) {
+    const { http, tcp } = gatewayChain(snapshot, question.request, question.serverName) ?? {};
+    return http ?? tcp ?? null;
+  }
   const chain = snapshot.outbound(question.request.authority);
   return chain?.protocol === "detected" ? (chain.http ?? chain.tcp) : chain;
 }
@@ -110,7 +115,7 @@ function explainChain(
   if (chain === undefined || chain === null || !chain.warm) {
     const absent = chain === null;
     const reason = absent
-      ? whyNothing(question)
+      ? whyNothing(question, isGateway(view.snapshot))
       : "its configuration has not come from the control plane yet";
     view.trace.add({ step: "listener", subject, verdict: "passed-over", reason });
     return {
@@ -141,7 +146,9 @@ function didOf({ did }: Admitted): Pick<Explanation, "admission"> {
   return did === undefined ? {} : { admission: did };
 }
 
-function whyNothing({ direction, request, principal }: Question): string {
+function whyNothing({ direction, request, principal }: Question, gateway: boolean): string {
+  if (direction === "outbound" && gateway)
+    return `no server of this gateway's Gateways takes ${request.scheme} for ${request.authority}`;
   if (direction === "outbound") return `the mesh has no service or VirtualService for ${request.authority}`;
   return principal === undefined
     ? "no filter chain takes plaintext for it: mutual TLS is required"
@@ -190,7 +197,7 @@ function explainForward(
     split: explainSplit(view, view.trace),
     cluster: explainCluster(plan.cluster, view.load, locate),
     mirrors: explainMirrors(view, plan),
-    endpointCount: plan.cluster.endpoints.length,
+    endpointCount: endpointsOf(view, plan).length,
     ...didOf(admitted),
     ...(denied === undefined ? explainPick(view, chain, plan, request) : { result: denied }),
   };
@@ -203,7 +210,7 @@ function explainBytes(view: TracedView, chain: TcpChain, { locate, request }: Qu
     ...picked,
     split: explainSplit(view, view.trace),
     cluster: explainCluster(plan.cluster, view.load, locate),
-    endpointCount: plan.cluster.endpoints.length,
+    endpointCount: endpointsOf(view, plan).length,
     result: picked.result.kind === "forward" ? { kind: "bytes", flag: "" } : picked.result,
   };
 }

@@ -1,5 +1,12 @@
 import type { Clock } from "@tulle/base";
-import { explain, type Explanation, type LoadTable, type Question, type SnapshotSource } from "@tulle/engine";
+import {
+  explain,
+  isGateway,
+  type Explanation,
+  type LoadTable,
+  type Question,
+  type SnapshotSource,
+} from "@tulle/engine";
 
 /** How long the configuration of a service that nobody asked for yet may take to come. */
 const PATIENCE_MS = 2000;
@@ -41,7 +48,10 @@ export class Explainer {
   }
 
   #isKnown({ request }: Question): boolean {
-    const chain = this.#options.configuration.current.outbound(request.authority);
+    const { current } = this.#options.configuration;
+    // A gateway asks for nothing on demand.
+    if (isGateway(current)) return true;
+    const chain = current.outbound(request.authority);
     return chain === null || chain?.warm === true;
   }
 

@@ -97,8 +97,14 @@ function isFailure(exchange: ExchangeRecord): boolean {
     responseCode >= 500 ||
     responseCode === 0 ||
     (responseFlags !== "" && responseFlags !== DELAYED) ||
-    (grpc && grpcStatus > GRPC_OK)
+    (grpc && grpcStatus > GRPC_OK) ||
+    isRefusal(exchange.responseCodeDetails)
   );
+}
+
+/** Who was not let in wants to know why. */
+function isRefusal(details: string): boolean {
+  return details.startsWith("jwt_authn_access_denied") || details.startsWith("rbac_access_denied");
 }
 
 /** A long id is cut in its record. */

@@ -1,4 +1,14 @@
-import { explain, type Explanation, type LoadTable, type Question, type Snapshot } from "@tulle/engine";
+import {
+  explain,
+  JWT_FAILURES,
+  type Explanation,
+  type Fact,
+  type FactNeed,
+  type JwtVerdict,
+  type LoadTable,
+  type Question,
+  type Snapshot,
+} from "@tulle/engine";
 
 import type { DecisionRecord } from "./contract.js";
 import type { FoundRecord } from "./decision-records.js";
@@ -26,10 +36,21 @@ export function explainRecord({ record, snapshot }: FoundRecord, present: Presen
   const { entropy } = record;
   if (record.snapshot === 0 || isCut(record.request.authority) || isCut(record.serverName)) return { record };
   const explanation = explain(
-    { ...present, snapshot: snapshot ?? present.snapshot, entropy },
+    { ...present, snapshot: snapshot ?? present.snapshot, entropy, known: (need) => knownOf(record, need) },
     questionOf(record),
   );
   return { record, explanation, explainedWith: snapshot === undefined ? "now" : "then" };
+}
+
+/** What was found of tokens that are not kept: the record says why one was refused, and nothing of a good one. */
+function knownOf({ response }: DecisionRecord, need: FactNeed): Fact | undefined {
+  if (need.kind !== "jwt") return undefined;
+  const reason = JWT_FAILURES.find(
+    (one) => response.details === `jwt_authn_access_denied{${one.replaceAll(" ", "_")}}`,
+  );
+  const verdict: JwtVerdict =
+    reason === undefined ? { status: "good", payload: {}, encodedPayload: "" } : { status: "bad", reason };
+  return { kind: "jwt", verdicts: need.checks.map(() => verdict) };
 }
 
 function questionOf({ direction, request, requestId, principal, serverName }: DecisionRecord): Question {

@@ -107,12 +107,15 @@ function chain(
   };
 }
 
-/** The edge of the mesh: clients are believed nothing that they could have made up. */
+/** At the edge of the mesh clients are believed nothing that they could have made up. */
 function managerFor(t: Translation, server: Server): HttpConnectionManager {
   const manager = connectionManager(t, server.routes, outboundFilters());
-  manager.useRemoteAddress = true;
-  manager.xffNumTrustedHops = t.view.gateway?.trustedProxies ?? 0;
   manager.forwardClientCertDetails = ForwardClientCert.SANITIZE_SET;
+  // Workloads, at an egress gateway, are inside.
+  if (server.tls?.mode !== "ISTIO_MUTUAL") {
+    manager.useRemoteAddress = true;
+    manager.xffNumTrustedHops = t.view.gateway?.trustedProxies ?? 0;
+  }
   manager.routeSpecifier = create(HttpConnectionManagerSchema, {
     routeSpecifier: { case: "rds", value: { routeConfigName: server.routes, configSource: fromAds() } },
   }).routeSpecifier;
