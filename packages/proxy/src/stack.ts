@@ -16,6 +16,7 @@ import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
 import { OriginatedContexts } from "./tls/originated-contexts.js";
 import type { WorkloadTls } from "./tls/workload-tls.js";
+import { TrafficObserver } from "./observed/traffic-observer.js";
 import { DecisionRecords } from "./records/decision-records.js";
 import { AuthorityCache } from "./stream/authority-cache.js";
 import { hashRequestId } from "./stream/decision.js";
@@ -79,6 +80,7 @@ export interface ProxyStack extends Disposable {
   readonly tcp: TcpContext;
   readonly pools: UpstreamPools;
   readonly records: DecisionRecords;
+  readonly observer: TrafficObserver;
   readonly overload: OverloadState;
   /** Call after every change of the configuration. */
   onConfigurationChanged(): void;
@@ -160,6 +162,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   );
   const accessLog = new AccessLog(options.accessLog);
   const telemetry = new ExchangeTelemetry(new IstioMetrics(metrics, options.workload), accessLog);
+  const observer = new TrafficObserver(clock);
   const records = new DecisionRecords({
     configuration: options.configuration,
     clock,
@@ -207,6 +210,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     onExchangeDone: (done) => {
       telemetry.record(done);
       records.take(done);
+      if (observer.on) observer.request(done);
     },
   };
 
@@ -238,6 +242,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     },
   };
   const configurationChanged = new Emitter<void>();
+  const tcpTelemetry = new TcpTelemetry(metrics, options.workload, accessLog);
   const tcp: TcpContext = {
     clock,
     configuration: options.configuration,
@@ -249,7 +254,13 @@ export function buildStack(options: StackOptions): ProxyStack {
     keepAlive,
     parking,
     onConfigurationChanged: configurationChanged.event,
-    telemetry: new TcpTelemetry(metrics, options.workload, accessLog),
+    telemetry: {
+      opened: (record) => tcpTelemetry.opened(record),
+      closed: (record) => {
+        tcpTelemetry.closed(record);
+        if (observer.on) observer.connection(record);
+      },
+    },
     detection: { fineWheel, coarseWheel, ports: new LearntPorts(metrics) },
     onDemand: options.onDemand,
     authorization: new AuthorizationMetrics(metrics, "tcp"),
@@ -260,6 +271,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     tcp,
     pools,
     records,
+    observer,
     overload,
     onConfigurationChanged: () => {
       configurationChanged.emit();

@@ -33,7 +33,7 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
     direction === "inbound" ? `its application at ${there}` : `${there} of ${clusterInWords(cluster)}`;
   const shed = shedCause(proxy.service, record);
   if (shed !== undefined) return shed;
-  const refused = refusedCause(proxy.service, record);
+  const refused = tokenCause(proxy.service, record) ?? deniedCause(proxy.service, record);
   if (refused !== undefined) return refused;
   if (flags.has("UF")) {
     const detail = last === undefined ? response.transportFailure : tryInWords(last);
@@ -113,22 +113,33 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
   };
 }
 
-/** What was refused because of who asked. */
-function refusedCause(service: string, { response: { details } }: RequestHop["record"]): Cause | undefined {
-  const sidecar = `the sidecar of ${service}`;
+/** A token that was refused. */
+function tokenCause(service: string, { response: { details } }: RequestHop["record"]): Cause | undefined {
   const token = /^jwt_authn_access_denied\{([^}]*)\}/.exec(details)?.[1];
-  if (token !== undefined)
+  if (token === undefined) return undefined;
+  return {
+    text: `the sidecar of ${service} refused its token: ${token.replaceAll("_", " ")}`,
+    next: "see which tokens are taken: tulle get requestauthentications -o yaml",
+  };
+}
+
+/** What policies refused: by name, or because none of those that allow matches. */
+function deniedCause(service: string, { response, principal }: RequestHop["record"]): Cause | undefined {
+  const policy = /^rbac_access_denied_matched_policy\[(.*)\]$/.exec(response.details)?.[1];
+  if (policy === undefined) return undefined;
+  const sidecar = `the sidecar of ${service}`;
+  const who = principal === "" ? "a caller without identity" : principal;
+  const match = /^ns\[(.*)\]-policy\[(.*)\]-rule\[(\d+)\]$/.exec(policy);
+  if (match === null)
     return {
-      text: `${sidecar} refused its token: ${token.replaceAll("_", " ")}`,
-      next: "see which tokens are taken: tulle get requestauthentications -o yaml",
+      text: `${sidecar} refused ${who}: no AuthorizationPolicy allows the request`,
+      next: "see above which came closest and what they lack, and add a rule: tulle policy allow",
     };
-  const policy = /^rbac_access_denied_matched_policy\[([^\]]*)\]/.exec(details)?.[1];
-  if (policy !== undefined)
-    return {
-      text: `${sidecar} did not let it in: ${policy === "none" ? "no policy allows it" : policy}`,
-      next: "see who may do what: tulle get authorizationpolicies -o yaml",
-    };
-  return undefined;
+  const [, namespace = "", name = "", rule = ""] = match;
+  return {
+    text: `${sidecar} refused ${who}: AuthorizationPolicy ${namespace}/${name} rules[${rule}] denies the request`,
+    next: `see the rule: tulle get authorizationpolicy ${name} -n ${namespace} -o yaml`,
+  };
 }
 
 /** What was refused because somebody had too much to do. */

@@ -39,6 +39,7 @@ import { AdsClient } from "../xds/ads-client.js";
 import { ConfigCache } from "../xds/config-cache.js";
 import { DEMAND_SWEEP_MS } from "../xds/demand.js";
 import { nodeId, nodeMetadata } from "../xds/node.js";
+import type { ObservationAction } from "../observed/contract.js";
 import type { SidecarConfiguration } from "../xds/sidecar-configuration.js";
 import { WantedListeners } from "../xds/wanted-listeners.js";
 import { CapturedTraffic } from "./captured-traffic.js";
@@ -331,6 +332,7 @@ export class RunningSidecar implements Sidecar {
       logger,
       checkFailure: (slot: number) => this.#health.checkFailureOf(slot),
       records: (requestId: string) => traffic.recordsOf(requestId),
+      observe: (action: ObservationAction) => traffic.observe(action),
       setLogLevel: (level: LogLevel) => {
         logger.setLevel(level);
         traffic.setLogLevel(level);

@@ -90,21 +90,19 @@ export class DecisionRecords {
 /** Envoy's flag of a delay on purpose: what comes after it may be a success. */
 const DELAYED = "DI";
 
+/** What a policy or a token refused has no flag, as in Envoy; its details begin so. */
+const REFUSED = ["rbac_access_denied", "jwt_authn_access_denied"];
+
 /** A proxy's own error answer has a flag; a response that never came, no status. */
 function isFailure(exchange: ExchangeRecord): boolean {
-  const { responseCode, responseFlags, grpc, grpcStatus } = exchange;
+  const { responseCode, responseFlags, responseCodeDetails, grpc, grpcStatus } = exchange;
   return (
     responseCode >= 500 ||
+    REFUSED.some((begin) => responseCodeDetails.startsWith(begin)) ||
     responseCode === 0 ||
     (responseFlags !== "" && responseFlags !== DELAYED) ||
-    (grpc && grpcStatus > GRPC_OK) ||
-    isRefusal(exchange.responseCodeDetails)
+    (grpc && grpcStatus > GRPC_OK)
   );
-}
-
-/** Who was not let in wants to know why. */
-function isRefusal(details: string): boolean {
-  return details.startsWith("jwt_authn_access_denied") || details.startsWith("rbac_access_denied");
 }
 
 /** A long id is cut in its record. */

@@ -53,12 +53,15 @@ function knownOf({ response }: DecisionRecord, need: FactNeed): Fact | undefined
   return { kind: "jwt", verdicts: need.checks.map(() => verdict) };
 }
 
-function questionOf({ direction, request, requestId, principal, serverName }: DecisionRecord): Question {
+function questionOf(record: DecisionRecord): Question {
+  const { direction, request, requestId, principal, serverName, local, remote } = record;
   const { method, authority, path, scheme, headers } = request;
   return {
     direction,
     request: { method, authority, path, scheme, headers: [...headers] },
     requestId,
+    remoteAddress: remote,
+    localAddress: local,
     ...(principal === "" ? {} : { principal }),
     ...(serverName === "" ? {} : { serverName }),
   };
