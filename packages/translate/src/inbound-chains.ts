@@ -200,6 +200,12 @@ function guardedOf({ view }: Translation, { appPort }: InboundPort): Guarded {
   return { services, port: appPort };
 }
 
+/** The whole workload: a chain takes requests for several of its ports, and tokens are verified in one way for all. */
+function workloadOf({ view }: Translation): Guarded {
+  const services = view.inbound.map(({ namespace, service }) => ({ namespace, name: service }));
+  return { services, port: undefined };
+}
+
 /** The host's requests count for these limits. */
 function limited(host: VirtualHost, limits: readonly TranslatedRateLimit[]): VirtualHost {
   host.rateLimits = limits.flatMap(({ sources }) => sources);
@@ -216,7 +222,7 @@ function inboundManager(
 ): HttpConnectionManager {
   // Who may not ask uses up nobody's limit.
   const filters = [
-    ...withAuthentication(guards, jwtFilters(t)),
+    ...withAuthentication(guards, jwtFilters(t, workloadOf(t))),
     ...limits.map((limit) => rateLimitFilter(limit.name, limit.filter)),
   ];
   if (policies.some(({ adaptiveConcurrency }) => adaptiveConcurrency !== undefined))

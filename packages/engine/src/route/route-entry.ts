@@ -18,6 +18,8 @@ import { compileHeaderTests, headerWords } from "./header-test.js";
 import type { HeaderTest } from "./header-test.js";
 import type { PathTest } from "./path-end.js";
 import { compilePath, type CompiledPath } from "./path-test.js";
+import { compileMetadataTest, type MetadataTest } from "./metadata-test.js";
+import { metadataWords } from "./metadata-words.js";
 import { compileQueryTest, queryWords } from "./query-test.js";
 import type { QueryTest } from "./query-test.js";
 import { compileDirectResponse, compileRedirect } from "./reply.js";
@@ -48,6 +50,8 @@ export interface RouteEntry {
   readonly path: PathTest;
   readonly headers: readonly HeaderTest[];
   readonly query: readonly QueryTest[];
+  /** On what steps of the chain have found out (Envoy's dynamic metadata). */
+  readonly metadata: readonly MetadataTest[];
   readonly fraction: FractionTest | undefined;
   readonly target: Way | Split<Way> | ReplyPlan;
   /** Every cluster that the route may lead to. */
@@ -93,6 +97,10 @@ export function firstFailure(
     if (!test(request.path)) return position;
     position++;
   }
+  for (const test of entry.metadata) {
+    if (!test(request.metadata)) return position;
+    position++;
+  }
   return entry.fraction === undefined || entry.fraction(entropy) ? TAKEN : position;
 }
 
@@ -117,6 +125,9 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
     query: match.queryParameters.map((one, index) =>
       compileQueryTest(at(here, `query_parameters[${index}]`), one),
     ),
+    metadata: match.dynamicMetadata.map((one, index) =>
+      compileMetadataTest(at(here, `dynamic_metadata[${index}]`), one),
+    ),
     fraction:
       fraction === undefined
         ? undefined
@@ -126,6 +137,7 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
       ...(match.grpc === undefined ? [] : [GRPC_WORDS]),
       ...match.headers.map(headerWords),
       ...match.queryParameters.map(queryWords),
+      ...match.dynamicMetadata.map(metadataWords),
       ...(fraction?.defaultValue === undefined ? [] : [fractionWords(fraction.defaultValue)]),
     ],
     ...compileTarget(field, route, context, path, mix(salt, 2)),
@@ -196,7 +208,6 @@ function compileTarget(
 
 function refuseUnsupported(field: string, match: RouteMatch): void {
   if (match.tlsContext !== undefined) throw invalid(at(field, "tls_context"), "is not supported");
-  if (match.dynamicMetadata.length > 0) throw invalid(at(field, "dynamic_metadata"), "is not supported");
 }
 
 const GRPC_WORDS: ConditionWords = {

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import {
   VirtualHost_TlsRequirementType as TlsRequirement,
+  RouteSchema,
   VirtualHostSchema,
   type Route,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
@@ -11,6 +12,7 @@ import {
 import { injectAnnotated } from "../routes/annotated-faults.js";
 import { rulesOf } from "../routes/delegates.js";
 import { maxDirectResponseBytes } from "../routes/reply.js";
+import { matchAll } from "../routes/match.js";
 import { ruleRoutes } from "../routes/rule-routes.js";
 import type { Translation } from "../translation.js";
 import { boundServices, namesGateway } from "./bound-services.js";
@@ -43,7 +45,7 @@ export function gatewayRoutes(t: Translation, name: string): RouteConfiguration 
       create(VirtualHostSchema, {
         name: `${host}:${servers[0]?.port}`,
         domains: [host],
-        routes,
+        routes: routes.some(goesByClaims) ? [...routes, notFound()] : routes,
         requireTls: redirects ? TlsRequirement.ALL : TlsRequirement.NONE,
         includeRequestAttemptCount: true,
       }),
@@ -52,6 +54,20 @@ export function gatewayRoutes(t: Translation, name: string): RouteConfiguration 
     ignorePortInHostMatching: true,
     validateClusters: false,
     ...(maxBytes !== undefined && { maxDirectResponseBodySizeBytes: maxBytes }),
+  });
+}
+
+/** Whether a route is found only once tokens are verified. */
+function goesByClaims({ match }: Route): boolean {
+  return (match?.dynamicMetadata.length ?? 0) > 0;
+}
+
+/** Until then the request must have somewhere to go. */
+function notFound(): Route {
+  return create(RouteSchema, {
+    name: "not-found",
+    match: matchAll(),
+    action: { case: "directResponse", value: { status: 404 } },
   });
 }
 

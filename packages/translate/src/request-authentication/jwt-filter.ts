@@ -11,23 +11,25 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { keySourceOf } from "../key-source.js";
 import { packed } from "../messages.js";
+import type { Guarded } from "../policy-scope.js";
 import type { Translation } from "../translation.js";
 import { holdingRules } from "./holding-rules.js";
 
-const FILTER = "envoy.filters.http.jwt_authn";
+/** Name of the filter, and of the metadata that it leaves. */
+export const JWT_FILTER = "envoy.filters.http.jwt_authn";
 /** Where conditions on tokens look for what they say, as in Istio. */
-const PAYLOAD = "payload";
+export const PAYLOAD = "payload";
 /** Claims that are lists written with spaces between, as in Istio. */
 const SPACE_DELIMITED = ["permission", "scope"];
 /** No key: no token is good. */
 const NO_KEYS = '{"keys":[]}';
 
 /**
- * The filter that verifies tokens of requests to the client's workload; none where nobody asks for it. A request without a
+ * The filter that verifies tokens of requests; none where nobody asks for it. A request without a
  * token passes. `reroutes`: routes may go by what a token says, and are chosen anew.
  */
-export function jwtFilters(t: Translation, reroutes = false): readonly HttpFilter[] {
-  const rules = holdingRules(t);
+export function jwtFilters(t: Translation, guarded: Guarded, reroutes = false): readonly HttpFilter[] {
+  const rules = holdingRules(t, guarded);
   if (rules.length === 0) return [];
   const names = rules.map((_rule, index) => `origins-${index}`);
   const value = packed(JwtAuthenticationSchema, {
@@ -40,7 +42,7 @@ export function jwtFilters(t: Translation, reroutes = false): readonly HttpFilte
     ],
     bypassCorsPreflight: true,
   });
-  return [create(HttpFilterSchema, { name: FILTER, configType: { case: "typedConfig", value } })];
+  return [create(HttpFilterSchema, { name: JWT_FILTER, configType: { case: "typedConfig", value } })];
 }
 
 function provider(
