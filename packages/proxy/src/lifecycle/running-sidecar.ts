@@ -23,6 +23,8 @@ import { HelloSchema, type Hello } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 import { adminEndpoints, type ServerState } from "../admin/admin-endpoints.js";
 import { Explainer } from "../admin/explainer.js";
 import { text, type Endpoint } from "../admin/http-endpoints.js";
+import { ClusterNames } from "../dns/cluster-names.js";
+import { systemLookUp } from "../dns/system-lookup.js";
 import { EndpointHealth } from "../health/endpoint-health.js";
 import type { Suspicion } from "../health/outlier-recorder.js";
 import { AgentStream } from "../agent-stream/agent-stream.js";
@@ -222,6 +224,7 @@ export class RunningSidecar implements Sidecar {
     );
     this.#open = { ...addresses, ...servers };
     this.#agent = this.#createAgentStream(traffic);
+    this.#followNames();
     const ads = this.#createAdsClient();
     this.#ads = ads;
     const sweep = (): void => {
@@ -308,18 +311,38 @@ export class RunningSidecar implements Sidecar {
           this.#agent?.attach(client);
         },
         roots: () => this.#wanted.names,
-        onChanged: () => {
-          this.#traffic?.onConfigurationChanged();
-          this.#explainer.onConfigurationChanged();
-          this.#cache.touch();
-          void this.#readiness.check();
-        },
+        onChanged: () => this.#onConfigurationChanged(),
         clock,
         random,
         logger,
         metrics: this.#metrics,
       }),
     );
+  }
+
+  #onConfigurationChanged(): void {
+    this.#traffic?.onConfigurationChanged();
+    this.#explainer.onConfigurationChanged();
+    this.#cache.touch();
+    void this.#readiness.check();
+  }
+
+  /** Looks up the names of clusters' endpoints, as clusters come and go. */
+  #followNames(): void {
+    const { clock, logger, random } = this.#parts;
+    const names = this.#owned.use(
+      new ClusterNames({
+        clock,
+        logger,
+        metrics: this.#metrics,
+        configuration: this.#configuration,
+        lookUp: systemLookUp,
+        random,
+        onChanged: () => this.#onConfigurationChanged(),
+      }),
+    );
+    this.#owned.use(this.#configuration.onChanged(() => names.refresh()));
+    names.refresh();
   }
 
   #createAgentStream(traffic: Traffic): AgentStream {
