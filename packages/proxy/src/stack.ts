@@ -68,6 +68,8 @@ export interface StackOptions {
   /** File with the authorities of servers outside the mesh where none are named; default: the operating system's. */
   readonly systemRootsFile?: string | undefined;
   readonly newRequestId: () => string;
+  /** There is traffic; called once. */
+  readonly onBusy?: (() => void) | undefined;
   /** A request asked for an authority that is not subscribed to. */
   readonly onDemand: (authority: string) => void;
   /** Requests found that an endpoint stands out. */
@@ -91,7 +93,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   const { metrics, tls, logger, limits = new ProxyLimits() } = options;
   const owned = new DisposableStack();
   const queue = new FlushQueue();
-  const clock = new TurnClock(options.clock, queue);
+  const clock = new TurnClock(options.clock, queue, options.onBusy);
   const fineWheel = owned.use(new TimerWheel(clock, FINE_TICK_MS));
   const coarseWheel = owned.use(new TimerWheel(clock, COARSE_TICK_MS));
 

@@ -133,6 +133,7 @@ export class LocalTraffic implements Traffic {
         principal: () => tls.svid?.spiffeId ?? "",
       },
       newRequestId: createRequestIds(randomFillSync),
+      onBusy: options.onBusy,
     });
   }
 
