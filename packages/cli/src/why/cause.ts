@@ -92,6 +92,8 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
       text: `${sidecar} made it fail on purpose: a fault is injected`,
       next: `remove the fault from the route${ownerOf(record.owner)} when it has served its purpose`,
     };
+  const asked = askedCause(sidecar, response);
+  if (asked !== undefined) return asked;
   if (flags.has("UAEX") || flags.has("RL"))
     return {
       text: `${sidecar} refused the request: ${response.details || response.flags}`,
@@ -160,6 +162,42 @@ function shedCause(service: string, { response, cluster }: RequestHop["record"])
       return {
         text: `${sidecar} held it back, because too many requests to ${clusterInWords(cluster)} failed lately`,
         next: "find out why those failed that were sent; see admissionControl: tulle get trafficpolicies -o yaml",
+      };
+    default:
+      return undefined;
+  }
+}
+
+/** What somebody outside decided, or could not be asked. */
+function askedCause(
+  sidecar: string,
+  { details, transportFailure }: RequestHop["record"]["response"],
+): Cause | undefined {
+  switch (details) {
+    case "ext_authz_denied":
+      return {
+        text: `${sidecar} asked ${transportFailure}, which refused the request`,
+        next: "look at the log of that service; who is asked about what: tulle get authorizationpolicies -o yaml",
+      };
+    case "ext_authz_error":
+      return {
+        text: `${sidecar} could not ask whether the request may pass: ${transportFailure}`,
+        next: "see whether that service is well; its timeout and failOpen: tulle get meshconfigs -A -o yaml",
+      };
+    case "ext_authz_invalid":
+      return {
+        text: `${sidecar} asked, and the answer cannot be carried out: ${transportFailure}`,
+        next: "correct that service: its answers must hold names and values that HTTP can carry",
+      };
+    case "request_rate_limited":
+      return {
+        text: `${sidecar} asked ${transportFailure}, which says that the request is beyond a limit`,
+        next: "see the limits of that service's configuration",
+      };
+    case "rate_limiter_error":
+      return {
+        text: `${sidecar} could not ask whether the request is within its limits: ${transportFailure}`,
+        next: "see whether that service is well; its timeout and failClosed: tulle get ratelimits -o yaml",
       };
     default:
       return undefined;

@@ -1,17 +1,8 @@
-import {
-  explain,
-  JWT_FAILURES,
-  type Explanation,
-  type Fact,
-  type FactNeed,
-  type JwtVerdict,
-  type LoadTable,
-  type Question,
-  type Snapshot,
-} from "@tulle/engine";
+import { explain, type Explanation, type LoadTable, type Question, type Snapshot } from "@tulle/engine";
 
 import type { DecisionRecord } from "./contract.js";
 import type { FoundRecord } from "./decision-records.js";
+import { recordedFacts } from "./recorded-facts.js";
 
 /** A record, with what its decisions come to when they are made again. Plain data. */
 export interface RecordAnswer {
@@ -36,21 +27,10 @@ export function explainRecord({ record, snapshot }: FoundRecord, present: Presen
   const { entropy } = record;
   if (record.snapshot === 0 || isCut(record.request.authority) || isCut(record.serverName)) return { record };
   const explanation = explain(
-    { ...present, snapshot: snapshot ?? present.snapshot, entropy, known: (need) => knownOf(record, need) },
+    { ...present, snapshot: snapshot ?? present.snapshot, entropy, known: recordedFacts(record) },
     questionOf(record),
   );
   return { record, explanation, explainedWith: snapshot === undefined ? "now" : "then" };
-}
-
-/** What was found of tokens that are not kept: the record says why one was refused, and nothing of a good one. */
-function knownOf({ response }: DecisionRecord, need: FactNeed): Fact | undefined {
-  if (need.kind !== "jwt") return undefined;
-  const reason = JWT_FAILURES.find(
-    (one) => response.details === `jwt_authn_access_denied{${one.replaceAll(" ", "_")}}`,
-  );
-  const verdict: JwtVerdict =
-    reason === undefined ? { status: "good", payload: {}, encodedPayload: "" } : { status: "bad", reason };
-  return { kind: "jwt", verdicts: need.checks.map(() => verdict) };
 }
 
 function questionOf(record: DecisionRecord): Question {
