@@ -1,5 +1,5 @@
 import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
-import type { RouteMatch, VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { compileSession } from "../affinity/session.js";
 import type { SessionPolicy } from "../affinity/session.js";
 import { rateLimitSources } from "../admit/rate-limit-descriptors.js";
@@ -10,9 +10,11 @@ import { at, invalid } from "../snapshot/invalid.js";
 import { filterMetadata, provenanceOf, splitsByHash } from "../snapshot/metadata.js";
 import { compileFraction, fractionWords } from "./fraction.js";
 import type { FractionTest } from "./fraction.js";
+import { compileCertificateTest } from "./certificate-test.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
 import type { Mutations } from "./header-mutations.js";
 import type { Provenance } from "../snapshot/contract.js";
+import { HeaderWay } from "./header-way.js";
 import { headerValue } from "./header-value.js";
 import { compileHeaderTests, headerWords } from "./header-test.js";
 import type { HeaderTest } from "./header-test.js";
@@ -53,7 +55,7 @@ export interface RouteEntry {
   /** On what steps of the chain have found out (Envoy's dynamic metadata). */
   readonly metadata: readonly MetadataTest[];
   readonly fraction: FractionTest | undefined;
-  readonly target: Way | Split<Way> | ReplyPlan;
+  readonly target: Way | HeaderWay | Split<Way> | ReplyPlan;
   /** Every cluster that the route may lead to. */
   readonly clusters: readonly string[];
   /** Of a target that is a split: a session stays with the cluster that has its endpoint. */
@@ -70,7 +72,7 @@ export interface RouteEntry {
 
 /** Name and origin of a route. */
 export function identityOf({ target }: RouteEntry): { routeName: string; provenance: Provenance } {
-  if (target instanceof Way) return target.settings;
+  if (target instanceof Way || target instanceof HeaderWay) return target.settings;
   return target instanceof Split ? target.choices[0]!.settings : target;
 }
 
@@ -112,16 +114,20 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
   const match = route.match;
   const here = at(field, "match");
   if (match === undefined) throw invalid(here, "must be set");
-  refuseUnsupported(here, match);
   const path = compilePath(here, match);
   const headers = compileHeaderTests(at(here, "headers"), match.headers);
+  const certificate = compileCertificateTest(match.tlsContext);
   const fraction = match.runtimeFraction;
   const salt = saltOf(`${context.virtualHost.name}/${route.name === "" ? field : route.name}`);
   return {
     path: path.test,
     exactPath: path.exact,
     prefix: path.prefix,
-    headers: match.grpc === undefined ? headers : [isGrpc, ...headers],
+    headers: [
+      ...(certificate === undefined ? [] : [certificate.test]),
+      ...(match.grpc === undefined ? [] : [isGrpc]),
+      ...headers,
+    ],
     query: match.queryParameters.map((one, index) =>
       compileQueryTest(at(here, `query_parameters[${index}]`), one),
     ),
@@ -134,6 +140,7 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
         : compileFraction(at(here, "runtime_fraction.default_value"), fraction.defaultValue, mix(salt, 1)),
     words: [
       path.words,
+      ...(certificate === undefined ? [] : [certificate.words]),
       ...(match.grpc === undefined ? [] : [GRPC_WORDS]),
       ...match.headers.map(headerWords),
       ...match.queryParameters.map(queryWords),
@@ -204,10 +211,6 @@ function compileTarget(
     case undefined:
       throw invalid(field, "must set one of route, redirect, direct_response");
   }
-}
-
-function refuseUnsupported(field: string, match: RouteMatch): void {
-  if (match.tlsContext !== undefined) throw invalid(at(field, "tls_context"), "is not supported");
 }
 
 const GRPC_WORDS: ConditionWords = {
