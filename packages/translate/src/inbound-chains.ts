@@ -25,7 +25,6 @@ import {
   authorizationFilters,
   authorizationFiltersByHost,
   connectionGuards,
-  withAuthentication,
 } from "./authorization/filters.js";
 import type { Guarded } from "./authorization/holding-policies.js";
 import { PLAINTEXT_HTTP } from "./detection.js";
@@ -47,7 +46,6 @@ import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
 import { matchAll } from "./routes/match.js";
 import { inboundRetryPolicy } from "./routes/retry.js";
 import { markRetries } from "./routes/route-marks.js";
-import { jwtFilters } from "./request-authentication/jwt-filter.js";
 import { tcpChain } from "./tcp-proxy.js";
 import { MESH_ALPN, meshTlsServer } from "./tls.js";
 import { servingPolicy, type TrafficPolicy } from "./traffic-policies.js";
@@ -200,12 +198,6 @@ function guardedOf({ view }: Translation, { appPort }: InboundPort): Guarded {
   return { services, port: appPort };
 }
 
-/** The whole workload: a chain takes requests for several of its ports, and tokens are verified in one way for all. */
-function workloadOf({ view }: Translation): Guarded {
-  const services = view.inbound.map(({ namespace, service }) => ({ namespace, name: service }));
-  return { services, port: undefined };
-}
-
 /** The host's requests count for these limits. */
 function limited(host: VirtualHost, limits: readonly TranslatedRateLimit[]): VirtualHost {
   host.rateLimits = limits.flatMap(({ sources }) => sources);
@@ -221,10 +213,7 @@ function inboundManager(
   policies: readonly TrafficPolicy[],
 ): HttpConnectionManager {
   // Who may not ask uses up nobody's limit.
-  const filters = [
-    ...withAuthentication(guards, jwtFilters(t, workloadOf(t))),
-    ...limits.map((limit) => rateLimitFilter(limit.name, limit.filter)),
-  ];
+  const filters = [...guards, ...limits.map((limit) => rateLimitFilter(limit.name, limit.filter))];
   if (policies.some(({ adaptiveConcurrency }) => adaptiveConcurrency !== undefined))
     filters.push(adaptiveConcurrencyFilter());
   const manager = connectionManager(t, name, [...filters, routerFilter()]);

@@ -11,13 +11,12 @@ import {
   HttpConnectionManagerSchema,
   type HttpConnectionManager,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
-import { authorizationFilters, connectionGuards, withAuthentication } from "../authorization/filters.js";
+import { authorizationFilters, connectionGuards } from "../authorization/filters.js";
 import type { Guarded } from "../authorization/holding-policies.js";
 import { connectionManager, httpFilter, outboundFilters } from "../http-connection-manager.js";
 import { addressOf, fromAds } from "../messages.js";
 import { INBOUND_LISTENER } from "../names.js";
 import { provenance } from "../provenance.js";
-import { jwtFilters } from "../request-authentication/jwt-filter.js";
 import { tcpChain } from "../tcp-proxy.js";
 import type { Translation } from "../translation.js";
 import { serverTcpRoute, serverTlsRoutes } from "./l4-routes.js";
@@ -124,8 +123,7 @@ function chain(
 
 /** At the edge of the mesh clients are believed nothing that they could have made up. */
 function managerFor(t: Translation, server: Server, guarded: Guarded): HttpConnectionManager {
-  const guards = withAuthentication(authorizationFilters(t, guarded), jwtFilters(t, guarded, true));
-  const filters = [...guards, ...outboundFilters()];
+  const filters = [...authorizationFilters(t, guarded), ...outboundFilters()];
   const manager = connectionManager(t, server.routes, filters);
   manager.forwardClientCertDetails = ForwardClientCert.SANITIZE_SET;
   // Workloads, at an egress gateway, are inside.

@@ -1,7 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import {
   VirtualHost_TlsRequirementType as TlsRequirement,
-  RouteSchema,
   VirtualHostSchema,
   type Route,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
@@ -12,10 +11,10 @@ import {
 import { injectAnnotated } from "../routes/annotated-faults.js";
 import { rulesOf } from "../routes/delegates.js";
 import { maxDirectResponseBytes } from "../routes/reply.js";
-import { matchAll } from "../routes/match.js";
 import { ruleRoutes } from "../routes/rule-routes.js";
 import type { Translation } from "../translation.js";
 import { boundServices, namesGateway } from "./bound-services.js";
+import { withNotFound } from "./claim-routes.js";
 import { servedPorts } from "./ports.js";
 import type { Server } from "./server.js";
 
@@ -45,7 +44,7 @@ export function gatewayRoutes(t: Translation, name: string): RouteConfiguration 
       create(VirtualHostSchema, {
         name: `${host}:${servers[0]?.port}`,
         domains: [host],
-        routes: routes.some(goesByClaims) ? [...routes, notFound()] : routes,
+        routes: withNotFound(routes),
         requireTls: redirects ? TlsRequirement.ALL : TlsRequirement.NONE,
         includeRequestAttemptCount: true,
       }),
@@ -54,20 +53,6 @@ export function gatewayRoutes(t: Translation, name: string): RouteConfiguration 
     ignorePortInHostMatching: true,
     validateClusters: false,
     ...(maxBytes !== undefined && { maxDirectResponseBodySizeBytes: maxBytes }),
-  });
-}
-
-/** Whether a route is found only once tokens are verified. */
-function goesByClaims({ match }: Route): boolean {
-  return (match?.dynamicMetadata.length ?? 0) > 0;
-}
-
-/** Until then the request must have somewhere to go. */
-function notFound(): Route {
-  return create(RouteSchema, {
-    name: "not-found",
-    match: matchAll(),
-    action: { case: "directResponse", value: { status: 404 } },
   });
 }
 
