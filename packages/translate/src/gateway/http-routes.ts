@@ -11,10 +11,10 @@ import {
 import { injectAnnotated } from "../routes/annotated-faults.js";
 import { rulesOf } from "../routes/delegates.js";
 import { maxDirectResponseBytes } from "../routes/reply.js";
+import { withNotFound } from "./claim-routes.js";
 import { ruleRoutes } from "../routes/rule-routes.js";
 import type { Translation } from "../translation.js";
 import { boundServices, namesGateway } from "./bound-services.js";
-import { withNotFound } from "./claim-routes.js";
 import { servedPorts } from "./ports.js";
 import type { Server } from "./server.js";
 
