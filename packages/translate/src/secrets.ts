@@ -21,9 +21,14 @@ const PRIVATE_KEY_KEYS = ["tls.key", "key"];
 const AUTHORITY_KEYS = ["ca.crt", "cacert"];
 const REVOCATION_KEYS = ["ca.crl", "crl"];
 
-/** SDS name of a credential's certificate and key. */
-export function certificateSecret(credentialName: string): string {
-  return `${PREFIX}${credentialName}`;
+/** Prefix of the names of Secrets of other namespaces: `<namespace>/<name>` follows (Istio's). */
+const FOREIGN_PREFIX = "kubernetes-gateway://";
+
+/** SDS name of a credential's certificate and key. `namespace`: where it is not the client's own. */
+export function certificateSecret(credentialName: string, namespace?: string): string {
+  return namespace === undefined
+    ? `${PREFIX}${credentialName}`
+    : `${FOREIGN_PREFIX}${namespace}/${credentialName}`;
 }
 
 /** SDS name of a credential's authorities. */
@@ -36,7 +41,13 @@ export function authoritySecret(credentialName: string): string {
  * sees, or a server which it opens as a gateway. Anything else that a client asks for does not exist.
  */
 export function credential(t: Translation, name: string): Secret | undefined {
-  if (!name.startsWith(PREFIX) || t.view.dialect !== "tulle" || !t.view.mtls) return undefined;
+  if (t.view.dialect !== "tulle" || !t.view.mtls) return undefined;
+  if (name.startsWith(FOREIGN_PREFIX)) {
+    const full = name.slice(FOREIGN_PREFIX.length);
+    const [namespace = "", secret = ""] = full.split("/");
+    return gatewayCredentials(t).foreign.has(full) ? certificate(t, name, secret, namespace) : undefined;
+  }
+  if (!name.startsWith(PREFIX)) return undefined;
   const asked = name.slice(PREFIX.length);
   const known = credentialNames(t);
   const own = gatewayCredentials(t);
@@ -46,14 +57,17 @@ export function credential(t: Translation, name: string): Secret | undefined {
   return known.has(asked) || own.certificates.has(asked) ? certificate(t, name, asked) : undefined;
 }
 
-function certificate(t: Translation, name: string, credentialName: string): Secret | undefined {
-  const data = secretData(t, credentialName);
+function certificate(
+  t: Translation,
+  name: string,
+  credentialName: string,
+  namespace = t.view.namespace,
+): Secret | undefined {
+  const data = secretData(t, credentialName, namespace);
   const chain = data && bytesOf(data, CERTIFICATE_KEYS);
   const key = data && bytesOf(data, PRIVATE_KEY_KEYS);
   if (chain === undefined || key === undefined) {
-    t.warn(
-      `credential ${credentialName}: no Secret of namespace ${t.view.namespace} has tls.crt and tls.key`,
-    );
+    t.warn(`credential ${credentialName}: no Secret of namespace ${namespace} has tls.crt and tls.key`);
     return undefined;
   }
   return create(SecretSchema, {
@@ -81,9 +95,13 @@ function authorities(t: Translation, name: string, credentialName: string): Secr
   return undefined;
 }
 
-/** Whether the client's namespace has a certificate and its key under a name. */
-export function hasCertificate(t: Translation, credentialName: string): boolean {
-  const data = secretData(t, credentialName);
+/** Whether a namespace, by default the client's, has a certificate and its key under a name. */
+export function hasCertificate(
+  t: Translation,
+  credentialName: string,
+  namespace = t.view.namespace,
+): boolean {
+  const data = secretData(t, credentialName, namespace);
   return (
     data !== undefined &&
     bytesOf(data, CERTIFICATE_KEYS) !== undefined &&
@@ -121,10 +139,14 @@ export function clientTlsOf({
   );
 }
 
-function secretData(t: Translation, name: string): Readonly<Record<string, string>> | undefined {
+function secretData(
+  t: Translation,
+  name: string,
+  namespace = t.view.namespace,
+): Readonly<Record<string, string>> | undefined {
   const found = t
     .objects(SECRET)
-    .find(({ metadata }) => metadata.namespace === t.view.namespace && metadata.name === name);
+    .find(({ metadata }) => metadata.namespace === namespace && metadata.name === name);
   return found === undefined ? undefined : dataOf(found);
 }
 

@@ -81,6 +81,10 @@ function addCertificates(
     }
     context.tlsCertificateSdsSecretConfigs.push(secret(certificateSecret(name)));
   }
+  for (const { name, namespace } of server.credentials ?? []) {
+    const own = namespace === t.view.namespace ? undefined : namespace;
+    context.tlsCertificateSdsSecretConfigs.push(secret(certificateSecret(name, own)));
+  }
   const { serverCertificate, privateKey, tlsCertificates = [] } = tls;
   const pairs =
     serverCertificate === undefined || privateKey === undefined
