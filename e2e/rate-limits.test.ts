@@ -1,4 +1,6 @@
 import * as grpc from "@grpc/grpc-js";
+import { fileURLToPath } from "node:url";
+
 import { eventually } from "@tulle/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
@@ -51,6 +53,23 @@ metadata: {name: chat}
 spec:
   host: chat
   limits: [{requests: 2, interval: 1h}]
+`;
+
+const GLOBAL = `
+apiVersion: tulle.dev/v1
+kind: RateLimit
+metadata: {name: shop-global}
+spec:
+  host: shop
+  global:
+    service: limiter
+    port: 8080
+    domain: shop
+    timeout: 2s
+    failClosed: true
+    descriptors:
+    - match: {uri: {prefix: /global}}
+      entries: [{key: path, value: global}, {source: IDENTITY}]
 `;
 
 let mesh: Mesh;
@@ -152,3 +171,33 @@ test("a gRPC call beyond the limit ends with RESOURCE_EXHAUSTED", async () => {
     client.close();
   }
 });
+
+test("a service counts for all sidecars, for each caller", async () => {
+  const command = [
+    process.execPath,
+    fileURLToPath(new URL("support/apps/rate-limiter.mjs", import.meta.url)),
+  ];
+  const limiter = await mesh.run({
+    service: "limiter",
+    command,
+    healthPath: "",
+    args: ["--protocol", "grpc"],
+  });
+  await mesh.apply(GLOBAL);
+  // The limiter lets two of each caller pass.
+  await eventually(async () => (await ask(one, "/global")).headers["x-ratelimit-limit"] !== undefined);
+  await eventually(async () => (await ask(one, "/global")).status === 429);
+  const first = await ask(two, "/global?q");
+  expect(first.headers).toMatchObject({ "x-ratelimit-remaining": "1" });
+  expect([first.status, (await ask(two, "/global")).status]).toEqual([200, 200]);
+  const refused = await ask(two, "/global");
+  expect(refused).toMatchObject({
+    status: 429,
+    body: "spiffe://cluster.local/ns/default/sa/two",
+    headers: { "x-envoy-ratelimited": "true" },
+  });
+  expect((await ask(two, "/elsewhere")).status).toBe(200);
+  await limiter.process.stop();
+  await eventually(async () => (await ask(two, "/global")).status === 500);
+  expect((await ask(two, "/elsewhere")).status).toBe(200);
+}, 40_000);

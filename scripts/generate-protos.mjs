@@ -8,7 +8,9 @@ import { dirname, join } from "node:path";
 
 /** Folders and files of the Envoy API that we compile, with all that they import. */
 const PATHS = [
+  "envoy/service/auth/v3",
   "envoy/service/discovery/v3",
+  "envoy/service/ratelimit/v3",
   "envoy/service/status/v3",
   "envoy/config/core/v3",
   "envoy/config/listener/v3",
@@ -40,6 +42,8 @@ const PATHS = [
   "envoy/extensions/filters/network/rbac/v3",
   "envoy/extensions/filters/network/tcp_proxy/v3",
   "envoy/extensions/http/stateful_session",
+  "envoy/extensions/health_checkers/redis/v3",
+  "envoy/extensions/internal_redirect",
   "envoy/extensions/load_balancing_policies",
   "envoy/extensions/path/match/uri_template/v3",
   "envoy/extensions/path/rewrite/uri_template/v3",
@@ -81,9 +85,13 @@ export async function generateProtos(root) {
     join(work, "buf.yaml"),
     `version: v2\nmodules:\n${modules.map((m) => `  - path: ${m}\n`).join("")}`,
   );
-  const inputs = [...PATHS.map((path) => `envoy-api/${path}`), "own/istio", "own/tulle"].filter((path) =>
-    existsSync(join(work, path)),
-  );
+  const inputs = [
+    ...PATHS.map((path) => `envoy-api/${path}`),
+    "own/envoy",
+    "own/istio",
+    "own/tulle",
+    "own/xds",
+  ].filter((path) => existsSync(join(work, path)));
   writeFileSync(
     join(work, "buf.gen.yaml"),
     JSON.stringify({

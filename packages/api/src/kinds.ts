@@ -9,6 +9,7 @@ import { healthCheckKind } from "./health-check/kind.js";
 import { httpRouteKind } from "./http-route/kind.js";
 import { k8sGatewayKind } from "./k8s-gateway/kind.js";
 import type { Kind } from "./kind.js";
+import { meshConfigKind } from "./mesh-config/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
 import { rateLimitKind } from "./rate-limit/kind.js";
@@ -45,6 +46,7 @@ export const KINDS: readonly Kind[] = [
   rateLimitKind,
   healthCheckKind,
   trafficPolicyKind,
+  meshConfigKind,
 ];
 
 /** The kind under a URL's group, version and plural, when it is served at that version. */

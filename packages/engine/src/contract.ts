@@ -4,6 +4,7 @@ import type { HeaderList } from "@tulle/http";
 import type { Fact, FactNeed } from "./facts/contract.js";
 import type { ValueFormat } from "./format/value-format.js";
 import type { Controllers } from "./load/controllers.js";
+import type { ReportedLoads } from "./load/reported-loads.js";
 import type { ResultTable } from "./load/result-table.js";
 import type { ClusterPart, Provenance, Snapshot } from "./snapshot/contract.js";
 import type { RequestHash } from "./affinity/request-hash.js";
@@ -78,6 +79,23 @@ export interface HedgePlan {
   readonly onPerTryTimeout: boolean;
 }
 
+/** Which redirects of a service are followed inside of the proxy instead of being given to the client. */
+export interface RedirectPlan {
+  /** For one request. */
+  readonly max: number;
+  readonly statuses: ReadonlySet<number>;
+  /** Also to another scheme than the request's. */
+  readonly crossesSchemes: boolean;
+  /** But never from http to https. */
+  readonly keepsSafe: boolean;
+  /** A route is not redirected to twice from the same route. */
+  readonly avoidsPrevious: boolean;
+  /** Names of the routes that may be led to; undefined = all. */
+  readonly allowedRoutes: ReadonlySet<string> | undefined;
+  /** Fields of the answer that the next request has in place of its own, lower-case. */
+  readonly copiedHeaders: readonly string[];
+}
+
 /**
  * One way that a request can go: a route with one of its clusters. Compiled once; `route` returns the same object for
  * every request that goes this way, so a decision allocates nothing and metrics can hang their series on it.
@@ -124,6 +142,8 @@ export interface Plan {
   readonly filters?: RouteFilters | undefined;
   /** What limits may know of a request; undefined = nothing. */
   readonly rateLimits?: RateLimitSources | undefined;
+  /** Which redirects are followed here; undefined = none. */
+  readonly redirects?: RedirectPlan | undefined;
   /** Who else gets the requests; undefined = nobody. */
   readonly mirrors?: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
@@ -192,6 +212,8 @@ export interface Affinity {
   readonly key: HashKey | undefined;
   /** `host:port` of the endpoint that its session is bound to, as the client says; "" = none. */
   readonly boundTo: string;
+  /** `host:port` of endpoints that the request itself names, for one try after the other. */
+  readonly named: readonly string[];
   /** A cookie to give to the client, so that it brings the same key next time; "" = none. */
   readonly setCookie: string;
 }
@@ -300,6 +322,10 @@ export interface LoadTable {
   addActiveFaults(by: number): void;
   /** Changes whenever a bit of any endpoint does: what was derived from the bits before is out of date. */
   healthEpoch(): number;
+  /** Of the proxy that has it, the same after a restart: what differs between proxies on purpose is drawn from it. 32 bits. */
+  readonly identity: number;
+  /** What endpoints tell of their load. */
+  readonly reports: ReportedLoads;
   /** What outlier detection goes by, and what it did. */
   readonly results: ResultTable;
   /** What filters learn from the requests that they let through. */
@@ -351,6 +377,8 @@ export interface AdmissionStep {
    * is asked again with `facts.fact`, and then decides.
    */
   admit(view: DecisionView, plan: Plan | ReplyPlan, facts: Facts): StepAdmission | undefined;
+  /** Clusters of services that it must ask: its chain is not warm before they are known. Absent = none. */
+  readonly clusters?: readonly string[];
 }
 
 /** What a route says to a filter: a step in place of the chain's, another form of it, or whether it is taken at all. */
@@ -437,6 +465,8 @@ export interface AdmissionMutation {
   readonly kind: "mutate";
   readonly request?: readonly HeaderMutation[] | undefined;
   readonly response?: readonly HeaderMutation[] | undefined;
+  /** The path with its query, in place of the request's. */
+  readonly path?: string | undefined;
   /** How fast the response's body goes to the client at most; undefined = as it comes. */
   readonly responseBytesPerSecond?: number | undefined;
   /** The client's connection is reset after so many bytes of the response's body; undefined = it is not. */
@@ -514,6 +544,7 @@ export type Admission =
  * - `pick(view, plan, attempt): EndpointPart | PickFailure`: endpoint by health and balancer; circuit-breaker overflow.
  * - `next(view, plan, request, attempt, outcome): number`: milliseconds until the retry, or -1 to give up.
  * - `mayHedge(view, plan, request, attempt): boolean`: whether one more try may run beside those under way.
+ * - `internalRedirect(view, chain, plan, request, answer, followed)`: where a service's redirect leads, if it is followed here.
  * - `requestControls(plan, headers): Plan`: the plan as the calling application's own headers change it.
  */
 export const GIVE_UP = -1;

@@ -6,6 +6,7 @@ export { mayHedge, next } from "./next/next.js";
 export { isRepeatable } from "./next/verdict.js";
 export { pick } from "./pick/pick.js";
 export { requestControls } from "./route/request-controls.js";
+export { internalRedirect, noteRedirect } from "./route/internal-redirect.js";
 export { route } from "./route/route.js";
 export { routeConnection } from "./route/route-connection.js";
 export { shadowHost } from "./route/mirror.js";

@@ -10,8 +10,14 @@ export { entropyOf } from "./entropy.js";
 export * from "./explain/index.js";
 export type * from "./facts/contract.js";
 export type * from "./facts/ext-authz.js";
+export { factOfCheck, invalidAnswer } from "./facts/check-answer.js";
+export type * from "./facts/rate-limit.js";
+export { factOfRateLimit } from "./facts/rate-limit-answer.js";
+export { factOfHttpAnswer } from "./facts/http-answer.js";
 export { createLoadTable } from "./load/load-table.js";
 export type { LoadTableOptions, SlotTable } from "./load/load-table.js";
+export { readLoadReport } from "./load/load-report.js";
+export type { LoadReport } from "./load/reported-loads.js";
 export { createSharedLoadTable, openSharedLoadTable } from "./load/shared-load-table.js";
 export type {
   SharedLoad,
@@ -27,8 +33,10 @@ export * from "./health/index.js";
 export * from "./outlier/index.js";
 export type { FormatSource, Reader } from "./format/format-source.js";
 export { operatorReader } from "./format/operators.js";
+export type { Way } from "./route/way.js";
 export { currentCluster } from "./route/current-cluster.js";
 export { endpointHost } from "./route/endpoint-host.js";
+export type { FollowedRedirects, Redirection } from "./route/internal-redirect.js";
 export { applyHeaders } from "./route/header-mutations.js";
 export { gatewayChain, isGateway } from "./route/gateway-chain.js";
 export { chainsFor, INBOUND_LISTENER, selectChain, selectServerChain } from "./route/inbound-chains.js";

@@ -10,6 +10,7 @@ import { ProxyLimits } from "./limits/proxy-limits.js";
 import { StruckLimits } from "./limits/struck-limits.js";
 import type { MemoryUse } from "./overload/monitors.js";
 import { OverloadManager, type OverloadState } from "./overload/overload-manager.js";
+import { factFetchers } from "./facts/fetchers.js";
 import { FactSource } from "./facts/fact-source.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
@@ -31,6 +32,7 @@ import { TcpTelemetry } from "./telemetry/tcp-telemetry.js";
 import type { OwnWorkload } from "./telemetry/traffic-labels.js";
 import { UpstreamMetrics } from "./telemetry/upstream-metrics.js";
 import { Connector } from "./upstream/connector.js";
+import { KeepAlive } from "./upstream/keep-alive.js";
 import { endpointsOf, UpstreamPools } from "./upstream/upstream-pools.js";
 
 /** Ticks of the two shared timer wheels, milliseconds. */
@@ -110,6 +112,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     }),
   );
   const connector = new Connector(fineWheel, tls, originated);
+  const keepAlive = new KeepAlive(logger);
   const { load } = options;
   const outliers = new OutlierRecorder(load, tls, options.onSuspect);
   const pools = owned.use(
@@ -117,6 +120,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       connector,
       queue,
       coarseWheel,
+      keepAlive,
       load,
       metrics: upstreamMetrics,
       limits,
@@ -164,7 +168,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       .counter("tulle_decision_records_dropped_total", "Failures of which no decision record was kept.")
       .with([]),
   });
-  const exchange: ExchangeContext = {
+  const calls = {
     clock,
     configuration: options.configuration,
     load,
@@ -172,6 +176,9 @@ export function buildStack(options: StackOptions): ProxyStack {
     upstreamMetrics,
     outliers,
     fineWheel,
+  };
+  const exchange: ExchangeContext = {
+    ...calls,
     coarseWheel,
     parking,
     authorities: new AuthorityCache(),
@@ -192,7 +199,9 @@ export function buildStack(options: StackOptions): ProxyStack {
       )
       .with([]),
     overload,
-    facts: new FactSource([], values["request.maxAsking"], () => strike("request.maxAsking", "")),
+    facts: new FactSource(factFetchers(calls, metrics), values["request.maxAsking"], () =>
+      strike("request.maxAsking", ""),
+    ),
     newRequestId: options.newRequestId,
     onDemand: options.onDemand,
     onExchangeDone: (done) => {
@@ -237,6 +246,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     upstreamMetrics,
     outliers,
     coarseWheel,
+    keepAlive,
     parking,
     onConfigurationChanged: configurationChanged.event,
     telemetry: new TcpTelemetry(metrics, options.workload, accessLog),

@@ -170,6 +170,8 @@ export interface ClusterOptions {
   readonly http2Options?: MessageInitShape<typeof Http2ProtocolOptionsSchema>;
   /** Seconds without a byte after which the kernel asks. */
   readonly keepAliveSeconds?: number;
+  /** Fields as they are. */
+  readonly more?: MessageInitShape<typeof ClusterSchema>;
 }
 
 /** An EDS cluster. */
@@ -197,6 +199,7 @@ export function cluster(name: string, options: ClusterOptions = {}): ResourceCha
       : { upstreamConnectionOptions: { tcpKeepalive: { keepaliveTime: options.keepAliveSeconds } } }),
     ...(options.proxyProtocol === undefined ? {} : { transportSocket: proxySocket(options.proxyProtocol) }),
     ...(options.originate === undefined ? {} : { transportSocket: tlsSocket(options.originate) }),
+    ...(options.more as object),
   });
   return resource(CLUSTER_TYPE, name, ClusterSchema, message);
 }

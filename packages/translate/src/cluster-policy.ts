@@ -36,7 +36,7 @@ export function applyPolicy(
     connectTimeout === undefined ? durationOf(DEFAULT_CONNECT_TIMEOUT_MS) : durationOfText(connectTimeout);
   applyLimits(cluster, policy);
   applyBudgetInterval(cluster, policy.retryBudget);
-  applyKeepalive(t, cluster, connectionPool);
+  applyKeepalive(cluster, connectionPool);
   applyHttpOptions(cluster, connectionPool, version);
   applyLoadBalancer(t, cluster, policy);
   if (outlierDetection !== undefined) applyOutlierDetection(t, cluster, outlierDetection);
@@ -79,14 +79,9 @@ function note(cluster: Cluster, more: JsonObject): void {
   filterMetadata[TULLE_METADATA] = { ...filterMetadata[TULLE_METADATA], ...more };
 }
 
-function applyKeepalive(t: Translation, cluster: Cluster, pool: ConnectionPoolSettings | undefined): void {
+function applyKeepalive(cluster: Cluster, pool: ConnectionPoolSettings | undefined): void {
   const keepalive = pool?.tcp?.tcpKeepalive;
   if (keepalive === undefined) return;
-  if (t.view.dialect === "tulle" && (keepalive.probes !== undefined || keepalive.interval !== undefined)) {
-    t.warn(
-      `${cluster.name}: of tcpKeepalive sidecars carry out time; then there are 10 probes, a second apart, whatever probes and interval say`,
-    );
-  }
   cluster.upstreamConnectionOptions = create(ClusterSchema, {
     upstreamConnectionOptions: {
       tcpKeepalive: {

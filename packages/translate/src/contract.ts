@@ -72,6 +72,8 @@ export interface ClientView {
   readonly intercepts?: boolean;
   /** Set for a gateway: it opens the ports that Gateways say, and has no application behind it. */
   readonly gateway?: GatewayRole;
+  /** Service account that the client has proved; set where Secrets are asked for, which alone depend on it. */
+  readonly serviceAccount?: string;
 }
 
 /**

@@ -1,4 +1,13 @@
-import type { DestinationRuleSpec, MeshObject, PortTrafficPolicy, Subset, TrafficPolicy } from "@tulle/api";
+import type {
+  ConnectionExtras,
+  DestinationRuleSpec,
+  LoadReports,
+  MeshObject,
+  OwnLoadBalancer,
+  PortTrafficPolicy,
+  Subset,
+  TrafficPolicy,
+} from "@tulle/api";
 import { EXACT_HOST, hostMatch } from "./hosts.js";
 import { DESTINATION_RULE } from "./kinds.js";
 import type { MeshService } from "./mesh-service.js";
@@ -24,9 +33,15 @@ export interface EffectivePolicy extends PortTrafficPolicy {
 
 /** What Istio's settings of a load balancer have no words for. */
 export interface OwnBalancing {
-  readonly peakEwma?: boolean;
+  readonly policy?: OwnLoadBalancer | undefined;
+  readonly loadReports?: LoadReports | undefined;
   /** How much more than its part of the load consistent hashing may give to an endpoint, percent; at least 100. */
   readonly hashBalanceFactor?: number | undefined;
+  /** A client uses at most so many endpoints. */
+  readonly maxEndpoints?: number | undefined;
+  /** Header in which a request names its endpoints. */
+  readonly overrideHostHeader?: string | undefined;
+  readonly connections?: ConnectionExtras | undefined;
 }
 
 /**
@@ -69,21 +84,29 @@ export function effectivePolicy(rule: MergedRule | undefined, subset: string, po
   return balancing === undefined ? policy : { ...policy, balancing };
 }
 
+const OWN_POLICIES: readonly OwnLoadBalancer[] = ["PEAK_EWMA", "CLIENT_SIDE_WEIGHTED_ROUND_ROBIN"];
+
+function ownPolicy(text: string | undefined): OwnLoadBalancer | undefined {
+  return OWN_POLICIES.find((policy) => policy === text);
+}
+
 const BALANCER_ANNOTATION = "tulle.dev/load-balancer";
 const BALANCE_FACTOR_ANNOTATION = "tulle.dev/hash-balance-factor";
 
 /** What annotations of the rules ask for; what they say that means nothing is left to {@link warnOfAnnotations}. */
 function ownBalancing({ objects }: MergedRule): OwnBalancing | undefined {
-  const peakEwma = annotated(objects, BALANCER_ANNOTATION) === "PEAK_EWMA";
+  const policy = ownPolicy(annotated(objects, BALANCER_ANNOTATION));
   const factor = balanceFactor(annotated(objects, BALANCE_FACTOR_ANNOTATION));
-  return peakEwma || factor !== undefined ? { peakEwma, hashBalanceFactor: factor } : undefined;
+  return policy !== undefined || factor !== undefined ? { policy, hashBalanceFactor: factor } : undefined;
 }
 
 /** Warns of annotations of the rules that have a value without meaning. */
 export function warnOfAnnotations(t: Translation, { objects }: MergedRule): void {
   const balancer = annotated(objects, BALANCER_ANNOTATION);
-  if (balancer !== undefined && balancer !== "PEAK_EWMA")
-    t.warn(`annotation ${BALANCER_ANNOTATION} must be PEAK_EWMA; ${JSON.stringify(balancer)} has no effect`);
+  if (balancer !== undefined && ownPolicy(balancer) === undefined)
+    t.warn(
+      `annotation ${BALANCER_ANNOTATION} must be ${OWN_POLICIES.join(" or ")}; ${JSON.stringify(balancer)} has no effect`,
+    );
   const factor = annotated(objects, BALANCE_FACTOR_ANNOTATION);
   if (factor !== undefined && balanceFactor(factor) === undefined)
     t.warn(`annotation ${BALANCE_FACTOR_ANNOTATION} must be a whole number from 100 on; it has no effect`);

@@ -3,10 +3,8 @@ import { FilterSchema, type Filter } from "@tulle/xds/gen/envoy/config/listener/
 import { CorsSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { StatefulSessionSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js";
-import {
-  LocalRateLimitSchema,
-  type LocalRateLimit,
-} from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
+import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
+import { RateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js";
 import { RouterSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import {
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
@@ -20,6 +18,7 @@ import type { MeshSettings } from "./contract.js";
 import { accessLog } from "./access-log.js";
 import { durationOf } from "./duration.js";
 import { packed } from "./messages.js";
+import { isLocalLimit, type TranslatedRateLimit } from "./rate-limit-parts.js";
 import { RESET_FILTER } from "./routes/annotated-faults.js";
 import { CORS_FILTER } from "./routes/cors.js";
 import { FAULT_FILTER } from "./routes/fault.js";
@@ -83,11 +82,9 @@ export function outboundFilters(): HttpFilter[] {
 }
 
 /** The filter of a RateLimit; `config`: what it does where virtual hosts say nothing. */
-export function rateLimitFilter(name: string, config: LocalRateLimit): HttpFilter {
-  return create(HttpFilterSchema, {
-    name,
-    configType: { case: "typedConfig", value: packed(LocalRateLimitSchema, config) },
-  });
+export function rateLimitFilter(name: string, config: TranslatedRateLimit["filter"]): HttpFilter {
+  const value = isLocalLimit(config) ? packed(LocalRateLimitSchema, config) : packed(RateLimitSchema, config);
+  return create(HttpFilterSchema, { name, configType: { case: "typedConfig", value } });
 }
 
 /** The fault filter, for clients that take nothing else. */

@@ -40,7 +40,8 @@ import {
 import type { Inbound } from "./inbound-ports.js";
 import { INBOUND_LISTENER } from "./names.js";
 import { adaptiveConcurrencyFilter, limitConcurrency } from "./overload-filters.js";
-import { rateLimitsOf, type TranslatedRateLimit } from "./rate-limits.js";
+import type { TranslatedRateLimit } from "./rate-limit-parts.js";
+import { rateLimitsOf } from "./rate-limits.js";
 import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
 import { matchAll } from "./routes/match.js";
 import { inboundRetryPolicy } from "./routes/retry.js";

@@ -12,6 +12,7 @@ export const GATEWAY: KindRef = { group: NETWORKING, kind: "Gateway" };
 export const SIDECAR: KindRef = { group: NETWORKING, kind: "Sidecar" };
 export const HEALTH_CHECK: KindRef = { group: "tulle.dev", kind: "HealthCheck" };
 export const PEER_AUTHENTICATION: KindRef = { group: SECURITY, kind: "PeerAuthentication" };
+export const MESH_CONFIG: KindRef = { group: "tulle.dev", kind: "MeshConfig" };
 export const AUTHORIZATION_POLICY: KindRef = { group: SECURITY, kind: "AuthorizationPolicy" };
 export const RATE_LIMIT: KindRef = { group: "tulle.dev", kind: "RateLimit" };
 export const TRAFFIC_POLICY: KindRef = { group: "tulle.dev", kind: "TrafficPolicy" };

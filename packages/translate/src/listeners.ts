@@ -25,6 +25,7 @@ import { fromAds, packed } from "./messages.js";
 import { carriageOf, defaultPort, portNamed, type MeshPort, type MeshService } from "./mesh-service.js";
 import { routeConfigurationName } from "./names.js";
 import { admissionControlFilter } from "./overload-filters.js";
+import { isLocalLimit } from "./rate-limit-parts.js";
 import { rateLimitsOf } from "./rate-limits.js";
 import { tcpRoute } from "./routes/tcp-route.js";
 import { tlsRoutes } from "./routes/tls-routes.js";
@@ -100,8 +101,11 @@ function filtersFor(t: Translation, routes: string): HttpFilter[] {
   const { host, port } = parseAuthority(routes) ?? {};
   if (host === undefined || port === undefined) return [];
   // What they count is the route table's, which every way of writing the host leads to.
-  const limits = rateLimitsOf(t, host, "OUTBOUND").map(({ name, filter: { statPrefix } }) =>
-    rateLimitFilter(name, create(LocalRateLimitSchema, { statPrefix })),
+  const limits = rateLimitsOf(t, host, "OUTBOUND").map(({ name, filter }) =>
+    rateLimitFilter(
+      name,
+      isLocalLimit(filter) ? create(LocalRateLimitSchema, { statPrefix: filter.statPrefix }) : filter,
+    ),
   );
   const { admissionControl } = callingPolicy(t, host, port);
   if (admissionControl === undefined) return limits;

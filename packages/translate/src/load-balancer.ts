@@ -9,17 +9,14 @@ import {
   Cluster_RingHashLbConfigSchema,
   Cluster_SlowStartConfigSchema,
   ClusterSchema,
-  LoadBalancingPolicySchema,
   type Cluster,
   type Cluster_SlowStartConfig,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { HealthStatus, HealthStatusSetSchema } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
-import { LeastRequestSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js";
-import { PeakEwmaSchema } from "@tulle/xds/gen/tulle/load_balancing/v1/peak_ewma_pb.js";
 import type { EffectivePolicy } from "./destination-rules.js";
 import { durationOfText } from "./duration.js";
 import { localityPlan, warnOfLocality, weighsLocalities } from "./locality/locality-plan.js";
-import { packed } from "./messages.js";
+import { applyOwnBalancing } from "./own-balancing.js";
 import type { Translation } from "./translation.js";
 
 /** Entries of a hash ring: Istio's default, and Envoy's and gRPC's limit. */
@@ -53,7 +50,7 @@ export function applyLoadBalancer(t: Translation, cluster: Cluster, policy: Effe
       `${cluster.name}: PASSTHROUGH is for destinations outside of the mesh; its endpoints are taken in turn`,
     );
   }
-  if (balancing?.peakEwma === true) applyPeakEwma(t, cluster);
+  if (balancing !== undefined) applyOwnBalancing(t, cluster, balancing);
 }
 
 /** Lets sessions that are bound to an endpoint stay there while it is drained. */
@@ -131,36 +128,5 @@ function slowStart(warmup: Warmup | undefined): Cluster_SlowStartConfig | undefi
     slowStartWindow: durationOfText(warmup.duration),
     minWeightPercent: { value: warmup.minimumPercent ?? 10 },
     aggression: { defaultValue: warmup.aggression ?? 1, runtimeKey: "" },
-  });
-}
-
-/** As a list, so that a proxy that does not know the first takes the second. */
-function applyPeakEwma(t: Translation, cluster: Cluster): void {
-  if (cluster.lbPolicy !== Cluster_LbPolicy.LEAST_REQUEST) {
-    t.warn(
-      `${cluster.name}: PEAK_EWMA has no effect beside consistentHash or simple: LEAST_REQUEST must be it`,
-    );
-    return;
-  }
-  if (
-    cluster.lbConfig.case !== undefined ||
-    cluster.commonLbConfig?.localityConfigSpecifier.case !== undefined
-  ) {
-    t.warn(
-      `${cluster.name}: PEAK_EWMA goes without warmup and without weights of localities; these have no effect`,
-    );
-  }
-  cluster.lbPolicy = Cluster_LbPolicy.LOAD_BALANCING_POLICY_CONFIG;
-  cluster.lbConfig = { case: undefined };
-  cluster.loadBalancingPolicy = create(LoadBalancingPolicySchema, {
-    policies: [
-      { typedExtensionConfig: { name: "tulle.peak_ewma", typedConfig: packed(PeakEwmaSchema) } },
-      {
-        typedExtensionConfig: {
-          name: "envoy.load_balancing_policies.least_request",
-          typedConfig: packed(LeastRequestSchema),
-        },
-      },
-    ],
   });
 }

@@ -6,7 +6,7 @@ export const INBOUND_LISTENER = "virtualInbound";
 
 /** What a cluster's name says, in Istio's form `<direction>|<port>|<subset>|<host>`. */
 export interface ClusterName {
-  readonly direction: "outbound" | "inbound";
+  readonly direction: "outbound" | "inbound" | "failover";
   /** Port that callers name. */
   readonly port: number;
   /** Empty when the cluster is not for a subset. */
@@ -17,6 +17,11 @@ export interface ClusterName {
 /** Name of the cluster, and of its endpoints, for calls to `host`. */
 export function outboundClusterName(host: string, port: number, subset = ""): string {
   return `outbound|${port}|${subset}|${host}`;
+}
+
+/** Name of the cluster for calls to `host` that has other services' clusters behind its own. */
+export function failoverClusterName(host: string, port: number, subset = ""): string {
+  return `failover|${port}|${subset}|${host}`;
 }
 
 /** Name of the cluster that leads to the workload's own application. */
@@ -33,7 +38,7 @@ export const NOBODY: string = outboundClusterName("::", 1);
 /** Reads a cluster's name; undefined when it is not in Istio's form. */
 export function parseClusterName(name: string): ClusterName | undefined {
   const [direction, portText, subset, host, ...rest] = name.split("|");
-  if (direction !== "outbound" && direction !== "inbound") return undefined;
+  if (direction !== "outbound" && direction !== "inbound" && direction !== "failover") return undefined;
   if (portText === undefined || subset === undefined || host === undefined || rest.length > 0)
     return undefined;
   if (!/^[1-9]\d{0,4}$/.test(portText) || host === "" || host.length > 255) return undefined;

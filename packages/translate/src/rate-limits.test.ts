@@ -1,8 +1,9 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
 import { LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
+import { RateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js";
 import { expect, test } from "vitest";
 import { apiManager, CLIENT, instance, made, mesh } from "../testdata/mesh.js";
 
@@ -106,4 +107,67 @@ test("a listener of the service's limits depends on them", () => {
   expect(made(mesh(REVIEWS), CLIENT, LISTENER_TYPE, "reviews:9080").dependencies).toContain(
     "objects:tulle.dev/RateLimit",
   );
+});
+
+test("a limit that a service counts is a filter that asks it, and is told no other limit's descriptors", () => {
+  const global = (name: string, entries: string) => `
+---
+apiVersion: tulle.dev/v1
+kind: RateLimit
+metadata: {name: ${name}, namespace: default}
+spec:
+  host: reviews
+  direction: OUTBOUND
+  global:
+    service: reviews
+    port: 9080
+    domain: ${name}
+    failClosed: true
+    descriptors: [${entries}]
+`;
+  const shop = mesh(
+    REVIEWS,
+    global(
+      "a",
+      "{match: {uri: {exact: /x}}, entries: [{key: user, header: X-User}, {key: plan, value: free}]}",
+    ) + global("b", "{entries: [{key: all, value: '1'}]}"),
+  );
+  const filters = apiManager(shop, CLIENT, "reviews:9080").httpFilters;
+  expect(filters.slice(0, 2).map(({ name }) => name)).toEqual([
+    "tulle.rate_limit.default.a",
+    "tulle.rate_limit.default.b",
+  ]);
+  const config = anyUnpack(filters[0]!.configType.value as Any, RateLimitSchema);
+  expect(config).toMatchObject({
+    domain: "a",
+    stage: 1,
+    failureModeDeny: true,
+    rateLimitedStatus: { code: 429 },
+    timeout: { nanos: 20_000_000 },
+    rateLimitService: {
+      grpcService: {
+        targetSpecifier: { value: { clusterName: `outbound|9080||${HOST}`, authority: `${HOST}:9080` } },
+      },
+    },
+  });
+  const { resource } = made(shop, CLIENT, ROUTE_TYPE, `${HOST}:9080`);
+  const [host] = fromBinary(RouteConfigurationSchema, resource.bytes).virtualHosts;
+  expect(host!.typedPerFilterConfig).toEqual({});
+  expect(host!.rateLimits).toMatchObject([
+    {
+      stage: 1,
+      actions: [
+        {
+          actionSpecifier: { case: "requestHeaders", value: { headerName: "x-user", descriptorKey: "user" } },
+        },
+        {
+          actionSpecifier: {
+            case: "headerValueMatch",
+            value: { descriptorKey: "plan", descriptorValue: "free", headers: [{ name: ":path" }] },
+          },
+        },
+      ],
+    },
+    { stage: 2, actions: [{ actionSpecifier: { case: "genericKey", value: { descriptorKey: "all" } } }] },
+  ]);
 });

@@ -1,8 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { MeshObject, RateLimitMatch, RateLimitRule, RateLimitSpec, StringMatch } from "@tulle/api";
+import type { MeshObject, RateLimitMatch, RateLimitRule, RateLimitSpec } from "@tulle/api";
 import {
   RateLimitSchema,
-  type HeaderMatcher,
   type RateLimit,
   type RateLimit_ActionSchema,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
@@ -10,28 +9,16 @@ import {
   LocalRateLimitDescriptorSchema,
   XRateLimitHeadersRFCVersion,
 } from "@tulle/xds/gen/envoy/extensions/common/ratelimit/v3/ratelimit_pb.js";
-import {
-  LocalRateLimitSchema,
-  type LocalRateLimit,
-} from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
+import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import { SourceIdentitySchema } from "@tulle/xds/gen/tulle/ratelimit/v1/source_identity_pb.js";
 import { durationOfText } from "./duration.js";
+import { globalRateLimit } from "./global-rate-limit.js";
 import { hostMatch } from "./hosts.js";
 import { RATE_LIMIT } from "./kinds.js";
 import { fraction, packed } from "./messages.js";
-import { routeMatch } from "./routes/match.js";
-import { isUntranslatable } from "./string-match.js";
+import { limitFilterName, matchersOf, type TranslatedRateLimit } from "./rate-limit-parts.js";
 import type { Translation } from "./translation.js";
 import { byAge, selects } from "./visibility.js";
-
-/** A RateLimit for one service: a filter of its own, and what it must know of requests. */
-export interface TranslatedRateLimit {
-  /** Name of the filter in its chain. */
-  readonly name: string;
-  readonly filter: LocalRateLimit;
-  /** For the service's virtual hosts. */
-  readonly sources: readonly RateLimit[];
-}
 
 /** The limits of a service (full host) that this client carries out, oldest object first. */
 export function rateLimitsOf(
@@ -44,9 +31,10 @@ export function rateLimitsOf(
   return [...t.objects<RateLimitSpec>(RATE_LIMIT)]
     .filter((object) => concerns(t, object, host, direction))
     .sort(byAge)
-    .map((object) => {
+    .flatMap((object) => {
       t.own(object);
-      return translated(t, object);
+      const limit = object.spec.global === undefined ? translated(t, object) : globalRateLimit(t, object);
+      return limit === undefined ? [] : [limit];
     });
 }
 
@@ -76,7 +64,7 @@ function translated(t: Translation, { spec, metadata }: MeshObject<RateLimitSpec
     rateLimitedAsResourceExhausted: spec.grpcStatus !== "UNAVAILABLE",
   });
   const sources: RateLimit[] = [];
-  spec.limits.forEach((limit, index) => {
+  (spec.limits ?? []).forEach((limit, index) => {
     const key = `${id}/${index}`;
     const condition = conditionOf(t, limit.match, key, `RateLimit ${id} limits[${index}]`);
     if (condition === undefined) return;
@@ -93,7 +81,7 @@ function translated(t: Translation, { spec, metadata }: MeshObject<RateLimitSpec
     });
     filter.descriptors.push(descriptor);
   });
-  return { name: `tulle.rate_limit.${metadata.namespace}.${metadata.name}`, filter, sources };
+  return { name: limitFilterName(metadata), filter, sources };
 }
 
 type ActionInit = MessageInitShape<typeof RateLimit_ActionSchema>;
@@ -117,27 +105,6 @@ function conditionOf(
       ? { actionSpecifier: { case: "genericKey", value: { descriptorValue: value } } }
       : { actionSpecifier: { case: "headerValueMatch", value: { descriptorValue: value, headers } } };
   return { action, entry: { key: headers.length === 0 ? "generic_key" : "header_match", value } };
-}
-
-function matchersOf(t: Translation, match: RateLimitMatch, where: string): HeaderMatcher[] | undefined {
-  const { uri, method, headers } = match;
-  const route = routeMatch({
-    ...(method === undefined ? {} : { method }),
-    headers: { ...headers, ...(uri === undefined ? {} : { ":path": withQuery(uri) }) },
-  });
-  if (!isUntranslatable(route)) return route.headers;
-  t.warn(`${where}: ${route.problem}; the limit is left out`);
-  return undefined;
-}
-
-/** The pseudo header `:path` has the query too, which a limit does not look at. */
-function withQuery(uri: StringMatch): StringMatch {
-  if (uri.prefix !== undefined) return uri;
-  const path =
-    uri.exact === undefined
-      ? `(?:${uri.regex ?? ".*"})`
-      : uri.exact.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&");
-  return { regex: `${path}(?:\\?.*)?` };
 }
 
 /** Whose count it is. */

@@ -23,6 +23,8 @@ const REVOCATION_KEYS = ["ca.crl", "crl"];
 
 /** Prefix of the names of Secrets of other namespaces: `<namespace>/<name>` follows (Istio's). */
 const FOREIGN_PREFIX = "kubernetes-gateway://";
+/** Annotation of a Secret: the service accounts, with commas between, whose proxies may be sent it. Absent: all of its namespace. */
+export const SECRET_ACCOUNTS_ANNOTATION = "tulle.dev/service-accounts";
 
 /** SDS name of a credential's certificate and key. `namespace`: where it is not the client's own. */
 export function certificateSecret(credentialName: string, namespace?: string): string {
@@ -63,7 +65,7 @@ function certificate(
   credentialName: string,
   namespace = t.view.namespace,
 ): Secret | undefined {
-  const data = secretData(t, credentialName, namespace);
+  const data = visibleData(t, credentialName, namespace);
   const chain = data && bytesOf(data, CERTIFICATE_KEYS);
   const key = data && bytesOf(data, PRIVATE_KEY_KEYS);
   if (chain === undefined || key === undefined) {
@@ -79,7 +81,7 @@ function certificate(
 /** From the Secret itself, else from one of its own called `<name>-cacert`. */
 function authorities(t: Translation, name: string, credentialName: string): Secret | undefined {
   for (const secret of [credentialName, `${credentialName}${AUTHORITY_SUFFIX}`]) {
-    const data = secretData(t, secret);
+    const data = visibleData(t, secret);
     const roots = data && bytesOf(data, AUTHORITY_KEYS);
     if (data === undefined || roots === undefined) continue;
     const crl = bytesOf(data, REVOCATION_KEYS);
@@ -139,15 +141,33 @@ export function clientTlsOf({
   );
 }
 
+/** The data of a Secret, by default of the client's namespace, for what is said of it to all clients there. */
 function secretData(
   t: Translation,
   name: string,
   namespace = t.view.namespace,
 ): Readonly<Record<string, string>> | undefined {
-  const found = t
-    .objects(SECRET)
-    .find(({ metadata }) => metadata.namespace === namespace && metadata.name === name);
+  const found = secret(t, name, namespace);
   return found === undefined ? undefined : dataOf(found);
+}
+
+function secret(t: Translation, name: string, namespace: string): MeshObject | undefined {
+  return t.objects(SECRET).find(({ metadata }) => metadata.namespace === namespace && metadata.name === name);
+}
+
+/** The data of a Secret that this very client may be sent. Accounts are those of the Secret's namespace, unless written with theirs. */
+function visibleData(
+  t: Translation,
+  name: string,
+  namespace = t.view.namespace,
+): Readonly<Record<string, string>> | undefined {
+  const found = secret(t, name, namespace);
+  const accounts = found?.metadata.annotations?.[SECRET_ACCOUNTS_ANNOTATION];
+  const own = t.view.serviceAccount ?? "";
+  const names = [`${t.view.namespace}/${own}`, ...(namespace === t.view.namespace ? [own] : [])];
+  const isVisible =
+    accounts === undefined || accounts.split(",").some((account) => names.includes(account.trim()));
+  return found === undefined || !isVisible ? undefined : dataOf(found);
 }
 
 function dataOf({ extra }: MeshObject): Readonly<Record<string, string>> | undefined {

@@ -1,10 +1,17 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { CLUSTER_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
-import { Cluster_LbPolicy } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import {
+  Cluster_LbPolicy,
+  type LoadBalancingPolicy,
+} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { AdaptiveConcurrencySchema } from "@tulle/xds/gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.js";
 import { AdmissionControlSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js";
+import { ClusterConfigSchema } from "@tulle/xds/gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js";
+import { ClientSideWeightedRoundRobinSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3/client_side_weighted_round_robin_pb.js";
+import { OverrideHostSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/override_host/v3/override_host_pb.js";
+import { RandomSubsettingSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/random_subsetting/v3/random_subsetting_pb.js";
 import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { expect, test } from "vitest";
 import {
@@ -16,6 +23,7 @@ import {
   listener,
   made,
   mesh,
+  routesOf,
 } from "../testdata/mesh.js";
 import type { ClientView } from "./contract.js";
 import { INBOUND_LISTENER } from "./names.js";
@@ -98,6 +106,99 @@ test("peaks of response times and the balance factor come to the cluster", () =>
   ).toBe(Cluster_LbPolicy.LOAD_BALANCING_POLICY_CONFIG);
   const factor = mesh(REVIEWS, policy("a", "host: reviews, hashBalanceFactor: 150"));
   expect(cluster(factor, CLIENT, at).commonLbConfig?.consistentHashingLbConfig?.hashBalanceFactor).toBe(150);
+});
+
+test("weights by load reports, few endpoints and endpoints by header are one policy in the other, and lists that others can read", () => {
+  const of = (spec: string, more = "") =>
+    cluster(mesh(REVIEWS, policy("a", `host: reviews, ${spec}`) + more), CLIENT, `outbound|9080||${HOST}`);
+  const names = (list: LoadBalancingPolicy | undefined) =>
+    list?.policies.map(({ typedExtensionConfig }) => typedExtensionConfig?.name.split(".").at(-1));
+  const all = of(
+    "loadBalancer: CLIENT_SIDE_WEIGHTED_ROUND_ROBIN, loadReports: {blackout: 5s, errorPenalty: 2}, maxEndpoints: 7, overrideHostHeader: X-Endpoint",
+  );
+  expect(all.lbPolicy).toBe(Cluster_LbPolicy.LOAD_BALANCING_POLICY_CONFIG);
+  expect(names(all.loadBalancingPolicy)).toEqual([
+    "override_host",
+    "random_subsetting",
+    "client_side_weighted_round_robin",
+    "round_robin",
+  ]);
+  const entry = (index: number) =>
+    all.loadBalancingPolicy!.policies[index]!.typedExtensionConfig!.typedConfig!;
+  const override = anyUnpack(entry(0), OverrideHostSchema)!;
+  expect(override.overrideHostSources).toMatchObject([{ header: "x-endpoint" }]);
+  expect(names(override.fallbackPolicy)).toEqual(names(all.loadBalancingPolicy)!.slice(1));
+  const subsetting = anyUnpack(entry(1), RandomSubsettingSchema)!;
+  expect(subsetting.subsetSize).toBe(7);
+  expect(names(subsetting.childPolicy)).toEqual(["client_side_weighted_round_robin", "round_robin"]);
+  expect(anyUnpack(entry(2), ClientSideWeightedRoundRobinSchema)).toMatchObject({
+    blackoutPeriod: { seconds: 5n },
+    errorUtilizationPenalty: 2,
+  });
+  const rule = `
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: r}
+spec: {host: reviews, trafficPolicy: {loadBalancer: {simple: RANDOM}}}
+`;
+  expect(names(of("maxEndpoints: 7", rule).loadBalancingPolicy)).toEqual(["random_subsetting", "random"]);
+});
+
+test("few endpoints and endpoints by header have no effect beside hashing, which is said", () => {
+  const yaml = `${policy("a", "host: reviews, maxEndpoints: 7, overrideHostHeader: x-endpoint")}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: r}
+spec: {host: reviews, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true}}}}
+`;
+  const { warnings } = made(mesh(REVIEWS, yaml), CLIENT, CLUSTER_TYPE, `outbound|9080||${HOST}`);
+  expect(warnings).toEqual([
+    expect.stringContaining("maxEndpoints, overrideHostHeader has no effect beside consistentHash"),
+  ]);
+});
+
+test("connections ahead and connections of one's own come to the cluster", () => {
+  const at = `outbound|9080||${HOST}`;
+  const spec = "host: reviews, connections: {preconnectRatio: 1.5, perClientConnection: true}";
+  expect(cluster(mesh(REVIEWS, policy("a", spec)), CLIENT, at)).toMatchObject({
+    preconnectPolicy: { perUpstreamPreconnectRatio: 1.5 },
+    connectionPoolPerDownstreamConnection: true,
+    lbPolicy: Cluster_LbPolicy.LEAST_REQUEST,
+  });
+});
+
+test("services that take over stand behind the service's own cluster, for routes and for bytes", () => {
+  const services = [
+    ...REVIEWS,
+    instance({ service: "backup", servicePort: 9080 }),
+    instance({ service: "last", namespace: "eu", servicePort: 80 }),
+    instance({ service: "two", servicePort: 1 }),
+    instance({ service: "two", servicePort: 2 }),
+  ];
+  const yaml = policy("a", "host: reviews, failover: [backup, last.eu, nowhere, two]");
+  const name = `failover|9080||${HOST}`;
+  const at = mesh(services, yaml);
+  const [route] = routesOf(at, CLIENT, `${HOST}:9080`);
+  expect(route?.action.value).toMatchObject({ clusterSpecifier: { value: name } });
+  const { clusterDiscoveryType: type } = cluster(at, CLIENT, name);
+  expect(type.case).toBe("clusterType");
+  const config = type.case === "clusterType" ? type.value.typedConfig : undefined;
+  expect(anyUnpack(config!, ClusterConfigSchema)?.clusters).toEqual([
+    `outbound|9080||${HOST}`,
+    "outbound|9080||backup.default.svc.cluster.local",
+    "outbound|80||last.eu.svc.cluster.local",
+  ]);
+  expect(made(at, CLIENT, CLUSTER_TYPE, name).warnings).toEqual([
+    expect.stringContaining("nowhere does not exist"),
+    expect.stringContaining("two has no port 9080"),
+  ]);
+  const [grpc] = routesOf(at, GRPC_CLIENT, `${HOST}:9080`);
+  expect(grpc?.action.value).toMatchObject({ clusterSpecifier: { value: `outbound|9080||${HOST}` } });
+  const rules = RULES("") + policy("a", "host: reviews, port: 9080, failover: [backup]");
+  const [ruled] = routesOf(mesh(services, rules), CLIENT, `${HOST}:9080`);
+  expect(ruled?.action.value).toMatchObject({ clusterSpecifier: { value: name } });
 });
 
 const SERVER: ClientView = {
@@ -183,5 +284,5 @@ test("proxyless gRPC clients are told what they go without", () => {
   );
   expect(
     made(mesh(REVIEWS, yaml), GRPC_CLIENT, CLUSTER_TYPE, `outbound|9080||${HOST}`).warnings.join("\n"),
-  ).toContain("without PEAK_EWMA");
+  ).toContain("balance without loadBalancer of TrafficPolicies");
 });

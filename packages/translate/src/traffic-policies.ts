@@ -13,7 +13,15 @@ export type TrafficPolicy = Omit<TrafficPolicySpec, "host" | "port" | "subset">;
 
 type Setting = keyof TrafficPolicy;
 
-const BALANCING: readonly Setting[] = ["loadBalancer", "hashBalanceFactor"];
+const BALANCING: readonly Setting[] = [
+  "loadBalancer",
+  "loadReports",
+  "hashBalanceFactor",
+  "maxEndpoints",
+  "overrideHostHeader",
+  "connections",
+];
+const FAILOVER: readonly Setting[] = ["failover"];
 const CALLING: readonly Setting[] = ["hedging", "retries", "admissionControl"];
 const SERVING: readonly Setting[] = ["adaptiveConcurrency", "pathNormalization"];
 
@@ -31,6 +39,20 @@ export function servingPolicy(t: Translation, host: string, port: number): Traff
   return settingsOf(t, { host, namespace: t.view.namespace }, "", port, SERVING);
 }
 
+/** The services that take over for a service, as they are written, and the namespace in which that is. */
+export function failoverServices(
+  t: Translation,
+  service: Service,
+  subset: string,
+  port: number,
+): { readonly hosts: readonly string[]; readonly namespace: string } {
+  const [holding] = holdingOf(t, service, subset, port, FAILOVER, t.view.namespace);
+  return {
+    hosts: holding?.object.spec.failover ?? [],
+    namespace: holding?.object.metadata.namespace ?? service.namespace,
+  };
+}
+
 /** A policy of DestinationRules with what a TrafficPolicy says of balancing. The rules' own annotations come first. */
 export function withOwnBalancing(
   t: Translation,
@@ -38,19 +60,20 @@ export function withOwnBalancing(
   service: Service,
   { subset, port }: Pick<ClusterName, "subset" | "port">,
 ): EffectivePolicy {
-  const { loadBalancer, hashBalanceFactor } = settingsOf(t, service, subset, port, BALANCING);
-  if (loadBalancer === undefined && hashBalanceFactor === undefined) return policy;
+  const own = settingsOf(t, service, subset, port, BALANCING);
+  if (Object.keys(own).length === 0) return policy;
   if (t.view.dialect === "grpc") {
     t.warn(
-      `${service.host}: proxyless gRPC clients balance without PEAK_EWMA and hashBalanceFactor; these have no effect`,
+      `${service.host}: proxyless gRPC clients balance without ${Object.keys(own).join(", ")} of TrafficPolicies; these have no effect`,
     );
   }
   const { balancing } = policy;
   return {
     ...policy,
     balancing: {
-      peakEwma: balancing?.peakEwma === true || loadBalancer === "PEAK_EWMA",
-      hashBalanceFactor: balancing?.hashBalanceFactor ?? hashBalanceFactor,
+      ...own,
+      policy: balancing?.policy ?? own.loadBalancer,
+      hashBalanceFactor: balancing?.hashBalanceFactor ?? own.hashBalanceFactor,
     },
   };
 }
@@ -65,7 +88,7 @@ export interface HoldingSetting {
 /** Every setting that holds for calls to a port, by this client's word or by the service's own. */
 export function holdingSettings(t: Translation, service: Service, port: number): readonly HoldingSetting[] {
   return [
-    ...holdingOf(t, service, "", port, [...BALANCING, ...CALLING], t.view.namespace),
+    ...holdingOf(t, service, "", port, [...BALANCING, ...FAILOVER, ...CALLING], t.view.namespace),
     ...holdingOf(t, service, "", port, SERVING, service.namespace),
   ];
 }

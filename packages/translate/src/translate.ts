@@ -18,6 +18,7 @@ import type { DialectRules } from "./dialects/dialect.js";
 import { grpcDialect } from "./dialects/grpc.js";
 import { tulleDialect } from "./dialects/tulle.js";
 import { outboundEndpoints } from "./endpoints.js";
+import { failoverCluster } from "./failover.js";
 import { gatewayListener, gatewayRoutes } from "./gateway/index.js";
 import { inboundCluster } from "./inbound-cluster.js";
 import { inboundListener } from "./inbound-listener.js";
@@ -96,7 +97,14 @@ function clusterOf(t: Translation, name: string): Cluster | undefined {
   if (name === INBOUND_PASSTHROUGH) return inboundPassthrough(t);
   const parsed = parseClusterName(name);
   if (parsed === undefined) return undefined;
-  return parsed.direction === "inbound" ? inboundCluster(t, name, parsed) : outboundCluster(t, name, parsed);
+  switch (parsed.direction) {
+    case "inbound":
+      return inboundCluster(t, name, parsed);
+    case "outbound":
+      return outboundCluster(t, name, parsed);
+    case "failover":
+      return failoverCluster(t, name, parsed);
+  }
 }
 
 function endpoints(t: Translation, dialect: DialectRules, name: string): Result {

@@ -8,7 +8,9 @@ export const rateLimitColumns: readonly Column[] = [
   textColumn<RateLimitSpec>("Host", "The service that is called.", ({ spec }) => spec.host ?? "*"),
   textColumn<RateLimitSpec>("Direction", "Who counts.", ({ spec }) => spec.direction ?? "INBOUND"),
   textColumn<RateLimitSpec>("Limits", "How many requests in which time.", ({ spec }) =>
-    spec.limits.map(written).join(","),
+    spec.global === undefined
+      ? (spec.limits ?? []).map(written).join(",")
+      : `${spec.global.service}:${spec.global.domain}`,
   ),
   ageColumn,
 ];

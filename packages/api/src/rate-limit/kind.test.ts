@@ -27,8 +27,44 @@ test("check accepts limits of every form", () => {
 
 const limits = [{ requests: 1, interval: "1s" }];
 
+const global = {
+  service: "default/limiter",
+  port: 8081,
+  domain: "shop",
+  timeout: "50ms",
+  failClosed: true,
+  descriptors: [
+    {
+      match: { method: { exact: "POST" } },
+      entries: [{ key: "plan", value: "free" }, { key: "user", header: "x-user" }, { source: "IDENTITY" }],
+    },
+  ],
+};
+const about = (descriptor: object) => ({ global: { ...global, descriptors: [descriptor] } });
+
+test("check accepts limits that a service counts", () => {
+  const spec = { host: "reviews", global, status: 503, tellsLimits: false };
+  expect(rateLimitKind.check({ spec })).toEqual({ ok: true, spec, warnings: [] });
+});
+
 test.each<[Record<string, unknown>, string]>([
-  [{}, "spec.limits: "],
+  [{}, "spec: must have exactly one of limits, global"],
+  [{ limits, global }, "spec: must have exactly one of limits, global"],
+  [{ global, shadow: true }, "spec.shadow: cannot stand beside global"],
+  [{ global: { ...global, service: "a b" } }, "spec.global.service: expected a service"],
+  [{ global: { ...global, descriptors: [] } }, "spec.global.descriptors: must have at least one descriptor"],
+  [
+    about({ match: {}, entries: [{ key: "u", header: "x" }] }),
+    "spec.global.descriptors[0].match: needs an entry",
+  ],
+  [about({ entries: [{ value: "a" }] }), "spec.global.descriptors[0].entries[0].key: is required"],
+  [about({ entries: [{ key: "a" }] }), "must have exactly one of value, header, source"],
+  [about({ entries: [{ key: "a", source: "IDENTITY" }] }), "entries[0].key: cannot stand beside source"],
+  [about({ entries: [{ key: "a", value: "b\r\n" }] }), "expected 1 to 256 characters"],
+  [
+    { ...about({ entries: [{ source: "IDENTITY" }] }), host: "a", direction: "OUTBOUND" },
+    "spec.global.descriptors[0].entries[0].source: cannot stand with direction OUTBOUND",
+  ],
   [{ limits: [] }, "spec.limits: must have at least one limit"],
   [{ limits: [{ requests: 0, interval: "1s" }] }, "spec.limits[0].requests: must be at least 1"],
   [

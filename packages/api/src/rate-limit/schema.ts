@@ -1,11 +1,12 @@
 import { z } from "zod";
-import { durationOf } from "../schema/durations.js";
+import { durationOf, positiveDuration } from "../schema/durations.js";
 import { headerName, isToken } from "../schema/headers.js";
-import { host } from "../schema/hosts.js";
+import { host, serviceReference } from "../schema/hosts.js";
 import { mapOf, matchLabelsSelector } from "../schema/labels.js";
 import { presenceMatch, stringMatch } from "../schema/match.js";
-import { integer, uint32 } from "../schema/numbers.js";
-import { atMostOne, struct, type Rule } from "../schema/struct.js";
+import { integer, port, uint32 } from "../schema/numbers.js";
+import { stringThat } from "../schema/strings.js";
+import { atMostOne, exactlyOne, isFields, struct, structsOf, type Rule } from "../schema/struct.js";
 import type { RateLimitSpec } from "./type.js";
 
 /** As short as Envoy takes them. */
@@ -30,6 +31,61 @@ const limit = struct(
   atMostOne("per", "perHeader"),
 );
 
+const keyOrValue = stringThat(
+  (value) => /^[\x21-\x7e]([\x20-\x7e]{0,254}[\x21-\x7e])?$/.test(value),
+  "1 to 256 characters of visible ASCII",
+);
+
+const entryNeedsKey: Rule = (fields, report) => {
+  if (fields["source"] === undefined && fields["key"] === undefined) report(["key"], "is required");
+  if (fields["source"] !== undefined && fields["key"] !== undefined)
+    report(["key"], "cannot stand beside source, which has a key of its own");
+};
+
+const entry = struct(
+  {
+    key: keyOrValue.exactOptional(),
+    value: keyOrValue.exactOptional(),
+    header: headerName.exactOptional(),
+    source: z.enum(["IDENTITY", "CLIENT_ADDRESS"]).exactOptional(),
+  },
+  exactlyOne("value", "header", "source"),
+  entryNeedsKey,
+);
+
+/** The condition goes with a fixed entry: the service is told no other than those that are written. */
+const matchNeedsValue: Rule = (fields, report) => {
+  const fixed = structsOf(fields["entries"]).some(([, { value }]) => value !== undefined);
+  if (fields["match"] !== undefined && !fixed)
+    report(["match"], "needs an entry with a value, which tells the service what matched");
+};
+
+const descriptor = struct(
+  {
+    match: match.exactOptional(),
+    entries: z.array(entry).min(1, "must have at least one entry").max(16, "must have at most 16 entries"),
+  },
+  matchNeedsValue,
+);
+
+const global = struct({
+  service: serviceReference,
+  port,
+  domain: keyOrValue,
+  timeout: positiveDuration.exactOptional(),
+  failClosed: z.boolean().exactOptional(),
+  descriptors: z
+    .array(descriptor)
+    .min(1, "must have at least one descriptor")
+    .max(64, "must have at most 64 descriptors"),
+});
+
+/** Who is refused, another service says. */
+const globalHasNoShadow: Rule = (fields, report) => {
+  if (fields["global"] !== undefined && fields["shadow"] !== undefined)
+    report(["shadow"], "cannot stand beside global: the rate limit service says whom it only counts");
+};
+
 /** Callers count for services that they name. */
 const outboundNeedsHost: Rule = (fields, report) => {
   if (fields["direction"] === "OUTBOUND" && fields["host"] === undefined)
@@ -38,7 +94,16 @@ const outboundNeedsHost: Rule = (fields, report) => {
 
 /** A caller is nobody's client: it has neither identity nor address for itself. */
 const outboundHasNoSource: Rule = (fields, report) => {
-  if (fields["direction"] !== "OUTBOUND" || !Array.isArray(fields["limits"])) return;
+  if (fields["direction"] !== "OUTBOUND") return;
+  const service = isFields(fields["global"]) ? fields["global"] : {};
+  for (const [index, { entries }] of structsOf(service["descriptors"]))
+    for (const [position, { source }] of structsOf(entries))
+      if (source !== undefined)
+        report(
+          ["global", "descriptors", index, "entries", position, "source"],
+          "cannot stand with direction OUTBOUND: there is one caller, itself",
+        );
+  if (!Array.isArray(fields["limits"])) return;
   fields["limits"].forEach((each: unknown, index) => {
     if (typeof each === "object" && each !== null && "per" in each && each.per === "SOURCE")
       report(
@@ -58,8 +123,15 @@ export const rateLimitSpec: z.ZodType<RateLimitSpec> = struct(
     status: integer(400, 599, "an HTTP error status").exactOptional(),
     grpcStatus: z.enum(["UNAVAILABLE", "RESOURCE_EXHAUSTED"]).exactOptional(),
     tellsLimits: z.boolean().exactOptional(),
-    limits: z.array(limit).min(1, "must have at least one limit").max(64, "must have at most 64 limits"),
+    limits: z
+      .array(limit)
+      .min(1, "must have at least one limit")
+      .max(64, "must have at most 64 limits")
+      .exactOptional(),
+    global: global.exactOptional(),
   },
+  exactlyOne("limits", "global"),
+  globalHasNoShadow,
   outboundNeedsHost,
   outboundHasNoSource,
 );

@@ -16,8 +16,41 @@ export interface RateLimitSpec {
   readonly grpcStatus?: "UNAVAILABLE" | "RESOURCE_EXHAUSTED";
   /** Whether responses say what is left (`x-ratelimit-limit`, `-remaining`, `-reset`). Default true. */
   readonly tellsLimits?: boolean;
-  /** All that concern a request must let it through. At least one. */
-  readonly limits: readonly RateLimitRule[];
+  /** Counted by each sidecar for itself: all that concern a request must let it through. Either these or `global`. */
+  readonly limits?: readonly RateLimitRule[];
+  /** Counted for the whole mesh by a service of yours. */
+  readonly global?: GlobalRateLimit;
+}
+
+/** A service that speaks Envoy's rate limit protocol (`envoy.service.ratelimit.v3`) counts; its own configuration has the limits. */
+export interface GlobalRateLimit {
+  /** `[namespace/]host`: a service of the mesh or a host of a ServiceEntry; in the object's namespace unless it says. */
+  readonly service: string;
+  readonly port: number;
+  /** Which of the service's limits. */
+  readonly domain: string;
+  /** For the answer; default 20 ms, as Envoy's. */
+  readonly timeout?: string;
+  /** Requests are refused with 500 when the service does not answer. Default false: they pass. */
+  readonly failClosed?: boolean;
+  /** What the service is told of a request: it is asked when at least one of them is known. */
+  readonly descriptors: readonly GlobalDescriptor[];
+}
+
+/** Keys and values that the service counts by; all of them must be known. */
+export interface GlobalDescriptor {
+  /** Requests that it is about; absent = all. One of the entries must have a `value`. */
+  readonly match?: RateLimitMatch;
+  readonly entries: readonly GlobalEntry[];
+}
+
+/** A key with one of: a fixed value, that of a header, who calls. */
+export interface GlobalEntry {
+  /** Where only `source` says what the value is, the key is `source_identity` or `remote_address`. */
+  readonly key?: string;
+  readonly value?: string;
+  readonly header?: string;
+  readonly source?: "IDENTITY" | "CLIENT_ADDRESS";
 }
 
 export type RateLimitDirection = "INBOUND" | "OUTBOUND";

@@ -11,6 +11,14 @@ export function isToken(value: string): boolean {
   return TOKEN.test(value);
 }
 
+/** What a cookie's condition is written as among those on headers, before the cookie's name. */
+export const COOKIE_PREFIX = "@request.cookies.";
+
+/** Whether a condition among those on headers may be called so: a header, or a cookie. */
+export function isHeaderOrCookie(name: string): boolean {
+  return isToken(name.startsWith(COOKIE_PREFIX) ? name.slice(COOKIE_PREFIX.length) : name);
+}
+
 export const headerName = stringThat(isToken, 'a header name such as "x-user"');
 
 const HEADER_VALUE = stringThat(

@@ -1,5 +1,6 @@
 import { stringThat } from "./strings.js";
 import { isIpAddress } from "./addresses.js";
+import { isDnsLabel } from "./namespaces.js";
 
 // Underscores and upper case are no DNS-1123, but registries have such names and resolvers take them.
 const LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
@@ -34,3 +35,11 @@ export const hostPattern = stringThat(
   (value) => isHostname(value) || isWildcard(value) || isIpAddress(value),
   'a host name such as "reviews", or a wildcard such as "*.example.com"',
 );
+
+/** `[namespace/]host`, as Istio names services of providers. */
+export const serviceReference = stringThat((value) => {
+  const parts = value.split("/");
+  const name = parts.pop() ?? "";
+  const [namespace, ...more] = parts;
+  return isHostname(name) && more.length === 0 && (namespace === undefined || isDnsLabel(namespace));
+}, 'a service such as "authz.default.svc.cluster.local" or "default/authz"');

@@ -37,6 +37,15 @@ test("check accepts everything that is documented", () => {
   ok(EVERYTHING);
   ok({ host: "*.shop", adaptiveConcurrency: {}, admissionControl: {} });
   ok({ host: "reviews", subset: "v1", loadBalancer: "PEAK_EWMA" });
+  ok({
+    host: "reviews",
+    loadBalancer: "CLIENT_SIDE_WEIGHTED_ROUND_ROBIN",
+    loadReports: { blackout: "0s", expiration: "1m", updateInterval: "100ms", errorPenalty: 1.5 },
+    maxEndpoints: 20,
+    overrideHostHeader: "x-gateway-destination-endpoint",
+    connections: { preconnectRatio: 1.5, perClientConnection: true },
+    failover: ["reviews-backup", "reviews.eu.svc.cluster.local"],
+  });
 });
 
 test.each<[string, object, readonly string[]]>([
@@ -45,6 +54,23 @@ test.each<[string, object, readonly string[]]>([
     "what no subset can have of its own",
     { host: "a", subset: "v1", hedging: { after: "1s" }, admissionControl: {} },
     ["spec.hedging: cannot differ between subsets", "spec.admissionControl: cannot differ between subsets"],
+  ],
+  [
+    "reports for nobody, and connections out of range",
+    {
+      host: "a",
+      loadReports: { updateInterval: "10ms" },
+      maxEndpoints: 0,
+      overrideHostHeader: "no header",
+      connections: { preconnectRatio: 4 },
+    },
+    [
+      "spec.loadReports.updateInterval: expected a duration from 100ms",
+      "spec.loadReports: has no effect without loadBalancer: CLIENT_SIDE_WEIGHTED_ROUND_ROBIN",
+      "spec.maxEndpoints: expected a number of instances",
+      "spec.overrideHostHeader: expected a header name",
+      "spec.connections.preconnectRatio: expected a ratio",
+    ],
   ],
   [
     "several mistakes",

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { parseDuration } from "@tulle/base";
 import { durationOf, positiveDuration } from "../schema/durations.js";
-import { hostPattern } from "../schema/hosts.js";
+import { host, hostPattern } from "../schema/hosts.js";
 import { decimal, integer, percent, port, uint32 } from "../schema/numbers.js";
 import { statusOrRange } from "../schema/status-ranges.js";
+import { headerName } from "../schema/headers.js";
 import { label, stringThat } from "../schema/strings.js";
 import { atLeastOne, struct, type Rule } from "../schema/struct.js";
 import { GRPC_STATUS_CODES } from "../virtual-service/grpc-status.js";
@@ -70,6 +71,21 @@ const admissionControl = struct({
     .exactOptional(),
 });
 
+const loadReports = struct({
+  blackout: durationWithin(0, MAX_WINDOW_MS, 'a duration up to 1h, such as "10s"').exactOptional(),
+  expiration: durationWithin(1, MAX_WINDOW_MS, 'a duration from 1ms to 1h, such as "3m"').exactOptional(),
+  updateInterval: durationWithin(100, MAX_WINDOW_MS, "a duration from 100ms to 1h").exactOptional(),
+  errorPenalty: decimal(0, 1000).exactOptional(),
+});
+
+const connections = struct(
+  {
+    preconnectRatio: decimal(1, 3, "a ratio").exactOptional(),
+    perClientConnection: z.boolean().exactOptional(),
+  },
+  atLeastOne("preconnectRatio", "perClientConnection"),
+);
+
 /** What is decided before anybody knows the subset, or by the service's own sidecar, which is called by no subset. */
 const NOT_BY_SUBSET = ["hedging", "retries", "adaptiveConcurrency", "admissionControl", "pathNormalization"];
 
@@ -81,13 +97,30 @@ const subsetsOnlyBalance: Rule = (fields, report) => {
   }
 };
 
+const BALANCING = ["maxEndpoints", "overrideHostHeader", "connections", "failover"];
+
+const reportsNeedTheirBalancer: Rule = (fields, report) => {
+  if (fields["loadReports"] === undefined || fields["loadBalancer"] === "CLIENT_SIDE_WEIGHTED_ROUND_ROBIN")
+    return;
+  report(["loadReports"], "has no effect without loadBalancer: CLIENT_SIDE_WEIGHTED_ROUND_ROBIN");
+};
+
 /** Every field of a TrafficPolicy. */
 export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = struct(
   {
     host: hostPattern,
     port: port.exactOptional(),
     subset: label.exactOptional(),
-    loadBalancer: z.enum(["PEAK_EWMA"]).exactOptional(),
+    loadBalancer: z.enum(["PEAK_EWMA", "CLIENT_SIDE_WEIGHTED_ROUND_ROBIN"]).exactOptional(),
+    loadReports: loadReports.exactOptional(),
+    maxEndpoints: integer(1, 100_000, "a number of instances").exactOptional(),
+    overrideHostHeader: headerName.exactOptional(),
+    connections: connections.exactOptional(),
+    failover: z
+      .array(host)
+      .min(1, "must have at least one host")
+      .max(16, "must have at most 16 hosts")
+      .exactOptional(),
     hashBalanceFactor: integer(100, 999_999, "a percentage").exactOptional(),
     hedging: hedging.exactOptional(),
     retries: struct({ nonIdempotent: z.boolean().exactOptional() }).exactOptional(),
@@ -95,6 +128,7 @@ export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = struct(
     admissionControl: admissionControl.exactOptional(),
     pathNormalization: z.enum(["NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]).exactOptional(),
   },
-  atLeastOne("loadBalancer", "hashBalanceFactor", ...NOT_BY_SUBSET),
+  atLeastOne("loadBalancer", "hashBalanceFactor", ...BALANCING, ...NOT_BY_SUBSET),
+  reportsNeedTheirBalancer,
   subsetsOnlyBalance,
 );

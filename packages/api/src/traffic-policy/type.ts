@@ -7,7 +7,16 @@ export interface TrafficPolicySpec {
   /** Default: every subset. Only how endpoints are balanced can differ between subsets. */
   readonly subset?: string;
   /** Balances over endpoints otherwise than a DestinationRule can say. */
-  readonly loadBalancer?: "PEAK_EWMA";
+  readonly loadBalancer?: OwnLoadBalancer;
+  /** Of CLIENT_SIDE_WEIGHTED_ROUND_ROBIN. */
+  readonly loadReports?: LoadReports;
+  /** A caller's sidecar uses at most so many of the instances, others than its neighbours; default: all. */
+  readonly maxEndpoints?: number;
+  /** Header in which a request names the instances that it shall go to: `10.0.0.5:8080,10.0.0.6:8080`. */
+  readonly overrideHostHeader?: string;
+  readonly connections?: ConnectionExtras;
+  /** Services that take what the service's healthy instances cannot, in this order; each by its port of the same number, or its only one. */
+  readonly failover?: readonly string[];
   /** How much more than its part of the load consistent hashing may give to an endpoint, percent; at least 100. */
   readonly hashBalanceFactor?: number;
   readonly hedging?: Hedging;
@@ -18,6 +27,29 @@ export interface TrafficPolicySpec {
   readonly admissionControl?: AdmissionControl;
   /** How the service's sidecars bring paths into one form; default: as the mesh. */
   readonly pathNormalization?: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
+}
+
+/** How endpoints are balanced that Istio has no word for. */
+export type OwnLoadBalancer = "PEAK_EWMA" | "CLIENT_SIDE_WEIGHTED_ROUND_ROBIN";
+
+/** How instances are weighed by the load that they report in their answers (ORCA). */
+export interface LoadReports {
+  /** So long an instance must report before its reports count; default 10s. */
+  readonly blackout?: string;
+  /** A report that is older does not count; default 3m. */
+  readonly expiration?: string;
+  /** How often weights are computed, at least 100ms; default 1s. */
+  readonly updateInterval?: string;
+  /** What a share of errors counts as load; default 1. */
+  readonly errorPenalty?: number;
+}
+
+/** Connections to a service's instances. */
+export interface ConnectionExtras {
+  /** So many times the HTTP/1.1 connections that are in use are kept open or made ahead, 1 to 3; default 1: none ahead. */
+  readonly preconnectRatio?: number;
+  /** A client's connection has connections of its own, which nobody else's requests go over. Default false. */
+  readonly perClientConnection?: boolean;
 }
 
 /** One more try beside those under way, for requests that may be repeated. */

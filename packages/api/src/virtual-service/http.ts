@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { base64Size, isBase64 } from "../schema/base64.js";
-import { headerManipulation, headerName, isToken } from "../schema/headers.js";
+import { headerManipulation, headerName, isHeaderOrCookie, isToken } from "../schema/headers.js";
 import { durationOf } from "../schema/durations.js";
 import { labels, mapOf } from "../schema/labels.js";
 import { presenceMatch, regex, stringMatch } from "../schema/match.js";
@@ -15,7 +15,11 @@ import { retries } from "./retries.js";
 import type { HttpDirectResponse } from "./type.js";
 
 const isParameter = (name: string) => name.length > 0 && name.length <= 256;
-const headerMatches = mapOf(presenceMatch, isToken, 'a header name such as "x-user"');
+const headerMatches = mapOf(
+  presenceMatch,
+  isHeaderOrCookie,
+  'a header name such as "x-user", or "@request.cookies." and the name of a cookie',
+);
 
 const match = struct({
   name: label.exactOptional(),

@@ -113,6 +113,15 @@ test("of two streams of one proxy the newer is asked", async () => {
   expect(agents.agents()).toHaveLength(1);
 });
 
+test("one of another identity that takes a proxy's id for its own is not asked", async () => {
+  const first = await connected();
+  const other = proxy("api");
+  other.hello("web-1", "api");
+  // Both are there once one that began later is.
+  await connected("web-2");
+  expect(agents.agents().find(({ id }) => id === first.agent.id)).toBe(first.agent);
+});
+
 test("a stream ends when its certificate does", async () => {
   const { end } = await connected();
   await clock.advance(HOUR);

@@ -47,11 +47,17 @@ export class AgentServer implements Disposable {
     };
   }
 
-  /** The proxies that can be asked, by id. Of two streams of one proxy the newer counts: it has connected again. */
+  /**
+   * The proxies that can be asked, by id. Of two streams of one proxy the newer counts: it has connected again. One of
+   * another identity that takes a proxy's id for its own does not count.
+   */
   agents(): readonly ConnectedAgent[] {
     const newest = new Map<string, ConnectedAgent>();
     // In the order in which they said hello.
-    for (const agent of this.#agents) newest.set(agent.id, agent);
+    for (const agent of this.#agents) {
+      const known = newest.get(agent.id);
+      if (known === undefined || known.identity === agent.identity) newest.set(agent.id, agent);
+    }
     return [...newest.values()].sort((left, right) => (left.id < right.id ? -1 : 1));
   }
 

@@ -21,6 +21,8 @@ export interface AdsClient {
   /** `host:port` of its admin listener, or "". */
   readonly admin: string;
   readonly view: ClientView;
+  /** The view by which Secrets are given: they may be for some service accounts only. */
+  readonly secretView: ClientView;
 }
 
 /** Namespace of a plaintext client that does not name one. */
@@ -49,20 +51,22 @@ export function admitClient(
   const { node } = parsed;
   if (identity === undefined) requireAnonymous(node, anonymous);
   else requireSame(node, identity);
+  const view: ClientView = {
+    dialect: node.dialect,
+    namespace: identity?.namespace ?? (node.namespace === "" ? DEFAULT_NAMESPACE : node.namespace),
+    mtls: identity !== undefined,
+    labels: node.labels,
+    inbound: node.inbound,
+    intercepts: node.intercepts,
+    ...(node.gateway === undefined ? {} : { gateway: node.gateway }),
+  };
   return {
     id: node.id,
     dialect: node.dialect,
     identity: identity?.spiffeId ?? "",
     admin: node.admin,
-    view: {
-      dialect: node.dialect,
-      namespace: identity?.namespace ?? (node.namespace === "" ? DEFAULT_NAMESPACE : node.namespace),
-      mtls: identity !== undefined,
-      labels: node.labels,
-      inbound: node.inbound,
-      intercepts: node.intercepts,
-      ...(node.gateway === undefined ? {} : { gateway: node.gateway }),
-    },
+    view,
+    secretView: { ...view, serviceAccount: identity?.serviceAccount ?? "" },
   };
 }
 

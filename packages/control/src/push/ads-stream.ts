@@ -1,5 +1,5 @@
 import { MeshError, type Clock, type Disposable, type Logger } from "@tulle/base";
-import { LISTENER_TYPE, REMOVAL_ORDER, ROUTE_TYPE, SEND_ORDER } from "@tulle/xds";
+import { LISTENER_TYPE, REMOVAL_ORDER, ROUTE_TYPE, SECRET_TYPE, SEND_ORDER } from "@tulle/xds";
 
 import type { AdsClient } from "./ads-client.js";
 import type { PushMetrics } from "./push-metrics.js";
@@ -47,6 +47,8 @@ export class AdsStream<Request> implements StreamRecord, Disposable {
   readonly connectedAt: number;
   readonly #options: AdsStreamOptions<Request>;
   readonly #view: ViewResources;
+  /** Only of clients that ask for Secrets. */
+  #secretView: ViewResources | undefined;
   readonly #channels = new Map<string, TypeChannel<Request>>();
   #wildcardWarned = false;
   #disposed = false;
@@ -104,6 +106,7 @@ export class AdsStream<Request> implements StreamRecord, Disposable {
     this.#disposed = true;
     for (const channel of this.#channels.values()) channel.close();
     this.#options.cache.closeView(this.#view);
+    if (this.#secretView !== undefined) this.#options.cache.closeView(this.#secretView);
   }
 
   #send(channel: TypeChannel<Request>, phase: "make" | "break"): void {
@@ -138,7 +141,7 @@ export class AdsStream<Request> implements StreamRecord, Disposable {
       client,
       protocol: wire({ typeUrl, nextNonce, maxNames }),
       cache,
-      view: this.#view,
+      view: typeUrl === SECRET_TYPE ? (this.#secretView ??= cache.openView(client.secretView)) : this.#view,
       metrics,
       clock,
       onDue,

@@ -8,6 +8,7 @@ export function viewKey(view: ClientView): string {
     view.mtls,
     view.intercepts === true,
     view.gateway?.trustedProxies,
+    view.serviceAccount,
     Object.entries(view.labels).sort(([a], [b]) => (a < b ? -1 : 1)),
     view.inbound
       .map((port) =>

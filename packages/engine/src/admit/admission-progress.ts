@@ -60,11 +60,11 @@ export class AdmissionProgress {
 
   /** Notes what a step alters of the request `came`: header changes add up, of limits the tighter one counts. */
   note(mutation: AdmissionMutation, came: EngineRequest): void {
-    const { request, response, limited, judged, watcher, responseBytesPerSecond, resetAfterBytes, metadata } =
-      mutation;
+    const { request, response, limited, judged, watcher, responseBytesPerSecond, resetAfterBytes } = mutation;
+    const { metadata, path } = mutation;
     if (request !== undefined) this.request.push(...request);
-    if ((request !== undefined && request.length > 0) || metadata !== undefined)
-      this.altered = alter(this.altered ?? came, request ?? [], metadata);
+    if ((request !== undefined && request.length > 0) || metadata !== undefined || path !== undefined)
+      this.altered = alter(this.altered ?? came, mutation);
     if (response !== undefined) this.response.push(...response);
     if (limited !== undefined) this.limited.push(limited);
     if (judged !== undefined) this.judged.push(...judged);
@@ -83,12 +83,18 @@ export class AdmissionProgress {
 
 function alter(
   { method, path, authority, scheme, headers, metadata }: EngineRequest,
-  mutations: readonly HeaderMutation[],
-  found: AdmissionMutation["metadata"],
+  mutation: AdmissionMutation,
 ): EngineRequest {
   const altered = [...headers];
-  applyHeaders(altered, mutations);
-  return { method, path, authority, scheme, headers: altered, metadata: merge(metadata, found) };
+  if (mutation.request !== undefined) applyHeaders(altered, mutation.request);
+  return {
+    method,
+    path: mutation.path ?? path,
+    authority,
+    scheme,
+    headers: altered,
+    metadata: merge(metadata, mutation.metadata),
+  };
 }
 
 /** What is found anew of a namespace comes in place of fields of the same name. */

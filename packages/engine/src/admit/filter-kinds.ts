@@ -3,17 +3,21 @@ import { admissionControlKind } from "./admission-control.js";
 import { connectionResetKind } from "./connection-reset.js";
 import { rbacKind } from "../authorization/rbac-filter.js";
 import { corsKind } from "./cors.js";
+import { extAuthzKind } from "./ext-authz.js";
 import { faultKind } from "./fault.js";
+import { globalRateLimitKind } from "./global-rate-limit.js";
 import { localRateLimitKind } from "./local-rate-limit.js";
 import type { FilterKind } from "./filter-kind.js";
 
 /** Every filter that is carried out, besides the router. A new one has a file of its own and a line here. */
 const KINDS: readonly FilterKind[] = [
   corsKind,
+  extAuthzKind,
   rbacKind,
   faultKind,
   connectionResetKind,
   localRateLimitKind,
+  globalRateLimitKind,
   adaptiveConcurrencyKind,
   admissionControlKind,
 ];

@@ -6,13 +6,14 @@ import type {
   Facts,
   HeaderMutation,
   Plan,
-  RateLimitSource,
   ReplyPlan,
   StepAdmission,
   TokenLimit,
 } from "../contract.js";
+import type { RateLimitDescriptor } from "../facts/rate-limit.js";
 import { applyHeaders } from "../route/header-mutations.js";
 import { isIn, type Share } from "../route/fraction.js";
+import { descriptorsOf, type HostLimits } from "./rate-limit-descriptors.js";
 
 /** A descriptor with a bucket of its own; an entry without value has one for each value. */
 export interface LimitedDescriptor {
@@ -37,7 +38,7 @@ export interface LocalRateLimitSettings {
   readonly exhausted: boolean;
   /** Responses say how much is left. */
   readonly tellsLimits: boolean;
-  readonly hostLimits: "override" | "include" | "ignore";
+  readonly hostLimits: HostLimits;
   /** The default bucket counts for requests that a descriptor has a bucket for, too. */
   readonly alwaysDefault: boolean;
   readonly whenNotEnforced: readonly HeaderMutation[];
@@ -50,8 +51,6 @@ interface Taken {
   /** Before one was taken; below 1 = none could be. */
   readonly tokens: number;
 }
-
-type Descriptor = readonly (readonly [key: string, value: string])[];
 
 /** Lets requests through for as long as there are tokens in all the buckets that they belong to. */
 export class LocalRateLimitStep implements AdmissionStep {
@@ -81,10 +80,10 @@ export class LocalRateLimitStep implements AdmissionStep {
   }
 
   #take(view: DecisionView, plan: Plan | ReplyPlan, facts: Facts): Taken | undefined {
-    const { bucket, descriptors, alwaysDefault } = this.#settings;
+    const { bucket, descriptors, alwaysDefault, stage, hostLimits } = this.#settings;
     let least: Taken | undefined;
     if (descriptors.length > 0) {
-      for (const descriptor of this.#descriptorsOf(plan, facts)) {
+      for (const descriptor of descriptorsOf(plan, facts, stage, hostLimits)) {
         descriptors.forEach(({ entries, bucket: limit }, index) => {
           if (!matches(entries, descriptor) || (least !== undefined && least.tokens < 1)) return;
           const dynamic = entries.map(([, value], at) => (value === "" ? descriptor[at]![1] : "")).join("\n");
@@ -105,22 +104,6 @@ export class LocalRateLimitStep implements AdmissionStep {
     // Another limit is another bucket, which is full.
     const key = `${place}|${limit.maxTokens}|${limit.msPerToken}|${connection}|${part}`;
     return { limit, tokens: view.load.takeToken(key, kept && !perConnection, limit, view.now) };
-  }
-
-  #descriptorsOf(plan: Plan | ReplyPlan, facts: Facts): Descriptor[] {
-    const { rateLimits } = plan;
-    if (rateLimits === undefined) return [];
-    const { hostLimits, stage } = this.#settings;
-    const withHost = hostLimits === "include" || (hostLimits === "override" && rateLimits.route.length === 0);
-    const sources: readonly RateLimitSource[] = withHost
-      ? [...rateLimits.route, ...rateLimits.host]
-      : rateLimits.route;
-    const found: Descriptor[] = [];
-    for (const source of sources) {
-      const descriptor = source.stage === stage ? source.descriptor(plan, facts) : undefined;
-      if (descriptor !== undefined) found.push(descriptor);
-    }
-    return found;
   }
 
   #refusal(taken: Taken, told: HeaderList): StepAdmission {
@@ -148,7 +131,7 @@ export class LocalRateLimitStep implements AdmissionStep {
 
 const NO_FIELDS: HeaderList = [];
 
-function matches(entries: LimitedDescriptor["entries"], descriptor: Descriptor): boolean {
+function matches(entries: LimitedDescriptor["entries"], descriptor: RateLimitDescriptor): boolean {
   return (
     entries.length === descriptor.length &&
     entries.every(

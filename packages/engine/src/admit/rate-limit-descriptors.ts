@@ -4,6 +4,7 @@ import type {
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { SourceIdentitySchema } from "@tulle/xds/gen/tulle/ratelimit/v1/source_identity_pb.js";
 import type { Facts, Plan, RateLimitSource, RateLimitSources, ReplyPlan } from "../contract.js";
+import type { RateLimitDescriptor } from "../facts/rate-limit.js";
 import { compileHeaderTests } from "../route/header-test.js";
 import { requestValue } from "../route/header-value.js";
 import { withoutPort } from "../route/virtual-hosts.js";
@@ -45,6 +46,28 @@ export function rateLimitSources(
   host: readonly RateLimitSource[],
 ): RateLimitSources | undefined {
   return route.length === 0 && host.length === 0 ? undefined : { route, host };
+}
+
+/** Which limits of a virtual host count beside those of its route (Envoy's `vh_rate_limits`). */
+export type HostLimits = "override" | "include" | "ignore";
+
+/** What is known of a request for limits of a stage. */
+export function descriptorsOf(
+  plan: Plan | ReplyPlan,
+  facts: Facts,
+  stage: number,
+  hostLimits: HostLimits,
+): readonly RateLimitDescriptor[] {
+  const { rateLimits } = plan;
+  if (rateLimits === undefined) return [];
+  const withHost = hostLimits === "include" || (hostLimits === "override" && rateLimits.route.length === 0);
+  const sources = withHost ? [...rateLimits.route, ...rateLimits.host] : rateLimits.route;
+  const found: RateLimitDescriptor[] = [];
+  for (const source of sources) {
+    const descriptor = source.stage === stage ? source.descriptor(plan, facts) : undefined;
+    if (descriptor !== undefined) found.push(descriptor);
+  }
+  return found;
 }
 
 function compileAction(field: string, { actionSpecifier: action }: RateLimit_Action): Entry {

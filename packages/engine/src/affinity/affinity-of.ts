@@ -1,4 +1,5 @@
 import type { Affinity, DecisionView, EngineRequest, Plan } from "../contract.js";
+import { headerValue } from "../route/header-value.js";
 import { boundEndpoint } from "./session.js";
 
 /**
@@ -13,10 +14,30 @@ export function affinityOf(
   clientAddress: string,
 ): Affinity | undefined {
   const { hash, session } = plan;
-  if (hash === undefined && session === undefined) return undefined;
+  const { overrideHeaders } = plan.cluster;
+  if (hash === undefined && session === undefined && overrideHeaders === undefined) return undefined;
   const { key, setCookie } = hash?.of(request, clientAddress, view.entropy) ?? NO_KEY;
   const boundTo = session === undefined || request === undefined ? "" : boundEndpoint(session, request);
-  return { key, setCookie, boundTo };
+  const named =
+    overrideHeaders === undefined || request === undefined
+      ? NOBODY
+      : namedEndpoints(overrideHeaders, request);
+  return { key, setCookie, boundTo, named };
+}
+
+const NOBODY: readonly string[] = [];
+/** Further addresses of a request are not looked at. */
+const MAX_NAMED = 16;
+
+/** The addresses in the first header that has any: `10.0.0.5:8080,10.0.0.6:8080`. */
+function namedEndpoints(headers: readonly string[], request: EngineRequest): readonly string[] {
+  for (const header of headers) {
+    const value = headerValue(request.headers, header);
+    if (value === undefined) continue;
+    const named = value.split(",", MAX_NAMED).map((address) => address.trim());
+    return named.filter((address) => address !== "");
+  }
+  return NOBODY;
 }
 
 const NO_KEY: Pick<Affinity, "key" | "setCookie"> = { key: undefined, setCookie: "" };

@@ -16,6 +16,8 @@ import type { CompiledPolicy, Rbac } from "./rbac.js";
 import { tellJudgement } from "./tell-judgement.js";
 
 const NAMESPACE = "envoy.filters.http.rbac";
+/** Istio's, of rules that say whether an authorization service is asked. */
+const ASKING_PREFIX = "istio_ext_authz_";
 const FORBIDDEN = 403;
 
 /** What a filter is told to do. */
@@ -95,9 +97,12 @@ function finding(
   const allowed = shadow?.allows(policy) ?? true;
   const value: JsonObject = { [`${shadowPrefix}shadow_engine_result`]: allowed ? "allowed" : "denied" };
   if (policy !== undefined) value[`${shadowPrefix}shadow_effective_policy_id`] = policy.name;
+  const metadata = { namespace: NAMESPACE, value };
+  // Whether somebody is asked judges nobody.
+  if (shadowPrefix.startsWith(ASKING_PREFIX)) return { kind: "mutate", metadata };
   return {
     kind: "mutate",
-    metadata: { namespace: NAMESPACE, value },
+    metadata,
     judged: [{ kind: "shadow", allowed, policy: policy?.name ?? "" }],
   };
 }

@@ -10,6 +10,7 @@ import {
 import { affinityOf } from "../affinity/affinity-of.js";
 import { mix } from "../entropy.js";
 import { healthOf } from "../outlier/health.js";
+import { leavesOf } from "../pick/aggregate.js";
 import { pick } from "../pick/pick.js";
 import type { ClusterPart, EndpointPart } from "../snapshot/contract.js";
 import type { ExplainedCluster, ExplainedEndpoint, Owner } from "./contract.js";
@@ -54,7 +55,7 @@ export function explainEndpoints(
   request: EngineRequest | undefined,
   chosen: EndpointPart | undefined,
 ): readonly ExplainedEndpoint[] {
-  const { endpoints } = view.snapshot.cluster(plan.cluster.name) ?? plan.cluster;
+  const endpoints = endpointsOf(view, plan);
   if (endpoints.length === 0) return [];
   const shares = sharesOf(view, plan, request);
   const listed = endpoints.slice(0, MAX_ENDPOINTS);
@@ -74,6 +75,13 @@ export function explainEndpoints(
   }));
 }
 
+/** Those of a plan's cluster; of an aggregate those of all of its members. */
+export function endpointsOf({ snapshot }: DecisionView, { cluster }: Plan): readonly EndpointPart[] {
+  const present = snapshot.cluster(cluster.name) ?? cluster;
+  if (present.members.length === 0) return present.endpoints;
+  return leavesOf(snapshot, present).flatMap(({ endpoints }) => endpoints);
+}
+
 /** By slot, the share of requests like this one with other ids. Decides them all, so it holds for every balancer. */
 function sharesOf(
   view: DecisionView,
@@ -83,7 +91,7 @@ function sharesOf(
   const counts = new Map<number, number>();
   const load = new FrozenLoad(view.load);
   const { snapshot, now } = view;
-  const { endpoints } = snapshot.cluster(plan.cluster.name) ?? plan.cluster;
+  const endpoints = endpointsOf(view, plan);
   const samples = endpoints.length === 1 ? 1 : SAMPLES;
   for (let sample = 0; sample < samples; sample++) {
     const other = { snapshot, load, now, entropy: mix(sample, 0) };

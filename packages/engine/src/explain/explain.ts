@@ -13,7 +13,7 @@ import { route } from "../route/route.js";
 import type { HttpChain, Snapshot, TcpChain, UpstreamTls } from "../snapshot/contract.js";
 import { EXPLANATION_VERSION, type ExplainedResult, type Explanation, type Question } from "./contract.js";
 import { admitAll, denial, headerLines, type Admitted, type KnownFacts } from "./explain-admission.js";
-import { explainCluster, explainEndpoints } from "./explain-cluster.js";
+import { endpointsOf, explainCluster, explainEndpoints } from "./explain-cluster.js";
 import { explainMirrors, explainRoute, explainSplit } from "./explain-route.js";
 import { FrozenLoad } from "./frozen-load.js";
 import { ownerOf } from "./owner.js";
@@ -197,7 +197,7 @@ function explainForward(
     split: explainSplit(view, view.trace),
     cluster: explainCluster(plan.cluster, view.load, locate),
     mirrors: explainMirrors(view, plan),
-    endpointCount: plan.cluster.endpoints.length,
+    endpointCount: endpointsOf(view, plan).length,
     ...didOf(admitted),
     ...(denied === undefined ? explainPick(view, chain, plan, request) : { result: denied }),
   };
@@ -210,7 +210,7 @@ function explainBytes(view: TracedView, chain: TcpChain, { locate, request }: Qu
     ...picked,
     split: explainSplit(view, view.trace),
     cluster: explainCluster(plan.cluster, view.load, locate),
-    endpointCount: plan.cluster.endpoints.length,
+    endpointCount: endpointsOf(view, plan).length,
     result: picked.result.kind === "forward" ? { kind: "bytes", flag: "" } : picked.result,
   };
 }

@@ -1,5 +1,6 @@
 import type { LoadTable, TokenLimit } from "../contract.js";
 import type { Controllers } from "../load/controllers.js";
+import type { ReportedLoads } from "../load/reported-loads.js";
 import type { ResultTable } from "../load/result-table.js";
 
 /**
@@ -12,6 +13,15 @@ export class FrozenLoad implements LoadTable {
 
   constructor(real: LoadTable) {
     this.#real = real;
+  }
+
+  get identity(): number {
+    return this.#real.identity;
+  }
+
+  /** The real ones: decisions only read them. */
+  get reports(): ReportedLoads {
+    return this.#real.reports;
   }
 
   /** The real one: decisions only read it. */

@@ -9,8 +9,19 @@ export function assumedFact(need: FactNeed): Fact {
         allowed: true,
         request: [],
         response: [],
+        query: undefined,
         metadata: undefined,
         refusedMutations: 0,
+      };
+    case "rate-limit":
+      return {
+        kind: "rate-limit",
+        over: false,
+        request: [],
+        response: [],
+        limits: [],
+        body: "",
+        metadata: undefined,
       };
   }
 }

@@ -1,27 +1,32 @@
-import type { HeaderList } from "@tulle/http";
 import type { JsonObject } from "@bufbuild/protobuf";
+import type { HeaderList } from "@tulle/http";
 import type { HeaderMutation } from "../contract.js";
 import type { StringTest } from "../route/string-test.js";
 import type { Way } from "../route/way.js";
 import type { NeedBase } from "./contract.js";
+import type { MutationRules } from "./mutation-rules.js";
 
 /** Asks an authorization service whether a request may pass (Envoy's ext_authz). */
 export interface ExtAuthzNeed extends NeedBase {
   readonly kind: "ext-authz";
+  /** For metrics. */
+  readonly name: string;
   readonly service: GrpcAuthorizer | HttpAuthorizer;
   readonly timeoutMs: number;
-  /** Which of the request's fields the service is told; undefined = all. */
-  readonly tells: StringTest | undefined;
-  /** Fields that it is not told, whatever `tells` says. */
-  readonly hides: StringTest | undefined;
+  /** Which of the request's fields the service is told, by their lower-case names. */
+  readonly tells: (name: string) => boolean;
   /** The body goes as bytes, not as text. */
   readonly packAsBytes: boolean;
+  /** Values go as bytes, each field for itself (`encode_raw_headers`). */
+  readonly rawHeaders: boolean;
   /** What the route says to the service. */
   readonly contextExtensions: Readonly<Record<string, string>>;
   /** Namespaces of the request's metadata that it is told. */
   readonly metadataNamespaces: readonly string[];
-  /** Whether it is told the client's certificate. */
-  readonly tellsCertificate: boolean;
+  /** Whether it is told the server name that the client asked for. */
+  readonly tellsServerName: boolean;
+  /** What it may alter. */
+  readonly rules: MutationRules;
 }
 
 /** `envoy.service.auth.v3.Authorization/Check`. */
@@ -41,16 +46,21 @@ export interface HttpAuthorizer {
   readonly pathPrefix: string;
   /** Further fields of the check. */
   readonly adds: readonly HeaderMutation[];
-  /** Of the answer, what goes on with the request, in place of what the client said. */
-  readonly toUpstream: StringTest;
+  readonly answer: HttpAnswerRules;
+}
+
+/** What becomes of the fields of an HTTP service's answer, by their lower-case names; undefined = of none. */
+export interface HttpAnswerRules {
+  /** They go on with the request, in place of what the client said. */
+  readonly toUpstream: StringTest | undefined;
   /** The same, beside what the client said. */
-  readonly toUpstreamAppended: StringTest;
-  /** Of a refusal, what the client gets; undefined = every field. */
+  readonly toUpstreamBeside: StringTest | undefined;
+  /** Of a refusal, the client gets them; undefined = all of them. */
   readonly toClient: StringTest | undefined;
-  /** Of a permission, what the client gets with the response. */
-  readonly toClientOnAllow: StringTest;
-  /** Of a permission, what becomes metadata, and the namespace of it. */
-  readonly toMetadata: StringTest;
+  /** Of a permission, the client gets them with the response. */
+  readonly toClientOnAllow: StringTest | undefined;
+  /** Of a permission, they become metadata. */
+  readonly toMetadata: StringTest | undefined;
 }
 
 /** What an authorization service said. */
@@ -61,10 +71,16 @@ export interface ExtAuthzAllowed {
   readonly allowed: true;
   readonly request: readonly HeaderMutation[];
   readonly response: readonly HeaderMutation[];
-  /** Names of query parameters to set and to remove; undefined = the path stays. */
+  /** Parameters of the query to set, and those to take away; undefined = the query stays. */
+  readonly query: QueryChange | undefined;
   readonly metadata: JsonObject | undefined;
-  /** Fields that it asked to alter and may not: counted. */
+  /** Fields that it wanted to alter and may not. */
   readonly refusedMutations: number;
+}
+
+export interface QueryChange {
+  readonly set: readonly (readonly [name: string, value: string])[];
+  readonly remove: readonly string[];
 }
 
 export interface ExtAuthzDenied {
@@ -73,5 +89,6 @@ export interface ExtAuthzDenied {
   readonly status: number;
   readonly headers: HeaderList;
   readonly body: string;
-  readonly metadata: JsonObject | undefined;
+  /** Why, where it was not the service that said so: its answer must not be carried out. */
+  readonly invalid?: string | undefined;
 }

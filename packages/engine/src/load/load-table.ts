@@ -2,6 +2,7 @@ import type { LoadTable, TokenLimit } from "../contract.js";
 import { Averages } from "./averages.js";
 import { Controllers } from "./controllers.js";
 import { RecentCounts } from "./recent-counts.js";
+import { reportBytes, ReportedLoads } from "./reported-loads.js";
 import { RETRIED_BYTES, RetriedRequests } from "./retried-requests.js";
 import { resultBytes, ResultTable } from "./result-table.js";
 import { SlotAllocator } from "./slot-allocator.js";
@@ -32,6 +33,8 @@ export interface LoadTableOptions {
    * requests to the same endpoint; default 0.
    */
   readonly seed?: number;
+  /** `LoadTable.identity`; default 0. */
+  readonly identity?: number;
   /** Where threads share the table: when this thread's monotonic clock began, by a clock of all of them; default 0. */
   readonly clockOriginMs?: number;
 }
@@ -40,7 +43,8 @@ export const DEFAULT_MAX_SLOTS = 65_536;
 
 /** A load table in typed arrays, for one thread. */
 export function createLoadTable(options: LoadTableOptions = {}): SlotTable {
-  return new TypedArrayLoadTable(options.maxSlots ?? DEFAULT_MAX_SLOTS, options.seed ?? 0);
+  const { maxSlots = DEFAULT_MAX_SLOTS, seed = 0, identity = 0 } = options;
+  return new TypedArrayLoadTable(maxSlots, seed, identity);
 }
 
 /** One row per slot. */
@@ -56,6 +60,8 @@ class TypedArrayLoadTable implements SlotTable {
   readonly #warmSince: Float64Array;
   #activeFaults = 0;
   readonly #tokens = new TokenBuckets();
+  readonly identity: number;
+  readonly reports: ReportedLoads;
   readonly results: ResultTable;
   readonly controllers: Controllers;
   readonly #averages: Averages;
@@ -63,8 +69,10 @@ class TypedArrayLoadTable implements SlotTable {
   readonly #retried = new RetriedRequests(new ArrayBuffer(RETRIED_BYTES), 0);
   readonly #seed: number;
 
-  constructor(maxSlots: number, seed: number) {
+  constructor(maxSlots: number, seed: number, identity: number) {
     this.#seed = seed >>> 0;
+    this.identity = identity >>> 0;
+    this.reports = new ReportedLoads(new ArrayBuffer(reportBytes(maxSlots)), maxSlots);
     this.controllers = new Controllers(this.#seed);
     this.results = new ResultTable(new ArrayBuffer(resultBytes(maxSlots)), maxSlots);
     this.#inFlight = new Int32Array(maxSlots);
@@ -92,6 +100,7 @@ class TypedArrayLoadTable implements SlotTable {
     this.#unhealthy[slot] = 0;
     this.#warmSince[slot] = 0;
     this.results.reset(slot);
+    this.reports.reset(slot);
     this.#averages.reset(slot);
     this.#recent.reset(slot);
     return slot;

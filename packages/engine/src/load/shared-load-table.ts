@@ -2,6 +2,7 @@ import { Averages } from "./averages.js";
 import { Controllers } from "./controllers.js";
 import { DEFAULT_MAX_SLOTS, type LoadTableOptions, type SlotTable } from "./load-table.js";
 import { RECENT_COLUMNS, RecentCounts } from "./recent-counts.js";
+import { reportBytes, ReportedLoads } from "./reported-loads.js";
 import { RETRIED_BYTES, RetriedRequests } from "./retried-requests.js";
 import type { TokenLimit } from "../contract.js";
 import { SharedTokenBuckets, TOKEN_BYTES } from "./shared-token-buckets.js";
@@ -16,7 +17,9 @@ export interface SharedLoad {
   /** When the owner's monotonic clock began. */
   readonly clockOriginMs: number;
   readonly seed: number;
+  readonly identity: number;
   readonly results: SharedArrayBuffer;
+  readonly reports: SharedArrayBuffer;
 }
 
 /** An identity and its slot. */
@@ -49,11 +52,8 @@ export interface SharedSlotHolder extends SlotTable {
 
 /** A load table whose counts hold across threads; this thread hands out its slots. */
 export function createSharedLoadTable(options: LoadTableOptions = {}): SharedSlotOwner {
-  return new OwnedTable(
-    options.maxSlots ?? DEFAULT_MAX_SLOTS,
-    (options.seed ?? 0) >>> 0,
-    options.clockOriginMs ?? 0,
-  );
+  const { maxSlots = DEFAULT_MAX_SLOTS, seed = 0, identity = 0, clockOriginMs = 0 } = options;
+  return new OwnedTable(maxSlots, seed >>> 0, identity >>> 0, clockOriginMs);
 }
 
 /** The same table in another thread. `clockOriginMs`: as the owner's, of this thread. */
@@ -74,6 +74,8 @@ const BYTES_AFTER_SLOTS = 8 + RETRIED_BYTES;
  */
 abstract class SharedTable {
   readonly shared: SharedLoad;
+  readonly identity: number;
+  readonly reports: ReportedLoads;
   readonly results: ResultTable;
   /** This thread's own. */
   readonly controllers: Controllers;
@@ -99,6 +101,8 @@ abstract class SharedTable {
     this.#clockOffsetMs = clockOriginMs - shared.clockOriginMs;
     this.controllers = new Controllers((shared.seed ^ Math.round(clockOriginMs)) >>> 0);
     const { maxSlots, memory } = shared;
+    this.identity = shared.identity;
+    this.reports = new ReportedLoads(shared.reports, maxSlots, this.#clockOffsetMs);
     this.results = new ResultTable(shared.results, maxSlots);
     const wide = (index: number): Float64Array => new Float64Array(memory, 8 * index * maxSlots, maxSlots);
     this.averages = new Averages(wide(0), wide(1), wide(2), wide(3));
@@ -256,14 +260,16 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
   #assigned: SlotEntry[] = [];
   #freed: SlotEntry[] = [];
 
-  constructor(maxSlots: number, seed: number, clockOriginMs: number) {
+  constructor(maxSlots: number, seed: number, identity: number, clockOriginMs: number) {
     const shared = {
       maxSlots,
       memory: new SharedArrayBuffer(maxSlots * BYTES_PER_SLOT + BYTES_AFTER_SLOTS),
       results: new SharedArrayBuffer(resultBytes(maxSlots)),
+      reports: new SharedArrayBuffer(reportBytes(maxSlots)),
       tokens: new SharedArrayBuffer(TOKEN_BYTES),
       clockOriginMs,
       seed,
+      identity,
     };
     super(shared, clockOriginMs);
     this.#seed = seed;
@@ -283,6 +289,7 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
     this.unhealthyBits[slot] = 0;
     this.warmTimes[slot] = 0;
     this.results.reset(slot);
+    this.reports.reset(slot);
     this.averages.reset(slot);
     this.recent.reset(slot);
     this.#assigned.push([identity, slot]);

@@ -1,4 +1,4 @@
-import type { DecisionView, Outcome, Plan } from "../contract.js";
+import type { AttemptState, DecisionView, Outcome, Plan } from "../contract.js";
 import { currentCluster } from "../route/current-cluster.js";
 import { LinkedCluster } from "../snapshot/linked-cluster.js";
 import type { ClusterPart } from "../snapshot/contract.js";
@@ -11,8 +11,13 @@ export type BudgetLimit = "max_retries" | "retry budget";
  * Whether a cluster may have another retry. `unsent`: the try before cannot have reached the application, so that the
  * next adds no work to it, and does not count against the default budget.
  */
-export function reachedLimit(view: DecisionView, plan: Plan, unsent: boolean): BudgetLimit | undefined {
-  const cluster = currentCluster(view.snapshot, plan);
+export function reachedLimit(
+  view: DecisionView,
+  plan: Plan,
+  attempt: AttemptState,
+  unsent: boolean,
+): BudgetLimit | undefined {
+  const cluster = currentCluster(view, plan, attempt);
   const budget = cluster instanceof LinkedCluster ? cluster.retryBudget : undefined;
   if (budget === undefined || budget.isDefault) {
     if (view.load.retriesInFlight(cluster.slot) >= cluster.maxRetries) return "max_retries";
@@ -27,8 +32,13 @@ export function countFirstTry(view: DecisionView, cluster: ClusterPart): void {
 }
 
 /** Counts a try beside or after others. `outcome`: what became of the one before; undefined beside others. */
-export function countRetry(view: DecisionView, plan: Plan, outcome: Outcome | undefined): void {
-  const cluster = currentCluster(view.snapshot, plan);
+export function countRetry(
+  view: DecisionView,
+  plan: Plan,
+  attempt: AttemptState,
+  outcome: Outcome | undefined,
+): void {
+  const cluster = currentCluster(view, plan, attempt);
   if (outcome !== undefined && isUnsent(outcome) && hasDefaultBudget(cluster)) return;
   count(view, cluster, true);
 }

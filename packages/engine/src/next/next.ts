@@ -30,7 +30,7 @@ export function next(
     if (view.trace !== undefined) traceGivenUp(view.trace, outcome, verdictText(verdict, retry, request));
     return GIVE_UP;
   }
-  const limit = reachedLimit(view, plan, verdict === Verdict.UNSENT);
+  const limit = reachedLimit(view, plan, attempt, verdict === Verdict.UNSENT);
   if (limit !== undefined) return giveUp(view, outcome, `the cluster's ${limit} is reached`);
   const delayMs = backOff(view, retry, outcome, attempt.attempts);
   if (delayMs < 0) return giveUp(view, outcome, "the answer asks not to come back, or not soon");
@@ -53,7 +53,8 @@ export function mayHedge(
   let refusal: string | undefined;
   if (attempt.attempts > (plan.hedge?.max ?? 0)) refusal = "its tries are used up";
   else if (!isRepeatable(request)) refusal = "it may not be carried out twice";
-  else if (reachedLimit(view, plan, false) !== undefined) refusal = "the cluster's retry budget is spent";
+  else if (reachedLimit(view, plan, attempt, false) !== undefined)
+    refusal = "the cluster's retry budget is spent";
   if (view.trace !== undefined) traceHedge(view.trace, refusal);
   return refusal === undefined;
 }

@@ -6,6 +6,8 @@ import type { CompiledPolicy } from "./compile-policy.js";
 import { groupsOf, type Group, type Grouping } from "./groups.js";
 import { effectiveHealth, type EndpointHealth } from "./health.js";
 import { stepMs, warmth } from "./slow-start.js";
+import type { PriorityHealth } from "./priority-shares.js";
+import { weighReported } from "./reported-weights.js";
 import { createCandidates } from "./weighted-draw.js";
 
 /** A group with its balancer; undefined when requests of its share fail. */
@@ -42,7 +44,7 @@ export class ClusterBalance {
   #bits: readonly number[] = [];
   /** What `besides` made last, of what. */
   #others: { readonly present: Balance; readonly key: string; readonly balance: Balance } | undefined;
-  /** While endpoints warm up: when the next of them gets more. */
+  /** While endpoints warm up, or are weighed by their reports: when weights change next. */
   #until = Number.POSITIVE_INFINITY;
 
   /** Slots of the endpoints that came after the cluster's first ones, while it had slow start: those warm up. */
@@ -80,6 +82,20 @@ export class ClusterBalance {
   /** Whether its policy goes by what a request hashes to. */
   get hashed(): boolean {
     return this.#balancing.hashed;
+  }
+
+  /** How many endpoints each priority has, in order, and how many of them can take requests. */
+  levels(load: LoadTable, now: number): readonly PriorityHealth[] {
+    const { health } = this.at(load, now);
+    const levels = new Map<number, { endpoints: number; healthy: number; degraded: number }>();
+    this.#assignment.endpoints.forEach(({ priority }, index) => {
+      let level = levels.get(priority);
+      if (level === undefined) levels.set(priority, (level = { endpoints: 0, healthy: 0, degraded: 0 }));
+      if (health[index] !== "draining") level.endpoints++;
+      if (health[index] === "healthy") level.healthy++;
+      if (health[index] === "degraded") level.degraded++;
+    });
+    return [...levels].sort(([left], [right]) => left - right).map(([, level]) => level);
   }
 
   /** The balance as of now. Two comparisons while nothing changes. */
@@ -143,10 +159,16 @@ export class ClusterBalance {
     return { groups, upTo: groups.map(({ share }) => (total += share)), health, weights };
   }
 
-  /** The weights as assigned; less for who is warming up. Notes when they change next. */
+  /** The weights as assigned, or by what endpoints report; less for who is warming up. Notes when they change next. */
   #weigh(load: LoadTable, health: readonly EndpointHealth[], now: number): readonly number[] {
-    const { slowStart } = this.#balancing;
+    const { slowStart, reported } = this.#balancing;
     this.#until = Number.POSITIVE_INFINITY;
+    if (reported !== undefined) {
+      this.#until = now + reported.updateMs;
+      const slots = this.#endpoints.map(({ slot }) => slot);
+      const assigned = this.#assignment.endpoints.map(({ weight }) => weight);
+      return weighReported(load, reported, slots, assigned, now);
+    }
     if (slowStart === undefined) return this.#assignment.endpoints.map(({ weight }) => weight);
     return this.#assignment.endpoints.map(({ weight }, index) => {
       // Nobody warms up without requests.

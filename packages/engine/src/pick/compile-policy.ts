@@ -3,6 +3,7 @@ import {
   Cluster_LbPolicy as LbPolicy,
   Cluster_RingHashLbConfig_HashFunction as ClusterHash,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { ClientSideWeightedRoundRobinSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3/client_side_weighted_round_robin_pb.js";
 import { ClusterProvidedSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/cluster_provided/v3/cluster_provided_pb.js";
 import type { LocalityLbConfig } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/common/v3/common_pb.js";
 import {
@@ -10,8 +11,10 @@ import {
   LeastRequestSchema,
 } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js";
 import { MaglevSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js";
+import { OverrideHostSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/override_host/v3/override_host_pb.js";
 import { PickFirstSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/pick_first/v3/pick_first_pb.js";
 import { RandomSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/random/v3/random_pb.js";
+import { RandomSubsettingSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/random_subsetting/v3/random_subsetting_pb.js";
 import {
   RingHash_HashFunction as RingFunction,
   RingHashSchema,
@@ -23,6 +26,8 @@ import type { Any } from "@bufbuild/protobuf/wkt";
 import { holds, typeName, unpack } from "../snapshot/any.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import type { Policy } from "./balancer.js";
+import { randomSubsetting } from "./random-subsetting.js";
+import { compileReportedWeights, type ReportedWeights } from "./reported-weights.js";
 import { compileLeastRequest, compileMaglev, compileRing, compileSlowStart } from "./policy-settings.js";
 import { peakEwma } from "./peak-ewma.js";
 import { pickFirst, random, roundRobin } from "./policies.js";
@@ -38,6 +43,10 @@ export interface CompiledPolicy {
   readonly hashed: boolean;
   /** How new endpoints are warmed up; undefined = they are not. */
   readonly slowStart: SlowStart | undefined;
+  /** How endpoints are weighed by what they report; undefined = they are not. */
+  readonly reported?: ReportedWeights | undefined;
+  /** Headers in which a request may name its endpoints, lower-case, in the order in which they are looked at. */
+  readonly overrideHeaders?: readonly string[] | undefined;
 }
 
 /** Compiles how a cluster balances: the first entry of `load_balancing_policy` that is known here, else `lb_policy`. */
@@ -108,7 +117,7 @@ function compileList(field: string, list: LoadBalancingPolicy): CompiledPolicy {
   }
   throw invalid(
     at(field, "policies"),
-    `none is known here (${passedOver.join(", ")}): add round_robin, least_request, random, ring_hash, maglev, pick_first or wrr_locality`,
+    `none is known here (${passedOver.join(", ")}): add round_robin, client_side_weighted_round_robin, least_request, random, ring_hash, maglev, pick_first or wrr_locality`,
   );
 }
 
@@ -137,13 +146,36 @@ function compileEntry(field: string, config: Any): CompiledPolicy | undefined {
       pickFirst(unpack(field, config, PickFirstSchema).shuffleAddressList),
       false,
     );
+  if (holds(config, ClientSideWeightedRoundRobinSchema)) {
+    const reported = compileReportedWeights(field, unpack(field, config, ClientSideWeightedRoundRobinSchema));
+    return { ...compiled("round robin weighted by load reports", roundRobin, false), reported };
+  }
   if (holds(config, ClusterProvidedSchema)) return compiled("round robin", roundRobin, false);
   if (holds(config, WrrLocalitySchema)) {
     const inner = unpack(field, config, WrrLocalitySchema).endpointPickingPolicy;
     if (inner === undefined) throw invalid(at(field, "endpoint_picking_policy"), "must be set");
     return { ...compileList(at(field, "endpoint_picking_policy"), inner), localityWeighted: true };
   }
-  return compileHash(field, config);
+  return compileHash(field, config) ?? compileWrapper(field, config);
+}
+
+/** A policy that has another one choose. */
+function compileWrapper(field: string, config: Any): CompiledPolicy | undefined {
+  if (holds(config, RandomSubsettingSchema)) {
+    const { subsetSize = 0, childPolicy } = unpack(field, config, RandomSubsettingSchema);
+    if (subsetSize < 1) throw invalid(at(field, "subset_size"), "must be at least 1");
+    if (childPolicy === undefined) throw invalid(at(field, "child_policy"), "must be set");
+    const child = compileList(at(field, "child_policy"), childPolicy);
+    const name = `${child.name} over at most ${subsetSize} endpoints`;
+    return { ...child, name, policy: randomSubsetting(subsetSize, child.policy) };
+  }
+  if (!holds(config, OverrideHostSchema)) return undefined;
+  const { overrideHostSources: sources, fallbackPolicy } = unpack(field, config, OverrideHostSchema);
+  if (fallbackPolicy === undefined) throw invalid(at(field, "fallback_policy"), "must be set");
+  if (sources.length === 0) throw invalid(at(field, "override_host_sources"), "must not be empty");
+  // Of the two that a source can be, nothing here writes dynamic metadata: such a source never has an address.
+  const headers = sources.map(({ header }) => header.toLowerCase()).filter((header) => header !== "");
+  return { ...compileList(at(field, "fallback_policy"), fallbackPolicy), overrideHeaders: headers };
 }
 
 function compileHash(field: string, config: Any): CompiledPolicy | undefined {

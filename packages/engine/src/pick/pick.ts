@@ -7,7 +7,7 @@ import { currentCluster } from "../route/current-cluster.js";
 import { LinkedCluster } from "../snapshot/linked-cluster.js";
 import type { Draw } from "./balancer.js";
 import type { Balance, BalancedGroup } from "./cluster-balance.js";
-import { traceBalance, traceChoice, traceFailure } from "./trace-pick.js";
+import { traceBalance, traceChoice, traceFailure, traceMembers } from "./trace-pick.js";
 
 const NO_HEALTHY_UPSTREAM: PickFailure = { kind: "fail", flag: "UH" };
 const UPSTREAM_OVERFLOW: PickFailure = { kind: "fail", flag: "UO" };
@@ -21,13 +21,15 @@ const GROUP_SALT = 0x6b0f;
  * Picks an endpoint of the plan's cluster, as the view's snapshot has it now: a retry sees what has changed since its
  * request was routed. `attempt.triedSlots` is what the caller has tried; adding the pick to it is the caller's part.
  *
- * The first try of a session goes to the endpoint that it is bound to. Else a group is drawn by its share (priorities,
+ * The first try of a session goes to the endpoint that it is bound to. A request that names endpoints itself goes to the
+ * first of them that is one of the cluster's and was not tried. Else a group is drawn by its share (priorities,
  * localities), then the policy chooses in it. Endpoints that were tried are avoided when the retry policy asks for other
  * hosts (`hostReselections` above 0): first by choosing again so often, then by taking any that is left. When all were
  * tried, one of them it is.
  */
 export function pick(view: DecisionView, plan: Plan, attempt: AttemptState): EndpointPart | PickFailure {
-  const cluster = currentCluster(view.snapshot, plan);
+  const cluster = currentCluster(view, plan, attempt);
+  if (view.trace !== undefined) traceMembers(view.trace, view, plan, cluster);
   const picked = pickFrom(view, plan, attempt, cluster instanceof LinkedCluster ? cluster : undefined);
   if (view.trace !== undefined && "kind" in picked) traceFailure(view.trace, cluster, picked.flag);
   return picked;
@@ -47,15 +49,35 @@ function pickFrom(
   if (trace !== undefined) traceBalance(trace, cluster, balance, view);
   const bound = plan.session === undefined ? undefined : boundTo(view, plan.session, cluster, attempt);
   if (bound === null) return NO_HEALTHY_UPSTREAM;
+  const named = bound ?? namedEndpoint(cluster, balance, attempt);
   const key = attempt.affinity?.key;
   const bits = mix(view.entropy, cluster.salt + attempt.attempts);
   const group =
-    bound === undefined ? drawGroup(balance, cluster.balance.hashed ? key : undefined, bits) : undefined;
-  if (bound === undefined && group?.balancer === undefined) return NO_HEALTHY_UPSTREAM;
+    named === undefined ? drawGroup(balance, cluster.balance.hashed ? key : undefined, bits) : undefined;
+  if (named === undefined && group?.balancer === undefined) return NO_HEALTHY_UPSTREAM;
   if (load.clusterInFlight(cluster.slot) >= cluster.maxRequests) return UPSTREAM_OVERFLOW;
-  const picked = bound ?? choose(view, plan, attempt, cluster.slot, balance, group!, bits);
-  if (trace !== undefined) traceChoice(trace, picked, group, cluster.balance.hashed ? key : undefined);
+  const picked = named ?? choose(view, plan, attempt, cluster.slot, balance, group!, bits);
+  if (trace !== undefined) {
+    const by = named === undefined ? "policy" : bound === undefined ? "name" : "session";
+    traceChoice(trace, picked, by, cluster.balance.hashed ? key : undefined);
+  }
   return picked;
+}
+
+/** The first endpoint that the request names, is well enough for it and was not tried. */
+function namedEndpoint(
+  cluster: LinkedCluster,
+  { health }: Balance,
+  { affinity, triedSlots }: AttemptState,
+): EndpointPart | undefined {
+  if (affinity === undefined) return undefined;
+  for (const address of affinity.named) {
+    const index = cluster.indexOf(address);
+    if (index < 0 || !cluster.sessionHealth.has(health[index]!)) continue;
+    const endpoint = cluster.endpoints[index]!;
+    if (!triedSlots.includes(endpoint.slot)) return endpoint;
+  }
+  return undefined;
 }
 
 /** Whether the retry policy asks for another priority by now. */

@@ -30,7 +30,7 @@ test("pick tells its trace every endpoint with what is held against it, and why 
   );
   mesh.load.setUnhealthy(mesh.slotOf("b"), UNHEALTHY_EJECTED, true);
   mesh.load.begin(mesh.plan.cluster.slot, mesh.slotOf("a"));
-  const affinity = { key: { high: 3, low: 2 }, setCookie: "", boundTo: "" };
+  const affinity = { key: { high: 3, low: 2 }, setCookie: "", boundTo: "", named: [] };
   const { events, texts } = traced(mesh, { affinity });
   expect(texts).toEqual([
     "cluster c: has 3 endpoints and is balanced by ring hash",

@@ -1,12 +1,24 @@
-import type { DecisionView, HashKey } from "../contract.js";
+import type { DecisionView, HashKey, Plan } from "../contract.js";
 import { UNHEALTHY_CHECK, UNHEALTHY_DEGRADED, UNHEALTHY_EJECTED } from "../contract.js";
 import type { ClusterPart, EndpointPart } from "../snapshot/contract.js";
 import type { LinkedCluster } from "../snapshot/linked-cluster.js";
 import type { Trace } from "../trace.js";
+import { memberPercents } from "./aggregate.js";
 import type { Balance, BalancedGroup } from "./cluster-balance.js";
 
 /** Endpoints that are told of, at most. */
 const MAX_LISTED = 100;
+
+/** Tells how an aggregate shares out its requests among its members; nothing of any other cluster. */
+export function traceMembers(trace: Trace, view: DecisionView, plan: Plan, taken: ClusterPart): void {
+  const named = view.snapshot.cluster(plan.cluster.name) ?? plan.cluster;
+  if (named.members.length === 0) return;
+  for (const [subject, share] of memberPercents(view, named)) {
+    const verdict = subject === taken.name ? "chosen" : "passed-over";
+    const reason = `gets ${round(share)} % of the requests to ${named.name}`;
+    trace.add({ step: "cluster", subject, verdict, reason, facts: { percent: round(share) } });
+  }
+}
 
 /** Tells of every endpoint that a pick looks at, and of the groups that requests are divided among. */
 export function traceBalance(
@@ -58,18 +70,21 @@ export function traceBalance(
   });
 }
 
-/** Tells which endpoint it is. `group` undefined: the request's session is bound to it. */
+/** What an endpoint was chosen by. */
+export type ChosenBy = "policy" | "session" | "name";
+
+/** Tells which endpoint it is. */
 export function traceChoice(
   trace: Trace,
   picked: EndpointPart,
-  group: BalancedGroup | undefined,
+  by: ChosenBy,
   key: HashKey | undefined,
 ): void {
   trace.add({
     step: "endpoint",
     subject: picked.key,
     verdict: "chosen",
-    reason: reasonOf(group, key),
+    reason: reasonOf(by, key),
     ...(key !== undefined && { facts: { hashKey: hex(key) } }),
   });
 }
@@ -90,8 +105,9 @@ export function traceFailure(trace: Trace, cluster: ClusterPart, flag: "UH" | "U
   });
 }
 
-function reasonOf(group: BalancedGroup | undefined, key: HashKey | undefined): string {
-  if (group === undefined) return "the request's session is bound to it";
+function reasonOf(by: ChosenBy, key: HashKey | undefined): string {
+  if (by === "session") return "the request's session is bound to it";
+  if (by === "name") return "the request itself names it";
   return key === undefined
     ? "chosen by the balancing policy"
     : `what the request hashes to (${hex(key)}) belongs to it`;

@@ -1,7 +1,7 @@
 import type { HeaderMatcher } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type { EngineRequest } from "../contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
-import { requestValue } from "./header-value.js";
+import { headerReader } from "./header-reader.js";
 import { compileRegex } from "./regex.js";
 import {
   compileStringTest,
@@ -13,27 +13,28 @@ import {
 } from "./string-test.js";
 import type { StringTest } from "./string-test.js";
 import { ValueWords } from "./words.js";
-import type { ConditionWords, Wanted } from "./words.js";
+import type { ConditionWords, Subject, Wanted } from "./words.js";
 
 /** One condition on a header field or pseudo header. */
 export type HeaderTest = (request: EngineRequest) => boolean;
 
 /**
  * Compiles an Envoy HeaderMatcher. A field that is absent matches no value condition, inverted or not, unless
- * `treat_missing_header_as_empty` is set.
+ * `treat_missing_header_as_empty` is set. The name `@request.cookies.NAME` means a cookie.
  */
 export function compileHeaderTest(field: string, matcher: HeaderMatcher): HeaderTest {
   if (matcher.name === "") throw invalid(at(field, "name"), "must not be empty");
-  const name = matcher.name.toLowerCase();
+  const { name, read } = headerReader(matcher.name);
+  if (name === "") throw invalid(at(field, "name"), "must name a cookie");
   const invert = matcher.invertMatch;
   const missing = matcher.treatMissingHeaderAsEmpty ? "" : undefined;
   const test = compileValueTest(field, matcher);
   if (typeof test === "boolean") {
     const wanted = test !== invert;
-    return (request) => ((requestValue(request, name) ?? missing) !== undefined) === wanted;
+    return (request) => ((read(request, name) ?? missing) !== undefined) === wanted;
   }
   return (request) => {
-    const value = requestValue(request, name) ?? missing;
+    const value = read(request, name) ?? missing;
     return value !== undefined && test(value) !== invert;
   };
 }
@@ -45,18 +46,11 @@ export function compileHeaderTests(field: string, matchers: readonly HeaderMatch
 
 /** A HeaderMatcher in words. */
 export function headerWords(matcher: HeaderMatcher): ConditionWords {
-  const subject = matcher.treatMissingHeaderAsEmpty ? valueOrEmpty : requestValue;
-  return new ValueWords(
-    "header",
-    matcher.name.toLowerCase(),
-    subject,
-    wantedHeader(matcher),
-    matcher.invertMatch,
-  );
-}
-
-function valueOrEmpty(request: EngineRequest, name: string): string {
-  return requestValue(request, name) ?? "";
+  const { called, name, read } = headerReader(matcher.name);
+  const subject: Subject = matcher.treatMissingHeaderAsEmpty
+    ? (request, key) => read(request, key) ?? ""
+    : read;
+  return new ValueWords(called, name, subject, wantedHeader(matcher), matcher.invertMatch);
 }
 
 /** What a HeaderMatcher asks for, in words. */

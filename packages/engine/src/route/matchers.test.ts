@@ -10,7 +10,7 @@ import { RegexMatchAndSubstituteSchema } from "@tulle/xds/gen/envoy/type/matcher
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { request } from "../testing/resources.js";
-import { compileHeaderTest } from "./header-test.js";
+import { compileHeaderTest, headerWords } from "./header-test.js";
 import { pathEnd } from "./path-end.js";
 import { compilePath } from "./path-test.js";
 import { compileQueryTest, queryParameter } from "./query-test.js";
@@ -158,6 +158,29 @@ test("compileHeaderTest sees pseudo headers and the authority as host", () => {
     test1(":scheme", "https"),
     test1("host", "x:1"),
   ]).toEqual([true, true, true, true, true]);
+});
+
+test("compileHeaderTest reads one cookie by @request.cookies, whatever is beside it and in as many fields as they come", () => {
+  const exact = {
+    name: "@request.cookies.Beta",
+    headerMatchSpecifier: { case: "exactMatch", value: "on" },
+  } as const;
+  expect(matchesHeader(exact, ["Cookie", "xBeta=off; Beta=on; z=1"])).toBe(true);
+  expect(matchesHeader(exact, ["cookie", "a=b", "cookie", 'Beta="on"'])).toBe(true);
+  expect(matchesHeader(exact, ["cookie", "beta=on; a=Beta=on"])).toBe(false);
+  expect(matchesHeader(exact, ["@request.cookies.Beta", "on"])).toBe(false);
+  const any = {
+    ...exact,
+    headerMatchSpecifier: { case: "safeRegexMatch", value: { regex: "o.*" } },
+  } as const;
+  expect(matchesHeader(any, ["cookie", "Beta=x; Beta2=on"])).toBe(false);
+  expect(matchesHeader({ name: "@request.cookies.Beta", invertMatch: true }, ["cookie", "a=1"])).toBe(true);
+  expect(() => matchesHeader({ name: "@request.cookies." }, [])).toThrow("h.name: must name a cookie");
+  const words = headerWords(create(HeaderMatcherSchema, exact));
+  expect(words.condition()).toBe('cookie "Beta" must be "on"');
+  expect(words.mismatch(request({ headers: ["cookie", "Beta=off"] }))).toBe(
+    'cookie "Beta" is "off", not "on"',
+  );
 });
 
 test("compileQueryTest compares the first value as sent", () => {

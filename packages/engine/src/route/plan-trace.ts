@@ -1,9 +1,9 @@
-import type { HedgePlan, Plan } from "../contract.js";
+import type { HedgePlan, Plan, RedirectPlan } from "../contract.js";
 import type { Trace } from "../trace.js";
 
 /** Reports the limits of time of a plan, and its hedging. What it says of retries depends on the failure. */
 export function tracePlan(trace: Trace, plan: Plan): void {
-  const { timeoutMs, idleTimeoutMs, maxDurationMs, hedge, provenance: owner } = plan;
+  const { timeoutMs, idleTimeoutMs, maxDurationMs, hedge, redirects, provenance: owner } = plan;
   trace.add({
     step: "timeout",
     subject: "timeouts",
@@ -18,6 +18,19 @@ export function tracePlan(trace: Trace, plan: Plan): void {
   });
   if (hedge !== undefined)
     trace.add({ step: "retry", subject: "hedging", verdict: "info", reason: hedgeText(hedge), owner });
+  if (redirects !== undefined)
+    trace.add({
+      step: "route",
+      subject: "redirects",
+      verdict: "info",
+      reason: redirectText(redirects),
+      owner,
+    });
+}
+
+function redirectText({ max, statuses }: RedirectPlan): string {
+  const times = max === 1 ? "once" : `up to ${max} times`;
+  return `a redirect of the service (${[...statuses].join(", ")}) is followed by the sidecar itself, ${times}`;
 }
 
 function hedgeText({ initial, afterMs, max, onPerTryTimeout }: HedgePlan): string {

@@ -1,5 +1,10 @@
-import type { JsonObject } from "@bufbuild/protobuf";
+import { create, type JsonObject } from "@bufbuild/protobuf";
+import {
+  InternalRedirectPolicySchema,
+  RouteAction_InternalRedirectAction,
+} from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import type {
+  InternalRedirectPolicy,
   RouteAction,
   WeightedCluster,
   WeightedCluster_ClusterWeight,
@@ -17,6 +22,7 @@ import { pathEnd } from "./path-end.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
 import type { Mutations } from "./header-mutations.js";
 import { compileMirrors } from "./mirror.js";
+import { compileInternalRedirect } from "./compile-redirect.js";
 import { compileHedge } from "./hedge-policy.js";
 import { prefixRewrite, regexRewrite } from "./path-rewrite.js";
 import type { PathRewrite } from "./path-rewrite.js";
@@ -207,11 +213,22 @@ function compileShared(
     takesEndpointHost:
       action.hostRewriteSpecifier.case === "autoHostRewrite" && action.hostRewriteSpecifier.value.value,
     tellsForwardedHost: action.appendXForwardedHost,
+    redirects: compileInternalRedirect(at(field, "internal_redirect_policy"), internalRedirectOf(action)),
     rateLimits: rateLimitSources(
       compileRateLimits(at(field, "rate_limits"), action.rateLimits),
       context.hostRateLimits,
     ),
   };
+}
+
+/** The older way to say that one redirect is followed is one with the policy's defaults. */
+function internalRedirectOf(action: RouteAction): InternalRedirectPolicy | undefined {
+  if (action.internalRedirectPolicy !== undefined) return action.internalRedirectPolicy;
+  if (action.internalRedirectAction !== RouteAction_InternalRedirectAction.HANDLE_INTERNAL_REDIRECT)
+    return undefined;
+  return create(InternalRedirectPolicySchema, {
+    ...(action.maxInternalRedirects !== undefined && { maxInternalRedirects: action.maxInternalRedirects }),
+  });
 }
 
 function compilePathRewrite(

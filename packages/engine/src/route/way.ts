@@ -5,6 +5,7 @@ import type {
   HedgePlan,
   MirrorPlan,
   Plan,
+  RedirectPlan,
   RateLimitSources,
   RouteFilters,
 } from "../contract.js";
@@ -37,6 +38,7 @@ export interface PlanSettings {
   readonly session: SessionPolicy | undefined;
   readonly filters: RouteFilters | undefined;
   readonly rateLimits: RateLimitSources | undefined;
+  readonly redirects: RedirectPlan | undefined;
   readonly mirrors: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
 }
@@ -69,6 +71,7 @@ export const BARE_WAY: Omit<WaySettings, "clusterName"> = {
   session: undefined,
   filters: undefined,
   rateLimits: undefined,
+  redirects: undefined,
   mirrors: undefined,
   provenance: { config: "", rule: "" },
 };
@@ -124,6 +127,7 @@ export class ForwardPlan implements Plan {
   readonly session: SessionPolicy | undefined;
   readonly filters: RouteFilters | undefined;
   readonly rateLimits: RateLimitSources | undefined;
+  readonly redirects: RedirectPlan | undefined;
   readonly mirrors: readonly MirrorPlan[] | undefined;
   readonly provenance: Provenance;
 
@@ -152,6 +156,7 @@ export class ForwardPlan implements Plan {
     this.session = settings.session;
     this.filters = settings.filters;
     this.rateLimits = settings.rateLimits;
+    this.redirects = settings.redirects;
     this.mirrors = settings.mirrors;
     this.provenance = settings.provenance;
   }
@@ -170,6 +175,9 @@ const NO_CONNECTIONS: ConnectionSettings = {
   pingAfterMs: 0,
   pingTimeoutMs: 0,
   keepAliveMs: undefined,
+  preconnectRatio: 1,
+  keepAliveProbes: undefined,
+  keepAliveIntervalSeconds: undefined,
 };
 
 /** Stands in a plan for a cluster that the snapshot does not have: nothing can be picked from it. */
@@ -190,6 +198,7 @@ class UnknownCluster implements ClusterPart {
   readonly outlier = undefined;
   readonly healthCheck = undefined;
   readonly endpoints = [];
+  readonly members = [];
   readonly warm = false;
   readonly originalDestination = false;
   readonly provenance: Provenance = { config: "", rule: "" };

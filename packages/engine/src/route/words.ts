@@ -37,14 +37,14 @@ export type Subject = (request: EngineRequest, name: string) => string | undefin
 /** The words of a condition on a value that a request has or lacks. `wanted` a boolean: whether it has it. */
 export class ValueWords implements ConditionWords {
   readonly share = undefined;
-  readonly #called: "header" | "query parameter" | "path";
+  readonly #called: "header" | "cookie" | "query parameter" | "path";
   readonly #name: string;
   readonly #subject: Subject;
   readonly #wanted: Wanted | boolean;
   readonly #invert: boolean;
 
   constructor(
-    called: "header" | "query parameter" | "path",
+    called: "header" | "cookie" | "query parameter" | "path",
     name: string,
     subject: Subject,
     wanted: Wanted | boolean,

@@ -97,6 +97,7 @@ function endpointPart(
     before.tls?.key === tls?.key &&
     before.http2 === http2 &&
     before.proxyProtocol === proxyProtocol &&
+    before.perClient === settings.perClient &&
     (before.overHttp2 !== undefined) === asClient &&
     before.weight === assigned.weight &&
     before.healthy === healthy &&
@@ -112,6 +113,7 @@ function endpointPart(
     tls,
     http2,
     proxyProtocol,
+    perClient: settings.perClient,
     slot,
     weight,
     healthy,

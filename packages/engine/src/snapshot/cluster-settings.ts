@@ -1,7 +1,11 @@
-import type { Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import type {
+  Cluster,
+  Cluster_CustomClusterType,
+} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { Cluster_DiscoveryType as DiscoveryType } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { CircuitBreakers_Thresholds_RetryBudget } from "@tulle/xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js";
 import { RoutingPriority } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import { ClusterConfigSchema as AggregateSchema } from "@tulle/xds/gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js";
 import {
   HttpProtocolOptionsSchema,
   type HttpProtocolOptions,
@@ -49,6 +53,8 @@ export interface ClusterSettings {
   /** Endpoints in plaintext speak what their client does (`use_downstream_protocol_config`). */
   readonly httpAsClient: boolean;
   readonly originalDestination: boolean;
+  /** `connection_pool_per_downstream_connection` */
+  readonly perClient: boolean;
   readonly provenance: Provenance;
   readonly balancing: CompiledPolicy;
   /** Share of usable endpoints, percent, below which all are used; 0 = never. */
@@ -58,8 +64,11 @@ export interface ClusterSettings {
   /** `override_host_status`: states in which endpoints take the sessions that are bound to them. */
   readonly sessionHealth: ReadonlySet<EndpointHealth>;
   readonly transport: TransportChoice;
-  /** Name of the ClusterLoadAssignment to ask for, or the endpoints themselves. */
-  readonly endpoints: { readonly eds: string } | { readonly fixed: Assignment };
+  /** Name of the ClusterLoadAssignment to ask for, or the endpoints themselves, or the clusters that have them. */
+  readonly endpoints:
+    | { readonly eds: string }
+    | { readonly fixed: Assignment }
+    | { readonly members: readonly string[] };
 }
 
 /** Retries may be this share of the requests, and always `minRetries`. One that is set replaces `maxRetries`. */
@@ -100,9 +109,7 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     throw invalid("lb_subset_config", "is not supported: use one cluster per subset");
   }
   const type = cluster.clusterDiscoveryType;
-  if (type.case === "clusterType")
-    throw invalid("cluster_type", `${JSON.stringify(type.value.name)} is not supported`);
-  const discovery = type.value ?? DiscoveryType.STATIC;
+  const discovery = type.case === "type" ? type.value : DiscoveryType.STATIC;
   const httpOptions = httpProtocolOptions(cluster);
   return {
     name: cluster.name,
@@ -119,13 +126,17 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     http2: isExplicitHttp2(cluster, httpOptions),
     httpAsClient: httpOptions?.upstreamProtocolOptions.case === "useDownstreamProtocolConfig",
     originalDestination: discovery === DiscoveryType.ORIGINAL_DST,
+    perClient: cluster.connectionPoolPerDownstreamConnection,
     provenance: provenanceOf(cluster.metadata),
     balancing: compilePolicy(cluster),
     panicPercent: compilePanic(cluster),
     failOnPanic: failsOnPanic(cluster),
     sessionHealth: sessionHealth(cluster),
     transport: compileTransport(cluster),
-    endpoints: compileDiscovery(cluster, discovery),
+    endpoints:
+      type.case === "clusterType"
+        ? { members: compileMembers("cluster_type", type.value) }
+        : compileDiscovery(cluster, discovery),
   };
 }
 
@@ -147,6 +158,20 @@ function compileDiscovery(cluster: Cluster, discovery: DiscoveryType): ClusterSe
     default:
       throw invalid("type", `${String(discovery)} is not a known discovery type`);
   }
+}
+
+/** More members are refused. */
+const MAX_MEMBERS = 64;
+
+/** The clusters of an aggregate cluster, in their order: the only type of its kind that is known. */
+function compileMembers(field: string, { name, typedConfig }: Cluster_CustomClusterType): readonly string[] {
+  if (typedConfig === undefined || !holds(typedConfig, AggregateSchema))
+    throw invalid(field, `${JSON.stringify(name)} is not supported`);
+  const here = at(field, "typed_config.clusters");
+  const { clusters } = unpack(at(field, "typed_config"), typedConfig, AggregateSchema);
+  if (clusters.length === 0 || clusters.length > MAX_MEMBERS || clusters.includes(""))
+    throw invalid(here, `must be 1 to ${MAX_MEMBERS} names`);
+  return [...new Set(clusters)];
 }
 
 /** Limits of one priority. */
@@ -244,7 +269,7 @@ function serviceOf(name: string): Pick<ClusterSettings, "serviceHost" | "service
   const [direction, port, subset, host] = name.split("|");
   if (
     host === undefined ||
-    (direction !== "outbound" && direction !== "inbound") ||
+    (direction !== "outbound" && direction !== "inbound" && direction !== "failover") ||
     !/^\d{1,5}$/.test(port ?? "")
   ) {
     return { serviceHost: "", servicePort: 0, subset: "" };

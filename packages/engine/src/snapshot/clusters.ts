@@ -37,12 +37,30 @@ export class Clusters {
     return this.#linked;
   }
 
-  /** Whether waiting for a cluster, its endpoints and its Secrets has come to an end. */
+  /** Whether waiting for a cluster, its endpoints and its Secrets, or those of its members, has come to an end. */
   isAnswered(name: string): boolean {
-    const settings = this.settings.get(name);
-    if (settings === undefined) return this.settings.isAnswered(name);
-    if (!settings.transport.secrets.every((secret) => this.#secrets.parts.isAnswered(secret))) return false;
-    return "fixed" in settings.endpoints || this.assignments.isAnswered(settings.endpoints.eds);
+    for (const each of this.withMembers([name])) {
+      const settings = this.settings.get(each);
+      if (settings === undefined) {
+        if (!this.settings.isAnswered(each)) return false;
+        continue;
+      }
+      if (!settings.transport.secrets.every((secret) => this.#secrets.parts.isAnswered(secret))) return false;
+      if ("eds" in settings.endpoints && !this.assignments.isAnswered(settings.endpoints.eds)) return false;
+    }
+    return true;
+  }
+
+  /** These clusters and, as far as they are known, the members of those that are aggregates, and theirs. */
+  withMembers(names: Iterable<string>): ReadonlySet<string> {
+    const all = new Set(names);
+    // What is added while a set is walked is walked, too.
+    for (const name of all) {
+      const endpoints = this.settings.get(name)?.endpoints;
+      if (endpoints !== undefined && "members" in endpoints)
+        for (const member of endpoints.members) all.add(member);
+    }
+    return all;
   }
 
   applyCluster(name: string, version: string, bytes: Uint8Array): void {
@@ -108,9 +126,12 @@ export class Clusters {
 
   #link(settings: ClusterSettings): LinkedCluster {
     const previous = this.#find(settings.name);
-    if ("fixed" in settings.endpoints)
-      return this.#linker.link(settings, settings.endpoints.fixed, true, previous);
-    const { eds } = settings.endpoints;
+    const { endpoints } = settings;
+    if (!("eds" in endpoints)) {
+      const fixed = "fixed" in endpoints ? endpoints.fixed : NO_ENDPOINTS;
+      return this.#linker.link(settings, fixed, true, previous);
+    }
+    const { eds } = endpoints;
     const assignment = this.assignments.get(eds) ?? NO_ENDPOINTS;
     return this.#linker.link(settings, assignment, this.assignments.isAnswered(eds), previous);
   }

@@ -5,7 +5,7 @@ import type {
 } from "@tulle/xds/gen/envoy/config/core/v3/protocol_pb.js";
 import type { HttpProtocolOptions } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { durationMs } from "./duration.js";
-import { at } from "./invalid.js";
+import { at, invalid } from "./invalid.js";
 
 /** How connections to a cluster's endpoints live. */
 export interface ConnectionSettings {
@@ -21,9 +21,17 @@ export interface ConnectionSettings {
   readonly pingTimeoutMs: number;
   /** After so long without a byte the kernel asks (SO_KEEPALIVE); 0 = the system's own time, undefined = it does not. */
   readonly keepAliveMs: number | undefined;
+  /** How often it asks then; undefined = as the system does. Only where `keepAliveMs` is set. */
+  readonly keepAliveProbes: number | undefined;
+  /** Between two of them, seconds; undefined = as the system does. Only where `keepAliveMs` is set. */
+  readonly keepAliveIntervalSeconds: number | undefined;
+  /** So many times the HTTP/1.1 connections in use are open or made ahead, 1 to 3; 1 = none is made ahead. */
+  readonly preconnectRatio: number;
 }
 
 const PING_TIMEOUT_MS = 20_000;
+/** Linux takes no more seconds; of probes it takes 127, which whoever sets them sees to. */
+const MAX_KEEP_ALIVE = 32_767;
 
 /** Compiles what a cluster says of its connections. `options`: its HttpProtocolOptions, when it has them. */
 export function compileConnections(
@@ -43,7 +51,23 @@ export function compileConnections(
     pingAfterMs: durationMs("connection_keepalive.interval", ping?.interval) ?? 0,
     pingTimeoutMs: durationMs("connection_keepalive.timeout", ping?.timeout) ?? PING_TIMEOUT_MS,
     keepAliveMs: keepAlive === undefined ? undefined : (keepAlive.keepaliveTime ?? 0) * 1000,
+    preconnectRatio: preconnectRatio(cluster),
+    keepAliveProbes: atLeastOne(keepAlive?.keepaliveProbes),
+    keepAliveIntervalSeconds: atLeastOne(keepAlive?.keepaliveInterval),
   };
+}
+
+/** Of a cluster as a whole no connections are made ahead: which endpoint is next only one policy can say. */
+function preconnectRatio({ preconnectPolicy }: Cluster): number {
+  const ratio = preconnectPolicy?.perUpstreamPreconnectRatio ?? 1;
+  if (!(ratio >= 1 && ratio <= 3))
+    throw invalid("preconnect_policy.per_upstream_preconnect_ratio", "must be between 1 and 3");
+  return ratio;
+}
+
+/** 0 is no number of probes and no interval: the system's own, then. */
+function atLeastOne(count: number | undefined): number | undefined {
+  return count === undefined || count === 0 ? undefined : Math.min(count, MAX_KEEP_ALIVE);
 }
 
 function http2Options({

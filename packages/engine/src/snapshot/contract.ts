@@ -78,6 +78,8 @@ export interface EndpointPart {
   readonly http2: boolean;
   /** Version of the PROXY header that each connection begins with; undefined = none. */
   readonly proxyProtocol: 1 | 2 | undefined;
+  /** Each client's connection has connections of its own, which nobody else's requests go over. */
+  readonly perClient: boolean;
   /**
    * The same endpoint with `http2`, for gRPC, where the server speaks whatever its client does (Envoy's
    * `use_downstream_protocol_config`); undefined where it does not.
@@ -113,8 +115,14 @@ export interface ClusterPart {
   readonly outlier: OutlierSettings | undefined;
   /** How endpoints are asked whether they are well; undefined = they are not. */
   readonly healthCheck: HealthCheckSettings | undefined;
+  /** Its endpoints are weighed by the reports in their answers, of which those further apart do not belong together, ms. */
+  readonly reportGapMs?: number | undefined;
+  /** Headers in which a request may name the endpoints that it goes to. */
+  readonly overrideHeaders?: readonly string[] | undefined;
   /** Every endpoint, healthy or not; replaced whole by an update. */
   readonly endpoints: readonly EndpointPart[];
+  /** Of an aggregate: the clusters that have its endpoints, in the order in which they are used; empty = it is none. */
+  readonly members: readonly string[];
   /** Whether EDS (or a static assignment) has answered. Before, requests wait. */
   readonly warm: boolean;
   /** Type ORIGINAL_DST: it has no endpoints, the connection goes to where the caller's connection was going. */

@@ -21,6 +21,8 @@ export interface HttpSettings {
   readonly chain: ChainSettings;
   /** Name of the RouteConfiguration to ask for, or the table itself. */
   readonly routes: { readonly rds: string } | { readonly table: RouteTable };
+  /** Clusters of services that its filters ask. */
+  readonly askedClusters: readonly string[];
   /** Idle timeout of routes that set none. */
   readonly idleTimeoutMs: number;
 }
@@ -41,6 +43,7 @@ export function compileHttp(
   const idleTimeoutMs =
     durationMs(at(field, "stream_idle_timeout"), manager.streamIdleTimeout) ?? DEFAULT_IDLE_TIMEOUT_MS;
   const routes = compileRoutes(field, manager, idleTimeoutMs);
+  const filters = compileChainFilters(at(field, "http_filters"), manager.httpFilters, name);
   return {
     chain: {
       name,
@@ -58,10 +61,11 @@ export function compileHttp(
       proxyStatus: compileProxyStatus(manager),
       requestIdInResponse: manager.alwaysSetRequestIdInResponse,
       edge: manager.useRemoteAddress === true ? { trustedHops: manager.xffNumTrustedHops } : undefined,
-      filters: compileChainFilters(at(field, "http_filters"), manager.httpFilters, name),
+      filters,
       stripPort: manager.stripPortMode.case === "stripAnyHostPort" && manager.stripPortMode.value,
     },
     routes,
+    askedClusters: filters.flatMap(({ own }) => own?.clusters ?? []),
     idleTimeoutMs,
   };
 }

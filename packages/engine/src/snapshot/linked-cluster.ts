@@ -12,6 +12,8 @@ import { ClusterBalance } from "../pick/cluster-balance.js";
 import type { Assignment } from "./assignment.js";
 import type { ClusterSettings, RetryBudget } from "./cluster-settings.js";
 
+const NO_MEMBERS: readonly string[] = [];
+
 /**
  * A cluster with its endpoints: what requests are balanced over. Made anew when either changes; in between only its
  * balance follows the load table.
@@ -33,7 +35,10 @@ export class LinkedCluster implements ClusterPart {
   readonly connection: ConnectionSettings;
   readonly outlier: OutlierSettings | undefined;
   readonly healthCheck: HealthCheckSettings | undefined;
+  readonly reportGapMs: number | undefined;
+  readonly overrideHeaders: readonly string[] | undefined;
   readonly endpoints: readonly EndpointPart[];
+  readonly members: readonly string[];
   readonly warm: boolean;
   readonly originalDestination: boolean;
   readonly provenance: Provenance;
@@ -73,7 +78,10 @@ export class LinkedCluster implements ClusterPart {
     this.connection = settings.connection;
     this.outlier = settings.outlier;
     this.healthCheck = settings.healthCheck;
+    this.reportGapMs = settings.balancing.reported?.expirationMs;
+    this.overrideHeaders = settings.balancing.overrideHeaders;
     this.endpoints = endpoints;
+    this.members = "members" in settings.endpoints ? settings.endpoints.members : NO_MEMBERS;
     this.warm = warm;
     this.originalDestination = settings.originalDestination;
     this.provenance = settings.provenance;

@@ -158,7 +158,10 @@ function secretsOf(settings: ListenerSettings): readonly string[] {
 }
 
 function clustersOf(behaviour: Behaviour, table: RouteTable | undefined): readonly string[] {
-  return "tcp" in behaviour ? behaviour.tcp.clusters : (table?.clusters ?? []);
+  if ("tcp" in behaviour) return behaviour.tcp.clusters;
+  const { askedClusters } = behaviour.http;
+  const routed = table?.clusters ?? [];
+  return askedClusters.length === 0 ? routed : [...askedClusters, ...routed];
 }
 
 function createChain({ behaviour, table, warm }: Resolved): Chain | BytesChain {

@@ -147,7 +147,8 @@ class CompilingSource implements SnapshotSource {
       for (const cluster of references.clusters) clusters.add(cluster);
       for (const secret of references.secrets) secrets.add(secret);
     }
-    for (const name of clusters) {
+    const all = this.#clusters.withMembers(clusters);
+    for (const name of all) {
       const settings = this.#clusters.settings.get(name);
       if (settings === undefined) continue;
       if ("eds" in settings.endpoints) assignments.add(settings.endpoints.eds);
@@ -156,7 +157,7 @@ class CompilingSource implements SnapshotSource {
     return new Map([
       [LISTENER_TYPE, listeners],
       [ROUTE_TYPE, routes],
-      [CLUSTER_TYPE, clusters],
+      [CLUSTER_TYPE, all],
       [ENDPOINT_TYPE, assignments],
       [SECRET_TYPE, secrets],
     ]);

@@ -10,6 +10,7 @@ const allowed: Fact = {
   allowed: true,
   request: [],
   response: [],
+  query: undefined,
   metadata: undefined,
   refusedMutations: 0,
 };

@@ -1,4 +1,4 @@
-import { DisposableStack, type Disposable, type TimerWheel } from "@tulle/base";
+import { DisposableStack, silentLogger, type Disposable, type TimerWheel } from "@tulle/base";
 import {
   createLoadTable,
   type ClusterPart,
@@ -15,6 +15,7 @@ import { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { OriginatedContexts } from "../tls/originated-contexts.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
 import { Connector } from "../upstream/connector.js";
+import { KeepAlive } from "../upstream/keep-alive.js";
 import { UpstreamPools } from "../upstream/upstream-pools.js";
 import { GrpcProbeExchange } from "./grpc-probe.js";
 import { HttpProbeExchange, ProbeRequest } from "./http-probe.js";
@@ -63,6 +64,7 @@ export class Prober implements Disposable {
         connector: this.#connector,
         queue: new FlushQueue(),
         coarseWheel: wheel,
+        keepAlive: new KeepAlive(silentLogger),
         load: createLoadTable({ maxSlots: 1 }),
         metrics: new UpstreamMetrics(new MetricsRegistry()),
         limits,
@@ -173,6 +175,7 @@ export function probingCluster(cluster: ClusterPart, { reuseConnection }: Health
     outlier: undefined,
     healthCheck: undefined,
     endpoints: [],
+    members: [],
     originalDestination: false,
   };
 }

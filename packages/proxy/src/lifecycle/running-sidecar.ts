@@ -10,7 +10,13 @@ import {
   type Logger,
   type LogLevel,
 } from "@tulle/base";
-import { createLoadTable, createSharedLoadTable, type SharedSlotOwner, type SlotTable } from "@tulle/engine";
+import {
+  createLoadTable,
+  createSharedLoadTable,
+  entropyOf,
+  type SharedSlotOwner,
+  type SlotTable,
+} from "@tulle/engine";
 import { NodeSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { HelloSchema, type Hello } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
@@ -102,11 +108,11 @@ export class RunningSidecar implements Sidecar {
       this.#quit = resolve;
     });
 
-    const seed = randomInt(2 ** 32);
+    const own = { seed: randomInt(2 ** 32), identity: entropyOf(nodeId(options)) };
     if ((options.workers ?? 1) > 1) {
-      this.#sharedLoad = createSharedLoadTable({ seed, clockOriginMs: performance.timeOrigin });
+      this.#sharedLoad = createSharedLoadTable({ ...own, clockOriginMs: performance.timeOrigin });
     }
-    this.#load = this.#sharedLoad ?? createLoadTable({ seed });
+    this.#load = this.#sharedLoad ?? createLoadTable(own);
     this.#captured = new CapturedTraffic(options, { clock, logger, metrics: this.#metrics });
     this.#configuration = this.#captured.configuration(this.#load);
     this.#owned.use(identity);

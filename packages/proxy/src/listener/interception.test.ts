@@ -30,8 +30,9 @@ import {
 } from "../../test/resources.js";
 import type { Names } from "../dns/names.js";
 import type { ListenAddress } from "../options.js";
+import { descriptorOf } from "../socket-descriptor.js";
 import { Interception } from "./interception.js";
-import { descriptorOf, loadOriginalDestination, type OriginalDestination } from "./original-destination.js";
+import { loadOriginalDestination, type OriginalDestination } from "./original-destination.js";
 import { OutboundPolicy } from "./outbound-policy.js";
 import { OwnListeners } from "./own-listeners.js";
 

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { MeshError } from "@tulle/base";
 
 import type { ListenAddress } from "../options.js";
+import { descriptorOf } from "../socket-descriptor.js";
 import { plainAddress } from "./plain-address.js";
 import { readSockaddr, SOCKADDR_IN6_BYTES, SOCKADDR_IN_BYTES } from "./sockaddr.js";
 
@@ -55,13 +56,6 @@ export async function loadOriginalDestination(): Promise<OriginalDestination> {
       plainAddress(destination.host) === plainAddress(socket.localAddress ?? "");
     return isOwn ? undefined : destination;
   };
-}
-
-/** Node.js does not document a socket's descriptor; it is there on every Linux while the socket is open. */
-export function descriptorOf(socket: Socket): number | undefined {
-  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: unknown } | null };
-  const fd = handle?.fd;
-  return typeof fd === "number" && fd >= 0 ? fd : undefined;
 }
 
 function unavailable(what: string, cause: unknown): MeshError {

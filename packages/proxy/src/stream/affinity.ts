@@ -3,7 +3,12 @@ import type { HeaderList } from "@tulle/http";
 
 import type { ExchangeRecord } from "./exchange-record.js";
 
-/** Finds what binds a request to an endpoint, for its tries. Call where the plan has a `hash` or a `session`. */
+/** Whether requests of a plan may be bound to endpoints. */
+export function isBound({ hash, session, cluster }: Plan): boolean {
+  return hash !== undefined || session !== undefined || cluster.overrideHeaders !== undefined;
+}
+
+/** Finds what binds a request to an endpoint, for its tries. Call where the plan `isBound`. */
 export function bindRequest(record: ExchangeRecord, view: DecisionView, plan: Plan): void {
   const { forwardedFor, remoteAddress } = record.source;
   const client = record.edge?.clientAddress ?? clientAddress(forwardedFor, remoteAddress);

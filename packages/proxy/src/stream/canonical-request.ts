@@ -33,6 +33,18 @@ export class CanonicalRequest implements EngineRequest {
     this.host = this.#sentOn === "" ? fixed : this.#sentOn;
   }
 
+  /** Becomes the request that a redirect asks for. */
+  redirect({ method, path, authority, scheme, headers }: EngineRequest): void {
+    if (authority !== this.authority) {
+      this.authority = authority;
+      this.host = authority;
+    }
+    this.method = method;
+    this.path = path;
+    this.scheme = scheme;
+    this.headers = headers;
+  }
+
   #learnHost(host: string, source: RequestSource, authorities: AuthorityCache): void {
     // Perhaps cut from a request's head, which would live as long.
     this.#received = Buffer.from(host, "latin1").toString("latin1");

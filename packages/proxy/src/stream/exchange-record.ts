@@ -139,6 +139,17 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     this.responseFlags = this.responseFlags === "" ? flag : `${this.responseFlags},${flag}`;
   }
 
+  /** Another request begins in place of the one that was answered with a redirect: its tries are its own. */
+  protected clearAttempt(): void {
+    this.attempt.attempts = 0;
+    this.attempt.deadlineMs = 0;
+    // Setting `length` calls into the runtime, 60 ns; there is one, nearly always.
+    while (this.attempt.triedSlots.length > 0) this.attempt.triedSlots.pop();
+    this.attempt.affinity = undefined;
+    this.timeoutRetry = false;
+    this.bodyNotKept = false;
+  }
+
   /** Called once the head says that the request is gRPC. */
   protected clearMessages(): void {
     (this.requestMessages ??= new GrpcMessageCounter()).reset();
@@ -147,15 +158,9 @@ export abstract class ExchangeRecord implements AccessLogEntry {
 
   /** `startTimeMs`: wall clock. */
   protected clear(head: RequestHead, startTimeMs: number, http2: boolean): void {
-    this.attempt.attempts = 0;
-    this.attempt.deadlineMs = 0;
+    this.clearAttempt();
     this.requestDone = false;
     this.timeoutMs = 0;
-    this.timeoutRetry = false;
-    this.bodyNotKept = false;
-    // Setting `length` calls into the runtime, 60 ns; there is one, nearly always.
-    while (this.attempt.triedSlots.length > 0) this.attempt.triedSlots.pop();
-    this.attempt.affinity = undefined;
     this.tries.clear();
     this.protocol = http2 ? "HTTP/2" : head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
     this.snapshot = undefined;

@@ -2,6 +2,10 @@ import {
   type AdmissionProgress,
   type EdgeSettings,
   type EngineRequest,
+  type FollowedRedirects,
+  internalRedirect,
+  noteRedirect,
+  type Redirection,
   route,
   type HttpChain,
   type Plan,
@@ -24,7 +28,7 @@ import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
 import type { FactSource } from "../facts/fact-source.js";
 import type { Failure } from "../rescue.js";
-import { bindRequest } from "./affinity.js";
+import { bindRequest, isBound } from "./affinity.js";
 import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
@@ -124,6 +128,8 @@ export class Exchange
   #faulty: FaultyResponse | undefined;
   /** Made when a request is copied. */
   #mirrors: Mirrors | undefined;
+  /** Made when a redirect is followed. */
+  #followed: FollowedRedirects | undefined;
   /** The deadline is the route's timeout, or the time that a request may be parked. */
   readonly #timers: ExchangeTimers;
   #state: State = State.IDLE;
@@ -169,6 +175,7 @@ export class Exchange
     // What follows an upgrade is the tunnel's.
     this.requestDone = head.upgrade !== "";
     this.#response.clear();
+    this.#followed = undefined;
     this.#tries.clear(head);
     this.request.fill(head, this.source, authorities);
     this.#fields.scan(head.headers);
@@ -372,7 +379,7 @@ export class Exchange
   #forward(routed: Plan): void {
     const plan = this.#fields.controls ? ownPlan(this, routed) : routed;
     this.plan = plan;
-    if (plan.hash !== undefined || plan.session !== undefined) bindRequest(this, this.#view, plan);
+    if (isBound(plan)) bindRequest(this, this.#view, plan);
     this.#state = State.FORWARDED;
     this.#waits = true;
     this.#context.overload.onSent();
@@ -409,6 +416,34 @@ export class Exchange
     if (!this.#waits) return;
     this.#waits = false;
     this.#context.overload.onAnswered();
+  }
+
+  redirectOf(head: ResponseHead): Redirection | undefined {
+    const { chain, plan, request } = this;
+    if (chain === undefined || plan === undefined) return undefined;
+    this.#followed ??= { count: 0, ways: [] };
+    const found = internalRedirect(this.#view, chain, plan, request, head, this.#followed);
+    if (typeof found === "string") return undefined;
+    noteRedirect(this.#followed, plan, found);
+    return found;
+  }
+
+  onRedirected({ request, routed }: Redirection, status: number): void {
+    const { chain } = this;
+    if (chain === undefined) return;
+    this.#endWait();
+    if (this.admission !== undefined) {
+      this.responseCode = status;
+      this.#gate.leave(this.#context.clock.monotonic());
+      this.responseCode = 0;
+      this.admission = undefined;
+    }
+    this.#timers.clearDeadline();
+    this.clearAttempt();
+    this.request.redirect(request);
+    this.#fields.scan(request.headers);
+    this.#state = State.IDLE;
+    this.#admit(chain, routed);
   }
 
   /** Whether an inbound answer is a failure of calls that the application made for it, and that were tried again. */

@@ -73,7 +73,7 @@ export class Hedges {
     const { request, attempt } = this.#request.record;
     const view = this.#retries.refreshView();
     if (!mayHedge(view, plan, request, attempt) || !this.#launch(plan, true)) return false;
-    countRetry(view, plan, undefined);
+    countRetry(view, plan, attempt, undefined);
     return true;
   }
 
@@ -84,7 +84,7 @@ export class Hedges {
     const view = this.#retries.refreshView();
     const picked = pick(view, plan, attempt);
     if ("kind" in picked || (elsewhere && attempt.triedSlots.includes(picked.slot))) return false;
-    const cluster = currentCluster(view.snapshot, plan);
+    const cluster = currentCluster(view, plan, attempt);
     attempt.attempts++;
     attempt.triedSlots.push(picked.slot);
     context.upstreamMetrics.of(cluster).retries.inc();

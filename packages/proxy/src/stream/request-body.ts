@@ -93,6 +93,13 @@ export class RequestBody {
     this.#complete = false;
   }
 
+  /** The request goes on without it. Call when all of it has come. */
+  drop(): void {
+    this.expected = false;
+    this.contentLength = 0;
+    this.forget();
+  }
+
   /** Sends everything kept. Returns false when the stream asked to stop; it takes the bytes nevertheless. */
   replayTo(stream: UpstreamStream): boolean {
     let writable = true;

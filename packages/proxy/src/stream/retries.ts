@@ -61,7 +61,7 @@ export class Retries {
       record.bodyNotKept = true;
       return NEVER;
     }
-    countRetry(view, plan, outcome);
+    countRetry(view, plan, attempt, outcome);
     record.timeoutRetry = outcome.kind === "per-try-timeout" || outcome.kind === "per-try-idle-timeout";
     return delayMs;
   }

@@ -1,5 +1,5 @@
 import type { Clock, TimerWheel } from "@tulle/base";
-import type { LoadTable, SnapshotSource } from "@tulle/engine";
+import type { LoadTable, Redirection, SnapshotSource } from "@tulle/engine";
 import type { HeaderList, ResponseHead } from "@tulle/http";
 
 import type { OutlierRecorder } from "../health/outlier-recorder.js";
@@ -29,6 +29,10 @@ export interface TriesContext extends ReplayLimit {
 export interface TriesOwner {
   onResponseInterim(head: ResponseHead): void;
   onResponseHead(head: ResponseHead, serviceTimeMs: number): void;
+  /** Where an answer sends the request on, if that is to be followed here; undefined = the answer is the client's. */
+  redirectOf(head: ResponseHead): Redirection | undefined;
+  /** The answer with that redirect, of status `status`, was dropped: takes the request there, by `start` or its own reply. */
+  onRedirected(redirection: Redirection, status: number): void;
   /** The upgrade is made: body and end of both sides are those of a tunnel. */
   onSwitched(head: ResponseHead, serviceTimeMs: number): void;
   /** Borrowed bytes. Returns false when the upstream must wait for `resumeResponse`. */

@@ -1,5 +1,12 @@
 import type { WheelTimer } from "@tulle/base";
-import { countFirstTry, currentCluster, pick, type Outcome, type Plan } from "@tulle/engine";
+import {
+  countFirstTry,
+  currentCluster,
+  pick,
+  type Outcome,
+  type Plan,
+  type RedirectPlan,
+} from "@tulle/engine";
 import { type HeaderList, type RequestHead, type ResponseHead, NO_FIELDS, NO_GRPC_STATUS } from "@tulle/http";
 
 import type { RequestFields } from "../filters/request-headers.js";
@@ -103,7 +110,7 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
   /** Sends the request the way that was chosen. */
   start(plan: Plan): void {
     this.#plan = plan;
-    this.#body.keep = plan.retry !== undefined || plan.hedge !== undefined;
+    this.#body.keep = plan.retry !== undefined || plan.hedge !== undefined || plan.redirects !== undefined;
     this.#tryOnce();
   }
 
@@ -210,6 +217,7 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
     const { grpc } = this.#record;
     const mayBeBad = head.status >= 400 || grpc || this.#plan?.retry?.looksAtEveryAnswer === true;
     if (mayBeBad && this.#retryAnswer(head)) return;
+    if (this.#plan?.redirects !== undefined && this.#followRedirect(this.#plan.redirects, head)) return;
     this.#responseStarted = true;
     this.#timer.disarm();
     this.#idle?.touch();
@@ -239,6 +247,7 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
       this.#owner.onTunnelHalfEnd();
       return;
     }
+    this.#account.ended(trailers);
     const { grpc, responseCode, grpcStatus } = this.#record;
     if (grpc && responseCode === 200 && grpcStatus === NO_GRPC_STATUS) this.#account.grpcEnded(trailers);
     this.#endTry(this.#record.responseCode >= 500);
@@ -312,7 +321,7 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
       return;
     }
     // A retry sees the cluster as it is now, which pick looked at too.
-    const cluster = currentCluster(view.snapshot, plan);
+    const cluster = currentCluster(view, plan, attempt);
     if (attempt.attempts === 0 && this.#body.keep) countFirstTry(view, cluster);
     attempt.attempts++;
     attempt.triedSlots.push(picked.slot);
@@ -337,6 +346,26 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
     if (delayMs < 0) return false;
     this.#dropTry(isFailure(head, this.#record.grpc));
     this.#backOff(delayMs);
+    return true;
+  }
+
+  /** Whether an answer is a redirect that the owner follows. Only a request that is complete can be sent once more. */
+  #followRedirect({ statuses }: RedirectPlan, head: ResponseHead): boolean {
+    if (!statuses.has(head.status)) return false;
+    const { cluster, request } = this.#record;
+    const mayBeSentAgain = this.#body.done && this.#body.replayable && request.upgrade === "";
+    const redirection = mayBeSentAgain ? this.#owner.redirectOf(head) : undefined;
+    const traffic = cluster && this.#context.upstreamMetrics.of(cluster);
+    if (redirection === undefined) {
+      traffic?.redirectsNotFollowed.inc();
+      return false;
+    }
+    traffic?.redirectsFollowed.inc();
+    this.#dropTry(false);
+    this.#hedges?.cancel();
+    this.#state = State.IDLE;
+    if (redirection.dropsBody) this.#body.drop();
+    this.#owner.onRedirected(redirection, head.status);
     return true;
   }
 

@@ -1,5 +1,5 @@
 import type { Clock } from "@tulle/base";
-import type { ClusterPart, EndpointPart, LoadTable } from "@tulle/engine";
+import { readLoadReport, type ClusterPart, type EndpointPart, type LoadTable } from "@tulle/engine";
 import type { HeaderList, ResponseHead } from "@tulle/http";
 
 import type { OutlierRecorder } from "../health/outlier-recorder.js";
@@ -62,8 +62,21 @@ export class TryAccount {
   answered(head: ResponseHead, grpc: boolean): void {
     const cluster = this.#cluster;
     if (cluster === undefined || this.#endpoint === undefined) return;
+    if (cluster.reportGapMs !== undefined) this.#readReport(cluster.reportGapMs, head.headers);
     if (cluster.outlier === undefined && cluster.healthCheck === undefined) return;
     this.#outliers.answered(cluster, this.#endpoint, head.status, head.headers, grpc);
+  }
+
+  /** The end of an answer. */
+  ended(trailers: HeaderList): void {
+    const gapMs = this.#cluster?.reportGapMs;
+    if (gapMs !== undefined && trailers.length > 0) this.#readReport(gapMs, trailers);
+  }
+
+  #readReport(gapMs: number, fields: HeaderList): void {
+    const report = this.#endpoint && readLoadReport(fields);
+    if (report === undefined || this.#endpoint === undefined) return;
+    this.#load.reports.note(this.#endpoint.slot, report, this.#clock.monotonic(), gapMs);
   }
 
   /** The trailers of a gRPC call whose head had no status. */

@@ -49,7 +49,8 @@ function tell(headers: HeaderList, name: string, value: string): void {
   applyHeaderMutations(headers, [{ op: "set", name, value }]);
 }
 
-/** The target of a try's request: the path as it was matched, rewritten as the route says. */
-export function requestTargetOf({ request }: ExchangeRecord, plan: Plan): string {
-  return plan.rewritePath === undefined ? request.path : plan.rewritePath(request.path);
+/** The target of a try's request: the path as it was matched or a step altered it, rewritten as the route says. */
+export function requestTargetOf({ request, admission }: ExchangeRecord, plan: Plan): string {
+  const path = admission?.altered?.path ?? request.path;
+  return plan.rewritePath === undefined ? path : plan.rewritePath(path);
 }

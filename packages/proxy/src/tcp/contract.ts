@@ -18,6 +18,7 @@ import type { ParkingLot } from "../stream/parking.js";
 import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { Connector } from "../upstream/connector.js";
+import type { KeepAlive } from "../upstream/keep-alive.js";
 
 /** One side of a session. */
 export interface TcpEnd {
@@ -57,6 +58,7 @@ export interface TcpContext {
   readonly authorization: AuthorizationMetrics;
   readonly outliers: OutlierRecorder;
   readonly coarseWheel: TimerWheel;
+  readonly keepAlive: KeepAlive;
   readonly parking: ParkingLot;
   readonly onConfigurationChanged: Event<void>;
   readonly telemetry: TcpObserver;

@@ -4,6 +4,7 @@ import { formatAddress, type Disposable, type WheelTimer } from "@tulle/base";
 import {
   admitConnection,
   affinityOf,
+  currentCluster,
   pick,
   routeConnection,
   type AttemptState,
@@ -220,7 +221,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     const { configuration, load, connector, upstreamMetrics } = this.#context;
     this.#view.snapshot = configuration.current;
     this.#view.now = this.#context.clock.monotonic();
-    const cluster = configuration.current.cluster(plan.cluster.name) ?? plan.cluster;
+    const cluster = currentCluster(this.#view, plan, this.#attempt);
     this.cluster = cluster;
     const picked = cluster.originalDestination
       ? originalEndpoint(this.source.originalDestination)
@@ -306,8 +307,9 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     this.#lastActivityMs = this.#context.clock.monotonic();
     this.#pipe = new TcpPipe(this.#client, upstream, this, this.#head);
     this.#head = NOTHING;
-    const { keepAliveMs, maxDurationMs = 0 } = this.cluster?.connection ?? {};
-    if (keepAliveMs !== undefined) upstream.transport.setKeepAlive(true, keepAliveMs);
+    const settings = this.cluster?.connection;
+    if (settings !== undefined) this.#context.keepAlive.apply(upstream.transport, settings);
+    const maxDurationMs = settings?.maxDurationMs ?? 0;
     if (maxDurationMs > 0) this.#endMs = this.#lastActivityMs + maxDurationMs;
     this.#armTimer();
   }
@@ -425,6 +427,7 @@ function originalEndpoint(destination: ListenAddress | undefined): EndpointPart 
     overHttp2: undefined,
     http2: false,
     proxyProtocol: undefined,
+    perClient: false,
     weight: 1,
     healthy: true,
     workload: undefined,

@@ -15,6 +15,8 @@ export class ClusterTraffic {
   readonly requests: Counter;
   readonly retries: Counter;
   readonly timeouts: Counter;
+  readonly redirectsFollowed: Counter;
+  readonly redirectsNotFollowed: Counter;
 
   constructor(name: string, families: Families) {
     const labels = ["cluster_name", name];
@@ -27,6 +29,8 @@ export class ClusterTraffic {
     this.requests = families.requests.with(labels);
     this.retries = families.retries.with(labels);
     this.timeouts = families.timeouts.with(labels);
+    this.redirectsFollowed = families.redirectsFollowed.with(labels);
+    this.redirectsNotFollowed = families.redirectsNotFollowed.with(labels);
   }
 }
 
@@ -40,6 +44,8 @@ interface Families {
   readonly requests: Family<Counter>;
   readonly retries: Family<Counter>;
   readonly timeouts: Family<Counter>;
+  readonly redirectsFollowed: Family<Counter>;
+  readonly redirectsNotFollowed: Family<Counter>;
 }
 
 /** More clusters than this share one record: the control plane decides how many there are, not a client. */
@@ -66,6 +72,14 @@ export class UpstreamMetrics {
       requests: counter("rq_total", "Tries sent to an endpoint."),
       retries: counter("rq_retry", "Retries."),
       timeouts: counter("rq_timeout", "Requests that ran into the route's timeout."),
+      redirectsFollowed: counter(
+        "internal_redirect_succeeded_total",
+        "Redirects of a service that the proxy followed itself.",
+      ),
+      redirectsNotFollowed: counter(
+        "internal_redirect_failed_total",
+        "Redirects that the proxy was to follow and gave to the client.",
+      ),
     };
   }
 

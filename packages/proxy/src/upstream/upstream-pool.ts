@@ -9,6 +9,7 @@ import type { ProxyLimits } from "../limits/proxy-limits.js";
 import type { AcquireFailure, UpstreamWaiter } from "../stream/contract.js";
 import type { ClusterTraffic, UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { Connector } from "./connector.js";
+import type { KeepAlive } from "./keep-alive.js";
 import { Http1ClientConnection, type ClientConnectionOwner } from "./http1-client-connection.js";
 import {
   HTTP2_KEEP_ALIVE,
@@ -26,6 +27,7 @@ export interface PoolContext {
   readonly connector: Connector;
   readonly queue: FlushQueue;
   readonly coarseWheel: TimerWheel;
+  readonly keepAlive: KeepAlive;
   /** Where limits of connections and of requests that wait are counted. */
   readonly load: LoadTable;
   readonly metrics: UpstreamMetrics;
@@ -96,14 +98,17 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
       connection.start(waiter);
       return false;
     }
+    const { load, metrics } = this.#context;
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
       if (connection.usable) {
         this.#hand(connection, waiter);
+        if (cluster.connection.preconnectRatio > 1) {
+          this.#connectAhead({ cluster, traffic: metrics.of(cluster) });
+        }
         return false;
       }
       connection.destroy();
     }
-    const { load, metrics } = this.#context;
     const traffic = metrics.of(cluster);
     if (load.pending(cluster.slot) >= cluster.maxPendingRequests) {
       traffic.pendingOverflow.inc();
@@ -115,6 +120,7 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     const waiting = { cluster, traffic };
     this.#waiters.set(waiter, waiting);
     this.#connectFor(waiting);
+    if (cluster.connection.preconnectRatio > 1) this.#connectAhead(waiting);
     return this.#waiters.has(waiter);
   }
 
@@ -230,6 +236,23 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
       traffic.connectionOverflow.inc();
       return;
     }
+    this.#connect(waiting);
+  }
+
+  /** Makes connections before anybody asks for them, in proportion to those in use. With HTTP/2 one is enough for all. */
+  #connectAhead(waiting: Waiting): void {
+    if (this.#http2) return;
+    const { cluster } = waiting;
+    const busy = this.#connections.size - this.#idle.length + this.#waiters.size;
+    const wanted = Math.ceil(busy * cluster.connection.preconnectRatio);
+    while (this.#connections.size + this.#connecting.size < wanted) {
+      if (this.#context.load.connections(cluster.slot) >= cluster.maxConnections) return;
+      this.#connect(waiting);
+    }
+  }
+
+  #connect(waiting: Waiting): void {
+    const { cluster, traffic } = waiting;
     this.#countConnection(waiting, 1);
     traffic.connectionsTotal.inc();
     const preamble = this.#preamble;
@@ -250,9 +273,9 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   }
 
   #onConnected(socket: Socket, waiting: Waiting): void {
-    const { queue, coarseWheel, limits } = this.#context;
+    const { queue, coarseWheel, limits, keepAlive } = this.#context;
     const { connection: settings, maxRequestsPerConnection: maxRequests } = waiting.cluster;
-    if (settings.keepAliveMs !== undefined) socket.setKeepAlive(true, settings.keepAliveMs);
+    keepAlive.apply(socket, settings);
     const idleTimeoutMs =
       settings.idleTimeoutMs === undefined ? this.#usualIdleMs() : forever(settings.idleTimeoutMs);
     const maxDurationMs = forever(settings.maxDurationMs);
@@ -319,6 +342,10 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     // Those that a running attempt or a connection can serve go on waiting. With HTTP/1.1 one fails per failed attempt;
     // with HTTP/2 all waited for this one.
     const all = this.#http2 && this.#multiplexed.length === 0;
+    if (!all && this.#connecting.size >= this.#waiters.size) {
+      this.#checkEmpty();
+      return;
+    }
     // Those who ask again at once wait for the next attempt.
     const waiters = [...this.#waiters.keys()];
     for (const waiter of waiters) {

@@ -13,23 +13,34 @@ export class UpstreamPools implements Disposable {
   readonly #byKey = new Map<string, UpstreamPool>();
   /** Saves building the key for every request; endpoints are replaced by updates and then looked up again. */
   readonly #byEndpoint = new WeakMap<EndpointPart, UpstreamPool>();
+  /** Numbers of clients' connections, where these have connections of their own. */
+  readonly #clients = new WeakMap<ConnectionEnds, number>();
+  #lastClient = 0;
 
   constructor(context: PoolContext) {
     this.#context = context;
   }
 
-  /** The pool for `endpoint` and a client; use it at once, it may leave when it is empty. */
+  /** The pool for `endpoint` and a client, which is one object for each connection of clients; use it at once, it may leave when it is empty. */
   for(endpoint: EndpointPart, client: ConnectionEnds): UpstreamPool {
     const cached = this.#byEndpoint.get(endpoint);
     if (cached !== undefined && !cached.retired) return cached;
     const preamble = preambleOf(endpoint, client);
-    const pool = this.#pool(endpoint, preamble);
-    if (preamble === undefined) this.#byEndpoint.set(endpoint, pool);
+    const own = endpoint.perClient ? `|client ${this.#numberOf(client)}` : "";
+    const pool = this.#pool(endpoint, preamble, own);
+    if (preamble === undefined && own === "") this.#byEndpoint.set(endpoint, pool);
     return pool;
   }
 
-  #pool(endpoint: EndpointPart, preamble: Buffer | undefined): UpstreamPool {
-    const own = preamble === undefined ? "" : `|${preamble.toString("latin1")}`;
+  /** Never given to another one, as its address may be. */
+  #numberOf(client: ConnectionEnds): number {
+    let number = this.#clients.get(client);
+    if (number === undefined) this.#clients.set(client, (number = ++this.#lastClient));
+    return number;
+  }
+
+  #pool(endpoint: EndpointPart, preamble: Buffer | undefined, client: string): UpstreamPool {
+    const own = preamble === undefined ? client : `${client}|${preamble.toString("latin1")}`;
     const way = wayTo(endpoint);
     const key = `${way}${own}`;
     let pool = this.#byKey.get(key);

@@ -29,6 +29,33 @@ describe("the order of actions", () => {
     expect(guard.http({})).toBe(NONE);
   });
 
+  test("CUSTOM asks a provider that a MeshConfig of the root namespace has, about what its rules hold for", () => {
+    const ask = "action: CUSTOM, provider: {name: opa}, rules: [{to: [{operation: {paths: [/a]}}]}]";
+    const provider = (namespace: string) =>
+      `---\napiVersion: tulle.dev/v1\nkind: MeshConfig\nmetadata: {name: mesh, namespace: ${namespace}}\n` +
+      "spec: {extensionProviders: [{name: opa, envoyExtAuthzGrpc: {service: default/reviews, port: 80}}]}\n";
+    const guard = guardOf(
+      policy("ask", ask) +
+        policy("deny", "action: DENY, rules: [{to: [{operation: {methods: [POST]}}]}]") +
+        provider("istio-system"),
+    );
+    for (const principal of [ALICE, undefined]) {
+      const caller = principal === undefined ? {} : { principal };
+      expect(guard.http({ ...caller, path: "/a" })).toBe("need");
+      expect(guard.http({ ...caller, path: "/b" })).toBe("200");
+      expect(guard.http({ ...caller, path: "/b", method: "POST" })).toBe(by("deny"));
+    }
+    expect(guard.noted).toEqual([
+      { kind: "enforced", allowed: false, policy: "ns[default]-policy[deny]-rule[0]" },
+    ]);
+    // Connections that carry bytes cannot be asked about: they are refused.
+    const bytes = guardOf(
+      policy("ask", "action: CUSTOM, provider: {name: opa}, rules: [{}]") + provider("istio-system"),
+    );
+    expect(bytes.tcp({ principal: ALICE })).toBe(by("ask").slice(4));
+    expect(guardOf(policy("ask", ask) + provider("default")).http({ path: "/a" })).toBe(by("ask"));
+  });
+
   test("CUSTOM of somebody who is not known refuses what it would ask about", () => {
     const guard = guardOf(
       policy("ask", "action: CUSTOM, provider: {name: nobody}, rules: [{to: [{operation: {paths: [/a]}}]}]"),

@@ -14,10 +14,14 @@ import {
 import { RBACSchema as NetworkRbacSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
 import { packed } from "../messages.js";
 import type { Translation } from "../translation.js";
+import { askedProviders, askingFilter, askingRbac, isAnswered } from "./custom.js";
 import type { Guarded } from "./holding-policies.js";
 import { rbacOf, type TranslatedRbac } from "./rbac.js";
 
-/** In the order in which they decide. CUSTOM without somebody to ask refuses what it would ask about. */
+/**
+ * In the order in which they decide, behind those that ask. CUSTOM without somebody to ask, or with bytes, refuses what it
+ * would ask about.
+ */
 const ORDER: readonly AuthorizationAction[] = ["CUSTOM", "AUDIT", "DENY", "ALLOW"];
 
 /** Istio's names of the filters, one for each action. */
@@ -25,18 +29,31 @@ function filterName(action: AuthorizationAction): string {
   return `istio.authorization.${action.toLowerCase()}`;
 }
 
+/** One RBAC filter of a chain. */
+interface Guard {
+  readonly name: string;
+  /** What it does for something that is guarded; undefined = nothing. */
+  rbac(guarded: Guarded): TranslatedRbac | undefined;
+  /** Comes behind it. */
+  readonly next?: HttpFilter;
+}
+
+function guardsOf(t: Translation, guarded: readonly Guarded[]): readonly Guard[] {
+  const asking = askedProviders(t, guarded).map((provider): Guard => ({
+    name: `istio.authorization.custom.${provider}`,
+    rbac: (one) => askingRbac(t, provider, one),
+    next: askingFilter(t, provider),
+  }));
+  const deciding = ORDER.map((action): Guard => ({
+    name: filterName(action),
+    rbac: (one) => rbacOf(t, action, one, false, (policy) => action !== "CUSTOM" || !isAnswered(t, policy)),
+  }));
+  return [...asking, ...deciding];
+}
+
 /** The HTTP filters that guard requests to a port. */
 export function authorizationFilters(t: Translation, guarded: Guarded): readonly HttpFilter[] {
-  return ORDER.flatMap((action) => {
-    const rbac = rbacOf(t, action, guarded, false);
-    if (rbac === undefined) return [];
-    return [
-      create(HttpFilterSchema, {
-        name: filterName(action),
-        configType: { case: "typedConfig", value: packed(HttpRbacSchema, rbac) },
-      }),
-    ];
-  });
+  return guardsOf(t, [guarded]).flatMap((guard) => filtersOf(guard, guard.rbac(guarded)));
 }
 
 /**
@@ -47,15 +64,28 @@ export function authorizationFiltersByHost(
   t: Translation,
   hosts: readonly { readonly host: VirtualHost; readonly guarded: Guarded }[],
 ): readonly HttpFilter[] {
-  return ORDER.flatMap((action) => {
-    const name = filterName(action);
-    const found = hosts.map(({ guarded }) => rbacOf(t, action, guarded, false));
+  const guards = guardsOf(
+    t,
+    hosts.map(({ guarded }) => guarded),
+  );
+  return guards.flatMap((guard) => {
+    const found = hosts.map(({ guarded }) => guard.rbac(guarded));
     if (found.every((rbac) => rbac === undefined)) return [];
-    hosts.forEach(({ host }, index) => (host.typedPerFilterConfig[name] = perRoute(found[index])));
-    const own = found.find((rbac) => rbac !== undefined);
-    const value = packed(HttpRbacSchema, own);
-    return [create(HttpFilterSchema, { name, configType: { case: "typedConfig", value } })];
+    hosts.forEach(({ host }, index) => (host.typedPerFilterConfig[guard.name] = perRoute(found[index])));
+    return filtersOf(
+      guard,
+      found.find((rbac) => rbac !== undefined),
+    );
   });
+}
+
+function filtersOf({ name, next }: Guard, rbac: TranslatedRbac | undefined): readonly HttpFilter[] {
+  if (rbac === undefined) return [];
+  const filter = create(HttpFilterSchema, {
+    name,
+    configType: { case: "typedConfig", value: packed(HttpRbacSchema, rbac) },
+  });
+  return next === undefined ? [filter] : [filter, next];
 }
 
 /** Without policies the filter does nothing there. */

@@ -25,14 +25,17 @@ const ACTIONS = {
   ALLOW: RBAC_Action.ALLOW,
 } as const;
 
-/** The policies of an action for something that is guarded; undefined = there are none. */
+/** The policies of an action for something that is guarded; undefined = there are none. `keeps`: those that count. */
 export function rbacOf(
   t: Translation,
   action: AuthorizationAction,
   guarded: Guarded,
   bytes: boolean,
+  keeps: (policy: AuthorizationPolicy) => boolean = () => true,
 ): TranslatedRbac | undefined {
-  const { enforced, dryRun } = holdingPolicies(t, action, guarded);
+  const holding = holdingPolicies(t, action, guarded);
+  const { dryRun } = holding;
+  const enforced = holding.enforced.filter(keeps);
   if (enforced.length === 0 && dryRun.length === 0) return undefined;
   const made = (policies: readonly AuthorizationPolicy[]): RBAC | undefined =>
     policies.length === 0

@@ -7,6 +7,7 @@ import {
   type Route,
   type RouteAction,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { COOKIE_PREFIX } from "@tulle/api";
 import { NOBODY } from "../names.js";
 import { RESET_FILTER } from "../routes/annotated-faults.js";
 import { CORS_FILTER } from "../routes/cors.js";
@@ -73,6 +74,8 @@ function segmentsAsPrefix({ match }: Route): void {
 function refusal(route: Route): string | undefined {
   if (route.action.case !== "route") return "redirects and direct responses";
   if ((route.match?.queryParameters.length ?? 0) > 0) return "conditions on query parameters";
+  if (route.match?.headers.some(({ name }) => name.startsWith(COOKIE_PREFIX)) === true)
+    return "conditions on cookies";
   if (!PATHS.has(route.match?.pathSpecifier.case)) return "its path condition";
   return undefined;
 }
@@ -95,6 +98,7 @@ function ignoredParts(route: Route): string[] {
     ["header operations", headers],
     ["path rewriting", action.prefixRewrite !== "" || action.regexRewrite !== undefined],
     ["host rewriting", action.hostRewriteSpecifier.case !== undefined],
+    ["internal redirects", action.internalRedirectPolicy !== undefined],
     ["mirroring", action.requestMirrorPolicies.length > 0],
   ];
   return parts.filter(([, present]) => present).map(([name]) => name);

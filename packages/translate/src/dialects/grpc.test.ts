@@ -87,6 +87,7 @@ test.each([
   ["directResponse: {status: 204}", "redirects and direct responses"],
   ["redirect: {uri: /b}", "redirects and direct responses"],
   [`match: [{queryParams: {a: {exact: b}}}], ${TO_REVIEWS}`, "query parameters"],
+  [`match: [{headers: {"@request.cookies.beta": {}}}], ${TO_REVIEWS}`, "conditions on cookies"],
 ])("grpcRoute leaves out a rule with %s", (rule, reason) => {
   const at = mesh([server("10.0.0.1")], rules(`[{${rule}}, {${TO_REVIEWS}}]`));
   expect(routesOf(at, GRPC_CLIENT, `${HOST}:9080`).map(({ name }) => name)).toEqual(["reviews/http[1]"]);

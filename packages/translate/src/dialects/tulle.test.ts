@@ -46,20 +46,6 @@ spec:
   expect(text).not.toContain("x-from");
 });
 
-test("tulleDialect says what of TCP keep-alive its proxy does not do", () => {
-  const policy = "connectionPool: {tcp: {tcpKeepalive: {time: 7200s, probes: 3}}}";
-  const warning = "10 probes, a second apart";
-  const yaml = `
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: reviews}
-spec: {host: reviews, trafficPolicy: {${policy}}}
-`;
-  expect(made(mesh(REVIEWS, yaml), CLIENT, CLUSTER_TYPE, `outbound|9080||${HOST}`).warnings).toEqual([
-    expect.stringContaining(warning),
-  ]);
-});
-
 test("tulleDialect has endpoints ejected that cannot be reached, and never the last; what a rule says counts instead", () => {
   const at = `outbound|9080||${HOST}`;
   const { outlierDetection } = cluster(mesh(REVIEWS, ""), CLIENT, at);
@@ -93,7 +79,7 @@ spec:
   host: reviews
   trafficPolicy:
     connectionPool:
-      tcp: {tcpKeepalive: {time: 300s}}
+      tcp: {tcpKeepalive: {time: 300s, probes: 3, interval: 20s}}
       http: {maxConcurrentStreams: 7, http2KeepAlive: {interval: 10s}, idleTimeout: 5s}
 `;
   const at = `outbound|9080||${HOST}`;
@@ -103,7 +89,11 @@ spec:
     CLIENT,
     at,
   );
-  expect(upstreamConnectionOptions?.tcpKeepalive?.keepaliveTime).toBe(300);
+  expect(upstreamConnectionOptions?.tcpKeepalive).toMatchObject({
+    keepaliveTime: 300,
+    keepaliveProbes: 3,
+    keepaliveInterval: 20,
+  });
   const [packed] = Object.values(typedExtensionProtocolOptions);
   expect(anyUnpack(packed!, HttpProtocolOptionsSchema)).toMatchObject({
     commonHttpProtocolOptions: { idleTimeout: { seconds: 5n } },

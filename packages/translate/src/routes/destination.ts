@@ -1,6 +1,7 @@
 import type { Destination } from "@tulle/api";
 import { destinationRuleFor, effectivePolicy, type EffectivePolicy } from "../destination-rules.js";
 import { defaultPort, portNamed, type MeshPort, type MeshService } from "../mesh-service.js";
+import { callingCluster } from "../failover.js";
 import { outboundClusterName } from "../names.js";
 import { resolveHost } from "../services.js";
 import { subsetLabels } from "../subset-defaults.js";
@@ -44,7 +45,7 @@ export function targetOf(
   // For its warning: the labels themselves matter where endpoints are chosen.
   subsetLabels(t, rule, service.host, subset);
   return {
-    cluster: outboundClusterName(service.host, port.number, subset),
+    cluster: callingCluster(t, service, port.number, subset),
     policy: effectivePolicy(rule, subset, port.number),
     session: service.session,
   };

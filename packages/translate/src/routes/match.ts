@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { StringMatch } from "@tulle/api";
+import { COOKIE_PREFIX, type StringMatch } from "@tulle/api";
 import {
   HeaderMatcherSchema,
   QueryParameterMatcherSchema,
@@ -76,7 +76,7 @@ function headerMatcher(
   invertMatch: boolean,
 ): HeaderMatcher | Untranslatable {
   if (name.startsWith("@request.auth")) return { problem: `${name} is for gateways only` };
-  const header = pseudoHeader(name.toLowerCase());
+  const header = nameInside(name);
   if (isPresence(match)) {
     return create(HeaderMatcherSchema, {
       name: header,
@@ -93,8 +93,10 @@ function headerMatcher(
   });
 }
 
-/** The request's host is a pseudo header inside every proxy. */
-function pseudoHeader(name: string): string {
+/** The request's host is a pseudo header inside every proxy. Unlike those of headers, names of cookies have a case. */
+function nameInside(written: string): string {
+  if (written.startsWith(COOKIE_PREFIX)) return written;
+  const name = written.toLowerCase();
   return name === "host" ? ":authority" : name;
 }
 

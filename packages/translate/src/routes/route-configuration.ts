@@ -16,6 +16,7 @@ import { warnOfOverruled } from "../gateway-api/overruled.js";
 import { AdmissionControlSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js";
 import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import { packed } from "../messages.js";
+import { isLocalLimit } from "../rate-limit-parts.js";
 import { rateLimitsOf } from "../rate-limits.js";
 import { ADMISSION_CONTROL_FILTER, admissionControlConfig } from "../overload-filters.js";
 import { callingPolicy } from "../traffic-policies.js";
@@ -23,7 +24,8 @@ import { injectAnnotated } from "./annotated-faults.js";
 import { parseAuthority, writtenForms } from "../hosts.js";
 import { GRPC_ROUTE, HTTP_ROUTE } from "../kinds.js";
 import { carriageOf, portNamed, type MeshService } from "../mesh-service.js";
-import { outboundClusterName, routeConfigurationName } from "../names.js";
+import { callingCluster } from "../failover.js";
+import { routeConfigurationName } from "../names.js";
 import { destinationRuleFor, effectivePolicy } from "../destination-rules.js";
 import { calledHost, type ResolvedHost } from "../services.js";
 import type { Translation } from "../translation.js";
@@ -69,7 +71,9 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
         rateLimits: limits.flatMap(({ sources }) => sources),
         typedPerFilterConfig: {
           ...Object.fromEntries(
-            limits.map((limit) => [limit.name, packed(LocalRateLimitSchema, limit.filter)]),
+            limits.flatMap(({ name: filter, filter: config }) =>
+              isLocalLimit(config) ? [[filter, packed(LocalRateLimitSchema, config)] as const] : [],
+            ),
           ),
           ...(control !== undefined && {
             [ADMISSION_CONTROL_FILTER]: packed(AdmissionControlSchema, admissionControlConfig(control)),
@@ -105,7 +109,7 @@ function routesFor(
   if (routes !== undefined) return routes;
   if (service === undefined || port === undefined) return undefined;
   const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
-  const cluster = outboundClusterName(service.host, port.number);
+  const cluster = callingCluster(t, service, port.number);
   const retries = t.settings.defaultHttpRetryPolicy;
   const route = create(RouteSchema, {
     name: DEFAULT_ROUTE,

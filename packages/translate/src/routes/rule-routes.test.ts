@@ -73,6 +73,44 @@ test("ruleRoutes names routes after the rule, or after the object and the rule's
   expect(named.map(({ name }) => name)).toEqual(["mine.one", "mine", "reviews/http[1]"]);
 });
 
+test("ruleRoutes has redirects followed where the object's annotation says so", () => {
+  const annotated = (value: string) =>
+    mesh(
+      SHOP,
+      `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, annotations: {tulle.dev/internal-redirects: "${value}"}}
+spec: {hosts: [reviews], http: [{${TO_REVIEWS}}]}
+`,
+    );
+  const [route] = routesOf(annotated("3"), CLIENT, NAME);
+  expect(route?.action.value).toMatchObject({
+    internalRedirectPolicy: {
+      maxInternalRedirects: 3,
+      redirectResponseCodes: [301, 302, 303, 307, 308],
+      allowCrossSchemeRedirect: false,
+    },
+  });
+  expect(action(`[{${TO_REVIEWS}}]`).internalRedirectPolicy).toBeUndefined();
+  expect(made(annotated("0"), CLIENT, ROUTE_TYPE, NAME).warnings).toEqual([
+    expect.stringContaining("tulle.dev/internal-redirects must be a number from 1 to 20"),
+  ]);
+  expect(made(annotated("3"), GRPC_CLIENT, ROUTE_TYPE, NAME).warnings).toEqual([
+    expect.stringContaining("ignore internal redirects"),
+  ]);
+});
+
+test("ruleRoutes keeps the case of a cookie's name, and no other header's", () => {
+  const [route] = routes(
+    `[{match: [{headers: {X-User: {}}, withoutHeaders: {"@request.cookies.Beta": {exact: "on"}}}], ${TO_REVIEWS}}]`,
+  );
+  expect(route?.match?.headers.map(({ name, invertMatch }) => [name, invertMatch])).toEqual([
+    ["x-user", false],
+    ["@request.cookies.Beta", true],
+  ]);
+});
+
 test("ruleRoutes says which object and rule a route came from", () => {
   const [, route] = routes(`[{match: [{uri: {exact: /}}], ${TO_REVIEWS}}, {${TO_REVIEWS}}]`);
   expect(route?.metadata?.filterMetadata).toEqual({

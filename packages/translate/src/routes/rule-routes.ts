@@ -15,6 +15,7 @@ import { CORS_FILTER, corsConfig } from "./cors.js";
 import { FAULT_FILTER, faultConfig } from "./fault.js";
 import { forwardAction, hasWeight, ruleHeaders, targetsOf, type RuleContext } from "./forward.js";
 import { headerMutations } from "./headers.js";
+import { annotatedRedirects } from "./internal-redirects.js";
 import { matchAll, routeMatch } from "./match.js";
 import { annotatedHedge, markHedge, markRetries } from "./route-marks.js";
 import { SESSION_FILTER, sessionConfig } from "./session.js";
@@ -87,7 +88,10 @@ function act(
     Object.assign(route, responseHeaders(rule.headers));
   } else if (hasWeight(rule.route ?? [])) {
     const targets = targetsOf(t, rule, context);
-    route.action = { case: "route", value: forwardAction(t, rule, targets, context) };
+    const action = forwardAction(t, rule, targets, context);
+    const redirects = annotatedRedirects(t, context.where, object.metadata);
+    if (redirects !== undefined) action.internalRedirectPolicy = redirects;
+    route.action = { case: "route", value: action };
     const session = rule.session ?? targets.find((target) => target.session !== undefined)?.session;
     if (targets.length > 1) splitByHash(t, object, route, context);
     if (session !== undefined) route.typedPerFilterConfig[SESSION_FILTER] = sessionConfig(session);

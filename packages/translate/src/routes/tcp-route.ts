@@ -5,7 +5,7 @@ import { serviceTcpRoute } from "../gateway-api/l4-routes.js";
 import { warnOfOverruled } from "../gateway-api/overruled.js";
 import type { Frontend } from "../gateway-api/parents.js";
 import { TCP_ROUTE } from "../kinds.js";
-import { outboundClusterName } from "../names.js";
+import { callingCluster } from "../failover.js";
 import type { MeshService } from "../mesh-service.js";
 import type { Translation } from "../translation.js";
 import { virtualServiceFor } from "../virtual-services.js";
@@ -25,7 +25,7 @@ export function tcpRoute(t: Translation, frontend: Frontend): TcpProxy {
   }
   const byRoute = serviceTcpRoute(t, frontend);
   if (byRoute !== undefined) return byRoute;
-  const cluster = outboundClusterName(service.host, port.number);
+  const cluster = callingCluster(t, service, port.number);
   const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
   return proxyTo(cluster, { case: "cluster", value: cluster }, policy);
 }

@@ -1,5 +1,6 @@
 import { SUPPRESS_ANNOTATION, type MeshObject } from "@tulle/api";
 import type { Analysis } from "../analysis.js";
+import { SECRET_ACCOUNTS_ANNOTATION } from "../../secrets.js";
 import { ALLOW_CONFLICT_ANNOTATION } from "../conflicts.js";
 
 const HTTP_RULES = ["VirtualService", "HTTPRoute", "GRPCRoute"];
@@ -15,9 +16,11 @@ const ANNOTATIONS: Readonly<Record<string, readonly string[] | "any">> = {
   "tulle.dev/hash-balance-factor": ["DestinationRule"],
   "tulle.dev/hedge-after": HTTP_RULES,
   "tulle.dev/hedge-max": HTTP_RULES,
+  "tulle.dev/internal-redirects": HTTP_RULES,
   "tulle.dev/load-balancer": ["DestinationRule"],
   "tulle.dev/persistent-session-strict": ["ServiceEntry"],
   "tulle.dev/retry-non-idempotent": HTTP_RULES,
+  [SECRET_ACCOUNTS_ANNOTATION]: ["Secret"],
   "tulle.dev/split": HTTP_RULES,
   "tulle.dev/subset-fallback": ["DestinationRule"],
   "istio.io/dry-run": ["AuthorizationPolicy"],

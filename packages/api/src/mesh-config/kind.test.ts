@@ -1,0 +1,69 @@
+import { expect, test } from "vitest";
+import { meshConfigKind } from "./kind.js";
+
+const check = (spec: object, namespace = "istio-system") =>
+  meshConfigKind.check({
+    apiVersion: "tulle.dev/v1",
+    kind: "MeshConfig",
+    metadata: { name: "mesh", namespace },
+    spec,
+  } as never);
+const GRPC = { service: "authz.default.svc.cluster.local", port: 9000 };
+const one = (provider: object) => ({ extensionProviders: [{ name: "opa", ...provider }] });
+
+test("takes Istio's providers of external authorization", () => {
+  const full = {
+    ...GRPC,
+    service: "default/authz",
+    timeout: "250ms",
+    failOpen: true,
+    statusOnError: "503",
+    clearRouteCache: true,
+    includeRequestBodyInCheck: { maxRequestBytes: 1024, allowPartialMessage: true, packAsBytes: true },
+  };
+  expect(check(one({ envoyExtAuthzGrpc: full })).ok).toBe(true);
+  const http = {
+    ...full,
+    pathPrefix: "/check",
+    includeRequestHeadersInCheck: ["x-user", "X-*", "*-id", "*"],
+    includeAdditionalHeadersInCheck: { "x-mesh": "tulle" },
+    headersToUpstreamOnAllow: ["authorization"],
+    headersToDownstreamOnDeny: ["set-cookie"],
+    headersToDownstreamOnAllow: ["set-cookie"],
+  };
+  expect(check(one({ envoyExtAuthzHttp: http })).ok).toBe(true);
+  expect(check({}).ok).toBe(true);
+});
+
+test("says that it counts in the root namespace only", () => {
+  expect(check({})).toMatchObject({ ok: true, warnings: [] });
+  expect(check({}, "default")).toMatchObject({ warnings: [expect.stringContaining("istio-system")] });
+});
+
+test.each([
+  [one({}), "spec.extensionProviders[0]: must have exactly one of envoyExtAuthzGrpc, envoyExtAuthzHttp"],
+  [one({ zipkin: {} }), "spec.extensionProviders[0].zipkin"],
+  [one({ envoyExtAuthzGrpc: { port: 1 } }), "spec.extensionProviders[0].envoyExtAuthzGrpc.service"],
+  [one({ envoyExtAuthzGrpc: { ...GRPC, service: "a/b/c" } }), 'expected a service such as "authz.'],
+  [one({ envoyExtAuthzGrpc: { ...GRPC, service: "*.com" } }), 'expected a service such as "authz.'],
+  [one({ envoyExtAuthzGrpc: { ...GRPC, statusOnError: "200" } }), "expected an HTTP error status"],
+  [one({ envoyExtAuthzGrpc: { ...GRPC, timeout: "0s" } }), "expected a duration of at least 1ms"],
+  [one({ envoyExtAuthzGrpc: { ...GRPC, pathPrefix: "/a" } }), "envoyExtAuthzGrpc.pathPrefix"],
+  [one({ envoyExtAuthzHttp: { ...GRPC, pathPrefix: "/a?b" } }), 'expected a path such as "/check"'],
+  [one({ envoyExtAuthzHttp: { ...GRPC, headersToUpstreamOnAllow: ["a b"] } }), "expected a header name"],
+  [one({ envoyExtAuthzHttp: { ...GRPC, headersToUpstreamOnAllow: ["a*b"] } }), "expected a header name"],
+  [
+    {
+      extensionProviders: [
+        { name: "a", envoyExtAuthzGrpc: GRPC },
+        { name: "a", envoyExtAuthzGrpc: GRPC },
+      ],
+    },
+    "spec.extensionProviders[1].name: is the name of another provider already",
+  ],
+  [{ accessLogFile: "/dev/stdout" }, "spec.accessLogFile"],
+])("refuses what it cannot carry out (#%#)", (spec, message) => {
+  const checked = check(spec);
+  const found = checked.ok ? [] : checked.violations.map(({ path, message: text }) => `${path}: ${text}`);
+  expect(found.join("\n")).toContain(message);
+});

@@ -1,0 +1,57 @@
+/** Settings of the whole mesh, under Istio's names of `meshConfig`. Counts in the root namespace (`istio-system`). */
+export interface MeshConfigSpec {
+  /** Services that policies name: who is asked by an AuthorizationPolicy of action CUSTOM. */
+  readonly extensionProviders?: readonly ExtensionProvider[];
+}
+
+/** Exactly one of the kinds of providers. */
+export interface ExtensionProvider {
+  /** What policies call it. */
+  readonly name: string;
+  readonly envoyExtAuthzGrpc?: GrpcAuthorizationProvider;
+  readonly envoyExtAuthzHttp?: HttpAuthorizationProvider;
+}
+
+/** What both kinds of authorization services have in common. */
+export interface AuthorizationProvider {
+  /** `[namespace/]host`: a service of the mesh or a host of a ServiceEntry. */
+  readonly service: string;
+  readonly port: number;
+  /** How long the service may take; Istio's default: 10 minutes. */
+  readonly timeout?: string;
+  /** Requests pass when the service cannot be asked. Default false. */
+  readonly failOpen?: boolean;
+  /** What a request is answered with when the service cannot be asked; default 403. */
+  readonly statusOnError?: string;
+  /** A permission that alters the request's fields has its route chosen anew. Default false. */
+  readonly clearRouteCache?: boolean;
+  /** Absent: the service is not told the body. */
+  readonly includeRequestBodyInCheck?: IncludedBody;
+}
+
+/** `envoy.service.auth.v3.Authorization/Check`. It is told all of the request's fields. */
+export type GrpcAuthorizationProvider = AuthorizationProvider;
+
+/** A request like the client's. Names of fields: `x-user`, `x-*`, `*-id` or `*`, in any case. */
+export interface HttpAuthorizationProvider extends AuthorizationProvider {
+  /** Goes before the path of the check. */
+  readonly pathPrefix?: string;
+  /** Fields of the request that the service is told, beside Host and Authorization. */
+  readonly includeRequestHeadersInCheck?: readonly string[];
+  /** Fields that the check has in any case. */
+  readonly includeAdditionalHeadersInCheck?: Readonly<Record<string, string>>;
+  /** Fields of its answer that go on with the request. */
+  readonly headersToUpstreamOnAllow?: readonly string[];
+  /** Fields of a refusal that the client gets; absent: all. */
+  readonly headersToDownstreamOnDeny?: readonly string[];
+  /** Fields of a permission that the client gets with the response. */
+  readonly headersToDownstreamOnAllow?: readonly string[];
+}
+
+export interface IncludedBody {
+  readonly maxRequestBytes?: number;
+  /** Of a longer body the beginning is told; if not, such a request is refused with 413. */
+  readonly allowPartialMessage?: boolean;
+  /** The body is told as bytes; only gRPC tells the difference. */
+  readonly packAsBytes?: boolean;
+}
