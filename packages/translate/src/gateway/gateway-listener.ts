@@ -17,7 +17,9 @@ import { INBOUND_LISTENER } from "../names.js";
 import { provenance } from "../provenance.js";
 import { tcpChain } from "../tcp-proxy.js";
 import type { Translation } from "../translation.js";
+import { hostsOfTable } from "./http-routes.js";
 import { serverTcpRoute, serverTlsRoutes } from "./l4-routes.js";
+import { limitFilters } from "./limits.js";
 import { servedPorts, type ServedPort } from "./ports.js";
 import { serverNamesOf, type Server } from "./server.js";
 import { serverTlsContext } from "./server-tls.js";
@@ -109,7 +111,8 @@ function chain(
 
 /** At the edge of the mesh clients are believed nothing that they could have made up. */
 function managerFor(t: Translation, server: Server): HttpConnectionManager {
-  const manager = connectionManager(t, server.routes, outboundFilters());
+  const limits = limitFilters(t, hostsOfTable(t, server.routes));
+  const manager = connectionManager(t, server.routes, [...limits, ...outboundFilters()]);
   manager.forwardClientCertDetails = ForwardClientCert.SANITIZE_SET;
   // Workloads, at an egress gateway, are inside.
   if (server.tls?.mode !== "ISTIO_MUTUAL") {

@@ -15,6 +15,7 @@ import { maxDirectResponseBytes } from "../routes/reply.js";
 import { ruleRoutes } from "../routes/rule-routes.js";
 import type { Translation } from "../translation.js";
 import { boundServices, namesGateway } from "./bound-services.js";
+import { limitsOfHost } from "./limits.js";
 import { servedPorts } from "./ports.js";
 import { commonHost, type Server } from "./server.js";
 
@@ -30,12 +31,9 @@ interface HostRoutes {
  * first. Undefined when no server has a table of this name.
  */
 export function gatewayRoutes(t: Translation, name: string): RouteConfiguration | undefined {
-  const servers = servedPorts(t)
-    .flatMap((port) => port.servers)
-    .filter(({ kind, routes }) => routes === name && (kind === "http" || kind === "https"));
+  const servers = serversOfTable(t, name);
   if (servers.length === 0) return undefined;
-  const hosts = new Map<string, HostRoutes>();
-  for (const server of servers) addServer(t, server, servers, hosts);
+  const hosts = hostsOf(t, servers);
   const all = [...hosts.values()].flatMap(({ routes }) => routes);
   const maxBytes = maxDirectResponseBytes(all);
   return create(RouteConfigurationSchema, {
@@ -47,6 +45,7 @@ export function gatewayRoutes(t: Translation, name: string): RouteConfiguration 
         routes,
         requireTls: redirects ? TlsRequirement.ALL : TlsRequirement.NONE,
         includeRequestAttemptCount: true,
+        ...limitsOfHost(t, host),
       }),
     ),
     // Clients write the port that they connected to, which may be another than the gateway's.
@@ -54,6 +53,23 @@ export function gatewayRoutes(t: Translation, name: string): RouteConfiguration 
     validateClusters: false,
     ...(maxBytes !== undefined && { maxDirectResponseBodySizeBytes: maxBytes }),
   });
+}
+
+/** The hosts of a route table. */
+export function hostsOfTable(t: Translation, name: string): Iterable<string> {
+  return hostsOf(t, serversOfTable(t, name)).keys();
+}
+
+function serversOfTable(t: Translation, name: string): readonly Server[] {
+  return servedPorts(t)
+    .flatMap((port) => port.servers)
+    .filter(({ kind, routes }) => routes === name && (kind === "http" || kind === "https"));
+}
+
+function hostsOf(t: Translation, servers: readonly Server[]): ReadonlyMap<string, HostRoutes> {
+  const hosts = new Map<string, HostRoutes>();
+  for (const server of servers) addServer(t, server, servers, hosts);
+  return hosts;
 }
 
 function addServer(
