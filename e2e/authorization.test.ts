@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 
 import { call, type CallOptions } from "./support/http.js";
 import { Mesh } from "./support/mesh.js";
+import { tulle } from "./support/tulle-process.js";
 import type { Workload } from "./support/workload.js";
 
 // Who may do what: policies as users write them, through real sidecars.
@@ -56,6 +57,16 @@ async function remove(name: string): Promise<void> {
   const path = `/apis/security.istio.io/v1/namespaces/default/authorizationpolicies/${name}`;
   const { status } = await call(`${mesh.server}${path}`, { method: "DELETE" });
   expect(status).toBe(200);
+}
+
+let runs = 0;
+
+function run(...args: readonly string[]): Promise<{ readonly code: number; readonly output: string }> {
+  return tulle({
+    args,
+    environment: { ...mesh.environment, TULLE_SERVER: mesh.server },
+    logFile: join(mesh.directory, `tulle-${runs++}.log`),
+  });
 }
 
 function logged(part: string): Promise<unknown> {
@@ -132,6 +143,35 @@ test("connections that carry bytes are let in or closed, and those that are open
   expect(await banner()).toBe("");
   await remove(applied.pop()!);
   await eventually(async () => (await banner()) !== "");
+});
+
+test("what was observed becomes a policy that allows it, and nothing else", async () => {
+  expect((await run("policy", "observe")).output).toContain("sidecars observe");
+  expect(await ask(alice, "/orders/1234")).toBe(200);
+  expect(await ask(alice, "/orders/98765?x=y")).toBe(200);
+  const printed = await run("policy", "suggest", "--service", "web");
+  expect(printed.output).toContain("/orders/{*}");
+  expect(printed.output).toContain("cluster.local/ns/default/sa/alice");
+  applied.push("web-observed");
+  const { code, output } = await run("policy", "suggest", "--service", "web", "--apply");
+  expect([code, output]).toEqual([0, expect.stringContaining("authorizationpolicy/web-observed created")]);
+  await becomes(403, bob, "/orders/1234");
+  expect(await ask(alice, "/orders/5555")).toBe(200);
+  expect(await ask(alice, "/orders/5555", { method: "POST" })).toBe(403);
+  expect((await run("policy", "suggest", "--service", "web", "--diff")).output).toContain(
+    "AuthorizationPolicy default/web-observed: as it is",
+  );
+  await run("policy", "observe", "--stop");
+});
+
+test("an access list is one command", async () => {
+  applied.push("web-deny");
+  await run("policy", "deny", "--to", "web", "--from", "bob", "--apply");
+  await becomes(403, bob);
+  expect(await ask(alice)).toBe(200);
+  const story = await call(`${bob.upstream("web:8080")}/served`);
+  const why = await run("why", String(story.headers["x-request-id"]));
+  expect(why.output).toContain("AuthorizationPolicy default/web-deny rules[0] denies the request");
 });
 
 test("a policy that cannot be meant is refused with its field", async () => {

@@ -134,6 +134,28 @@ test("a caller that may use one of the instances uses one, the same after a rest
   expect(await used()).toEqual([before]);
 }, 60_000);
 
+test("a name's addresses are looked up and become endpoints", async () => {
+  script((name) => (request, response) => response.end(`${name} ${request.headers.host}`));
+  await mesh.apply(`
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: named}
+spec:
+  hosts: [named.example]
+  ports: [{number: 80, name: http, protocol: HTTP, targetPort: ${one.port}}]
+  resolution: DNS
+  endpoints: [{address: localhost}]
+`);
+  const url = `http://127.0.0.1:${caller.ready.addresses.outbound.port}/`;
+  await eventually(async () => {
+    const { status, body } = await call(url, { headers: { host: "named.example" } });
+    return status === 200 && body === "one named.example";
+  });
+  const text = (await call(`http://127.0.0.1:${caller.ready.addresses.admin.port}/clusters`)).body;
+  expect(text).toContain(`outbound|80||named.example::127.0.0.1:${one.port}::`);
+  expect(await caller.metrics()).toMatch(/tulle_dns_lookups_total\{result="success"\} [1-9]/);
+}, 60_000);
+
 test("another service takes over when a service has no instance left, and gives back when it has one again", async () => {
   await mesh.apply(`
 apiVersion: tulle.dev/v1

@@ -10,7 +10,9 @@ import { freePort } from "../packages/cli/src/launcher/free-port.js";
 import { probe, PROTOCOLS, type Protocol, type Seen } from "./support/fault-probes.js";
 import { call as callUrl } from "./support/http.js";
 import { report } from "./support/load.js";
+import { LossyHost, LOSSY_ADDRESS } from "./support/lossy-host.js";
 import { Mesh } from "./support/mesh.js";
+import { whyNoNetworks } from "./support/network.js";
 import { forget, reapAtEnd } from "./support/reaper.js";
 import { clusterOf, urlOf, type Workload } from "./support/workload.js";
 
@@ -77,11 +79,16 @@ spec:
 const httpRule = (host: string): string =>
   `http: [{route: [{destination: {host: ${host}}}], timeout: ${TIMEOUT_MS}ms, retries: {attempts: 0}}]`;
 
-function register(protocol: Protocol, port: number): Promise<void> {
+function register(
+  protocol: Protocol,
+  port: number,
+  name: string = protocol,
+  address = "127.0.0.1",
+): Promise<void> {
   return mesh.client.registry.register({
-    ID: protocol,
-    Name: protocol,
-    Address: "127.0.0.1",
+    ID: name,
+    Name: name,
+    Address: address,
     Port: port,
     Meta: { "tulle-service-port": "8080", "tulle-protocol": protocol === "http1" ? "http" : protocol },
   });
@@ -318,6 +325,127 @@ test("a server that takes no connection is given up after the connect timeout", 
   }
   await expectRecovery();
 });
+
+const noNetworks = whyNoNetworks();
+
+describe.skipIf(noNetworks !== "")(
+  `a host that loses three in ten of the packets that ask for a connection${noNetworks === "" ? "" : ` (skipped: ${noNetworks})`}`,
+  () => {
+    const nameOf = (protocol: Protocol): string => `far-${protocol}`;
+    const CALLS = 10;
+    let host: LossyHost;
+    let distant: Workload;
+
+    beforeAll(async () => {
+      host = new LossyHost();
+      const ports = await Promise.all(PROTOCOLS.map(() => freePort()));
+      await host.start("env", `HOST=${LOSSY_ADDRESS}`, process.execPath, ORIGIN, ...ports.map(String));
+      for (const [index, protocol] of PROTOCOLS.entries())
+        await register(protocol, ports[index]!, nameOf(protocol), LOSSY_ADDRESS);
+      await configure(0);
+      const upstreams = PROTOCOLS.flatMap((protocol) => ["--upstream", `${nameOf(protocol)}:8080`]);
+      distant = await mesh.sidecar({ service: "distant", args: upstreams });
+      await expectCalm();
+    }, 60_000);
+
+    afterAll(() => host?.end());
+
+    /** Every request needs a connection of its own. */
+    const configure = (attempts: number): Promise<void> =>
+      mesh.apply(
+        PROTOCOLS.map((protocol) => {
+          const name = nameOf(protocol);
+          const retries =
+            attempts === 0 ? "{attempts: 0}" : `{attempts: ${attempts}, retryOn: connect-failure}`;
+          const http = `http: [{route: [{destination: {host: ${name}}}], timeout: 3s, retries: ${retries}}]`;
+          return `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: ${name}}
+spec:
+  hosts: [${name}]
+  ${protocol === "tcp" ? `tcp: [{route: [{destination: {host: ${name}}}]}]` : http}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: ${name}}
+spec:
+  host: ${name}
+  trafficPolicy: {connectionPool: {tcp: {connectTimeout: 500ms}, http: {maxRequestsPerConnection: 1}}}
+`;
+        }).join("---"),
+      );
+
+    const ask = (protocol: Protocol): Promise<Seen> =>
+      probe(protocol, distant.upstream(`${nameOf(protocol)}:8080`));
+
+    async function expectCalm(): Promise<void> {
+      for (const protocol of PROTOCOLS)
+        await eventually(async () => (await ask(protocol)).what === "200", RECOVERY_MS);
+    }
+
+    /** Calls of each protocol, one after the other, all protocols at once. */
+    async function askOften(): Promise<ReadonlyMap<Protocol, readonly Seen[]>> {
+      const all = await Promise.all(
+        PROTOCOLS.map(async (protocol) => {
+          const some: Seen[] = [];
+          for (let call = 0; call < CALLS; call++) some.push(await ask(protocol));
+          return [protocol, some] as const;
+        }),
+      );
+      report(
+        expect.getState().currentTestName ?? "",
+        all
+          .map(([name, some]) => `${name} ${some.map(({ what, tookMs }) => `${what}/${tookMs}`).join(" ")}`)
+          .join(", "),
+      );
+      return new Map(all);
+    }
+
+    const LOST: Readonly<Record<Protocol, readonly string[]>> = {
+      http1: ["503"],
+      http2: ["503"],
+      grpc: ["grpc-14"],
+      // It is connected once more: by then the client of this test has given up.
+      tcp: ["closed", "silence"],
+    };
+
+    test("without retries: what is lost is told of when connecting has taken its time", async () => {
+      host.loseSyns(30);
+      const seen = await askOften();
+      host.keepSyns();
+      let lost = 0;
+      for (const [protocol, some] of seen) {
+        for (const { what, tookMs, text } of some) {
+          if (what === "200") continue;
+          expect(LOST[protocol], text).toContain(what);
+          lost++;
+          if (protocol !== "tcp") expect(tookMs).toBeLessThan(500 + GRACE_MS);
+        }
+      }
+      // That none of forty is lost happens once in a million times; that all are, never.
+      expect(lost).toBeGreaterThan(0);
+      expect(lost).toBeLessThan(PROTOCOLS.length * CALLS);
+      const start = performance.now();
+      await expectCalm();
+      expect(performance.now() - start).toBeLessThan(RECOVERY_MS);
+    }, 60_000);
+
+    test("with retries: it takes longer, and hardly anybody fails", async () => {
+      await configure(4);
+      await eventually(async () => (await ask("http1")).what === "200", RECOVERY_MS);
+      host.loseSyns(30);
+      const seen = await askOften();
+      host.keepSyns();
+      const failed = (["http1", "http2"] as const).flatMap((protocol) =>
+        seen.get(protocol)!.filter(({ what }) => what !== "200"),
+      );
+      // Five tries of which each is lost three times in ten: one of 400. Three of twenty are bad luck beyond belief.
+      expect(failed.length).toBeLessThan(3);
+      await expectCalm();
+    }, 60_000);
+  },
+);
 
 test("a name that does not exist is told of", async () => {
   await mesh.apply(`

@@ -16,8 +16,11 @@ import { clusterOf, type Workload } from "./support/workload.js";
 const ORDERS = [process.execPath, fileURLToPath(new URL("support/apps/orders.mjs", import.meta.url))];
 const PROTOCOLS = ["http1", "http2", "grpc"] as const;
 type Protocol = (typeof PROTOCOLS)[number];
-/** TULLE_E2E_ROUNDS: how many times everything is restarted, and every hundred times as often the configuration changes. */
+/** TULLE_E2E_ROUNDS: how many times everything is restarted. */
 const ROUNDS = Number(process.env["TULLE_E2E_ROUNDS"] ?? 1);
+/** TULLE_E2E_CHANGES: how many times the configuration changes, and TULLE_E2E_CHANGE_EVERY_MS how often. */
+const CHANGES = Number(process.env["TULLE_E2E_CHANGES"] ?? 40);
+const CHANGE_EVERY_MS = Number(process.env["TULLE_E2E_CHANGE_EVERY_MS"] ?? 50);
 /** What an order takes: so that some are under way at any time. */
 const DELAY_MS = "20";
 
@@ -155,7 +158,7 @@ test("when an instance is killed only what was in it and may not be repeated fai
   await stopAll(PROTOCOLS.map((protocol) => started.get(`${protocol}-survivor`)!));
 }, 120_000);
 
-const shift = (protocol: Protocol, weight: number): string => `
+const shift = (protocol: Protocol, weight: number, connectTimeoutMs = 5000): string => `
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: ${protocol}}
@@ -171,38 +174,78 @@ kind: DestinationRule
 metadata: {name: ${protocol}}
 spec:
   host: ${protocol}
+  trafficPolicy: {connectionPool: {tcp: {connectTimeout: ${connectTimeoutMs}ms}}}
   subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]
 `;
 
+test("a canary shift step by step, and the control plane going and coming, are noticed by nobody", async () => {
+  const file = ledger();
+  const started = await startAll(file, ["stable", "canary"], ["v1", "v2"]);
+  const shiftTo = async (weight: number): Promise<void> => {
+    await mesh.apply(PROTOCOLS.map((protocol) => shift(protocol, weight)).join("---"));
+    await pause(700);
+  };
+  await shiftTo(1);
+  for (const subset of ["v1", "v2"]) await known(1, subset);
+  const result = await underMixedLoad("canary shift", targets(file), async () => {
+    for (const weight of [0, 10, 50]) await shiftTo(weight);
+    await mesh.control.stop();
+    await pause(1000);
+    await mesh.startControlPlane();
+    await shiftTo(90);
+    mesh.control.kill9();
+    await mesh.control.exited;
+    await mesh.startControlPlane();
+    await shiftTo(100);
+  });
+  expectNothingNoticed(result, ["stable", "canary"], 5);
+  await stopAll(started.values());
+}, 120_000);
+
+const policy = (protocol: Protocol, change: number): string => `
+apiVersion: tulle.dev/v1
+kind: TrafficPolicy
+metadata: {name: ${protocol}}
+spec: {host: ${protocol}, admissionControl: {window: ${10 + (change % 20)}s}}
+`;
+
+/** Routes, clusters, endpoints and filters of listeners in turn, of all services at once. */
+async function change(number: number): Promise<void> {
+  const apply = (yaml: (protocol: Protocol) => string): Promise<void> =>
+    mesh.apply(PROTOCOLS.map(yaml).join("---"));
+  const step = Math.floor(number / 4);
+  switch (number % 4) {
+    case 0:
+      return apply((protocol) => shift(protocol, (step * 37) % 101));
+    case 1:
+      return apply((protocol) => shift(protocol, (step * 37) % 101, 5000 + step));
+    case 2:
+      for (const protocol of PROTOCOLS)
+        await mesh.client.registry.maintenance(`${protocol}-reserve`, step % 2 === 0);
+      return;
+    default:
+      return apply((protocol) => policy(protocol, step));
+  }
+}
+
 test(
-  "a canary shift step by step, and the control plane going and coming, are noticed by nobody",
+  `${CHANGES} changes of routes, clusters, endpoints and listeners are noticed by nobody`,
   async () => {
     const file = ledger();
-    const started = await startAll(file, ["stable", "canary"], ["v1", "v2"]);
-    const shiftTo = async (weight: number): Promise<void> => {
-      await mesh.apply(PROTOCOLS.map((protocol) => shift(protocol, weight)).join("---"));
-      await pause(700);
-    };
-    await shiftTo(1);
-    for (const subset of ["v1", "v2"]) await known(1, subset);
-    const result = await underMixedLoad("canary shift", targets(file), async () => {
-      for (const weight of [0, 10, 50]) await shiftTo(weight);
-      await mesh.control.stop();
-      await pause(1000);
-      await mesh.startControlPlane();
-      await shiftTo(90);
-      mesh.control.kill9();
-      await mesh.control.exited;
-      await mesh.startControlPlane();
-      await shiftTo(100);
-      for (let change = 0; change < (ROUNDS - 1) * 100; change++) {
-        const weight = (change * 37) % 101;
-        await mesh.apply(PROTOCOLS.map((protocol) => shift(protocol, weight)).join("---"));
-        await pause(50);
+    const started = await startAll(file, ["stable", "canary", "reserve"], ["v1", "v2", "v1"]);
+    await mesh.apply(PROTOCOLS.map((protocol) => shift(protocol, 50)).join("---"));
+    await known(2, "v1");
+    await known(1, "v2");
+    const result = await underMixedLoad(`${CHANGES} changes`, targets(file), async () => {
+      await pause(500);
+      for (let number = 0; number < CHANGES; number++) {
+        await change(number);
+        await pause(CHANGE_EVERY_MS);
       }
+      await pause(1000);
     });
-    expectNothingNoticed(result, ["stable", "canary"], 5);
+    expectNothingNoticed(result, ["stable", "canary", "reserve"], 3);
     await stopAll(started.values());
   },
-  120_000 * ROUNDS,
+  120_000 + CHANGES * (CHANGE_EVERY_MS + 500),
 );

@@ -1,5 +1,5 @@
-// One process that answers in four protocols, each on a port that is given: HTTP/1.1, HTTP/2, gRPC and bytes. Knows
-// nothing of a mesh. HTTP answers have 64 KiB; a gRPC stream and bytes come back as they are.
+// One process that answers in four protocols, each on a port that is given: HTTP/1.1, HTTP/2, gRPC and bytes; at $HOST,
+// or on loopback. Knows nothing of a mesh. HTTP answers have 64 KiB; a gRPC stream and bytes come back as they are.
 import { createServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
 import { createServer as createTcpServer } from "node:net";
@@ -7,6 +7,7 @@ import { createServer as createTcpServer } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 
 const [http1, http2, grpcPort, tcp] = process.argv.slice(2).map(Number);
+const { HOST = "127.0.0.1" } = process.env;
 const BODY = Buffer.alloc(65_536, "x");
 
 function answer(incoming, response) {
@@ -17,12 +18,12 @@ function answer(incoming, response) {
   response.end(BODY);
 }
 
-createServer(answer).listen(http1, "127.0.0.1");
-createHttp2Server(answer).listen(http2, "127.0.0.1");
+createServer(answer).listen(http1, HOST);
+createHttp2Server(answer).listen(http2, HOST);
 createTcpServer({ allowHalfOpen: true }, (socket) => {
   socket.on("error", () => undefined);
   socket.pipe(socket);
-}).listen(tcp, "127.0.0.1");
+}).listen(tcp, HOST);
 
 const server = new grpc.Server();
 const same = (value) => value;
@@ -42,7 +43,7 @@ server.addService(
     },
   },
 );
-server.bindAsync(`127.0.0.1:${grpcPort}`, grpc.ServerCredentials.createInsecure(), (error) => {
+server.bindAsync(`${HOST}:${grpcPort}`, grpc.ServerCredentials.createInsecure(), (error) => {
   if (error) throw error;
   process.stdout.write("ready\n");
 });

@@ -35,6 +35,8 @@ export { parseShare } from "./mesh-test/schema.js";
 export * from "./mesh-test/type.js";
 export * from "./metadata.js";
 export * from "./namespace/type.js";
+export * from "./observed-traffic/read.js";
+export type * from "./observed-traffic/type.js";
 export * from "./parse.js";
 export * from "./peer-authentication/type.js";
 export * from "./rate-limit/type.js";

@@ -21,6 +21,7 @@ import { registerTest } from "./commands/test.js";
 import { registerToken } from "./commands/token.js";
 import { registerUp } from "./commands/up.js";
 import { registerVersion } from "./commands/version.js";
+import { registerPolicy } from "./commands/policy.js";
 import { registerWhy } from "./commands/why.js";
 import type { RegisterCommand } from "./command.js";
 import { processContext, type CliContext } from "./context.js";
@@ -44,6 +45,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerEndpoints,
   registerExplain,
   registerTest,
+  registerPolicy,
   registerWhy,
   registerLogLevel,
   registerToken,

@@ -8,6 +8,7 @@ import type {
   MeshInfo,
   AuthorityStatus,
   MeshStatus,
+  ObservedTraffic,
   RequestStory,
   Subject,
 } from "@tulle/api";
@@ -88,6 +89,8 @@ export interface Client {
   explain(request: ExplainRequest): Promise<ExplainAnswer>;
   /** What became of a request that was made: what proxies have recorded of it. */
   why(requestId: string): Promise<RequestStory>;
+  /** What connected proxies observed of their traffic; `observe` begins or ends the observation first. */
+  traffic(observe?: boolean): Promise<ObservedTraffic>;
   /** How much a running proxy logs; changed to `level` first when there is one. */
   logLevel(proxy: string, level?: string): Promise<{ readonly level: string }>;
   /** Instances as they are registered, and the endpoints that proxies have. */
@@ -140,6 +143,12 @@ export function createClient(options: ClientOptions): Client {
       expectObject(
         await transport.call({ method: "GET", path: `/tulle/v1/why/${encodeURIComponent(requestId)}` }),
       ) as RequestStory,
+    traffic: async (observe) => {
+      const path = "/tulle/v1/traffic";
+      const call =
+        observe === undefined ? { method: "GET", path } : { method: "PUT", path, body: { observe } };
+      return expectObject(await transport.call(call)) as ObservedTraffic;
+    },
     logLevel: async (proxy, level) => {
       const path = `/tulle/v1/proxies/${encodeURIComponent(proxy)}/log-level`;
       const call = level === undefined ? { method: "GET", path } : { method: "PUT", path, body: { level } };

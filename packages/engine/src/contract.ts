@@ -443,6 +443,8 @@ export interface AdmissionReply {
   readonly judged?: readonly Judgement[] | undefined;
   /** Is told that it was refused. */
   readonly watcher?: ExchangeWatcher | undefined;
+  /** Who outside was asked, and what came of it, for logs and records: `ext_authz grpc opa: no answer within 250 ms`. */
+  readonly asked?: string | undefined;
 }
 
 /** The request waits, and is then asked about again, where `after` comes first. */

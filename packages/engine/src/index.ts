@@ -1,5 +1,6 @@
 export * from "./contract.js";
 export type * from "./snapshot/contract.js";
+export { pathClass } from "./authorization/path-class.js";
 export { affinityOf } from "./affinity/affinity-of.js";
 export { bindingField } from "./affinity/session.js";
 export type { SessionPolicy } from "./affinity/session.js";

@@ -89,6 +89,8 @@ export interface SidecarOptions {
   readonly joinToken?: string;
   /** Holds the key, the certificate and the last good configuration (0700). Created when missing. */
   readonly stateDirectory: string;
+  /** There is traffic, for the first time: some fifty requests a second. Not called with `workers`. */
+  readonly onBusy?: () => void;
   /**
    * Threads that carry traffic: 1 = the one that does everything else, too; more = so many beside it, on ports that they
    * share. Needs Linux, and Node.js 22.12 or the optional package koffi. At most 64. Default 1.

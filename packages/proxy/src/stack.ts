@@ -16,6 +16,7 @@ import { encodePeerMetadata } from "./filters/peer-metadata.js";
 import type { TcpContext } from "./tcp/contract.js";
 import { OriginatedContexts } from "./tls/originated-contexts.js";
 import type { WorkloadTls } from "./tls/workload-tls.js";
+import { TrafficObserver } from "./observed/traffic-observer.js";
 import { DecisionRecords } from "./records/decision-records.js";
 import { AuthorityCache } from "./stream/authority-cache.js";
 import { hashRequestId } from "./stream/decision.js";
@@ -67,6 +68,8 @@ export interface StackOptions {
   /** File with the authorities of servers outside the mesh where none are named; default: the operating system's. */
   readonly systemRootsFile?: string | undefined;
   readonly newRequestId: () => string;
+  /** There is traffic; called once. */
+  readonly onBusy?: (() => void) | undefined;
   /** A request asked for an authority that is not subscribed to. */
   readonly onDemand: (authority: string) => void;
   /** Requests found that an endpoint stands out. */
@@ -79,6 +82,7 @@ export interface ProxyStack extends Disposable {
   readonly tcp: TcpContext;
   readonly pools: UpstreamPools;
   readonly records: DecisionRecords;
+  readonly observer: TrafficObserver;
   readonly overload: OverloadState;
   /** Call after every change of the configuration. */
   onConfigurationChanged(): void;
@@ -89,7 +93,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   const { metrics, tls, logger, limits = new ProxyLimits() } = options;
   const owned = new DisposableStack();
   const queue = new FlushQueue();
-  const clock = new TurnClock(options.clock, queue);
+  const clock = new TurnClock(options.clock, queue, options.onBusy);
   const fineWheel = owned.use(new TimerWheel(clock, FINE_TICK_MS));
   const coarseWheel = owned.use(new TimerWheel(clock, COARSE_TICK_MS));
 
@@ -160,6 +164,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   );
   const accessLog = new AccessLog(options.accessLog);
   const telemetry = new ExchangeTelemetry(new IstioMetrics(metrics, options.workload), accessLog);
+  const observer = new TrafficObserver(clock);
   const records = new DecisionRecords({
     configuration: options.configuration,
     clock,
@@ -207,6 +212,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     onExchangeDone: (done) => {
       telemetry.record(done);
       records.take(done);
+      if (observer.on) observer.request(done);
     },
   };
 
@@ -238,6 +244,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     },
   };
   const configurationChanged = new Emitter<void>();
+  const tcpTelemetry = new TcpTelemetry(metrics, options.workload, accessLog);
   const tcp: TcpContext = {
     clock,
     configuration: options.configuration,
@@ -249,7 +256,13 @@ export function buildStack(options: StackOptions): ProxyStack {
     keepAlive,
     parking,
     onConfigurationChanged: configurationChanged.event,
-    telemetry: new TcpTelemetry(metrics, options.workload, accessLog),
+    telemetry: {
+      opened: (record) => tcpTelemetry.opened(record),
+      closed: (record) => {
+        tcpTelemetry.closed(record);
+        if (observer.on) observer.connection(record);
+      },
+    },
     detection: { fineWheel, coarseWheel, ports: new LearntPorts(metrics) },
     onDemand: options.onDemand,
     authorization: new AuthorizationMetrics(metrics, "tcp"),
@@ -260,6 +273,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     tcp,
     pools,
     records,
+    observer,
     overload,
     onConfigurationChanged: () => {
       configurationChanged.emit();

@@ -7,6 +7,9 @@ export const ENDPOINT_TYPE = "type.googleapis.com/envoy.config.endpoint.v3.Clust
 export const NAME_TABLE_TYPE = "type.googleapis.com/istio.networking.nds.v1.NameTable";
 export const SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 
+/** What the names of a cluster stand for (`tulle.v1.ResolvedNames`): a proxy's own, which is never subscribed to. */
+export const RESOLVED_NAMES_TYPE = "type.googleapis.com/tulle.v1.ResolvedNames";
+
 /**
  * Make-before-break order in which changes of several types are sent:
  * https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#eventual-consistency-considerations

@@ -13,8 +13,12 @@ export interface CertificateFacts {
   readonly keyUsage: number | undefined;
   /** Contents of the object identifiers as hexadecimal; undefined = none given. */
   readonly extendedKeyUsages: readonly string[] | undefined;
-  /** URIs among the alternative names, byte by byte as Latin-1. */
+  /**
+   * URIs and DNS names among the alternative names, byte by byte as Latin-1. Texts that list all names, as Node's
+   * `subjectAltName` does, can be forged by what one name contains.
+   */
   readonly uris: readonly string[];
+  readonly dnsNames: readonly string[];
   /** Whether it limits the names below it, or has a critical extension that is not known here. */
   readonly constrained: boolean;
   /** Why its key or signature is too weak; undefined = it is not. */
@@ -38,7 +42,8 @@ const BASIC_CONSTRAINTS = "551d13";
 const NAME_CONSTRAINTS = "551d1e";
 const EXTENDED_KEY_USAGE = "551d25";
 const KNOWN = new Set([KEY_USAGE, SUBJECT_ALT_NAME, BASIC_CONSTRAINTS, NAME_CONSTRAINTS, EXTENDED_KEY_USAGE]);
-/** GeneralName's choice 6, primitive. */
+/** GeneralName's choices 2 and 6, primitive. */
+const DNS_NAME = 0x82;
 const URI_NAME = 0x86;
 
 /** ECDSA and RSA with SHA-256, SHA-384 and SHA-512, RSASSA-PSS, Ed25519. */
@@ -107,7 +112,7 @@ function read(der: Uint8Array): CertificateFacts {
     ...basicConstraints(at(BASIC_CONSTRAINTS)),
     keyUsage: keyUsageOf(at(KEY_USAGE)),
     extendedKeyUsages: extendedKeyUsagesOf(at(EXTENDED_KEY_USAGE)),
-    uris: urisOf(at(SUBJECT_ALT_NAME)),
+    ...namesOf(at(SUBJECT_ALT_NAME)),
     constrained: extensions.unknownCritical || extensions.contents.has(NAME_CONSTRAINTS),
     weakness,
   };
@@ -167,18 +172,19 @@ function extendedKeyUsagesOf(reader: DerReader | undefined): readonly string[] |
   return usages;
 }
 
-function urisOf(reader: DerReader | undefined): readonly string[] {
-  if (reader === undefined) return [];
+function namesOf(reader: DerReader | undefined): Pick<CertificateFacts, "uris" | "dnsNames"> {
+  const uris: string[] = [];
+  const dnsNames: string[] = [];
+  if (reader === undefined) return { uris, dnsNames };
   const names = reader.enter(Tag.sequence);
   reader.finish();
-  const uris: string[] = [];
   for (let count = 0; !names.done; count++) {
     if (count === MAX_NAMES) throw new DerError("too many names");
     const name = names.read();
-    if (name.tag === URI_NAME)
-      uris.push(Buffer.from(names.bytes.subarray(name.start, name.end)).toString("latin1"));
+    const found = name.tag === URI_NAME ? uris : name.tag === DNS_NAME ? dnsNames : undefined;
+    found?.push(Buffer.from(names.bytes.subarray(name.start, name.end)).toString("latin1"));
   }
-  return uris;
+  return { uris, dnsNames };
 }
 
 /** Of a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7). */

@@ -22,6 +22,13 @@ test("tulle explain tells winner and losers with their reasons, from files", asy
   await explained("explain-unknown", "http://nowhere/");
 });
 
+test("tulle explain tells which policy decided, and which came closest and what it lacks", async () => {
+  const policies = ["-f", `${TESTDATA}authorization.yaml`, "-H", "version: v2"];
+  await explained("explain-allowed", "GET", "http://reviews:9080/reviews/7", ...policies);
+  await explained("explain-denied", "DELETE", "http://reviews:9080/reviews/7", ...policies);
+  await explained("explain-not-allowed", "GET", "http://reviews:9080/x/y", ...policies);
+});
+
 test("tulle explain -o json gives the engine's explanation, the callee's side included", async () => {
   const words = ["explain", "http://reviews:9080/", "-H", "version: v2", "-o", "json"];
   const { code, out } = await runTulle([...words, ...FILES]);

@@ -2,6 +2,7 @@ import { parseDuration } from "@tulle/base";
 import { runSidecar, type AccessLogSink } from "@tulle/proxy";
 
 import type { Companion, CompanionOptions } from "./companion.js";
+import { allowFullSpeed } from "./v8-flags.js";
 
 /** Starts a sidecar; resolves when it can serve. */
 export async function startSidecarCompanion(options: CompanionOptions): Promise<Companion> {
@@ -46,6 +47,7 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     ...(joinToken === undefined ? {} : { joinToken }),
     stateDirectory: directory,
     workers: workload.workers,
+    onBusy: allowFullSpeed,
     drainMs: parseDuration(workload.drain) ?? 5000,
     limits: workload.limit,
     recordPercent: workload.recordPercent,
@@ -54,6 +56,7 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     logger,
     clock,
   });
+  if (workload.workers > 1) allowFullSpeed();
   try {
     await sidecar.ready;
   } catch (thrown) {

@@ -10,7 +10,6 @@ import { freePort } from "./free-port.js";
 import { joinMesh, joinTokenOf } from "./join-mesh.js";
 import { workloadClient } from "./workload-client.js";
 import { deregister, keepRegistered, registrationOf } from "./registration.js";
-import { allowFullSpeed } from "./v8-flags.js";
 import type { WorkloadOptions } from "./workload-options.js";
 
 /**
@@ -78,7 +77,6 @@ export class Workload {
       random,
       logger,
     });
-    allowFullSpeed();
     return new Workload(options, context, client, companion, instanceId, appPort, logger);
   }
 

@@ -127,6 +127,7 @@ export class OfflineMesh {
     const headers = request.headers.flatMap(parseLine);
     applyHeaders(headers, route?.requestHeaders ?? []);
     const { tls } = upstream;
+    const caller = from && this.#reader.catalog.service(from.namespace, from.service)?.instances[0];
     const account = from === undefined ? "default" : this.#accountOf(from);
     return this.#explain(this.#sidecar(inboundView(instance)), INBOUND_LISTENER, {
       direction: "inbound",
@@ -138,6 +139,8 @@ export class OfflineMesh {
         headers,
       },
       requestId: request.requestId,
+      remoteAddress: caller === undefined ? undefined : keyOf(caller.meshAddress ?? caller.address),
+      localAddress: address,
       ...(tls === undefined
         ? {}
         : {

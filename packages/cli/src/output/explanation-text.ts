@@ -38,7 +38,7 @@ export function ownerText({ kind, namespace, name, rule, source }: Owner): strin
 }
 
 /** What comes of a request, in a line. */
-export function resultText({ result, cluster, endpoints, route, split }: Explanation): string {
+export function resultText({ result, cluster, endpoints, route, split, steps }: Explanation): string {
   const by = route?.owner === undefined ? "" : `, by ${ownerText(route.owner)}`;
   const flag = result.flag === "" ? "" : ` ${result.flag}`;
   const status = result.status === undefined ? "" : `: ${result.status}${flag}`;
@@ -54,8 +54,14 @@ export function resultText({ result, cluster, endpoints, route, split }: Explana
     }
     case "reply":
       return `is answered by the route${status}${by}`;
-    case "denied":
-      return `is answered by a filter${status}${by}`;
+    case "denied": {
+      const filter = steps
+        .find(({ step }) => step === "filter")
+        ?.events.find(({ verdict, owner }) => verdict === "chosen" && owner !== undefined);
+      return filter?.owner === undefined
+        ? `is answered by a filter${status}${by}`
+        : `is refused by ${ownerText(filter.owner)}${status}`;
+    }
     case "reset":
       return `its connection is reset by a filter${by}`;
     case "no-route":

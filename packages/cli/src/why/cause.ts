@@ -33,6 +33,8 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
     direction === "inbound" ? `its application at ${there}` : `${there} of ${clusterInWords(cluster)}`;
   const shed = shedCause(proxy.service, record);
   if (shed !== undefined) return shed;
+  const denied = deniedCause(proxy.service, record);
+  if (denied !== undefined) return denied;
   if (flags.has("UF")) {
     const detail = last === undefined ? response.transportFailure : tryInWords(last);
     return direction === "inbound"
@@ -90,6 +92,8 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
       text: `${sidecar} made it fail on purpose: a fault is injected`,
       next: `remove the fault from the route${ownerOf(record.owner)} when it has served its purpose`,
     };
+  const asked = askedCause(sidecar, response);
+  if (asked !== undefined) return asked;
   if (flags.has("UAEX") || flags.has("RL"))
     return {
       text: `${sidecar} refused the request: ${response.details || response.flags}`,
@@ -111,6 +115,25 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
   };
 }
 
+/** What policies refused: by name, or because none of those that allow matches. */
+function deniedCause(service: string, { response, principal }: RequestHop["record"]): Cause | undefined {
+  const policy = /^rbac_access_denied_matched_policy\[(.*)\]$/.exec(response.details)?.[1];
+  if (policy === undefined) return undefined;
+  const sidecar = `the sidecar of ${service}`;
+  const who = principal === "" ? "a caller without identity" : principal;
+  const match = /^ns\[(.*)\]-policy\[(.*)\]-rule\[(\d+)\]$/.exec(policy);
+  if (match === null)
+    return {
+      text: `${sidecar} refused ${who}: no AuthorizationPolicy allows the request`,
+      next: "see above which came closest and what they lack, and add a rule: tulle policy allow",
+    };
+  const [, namespace = "", name = "", rule = ""] = match;
+  return {
+    text: `${sidecar} refused ${who}: AuthorizationPolicy ${namespace}/${name} rules[${rule}] denies the request`,
+    next: `see the rule: tulle get authorizationpolicy ${name} -n ${namespace} -o yaml`,
+  };
+}
+
 /** What was refused because somebody had too much to do. */
 function shedCause(service: string, { response, cluster }: RequestHop["record"]): Cause | undefined {
   const sidecar = `the sidecar of ${service}`;
@@ -129,6 +152,42 @@ function shedCause(service: string, { response, cluster }: RequestHop["record"])
       return {
         text: `${sidecar} held it back, because too many requests to ${clusterInWords(cluster)} failed lately`,
         next: "find out why those failed that were sent; see admissionControl: tulle get trafficpolicies -o yaml",
+      };
+    default:
+      return undefined;
+  }
+}
+
+/** What somebody outside decided, or could not be asked. */
+function askedCause(
+  sidecar: string,
+  { details, transportFailure }: RequestHop["record"]["response"],
+): Cause | undefined {
+  switch (details) {
+    case "ext_authz_denied":
+      return {
+        text: `${sidecar} asked ${transportFailure}, which refused the request`,
+        next: "look at the log of that service; who is asked about what: tulle get authorizationpolicies -o yaml",
+      };
+    case "ext_authz_error":
+      return {
+        text: `${sidecar} could not ask whether the request may pass: ${transportFailure}`,
+        next: "see whether that service is well; its timeout and failOpen: tulle get meshconfigs -A -o yaml",
+      };
+    case "ext_authz_invalid":
+      return {
+        text: `${sidecar} asked, and the answer cannot be carried out: ${transportFailure}`,
+        next: "correct that service: its answers must hold names and values that HTTP can carry",
+      };
+    case "request_rate_limited":
+      return {
+        text: `${sidecar} asked ${transportFailure}, which says that the request is beyond a limit`,
+        next: "see the limits of that service's configuration",
+      };
+    case "rate_limiter_error":
+      return {
+        text: `${sidecar} could not ask whether the request is within its limits: ${transportFailure}`,
+        next: "see whether that service is well; its timeout and failClosed: tulle get ratelimits -o yaml",
       };
     default:
       return undefined;

@@ -187,6 +187,27 @@ test.each([
   expect(causeOf(story(hop(0, "a", { response })))?.text).toContain(text);
 });
 
+test.each([
+  ["ext_authz_denied", "ext_authz grpc opa", "asked ext_authz grpc opa, which refused"],
+  [
+    "ext_authz_error",
+    "ext_authz grpc opa: no answer within 250 ms",
+    "could not ask whether the request may pass",
+  ],
+  ["ext_authz_invalid", "ext_authz grpc opa: x", "cannot be carried out"],
+  ["request_rate_limited", "rate limit service rls", "beyond a limit"],
+  [
+    "rate_limiter_error",
+    "rate limit service rls: no connection",
+    "could not ask whether the request is within",
+  ],
+])("details %s name who was asked", (details, transportFailure, text) => {
+  const response = { ...RECORD.response, status: 403, flags: "UAEX", details, transportFailure };
+  const cause = causeOf(story(hop(0, "a", { response })));
+  expect(cause?.text).toContain(text);
+  expect(cause?.text).toContain(transportFailure);
+});
+
 test("a name that nobody has is told apart from a request that no route takes", () => {
   const nowhere = { listener: "", response: { ...RECORD.response, flags: "NR" } };
   expect(causeOf(story(hop(0, "a", nowhere)))?.text).toBe(

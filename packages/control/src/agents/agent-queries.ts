@@ -3,6 +3,7 @@ import {
   type Catalog,
   type ExplainAnswer,
   type ExplainRequest,
+  type ObservedTraffic,
   type ProxyName,
   type RequestStory,
 } from "@tulle/api";
@@ -13,6 +14,8 @@ import {
   ExplainQuerySchema,
   LoadQuerySchema,
   LogLevelQuerySchema,
+  TrafficQuery_Action,
+  TrafficQuerySchema,
   WhyQuerySchema,
 } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
@@ -93,6 +96,25 @@ export class AgentQueries {
     return { requestId, hops: orderHops(told.slice(0, MAX_HOPS)), asked: agents.length, silent };
   }
 
+  /** What every connected proxy observed of its traffic; begins or ends the observation first. */
+  async traffic(action: "read" | "start" | "stop"): Promise<ObservedTraffic> {
+    const proxies: { proxy: ProxyName; report: object }[] = [];
+    const silent: { proxy: string; reason: string }[] = [];
+    const agents = this.#options.agents();
+    const value = create(TrafficQuerySchema, { action: TRAFFIC_ACTIONS[action] });
+    await this.#askAll(agents, async (agent) => {
+      try {
+        const report = asObject(await askKnown(agent, { case: "traffic", value }), agent);
+        proxies.push({ proxy: nameOf(agent), report });
+      } catch (thrown) {
+        silent.push({ proxy: agent.id, reason: MeshError.from(thrown).message });
+      }
+    });
+    proxies.sort((left, right) => (left.proxy.id < right.proxy.id ? -1 : 1));
+    silent.sort((left, right) => (left.proxy < right.proxy ? -1 : 1));
+    return { proxies, silent };
+  }
+
   /** What a proxy says of itself. */
   async ask(proxy: string, question: ProxyQuestion): Promise<unknown> {
     const agents = this.#options.agents().filter(({ id }) => isNamed(proxy, id));
@@ -136,6 +158,7 @@ export class AgentQueries {
         inbound: true,
         principal: way.serverName === "" ? "" : source.identity,
         serverName: way.serverName,
+        remoteAddress: source.inboundAddress,
       }),
     };
     try {
@@ -160,6 +183,12 @@ export class AgentQueries {
     }
   }
 }
+
+const TRAFFIC_ACTIONS = {
+  read: TrafficQuery_Action.READ,
+  start: TrafficQuery_Action.START,
+  stop: TrafficQuery_Action.STOP,
+} as const;
 
 function queryOf(question: ProxyQuestion): AgentQuery {
   switch (question.kind) {

@@ -17,6 +17,13 @@ export function addAgentRoutes(app: Hono, queries: AgentQueries): void {
   app.get("/tulle/v1/why/:id{.+}", async (c) =>
     c.json(await visibleTo(c, queries, "read").why(c.req.param("id"))),
   );
+  app.get("/tulle/v1/traffic", async (c) => c.json(await visibleTo(c, queries, "read").traffic("read")));
+  app.put("/tulle/v1/traffic", async (c) => {
+    const visible = visibleTo(c, queries, "write", "traffic");
+    const { observe } = ((await readJson(c)) ?? {}) as { readonly observe?: unknown };
+    if (typeof observe !== "boolean") throw badBody('expected {"observe": boolean}');
+    return c.json(await visible.traffic(observe ? "start" : "stop"));
+  });
   app.get("/tulle/v1/proxies/:proxy/load", async (c) => {
     const cluster = c.req.query("cluster") ?? "";
     const visible = visibleTo(c, queries, "read");

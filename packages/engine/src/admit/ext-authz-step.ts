@@ -116,6 +116,7 @@ export class ExtAuthzStep implements AdmissionStep {
       headers: typed ? headers : ["content-type", "text/plain", ...headers],
       flag: "UAEX",
       details: invalid === undefined ? "ext_authz_denied" : "ext_authz_invalid",
+      asked: `${this.settings.need.asks}${invalid === undefined ? "" : `: ${invalid}`}`,
     };
   }
 
@@ -125,7 +126,7 @@ export class ExtAuthzStep implements AdmissionStep {
       ? "the request passes nevertheless"
       : `the request is refused with ${statusOnError}`;
     this.#tell(view, plan, !failOpen, `no answer (${reason}: ${detail}): ${goesOn}`);
-    if (!failOpen) return refusal(statusOnError, "ext_authz_error");
+    if (!failOpen) return refusal(statusOnError, "ext_authz_error", `${this.settings.need.asks}: ${detail}`);
     return { kind: "mutate", request: tellsFailOpen ? [FAIL_OPEN] : undefined };
   }
 
@@ -140,6 +141,6 @@ export class ExtAuthzStep implements AdmissionStep {
   }
 }
 
-function refusal(status: number, details: string): StepAdmission {
-  return { kind: "reply", status, body: "", headers: [], flag: "UAEX", details };
+function refusal(status: number, details: string, asked?: string): StepAdmission {
+  return { kind: "reply", status, body: "", headers: [], flag: "UAEX", details, asked };
 }

@@ -93,6 +93,7 @@ export class GlobalRateLimitStep implements AdmissionStep {
       headers,
       flag: "RL",
       details: "request_rate_limited",
+      asked: need.asks,
       grpcStatus: exhausted ? GrpcStatus.RESOURCE_EXHAUSTED : undefined,
       limited: { name: need.name, enforced: true },
     };
@@ -114,6 +115,7 @@ export class GlobalRateLimitStep implements AdmissionStep {
       headers: [],
       flag: "RLSE",
       details: "rate_limiter_error",
+      asked: `${this.settings.need.asks}: ${detail}`,
     };
   }
 

@@ -15,6 +15,9 @@ export interface Question {
   readonly requestId?: string | undefined;
   /** Inbound: SPIFFE id of the verified caller; undefined = it comes in plaintext. */
   readonly principal?: string | undefined;
+  /** Inbound: `host:port` of the caller, and where its connection was made to, where somebody knows. */
+  readonly remoteAddress?: string | undefined;
+  readonly localAddress?: string | undefined;
   /** Inbound: the server name that the caller's sidecar asks for, which tells port and service. */
   readonly serverName?: string | undefined;
   /** Where an object or one of its rules is written, `reviews.yaml:14`, where somebody knows. */

@@ -1,4 +1,5 @@
 import { normalizePath } from "@tulle/http";
+import { admitConnection } from "../authorization/network-rbac.js";
 import { hasSteps } from "../admit/admit.js";
 import { affinityOf } from "../affinity/affinity-of.js";
 import type { DecisionView, EngineRequest, LoadTable, Plan, ReplyPlan, Routed } from "../contract.js";
@@ -17,6 +18,7 @@ import { endpointsOf, explainCluster, explainEndpoints } from "./explain-cluster
 import { explainMirrors, explainRoute, explainSplit } from "./explain-route.js";
 import { FrozenLoad } from "./frozen-load.js";
 import { ownerOf } from "./owner.js";
+import { factsFor } from "./explain-facts.js";
 import { Recorder } from "./recorder.js";
 
 /** What an explanation looks at: nothing of it is changed. */
@@ -129,7 +131,7 @@ function explainChain(
   if (chain.protocol === "tcp") return explainBytes(view, chain, question);
   const routed = route(view, chain, request);
   if (routed.kind === "no-route") return { result: NO_ROUTE };
-  const admitted = admitAll(view, chain, routed, { request, principal: question.principal }, view.known);
+  const admitted = admitAll(view, chain, routed, factsFor(request, question), view.known);
   switch (admitted.routed.kind) {
     case "no-route":
       return { result: NO_ROUTE, ...didOf(admitted) };
@@ -203,7 +205,12 @@ function explainForward(
   };
 }
 
-function explainBytes(view: TracedView, chain: TcpChain, { locate, request }: Question): Parts {
+function explainBytes(view: TracedView, chain: TcpChain, question: Question): Parts {
+  const { locate, request } = question;
+  const { connection, ...who } = factsFor(request, question);
+  const judgement =
+    connection === undefined ? undefined : admitConnection(chain, connection, who, view.trace);
+  if (judgement !== undefined && judgement.refusal !== "") return { result: { kind: "reset", flag: "" } };
   const plan = routeConnection(view, chain);
   const picked = explainPick(view, chain, plan, request);
   return {
@@ -267,7 +274,7 @@ const TRIES = 512;
 function likeliestEntropy(view: ExplainView, chain: FoundChain, question: Question): number {
   if (chain === undefined || chain === null) return 0;
   const { snapshot, now } = view;
-  const { request, principal } = question;
+  const { request } = question;
   const load = new FrozenLoad(view.load);
   const recorder = new Recorder();
   const decide = (entropy: number, trace?: Recorder): Routed => {
@@ -286,7 +293,7 @@ function likeliestEntropy(view: ExplainView, chain: FoundChain, question: Questi
     let key: string = routed.kind;
     if (chain.protocol === "http" && routed.kind !== "no-route" && hasSteps(chain, routed)) {
       const seen = { snapshot, now, load, entropy };
-      const admitted = admitAll(seen, chain, routed, { request, principal }, view.known);
+      const admitted = admitAll(seen, chain, routed, factsFor(request, question), view.known);
       key = JSON.stringify([denial(admitted), admitted.did]);
     }
     const same = counts.get(key);

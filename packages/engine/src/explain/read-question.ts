@@ -4,7 +4,7 @@ import { requestFrom } from "./request-from.js";
 
 /**
  * A question as JSON: `{method, url, headers: ["name: value"], requestId}`, and for what comes in
- * `{direction: "inbound", principal, serverName}`. Only `url` must be there; other fields are not looked at. Throws
+ * `{direction: "inbound", principal, serverName, remoteAddress, localAddress}`. Only `url` must be there; other fields are not looked at. Throws
  * MeshError `invalid` with what is wrong.
  */
 export function readQuestion(body: unknown): Question {
@@ -28,6 +28,8 @@ export function readQuestion(body: unknown): Question {
     requestId: textOf(fields, "requestId"),
     principal,
     serverName: textOf(fields, "serverName"),
+    remoteAddress: textOf(fields, "remoteAddress"),
+    localAddress: textOf(fields, "localAddress"),
   };
 }
 

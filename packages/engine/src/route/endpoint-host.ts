@@ -2,11 +2,11 @@ import type { Plan } from "../contract.js";
 
 /**
  * The authority for an endpoint of a plan, where the plan leaves that to the endpoint (Envoy's `auto_host_rewrite`): its
- * name, if it is known by one and not by an address.
+ * host name, if it has one.
  */
 export function endpointHost(
   { takesEndpointHost }: Plan,
-  { host }: { readonly host: string },
+  { hostname }: { readonly hostname: string },
 ): string | undefined {
-  return takesEndpointHost === true && !/^[\d.]+$|:/.test(host) ? host : undefined;
+  return takesEndpointHost === true && hostname !== "" ? hostname : undefined;
 }

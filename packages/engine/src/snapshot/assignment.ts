@@ -14,6 +14,8 @@ export interface AssignedEndpoint {
   readonly key: string;
   readonly host: string;
   readonly port: number;
+  /** What it is called by, where the configuration says so or its address is a name; "" otherwise. */
+  readonly hostname: string;
   readonly weight: number;
   readonly health: EndpointHealth;
   readonly priority: number;
@@ -104,10 +106,14 @@ function compileEndpoint(
     throw invalid(at(here, "socket_address.port_value"), "must be between 1 and 65535");
   const weight = member.loadBalancingWeight ?? 1;
   if (weight < 1) throw invalid(at(field, "load_balancing_weight"), "must be at least 1");
+  const { hostname } = member.hostIdentifier.value;
+  if (/[\0-\x20\x7f/]/.test(hostname))
+    throw invalid(at(field, "endpoint.hostname"), `${JSON.stringify(hostname)} is no host`);
   return {
     key: formatAddress(host, port),
     host,
     port,
+    hostname: hostname === "" && !/^[\d.]+$|:/.test(host) ? host : hostname,
     weight,
     health: healthOf(member.healthStatus),
     priority,

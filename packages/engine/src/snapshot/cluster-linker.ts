@@ -99,17 +99,19 @@ function endpointPart(
     before.proxyProtocol === proxyProtocol &&
     before.perClient === settings.perClient &&
     (before.overHttp2 !== undefined) === asClient &&
+    before.hostname === assigned.hostname &&
     before.weight === assigned.weight &&
     before.healthy === healthy &&
     equalLabels(before.workload, assigned.workload)
   ) {
     return before;
   }
-  const { key, host, port, weight, workload } = assigned;
+  const { key, host, port, hostname, weight, workload } = assigned;
   const part = {
     key,
     host,
     port,
+    hostname,
     tls,
     http2,
     proxyProtocol,

@@ -18,6 +18,7 @@ import type { CompiledPolicy } from "../pick/compile-policy.js";
 import { holds, unpack } from "./any.js";
 import { compileAssignment, healthOf, NO_ENDPOINTS } from "./assignment.js";
 import type { Assignment } from "./assignment.js";
+import { compileNamed, type NamedEndpoints } from "./dns-settings.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
 import { filterMetadata, provenanceOf } from "./metadata.js";
@@ -68,6 +69,7 @@ export interface ClusterSettings {
   readonly endpoints:
     | { readonly eds: string }
     | { readonly fixed: Assignment }
+    | NamedEndpoints
     | { readonly members: readonly string[] };
 }
 
@@ -102,9 +104,10 @@ const DEFAULT_BUDGET: RetryBudget = {
 const MAX_BUDGET_WINDOW_MS = 3_600_000;
 
 /**
- * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %).
+ * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %). `resolvesNames`:
+ * those of DNS clusters are looked up; otherwise their endpoints have names for addresses.
  */
-export function compileCluster(cluster: Cluster): ClusterSettings {
+export function compileCluster(cluster: Cluster, resolvesNames = false): ClusterSettings {
   if (cluster.lbSubsetConfig !== undefined && cluster.lbSubsetConfig.subsetSelectors.length > 0) {
     throw invalid("lb_subset_config", "is not supported: use one cluster per subset");
   }
@@ -136,20 +139,27 @@ export function compileCluster(cluster: Cluster): ClusterSettings {
     endpoints:
       type.case === "clusterType"
         ? { members: compileMembers("cluster_type", type.value) }
-        : compileDiscovery(cluster, discovery),
+        : compileDiscovery(cluster, discovery, resolvesNames),
   };
 }
 
-function compileDiscovery(cluster: Cluster, discovery: DiscoveryType): ClusterSettings["endpoints"] {
+function compileDiscovery(
+  cluster: Cluster,
+  discovery: DiscoveryType,
+  resolvesNames: boolean,
+): ClusterSettings["endpoints"] {
   switch (discovery) {
     case DiscoveryType.EDS: {
       const config = cluster.edsClusterConfig;
       if (config === undefined) throw invalid("eds_cluster_config", "must be set for type EDS");
       return { eds: config.serviceName === "" ? cluster.name : config.serviceName };
     }
-    case DiscoveryType.STATIC:
     case DiscoveryType.STRICT_DNS:
-    case DiscoveryType.LOGICAL_DNS:
+    case DiscoveryType.LOGICAL_DNS: {
+      const named = compileNamed(cluster, discovery);
+      return resolvesNames || "fixed" in named ? named : { fixed: named.assignment };
+    }
+    case DiscoveryType.STATIC:
       if (cluster.loadAssignment === undefined)
         throw invalid("load_assignment", `must be set for type ${DiscoveryType[discovery]}`);
       return { fixed: compileAssignment("load_assignment", cluster.loadAssignment) };

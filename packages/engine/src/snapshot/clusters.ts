@@ -1,6 +1,7 @@
-import { CLUSTER_TYPE, ENDPOINT_TYPE } from "@tulle/xds";
+import { CLUSTER_TYPE, ENDPOINT_TYPE, RESOLVED_NAMES_TYPE } from "@tulle/xds";
 import { ClusterSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import { ResolvedNamesSchema } from "@tulle/xds/gen/tulle/v1/resolved_names_pb.js";
 import type { SlotTable } from "../load/load-table.js";
 import { decode } from "./any.js";
 import { compileAssignment, NO_ENDPOINTS } from "./assignment.js";
@@ -8,24 +9,31 @@ import type { Assignment } from "./assignment.js";
 import { ClusterLinker } from "./cluster-linker.js";
 import { compileCluster } from "./cluster-settings.js";
 import type { ClusterSettings } from "./cluster-settings.js";
+import { withAddresses, type DnsSettings } from "./dns-settings.js";
 import { invalid } from "./invalid.js";
 import type { LinkedCluster } from "./linked-cluster.js";
 import { ResourceParts } from "./resource-parts.js";
 import type { Secrets } from "./secrets.js";
 
+const NO_ADDRESSES: ReadonlyMap<string, readonly string[]> = new Map();
+
 /** Clusters and their endpoints: each pair joined anew when one of them changes, and only that pair. */
 export class Clusters {
   readonly settings = new ResourceParts<ClusterSettings>(CLUSTER_TYPE);
   readonly assignments = new ResourceParts<Assignment>(ENDPOINT_TYPE);
+  /** What the names of clusters stand for, by cluster. */
+  readonly resolved = new ResourceParts<ReadonlyMap<string, readonly string[]>>(RESOLVED_NAMES_TYPE);
   readonly #linker: ClusterLinker;
   readonly #secrets: Secrets;
+  readonly #resolvesNames: boolean;
   /** Names of the clusters that ask for an assignment. */
   readonly #askers = new Map<string, Set<string>>();
   #linked: ReadonlyMap<string, LinkedCluster> = new Map();
   /** The next `linked`, while changes come in: copied once for all changes of one response. */
   #draft: Map<string, LinkedCluster> | undefined;
 
-  constructor(load: SlotTable, secrets: Secrets) {
+  constructor(load: SlotTable, secrets: Secrets, resolvesNames: boolean) {
+    this.#resolvesNames = resolvesNames;
     this.#linker = new ClusterLinker(load);
     this.#secrets = secrets;
   }
@@ -47,8 +55,17 @@ export class Clusters {
       }
       if (!settings.transport.secrets.every((secret) => this.#secrets.parts.isAnswered(secret))) return false;
       if ("eds" in settings.endpoints && !this.assignments.isAnswered(settings.endpoints.eds)) return false;
+      if ("dns" in settings.endpoints && !this.#isResolved(each, settings.endpoints.dns)) return false;
     }
     return true;
+  }
+
+  /** The clusters whose endpoints have names, with how these are looked up. */
+  *named(): Iterable<readonly [string, DnsSettings]> {
+    for (const name of this.settings.names()) {
+      const endpoints = this.settings.get(name)?.endpoints;
+      if (endpoints !== undefined && "dns" in endpoints) yield [name, endpoints.dns];
+    }
   }
 
   /** These clusters and, as far as they are known, the members of those that are aggregates, and theirs. */
@@ -69,7 +86,7 @@ export class Clusters {
       const message = decode("cluster", ClusterSchema, bytes);
       if (message.name !== name)
         throw invalid("name", `is ${JSON.stringify(message.name)} in the resource ${JSON.stringify(name)}`);
-      settings = compileCluster(message);
+      settings = compileCluster(message, this.#resolvesNames);
       const linked = this.#link(settings);
       this.#dropAsker(name);
       this.#replace([linked]);
@@ -95,8 +112,35 @@ export class Clusters {
   }
 
   removeCluster(name: string): void {
+    this.resolved.forget(name);
     this.#unlink(name);
     this.settings.remove(name);
+  }
+
+  /** Whether every name of a cluster has been looked up, with or without success. */
+  #isResolved(cluster: string, { names }: DnsSettings): boolean {
+    const addresses = this.resolved.get(cluster);
+    return addresses !== undefined && names.every((name) => addresses.has(name));
+  }
+
+  /** What the names of a cluster stand for now. */
+  applyResolved(name: string, version: string, bytes: Uint8Array): void {
+    if (this.resolved.unchanged(name, bytes) !== undefined) return;
+    const { names } = decode("resolved_names", ResolvedNamesSchema, bytes);
+    const addresses = new Map(names.map((one) => [one.name, one.addresses]));
+    const settings = this.settings.get(name);
+    if (settings !== undefined && "dns" in settings.endpoints) {
+      const assignment = withAddresses(settings.endpoints.assignment, addresses);
+      this.#replace([this.#linker.link(settings, assignment, true, this.#find(name))]);
+    }
+    this.resolved.set(name, version, bytes, addresses);
+  }
+
+  /** What was known of the names of a cluster does not count any more: they are waited for again. */
+  forgetResolved(name: string): void {
+    this.resolved.forget(name);
+    const settings = this.settings.get(name);
+    if (settings !== undefined && "dns" in settings.endpoints) this.#replace([this.#link(settings)]);
   }
 
   removeAssignment(name: string): void {
@@ -115,6 +159,7 @@ export class Clusters {
   }
 
   forgetCluster(name: string): void {
+    this.resolved.forget(name);
     this.#unlink(name);
     this.settings.forget(name);
   }
@@ -126,7 +171,11 @@ export class Clusters {
 
   #link(settings: ClusterSettings): LinkedCluster {
     const previous = this.#find(settings.name);
-    const { endpoints } = settings;
+    const { endpoints, name } = settings;
+    if ("dns" in endpoints) {
+      const assignment = withAddresses(endpoints.assignment, this.resolved.get(name) ?? NO_ADDRESSES);
+      return this.#linker.link(settings, assignment, this.#isResolved(name, endpoints.dns), previous);
+    }
     if (!("eds" in endpoints)) {
       const fixed = "fixed" in endpoints ? endpoints.fixed : NO_ENDPOINTS;
       return this.#linker.link(settings, fixed, true, previous);

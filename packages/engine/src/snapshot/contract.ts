@@ -1,6 +1,7 @@
 import type { PathNormalization } from "@tulle/http";
 
 import type { ConnectionSettings } from "./connection-settings.js";
+import type { DnsSettings } from "./dns-settings.js";
 import type { HealthCheckSettings } from "./health-check-settings.js";
 import type { OutlierSettings } from "./outlier-settings.js";
 import type { ProxyStatusSettings } from "./proxy-status-settings.js";
@@ -8,6 +9,7 @@ import type { TlsSecret } from "./secrets.js";
 import type { TlsSettings } from "./tls-parameters.js";
 import type { CertificateSource, PemSource, SecretName, TrustSource } from "./tls-sources.js";
 
+export type { AddressFamily, DnsSettings } from "./dns-settings.js";
 export type { ConnectionSettings } from "./connection-settings.js";
 export type { GrpcProbe, HealthCheckSettings, HttpProbe, TcpProbe } from "./health-check-settings.js";
 export type { OutlierSettings } from "./outlier-settings.js";
@@ -72,6 +74,8 @@ export interface EndpointPart {
   readonly key: string;
   readonly host: string;
   readonly port: number;
+  /** What it is called by; "" where it has an address alone. */
+  readonly hostname: string;
   /** Undefined = plaintext. */
   readonly tls: UpstreamTls | undefined;
   /** Plaintext HTTP/2 by prior knowledge. With TLS, ALPN says which version of HTTP it is. */
@@ -334,6 +338,11 @@ export interface SnapshotSource {
    * of the response is applied. `current` shows the result on return.
    */
   apply(changes: readonly ResourceChange[]): readonly Rejection[];
+  /**
+   * The clusters whose endpoints have names, and how those are looked up. What they stand for is applied like a resource
+   * of the type `RESOLVED_NAMES_TYPE`. Empty where the source resolves none.
+   */
+  named(): Iterable<readonly [cluster: string, settings: DnsSettings]>;
   /**
    * Names of each type that `rootListeners` need now, found by walking references: what to subscribe to. Grows as
    * resources arrive (a route names its clusters, a cluster its endpoints).

@@ -1,6 +1,13 @@
 import { MeshError } from "@tulle/base";
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from "@tulle/xds";
-import type { Rejection, ResourceChange, Snapshot, SnapshotSource } from "./contract.js";
+import {
+  CLUSTER_TYPE,
+  ENDPOINT_TYPE,
+  LISTENER_TYPE,
+  RESOLVED_NAMES_TYPE,
+  ROUTE_TYPE,
+  SECRET_TYPE,
+} from "@tulle/xds";
+import type { DnsSettings, Rejection, ResourceChange, Snapshot, SnapshotSource } from "./contract.js";
 import type { SlotTable } from "../load/load-table.js";
 import { Clusters } from "./clusters.js";
 import { Listeners } from "./listeners.js";
@@ -11,11 +18,16 @@ import { CompiledSnapshot } from "./snapshot.js";
 export interface SnapshotSourceOptions {
   /** Where endpoints and clusters get their slots; the same table goes into every DecisionView. */
   readonly load: SlotTable;
+  /**
+   * Whether somebody looks up the names of clusters' endpoints (`SnapshotSource.named`) and applies what they stand for.
+   * Default false: endpoints have their names for addresses.
+   */
+  readonly resolvesNames?: boolean;
 }
 
 /** Makes a source without any resources. */
 export function createSnapshotSource(options: SnapshotSourceOptions): SnapshotSource {
-  return new CompilingSource(options.load);
+  return new CompilingSource(options.load, options.resolvesNames ?? false);
 }
 
 /** How one type of resource is taken in. */
@@ -35,8 +47,8 @@ class CompilingSource implements SnapshotSource {
   readonly #intakes: ReadonlyMap<string, Intake>;
   #current: CompiledSnapshot;
 
-  constructor(load: SlotTable) {
-    this.#clusters = new Clusters(load, this.#secrets);
+  constructor(load: SlotTable, resolvesNames: boolean) {
+    this.#clusters = new Clusters(load, this.#secrets, resolvesNames);
     this.#listeners = new Listeners(this.#routes, this.#clusters, this.#secrets);
     this.#current = new CompiledSnapshot(
       0,
@@ -68,6 +80,16 @@ class CompilingSource implements SnapshotSource {
           refuse: (name) => clusters.refuseAssignment(name),
           forget: (name) => clusters.forgetAssignment(name),
           version: (name) => clusters.assignments.version(name),
+        },
+      ],
+      [
+        RESOLVED_NAMES_TYPE,
+        {
+          apply: (name, version, bytes) => clusters.applyResolved(name, version, bytes),
+          remove: (name) => clusters.forgetResolved(name),
+          refuse: () => undefined,
+          forget: (name) => clusters.forgetResolved(name),
+          version: (name) => clusters.resolved.version(name),
         },
       ],
       [
@@ -163,9 +185,14 @@ class CompilingSource implements SnapshotSource {
     ]);
   }
 
+  named(): Iterable<readonly [string, DnsSettings]> {
+    return this.#clusters.named();
+  }
+
   *resources(): Iterable<ResourceChange> {
     yield* this.#clusters.settings.resources();
     yield* this.#clusters.assignments.resources();
+    yield* this.#clusters.resolved.resources();
     yield* this.#listeners.parts.resources();
     yield* this.#routes.parts.resources();
     yield* this.#secrets.parts.resources();

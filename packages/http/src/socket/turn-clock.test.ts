@@ -37,3 +37,20 @@ test("what is flushed at the end of a turn may read it, and the next turn has it
   await turn();
   expect([...seen, clock.monotonic()]).toEqual([0, 10, 20]);
 });
+
+test("many turns within a second are told of, once; as many in a longer time are not", async () => {
+  let told = 0;
+  const host = { ...systemClock, now: () => 1000 + hostMs, monotonic: () => hostMs };
+  clock = new TurnClock(host, queue, () => told++);
+  const pass = async (turns: number, everyMs: number): Promise<void> => {
+    for (let each = 0; each < turns; each++) {
+      hostMs += everyMs;
+      clock.monotonic();
+      await turn();
+    }
+  };
+  await pass(200, 25);
+  expect(told).toBe(0);
+  await pass(200, 10);
+  expect(told).toBe(1);
+});

@@ -44,6 +44,7 @@ function context(
     ages: { changedAt: () => 7, confirm: (type) => confirmed.push(type) },
     confirmed,
     logger: createLogger({ level: "warn", write: () => undefined, now: () => 0 }),
+    observe: async () => ({ since: 0, complete: true, inbound: [], calls: [] }),
     records: async () => records as readonly RecordAnswer[],
     setLogLevel: (level) => levels.push(level),
     levels,

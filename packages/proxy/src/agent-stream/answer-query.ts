@@ -1,10 +1,11 @@
 import { MeshError, unreachable, type Logger, type LogLevel } from "@tulle/base";
 import { readQuestion, type LoadTable, type SnapshotSource } from "@tulle/engine";
 import { ENDPOINT_TYPE } from "@tulle/xds";
-import type { ExplainQuery, Query } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
+import { TrafficQuery_Action, type ExplainQuery, type Query } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
 import { clustersJson } from "../admin/clusters.js";
 import type { Explainer } from "../admin/explainer.js";
+import type { ObservationAction, TrafficReport } from "../observed/contract.js";
 import type { RecordAnswer } from "../records/record-answer.js";
 import { endpointSets, type EndpointAges } from "./endpoint-sets.js";
 import { heldList, heldTypes } from "./held-resources.js";
@@ -21,12 +22,27 @@ export interface QueryContext {
   readonly ages: Pick<EndpointAges, "changedAt" | "confirm">;
   /** What is recorded of a request, by all threads. */
   records(requestId: string): Promise<readonly RecordAnswer[]>;
+  /** Begins or ends to observe traffic in all threads, and tells what was observed. */
+  observe(action: ObservationAction): Promise<TrafficReport>;
   setLogLevel(level: LogLevel): void;
 }
 
 /** The queries that are answered, by the names that a hello has for them. */
-export const QUERIES = ["explain", "why", "load", "log_level", "clusters", "endpoints", "held"] as const;
+export const QUERIES = [
+  "explain",
+  "why",
+  "load",
+  "log_level",
+  "clusters",
+  "endpoints",
+  "held",
+  "traffic",
+] as const;
 
+const ACTIONS: Readonly<Record<number, ObservationAction>> = {
+  [TrafficQuery_Action.START]: "start",
+  [TrafficQuery_Action.STOP]: "stop",
+};
 const LEVELS: ReadonlySet<string> = new Set(["debug", "info", "warn", "error"]);
 /** A client may have sent an id of any length: it is compared, and kept cut. */
 const MAX_REQUEST_ID = 1024;
@@ -66,6 +82,8 @@ export async function answerQuery(query: Query["query"], context: QueryContext):
       const versionOf = (name: string): string => configuration.version(ENDPOINT_TYPE, name);
       return endpointSets(configuration.current, load, versionOf, context.ages, query.value.host);
     }
+    case "traffic":
+      return context.observe(ACTIONS[query.value.action] ?? "read");
     case "held": {
       const { typeUrl, expected } = query.value;
       if (typeUrl !== "") return heldList(configuration, typeUrl);
@@ -83,7 +101,7 @@ export async function answerQuery(query: Query["query"], context: QueryContext):
 }
 
 function questionOf(query: ExplainQuery): ReturnType<typeof readQuestion> {
-  const { method, url, headers, requestId, inbound, principal, serverName } = query;
+  const { method, url, headers, requestId, inbound, principal, serverName, remoteAddress } = query;
   return readQuestion({
     method,
     url,
@@ -92,6 +110,7 @@ function questionOf(query: ExplainQuery): ReturnType<typeof readQuestion> {
     ...(inbound ? { direction: "inbound" } : {}),
     ...(principal === "" ? {} : { principal }),
     ...(serverName === "" ? {} : { serverName }),
+    ...(remoteAddress === "" ? {} : { remoteAddress }),
   });
 }
 

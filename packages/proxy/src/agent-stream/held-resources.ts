@@ -1,5 +1,5 @@
 import type { SnapshotSource } from "@tulle/engine";
-import { heldChecksum, heldVersion, type HeldResource } from "@tulle/xds";
+import { heldChecksum, heldVersion, RESOLVED_NAMES_TYPE, type HeldResource } from "@tulle/xds";
 
 /** Resources in one answer. */
 const MAX_LISTED = 1000;
@@ -20,7 +20,8 @@ export interface HeldList {
 export function heldTypes(configuration: SnapshotSource): HeldTypes {
   const byType = new Map<string, HeldResource[]>();
   for (const { typeUrl, name, version, bytes } of configuration.resources()) {
-    if (bytes === undefined) continue;
+    // What this proxy found out itself nobody has sent.
+    if (bytes === undefined || typeUrl === RESOLVED_NAMES_TYPE) continue;
     const ofType = byType.get(typeUrl);
     if (ofType === undefined) byType.set(typeUrl, [{ name, version, bytes }]);
     else ofType.push({ name, version, bytes });

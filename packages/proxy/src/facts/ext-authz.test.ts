@@ -1,5 +1,9 @@
+import { once } from "node:events";
+import type { IncomingHttpHeaders } from "node:http2";
+
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
+import { explain } from "@tulle/engine";
 import { eventually } from "@tulle/testkit";
 import { serveGrpc, type GrpcAnswer } from "@tulle/testkit/grpc";
 import { ApiVersion } from "@tulle/xds/gen/envoy/config/core/v3/config_source_pb.js";
@@ -25,6 +29,7 @@ import {
   rawBackend,
   type TestProxy,
 } from "../../test/harness.js";
+import { dial } from "../../test/http2.js";
 import {
   apiListener,
   cluster,
@@ -34,6 +39,8 @@ import {
   routeTo,
   type RouteInit,
 } from "../../test/resources.js";
+
+import { explainRecord } from "../records/record-answer.js";
 
 afterEach(closeAll);
 
@@ -207,6 +214,40 @@ test("gRPC: a refusal is answered as the service says, and never reaches the app
   await eventually(() => proxy.log().some((line) => line.includes(" 401 UAEX ext_authz_denied ")));
 });
 
+test("a gRPC caller is told a refusal as its status", async () => {
+  const service = await authorizer(() =>
+    create(CheckResponseSchema, {
+      status: { code: 7 },
+      httpResponse: {
+        case: "deniedResponse",
+        value: {
+          status: { code: 401 },
+          headers: [set("x-why", "1"), set("content-type", "a/b")],
+          body: "no",
+        },
+      },
+    }),
+  );
+  const { port } = await mesh(service.port, GRPC);
+  const session = dial(port);
+  atEnd(() => session.destroy());
+  const stream = session.request({
+    ":method": "POST",
+    ":path": "/S/M",
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  stream.end();
+  const [headers] = (await once(stream, "response")) as [IncomingHttpHeaders];
+  expect(headers).toMatchObject({
+    ":status": 200,
+    "content-type": "application/grpc",
+    "grpc-status": "16",
+    "grpc-message": "no",
+    "x-why": "1",
+  });
+});
+
 const FAILURES: readonly [string, CheckAnswer | "never" | "huge"][] = [
   ["fails", { code: 14, details: "down" }],
   ["answers bytes that are no message", Buffer.from("ffffffff", "hex")],
@@ -369,6 +410,35 @@ test("a route turns the question off, or adds to it", async () => {
   expect((await call(port, "/told")).status).toBe(403);
   expect((await call(port, "/")).status).toBe(403);
   expect(service.asked.map(({ attributes }) => attributes!.contextExtensions)).toEqual([{ shop: "7" }, {}]);
+});
+
+test("explaining asks nobody, and a record of a refusal says who refused", async () => {
+  let asked = 0;
+  const service = await authorizer(() => {
+    asked++;
+    return create(CheckResponseSchema, { status: { code: 16 } });
+  });
+  const { proxy, port } = await mesh(service.port, GRPC);
+  const present = { snapshot: proxy.configuration.current, load: proxy.load, now: 0 };
+  const request = { method: "GET", path: "/", authority: "main:80", scheme: "http" as const, headers: [] };
+  const explained = explain(present, { direction: "outbound", request });
+  expect(explained.result.kind).toBe("forward");
+  expect(explained.admission?.needs).toEqual([
+    { kind: "ext-authz", asks: `ext_authz grpc ${AUTHZ}`, assumed: true },
+  ]);
+  expect(asked).toBe(0);
+  expect((await call(port)).status).toBe(403);
+  const record = await eventually(() => proxy.stack.records.find("00000000-0000-4000-8000-000000000001")[0]);
+  expect(record.record.response).toMatchObject({
+    details: "ext_authz_denied",
+    transportFailure: `ext_authz grpc ${AUTHZ}`,
+  });
+  const answer = explainRecord(record, present);
+  expect(answer.explanation?.result).toMatchObject({ kind: "denied", status: 403, flag: "UAEX" });
+  const filters = answer.explanation?.steps.find(({ step }) => step === "filter");
+  expect(filters?.events).toMatchObject([
+    { subject: `ext_authz grpc ${AUTHZ}`, reason: "it refuses with 403" },
+  ]);
 });
 
 test("a client that leaves ends its question", async () => {

@@ -7,9 +7,12 @@ import { expect, test } from "vitest";
 
 import { judgeClient } from "./client-certificate.js";
 
-const { certificateChainPem } = await (
-  await createTestAuthority()
-).issue({ uris: ["spiffe://partner/shop"], dnsNames: ["shop.example.com"], commonName: 'a"b\\c' });
+const authority = await createTestAuthority();
+const { certificateChainPem } = await authority.issue({
+  uris: ["spiffe://partner/shop"],
+  dnsNames: ["shop.example.com"],
+  commonName: 'a"b\\c',
+});
 const certificate = new X509Certificate(certificateChainPem);
 
 const socketWith = (raw: Buffer | undefined, authorized = true): TLSSocket =>
@@ -70,4 +73,16 @@ test("without a certificate a client comes in where none is required; with a bad
   expect(judge({ clients: "optional" }, socketWith(certificate.raw, false))).toHaveProperty("refused");
   // Nobody asked for it: it says nothing.
   expect(judge({ clients: "none" })).toEqual({ forwardedClientCert: "" });
+});
+
+test("a name inside of another name is nobody's name, and a subject may be empty", async () => {
+  // As text, the names of this certificate read like three, the second of them the administrator's.
+  const { certificateChainPem: chain } = await authority.issue({
+    uris: ["urn:a, DNS:admin.example.org, URI:urn:b"],
+  });
+  const { raw } = new X509Certificate(chain);
+  const names = [{ type: "dns", value: "admin.example.org" }] as const;
+  expect(judge({ names }, socketWith(raw))).toHaveProperty("refused");
+  const sha256 = createHash("sha256").update(raw).digest("hex");
+  expect(judge({}, socketWith(raw))).toEqual({ forwardedClientCert: `Hash=${sha256};Subject=""` });
 });

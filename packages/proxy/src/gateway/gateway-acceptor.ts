@@ -19,7 +19,7 @@ import { InboundHandshakes, type HandshakeOwner } from "../listener/inbound-hand
 import { verifiedPeer } from "../listener/mutual-tls-peer.js";
 import type { ProxyHeaderGate } from "../listener/proxy-header-gate.js";
 import { SilentConnections } from "../listener/silent-connections.js";
-import { localAddressOf, remoteAddressOf, type Origin } from "../listener/tcp-sources.js";
+import { connectionFactsOf, localAddressOf, remoteAddressOf, type Origin } from "../listener/tcp-sources.js";
 import type { LimitName } from "../limits/limit-table.js";
 import type { TcpContext, TcpEnd } from "../tcp/contract.js";
 import { TcpSession } from "../tcp/tcp-session.js";
@@ -213,6 +213,7 @@ export class GatewayAcceptor implements Disposable {
       serverName,
       localAddress: localAddressOf(socket, origin),
       remoteAddress: remoteAddressOf(socket, origin),
+      facts: { ...connectionFactsOf(socket, origin, serverName), destinationPort: port },
       peerSpiffeId: "",
       forwardedClientCert: "",
     };
@@ -246,7 +247,10 @@ export class GatewayAcceptor implements Disposable {
 
   /** A session has no next request that could be refused: it ends when its chain does. */
   #onConfigurationChanged(): void {
-    for (const session of this.#sessions) if (!session.source.admitted) session.destroy();
+    for (const session of this.#sessions) {
+      if (!session.source.admitted) session.destroy();
+      else session.judgeAnew();
+    }
     const { configuration, port } = this.#options;
     const kept = new Set(chainsFor(configuration.current, port).flatMap(({ tls }) => tls?.key ?? []));
     for (const [key, handshakes] of this.#handshakes) {

@@ -1,6 +1,7 @@
 import {
   selectServerChain,
   withoutPort,
+  type ConnectionFacts,
   type EdgeSettings,
   type HttpChain,
   type InboundChain,
@@ -27,6 +28,8 @@ export interface GatewayConnection {
   readonly serverName: string;
   readonly localAddress: string;
   readonly remoteAddress: string;
+  /** What policies may ask of it. */
+  readonly facts: ConnectionFacts;
   readonly peerSpiffeId: string;
   readonly forwardedClientCert: string;
 }
@@ -80,6 +83,7 @@ export class GatewaySource implements RequestSource {
   readonly serverName: string;
   readonly localAddress: string;
   readonly remoteAddress: string;
+  readonly connection: ConnectionFacts;
   readonly peerSpiffeId: string;
   readonly forwardedClientCert: string;
   readonly forwardedFor = "";
@@ -99,6 +103,7 @@ export class GatewaySource implements RequestSource {
     this.serverName = connection.serverName;
     this.localAddress = connection.localAddress;
     this.remoteAddress = connection.remoteAddress;
+    this.connection = connection.facts;
     this.peerSpiffeId = connection.peerSpiffeId;
     this.forwardedClientCert = connection.forwardedClientCert;
   }
@@ -139,6 +144,7 @@ export class GatewayTcpSource implements TcpSource {
   readonly direction = "outbound";
   readonly localAddress: string;
   readonly remoteAddress: string;
+  readonly connection: ConnectionFacts;
   readonly peerSpiffeId: string;
   readonly serverName: string;
   readonly originalDestination = undefined;
@@ -149,6 +155,7 @@ export class GatewayTcpSource implements TcpSource {
     this.#serving = new ServingChain(connection);
     this.localAddress = connection.localAddress;
     this.remoteAddress = connection.remoteAddress;
+    this.connection = connection.facts;
     this.peerSpiffeId = connection.peerSpiffeId;
     this.serverName = connection.serverName;
   }

@@ -59,7 +59,7 @@ export class CapturedTraffic {
 
   /** The sidecar's configuration, with what this part of it needs. */
   configuration(load: SlotTable): SidecarConfiguration {
-    return new SidecarConfiguration(createSnapshotSource({ load }), [
+    return new SidecarConfiguration(createSnapshotSource({ load, resolvesNames: true }), [
       ...(this.#dnsPort === undefined ? [] : [nameTableResource(this.#names)]),
       ...(this.#options.intercept === true ? [virtualOutboundResource(this.#policy)] : []),
     ]);

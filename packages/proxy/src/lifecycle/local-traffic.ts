@@ -6,6 +6,7 @@ import type { LoadTable, SnapshotSource } from "@tulle/engine";
 import { listenTcp, type ListenTcp } from "../listener/tcp-listener.js";
 import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { refusingUnderOverload } from "../overload/refused-connections.js";
+import type { ObservationAction, TrafficReport } from "../observed/contract.js";
 import { explainRecord, type RecordAnswer } from "../records/record-answer.js";
 import { buildStack, type ProxyStack } from "../stack.js";
 import { createRequestIds } from "../stream/request-ids.js";
@@ -87,6 +88,10 @@ export class LocalTraffic implements Traffic {
 
   setLogLevel(): void {}
 
+  async observe(action: ObservationAction): Promise<TrafficReport> {
+    return this.#stack.observer.act(action);
+  }
+
   async recordsOf(requestId: string): Promise<readonly RecordAnswer[]> {
     const { configuration, load, clock } = this.#parts;
     const present = { snapshot: configuration.current, load, now: clock.monotonic() };
@@ -128,6 +133,7 @@ export class LocalTraffic implements Traffic {
         principal: () => tls.svid?.spiffeId ?? "",
       },
       newRequestId: createRequestIds(randomFillSync),
+      onBusy: options.onBusy,
     });
   }
 

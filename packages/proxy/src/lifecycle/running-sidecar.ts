@@ -23,6 +23,8 @@ import { HelloSchema, type Hello } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 import { adminEndpoints, type ServerState } from "../admin/admin-endpoints.js";
 import { Explainer } from "../admin/explainer.js";
 import { text, type Endpoint } from "../admin/http-endpoints.js";
+import { ClusterNames } from "../dns/cluster-names.js";
+import { systemLookUp } from "../dns/system-lookup.js";
 import { EndpointHealth } from "../health/endpoint-health.js";
 import type { Suspicion } from "../health/outlier-recorder.js";
 import { AgentStream } from "../agent-stream/agent-stream.js";
@@ -39,6 +41,7 @@ import { AdsClient } from "../xds/ads-client.js";
 import { ConfigCache } from "../xds/config-cache.js";
 import { DEMAND_SWEEP_MS } from "../xds/demand.js";
 import { nodeId, nodeMetadata } from "../xds/node.js";
+import type { ObservationAction } from "../observed/contract.js";
 import type { SidecarConfiguration } from "../xds/sidecar-configuration.js";
 import { WantedListeners } from "../xds/wanted-listeners.js";
 import { CapturedTraffic } from "./captured-traffic.js";
@@ -221,6 +224,7 @@ export class RunningSidecar implements Sidecar {
     );
     this.#open = { ...addresses, ...servers };
     this.#agent = this.#createAgentStream(traffic);
+    this.#followNames();
     const ads = this.#createAdsClient();
     this.#ads = ads;
     const sweep = (): void => {
@@ -307,18 +311,38 @@ export class RunningSidecar implements Sidecar {
           this.#agent?.attach(client);
         },
         roots: () => this.#wanted.names,
-        onChanged: () => {
-          this.#traffic?.onConfigurationChanged();
-          this.#explainer.onConfigurationChanged();
-          this.#cache.touch();
-          void this.#readiness.check();
-        },
+        onChanged: () => this.#onConfigurationChanged(),
         clock,
         random,
         logger,
         metrics: this.#metrics,
       }),
     );
+  }
+
+  #onConfigurationChanged(): void {
+    this.#traffic?.onConfigurationChanged();
+    this.#explainer.onConfigurationChanged();
+    this.#cache.touch();
+    void this.#readiness.check();
+  }
+
+  /** Looks up the names of clusters' endpoints, as clusters come and go. */
+  #followNames(): void {
+    const { clock, logger, random } = this.#parts;
+    const names = this.#owned.use(
+      new ClusterNames({
+        clock,
+        logger,
+        metrics: this.#metrics,
+        configuration: this.#configuration,
+        lookUp: systemLookUp,
+        random,
+        onChanged: () => this.#onConfigurationChanged(),
+      }),
+    );
+    this.#owned.use(this.#configuration.onChanged(() => names.refresh()));
+    names.refresh();
   }
 
   #createAgentStream(traffic: Traffic): AgentStream {
@@ -331,6 +355,7 @@ export class RunningSidecar implements Sidecar {
       logger,
       checkFailure: (slot: number) => this.#health.checkFailureOf(slot),
       records: (requestId: string) => traffic.recordsOf(requestId),
+      observe: (action: ObservationAction) => traffic.observe(action),
       setLogLevel: (level: LogLevel) => {
         logger.setLevel(level);
         traffic.setLogLevel(level);

@@ -3,6 +3,7 @@ import type { Clock, Logger, LogLevel } from "@tulle/base";
 import type { LearntPort } from "../detection/learnt-ports.js";
 import type { Suspicion } from "../health/outlier-recorder.js";
 import type { ListenAddress, SidecarOptions } from "../options.js";
+import type { ObservationAction, TrafficReport } from "../observed/contract.js";
 import type { RecordAnswer } from "../records/record-answer.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
@@ -67,6 +68,8 @@ export interface Traffic {
   setLogLevel(level: LogLevel): void;
   /** What is recorded of a request, oldest first; of threads that answer in time. */
   recordsOf(requestId: string): Promise<readonly RecordAnswer[]>;
+  /** Begins or ends to observe who asks for what, and tells what was observed. */
+  observe(action: ObservationAction): Promise<TrafficReport>;
   /** Takes no more inbound connections and finishes what is under way. Never rejects. */
   drain(): Promise<void>;
   /** Ends every connection and listener. */

@@ -2,6 +2,7 @@ import { explain, type Explanation, type LoadTable, type Question, type Snapshot
 
 import type { DecisionRecord } from "./contract.js";
 import type { FoundRecord } from "./decision-records.js";
+import { recordedFacts } from "./recorded-facts.js";
 
 /** A record, with what its decisions come to when they are made again. Plain data. */
 export interface RecordAnswer {
@@ -26,18 +27,21 @@ export function explainRecord({ record, snapshot }: FoundRecord, present: Presen
   const { entropy } = record;
   if (record.snapshot === 0 || isCut(record.request.authority) || isCut(record.serverName)) return { record };
   const explanation = explain(
-    { ...present, snapshot: snapshot ?? present.snapshot, entropy },
+    { ...present, snapshot: snapshot ?? present.snapshot, entropy, known: recordedFacts(record) },
     questionOf(record),
   );
   return { record, explanation, explainedWith: snapshot === undefined ? "now" : "then" };
 }
 
-function questionOf({ direction, request, requestId, principal, serverName }: DecisionRecord): Question {
+function questionOf(record: DecisionRecord): Question {
+  const { direction, request, requestId, principal, serverName, local, remote } = record;
   const { method, authority, path, scheme, headers } = request;
   return {
     direction,
     request: { method, authority, path, scheme, headers: [...headers] },
     requestId,
+    remoteAddress: remote,
+    localAddress: local,
     ...(principal === "" ? {} : { principal }),
     ...(serverName === "" ? {} : { serverName }),
   };

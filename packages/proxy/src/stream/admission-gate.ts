@@ -230,6 +230,7 @@ export class AdmissionGate implements FactAsker {
   #replyOf(admission: AdmissionReply, routed: Plan | ReplyPlan): LocalReply {
     this.record.addFlag(admission.flag);
     this.record.responseCodeDetails = admission.details;
+    if (admission.asked !== undefined) this.record.upstreamTransportFailureReason = admission.asked;
     return admissionReply(this.record, admission, routed.responseHeaders);
   }
 

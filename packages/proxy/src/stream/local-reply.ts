@@ -1,5 +1,12 @@
 import type { AdmissionReply, HeaderMutation } from "@tulle/engine";
-import { grpcStatusOf, NO_GRPC_STATUS, trailersOnly, type HeaderList, type Http1Error } from "@tulle/http";
+import {
+  grpcStatusOf,
+  lowerName,
+  NO_GRPC_STATUS,
+  trailersOnly,
+  type HeaderList,
+  type Http1Error,
+} from "@tulle/http";
 
 import { applyHeaderMutations } from "../filters/header-mutations.js";
 import { tellUpstreamFailure } from "../filters/upstream-failure.js";
@@ -76,7 +83,9 @@ export function admissionReply(
 ): LocalReply {
   if (!record.grpc) return configuredReply(record, status, body, headers, mutations);
   const reply = grpcReply(grpcStatus ?? grpcStatusOf(status), body);
-  reply.headers.push(...headers);
+  // What gRPC says of the content has been said.
+  for (let i = 0; i < headers.length; i += 2)
+    if (lowerName(headers[i]!) !== "content-type") reply.headers.push(headers[i]!, headers[i + 1]!);
   if (record.admission !== undefined) applyHeaderMutations(reply.headers, record.admission.response, record);
   return reply;
 }

@@ -428,6 +428,7 @@ function originalEndpoint(destination: ListenAddress | undefined): EndpointPart 
     http2: false,
     proxyProtocol: undefined,
     perClient: false,
+    hostname: "",
     weight: 1,
     healthy: true,
     workload: undefined,

@@ -4,6 +4,7 @@ import type { ResourceChange, SharedLoad, SlotChanges, SlotEntry } from "@tulle/
 
 import type { Suspicion } from "../health/outlier-recorder.js";
 import type { ListenerStatus, TrafficAddresses, TrafficOptions, TrafficPorts } from "../lifecycle/traffic.js";
+import type { ObservationAction, TrafficReport } from "../observed/contract.js";
 import type { RecordAnswer } from "../records/record-answer.js";
 import type { MetricsDelta } from "../telemetry/metrics-delta.js";
 import type { ConfigurationChange } from "../xds/sidecar-configuration.js";
@@ -33,6 +34,7 @@ export type Question =
   | { readonly kind: "listeners" }
   | { readonly kind: "metrics" }
   | { readonly kind: "records"; readonly requestId: string }
+  | { readonly kind: "observe"; readonly action: ObservationAction }
   /** Answered when no inbound connection is left. */
   | { readonly kind: "drain" }
   /** Answered when every connection is closed; the worker ends then. */
@@ -46,6 +48,7 @@ export interface Answers {
   listeners: readonly ListenerStatus[];
   metrics: MetricsDelta;
   records: readonly RecordAnswer[];
+  observe: TrafficReport;
   drain: undefined;
   close: undefined;
 }

@@ -132,6 +132,8 @@ class TrafficWorker {
         return this.#traffic.listeners();
       case "metrics":
         return this.#deltas.take();
+      case "observe":
+        return this.#traffic.observe(question.action);
       case "records":
         return this.#traffic.recordsOf(question.requestId);
       case "drain":

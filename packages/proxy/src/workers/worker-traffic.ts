@@ -15,6 +15,8 @@ import type {
 } from "../lifecycle/traffic.js";
 import { listenTcp } from "../listener/tcp-listener.js";
 import type { SidecarOptions } from "../options.js";
+import type { ObservationAction, TrafficReport } from "../observed/contract.js";
+import { joinReports } from "../observed/join-reports.js";
 import type { RecordAnswer } from "../records/record-answer.js";
 import { MetricsSums } from "../telemetry/metrics-delta.js";
 import type { SidecarConfiguration } from "../xds/sidecar-configuration.js";
@@ -117,6 +119,16 @@ export class WorkerTraffic implements Traffic {
 
   setLogLevel(level: LogLevel): void {
     for (const { thread } of this.#members) thread.tell({ kind: "log-level", level });
+  }
+
+  async observe(action: ObservationAction): Promise<TrafficReport> {
+    const reports: TrafficReport[] = [];
+    await this.#ofEach(async ({ thread }) => {
+      reports.push(await thread.ask({ kind: "observe", action }));
+    }, ANSWER_MS);
+    // Of a thread that did not answer nothing is known.
+    const report = joinReports(reports);
+    return reports.length === this.#members.length ? report : { ...report, complete: false };
   }
 
   async recordsOf(requestId: string): Promise<readonly RecordAnswer[]> {

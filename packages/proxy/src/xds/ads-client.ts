@@ -9,7 +9,7 @@ import {
 } from "@tulle/base";
 import type { ResourceChange, SnapshotSource } from "@tulle/engine";
 import type { GrpcCall, GrpcClient } from "@tulle/http/socket";
-import { grpcServiceDefinition, SEND_ORDER } from "@tulle/xds";
+import { grpcServiceDefinition, RESOLVED_NAMES_TYPE, SEND_ORDER } from "@tulle/xds";
 import { NodeSchema, type Node } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { AggregatedDiscoveryService } from "@tulle/xds/gen/envoy/service/discovery/v3/ads_pb.js";
 import {
@@ -224,7 +224,7 @@ export class AdsClient implements Disposable {
   #knownVersions(): Map<string, Map<string, string>> {
     const versions = new Map<string, Map<string, string>>();
     for (const { typeUrl, name, version, bytes } of this.#options.configuration.resources()) {
-      if (bytes === undefined) continue;
+      if (bytes === undefined || typeUrl === RESOLVED_NAMES_TYPE) continue;
       let ofType = versions.get(typeUrl);
       if (ofType === undefined) {
         ofType = new Map();

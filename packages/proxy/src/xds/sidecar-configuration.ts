@@ -94,6 +94,10 @@ export class SidecarConfiguration implements SnapshotSource {
     return wanted;
   }
 
+  named(): ReturnType<SnapshotSource["named"]> {
+    return this.#engine.named();
+  }
+
   forget(typeUrl: string, names: Iterable<string>): void {
     const all = [...names];
     const rest: string[] = [];

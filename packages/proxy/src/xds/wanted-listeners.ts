@@ -1,4 +1,4 @@
-import { LISTENER_TYPE } from "@tulle/xds";
+import { LISTENER_TYPE, RESOLVED_NAMES_TYPE } from "@tulle/xds";
 
 import { Demand } from "./demand.js";
 import { VIRTUAL_OUTBOUND, type SidecarConfiguration } from "./sidecar-configuration.js";
@@ -55,6 +55,8 @@ export class WantedListeners {
   forgetOthers(configuration: SidecarConfiguration, kept: Iterable<ResourceName>): void {
     const wanted = configuration.wanted(this.names);
     for (const { typeUrl, name } of kept) {
+      // What names stand for goes with its cluster.
+      if (typeUrl === RESOLVED_NAMES_TYPE) continue;
       if (wanted.get(typeUrl)?.has(name) !== true) configuration.forget(typeUrl, [name]);
     }
   }

@@ -6,10 +6,12 @@ import { byAge, selects } from "../visibility.js";
 
 export type AuthorizationPolicy = MeshObject<AuthorizationPolicySpec>;
 
-/** What is guarded: a port of a workload, or all that has no port of its own. */
+/** What is guarded: a port of a workload or gateway, or all that has no port of its own. */
 export interface Guarded {
   /** Services that the port is of. */
   readonly services: readonly ServiceId[];
+  /** Gateways that open it, of Gateway API's kind. */
+  readonly gateways?: readonly ServiceId[];
   /** Of the workload; undefined = the connection tells. */
   readonly port: number | undefined;
 }
@@ -40,13 +42,19 @@ export function holdingPolicies(
   };
 }
 
-function holdsFor(t: Translation, { spec, metadata }: AuthorizationPolicy, { services }: Guarded): boolean {
+function holdsFor(
+  t: Translation,
+  { spec, metadata }: AuthorizationPolicy,
+  { services, gateways = [] }: Guarded,
+): boolean {
   const { namespace } = metadata;
   const targets = [...(spec.targetRefs ?? []), ...(spec.targetRef === undefined ? [] : [spec.targetRef])];
   if (targets.length > 0) {
+    const isAmong = (ids: readonly ServiceId[], name: string): boolean =>
+      ids.some((one) => one.namespace === namespace && one.name === name);
     return targets.some(
       ({ kind, name }) =>
-        kind === "Service" && services.some((one) => one.namespace === namespace && one.name === name),
+        (kind === "Service" && isAmong(services, name)) || (kind === "Gateway" && isAmong(gateways, name)),
     );
   }
   if (namespace !== t.view.namespace && namespace !== t.settings.rootNamespace) return false;

@@ -20,7 +20,7 @@ import {
   TCP_ROUTE,
   TLS_ROUTE,
 } from "../kinds.js";
-import { hasCertificate } from "../secrets.js";
+import { hasCertificate } from "../secret-data.js";
 import type { KindRef, Translation } from "../translation.js";
 import { isGranted } from "./grants.js";
 import type { RouteObject } from "./route-kinds.js";

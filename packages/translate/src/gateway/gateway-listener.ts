@@ -11,6 +11,8 @@ import {
   HttpConnectionManagerSchema,
   type HttpConnectionManager,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { authorizationFilters, connectionGuards } from "../authorization/filters.js";
+import type { Guarded } from "../authorization/holding-policies.js";
 import { connectionManager, httpFilter, outboundFilters } from "../http-connection-manager.js";
 import { addressOf, fromAds } from "../messages.js";
 import { INBOUND_LISTENER } from "../names.js";
@@ -46,9 +48,18 @@ export function gatewayListener(t: Translation): Listener | undefined {
   });
 }
 
+/** A port as policies see it. */
+function guardedBy(servers: readonly Server[]): Guarded {
+  const gateways = servers
+    .filter(({ owner }) => owner.apiVersion.startsWith("gateway.networking.k8s.io/"))
+    .map(({ owner: { metadata } }) => ({ namespace: metadata.namespace, name: metadata.name }));
+  return { services: [], gateways, port: servers[0]?.port };
+}
+
 function chainsOf(t: Translation, { servers }: ServedPort): FilterChain[] {
   const [first] = servers;
-  if (first?.kind === "http") return [httpChain(t, first)];
+  // They share a chain: what guards one of them guards all.
+  if (first?.kind === "http") return [httpChain(t, first, guardedBy(servers))];
   return servers.flatMap((server) => {
     switch (server.kind) {
       case "https":
@@ -59,27 +70,30 @@ function chainsOf(t: Translation, { servers }: ServedPort): FilterChain[] {
             t,
             proxy,
             chain(server, { serverNames: [...serverNames], transportProtocol: "tls" }, index),
+            connectionGuards(t, guardedBy([server]), server.routes),
           ),
         );
       case "tls": {
         const transportSocket = serverTlsContext(t, server, []);
         const proxy = transportSocket && serverTcpRoute(t, server);
         if (proxy === undefined) return [];
-        return [tcpChain(t, proxy, { ...chain(server, tlsMatch(server)), transportSocket })];
+        const guards = connectionGuards(t, guardedBy([server]), server.routes);
+        return [tcpChain(t, proxy, { ...chain(server, tlsMatch(server)), transportSocket }, guards)];
       }
       default: {
         const proxy = serverTcpRoute(t, server);
-        return proxy === undefined ? [] : [tcpChain(t, proxy, chain(server, {}))];
+        const guards = connectionGuards(t, guardedBy([server]), server.routes);
+        return proxy === undefined ? [] : [tcpChain(t, proxy, chain(server, {}), guards)];
       }
     }
   });
 }
 
 /** Plaintext for all servers of a port: they have one route table. */
-function httpChain(t: Translation, server: Server): FilterChain {
+function httpChain(t: Translation, server: Server, guarded: Guarded): FilterChain {
   return create(FilterChainSchema, {
     ...chain(server, { transportProtocol: "raw_buffer" }),
-    filters: [httpFilter(managerFor(t, server))],
+    filters: [httpFilter(managerFor(t, server, guarded))],
   });
 }
 
@@ -89,7 +103,7 @@ function httpsChain(t: Translation, server: Server): FilterChain | undefined {
   return create(FilterChainSchema, {
     ...chain(server, tlsMatch(server)),
     transportSocket,
-    filters: [httpFilter(managerFor(t, server))],
+    filters: [httpFilter(managerFor(t, server, guardedBy([server])))],
   });
 }
 
@@ -110,9 +124,11 @@ function chain(
 }
 
 /** At the edge of the mesh clients are believed nothing that they could have made up. */
-function managerFor(t: Translation, server: Server): HttpConnectionManager {
+function managerFor(t: Translation, server: Server, guarded: Guarded): HttpConnectionManager {
   const limits = limitFilters(t, hostsOfTable(t, server.routes));
-  const manager = connectionManager(t, server.routes, [...limits, ...outboundFilters()]);
+  // Who may not ask uses up nobody's limit.
+  const filters = [...authorizationFilters(t, guarded), ...limits, ...outboundFilters()];
+  const manager = connectionManager(t, server.routes, filters);
   manager.forwardClientCertDetails = ForwardClientCert.SANITIZE_SET;
   // Workloads, at an egress gateway, are inside.
   if (server.tls?.mode !== "ISTIO_MUTUAL") {

@@ -4,6 +4,7 @@ import { LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from "@tulle/xds";
 import { ListenerSchema, type Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { SecretSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
+import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { DownstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { expect, test } from "vitest";
 import { CLIENT, instance, mesh } from "../../testdata/mesh.js";
@@ -241,4 +242,29 @@ spec: {${spec}, limits: [{requests: 5, interval: 1s, per: CLIENT_ADDRESS}]}
   expect(made("selector: {matchLabels: {istio: ingressgateway}}")).toEqual(found);
   expect(made("host: other.example.com")).toEqual([0, []]);
   expect(made("selector: {matchLabels: {istio: egressgateway}}")).toEqual([0, []]);
+});
+
+test("policies guard a gateway: of its namespace, of the mesh, and of Gateways of Gateway API", () => {
+  const filters = (policy: string) => {
+    const text = yaml(
+      `[${HTTP}, {port: {number: 9000, protocol: TCP, name: tcp}, hosts: ['*']}]`,
+      `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n${policy}`,
+    );
+    return listener(text)?.filterChains.map((chain) => {
+      const config = chain.filters[0]?.configType;
+      const manager =
+        config?.case === "typedConfig" ? anyUnpack(config.value, HttpConnectionManagerSchema) : undefined;
+      return (manager?.httpFilters ?? chain.filters)[0]?.name;
+    });
+  };
+  const spec = "spec: {action: DENY, rules: [{from: [{source: {ipBlocks: [192.0.2.0/24]}}]}]}";
+  expect(filters(`metadata: {name: p, namespace: edge}\n${spec}`)?.[0]).toBe("istio.authorization.deny");
+  expect(filters(`metadata: {name: p, namespace: istio-system}\n${spec}`)?.[0]).toBe(
+    "istio.authorization.deny",
+  );
+  expect(filters(`metadata: {name: p, namespace: shop}\n${spec}`)?.[0]).not.toBe("istio.authorization.deny");
+  const target = "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: public}], ";
+  expect(
+    filters(`metadata: {name: p, namespace: shop}\n${spec.replace("{action", `{${target}action`)}`)?.[0],
+  ).not.toBe("istio.authorization.deny");
 });
