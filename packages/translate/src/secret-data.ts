@@ -87,7 +87,10 @@ function dataOf({ extra }: MeshObject): Readonly<Record<string, string>> | undef
 }
 
 /** What the Secret has under the first of these keys. */
-export function bytesOf(data: Readonly<Record<string, string>>, keys: readonly string[]): Uint8Array | undefined {
+export function bytesOf(
+  data: Readonly<Record<string, string>>,
+  keys: readonly string[],
+): Uint8Array | undefined {
   const key = keys.find((each) => Object.hasOwn(data, each));
   const encoded = key === undefined ? undefined : data[key];
   return encoded === undefined ? undefined : base64Decode(encoded);

@@ -92,10 +92,7 @@ function credentialNames(t: Translation): ReadonlySet<string> {
 }
 
 /** Every TLS setting that a DestinationRule holds. */
-export function clientTlsOf({
-  trafficPolicy,
-  subsets = [],
-}: DestinationRuleSpec): readonly ClientTlsSettings[] {
+function clientTlsOf({ trafficPolicy, subsets = [] }: DestinationRuleSpec): readonly ClientTlsSettings[] {
   return [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)].flatMap((policy) =>
     [policy, ...(policy?.portLevelSettings ?? [])].flatMap((settings) => settings?.tls ?? []),
   );

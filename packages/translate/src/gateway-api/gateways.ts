@@ -8,18 +8,11 @@ import {
   type MeshObject,
   type NamespaceSpec,
   type SecretReference,
+  isGatewayParent,
+  type ParentReference,
 } from "@tulle/api";
-import { isGatewayParent, type ParentReference } from "@tulle/api";
 import { commonHost } from "../gateway/server.js";
-import {
-  GATEWAY_CLASS_KIND,
-  GRPC_ROUTE,
-  HTTP_ROUTE,
-  K8S_GATEWAY,
-  NAMESPACE,
-  TCP_ROUTE,
-  TLS_ROUTE,
-} from "../kinds.js";
+import { GATEWAY_CLASS_KIND, GRPC_ROUTE, HTTP_ROUTE, NAMESPACE, TCP_ROUTE, TLS_ROUTE } from "../kinds.js";
 import { hasCertificate } from "../secret-data.js";
 import type { KindRef, Translation } from "../translation.js";
 import { isGranted } from "./grants.js";
