@@ -278,9 +278,9 @@ export class WorkerTraffic implements Traffic {
   }
 }
 
-/** What a worker gets of the options. */
+/** What a worker gets of the options: what can be copied. */
 function trafficOptions(options: SidecarOptions): TrafficOptions {
-  const { clock: _clock, logger: _logger, ...rest } = options;
+  const { clock: _clock, logger: _logger, onBusy: _onBusy, ...rest } = options;
   return rest;
 }
 
