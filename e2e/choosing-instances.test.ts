@@ -153,6 +153,15 @@ spec:
   });
   const text = (await call(`http://127.0.0.1:${caller.ready.addresses.admin.port}/clusters`)).body;
   expect(text).toContain(`outbound|80||named.example::127.0.0.1:${one.port}::`);
+  // With worker threads the main thread looks up, and tells them.
+  const threaded = await mesh.sidecar({
+    service: "threaded",
+    args: ["--workers", "2", "--upstream", "named.example:80"],
+  });
+  for (let count = 0; count < 6; count++) {
+    const { status, body } = await call(threaded.upstream("named.example:80"));
+    expect([status, body]).toEqual([200, "one named.example:80"]);
+  }
   expect(await caller.metrics()).toMatch(/tulle_dns_lookups_total\{result="success"\} [1-9]/);
 }, 60_000);
 

@@ -84,3 +84,26 @@ test("requests beyond maxConnections wait, and beyond http1MaxPendingRequests ar
   waiting.shift()!();
   expect([(await first).status, (await second).status, sockets.size]).toEqual([200, 200, 1]);
 }, 30_000);
+
+test("a Sidecar limits what reaches the application, whoever calls", async () => {
+  await mesh.run({ service: "inner", args: ["--label", "app=inner"], environment: { DELAY_MS: "300" } });
+  await mesh.apply(`
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: inner}
+spec:
+  workloadSelector: {labels: {app: inner}}
+  inboundConnectionPool: {http: {http2MaxRequests: 2}}
+  egress: [{hosts: ["*/*"]}]
+`);
+  const url = `http://127.0.0.1:${caller.ready.addresses.outbound.port}/`;
+  await eventually(async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, () => call(url, { headers: { host: "inner:8080" } })),
+    );
+    const refused = answers.filter(({ status }) => status === 503);
+    if (refused.length !== 4) return false;
+    expect(refused[0]!.body).toContain("circuit breaker of inbound|8080||inner");
+    return answers.filter(({ status }) => status === 200).length === 2;
+  });
+}, 30_000);

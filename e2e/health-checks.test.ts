@@ -1,4 +1,7 @@
-import { createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
+import { join } from "node:path";
 
 import { eventually } from "@tulle/testkit";
 import * as grpc from "@grpc/grpc-js";
@@ -11,7 +14,7 @@ import { clusterOf, type Workload } from "./support/workload.js";
 
 // A HealthCheck has the sidecars of callers ask the endpoints of a service, over what the mesh puts around them.
 
-const SERVICES = ["web", "db", "chat", "meshed", "rate"] as const;
+const SERVICES = ["web", "db", "chat", "meshed", "rate", "cache"] as const;
 const servers = new Servers();
 const sockets = new Set<Socket>();
 let mesh: Mesh;
@@ -63,6 +66,33 @@ const attempts = async (service: string): Promise<number> => {
   const pattern = new RegExp(`health_check_attempt\\{[^}]*\\|${service}\\.[^}]*\\} (\\d+)`);
   return Number(pattern.exec(await caller.metrics())?.[1] ?? 0);
 };
+
+test.skipIf(spawnSync("redis-server", ["--version"]).error !== undefined)(
+  "redis: a redis-server in the mesh is well as long as it has not the key for maintenance (needs redis-server; see scripts/peers.sh)",
+  async () => {
+    const directory = mkdtempSync(join(mesh.directory, "redis-"));
+    const script = `exec redis-server --port "$PORT" --bind 127.0.0.1 --save "" --appendonly no --dir ${directory}`;
+    await mesh.run({
+      service: "cache",
+      command: ["sh", "-c", script],
+      args: ["--protocol", "tcp"],
+      healthPath: "",
+    });
+    await caller.knows(clusterOf("cache"), 1);
+    await check("cache", "redis: {key: maintenance}");
+    await eventually(async () => (await attempts("cache")) > 2);
+    expect(await failures("cache")).toEqual([]);
+    const { hostname, port } = new URL(caller.upstream("cache:8080"));
+    const socket = connect(Number(port), hostname);
+    socket.on("error", () => undefined);
+    sockets.add(socket);
+    socket.write("SET maintenance yes\r\n");
+    await eventually(async () => (await failures("cache")).join() === "it has the key maintenance");
+    socket.write("DEL maintenance\r\n");
+    await eventually(async () => (await failures("cache")).length === 0);
+  },
+  60_000,
+);
 
 test("http: an instance whose check fails gets no calls until it passes", async () => {
   let well = false;

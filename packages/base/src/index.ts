@@ -7,6 +7,7 @@ export * from "./emitter.js";
 export * from "./errors.js";
 export * from "./format-address.js";
 export * from "./ip-address.js";
+export * from "./outbound-target.js";
 export * from "./logger.js";
 export * from "./prometheus-format.js";
 export * from "./spiffe-id.js";

@@ -20,6 +20,8 @@ export interface EngineRequest {
   readonly authority: string;
   readonly scheme: "http" | "https";
   readonly headers: HeaderList;
+  /** The client has shown a certificate that holds; absent = it has not. */
+  readonly clientCertificate?: boolean;
   /** What steps have found out about it, by namespace (Envoy's dynamic metadata); absent = nothing. */
   readonly metadata?: RequestMetadata | undefined;
 }

@@ -12,7 +12,9 @@ import {
 } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { HealthCheckSchema, type HealthCheck } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import { CodecClientType } from "@tulle/xds/gen/envoy/type/v3/http_pb.js";
+import { RedisSchema } from "@tulle/xds/gen/envoy/extensions/health_checkers/redis/v3/redis_pb.js";
 import { durationOfText } from "./duration.js";
+import { packed } from "./messages.js";
 
 /** What a HealthCheck says of times and thresholds when it says nothing. */
 const INTERVAL = "5s";
@@ -56,7 +58,7 @@ function activeCheck(spec: HealthCheckSpec, healthChecker: HealthCheck["healthCh
 type Checker = MessageInitShape<typeof HealthCheckSchema>["healthChecker"];
 
 function probeOf(
-  { http, tcp, grpc }: HealthCheckSpec,
+  { http, tcp, grpc, redis }: HealthCheckSpec,
   http2: boolean,
 ): HealthCheck["healthChecker"] | undefined {
   const made = (healthChecker: Checker) =>
@@ -68,6 +70,16 @@ function probeOf(
       value: {
         ...(tcp.send !== undefined && { send: payload(tcp.send) }),
         receive: (tcp.receive ?? []).map(payload),
+      },
+    });
+  }
+  if (redis !== undefined) {
+    const typedConfig = packed(RedisSchema, { key: redis.key ?? "" });
+    return made({
+      case: "customHealthCheck",
+      value: {
+        name: "envoy.health_checkers.redis",
+        configType: { case: "typedConfig", value: typedConfig },
       },
     });
   }

@@ -1,3 +1,5 @@
+import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
+import { RedisSchema } from "@tulle/xds/gen/envoy/extensions/health_checkers/redis/v3/redis_pb.js";
 import { CLUSTER_TYPE } from "@tulle/xds";
 import { expect, test } from "vitest";
 import { CLIENT, cluster, GRPC_CLIENT, instance, made, mesh } from "../testdata/mesh.js";
@@ -46,6 +48,14 @@ test("an HTTP check goes into its cluster, with thresholds that count for every 
       },
     },
   });
+});
+
+test("a check of Redis goes into its cluster as Envoy's", () => {
+  const redis = mesh(REVIEWS, check("reviews", "host: reviews, redis: {key: maintenance}"));
+  const { healthChecker } = cluster(redis, CLIENT, NAME).healthChecks[0]!;
+  const config = healthChecker.case === "customHealthCheck" ? healthChecker.value : undefined;
+  expect(config?.name).toBe("envoy.health_checkers.redis");
+  expect(anyUnpack(config!.configType.value as Any, RedisSchema)?.key).toBe("maintenance");
 });
 
 test("TCP and gRPC checks go into their clusters; a TCP check is told what it reaches", () => {

@@ -6,7 +6,7 @@ import {
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { applyPolicy } from "./cluster-policy.js";
 import { hostOf, portOf, protocolOf } from "./inbound-ports.js";
-import { applicationAddress } from "./inbound-sidecar.js";
+import { applicationAddress, inboundPool } from "./inbound-sidecar.js";
 import { httpVersionOf } from "./mesh-service.js";
 import { addressOf } from "./messages.js";
 import type { ClusterName } from "./names.js";
@@ -51,10 +51,11 @@ export function inboundCluster(
     cluster.transportSocket = behindHeader(rawBuffer(), inbound.proxyProtocol === 1 ? "V1" : "V2");
   }
   const declared = portOf(t, inbound);
+  const connectionPool = inboundPool(t, inbound.appPort);
   applyPolicy(
     t,
     cluster,
-    { loadBalancer: { simple: "ROUND_ROBIN" } },
+    { loadBalancer: { simple: "ROUND_ROBIN" }, ...(connectionPool && { connectionPool }) },
     httpVersionOf(protocolOf(t, inbound, declared)),
   );
   return cluster;

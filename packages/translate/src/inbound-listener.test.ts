@@ -298,3 +298,28 @@ test("inboundCluster leads to the application", () => {
   expect(endpoint).toMatchObject({ address: { address: { value: { address: "127.0.0.1" } } } });
   expect(addresses(REVIEWS, CLIENT, `outbound|9080||${HOST}`)).toHaveLength(1);
 });
+
+test("inboundCluster has the limits that the workload's Sidecar sets, of the port before those of all", () => {
+  const services = [instance({ service: "reviews", servicePort: 9080 })];
+  const limits = (yaml: string) => {
+    const at = mesh(services, yaml);
+    const { circuitBreakers } = cluster(at, view([9080, 8080]), `inbound|9080||${HOST}`);
+    const { maxConnections, maxRequests } = circuitBreakers!.thresholds[0]!;
+    return [maxConnections, maxRequests];
+  };
+  const sidecar = (ingress: string) => `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: own}
+spec:
+  inboundConnectionPool: {tcp: {maxConnections: 10}, http: {http2MaxRequests: 20}}
+  egress: [{hosts: ["*/*"]}]
+  ${ingress}
+`;
+  expect(limits("")).toEqual([4_294_967_295, 4_294_967_295]);
+  expect(limits(sidecar(""))).toEqual([10, 20]);
+  const port = "port: {number: 8080, protocol: HTTP, name: http}";
+  expect(limits(sidecar(`ingress: [{${port}, connectionPool: {tcp: {maxConnections: 3}}}]`))).toEqual([
+    3, 4_294_967_295,
+  ]);
+});

@@ -1,4 +1,9 @@
-import { declaredProtocol, type AppProtocol, type SidecarIngress } from "@tulle/api";
+import {
+  declaredProtocol,
+  type AppProtocol,
+  type ConnectionPoolSettings,
+  type SidecarIngress,
+} from "@tulle/api";
 import { sidecarOf } from "./sidecar-scope.js";
 import type { Translation } from "./translation.js";
 
@@ -8,6 +13,16 @@ export function ingressOf(t: Translation, appPort: number): SidecarIngress | und
   const found = sidecar?.spec.ingress?.find(({ port }) => port.number === appPort);
   if (sidecar !== undefined && found !== undefined) t.own(sidecar);
   return found;
+}
+
+/** Limits of the connections to a port of the application, and of its requests: the port's own, else the workload's. */
+export function inboundPool(t: Translation, appPort: number): ConnectionPoolSettings | undefined {
+  const own = ingressOf(t, appPort)?.connectionPool;
+  if (own !== undefined) return own;
+  const sidecar = sidecarOf(t);
+  const whole = sidecar?.spec.inboundConnectionPool;
+  if (sidecar !== undefined && whole !== undefined) t.own(sidecar);
+  return whole;
 }
 
 /** The protocol that a Sidecar declares for a port; undefined where it does not. */

@@ -20,8 +20,9 @@ export const healthCheckColumns: readonly Column[] = [
   ageColumn,
 ];
 
-function asked({ http, tcp, grpc }: HealthCheckSpec): string | undefined {
+function asked({ http, tcp, grpc, redis }: HealthCheckSpec): string | undefined {
   if (http !== undefined) return `http ${http.path}`;
   if (grpc !== undefined) return grpc.service === undefined ? "grpc" : `grpc ${grpc.service}`;
+  if (redis !== undefined) return "redis";
   return tcp === undefined ? undefined : "tcp";
 }

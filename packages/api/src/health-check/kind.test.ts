@@ -52,6 +52,8 @@ test("a HealthCheck takes everything that is documented", () => {
   expect(healthCheckKind.check({ spec: EVERYTHING })).toEqual({ ok: true, spec: EVERYTHING, warnings: [] });
   for (const block of [
     { tcp: {} },
+    { redis: {} },
+    { redis: { key: "maintenance" } },
     { tcp: { send: "PING\r\n", receive: ["+PONG"] } },
     { grpc: { service: "chat", authority: "chat", metadata: { "x-a": "1" } } },
     { passive: { failurePercentage: { threshold: 10 } } },
@@ -61,7 +63,7 @@ test("a HealthCheck takes everything that is documented", () => {
 });
 
 test.each<[string, object, readonly string[]]>([
-  ["nothing to do", { host: "a" }, ["spec: must have at least one of http, tcp, grpc, passive"]],
+  ["nothing to do", { host: "a" }, ["spec: must have at least one of http, tcp, grpc, redis, passive"]],
   ["two probes", { host: "a", tcp: {}, grpc: {} }, ["spec: cannot have tcp and grpc together"]],
   [
     "times without a probe",

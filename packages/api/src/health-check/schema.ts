@@ -46,6 +46,8 @@ const grpc = struct({
   metadata: values.exactOptional(),
 });
 
+const redis = struct({ key: nonEmpty.exactOptional() });
+
 const passive = struct(
   {
     interval: positiveDuration.exactOptional(),
@@ -100,11 +102,13 @@ const ASKING = {
   alwaysLogSuccesses: z.boolean().exactOptional(),
 };
 
+const PROBES = ["http", "tcp", "grpc", "redis"];
+
 /** Times and thresholds of a check that does not ask would be believed to do something. */
 const askingNeedsProbe: Rule = (fields, report) => {
-  if (["http", "tcp", "grpc"].some((name) => isFields(fields[name]))) return;
+  if (PROBES.some((name) => isFields(fields[name]))) return;
   for (const name of Object.keys(ASKING)) {
-    if (fields[name] !== undefined) report([name], "has no effect without one of http, tcp, grpc");
+    if (fields[name] !== undefined) report([name], `has no effect without one of ${PROBES.join(", ")}`);
   }
 };
 
@@ -116,10 +120,11 @@ export const healthCheckSpec: z.ZodType<HealthCheckSpec> = struct(
     http: http.exactOptional(),
     tcp: tcp.exactOptional(),
     grpc: grpc.exactOptional(),
+    redis: redis.exactOptional(),
     ...ASKING,
     passive: passive.exactOptional(),
   },
-  atMostOne("http", "tcp", "grpc"),
-  atLeastOne("http", "tcp", "grpc", "passive"),
+  atMostOne(...PROBES),
+  atLeastOne(...PROBES, "passive"),
   askingNeedsProbe,
 );

@@ -6,10 +6,11 @@ export interface HealthCheckSpec {
   readonly port?: number;
   /** Default: every subset. */
   readonly subset?: string;
-  /** One of the three asks; none: only `passive` holds. */
+  /** One of the four asks; none: only `passive` holds. */
   readonly http?: HttpHealthCheck;
   readonly tcp?: TcpHealthCheck;
   readonly grpc?: GrpcHealthCheck;
+  readonly redis?: RedisHealthCheck;
   /** Default 5s. */
   readonly interval?: string;
   /** Default 1s. */
@@ -74,6 +75,11 @@ export interface GrpcHealthCheck {
   /** Default: the service's host and port. */
   readonly authority?: string;
   readonly metadata?: Readonly<Record<string, string>>;
+}
+
+export interface RedisHealthCheck {
+  /** Instances that have this key are not well, for maintenance; default: PING is all that is asked. */
+  readonly key?: string;
 }
 
 /** What ejects an endpoint by the outcome of requests. A rule that is not named is off. */

@@ -52,10 +52,11 @@ export function explain(view: ExplainView, question: Question): Explanation {
   const { direction, principal } = question;
   const requestId = question.requestId ?? headerValue(question.request.headers, "x-request-id");
   const chain = chainOf(view.snapshot, question);
+  const asked = { ...question.request, clientCertificate: principal !== undefined };
   const request =
     chain !== undefined && chain !== null && chain.protocol === "http"
-      ? { ...question.request, path: normalizePath(question.request.path, chain.pathNormalization) }
-      : question.request;
+      ? { ...asked, path: normalizePath(asked.path, chain.pathNormalization) }
+      : asked;
   const entropy =
     view.entropy ??
     (requestId === undefined

@@ -68,8 +68,8 @@ test.each<[string, readonly Init[]]>([
   ["health_checks[0].timeout: must be set, and above zero", [{ interval: seconds(1), ...HTTP }]],
   ["health_checks[0]: must set one of http_health_check", [TIMES]],
   [
-    "health_checks[0].custom_health_check: is not supported",
-    [{ ...TIMES, healthChecker: { case: "customHealthCheck", value: { name: "redis" } } }],
+    'health_checks[0].custom_health_check: "thrift" is not supported: use HTTP, TCP, gRPC or Redis',
+    [{ ...TIMES, healthChecker: { case: "customHealthCheck", value: { name: "thrift" } } }],
   ],
   [
     "http_health_check.path: must be a path",

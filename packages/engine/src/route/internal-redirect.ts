@@ -45,6 +45,7 @@ export function internalRedirect(
   const dropsBody = answer.status === 303 && request.method !== "GET" && request.method !== "HEAD";
   const next: EngineRequest = {
     ...target,
+    clientCertificate: request.clientCertificate === true,
     path: normalizePath(target.path, chain.pathNormalization),
     method: dropsBody ? "GET" : request.method,
     headers: headersFor(request, target, policy, answer.headers, dropsBody),

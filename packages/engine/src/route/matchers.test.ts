@@ -3,6 +3,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   HeaderMatcherSchema,
   QueryParameterMatcherSchema,
+  RouteMatch_TlsContextMatchOptionsSchema,
   RouteMatchSchema,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { StringMatcherSchema } from "@tulle/xds/gen/envoy/type/matcher/v3/string_pb.js";
@@ -10,6 +11,7 @@ import { RegexMatchAndSubstituteSchema } from "@tulle/xds/gen/envoy/type/matcher
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { request } from "../testing/resources.js";
+import { compileCertificateTest } from "./certificate-test.js";
 import { compileHeaderTest, headerWords } from "./header-test.js";
 import { pathEnd } from "./path-end.js";
 import { compilePath } from "./path-test.js";
@@ -181,6 +183,27 @@ test("compileHeaderTest reads one cookie by @request.cookies, whatever is beside
   expect(words.mismatch(request({ headers: ["cookie", "Beta=off"] }))).toBe(
     'cookie "Beta" is "off", not "on"',
   );
+});
+
+test("compileCertificateTest takes a certificate that was presented for one that holds, and plaintext for none", () => {
+  const holds = (presented: boolean | undefined, validated?: boolean) => {
+    const options = create(RouteMatch_TlsContextMatchOptionsSchema, {
+      ...(presented !== undefined && { presented }),
+      ...(validated !== undefined && { validated }),
+    });
+    const found = compileCertificateTest(options);
+    return found && [true, false].map((clientCertificate) => found.test(request({ clientCertificate })));
+  };
+  expect(holds(undefined)).toBeUndefined();
+  expect(holds(true)).toEqual([true, false]);
+  expect(holds(undefined, true)).toEqual([true, false]);
+  expect(holds(false, false)).toEqual([false, true]);
+  expect(holds(true, false)).toEqual([false, false]);
+  const { words } = compileCertificateTest(
+    create(RouteMatch_TlsContextMatchOptionsSchema, { presented: true }),
+  )!;
+  expect(words.condition()).toBe("the client must have a certificate");
+  expect(words.mismatch(request())).toBe("the client has no certificate");
 });
 
 test("compileQueryTest compares the first value as sent", () => {

@@ -23,6 +23,7 @@ import { compileMutations, orderMutations } from "./header-mutations.js";
 import type { Mutations } from "./header-mutations.js";
 import { compileMirrors } from "./mirror.js";
 import { compileInternalRedirect } from "./compile-redirect.js";
+import { HeaderWay } from "./header-way.js";
 import { compileHedge } from "./hedge-policy.js";
 import { prefixRewrite, regexRewrite } from "./path-rewrite.js";
 import type { PathRewrite } from "./path-rewrite.js";
@@ -117,8 +118,12 @@ function compileDestination(
         session: route.session,
         splitBy: splitKey(at(field, "weighted_clusters"), specifier.value, shared, route),
       };
-    case "clusterHeader":
-      throw invalid(at(field, "cluster_header"), "is not supported: use cluster or weighted_clusters");
+    case "clusterHeader": {
+      const { value } = specifier;
+      if (!/^:?[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(value))
+        throw invalid(at(field, "cluster_header"), "must be the name of a header");
+      return { target: new HeaderWay(way("", undefined).settings, value.toLowerCase()), clusters: [] };
+    }
     case "clusterSpecifierPlugin":
     case "inlineClusterSpecifierPlugin":
       throw invalid(

@@ -10,9 +10,11 @@ import { at, invalid } from "../snapshot/invalid.js";
 import { filterMetadata, provenanceOf, splitsByHash } from "../snapshot/metadata.js";
 import { compileFraction, fractionWords } from "./fraction.js";
 import type { FractionTest } from "./fraction.js";
+import { compileCertificateTest } from "./certificate-test.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
 import type { Mutations } from "./header-mutations.js";
 import type { Provenance } from "../snapshot/contract.js";
+import { HeaderWay } from "./header-way.js";
 import { headerValue } from "./header-value.js";
 import { compileHeaderTests, headerWords } from "./header-test.js";
 import type { HeaderTest } from "./header-test.js";
@@ -49,7 +51,7 @@ export interface RouteEntry {
   readonly headers: readonly HeaderTest[];
   readonly query: readonly QueryTest[];
   readonly fraction: FractionTest | undefined;
-  readonly target: Way | Split<Way> | ReplyPlan;
+  readonly target: Way | HeaderWay | Split<Way> | ReplyPlan;
   /** Every cluster that the route may lead to. */
   readonly clusters: readonly string[];
   /** Of a target that is a split: a session stays with the cluster that has its endpoint. */
@@ -66,7 +68,7 @@ export interface RouteEntry {
 
 /** Name and origin of a route. */
 export function identityOf({ target }: RouteEntry): { routeName: string; provenance: Provenance } {
-  if (target instanceof Way) return target.settings;
+  if (target instanceof Way || target instanceof HeaderWay) return target.settings;
   return target instanceof Split ? target.choices[0]!.settings : target;
 }
 
@@ -107,13 +109,18 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
   refuseUnsupported(here, match);
   const path = compilePath(here, match);
   const headers = compileHeaderTests(at(here, "headers"), match.headers);
+  const certificate = compileCertificateTest(match.tlsContext);
   const fraction = match.runtimeFraction;
   const salt = saltOf(`${context.virtualHost.name}/${route.name === "" ? field : route.name}`);
   return {
     path: path.test,
     exactPath: path.exact,
     prefix: path.prefix,
-    headers: match.grpc === undefined ? headers : [isGrpc, ...headers],
+    headers: [
+      ...(certificate === undefined ? [] : [certificate.test]),
+      ...(match.grpc === undefined ? [] : [isGrpc]),
+      ...headers,
+    ],
     query: match.queryParameters.map((one, index) =>
       compileQueryTest(at(here, `query_parameters[${index}]`), one),
     ),
@@ -123,6 +130,7 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
         : compileFraction(at(here, "runtime_fraction.default_value"), fraction.defaultValue, mix(salt, 1)),
     words: [
       path.words,
+      ...(certificate === undefined ? [] : [certificate.words]),
       ...(match.grpc === undefined ? [] : [GRPC_WORDS]),
       ...match.headers.map(headerWords),
       ...match.queryParameters.map(queryWords),
@@ -195,7 +203,6 @@ function compileTarget(
 }
 
 function refuseUnsupported(field: string, match: RouteMatch): void {
-  if (match.tlsContext !== undefined) throw invalid(at(field, "tls_context"), "is not supported");
   if (match.dynamicMetadata.length > 0) throw invalid(at(field, "dynamic_metadata"), "is not supported");
 }
 

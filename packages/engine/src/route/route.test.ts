@@ -419,3 +419,39 @@ test.each([
   const { rejections } = router(routes("r", [init]));
   expect(rejections).toEqual([{ name: "r", message: expect.stringContaining(message) as string }]);
 });
+
+test("a request names its cluster in a header, among those that the proxy knows", () => {
+  const byHeader: RouteInit = {
+    match: { pathSpecifier: { case: "prefix", value: "/" } },
+    action: {
+      case: "route",
+      value: { clusterSpecifier: { case: "clusterHeader", value: "X-Cluster" }, prefixRewrite: "/new" },
+    },
+  };
+  const { rejections, route: decide } = router(routes("r", [byHeader]));
+  expect(rejections).toEqual([]);
+  const to = (headers: string[]) => decide({ headers }) as Plan;
+  expect(to(["x-cluster", "a"]).cluster.endpoints).toHaveLength(1);
+  expect(to(["X-Cluster", "b"]).cluster.name).toBe("b");
+  expect(to(["x-cluster", "a"])).toBe(to(["x-cluster", "a"]));
+  expect(to(["x-cluster", "a"]).rewritePath?.("/old")).toBe("/newold");
+  for (const headers of [[], ["x-cluster", "c"], ["x-cluster", ""], ["x-cluster", "__proto__"]])
+    expect([to(headers).cluster.name, to(headers).cluster.endpoints]).toEqual(["", []]);
+  const bad = routes("r", [
+    {
+      match: { pathSpecifier: { case: "prefix", value: "/" } },
+      action: { case: "route", value: { clusterSpecifier: { case: "clusterHeader", value: "a b" } } },
+    },
+  ]);
+  expect(router(bad).rejections[0]?.message).toContain("cluster_header: must be the name of a header");
+});
+
+test("a route may ask for a client with a certificate", () => {
+  const secured: RouteInit = {
+    ...routeTo("a"),
+    match: { pathSpecifier: { case: "prefix", value: "/" }, tlsContext: { presented: true } },
+  };
+  const { route: decide } = router(routes("r", [secured, routeTo("b")]));
+  const cluster = (clientCertificate: boolean) => (decide({ clientCertificate }) as Plan).cluster.name;
+  expect([cluster(true), cluster(false)]).toEqual(["a", "b"]);
+});

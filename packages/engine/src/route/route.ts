@@ -2,6 +2,7 @@ import { MeshError } from "@tulle/base";
 import type { DecisionView, EngineRequest, NoRoute, Plan, Routed } from "../contract.js";
 import type { HttpChain } from "../snapshot/contract.js";
 import { Chain } from "../snapshot/chain.js";
+import { HeaderWay } from "./header-way.js";
 import { homeWay } from "./home-way.js";
 import { pathEnd } from "./path-end.js";
 import { tracePlan } from "./plan-trace.js";
@@ -43,6 +44,7 @@ export function route(view: DecisionView, chain: HttpChain, request: EngineReque
   if (entry === undefined) return NO_ROUTE;
   const { target } = entry;
   if (target instanceof Way) return traced(view, target.plan(snapshot));
+  if (target instanceof HeaderWay) return traced(view, target.plan(snapshot, request));
   if (target instanceof Split) {
     const home = entry.session === undefined ? undefined : homeWay(view, entry.session, target, request);
     if (home !== undefined) {

@@ -181,7 +181,7 @@ const NO_CONNECTIONS: ConnectionSettings = {
 };
 
 /** Stands in a plan for a cluster that the snapshot does not have: nothing can be picked from it. */
-class UnknownCluster implements ClusterPart {
+export class UnknownCluster implements ClusterPart {
   readonly name: string;
   readonly serviceHost = "";
   readonly servicePort = 0;

@@ -11,7 +11,13 @@ import type { CertificateSource, PemSource, SecretName, TrustSource } from "./tl
 
 export type { AddressFamily, DnsSettings } from "./dns-settings.js";
 export type { ConnectionSettings } from "./connection-settings.js";
-export type { GrpcProbe, HealthCheckSettings, HttpProbe, TcpProbe } from "./health-check-settings.js";
+export type {
+  GrpcProbe,
+  HealthCheckSettings,
+  HttpProbe,
+  RedisProbe,
+  TcpProbe,
+} from "./health-check-settings.js";
 export type { OutlierSettings } from "./outlier-settings.js";
 export type { TlsSecret } from "./secrets.js";
 export type { TlsSettings, TlsVersion } from "./tls-parameters.js";

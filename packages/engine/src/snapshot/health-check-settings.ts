@@ -2,14 +2,17 @@ import type { Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.
 import { RequestMethod } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import type {
   HealthCheck,
+  HealthCheck_CustomHealthCheck,
   HealthCheck_GrpcHealthCheck,
   HealthCheck_HttpHealthCheck,
   HealthCheck_Payload,
   HealthCheck_TcpHealthCheck,
 } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
+import { RedisSchema } from "@tulle/xds/gen/envoy/extensions/health_checkers/redis/v3/redis_pb.js";
 import { CodecClientType } from "@tulle/xds/gen/envoy/type/v3/http_pb.js";
 import type { HeaderMutation } from "../contract.js";
 import { compileLiteralMutations } from "../route/header-mutations.js";
+import { holds, unpack } from "./any.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
 
@@ -44,6 +47,13 @@ export interface TcpProbe {
   readonly receive: readonly Uint8Array[];
 }
 
+/** Redis: PING, or whether a key is absent. */
+export interface RedisProbe {
+  readonly kind: "redis";
+  /** An endpoint that has it is not well; "" = it is only asked whether it answers. */
+  readonly key: string;
+}
+
 /** `grpc.health.v1.Health/Check`. */
 export interface GrpcProbe {
   readonly kind: "grpc";
@@ -58,7 +68,7 @@ export interface GrpcProbe {
 export interface HealthCheckSettings {
   /** The same for checks that are the same. */
   readonly key: string;
-  readonly probe: HttpProbe | TcpProbe | GrpcProbe;
+  readonly probe: HttpProbe | TcpProbe | GrpcProbe | RedisProbe;
   readonly timeoutMs: number;
   readonly intervalMs: number;
   readonly initialJitterMs: number;
@@ -145,10 +155,21 @@ function compileProbe(field: string, { healthChecker: checker }: HealthCheck): H
     case "grpcHealthCheck":
       return compileGrpc(at(field, "grpc_health_check"), checker.value);
     case "customHealthCheck":
-      throw invalid(at(field, "custom_health_check"), "is not supported: use HTTP, TCP or gRPC");
+      return compileCustom(at(field, "custom_health_check"), checker.value);
     case undefined:
-      throw invalid(field, "must set one of http_health_check, tcp_health_check, grpc_health_check");
+      throw invalid(
+        field,
+        "must set one of http_health_check, tcp_health_check, grpc_health_check, custom_health_check",
+      );
   }
+}
+
+/** Envoy's check of Redis is the only one of its kind that is known. */
+function compileCustom(field: string, { name, configType }: HealthCheck_CustomHealthCheck): RedisProbe {
+  const config = configType.case === "typedConfig" ? configType.value : undefined;
+  if (config === undefined || !holds(config, RedisSchema))
+    throw invalid(field, `${JSON.stringify(name)} is not supported: use HTTP, TCP, gRPC or Redis`);
+  return { kind: "redis", key: unpack(at(field, "typed_config"), config, RedisSchema).key };
 }
 
 function compileHttp(field: string, http: HealthCheck_HttpHealthCheck): HttpProbe {

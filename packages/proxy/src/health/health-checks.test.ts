@@ -1,9 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 
+import { create } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
 import { createLogger } from "@tulle/base";
 import { healthOf } from "@tulle/engine";
 import { encodeGrpcMessage } from "@tulle/http";
 import { createTestAuthority, eventually } from "@tulle/testkit";
+import { RedisSchema } from "@tulle/xds/gen/envoy/extensions/health_checkers/redis/v3/redis_pb.js";
 import { afterEach, expect, test } from "vitest";
 
 import {
@@ -106,6 +109,44 @@ test("an endpoint whose check fails gets no requests until it passes again", asy
     "endpoint is healthy again",
   ]);
   expect(lines[0]).toContain("it answered 503");
+});
+
+test("a check of Redis asks for a sign of life, or whether a key is absent", async () => {
+  let maintenance = false;
+  const heard: string[] = [];
+  const { port } = await rawBackend((socket) => {
+    socket.on("data", (chunk: Buffer) => {
+      const text = chunk.toString();
+      heard.push(text);
+      if (text.includes("PING")) socket.write("+PONG\r\n");
+      else socket.write(maintenance ? ":1\r\n" : ":0\r\n");
+    });
+  });
+  const redis = (key: string): Check => ({
+    ...TIMES,
+    healthChecker: {
+      case: "customHealthCheck",
+      value: {
+        name: "envoy.health_checkers.redis",
+        configType: {
+          case: "typedConfig",
+          value: anyPack(RedisSchema, create(RedisSchema, { key })),
+        },
+      },
+    },
+  });
+  const { proxy, lines, up, apply } = checking([port], redis(""));
+  await eventually(() => attempts(proxy) > 2);
+  expect(up()).toEqual([true]);
+  expect(heard[0]).toBe("*1\r\n$4\r\nPING\r\n");
+  apply(redis("maintenance"));
+  await eventually(() => heard.some((text) => text.includes("EXISTS")));
+  expect(up()).toEqual([true]);
+  maintenance = true;
+  await eventually(() => !up()[0]);
+  expect(lines.at(-1)).toContain("it has the key maintenance");
+  maintenance = false;
+  await eventually(() => up()[0]);
 });
 
 test("a check sends what it is told to, to whom it is told to", async () => {

@@ -20,6 +20,7 @@ import { UpstreamPools } from "../upstream/upstream-pools.js";
 import { GrpcProbeExchange } from "./grpc-probe.js";
 import { HttpProbeExchange, ProbeRequest } from "./http-probe.js";
 import type { ProbeOutcome } from "./probe.js";
+import { conversationOf } from "./conversation.js";
 import { runTcpProbe } from "./tcp-probe.js";
 
 /** A probe is nobody's: there is no client to tell of. */
@@ -114,9 +115,9 @@ export class Prober implements Disposable {
 
   #start({ endpoint, settings, host, cluster }: Probe, onDone: (outcome: ProbeOutcome) => void): Disposable {
     const { probe, timeoutMs } = settings;
-    if (probe.kind === "tcp") {
+    if (probe.kind === "tcp" || probe.kind === "redis") {
       const preamble = preambleOf(endpoint, NO_CLIENT);
-      return runTcpProbe(this.#connector, endpoint, preamble, timeoutMs, probe, onDone);
+      return runTcpProbe(this.#connector, endpoint, preamble, timeoutMs, conversationOf(probe), onDone);
     }
     const exchange =
       probe.kind === "http" ? new HttpProbeExchange(probe, host) : new GrpcProbeExchange(probe, host);

@@ -1,10 +1,11 @@
 import type { Socket } from "node:net";
 
 import { systemErrorCode, type Disposable } from "@tulle/base";
-import { OrderedMatch, type EndpointPart, type TcpProbe } from "@tulle/engine";
+import type { EndpointPart } from "@tulle/engine";
 
 import type { AcquireFailure } from "../stream/contract.js";
 import type { Connector } from "../upstream/connector.js";
+import type { Conversation } from "./conversation.js";
 import type { ProbeOutcome } from "./probe.js";
 
 /**
@@ -16,7 +17,7 @@ export function runTcpProbe(
   endpoint: EndpointPart,
   preamble: Buffer | undefined,
   timeoutMs: number,
-  probe: TcpProbe,
+  conversation: Conversation,
   onDone: (outcome: ProbeOutcome) => void,
 ): Disposable {
   let open: { readonly socket: Socket; readonly transport: Socket } | undefined;
@@ -31,7 +32,7 @@ export function runTcpProbe(
   const connecting = connector.connectBytes(endpoint, preamble, timeoutMs, {
     onConnected: (socket, transport) => {
       open = { socket, transport };
-      converse(socket, probe, end);
+      converse(socket, conversation, end);
     },
     onConnectFailed: (failure: AcquireFailure, detail) => {
       const reason = failure === "connect-timeout" ? "the connection took too long" : detail;
@@ -46,18 +47,19 @@ export function runTcpProbe(
   };
 }
 
-function converse(socket: Socket, { send, receive }: TcpProbe, end: (outcome: ProbeOutcome) => void): void {
+function converse(socket: Socket, conversation: Conversation, end: (outcome: ProbeOutcome) => void): void {
+  const { send, expectsAnswer } = conversation;
+  const passed = (): void => end({ kind: "passed", degraded: false });
   socket.on("error", (error) =>
     end({ kind: "unreachable", reason: systemErrorCode(error) ?? error.message }),
   );
-  if (receive.length === 0 && send.length === 0) {
-    end({ kind: "passed", degraded: false });
+  if (!expectsAnswer && send.length === 0) {
+    passed();
     return;
   }
-  const match = new OrderedMatch(receive);
   socket.on("data", (chunk: Buffer) => {
-    match.push(chunk);
-    if (match.complete) end({ kind: "passed", degraded: false });
+    const outcome = expectsAnswer ? conversation.onBytes(chunk) : undefined;
+    if (outcome !== undefined) end(outcome);
   });
   socket.on("end", () =>
     end({ kind: "unreachable", reason: "it closed the connection before it said what is expected" }),
@@ -65,7 +67,7 @@ function converse(socket: Socket, { send, receive }: TcpProbe, end: (outcome: Pr
   if (send.length === 0) return;
   socket.write(send, (error) => {
     if (error === null || error === undefined) {
-      if (receive.length === 0) end({ kind: "passed", degraded: false });
+      if (!expectsAnswer) passed();
     } else end({ kind: "unreachable", reason: systemErrorCode(error) ?? error.message });
   });
 }

@@ -11,6 +11,7 @@ export class CanonicalRequest implements EngineRequest {
   authority = "";
   scheme: "http" | "https" = "http";
   headers: HeaderList = NO_FIELDS;
+  clientCertificate = false;
   /** Protocol that the connection shall be switched to, "" for an ordinary request. */
   upgrade = "";
   /** Value for the Host field sent on: as received, unless the client named our own listener. */
@@ -25,6 +26,7 @@ export class CanonicalRequest implements EngineRequest {
     this.method = head.method;
     this.headers = head.headers;
     this.upgrade = head.upgrade;
+    this.clientCertificate = source.forwardedClientCert !== "";
     this.path = head.target.startsWith("/") ? head.target : pathOf(head);
     this.scheme = source.secure ? "https" : "http";
     if (head.host !== this.#received) this.#learnHost(head.host, source, authorities);

@@ -7,6 +7,7 @@ import {
 import { request as httpsRequest } from "node:https";
 import type { CheckStatus, ProbeDefinition } from "../definition.js";
 import type { ProbeResult } from "./probe.js";
+import { refuseBadAddresses, refuseBadLiteral } from "./refuse-target.js";
 
 type HttpProbe = Extract<ProbeDefinition, { kind: "http" }>;
 
@@ -32,6 +33,7 @@ export function probeHttp(
       fail(messageOf(thrown));
       return;
     }
+    request.on("socket", refuseBadAddresses);
     request.on("error", (error) => fail(messageOf(error)));
     // Covers what is neither an answer nor an error, such as an upgrade that was not asked for.
     request.on("close", () => fail("closed without an answer"));
@@ -51,6 +53,7 @@ export function probeHttp(
 
 function open(probe: HttpProbe, signal: AbortSignal): ClientRequest {
   const url = new URL(probe.url);
+  refuseBadLiteral(url.hostname);
   const headers: Record<string, readonly string[] | string> = Object.create(null);
   headers["user-agent"] = "tulle-health-check";
   headers["accept"] = "text/plain, text/*, */*";

@@ -133,3 +133,23 @@ test("a TCP probe passes when it can connect, and is critical when refused or ab
   const aborted = probeOverNetwork({ kind: "tcp", host: "127.0.0.1", port }, 4096, AbortSignal.abort());
   expect((await aborted).status).toBe("critical");
 });
+
+test.each([
+  { kind: "tcp", host: "169.254.169.254", port: 80 },
+  { kind: "tcp", host: "0.0.0.0", port: 80 },
+  // A name by which resolvers mean 0.0.0.0.
+  { kind: "tcp", host: "0", port: 80 },
+  { kind: "tcp", host: "fe80::1", port: 80 },
+  { kind: "tcp", host: "::ffff:169.254.169.254", port: 80 },
+  { kind: "http", url: "http://169.254.169.254/latest/meta-data" },
+  { kind: "http", url: "http://0.0.0.0/" },
+  { kind: "http", url: "http://2852039166/" },
+  { kind: "http", url: "http://0xa9.0xfe.0xa9.0xfe/" },
+  { kind: "http", url: "http://[::ffff:a9fe:a9fe]/" },
+  { kind: "http", url: "https://[fe80::1]/" },
+] as const)("SSRF-02 a probe does not ask %j", async (target) => {
+  const http = { method: "GET", headers: {}, body: "", tlsSkipVerify: false, tlsServerName: "" };
+  const definition = target.kind === "tcp" ? target : { ...http, ...target };
+  const result = await probeOverNetwork(definition, 4096, new AbortController().signal);
+  expect(result).toMatchObject({ status: "critical", output: expect.stringContaining("is not asked") });
+});

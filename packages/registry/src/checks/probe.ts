@@ -13,7 +13,8 @@ export interface ProbeResult {
  * line before it.
  *
  * By design a registration may name any address that this process can reach: whoever may register may also make it
- * connect there. The facades that take registrations are the place to decide who may.
+ * connect there, but for the link and what is no host (`refuse-target.ts`). The facades that take registrations are the
+ * place to decide who may.
  */
 export type Probe = (
   definition: Extract<ProbeDefinition, { kind: "http" | "tcp" }>,

@@ -4,6 +4,7 @@ import { formatAddress } from "@tulle/base";
 
 import type { ProbeDefinition } from "../definition.js";
 import type { ProbeResult } from "./probe.js";
+import { refuseBadAddresses, refuseBadLiteral } from "./refuse-target.js";
 
 /** Passes when a connection can be made; nothing is sent. */
 export function probeTcp(
@@ -12,7 +13,14 @@ export function probeTcp(
 ): Promise<ProbeResult> {
   const what = `TCP connect ${formatAddress(host, port)}`;
   return new Promise((resolve) => {
+    try {
+      refuseBadLiteral(host);
+    } catch (thrown) {
+      resolve({ status: "critical", output: `${what}: ${(thrown as Error).message}` });
+      return;
+    }
     const socket = connect({ host, port });
+    refuseBadAddresses(socket);
     const stop = (): void => {
       socket.destroy();
     };

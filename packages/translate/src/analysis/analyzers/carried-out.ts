@@ -118,7 +118,7 @@ export function analyzeSidecarCarriedOut(analysis: Analysis, object: MeshObject<
       );
     }
   });
-  (spec.ingress ?? []).forEach(({ bind, captureMode, connectionPool }, index) => {
+  (spec.ingress ?? []).forEach(({ bind, captureMode }, index) => {
     if (bind !== undefined)
       say(`spec.ingress[${index}].bind`, "a sidecar has one inbound port for all of a workload's");
     if (captureMode !== undefined && captureMode !== "DEFAULT") {
@@ -127,12 +127,7 @@ export function analyzeSidecarCarriedOut(analysis: Analysis, object: MeshObject<
         "how connections are captured is said when a sidecar is started",
       );
     }
-    if (connectionPool !== undefined)
-      say(`spec.ingress[${index}].connectionPool`, "inbound connections have no pool settings");
   });
-  if (spec.inboundConnectionPool !== undefined) {
-    say("spec.inboundConnectionPool", "inbound connections have no pool settings");
-  }
   if (spec.outboundTrafficPolicy?.egressProxy !== undefined) {
     say(
       "spec.outboundTrafficPolicy.egressProxy",
