@@ -8,7 +8,13 @@ import { createConsulApi, createDnsDirectory, createRegistry, type Registry } fr
 import { translate, type MeshSettings, type OutboundTrafficPolicy } from "@tulle/translate";
 import { Hono } from "hono";
 
-import { createAccessTokens, type AuditSink, type GateBindings } from "./access/index.js";
+import {
+  createAccessTokens,
+  createAuditLog,
+  noAuditLog,
+  type AuditSink,
+  type GateBindings,
+} from "./access/index.js";
 import { createAdmission, createQuarantine } from "./admission/index.js";
 import { createAnalysisApi, Findings } from "./analysis/index.js";
 import { AgentQueries, AgentServer } from "./agents/index.js";
@@ -18,7 +24,7 @@ import { RouteStatuses } from "./gateway-api/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
 import { EndpointReports } from "./endpoints/index.js";
-import { startGrpcServer, type PeerIdentity } from "./grpc/index.js";
+import { auditedService, startGrpcServer, type PeerIdentity } from "./grpc/index.js";
 import { checkLoginOptions, openDoor } from "./http/door.js";
 import { hostOf, isLoopback } from "./http/host-check.js";
 import { isWildcard, reachableNames } from "./http/reachable-names.js";
@@ -230,11 +236,16 @@ async function build(
     logger,
   });
 
+  const { auditSink } = options;
+  const audit = auditSink === undefined ? noAuditLog : createAuditLog({ sink: auditSink, clock, logger });
+  closers.push(() => audit.close());
   const xds = await startGrpcServer({
     address,
     port: options.xdsPort ?? DEFAULTS.xdsPort,
     certificates: identity.server,
-    services: [ads.service({ anonymous: false }), agents.service(), ...identity.services],
+    services: [ads.service({ anonymous: false }), agents.service(), ...identity.services].map((service) =>
+      auditedService(service, { audit, identify: identity.peerIdentity, newRequestId: randomUUID }),
+    ),
     clock,
   });
   closers.push(() => xds.close());
@@ -320,7 +331,7 @@ async function build(
   const identify = (raw: Buffer): PeerIdentity | undefined =>
     peerIdentity({ getAuthContext: () => ({ sslPeerCertificate: { raw } as PeerCertificate }) });
   const { fetch, certificates } = await openDoor(
-    { options, login, app, accessTokens, identify, serverIdentity: identity.server, clock },
+    { options, login, app, accessTokens, audit, identify, serverIdentity: identity.server, clock },
     closers,
   );
   const http = await startHttpServer({
