@@ -16,16 +16,18 @@ import { tullePair } from "./peers/tulle.mjs";
  * through a second sidecar over mutual TLS, on the same CPU, so that one CPU of load is enough. It holds 256 MiB at most
  * where this process may make memory cgroups (version 1, as root).
  */
-const USAGE = `usage: npm run bench:overload -- [--seconds N] [--times N] [--unprotected]
+const USAGE = `usage: npm run bench:overload -- [--seconds N] [--times N] [--connections N] [--unprotected]
 
   --seconds      of each phase (10)
   --times        how much more than its capacity is offered (3)
+  --connections  that it comes on (32): reading and writing each once a turn is most of what a refusal costs
   --unprotected  without the overload manager: the run must fail then
 `;
 const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "10" },
     times: { type: "string", default: "3" },
+    connections: { type: "string", default: "32" },
     unprotected: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
@@ -37,7 +39,7 @@ if (values.help) {
 const SECONDS = Number(values.seconds);
 const TIMES = Number(values.times);
 const MEMORY_BYTES = 256 * 1024 * 1024;
-const CONNECTIONS = 100;
+const CONNECTIONS = Number(values.connections);
 const RECOVERY_MS = 2000;
 const LIMITS = values.unprotected
   ? ["overload.lagShedMs=60000", "overload.heapShedPercent=1000", "overload.memoryShedPercent=1000"]

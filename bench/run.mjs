@@ -16,11 +16,11 @@ import { startOrigin } from "./peers/nginx.mjs";
 import { bulk } from "./scenarios/bulk.mjs";
 import { grpc } from "./scenarios/grpc.mjs";
 import { handshakes } from "./scenarios/handshakes.mjs";
-import { oneHop, pair, rules } from "./scenarios/http1.mjs";
+import { authorization, oneHop, pair, rules } from "./scenarios/http1.mjs";
 import { latency } from "./scenarios/latency.mjs";
 import { memory } from "./scenarios/memory.mjs";
 
-const SCENARIOS = [oneHop, pair, grpc, latency, bulk, memory, handshakes, rules];
+const SCENARIOS = [oneHop, pair, grpc, latency, bulk, memory, handshakes, rules, authorization];
 const names = (wanted) => SCENARIOS.filter(wanted).map(({ name }) => name);
 
 const HELP = `Usage: npm run bench -- [options]

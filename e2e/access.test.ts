@@ -150,6 +150,25 @@ test("workloads register with their own certificates, call each other, and leave
   );
 });
 
+test("the audit log has the certificates that were issued, and joins that were refused", async () => {
+  const refused = mesh.launch({
+    service: "impostor",
+    environment: { TULLE_CA_FILE: caFile, TULLE_JOIN_TOKEN: joinToken },
+  });
+  expect(await refused.exited).toBe(6);
+  const records = await eventually(() => {
+    const lines = readFileSync(auditFile, "utf8").trimEnd().split("\n");
+    const parsed = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    return parsed.some(({ status }) => status === "UNAUTHENTICATED") ? parsed : undefined;
+  });
+  const path = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
+  expect(records).toContainEqual(expect.objectContaining({ path, outcome: "denied", from: "127.0.0.1" }));
+  const object = expect.stringMatching(
+    /^certificate\/spiffe:\/\/cluster\.local\/ns\/default\/sa\/web [0-9A-F]+$/,
+  );
+  expect(records).toContainEqual(expect.objectContaining({ path, object, outcome: "done", status: "OK" }));
+});
+
 test("ADM-02 no surface shows what was planted: keys, tokens, Secrets", async () => {
   const file = join(mesh.directory, "secret.yaml");
   writeFileSync(file, SECRET_YAML);

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { call, callJson, type Answer, type CallOptions } from "./support/http.js";
 import { Mesh, RECORDER } from "./support/mesh.js";
+import { tulle } from "./support/tulle-process.js";
 import type { Workload } from "./support/workload.js";
 
 // Services of the mesh decide whether requests may pass: through the callee's sidecar, over mutual TLS.
@@ -71,23 +72,34 @@ let accessLog: string;
 beforeAll(async () => {
   mesh = await Mesh.start();
   accessLog = join(mesh.directory, "access.log");
-  await mesh.run({
-    service: "authz-grpc",
-    command: app("grpc-authorizer"),
-    healthPath: "",
-    args: ["--protocol", "grpc"],
-  });
-  http = await mesh.run({ service: "authz-http", command: app("http-authorizer"), healthPath: "" });
-  shop = await mesh.run({ service: "shop", command: RECORDER, args: ["--access-log", accessLog] });
-  caller = await mesh.run({ service: "caller", args: ["--upstream", "shop:8080"] });
+  const started = await Promise.all([
+    mesh.run({ service: "authz-http", command: app("http-authorizer"), healthPath: "" }),
+    mesh.run({ service: "shop", command: RECORDER, args: ["--access-log", accessLog] }),
+    mesh.run({ service: "caller", args: ["--upstream", "shop:8080"] }),
+    mesh.run({
+      service: "authz-grpc",
+      command: app("grpc-authorizer"),
+      healthPath: "",
+      args: ["--protocol", "grpc"],
+    }),
+  ]);
+  [http, shop, caller] = started;
   await mesh.apply(RULES);
   await eventually(async () => (await ask("/grpc")).status === 401);
-}, 60_000);
+}, 120_000);
 
 afterAll(() => mesh.end());
 
 function ask(path: string, options: CallOptions = {}): Promise<Answer> {
   return call(`${caller.upstream("shop:8080")}${path}`, options);
+}
+
+function run(...args: readonly string[]): ReturnType<typeof tulle> {
+  return tulle({
+    args,
+    environment: { ...mesh.environment, TULLE_SERVER: mesh.server },
+    logFile: join(mesh.directory, "command.log"),
+  });
 }
 
 /** The user that the application was told last. */
@@ -132,6 +144,23 @@ test("a provider that nobody has configured refuses, and the policy's status say
     return (await call(`${mesh.server}${path}`)).body.includes("has a provider");
   });
 });
+
+test("explain says who would be asked, and why says who refused", async () => {
+  const explained = await run("explain", "http://shop:8080/grpc", "--from", "caller");
+  expect(explained.output).toContain(
+    "ext_authz grpc outbound|8080||authz-grpc.default.svc.cluster.local: its consent is assumed",
+  );
+  const { headers } = await ask("/grpc", {
+    headers: { "x-request-id": "11111111-2222-4333-8444-555555555555" },
+  });
+  const id = String(headers["x-request-id"] ?? "11111111-2222-4333-8444-555555555555");
+  await eventually(async () => {
+    const why = await run("why", id);
+    return why.output.includes(
+      "asked ext_authz grpc outbound|8080||authz-grpc.default.svc.cluster.local, which refused",
+    );
+  });
+}, 30_000);
 
 test("with the service gone, requests are refused as its provider says", async () => {
   await http.process.stop();

@@ -191,6 +191,32 @@ function virtualService(count) {
   return `${head}spec:\n  hosts: [origin]\n  http:\n${rules.join("")}  - route: [{destination: {host: origin}}]\n`;
 }
 
+/** The pair, with so many rules of authorization for the service, of which the last one allows the load's requests. */
+export const tullePairWithPolicies = (count) => ({
+  ...tullePair,
+  name: `tulle, ${count.toLocaleString("en")} authorization rules`,
+  start: (context, app) => tullePair.start(context, { ...app, configuration: policies(count) }),
+});
+
+/** A third of them denies. Of ten rules, five are for one path, three for paths that begin so, one for a header and one for somebody. */
+function policies(count) {
+  const ruleOf = (index) => {
+    if (index % 10 < 5)
+      return `{to: [{operation: {methods: [GET, POST], paths: [/api/v1/resource-${index}]}}]}`;
+    if (index % 10 < 8) return `{to: [{operation: {paths: ["/files/${index}/*"]}}]}`;
+    if (index % 10 < 9) return `{when: [{key: "request.headers[x-tenant]", values: [tenant-${index}]}]}`;
+    return `{from: [{source: {principals: [cluster.local/ns/other/sa/account-${index}]}}]}`;
+  };
+  const policy = (name, action, from, to, more = "") => {
+    const rules = Array.from({ length: to - from }, (_, index) => `  - ${ruleOf(from + index)}\n`);
+    const head = `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: ${name}}\n`;
+    return `${head}spec:\n  action: ${action}\n  rules:\n${rules.join("")}${more}`;
+  };
+  const denied = Math.floor(count / 3);
+  const last = '  - {from: [{source: {principals: ["*"]}}], to: [{operation: {methods: [GET]}}]}\n';
+  return `${policy("deny", "DENY", 0, denied)}---\n${policy("allow", "ALLOW", denied, count - 1, last)}`;
+}
+
 /** A sidecar in a mesh of many services, which calls each by its Host header on one port. */
 export const tulleServices = {
   name: "tulle",

@@ -2,7 +2,7 @@ import { wrk } from "../harness/wrk.mjs";
 import { direct } from "../peers/direct.mjs";
 import { haproxyHop, haproxyPairHttp1, haproxyPairHttp2 } from "../peers/haproxy.mjs";
 import { nginxHop, nginxPair } from "../peers/nginx.mjs";
-import { tulleHop, tullePair, tullePairWithRules } from "../peers/tulle.mjs";
+import { tulleHop, tullePair, tullePairWithPolicies, tullePairWithRules } from "../peers/tulle.mjs";
 import { measureRequests, REQUEST_COLUMNS, reuseNote, RSS_COLUMN, SINGLE_COLUMN } from "./requests.mjs";
 
 const scenario = (name, title, peers, byDefault = true) => ({
@@ -47,5 +47,12 @@ export const rules = scenario(
   "rules",
   "Sidecar pair as above, with and without many routing rules",
   [tullePair, tullePairWithRules(100), tullePairWithRules(1000)],
+  false,
+);
+
+export const authorization = scenario(
+  "authorization",
+  "Sidecar pair as above, with and without rules of authorization",
+  [tullePair, tullePairWithPolicies(100)],
   false,
 );

@@ -8,17 +8,23 @@ import { createConsulApi, createDnsDirectory, createRegistry, type Registry } fr
 import { translate, type MeshSettings, type OutboundTrafficPolicy } from "@tulle/translate";
 import { Hono } from "hono";
 
-import { createAccessTokens, type AuditSink, type GateBindings } from "./access/index.js";
+import {
+  createAccessTokens,
+  createAuditLog,
+  noAuditLog,
+  type AuditSink,
+  type GateBindings,
+} from "./access/index.js";
 import { createAdmission, createQuarantine } from "./admission/index.js";
 import { createAnalysisApi, Findings } from "./analysis/index.js";
 import { AgentQueries, AgentServer } from "./agents/index.js";
 import { createResourceApi } from "./api-server/resource-api.js";
 import { openMeshIdentity, type IdentityOptions, type MeshIdentity } from "./ca/index.js";
-import { RouteStatuses } from "./gateway-api/index.js";
+import { joinStatus, RouteStatuses } from "./gateway-api/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
 import { EndpointReports } from "./endpoints/index.js";
-import { startGrpcServer, type PeerIdentity } from "./grpc/index.js";
+import { auditedService, startGrpcServer, type PeerIdentity } from "./grpc/index.js";
 import { checkLoginOptions, openDoor } from "./http/door.js";
 import { hostOf, isLoopback } from "./http/host-check.js";
 import { isWildcard, reachableNames } from "./http/reachable-names.js";
@@ -31,6 +37,7 @@ import { createRegistryPersistence } from "./registry-persistence.js";
 import { createMemoryStores, openLmdbStores, type Stores } from "./stores/open.js";
 import { controlMetrics } from "./telemetry/control-metrics.js";
 import { metricsText } from "./telemetry/metrics-text.js";
+import { AddressGuard, guardedFetch, TokenKeys } from "./token-keys/index.js";
 import { changesHosts, createVirtualIps, meshHosts, namesHosts } from "./virtual-ips/index.js";
 
 export interface ControlPlaneOptions extends Partial<IdentityOptions> {
@@ -66,6 +73,10 @@ export interface ControlPlaneOptions extends Partial<IdentityOptions> {
   readonly defaultInboundHttpRetryPolicy?: NonNullable<MeshSettings["defaultInboundHttpRetryPolicy"]>;
   /** Share of a service's instances that must be heard of; with fewer, silent ones are kept. Default 0.2; 0 = off. */
   readonly protectThreshold?: number;
+  /** Addresses, as blocks, where keys of issuers of tokens are not fetched, beside those where they never are. */
+  readonly jwksBlockedCidrs?: readonly string[];
+  /** … and where they are all the same. */
+  readonly jwksAllowedCidrs?: readonly string[];
   /** Between two comparisons of what a proxy holds with what it was sent, milliseconds; default 60 s; 0 = never. */
   readonly reconcileIntervalMs?: number;
   readonly logger: Logger;
@@ -186,11 +197,25 @@ async function build(
   closers.push(() => identity[Symbol.dispose]());
   const { peerIdentity, joinTokens } = identity;
   const accessTokens = createAccessTokens({ coordination: stores.coordination, clock });
+  const guard = new AddressGuard({
+    blocked: options.jwksBlockedCidrs ?? [],
+    allowed: options.jwksAllowedCidrs ?? [],
+  });
+  const tokenKeys = new TokenKeys({
+    objects: () => index.objects("security.istio.io", "RequestAuthentication"),
+    changes: config.onChange,
+    fetchText: (timeoutMs) => (url, maxBytes) => guardedFetch(url, { guard, timeoutMs, maxBytes }),
+    clock,
+    random,
+    logger,
+  });
+  closers.push(() => tokenKeys[Symbol.dispose]());
   const reader = createMeshReader({
     settings,
     catalog: registry.catalog,
     index,
     virtualIp: (host) => virtualIps.addressOf(host),
+    tokenKeys: (source) => tokenKeys.keysOf(source),
   });
   const ads = new AdsServer({
     reader,
@@ -200,6 +225,7 @@ async function build(
     catalogChanges: registry.catalog.onChanged,
     configChanges: config.onChange,
     virtualIpChanges: virtualIps.onChanged,
+    keyChanges: tokenKeys.onChanged,
     clock,
     logger,
   });
@@ -225,16 +251,22 @@ async function build(
     clock,
     version: VERSION,
     newUid: randomUUID,
-    statusOf: (key) => (key.group === "" ? undefined : { ...statusOf(key), ...routeStatuses.statusOf(key) }),
+    statusOf: (key) =>
+      key.group === "" ? undefined : joinStatus(statusOf(key), routeStatuses.statusOf(key)),
     admit: createAdmission({ reader, logger }),
     logger,
   });
 
+  const { auditSink } = options;
+  const audit = auditSink === undefined ? noAuditLog : createAuditLog({ sink: auditSink, clock, logger });
+  closers.push(() => audit.close());
   const xds = await startGrpcServer({
     address,
     port: options.xdsPort ?? DEFAULTS.xdsPort,
     certificates: identity.server,
-    services: [ads.service({ anonymous: false }), agents.service(), ...identity.services],
+    services: [ads.service({ anonymous: false }), agents.service(), ...identity.services].map((service) =>
+      auditedService(service, { audit, identify: identity.peerIdentity, newRequestId: randomUUID }),
+    ),
     clock,
   });
   closers.push(() => xds.close());
@@ -293,6 +325,7 @@ async function build(
         reconciler,
         config,
         authority: identity.authority,
+        tokenKeys,
         services,
         instances,
       }),
@@ -320,7 +353,7 @@ async function build(
   const identify = (raw: Buffer): PeerIdentity | undefined =>
     peerIdentity({ getAuthContext: () => ({ sslPeerCertificate: { raw } as PeerCertificate }) });
   const { fetch, certificates } = await openDoor(
-    { options, login, app, accessTokens, identify, serverIdentity: identity.server, clock },
+    { options, login, app, accessTokens, audit, identify, serverIdentity: identity.server, clock },
     closers,
   );
   const http = await startHttpServer({

@@ -6,6 +6,7 @@ export { GrowingBuffer, type GrowingBufferOptions } from "./growing-buffer.js";
 export { getHeader, hasToken, joinHeader, NO_FIELDS } from "./headers.js";
 export { connectionOptions, isHopByHop } from "./hop-by-hop.js";
 export { DEFAULT_HTTP1_LIMITS } from "./limits.js";
+export { NameMemo } from "./name-memo.js";
 export { createRequestParser } from "./request-parser.js";
 export { normalizePath, type PathNormalization } from "./path-normalization.js";
 export { parseRequestTarget, type RequestTarget } from "./request-target.js";

@@ -182,6 +182,15 @@ export function buildStack(options: StackOptions): ProxyStack {
     outliers,
     fineWheel,
   };
+  const facts = new FactSource(factFetchers(calls, metrics, clock, logger), values["request.maxAsking"], () =>
+    strike("request.maxAsking", ""),
+  );
+  metrics.onCollect(() =>
+    metrics
+      .gauge("tulle_asking_requests", "Requests that wait for another service's word.")
+      .with([])
+      .set(facts.pending),
+  );
   const exchange: ExchangeContext = {
     ...calls,
     coarseWheel,
@@ -204,9 +213,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       )
       .with([]),
     overload,
-    facts: new FactSource(factFetchers(calls, metrics), values["request.maxAsking"], () =>
-      strike("request.maxAsking", ""),
-    ),
+    facts,
     newRequestId: options.newRequestId,
     onDemand: options.onDemand,
     onExchangeDone: (done) => {

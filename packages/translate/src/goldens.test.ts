@@ -161,6 +161,13 @@ const CASES: readonly Case[] = [
     listeners: ["payments.example.com:443", "vms.internal:80"],
   },
   {
+    golden: "asking.tulle",
+    config: "asking",
+    view: { ...CLIENT, inbound: INBOUND.slice(0, 1) },
+    at: (yaml) => mesh(SHOP, yaml),
+    listeners: ["virtualInbound"],
+  },
+  {
     golden: "inbound.tulle",
     config: "inbound",
     view: { ...CLIENT, labels: { app: "api" }, inbound: INBOUND },

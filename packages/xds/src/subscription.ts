@@ -107,11 +107,13 @@ export function checkNames(names: Iterable<string>): void {
   }
 }
 
+const NO_NAMES: ReadonlySet<string> = new Set();
+
 /** Follows the one response in flight: nonce, what it carried, and what the client said to it. */
 export class InFlightResponse {
   #nonce: string | undefined;
   #newest: string | undefined;
-  #names: ReadonlySet<string> = new Set();
+  #names = NO_NAMES;
   readonly refused = new Map<string, string>();
 
   get nonce(): string | undefined {
@@ -136,7 +138,10 @@ export class InFlightResponse {
     if (nonce !== this.#newest) return { kind: "stale", nonce };
     if (this.#nonce === undefined) return { kind: "none" };
     this.#nonce = undefined;
-    if (error === undefined) return { kind: "ack", nonce };
+    if (error === undefined) {
+      this.#names = NO_NAMES;
+      return { kind: "ack", nonce };
+    }
     const message = error.slice(0, MAX_ERROR_LENGTH);
     for (const name of blamed(this.#names, message)) this.refused.set(name, message);
     return { kind: "nack", nonce, message };

@@ -53,6 +53,16 @@ test("the shop's own tests pass and reach every rule", async () => {
   expect(report.rules.filter(({ reached }) => !reached)).toEqual([]);
 });
 
+test("tulle test expects what policies let through and refuse", async () => {
+  const { out } = await runTulle(["test", `${TESTDATA}authorization.test.yaml`, "-o", "json"]);
+  const { suites } = JSON.parse(out) as TestReport;
+  expect(suites.flatMap(({ cases }) => cases.map(({ name, mismatches }) => [name, mismatches]))).toEqual([
+    ["readers", []],
+    ["deletes", []],
+    ["others", [{ path: "result", expected: '"forward"', actual: '"denied"' }]],
+  ]);
+});
+
 async function written(text: string): Promise<string> {
   const file = join(directory, "one.test.yaml");
   await writeFile(file, text);

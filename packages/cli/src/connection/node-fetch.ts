@@ -1,5 +1,4 @@
 import { request as plainRequest, type IncomingMessage } from "node:http";
-import { request as tlsRequest } from "node:https";
 
 import type { Fetch } from "@tulle/client";
 
@@ -19,6 +18,8 @@ export function createNodeFetch({ ca, clientCertificate }: NodeFetchOptions = {}
     const length = body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) };
     const common = { method, headers: { ...headers, ...length }, signal, agent: false } as const;
     const isTls = url.protocol === "https:";
+    // Most sidecars on a laptop need no TLS here.
+    const { request: tlsRequest } = isTls ? await import("node:https") : { request: plainRequest };
     const certificate = isTls ? await clientCertificate?.() : undefined;
     return new Promise((resolve, reject) => {
       const onAnswer = (answer: IncomingMessage): void => {

@@ -7,29 +7,44 @@ import type { CliContext } from "../context.js";
 import { rootsOf } from "../resources/connection.js";
 import type { WorkloadOptions } from "./workload-options.js";
 
-/**
- * The client with which a workload registers itself: it shows the workload's own certificate as soon as there is one, or a
- * token where the user gives one.
- */
-export async function workloadClient(
+/** How a workload talks to the control plane's HTTP API. */
+export interface WorkloadClients {
+  /** As whoever starts the workload: asks where the mesh is, and for a token to join with. */
+  readonly joining: Client;
+  /**
+   * As the workload: shows its own certificate, as soon as there is one. A token counts only where it is given for this
+   * workload, not one that somebody has logged in with on this machine.
+   */
+  readonly registering: Client;
+}
+
+/** Both clients of a workload whose identity is kept in `directory`. */
+export async function workloadClients(
   options: WorkloadOptions,
   directory: string,
   context: CliContext,
-): Promise<Client> {
+): Promise<WorkloadClients> {
   const { server } = options;
-  const credentials = await findCredentials(server, options, context.environment);
+  // A token for Consul is none of a workload of this mesh.
+  const { CONSUL_HTTP_TOKEN: _token, CONSUL_HTTP_TOKEN_FILE: _file, ...environment } = context.environment;
+  const credentials = await findCredentials(server, options, environment);
   const ca = server.startsWith("https:") ? await rootsOf(server, credentials) : undefined;
+  const given =
+    options.token ?? options.tokenFile ?? environment["TULLE_TOKEN"] ?? environment["TULLE_TOKEN_FILE"];
   const identity = new IdentityFile(directory);
-  const fetch = createNodeFetch({
-    ca,
-    clientCertificate: async () => {
-      const kept = await identity.load().catch(() => undefined);
-      return kept && { cert: kept.svid.certificateChainPem, key: kept.svid.privateKeyPem };
-    },
-  });
-  return createClient({
-    server,
-    fetch,
-    ...(credentials.token === undefined ? {} : { token: credentials.token }),
-  });
+  const token = credentials.token === undefined ? {} : { token: credentials.token };
+  return {
+    joining: createClient({ server, fetch: createNodeFetch({ ca }), ...token }),
+    registering: createClient({
+      server,
+      fetch: createNodeFetch({
+        ca,
+        clientCertificate: async () => {
+          const kept = await identity.load().catch(() => undefined);
+          return kept && { cert: kept.svid.certificateChainPem, key: kept.svid.privateKeyPem };
+        },
+      }),
+      ...(given === undefined ? {} : token),
+    }),
+  };
 }

@@ -8,7 +8,7 @@ import { stateDirectory } from "../state-directory.js";
 import type { Companion } from "./companion.js";
 import { freePort } from "./free-port.js";
 import { joinMesh, joinTokenOf } from "./join-mesh.js";
-import { workloadClient } from "./workload-client.js";
+import { workloadClients } from "./workload-client.js";
 import { deregister, keepRegistered, registrationOf } from "./registration.js";
 import type { WorkloadOptions } from "./workload-options.js";
 
@@ -59,9 +59,9 @@ export class Workload {
       options.stateDir ?? stateDirectory(context.environment, "sidecars", options.namespace, instanceId);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const { service, namespace, serviceAccount = service } = options;
-    const client = await workloadClient(options, directory, context);
+    const { joining, registering } = await workloadClients(options, directory, context);
     const joinToken = joinTokenOf(options, context);
-    const joined = await joinMesh(client, { namespace, serviceAccount, joinToken }, directory, logger);
+    const joined = await joinMesh(joining, { namespace, serviceAccount, joinToken }, directory, logger);
     const start =
       options.proxyless === true
         ? (await import("./proxyless-companion.js")).startProxylessCompanion
@@ -77,7 +77,7 @@ export class Workload {
       random,
       logger,
     });
-    return new Workload(options, context, client, companion, instanceId, appPort, logger);
+    return new Workload(options, context, registering, companion, instanceId, appPort, logger);
   }
 
   /** What the application finds in its environment. */

@@ -19,7 +19,8 @@ export function checkExpectation(
   expectation: MeshTestExpectation,
 ): readonly Mismatch[] {
   const found = new Findings();
-  const { result, route, upstream } = explanation;
+  const { route, upstream } = explanation;
+  const result = resultOf(explanation);
   found.equal("result", expectation.result, result.kind);
   found.equal("route", expectation.route, route?.name);
   checkRule(found, explanation, expectation.rule);
@@ -43,6 +44,12 @@ export function checkExpectation(
   checkEndpoints(found, explanation, expectation.endpoints);
   checkConsidered(found, explanation, expectation.considered);
   return found.mismatches;
+}
+
+/** What the caller gets to see: the callee's sidecar may refuse what the caller's own one sends. */
+function resultOf({ result, next }: Explanation): Explanation["result"] {
+  const refused = next?.result.kind === "denied" || next?.result.kind === "reset";
+  return result.kind === "forward" && refused ? next.result : result;
 }
 
 type Plain = string | number | boolean;

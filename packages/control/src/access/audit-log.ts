@@ -16,6 +16,8 @@ export interface AuditRecord {
   readonly path: string;
   /** What was to be done, where that is known. */
   readonly action?: AccessAction;
+  /** What it was about, where no action says it. */
+  readonly object?: string;
   readonly outcome: "done" | "denied" | "failed";
   /** HTTP status, or the code of a failure. */
   readonly status: number | string;
@@ -98,6 +100,7 @@ const MAX_TEXT = 512;
 
 function line(record: AuditRecord, nowMs: number): string {
   const { requestId, who, role, from, method, path, action, outcome, status } = record;
+  const object = action?.object ?? record.object;
   return JSON.stringify({
     time: new Date(nowMs).toISOString(),
     requestId,
@@ -109,7 +112,7 @@ function line(record: AuditRecord, nowMs: number): string {
     verb: action?.verb,
     kind: action?.kind,
     namespace: action?.namespace,
-    object: action?.object === undefined ? undefined : cut(action.object),
+    object: object === undefined ? undefined : cut(object),
     claims: action?.claims?.slice(0, 4).map(cut),
     outcome,
     status,

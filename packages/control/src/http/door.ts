@@ -6,12 +6,11 @@ import type { Hono } from "hono";
 
 import {
   bootstrapAdmin,
-  createAuditLog,
   createAuthenticator,
   createGate,
-  noAuditLog,
   OpenRequests,
   type AccessTokens,
+  type AuditLog,
   type GateBindings,
   type ServeRequest,
 } from "../access/index.js";
@@ -25,6 +24,7 @@ export interface DoorParts {
   readonly login: boolean;
   readonly app: Hono<{ Bindings: GateBindings }>;
   readonly accessTokens: AccessTokens;
+  readonly audit: AuditLog;
   /** Whose a client certificate is, or undefined when it is no workload's of this mesh that is valid now. */
   readonly identify: (certificateDer: Buffer) => PeerIdentity | undefined;
   readonly serverIdentity: ServerCertificateProvider;
@@ -41,9 +41,7 @@ export interface Door {
 /** Builds the door, with the first admin's token where callers must log in. What must end goes to `closers`. */
 export async function openDoor(parts: DoorParts, closers: (() => Promise<void> | void)[]): Promise<Door> {
   const { options, login, app, accessTokens, clock } = parts;
-  const { logger, auditSink } = options;
-  const audit = auditSink === undefined ? noAuditLog : createAuditLog({ sink: auditSink, clock, logger });
-  closers.push(() => audit.close());
+  const { logger } = options;
   const open = new OpenRequests(clock);
   closers.push(() => open[Symbol.dispose]());
   const revocations = accessTokens.onRevoked((name) => open.revoked(name));
@@ -58,7 +56,7 @@ export async function openDoor(parts: DoorParts, closers: (() => Promise<void> |
         })
       : undefined,
     open,
-    audit,
+    audit: parts.audit,
     newRequestId: randomUUID,
     logger,
   });

@@ -42,6 +42,7 @@ export function compileHeader(field: string, matcher: HeaderMatcher, inDoubt: bo
   return new Leaf({
     ...init,
     wanted,
+    header: missing === undefined ? name : undefined,
     test: ({ request }) => testEach(request, name, single, missing, inDoubt),
   });
 }

@@ -50,7 +50,7 @@ export function compilePermission(
     case "header":
       return compileHeader(at(field, "header"), rule.value, inDoubt);
     case "urlPath":
-      return compileUrlPath(at(field, "url_path"), rule.value);
+      return compileUrlPath(at(field, "url_path"), rule.value, inDoubt);
     case "uriTemplate":
       return compileUriTemplate(at(field, "uri_template"), rule.value, inDoubt);
     case "destinationIp":
@@ -124,7 +124,7 @@ export function compilePrincipal(
     case "header":
       return compileHeader(at(field, "header"), identifier.value, inDoubt);
     case "urlPath":
-      return compileUrlPath(at(field, "url_path"), identifier.value);
+      return compileUrlPath(at(field, "url_path"), identifier.value, inDoubt);
     case "metadata":
       return compileMetadata(at(field, "metadata"), identifier.value);
     case "notId":

@@ -14,17 +14,25 @@ export interface LeafInit {
   /** The connection alone decides. */
   readonly perConnection: boolean;
   /** What is there, for explanations; undefined = nothing. */
-  actual(facts: Facts): string | undefined;
-  test(facts: Facts): boolean;
+  readonly actual: (facts: Facts) => string | undefined;
+  readonly test: (facts: Facts) => boolean;
   /** The only path that it holds for. */
   readonly exactPath?: string | undefined;
+  /** A header field, lower-case, without which it does not hold. */
+  readonly header?: string | undefined;
 }
 
 export class Leaf {
   readonly init: LeafInit;
+  readonly #test: (facts: Facts) => boolean;
 
   constructor(init: LeafInit) {
     this.init = init;
+    this.#test = init.test;
+  }
+
+  holds(facts: Facts): boolean {
+    return this.#test(facts);
   }
 }
 
@@ -34,6 +42,12 @@ export class All {
   constructor(parts: readonly Condition[]) {
     this.parts = parts;
   }
+
+  holds(facts: Facts): boolean {
+    const { parts } = this;
+    for (let index = 0; index < parts.length; index++) if (!holds(parts[index]!, facts)) return false;
+    return true;
+  }
 }
 
 export class Any {
@@ -41,6 +55,12 @@ export class Any {
 
   constructor(parts: readonly Condition[]) {
     this.parts = parts;
+  }
+
+  holds(facts: Facts): boolean {
+    const { parts } = this;
+    for (let index = 0; index < parts.length; index++) if (holds(parts[index]!, facts)) return true;
+    return false;
   }
 }
 
@@ -50,20 +70,15 @@ export class Not {
   constructor(part: Condition) {
     this.part = part;
   }
+
+  holds(facts: Facts): boolean {
+    return !holds(this.part, facts);
+  }
 }
 
 /** Whether a condition holds. */
 export function holds(condition: Condition, facts: Facts): boolean {
-  if (typeof condition === "boolean") return condition;
-  if (condition instanceof Leaf) return condition.init.test(facts);
-  if (condition instanceof Not) return !holds(condition.part, facts);
-  const { parts } = condition;
-  if (condition instanceof All) {
-    for (let index = 0; index < parts.length; index++) if (!holds(parts[index]!, facts)) return false;
-    return true;
-  }
-  for (let index = 0; index < parts.length; index++) if (holds(parts[index]!, facts)) return true;
-  return false;
+  return typeof condition === "boolean" ? condition : condition.holds(facts);
 }
 
 /** What is left of a condition for the requests of a connection. */
@@ -107,6 +122,21 @@ export function exactPaths(condition: Condition): readonly string[] | undefined 
     found.push(...paths);
   }
   return found;
+}
+
+/** A header field without which a condition never holds; undefined = there is none that is known. */
+export function neededHeader(condition: Condition): string | undefined {
+  if (condition instanceof Leaf) return condition.init.header;
+  if (condition instanceof All) {
+    for (const part of condition.parts) {
+      const name = neededHeader(part);
+      if (name !== undefined) return name;
+    }
+    return undefined;
+  }
+  if (!(condition instanceof Any)) return undefined;
+  const [first, ...others] = condition.parts.map(neededHeader);
+  return others.every((name) => name === first) ? first : undefined;
 }
 
 /** Values of one list that are told at most. */

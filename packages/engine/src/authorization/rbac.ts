@@ -1,11 +1,12 @@
 import { RBAC_Action, type Policy, type RBAC } from "@tulle/xds/gen/envoy/config/rbac/v3/rbac_pb.js";
+import { lowerName } from "@tulle/http";
 import type { ConnectionFacts, Facts } from "../contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import type { Provenance } from "../snapshot/contract.js";
 import { compilePermission, compilePrincipal } from "./compile-rules.js";
-import { All, Any, exactPaths, holds, reduce, type Condition } from "./condition.js";
+import { All, Any, exactPaths, holds, neededHeader, reduce, type Condition } from "./condition.js";
 import { policyOwner } from "./policy-name.js";
-import { urlPath } from "./url-path.js";
+import { pathReadings } from "./path-readings.js";
 
 /** One policy of a filter, which is one rule of an object. */
 export interface CompiledPolicy {
@@ -72,9 +73,14 @@ interface Rule {
 
 /** What is left of policies for the requests of a connection. */
 class ConnectionRules {
+  readonly #all: readonly Rule[];
   /** Not to be found by path, in their order. */
   readonly #others: readonly Rule[];
   readonly #byPath: ReadonlyMap<string, readonly Rule[]> | undefined;
+  /** Of the others those that need a header field, by its name. */
+  readonly #byHeader: ReadonlyMap<string, readonly Rule[]> = new Map();
+  /** Lengths of these names, as bits: most fields of a request are told from them by it. */
+  readonly #headerLengths: number = 0;
 
   constructor(policies: readonly CompiledPolicy[], facts: Facts) {
     const rules: Rule[] = [];
@@ -83,33 +89,62 @@ class ConnectionRules {
       if (condition !== false) rules.push({ position, condition, policy });
       if (condition === true) break;
     }
+    this.#all = rules;
     if (rules.length < INDEXED) {
       this.#others = rules;
       this.#byPath = undefined;
       return;
     }
     const byPath = new Map<string, Rule[]>();
+    const byHeader = new Map<string, Rule[]>();
     this.#others = rules.filter((rule) => {
       const paths = exactPaths(rule.condition);
-      if (paths === undefined || byPath.size + paths.length > MAX_PATHS) return true;
-      for (const path of new Set(paths)) {
-        const same = byPath.get(path);
-        if (same === undefined) byPath.set(path, [rule]);
-        else same.push(rule);
-      }
+      const header = neededHeader(rule.condition);
+      if (paths !== undefined && byPath.size + paths.length <= MAX_PATHS)
+        for (const path of new Set(paths)) file(byPath, path, rule);
+      else if (header !== undefined) file(byHeader, header, rule);
+      else return true;
       return false;
     });
     this.#byPath = byPath;
+    this.#byHeader = byHeader;
+    for (const name of byHeader.keys()) this.#headerLengths |= lengthBit(name);
   }
 
   find(facts: Facts): CompiledPolicy | undefined {
-    const other = firstOf(this.#others, facts);
-    if (this.#byPath === undefined) return other?.policy;
-    const named = this.#byPath.get(urlPath(facts.request));
-    const byPath = named === undefined ? undefined : firstOf(named, facts);
-    if (byPath === undefined) return other?.policy;
-    return other === undefined || byPath.position < other.position ? byPath.policy : other.policy;
+    if (this.#byPath === undefined) return firstOf(this.#others, facts)?.policy;
+    const { request } = facts;
+    const readings = pathReadings(request);
+    // What may be taken for another path is not to be found by its own.
+    if (readings.length > 1) return firstOf(this.#all, facts)?.policy;
+    const named = this.#byPath.get(readings[0]!);
+    let found = named === undefined ? undefined : firstOf(named, facts);
+    found = earlier(found, firstOf(this.#others, facts));
+    if (this.#headerLengths !== 0) {
+      const { headers } = request;
+      for (let index = 0; index < headers.length; index += 2) {
+        if ((lengthBit(headers[index]!) & this.#headerLengths) === 0) continue;
+        const those = this.#byHeader.get(lowerName(headers[index]!));
+        if (those !== undefined) found = earlier(found, firstOf(those, facts));
+      }
+    }
+    return found?.policy;
   }
+}
+
+function lengthBit(name: string): number {
+  return 1 << Math.min(name.length, 30);
+}
+
+function file(index: Map<string, Rule[]>, key: string, rule: Rule): void {
+  const same = index.get(key);
+  if (same === undefined) index.set(key, [rule]);
+  else same.push(rule);
+}
+
+function earlier(one: Rule | undefined, other: Rule | undefined): Rule | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return one.position < other.position ? one : other;
 }
 
 function firstOf(rules: readonly Rule[], facts: Facts): Rule | undefined {

@@ -2,6 +2,7 @@ import { TOKEN, isMadeOf } from "../characters.js";
 import type { HeaderList } from "../contract.js";
 import { lowerName } from "../field-names.js";
 import { copyOf } from "../latin1.js";
+import { NameMemo } from "../name-memo.js";
 
 /**
  * Name of the field that carries how HTTP/1.1 spelt the other fields' names. Between sidecars only: strip it from what
@@ -66,6 +67,8 @@ interface Spelling {
   readonly isTitle: boolean;
   /** By lower-case name: what the value lists, and what was asked for since. */
   readonly names: Map<string, string>;
+  /** The same, by place. */
+  readonly memo: NameMemo<string>;
   /** What is listed more than once, in order; undefined when nothing is. */
   readonly repeated: ReadonlyMap<string, readonly string[]> | undefined;
 }
@@ -85,10 +88,7 @@ export function restoreHeaderCase(headers: HeaderList, value: string): void {
     restoreRepeated(headers, spelling, spelling.repeated);
     return;
   }
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i]!;
-    headers[i] = spelling.names.get(name) ?? learnName(spelling, name);
-  }
+  for (let i = 0; i < headers.length; i += 2) headers[i] = spelling.memo.at(i >> 1, headers[i]!);
 }
 
 function restoreRepeated(
@@ -105,7 +105,7 @@ function restoreRepeated(
   }
 }
 
-function learnName({ isTitle, names }: Spelling, name: string): string {
+function learnName({ isTitle, names }: Pick<Spelling, "isTitle" | "names">, name: string): string {
   const spelt = isTitle ? titleOf(name) : name;
   if (names.size < MAX_SPELLING_NAMES && name.length <= 64) names.set(copyOf(name), spelt);
   return spelt;
@@ -197,7 +197,13 @@ function learnSpelling(value: string): Spelling {
       else spelt.push(copyOf(name));
     }
   }
-  const spelling = { isTitle: kind === TITLE, names, repeated: repeated.size === 0 ? undefined : repeated };
+  const isTitle = kind === TITLE;
+  const spelling: Spelling = {
+    isTitle,
+    names,
+    repeated: repeated.size === 0 ? undefined : repeated,
+    memo: new NameMemo((name) => names.get(name) ?? learnName({ isTitle, names }, name)),
+  };
   if (spellings.size >= MAX_SPELLINGS) spellings.clear();
   spellings.set(copyOf(value), spelling);
   return spelling;

@@ -26,6 +26,7 @@ import {
   closeAll,
   closedPort,
   createProxy,
+  exchangeBytes,
   rawBackend,
   type TestProxy,
 } from "../../test/harness.js";
@@ -102,6 +103,8 @@ async function mesh(
   authzPort: number,
   config: Config,
   ways: readonly RouteInit[] = [routeTo(MAIN)],
+  listener: object = {},
+  limits: readonly string[] = [],
 ): Promise<Mesh> {
   const served: { url: string; headers: Record<string, unknown>; body: string }[] = [];
   const servedByOther: string[] = [];
@@ -117,7 +120,7 @@ async function mesh(
     servedByOther.push(request.url ?? "");
     response.end("other");
   });
-  const proxy = createProxy();
+  const proxy = createProxy({ limits });
   proxy.apply(
     cluster(MAIN),
     endpoints(MAIN, [{ port: main }]),
@@ -126,6 +129,7 @@ async function mesh(
     cluster(AUTHZ, { http2: config.services?.case === "grpcService" }),
     endpoints(AUTHZ, [{ port: authzPort }]),
     apiListener("main:80", "r", {
+      ...listener,
       httpFilters: [
         filter("ext_authz", ExtAuthzSchema, config),
         filter("router", RouterSchema as DescMessage, {}),
@@ -283,10 +287,48 @@ test.each(FAILURES)(
   },
 );
 
+test("a server that says itself that its time is over has not answered in time", async () => {
+  const service = await authorizer(() => ({ code: 4, details: "deadline exceeded" }));
+  const { port, proxy } = await mesh(service.port, GRPC);
+  expect((await call(port)).status).toBe(403);
+  expect(proxy.metricsText()).toContain(`{service="${AUTHZ}",outcome="timeout"} 1`);
+});
+
 test("nobody listens: the status that is configured", async () => {
   const { port, served } = await mesh(await closedPort(), { ...GRPC, statusOnError: { code: 503 } });
   expect((await call(port)).status).toBe(503);
   expect(served).toEqual([]);
+});
+
+const GARBAGE: readonly [string, string | undefined][] = [
+  ["closes at once", undefined],
+  ["speaks no HTTP", "NONSENSE\r\n\r\n"],
+  ["breaks off in its head", "HTTP/1.1 200 O"],
+  ["breaks off in its body", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345"],
+  [
+    "smuggles a second answer",
+    "HTTP/1.1 200 OK\r\ncontent-length: 0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+  ],
+  ["switches the protocol", "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"],
+  ["never ends to say 100", "HTTP/1.1 100 Continue\r\n\r\n".repeat(1000)],
+  ["sends fields without end", `HTTP/1.1 200 OK\r\n${"x: y\r\n".repeat(50_000)}`],
+];
+
+test.each(GARBAGE)("a service that %s lets nothing pass", async (_name, bytes) => {
+  const { port: authzPort } = await rawBackend((socket) => {
+    if (bytes === undefined) socket.destroy();
+    else socket.once("data", () => socket.end(bytes));
+  });
+  const grpcService = { ...GRPC.services.value, timeout: ms(1000) };
+  for (const config of [
+    { ...GRPC, services: { case: "grpcService", value: grpcService } } as const,
+    http({}, { timeout: ms(1000) }),
+  ]) {
+    const { port, served, proxy } = await mesh(authzPort, config);
+    expect(await call(port)).toMatchObject({ status: 403, body: "" });
+    expect(served).toEqual([]);
+    expect(proxy.load.clusterInFlight(proxy.configuration.current.cluster(AUTHZ)!.slot)).toBe(0);
+  }
 });
 
 test("fields that route and frame are not altered, and values that cannot be sent refuse the request even when failing open", async () => {
@@ -365,6 +407,32 @@ test("a client that waits for 100 Continue is told to send the body that is to b
   const headers = { expect: "100-continue", "content-length": "4" };
   expect((await call(port, "/", { method: "POST", headers, body: "body" })).status).toBe(200);
   expect(service.asked[0]!.attributes!.request!.http!.body).toBe("body");
+});
+
+test("a body that does not come in the listener's time is given up", async () => {
+  const service = await authorizer(() => ok());
+  const config = { ...GRPC, withRequestBody: { maxRequestBytes: 100 } } as Config;
+  const { port } = await mesh(service.port, config, [routeTo(MAIN)], { requestTimeout: ms(200) });
+  const head = "POST / HTTP/1.1\r\nhost: main:80\r\ncontent-length: 10\r\n\r\n12345";
+  expect(await exchangeBytes(port, head, (received) => received.includes("\r\n\r\n"))).toMatch(
+    /^HTTP\/1\.1 408 /,
+  );
+  expect(service.asked).toEqual([]);
+});
+
+test("so many requests wait for an answer at a time, and more are as if nobody answered", async () => {
+  let answer: (() => void) | undefined;
+  const service = await authorizer(
+    () => new Promise<CheckResponse>((resolve) => (answer = () => resolve(ok()))),
+  );
+  const { port, proxy } = await mesh(service.port, GRPC, [routeTo(MAIN)], {}, ["request.maxAsking=1"]);
+  const first = call(port);
+  await eventually(() => answer !== undefined);
+  expect((await call(port)).status).toBe(403);
+  expect(proxy.metricsText()).toContain("tulle_asking_requests 1");
+  answer!();
+  expect((await first).status).toBe(200);
+  expect(proxy.metricsText()).toMatch(/limit="request.maxAsking"[^\n]* 1/);
 });
 
 test("a permission that alters the request may lead to another route", async () => {

@@ -4,6 +4,7 @@ import {
   formatGrpcTimeout,
   isGrpcContentType,
   lowerName,
+  NameMemo,
   takesTrailers,
   type HeaderList,
 } from "@tulle/http";
@@ -59,6 +60,7 @@ export class RequestFields {
   controls = false;
   /** Of each field, in order. */
   readonly dispositions: number[] = [];
+  readonly #memo = new NameMemo(dispositionOf);
 
   scan(headers: HeaderList): void {
     this.requestId = "";
@@ -71,7 +73,7 @@ export class RequestFields {
     this.expectedTimeout = "";
     this.controls = false;
     for (let i = 0; i < headers.length; i += 2) {
-      const disposition = dispositionOf(headers[i] as string);
+      const disposition = this.#memo.at(i >> 1, headers[i] as string);
       this.dispositions[i >> 1] = disposition;
       if (disposition !== Disposition.KEEP) this.#note(disposition, headers[i + 1] as string);
     }

@@ -1,11 +1,12 @@
 import type { FormatSource, HeaderMutation } from "@tulle/engine";
-import { connectionOptions, lowerName, type HeaderList } from "@tulle/http";
+import { connectionOptions, lowerName, NameMemo, type HeaderList } from "@tulle/http";
 
 import { Disposition, dispositionOf } from "./header-disposition.js";
 import { applyHeaderMutations } from "./header-mutations.js";
 import { joinNames } from "./request-headers.js";
 
 const NO_NAMES: readonly string[] = [];
+const dispositions = new NameMemo(dispositionOf);
 
 /**
  * The fields of the response that goes downstream: spelling and order as received. `serviceTimeMs` < 0 leaves
@@ -21,7 +22,7 @@ export function downstreamResponseHeaders(
   let named: readonly string[] = NO_NAMES;
   for (let i = 0; i < received.length; i += 2) {
     const name = received[i] as string;
-    switch (dispositionOf(name)) {
+    switch (dispositions.at(i >> 1, name)) {
       case Disposition.CONNECTION:
         named = joinNames(named, connectionOptions(received[i + 1] as string));
         continue;

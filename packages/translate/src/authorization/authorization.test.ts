@@ -309,6 +309,61 @@ describe("operations", () => {
     },
   );
 
+  test.each([
+    // AZ-01
+    ..."/x/../admin /x/%2e%2e/admin /x/.%2e/admin /x/..;/admin /./admin /%2e/admin //admin /x//../admin".split(
+      " ",
+    ),
+    // AZ-02
+    ...String.raw`/x%2f..%2fadmin /%2fadmin /%5cadmin /\admin /x\..\admin`.split(" "),
+    // AZ-03, AZ-04
+    ..."/%61dmin /%61%64%6d%69%6e /admin;a=b /;x/admin /admin? /admin#x".split(" "),
+  ])(
+    "AZ-01 to AZ-04: %s may be taken for /admin: it is denied, and not allowed for being another path",
+    (written) => {
+      const caller = { path: written };
+      const rule = operation("paths: [/admin, '/admin/*']");
+      expect(guardOf(policy("p", `action: DENY, rules: [{${rule}}]`)).http(caller)).toBe(by("p"));
+      const others = operation("notPaths: [/admin, '/admin/*']");
+      expect(guardOf(policy("p", `rules: [{${others}}]`)).http(caller)).toBe(NONE);
+      // With so many rules that they are found by their paths.
+      const many = Array.from({ length: 20 }, (_, index) => `{${operation(`paths: [/p${index}]`)}}`).join(
+        ", ",
+      );
+      expect(guardOf(policy("p", `action: DENY, rules: [${many}, {${rule}}]`)).http(caller)).toBe(
+        by("p", 20),
+      );
+    },
+  );
+
+  test("AZ-03: what no server takes for /admin is not it", () => {
+    const rule = operation("paths: [/admin]");
+    for (const path of [
+      "/ADMIN",
+      "/%2561dmin",
+      "/%c0%afadmin",
+      "/..%c0%af",
+      "/\uff41dmin",
+      "/admin,x",
+      "/admin.",
+      "/admin%20",
+    ])
+      expect([path, guardOf(policy("p", `action: DENY, rules: [{${rule}}]`)).http({ path })]).toEqual([
+        path,
+        "200",
+      ]);
+  });
+
+  test("paths with escapes are allowed where a rule names them, or all that they may be taken for", () => {
+    const at = (path: string): Caller => ({ path });
+    decides(operation("paths: ['/a%20b', '/c;v=1']"), [at("/a%20b"), at("/c;v=1")], [at("/a"), at("/c")]);
+    const allow = guardOf(policy("p", `rules: [{${operation("paths: ['/public/*']")}}]`));
+    expect(allow.http(at("/public/a%20b"))).toBe("200");
+    expect(allow.http(at("/public/%2e%2e/admin"))).toBe(NONE);
+    expect(allow.http(at("/public/..%2fadmin"))).toBe(NONE);
+    expect(allow.http(at("/public/..;/admin"))).toBe(NONE);
+  });
+
   test("methods are told apart by case", () => {
     decides(operation("methods: [GET]"), [{ method: "GET" }], [{ method: "get" }, { method: "GETX" }]);
     decides(operation("methods: ['*']"), [{ method: "X" }], []);

@@ -2,6 +2,7 @@ import { FIELD } from "../../characters.js";
 import type { HeaderList } from "../../contract.js";
 import { trimSpace } from "../../headers.js";
 import { latin1Write } from "../../latin1.js";
+import { NameMemo } from "../../name-memo.js";
 import type { Http2Request } from "../contract.js";
 import { INITIAL_TABLE_BYTES } from "../limits.js";
 import { EncodingTable, Pair } from "./encoding-table.js";
@@ -52,6 +53,7 @@ export class HpackEncoder {
   #smallestBytes: number;
   #sizeChanged: boolean;
   #bytes: Buffer = EMPTY;
+  readonly #policies = new NameMemo(policyOf);
 
   /** `maxTableBytes`: most of the table that the peer offers is used up to this. */
   constructor(maxTableBytes: number) {
@@ -121,7 +123,7 @@ export class HpackEncoder {
 
   #fields(headers: HeaderList, at: number): number {
     for (let i = 0; i < headers.length; i += 2) {
-      const policy = policyOf(headers[i]!);
+      const policy = this.#policies.at(i >> 1, headers[i]!);
       let value = headers[i + 1]!;
       if (mustTrim(value)) value = trimSpace(value.replace(NOT_FIELD_TEXT_ALL, " "));
       switch (policy.mode) {
