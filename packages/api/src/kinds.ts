@@ -2,15 +2,18 @@ import { parseApiVersion } from "./api-version.js";
 import { authorizationPolicyKind } from "./authorization-policy/kind.js";
 import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
+import { gatewayClassKind } from "./gateway-class/kind.js";
 import { gatewayKind } from "./gateway/kind.js";
 import { grpcRouteKind } from "./grpc-route/kind.js";
 import { healthCheckKind } from "./health-check/kind.js";
 import { httpRouteKind } from "./http-route/kind.js";
+import { k8sGatewayKind } from "./k8s-gateway/kind.js";
 import type { Kind } from "./kind.js";
 import { meshConfigKind } from "./mesh-config/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
 import { rateLimitKind } from "./rate-limit/kind.js";
+import { requestAuthenticationKind } from "./request-authentication/kind.js";
 import { referenceGrantKind } from "./reference-grant/kind.js";
 import { secretKind } from "./secret/kind.js";
 import { serviceEntryKind } from "./service-entry/kind.js";
@@ -33,7 +36,10 @@ export const KINDS: readonly Kind[] = [
   sidecarKind,
   gatewayKind,
   peerAuthenticationKind,
+  requestAuthenticationKind,
   authorizationPolicyKind,
+  gatewayClassKind,
+  k8sGatewayKind,
   httpRouteKind,
   grpcRouteKind,
   tcpRouteKind,

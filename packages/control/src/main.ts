@@ -21,7 +21,7 @@ import { createAnalysisApi, Findings } from "./analysis/index.js";
 import { AgentQueries, AgentServer } from "./agents/index.js";
 import { createResourceApi } from "./api-server/resource-api.js";
 import { openMeshIdentity, serveBundle, type IdentityOptions, type MeshIdentity } from "./ca/index.js";
-import { RouteStatuses } from "./gateway-api/index.js";
+import { joinStatus, RouteStatuses } from "./gateway-api/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
 import { EndpointReports } from "./endpoints/index.js";
@@ -38,6 +38,7 @@ import { createRegistryPersistence } from "./registry-persistence.js";
 import { createMemoryStores, openLmdbStores, type Stores } from "./stores/open.js";
 import { controlMetrics } from "./telemetry/control-metrics.js";
 import { metricsText } from "./telemetry/metrics-text.js";
+import { AddressGuard, guardedFetch, TokenKeys } from "./token-keys/index.js";
 import { changesHosts, createVirtualIps, meshHosts, namesHosts } from "./virtual-ips/index.js";
 
 export interface ControlPlaneOptions extends Partial<IdentityOptions> {
@@ -75,6 +76,10 @@ export interface ControlPlaneOptions extends Partial<IdentityOptions> {
   readonly defaultInboundHttpRetryPolicy?: NonNullable<MeshSettings["defaultInboundHttpRetryPolicy"]>;
   /** Share of a service's instances that must be heard of; with fewer, silent ones are kept. Default 0.2; 0 = off. */
   readonly protectThreshold?: number;
+  /** Addresses, as blocks, where keys of issuers of tokens are not fetched, beside those where they never are. */
+  readonly jwksBlockedCidrs?: readonly string[];
+  /** … and where they are all the same. */
+  readonly jwksAllowedCidrs?: readonly string[];
   /** Between two comparisons of what a proxy holds with what it was sent, milliseconds; default 60 s; 0 = never. */
   readonly reconcileIntervalMs?: number;
   readonly logger: Logger;
@@ -197,11 +202,25 @@ async function build(
   closers.push(() => identity[Symbol.dispose]());
   const { peerIdentity, joinTokens } = identity;
   const accessTokens = createAccessTokens({ coordination: stores.coordination, clock });
+  const guard = new AddressGuard({
+    blocked: options.jwksBlockedCidrs ?? [],
+    allowed: options.jwksAllowedCidrs ?? [],
+  });
+  const tokenKeys = new TokenKeys({
+    objects: () => index.objects("security.istio.io", "RequestAuthentication"),
+    changes: config.onChange,
+    fetchText: (timeoutMs) => (url, maxBytes) => guardedFetch(url, { guard, timeoutMs, maxBytes }),
+    clock,
+    random,
+    logger,
+  });
+  closers.push(() => tokenKeys[Symbol.dispose]());
   const reader = createMeshReader({
     settings,
     catalog: registry.catalog,
     index,
     virtualIp: (host) => virtualIps.addressOf(host),
+    tokenKeys: (source) => tokenKeys.keysOf(source),
   });
   const ads = new AdsServer({
     reader,
@@ -211,6 +230,7 @@ async function build(
     catalogChanges: registry.catalog.onChanged,
     configChanges: config.onChange,
     virtualIpChanges: virtualIps.onChanged,
+    keyChanges: tokenKeys.onChanged,
     clock,
     logger,
   });
@@ -236,7 +256,8 @@ async function build(
     clock,
     version: VERSION,
     newUid: randomUUID,
-    statusOf: (key) => (key.group === "" ? undefined : { ...statusOf(key), ...routeStatuses.statusOf(key) }),
+    statusOf: (key) =>
+      key.group === "" ? undefined : joinStatus(statusOf(key), routeStatuses.statusOf(key)),
     admit: createAdmission({ reader, logger }),
     logger,
   });
@@ -309,6 +330,7 @@ async function build(
         reconciler,
         config,
         authority: identity.authority,
+        tokenKeys,
         services,
         instances,
       }),

@@ -1,10 +1,13 @@
 export type * from "./contract.js";
 export { VIRTUAL_IPS_DEPENDENCY } from "./contract.js";
+export { keysDependency, keySourceId, keySourceOf, type KeySource } from "./key-source.js";
 export { takesVirtualIp } from "./name-table.js";
 export { spiffeId } from "./names.js";
 export { translate } from "./translate.js";
 export { expandHost, fullHost } from "./hosts.js";
 export { fullGatewayName } from "./gateway/index.js";
 export * from "./analysis/index.js";
+export { GATEWAY_NAME_LABEL } from "./gateway-api/gateways.js";
+export { gatewayStatus, type GatewayCondition, type GatewayStatus } from "./gateway-api/gateway-status.js";
 export { routeParents, type RouteCondition, type RouteParent } from "./gateway-api/route-status.js";
 export * from "./effective/index.js";

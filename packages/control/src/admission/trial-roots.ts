@@ -1,9 +1,11 @@
 import {
+  GATEWAY_API_GROUP,
   type AuthorizationPolicySpec,
   type DestinationRuleSpec,
   type GatewaySpec,
   type MeshObject,
   type PeerAuthenticationSpec,
+  type RequestAuthenticationSpec,
   type ServiceEntrySpec,
   type SidecarSpec,
   type VirtualServiceSpec,
@@ -12,6 +14,7 @@ import { formatAddress } from "@tulle/base";
 import {
   expandHost,
   fullGatewayName,
+  GATEWAY_NAME_LABEL,
   type ClientView,
   type InboundPort,
   type MeshReader,
@@ -48,11 +51,16 @@ export function trialRoots(reader: MeshReader, object: MeshObject): readonly Tri
       const ports = Object.keys(spec.portLevelMtls ?? {}).map(Number);
       return inboundRoots(metadata.namespace, spec.selector?.matchLabels ?? {}, ports);
     }
-    case "AuthorizationPolicy": {
-      const { spec, metadata } = object as MeshObject<AuthorizationPolicySpec>;
+    case "AuthorizationPolicy":
+    case "RequestAuthentication": {
+      const { spec, metadata } = object as MeshObject<AuthorizationPolicySpec | RequestAuthenticationSpec>;
       return inboundRoots(metadata.namespace, spec.selector?.matchLabels ?? {}, []);
     }
     case "Gateway": {
+      if (object.apiVersion.startsWith(`${GATEWAY_API_GROUP}/`)) {
+        const { name, namespace } = object.metadata;
+        return [gatewayRoot(namespace, { [GATEWAY_NAME_LABEL]: name })];
+      }
       const { selector } = (object as MeshObject<GatewaySpec>).spec;
       return [gatewayRoot(object.metadata.namespace, selector)];
     }
