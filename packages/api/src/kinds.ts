@@ -2,10 +2,12 @@ import { parseApiVersion } from "./api-version.js";
 import { authorizationPolicyKind } from "./authorization-policy/kind.js";
 import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
+import { gatewayClassKind } from "./gateway-class/kind.js";
 import { gatewayKind } from "./gateway/kind.js";
 import { grpcRouteKind } from "./grpc-route/kind.js";
 import { healthCheckKind } from "./health-check/kind.js";
 import { httpRouteKind } from "./http-route/kind.js";
+import { k8sGatewayKind } from "./k8s-gateway/kind.js";
 import type { Kind } from "./kind.js";
 import { meshConfigKind } from "./mesh-config/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
@@ -34,6 +36,8 @@ export const KINDS: readonly Kind[] = [
   gatewayKind,
   peerAuthenticationKind,
   authorizationPolicyKind,
+  gatewayClassKind,
+  k8sGatewayKind,
   httpRouteKind,
   grpcRouteKind,
   tcpRouteKind,

@@ -20,7 +20,7 @@ import { createAnalysisApi, Findings } from "./analysis/index.js";
 import { AgentQueries, AgentServer } from "./agents/index.js";
 import { createResourceApi } from "./api-server/resource-api.js";
 import { openMeshIdentity, serveBundle, type IdentityOptions, type MeshIdentity } from "./ca/index.js";
-import { RouteStatuses } from "./gateway-api/index.js";
+import { joinStatus, RouteStatuses } from "./gateway-api/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
 import { EndpointReports } from "./endpoints/index.js";
@@ -235,7 +235,8 @@ async function build(
     clock,
     version: VERSION,
     newUid: randomUUID,
-    statusOf: (key) => (key.group === "" ? undefined : { ...statusOf(key), ...routeStatuses.statusOf(key) }),
+    statusOf: (key) =>
+      key.group === "" ? undefined : joinStatus(statusOf(key), routeStatuses.statusOf(key)),
     admit: createAdmission({ reader, logger }),
     logger,
   });

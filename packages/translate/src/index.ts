@@ -6,5 +6,7 @@ export { translate } from "./translate.js";
 export { expandHost, fullHost } from "./hosts.js";
 export { fullGatewayName } from "./gateway/index.js";
 export * from "./analysis/index.js";
+export { GATEWAY_NAME_LABEL } from "./gateway-api/gateways.js";
+export { gatewayStatus, type GatewayCondition, type GatewayStatus } from "./gateway-api/gateway-status.js";
 export { routeParents, type RouteCondition, type RouteParent } from "./gateway-api/route-status.js";
 export * from "./effective/index.js";

@@ -16,7 +16,7 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { fromAds, packed } from "./messages.js";
 import type { MeshService } from "./mesh-service.js";
-import { authoritySecret, certificateSecret } from "./secrets.js";
+import { authoritySecret, certificateSecret } from "./secret-data.js";
 import { tlsSocket } from "./tls.js";
 
 /**

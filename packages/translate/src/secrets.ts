@@ -1,45 +1,37 @@
 import { create } from "@bufbuild/protobuf";
-import { base64Decode } from "@bufbuild/protobuf/wire";
-import type { ClientTlsSettings, DestinationRuleSpec, MeshObject, SecretParts } from "@tulle/api";
+import type { ClientTlsSettings, DestinationRuleSpec } from "@tulle/api";
 import {
   SecretSchema,
   type Secret,
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import { gatewayCredentials } from "./gateway/credentials.js";
-import { DESTINATION_RULE, SECRET } from "./kinds.js";
+import { DESTINATION_RULE } from "./kinds.js";
+import {
+  AUTHORITY_KEYS,
+  AUTHORITY_SUFFIX,
+  bytesOf,
+  CERTIFICATE_KEYS,
+  FOREIGN_PREFIX,
+  PREFIX,
+  PRIVATE_KEY_KEYS,
+  REVOCATION_KEYS,
+  visibleData,
+} from "./secret-data.js";
 import type { Translation } from "./translation.js";
 import { isExported, selects } from "./visibility.js";
-
-/** Prefix of the names by which proxies ask for Secrets of their own namespace (Istio's). */
-const PREFIX = "kubernetes://";
-/** Suffix of the names that mean a Secret's authorities and not its certificate (Istio's). */
-const AUTHORITY_SUFFIX = "-cacert";
-
-/** Keys of a Secret in the order in which they are looked for: Kubernetes' own, and Istio's of generic Secrets. */
-const CERTIFICATE_KEYS = ["tls.crt", "cert"];
-const PRIVATE_KEY_KEYS = ["tls.key", "key"];
-const AUTHORITY_KEYS = ["ca.crt", "cacert"];
-const REVOCATION_KEYS = ["ca.crl", "crl"];
-
-/** Annotation of a Secret: the service accounts, with commas between, whose proxies may be sent it. Absent: all of its namespace. */
-export const SECRET_ACCOUNTS_ANNOTATION = "tulle.dev/service-accounts";
-
-/** SDS name of a credential's certificate and key. */
-export function certificateSecret(credentialName: string): string {
-  return `${PREFIX}${credentialName}`;
-}
-
-/** SDS name of a credential's authorities. */
-export function authoritySecret(credentialName: string): string {
-  return `${PREFIX}${credentialName}${AUTHORITY_SUFFIX}`;
-}
 
 /**
  * A Secret of the client's own namespace, as far as it is a credential that a DestinationRule names which the client
  * sees, or a server which it opens as a gateway. Anything else that a client asks for does not exist.
  */
 export function credential(t: Translation, name: string): Secret | undefined {
-  if (!name.startsWith(PREFIX) || t.view.dialect !== "tulle" || !t.view.mtls) return undefined;
+  if (t.view.dialect !== "tulle" || !t.view.mtls) return undefined;
+  if (name.startsWith(FOREIGN_PREFIX)) {
+    const full = name.slice(FOREIGN_PREFIX.length);
+    const [namespace = "", secret = ""] = full.split("/");
+    return gatewayCredentials(t).foreign.has(full) ? certificate(t, name, secret, namespace) : undefined;
+  }
+  if (!name.startsWith(PREFIX)) return undefined;
   const asked = name.slice(PREFIX.length);
   const known = credentialNames(t);
   const own = gatewayCredentials(t);
@@ -49,14 +41,17 @@ export function credential(t: Translation, name: string): Secret | undefined {
   return known.has(asked) || own.certificates.has(asked) ? certificate(t, name, asked) : undefined;
 }
 
-function certificate(t: Translation, name: string, credentialName: string): Secret | undefined {
-  const data = visibleData(t, credentialName);
+function certificate(
+  t: Translation,
+  name: string,
+  credentialName: string,
+  namespace = t.view.namespace,
+): Secret | undefined {
+  const data = visibleData(t, credentialName, namespace);
   const chain = data && bytesOf(data, CERTIFICATE_KEYS);
   const key = data && bytesOf(data, PRIVATE_KEY_KEYS);
   if (chain === undefined || key === undefined) {
-    t.warn(
-      `credential ${credentialName}: no Secret of namespace ${t.view.namespace} has tls.crt and tls.key`,
-    );
+    t.warn(`credential ${credentialName}: no Secret of namespace ${namespace} has tls.crt and tls.key`);
     return undefined;
   }
   return create(SecretSchema, {
@@ -84,24 +79,6 @@ function authorities(t: Translation, name: string, credentialName: string): Secr
   return undefined;
 }
 
-/** Whether the client's namespace has a certificate and its key under a name. */
-export function hasCertificate(t: Translation, credentialName: string): boolean {
-  const data = secretData(t, credentialName);
-  return (
-    data !== undefined &&
-    bytesOf(data, CERTIFICATE_KEYS) !== undefined &&
-    bytesOf(data, PRIVATE_KEY_KEYS) !== undefined
-  );
-}
-
-/** Whether the client's namespace has authorities under a name. */
-export function hasAuthorities(t: Translation, credentialName: string): boolean {
-  return [credentialName, `${credentialName}${AUTHORITY_SUFFIX}`].some((secret) => {
-    const data = secretData(t, secret);
-    return data !== undefined && bytesOf(data, AUTHORITY_KEYS) !== undefined;
-  });
-}
-
 /** Names that the DestinationRules which the client sees give as `credentialName`. */
 function credentialNames(t: Translation): ReadonlySet<string> {
   const names = new Set<string>();
@@ -115,46 +92,10 @@ function credentialNames(t: Translation): ReadonlySet<string> {
 }
 
 /** Every TLS setting that a DestinationRule holds. */
-export function clientTlsOf({
-  trafficPolicy,
-  subsets = [],
-}: DestinationRuleSpec): readonly ClientTlsSettings[] {
+function clientTlsOf({ trafficPolicy, subsets = [] }: DestinationRuleSpec): readonly ClientTlsSettings[] {
   return [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)].flatMap((policy) =>
     [policy, ...(policy?.portLevelSettings ?? [])].flatMap((settings) => settings?.tls ?? []),
   );
-}
-
-/** The data of a Secret of the client's namespace, for what is said of it to all clients there. */
-function secretData(t: Translation, name: string): Readonly<Record<string, string>> | undefined {
-  const found = secret(t, name);
-  return found === undefined ? undefined : dataOf(found);
-}
-
-function secret(t: Translation, name: string): MeshObject | undefined {
-  return t
-    .objects(SECRET)
-    .find(({ metadata }) => metadata.namespace === t.view.namespace && metadata.name === name);
-}
-
-/** The data of a Secret that this very client may be sent. */
-function visibleData(t: Translation, name: string): Readonly<Record<string, string>> | undefined {
-  const found = secret(t, name);
-  const accounts = found?.metadata.annotations?.[SECRET_ACCOUNTS_ANNOTATION];
-  const isVisible =
-    accounts === undefined ||
-    accounts.split(",").some((account) => account.trim() === (t.view.serviceAccount ?? ""));
-  return found === undefined || !isVisible ? undefined : dataOf(found);
-}
-
-function dataOf({ extra }: MeshObject): Readonly<Record<string, string>> | undefined {
-  return (extra as SecretParts | undefined)?.data;
-}
-
-/** What the Secret has under the first of these keys. */
-function bytesOf(data: Readonly<Record<string, string>>, keys: readonly string[]): Uint8Array | undefined {
-  const key = keys.find((each) => Object.hasOwn(data, each));
-  const encoded = key === undefined ? undefined : data[key];
-  return encoded === undefined ? undefined : base64Decode(encoded);
 }
 
 function inline(value: Uint8Array) {

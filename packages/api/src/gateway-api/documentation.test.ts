@@ -15,6 +15,6 @@ test("every example of docs/gateway-api.md is valid, and there is one of each ki
     });
   });
   expect(new Set(kinds)).toEqual(
-    new Set(["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "ReferenceGrant"]),
+    new Set(["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "ReferenceGrant", "Gateway"]),
   );
 });

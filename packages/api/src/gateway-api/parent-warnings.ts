@@ -13,13 +13,18 @@ export function isMeshParent({ group = GATEWAY_API_GROUP, kind = "Gateway" }: Pa
   return MESH_PARENTS.has(`${group}/${kind}`);
 }
 
+/** Whether a parent is a Gateway of Gateway API. */
+export function isGatewayParent({ group = GATEWAY_API_GROUP, kind = "Gateway" }: ParentReference): boolean {
+  return group === GATEWAY_API_GROUP && kind === "Gateway";
+}
+
 /** What a user may have meant otherwise: parents that the mesh does not serve, hosts that it does not read. */
 export function parentWarnings(spec: RouteSpec & { readonly hostnames?: readonly string[] }): string[] {
   const warnings: string[] = [];
   const parents = spec.parentRefs ?? [];
   if (parents.length === 0) warnings.push("spec.parentRefs is empty: the route is bound to nothing");
   parents.forEach((parent, index) => {
-    if (isMeshParent(parent)) return;
+    if (isMeshParent(parent) || isGatewayParent(parent)) return;
     const written = `${parent.group ?? GATEWAY_API_GROUP}/${parent.kind ?? "Gateway"}`;
     warnings.push(
       `spec.parentRefs[${index}] is a ${written}, which no proxy of this mesh serves; ` +

@@ -32,7 +32,11 @@ export function registerGateway(program: Command, context: CliContext): void {
     .description(
       "run a gateway: it opens the ports that Gateway objects say, with their certificates and routes",
     )
-    .argument("[name]", "name of its service, and without --label its label istio=<name>", "ingressgateway")
+    .argument(
+      "[name]",
+      "name of its service; without --label it runs Gateways that select istio=<name>, and the one that is called so",
+      "ingressgateway",
+    )
     .addOption(
       new Option("--address <ip>", "address that ports are opened on (default: every one)").argParser(
         parseIp,
@@ -87,7 +91,7 @@ function workloadOf(service: string, options: GatewayCommandOptions): WorkloadOp
   return {
     ...rest,
     service,
-    label: label ?? [["istio", service]],
+    label: label ?? OWN_LABELS.map((name) => [name, service]),
     gateway: { portMap, trustedProxies },
     ...(register !== undefined && { port: portMap[register] ?? register, servicePort: register }),
   };
@@ -98,6 +102,9 @@ function parseMapping(text: string): readonly [number, number] {
   if (rest.length > 0) throw new InvalidArgumentError("expected PORT=LOCALPORT, such as 443=8443.");
   return [parsePort(port), parsePort(local)];
 }
+
+/** By which Gateways of Istio and of Gateway API choose it. */
+const OWN_LABELS = ["istio", "gateway.networking.k8s.io/gateway-name"];
 
 /** More proxies in front of a gateway than anybody has. */
 const MAX_PROXIES = 32;

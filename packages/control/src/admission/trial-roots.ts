@@ -1,4 +1,5 @@
 import {
+  GATEWAY_API_GROUP,
   type AuthorizationPolicySpec,
   type DestinationRuleSpec,
   type GatewaySpec,
@@ -12,6 +13,7 @@ import { formatAddress } from "@tulle/base";
 import {
   expandHost,
   fullGatewayName,
+  GATEWAY_NAME_LABEL,
   type ClientView,
   type InboundPort,
   type MeshReader,
@@ -53,6 +55,10 @@ export function trialRoots(reader: MeshReader, object: MeshObject): readonly Tri
       return inboundRoots(metadata.namespace, spec.selector?.matchLabels ?? {}, []);
     }
     case "Gateway": {
+      if (object.apiVersion.startsWith(`${GATEWAY_API_GROUP}/`)) {
+        const { name, namespace } = object.metadata;
+        return [gatewayRoot(namespace, { [GATEWAY_NAME_LABEL]: name })];
+      }
       const { selector } = (object as MeshObject<GatewaySpec>).spec;
       return [gatewayRoot(object.metadata.namespace, selector)];
     }

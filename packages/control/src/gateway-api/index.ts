@@ -1,1 +1,2 @@
+export { joinStatus } from "./join-status.js";
 export * from "./route-statuses.js";

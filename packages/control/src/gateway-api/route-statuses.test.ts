@@ -58,23 +58,25 @@ function world() {
     else objects.set("reviews", object);
     changes.emit({ keys: [KEY], revision: 1 });
   };
+  const parents = () => {
+    const status = statuses.statusOf(KEY);
+    return status !== undefined && "parents" in status ? status.parents : undefined;
+  };
   const conditions = () =>
-    statuses
-      .statusOf(KEY)
-      ?.parents.flatMap((parent) =>
-        parent.conditions.map(
-          ({ type, status, observedGeneration, lastTransitionTime }) =>
-            `${type}=${status} ${observedGeneration} ${Date.parse(lastTransitionTime) / 1000}`,
-        ),
-      );
-  return { clock, statuses, put, conditions };
+    parents()?.flatMap((parent) =>
+      parent.conditions.map(
+        ({ type, status, observedGeneration, lastTransitionTime }) =>
+          `${type}=${status} ${observedGeneration} ${Date.parse(lastTransitionTime) / 1000}`,
+      ),
+    );
+  return { clock, statuses, put, conditions, parents };
 }
 
 test("a condition keeps the time since when it is what it is, over generations and readings", async () => {
-  const { clock, statuses, put, conditions } = world();
+  const { clock, put, conditions, parents } = world();
   const start = Math.floor(clock.now() / 1000);
   put(route("a", 1, 9080));
-  expect(statuses.statusOf(KEY)?.parents[0]).toMatchObject({
+  expect(parents()?.[0]).toMatchObject({
     controllerName: "tulle.dev/mesh-controller",
     parentRef: { kind: "Service", group: "", name: "reviews" },
   });

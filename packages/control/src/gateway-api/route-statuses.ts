@@ -1,11 +1,27 @@
-import type { MeshObject, ObjectKey } from "@tulle/api";
+import { GATEWAY_CONTROLLER, type MeshObject, type ObjectKey } from "@tulle/api";
 import type { Clock } from "@tulle/base";
-import { routeParents, type MeshReader, type RouteCondition, type RouteParent } from "@tulle/translate";
+import {
+  gatewayStatus,
+  routeParents,
+  type GatewayCondition,
+  type GatewayStatus,
+  type MeshReader,
+  type RouteCondition,
+  type RouteParent,
+} from "@tulle/translate";
 
 import type { ConfigIndex } from "../config/index.js";
 
-/** Who wrote a route's status: upstream's name for the part of the mesh that follows routes. */
+/** Who wrote the status of a route that is bound to a service. At a Gateway it is the Gateway's controller. */
 export const CONTROLLER_NAME = "tulle.dev/mesh-controller";
+
+/** The status of a Gateway, or of a GatewayClass, as Gateway API has it. */
+export interface TimedGatewayStatus {
+  readonly conditions: readonly TimedCondition[];
+  readonly listeners?: readonly (Omit<NonNullable<GatewayStatus["listeners"]>[number], "conditions"> & {
+    readonly conditions: readonly TimedCondition[];
+  })[];
+}
 
 /** The status of a route as Gateway API has it. */
 export interface RouteStatus {
@@ -16,7 +32,8 @@ export interface RouteStatus {
 }
 
 /** A condition as Kubernetes' `metav1.Condition`. */
-export interface TimedCondition extends RouteCondition {
+export interface TimedCondition extends Omit<RouteCondition, "type"> {
+  readonly type: RouteCondition["type"] | GatewayCondition["type"];
   readonly observedGeneration: number;
   /** RFC 3339; since when `status` is what it is. */
   readonly lastTransitionTime: string;
@@ -50,27 +67,52 @@ export class RouteStatuses {
     });
   }
 
-  /** Undefined for what is no route, or is not there (any more). */
-  statusOf(key: ObjectKey): RouteStatus | undefined {
+  /** Undefined for what is none of these kinds, or of another controller, or is not there (any more). */
+  statusOf(key: ObjectKey): RouteStatus | TimedGatewayStatus | undefined {
     const object = this.#options.index.get(key);
-    const parents = object && routeParents(this.#options.reader, object);
-    if (object === undefined || parents === undefined) return undefined;
-    const since = this.#sinceOf(key, object);
+    if (object === undefined) return undefined;
+    return this.#routeStatus(key, object) ?? this.#gatewayStatus(key, object);
+  }
+
+  #routeStatus(key: ObjectKey, object: MeshObject): RouteStatus | undefined {
+    const parents = routeParents(this.#options.reader, object);
+    if (parents === undefined) return undefined;
     return {
       parents: parents.map(({ parentRef, conditions }) => ({
         parentRef,
-        controllerName: CONTROLLER_NAME,
-        conditions: conditions.map((condition) => ({
-          ...condition,
-          observedGeneration: object.metadata.generation,
-          lastTransitionTime: this.#timeOf(
-            since,
-            JSON.stringify([parentRef, condition.type]),
-            condition.status,
-          ),
-        })),
+        controllerName: parentRef.kind === "Gateway" ? GATEWAY_CONTROLLER : CONTROLLER_NAME,
+        conditions: this.#timed(key, object, parentRef, conditions),
       })),
     };
+  }
+
+  #gatewayStatus(key: ObjectKey, object: MeshObject): TimedGatewayStatus | undefined {
+    const status = gatewayStatus(this.#options.reader, object);
+    if (status === undefined) return undefined;
+    const { conditions, listeners } = status;
+    return {
+      conditions: this.#timed(key, object, "", conditions),
+      ...(listeners !== undefined && {
+        listeners: listeners.map((listener) => ({
+          ...listener,
+          conditions: this.#timed(key, object, listener.name, listener.conditions),
+        })),
+      }),
+    };
+  }
+
+  #timed(
+    key: ObjectKey,
+    object: MeshObject,
+    part: unknown,
+    conditions: readonly (RouteCondition | GatewayCondition)[],
+  ): readonly TimedCondition[] {
+    const since = this.#sinceOf(key, object);
+    return conditions.map((condition) => ({
+      ...condition,
+      observedGeneration: object.metadata.generation,
+      lastTransitionTime: this.#timeOf(since, JSON.stringify([part, condition.type]), condition.status),
+    }));
   }
 
   #timeOf(since: Map<string, Since>, key: string, status: string): string {
@@ -104,6 +146,6 @@ export class RouteStatuses {
 /** Conditions of one object whose times are kept: more than 32 parents have at once. */
 const MAX_CONDITIONS = 512;
 
-function nameOf({ kind, namespace, name }: ObjectKey): string {
-  return `${kind}/${namespace}/${name}`;
+function nameOf({ group, kind, namespace, name }: ObjectKey): string {
+  return `${group}/${kind}/${namespace}/${name}`;
 }

@@ -1,1 +1,1 @@
-export { createObjectStatus } from "./object-status.js";
+export { createObjectStatus, type FullStatus } from "./object-status.js";

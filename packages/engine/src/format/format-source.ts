@@ -1,4 +1,5 @@
 import type { HeaderList } from "@tulle/http";
+import type { RequestMetadata } from "../contract.js";
 
 /** What a log line or a header may show of one exchange. Strings are "" and numbers -1 where there is nothing (yet). */
 export interface FormatSource {
@@ -34,6 +35,8 @@ export interface FormatSource {
   readonly requestedServerName: string;
   readonly routeName: string;
   readonly requestId: string;
+  /** What filters found out about the request; absent = nothing. */
+  readonly metadata?: RequestMetadata | undefined;
 }
 
 /** Reads one thing of an exchange as text; "" = there is none. */

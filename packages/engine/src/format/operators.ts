@@ -1,10 +1,13 @@
+import type { JsonValue } from "@bufbuild/protobuf";
 import { isCommandOperator, type CommandOperator } from "@tulle/base";
 import type { HeaderList } from "@tulle/http";
 import { sameName } from "../route/header-value.js";
 import type { FormatSource, Reader } from "./format-source.js";
 import { compileTimeFormat } from "./time-format.js";
 
-const READERS: Readonly<Record<Exclude<CommandOperator, "REQ" | "REQ_WITHOUT_QUERY" | "RESP">, Reader>> = {
+const READERS: Readonly<
+  Record<Exclude<CommandOperator, "REQ" | "REQ_WITHOUT_QUERY" | "RESP" | "DYNAMIC_METADATA">, Reader>
+> = {
   START_TIME: (e) => new Date(e.startTimeMs).toISOString(),
   PROTOCOL: (e) => e.protocol,
   RESPONSE_CODE: (e) => String(e.responseCode),
@@ -51,11 +54,26 @@ export function operatorReader(name: string, argument: string): Reader | undefin
       return headerReader(argument, (source) => source.requestHeaders, true, name === "REQ_WITHOUT_QUERY");
     case "RESP":
       return headerReader(argument, (source) => source.responseHeaders, false, false);
+    case "DYNAMIC_METADATA":
+      return metadataReader(argument);
     case "START_TIME":
       return argument === "" ? READERS.START_TIME : compileTimeFormat(argument);
     default:
       return READERS[name];
   }
+}
+
+/** `namespace:key:key`: text as it is, anything else as JSON. */
+function metadataReader(argument: string): Reader {
+  const [namespace = "", ...keys] = argument.split(":");
+  return ({ metadata }) => {
+    let value: JsonValue | undefined = metadata?.get(namespace);
+    for (const key of keys) {
+      if (typeof value !== "object" || value === null || Array.isArray(value)) return "";
+      value = Object.hasOwn(value, key) ? value[key] : undefined;
+    }
+    return value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
+  };
 }
 
 /** `X?Y`: the header X, or Y when there is no X. */

@@ -287,6 +287,13 @@ test.each(FAILURES)(
   },
 );
 
+test("a server that says itself that its time is over has not answered in time", async () => {
+  const service = await authorizer(() => ({ code: 4, details: "deadline exceeded" }));
+  const { port, proxy } = await mesh(service.port, GRPC);
+  expect((await call(port)).status).toBe(403);
+  expect(proxy.metricsText()).toContain(`{service="${AUTHZ}",outcome="timeout"} 1`);
+});
+
 test("nobody listens: the status that is configured", async () => {
   const { port, served } = await mesh(await closedPort(), { ...GRPC, statusOnError: { code: 503 } });
   expect((await call(port)).status).toBe(503);

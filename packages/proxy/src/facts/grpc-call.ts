@@ -62,8 +62,9 @@ export function grpcAnswer<Method extends DescMethodUnary>(
   if (code === NO_GRPC_STATUS) return failed("invalid", "its answer has no gRPC status");
   if (code !== GrpcStatus.OK) {
     const message = readGrpcMessage(trailers) || readGrpcMessage(headers);
+    // The server knows the deadline too, and may be the first to say that it is over.
     return failed(
-      "refused",
+      code === GrpcStatus.DEADLINE_EXCEEDED ? "timeout" : "refused",
       `it answered with ${grpcStatusName(code)}${message === "" ? "" : `: ${message}`}`,
     );
   }

@@ -6,6 +6,7 @@ import type {
   HttpChain,
   Plan,
   Provenance,
+  RequestMetadata,
   Snapshot,
   WorkloadLabels,
 } from "@tulle/engine";
@@ -120,6 +121,10 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   }
 
   /** `host:port` of the client; behind proxies that are believed its address alone is known. */
+  get metadata(): RequestMetadata | undefined {
+    return this.admission?.altered?.metadata;
+  }
+
   get downstreamRemoteAddress(): string {
     if (this.edge?.trusts === true) return formatAddress(this.edge.clientAddress, 0);
     return this.source.remoteAddress;

@@ -52,3 +52,14 @@ test("H1-30 compileAccessLogFormat escapes what could forge a line", () => {
     '"a\\"b\\x1b[2J\\x0d\\x0a\\\\"',
   );
 });
+
+test("compileAccessLogFormat prints what filters found out", () => {
+  const metadata = new Map([
+    ["envoy.filters.http.rbac", { shadow_engine_result: "denied", nested: { a: [1] } }],
+  ]);
+  const format =
+    "%DYNAMIC_METADATA(envoy.filters.http.rbac:shadow_engine_result)% " +
+    "%DYNAMIC_METADATA(envoy.filters.http.rbac:nested:a)% %DYNAMIC_METADATA(other:x)% %DYNAMIC_METADATA(envoy.filters.http.rbac:toString)%";
+  expect(compileAccessLogFormat(format)({ ...entry, metadata })).toBe("denied [1] - -");
+  expect(compileAccessLogFormat(format)(entry)).toBe("- - - -");
+});

@@ -167,7 +167,7 @@ async function text({ traffic, metrics }: Setup): Promise<string> {
 
 test("both workers carry what was configured before and after they began, and their counts add up", async () => {
   const { port } = await backend((_request, response) => response.end("hello"));
-  const made = setupHere();
+  const made = setupHere({ options: { onBusy: () => undefined } });
   made.configuration.apply(serviceAt("reviews:9080", [port]));
   const { upstreams, outbound } = await made.traffic.open();
   made.configuration.apply(serviceAt("ratings:9080", [port]));

@@ -32,7 +32,7 @@ import {
 } from "./analyzers/destination-rules.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
 import { analyzeRateLimit, analyzeTarget } from "./analyzers/policies.js";
-import { analyzeBoundGateways, analyzeGatewayConflicts } from "./analyzers/gateways.js";
+import { analyzeBoundGateways, analyzeGatewayConflicts, analyzeK8sGateway } from "./analyzers/gateways.js";
 import { analyzePortSelectors } from "./analyzers/ports.js";
 import { analyzeReachability } from "./analyzers/reachability.js";
 import { analyzeReferences } from "./analyzers/references.js";
@@ -110,6 +110,7 @@ const ANALYZERS = [
   of<HealthCheckSpec>("tulle.dev", "HealthCheck", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<TrafficPolicySpec>("tulle.dev", "TrafficPolicy", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),
+  of("gateway.networking.k8s.io", "Gateway", analyzeAnnotations, analyzeK8sGateway),
   ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeAnnotations, analyzeRoute)),
 ];
 

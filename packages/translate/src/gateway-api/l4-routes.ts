@@ -30,7 +30,7 @@ export function serviceTcpRoute(t: Translation, frontend: Frontend): TcpProxy | 
         `${route.metadata.namespace}/${route.metadata.name} is older, and connections can go one way only`,
     );
   }
-  return proxyOf(t, route, route.spec.rules[0]?.backendRefs ?? [], frontend);
+  return routeProxy(t, route, route.spec.rules[0]?.backendRefs ?? [], frontend);
 }
 
 /**
@@ -49,7 +49,7 @@ export function serviceTlsRoutes(t: Translation, frontend: Frontend): readonly T
     const names = (route.spec.hostnames ?? [""]).filter((name) => !taken.has(name));
     if (names.length === 0) continue;
     for (const name of names) taken.add(name);
-    const proxy = proxyOf(t, route, route.spec.rules[0]?.backendRefs ?? [], frontend);
+    const proxy = routeProxy(t, route, route.spec.rules[0]?.backendRefs ?? [], frontend);
     made.push({ serverNames: names.filter((name) => name !== ""), proxy });
   }
   if (!taken.has("")) made.push({ serverNames: [], proxy: toNobody(frontend) });
@@ -64,11 +64,12 @@ export function l4Problems(t: Translation, route: RouteObject): readonly RefProb
   );
 }
 
-function proxyOf(
+/** A proxy to the backends of a route of connections; what has none is closed. */
+export function routeProxy(
   t: Translation,
   route: RouteObject,
   references: readonly BackendReference[],
-  frontend: Frontend,
+  frontend: Pick<Frontend, "host" | "listenerPort">,
 ): TcpProxy {
   const { metadata } = route;
   const { usable, lost } = sharesOf(references, (reference) => {
@@ -98,6 +99,6 @@ function lostWeight(
   return sum(references) - sum(usable);
 }
 
-function toNobody({ host, listenerPort }: Frontend): TcpProxy {
+function toNobody({ host, listenerPort }: Pick<Frontend, "host" | "listenerPort">): TcpProxy {
   return proxyTo(`${host}:${listenerPort}`, { case: "cluster", value: NOBODY }, {});
 }

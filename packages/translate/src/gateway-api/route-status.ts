@@ -1,11 +1,12 @@
 import { GATEWAY_API_GROUP, isMeshParent, type MeshObject, type ParentReference } from "@tulle/api";
 import type { MeshReader } from "../contract.js";
-import { GRPC_ROUTE, HTTP_ROUTE, TCP_ROUTE, TLS_ROUTE } from "../kinds.js";
+import { GRPC_ROUTE, HTTP_ROUTE, K8S_GATEWAY, TCP_ROUTE, TLS_ROUTE } from "../kinds.js";
 import type { MeshPort } from "../mesh-service.js";
 import { resolveHost } from "../services.js";
 import { Translation, type KindRef } from "../translation.js";
 import { virtualServiceFor } from "../virtual-services.js";
 import { byAge } from "../visibility.js";
+import { detached, isOurs, isParent, type K8sGateway } from "./gateways.js";
 import { l4Problems } from "./l4-routes.js";
 import { isPort, parentHosts, routesIn, type Frontend } from "./parents.js";
 import type { RefProblem, RuleProblem } from "./problems.js";
@@ -44,16 +45,68 @@ export function routeParents(reader: MeshReader, object: MeshObject): readonly R
   const route = object as RouteObject;
   const { namespace } = route.metadata;
   const t = new Translation(reader, { dialect: "tulle", namespace, mtls: true, labels: {}, inbound: [] });
-  const parents = (route.spec.parentRefs ?? []).filter(isMeshParent);
+  const parents = (route.spec.parentRefs ?? []).filter(
+    (parent) => isMeshParent(parent) || gatewayOf(t, parent, namespace) !== undefined,
+  );
   if (parents.length === 0) return [];
   const { refs, rules, count } = problemsOf(t, route);
   return parents.map((parent) => {
     const { group = GATEWAY_API_GROUP, kind: parentKind = "Gateway" } = parent;
-    const conditions = [accepted(t, kind, route, parent, rules, count), resolvedRefs(refs)];
+    const gateway = gatewayOf(t, parent, namespace);
+    const conditions = [
+      gateway === undefined
+        ? accepted(t, kind, route, parent, rules, count)
+        : attached(t, gateway, route, parent, rules, count),
+      resolvedRefs(refs),
+    ];
     if (conditions[0]?.status === "True" && rules.size > 0) conditions.push(partiallyInvalid(rules));
     return { parentRef: { ...parent, group, kind: parentKind }, conditions };
   });
 }
+
+/** The Gateway of ours that a parent names; undefined when there is none such. */
+function gatewayOf(t: Translation, parent: ParentReference, namespace: string): K8sGateway | undefined {
+  return t
+    .objects<K8sGateway["spec"]>(K8S_GATEWAY)
+    .find((gateway) => isParent(parent, namespace, gateway) && isOurs(t, gateway));
+}
+
+/** How a route stands to a Gateway: it is well with one listener that takes it. */
+function attached(
+  t: Translation,
+  gateway: K8sGateway,
+  route: RouteObject,
+  parent: ParentReference,
+  broken: BrokenRules,
+  count: number,
+): RouteCondition {
+  const type = "Accepted";
+  const { listeners } = gateway.spec;
+  const tried = listeners.map((listener) => ({
+    listener,
+    why: detached(t, gateway, listener, route, parent),
+  }));
+  const taken = tried.filter(({ why }) => why === undefined).map(({ listener }) => listener.name);
+  if (taken.length === 0) {
+    // Of several reasons the one that is nearest to success.
+    const [nearest] = DETACHED_REASONS.flatMap((reason) => tried.filter(({ why }) => why?.reason === reason));
+    const { reason = "NoMatchingParent", message = "the Gateway has no such listener" } = nearest?.why ?? {};
+    return { type, status: "False", reason, message };
+  }
+  const problems = [...broken.values()].flat();
+  const [first] = problems;
+  if (first !== undefined && broken.size === count) {
+    return {
+      type,
+      status: "False",
+      reason: first.reason,
+      message: listed(problems.map(({ message }) => message)),
+    };
+  }
+  return { type, status: "True", reason: type, message: `the route holds at the listeners ${listed(taken)}` };
+}
+
+const DETACHED_REASONS = ["NoMatchingListenerHostname", "NotAllowedByListeners", "NoMatchingParent"] as const;
 
 /** What is wrong with a route's rules, by their index. */
 type BrokenRules = ReadonlyMap<number, readonly RuleProblem[]>;

@@ -24,13 +24,24 @@ export function rootsCredential(tls: ServerTlsSettings): string | undefined {
 export interface GatewayCredentials {
   readonly certificates: ReadonlySet<string>;
   readonly authorities: ReadonlySet<string>;
+  /** Of other namespaces, which permit it: `namespace/name`. */
+  readonly foreign: ReadonlySet<string>;
 }
 
-/** What this gateway may see of the Secrets of its own namespace; of a client that is none: nothing. */
+/** What this gateway may see of Secrets; of a client that is none: nothing. */
 export function gatewayCredentials(t: Translation): GatewayCredentials {
-  const needed = servedPorts(t).flatMap(({ servers }) => servers.flatMap(({ tls }) => tls ?? []));
+  const servers = servedPorts(t).flatMap((port) => port.servers);
+  const needed = servers.flatMap(({ tls }) => tls ?? []);
+  const listed = servers.flatMap(({ credentials = [] }) => credentials);
+  const isOwn = ({ namespace }: { readonly namespace: string }): boolean => namespace === t.view.namespace;
   return {
-    certificates: new Set(needed.flatMap(certificateCredentials)),
+    certificates: new Set([
+      ...needed.flatMap(certificateCredentials),
+      ...listed.filter(isOwn).map(({ name }) => name),
+    ]),
+    foreign: new Set(
+      listed.filter((one) => !isOwn(one)).map(({ namespace, name }) => `${namespace}/${name}`),
+    ),
     authorities: new Set(needed.flatMap((tls) => rootsCredential(tls) ?? [])),
   };
 }

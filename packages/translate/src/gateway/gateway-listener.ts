@@ -19,7 +19,9 @@ import { INBOUND_LISTENER } from "../names.js";
 import { provenance } from "../provenance.js";
 import { tcpChain } from "../tcp-proxy.js";
 import type { Translation } from "../translation.js";
+import { hostsOfTable } from "./http-routes.js";
 import { serverTcpRoute, serverTlsRoutes } from "./l4-routes.js";
+import { limitFilters } from "./limits.js";
 import { servedPorts, type ServedPort } from "./ports.js";
 import { serverNamesOf, type Server } from "./server.js";
 import { serverTlsContext } from "./server-tls.js";
@@ -123,7 +125,9 @@ function chain(
 
 /** At the edge of the mesh clients are believed nothing that they could have made up. */
 function managerFor(t: Translation, server: Server, guarded: Guarded): HttpConnectionManager {
-  const filters = [...authorizationFilters(t, guarded), ...outboundFilters()];
+  const limits = limitFilters(t, hostsOfTable(t, server.routes));
+  // Who may not ask uses up nobody's limit.
+  const filters = [...authorizationFilters(t, guarded), ...limits, ...outboundFilters()];
   const manager = connectionManager(t, server.routes, filters);
   manager.forwardClientCertDetails = ForwardClientCert.SANITIZE_SET;
   // Workloads, at an egress gateway, are inside.

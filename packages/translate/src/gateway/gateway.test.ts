@@ -220,6 +220,30 @@ spec:
   expect(ports(made)).toEqual([443, 5432]);
 });
 
+test("RateLimits hold for the hosts of gateways that they select", () => {
+  const limit = (spec: string) => `
+apiVersion: tulle.dev/v1
+kind: RateLimit
+metadata: {name: limit, namespace: edge}
+spec: {${spec}, limits: [{requests: 5, interval: 1s, per: CLIENT_ADDRESS}]}
+`;
+  const made = (spec: string) => {
+    const { resource } = translate(
+      mesh(SHOP, yaml(`[${HTTP}]`, limit(spec))).reader,
+      GATEWAY,
+      ROUTE_TYPE,
+      "http.80",
+    );
+    const [host] = fromBinary(RouteConfigurationSchema, resource!.bytes).virtualHosts;
+    return [host?.rateLimits.length, Object.keys(host?.typedPerFilterConfig ?? {})];
+  };
+  const found = [1, ["tulle.rate_limit.edge.limit"]];
+  expect(made("host: web.example.com, direction: OUTBOUND")).toEqual(found);
+  expect(made("selector: {matchLabels: {istio: ingressgateway}}")).toEqual(found);
+  expect(made("host: other.example.com")).toEqual([0, []]);
+  expect(made("selector: {matchLabels: {istio: egressgateway}}")).toEqual([0, []]);
+});
+
 test("policies guard a gateway: of its namespace, of the mesh, and of Gateways of Gateway API", () => {
   const filters = (policy: string) => {
     const text = yaml(

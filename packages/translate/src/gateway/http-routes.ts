@@ -8,14 +8,16 @@ import {
   RouteConfigurationSchema,
   type RouteConfiguration,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { listenerHttpRoutes } from "../gateway-api/listener-routes.js";
 import { injectAnnotated } from "../routes/annotated-faults.js";
 import { rulesOf } from "../routes/delegates.js";
 import { maxDirectResponseBytes } from "../routes/reply.js";
 import { ruleRoutes } from "../routes/rule-routes.js";
 import type { Translation } from "../translation.js";
 import { boundServices, namesGateway } from "./bound-services.js";
+import { limitsOfHost } from "./limits.js";
 import { servedPorts } from "./ports.js";
-import type { Server } from "./server.js";
+import { commonHost, type Server } from "./server.js";
 
 /** What is gathered for one host of a route table. */
 interface HostRoutes {
@@ -29,12 +31,9 @@ interface HostRoutes {
  * first. Undefined when no server has a table of this name.
  */
 export function gatewayRoutes(t: Translation, name: string): RouteConfiguration | undefined {
-  const servers = servedPorts(t)
-    .flatMap((port) => port.servers)
-    .filter(({ kind, routes }) => routes === name && (kind === "http" || kind === "https"));
+  const servers = serversOfTable(t, name);
   if (servers.length === 0) return undefined;
-  const hosts = new Map<string, HostRoutes>();
-  for (const server of servers) addServer(t, server, hosts);
+  const hosts = hostsOf(t, servers);
   const all = [...hosts.values()].flatMap(({ routes }) => routes);
   const maxBytes = maxDirectResponseBytes(all);
   return create(RouteConfigurationSchema, {
@@ -46,6 +45,7 @@ export function gatewayRoutes(t: Translation, name: string): RouteConfiguration 
         routes,
         requireTls: redirects ? TlsRequirement.ALL : TlsRequirement.NONE,
         includeRequestAttemptCount: true,
+        ...limitsOfHost(t, host),
       }),
     ),
     // Clients write the port that they connected to, which may be another than the gateway's.
@@ -55,7 +55,29 @@ export function gatewayRoutes(t: Translation, name: string): RouteConfiguration 
   });
 }
 
-function addServer(t: Translation, server: Server, hosts: Map<string, HostRoutes>): void {
+/** The hosts of a route table. */
+export function hostsOfTable(t: Translation, name: string): Iterable<string> {
+  return hostsOf(t, serversOfTable(t, name)).keys();
+}
+
+function serversOfTable(t: Translation, name: string): readonly Server[] {
+  return servedPorts(t)
+    .flatMap((port) => port.servers)
+    .filter(({ kind, routes }) => routes === name && (kind === "http" || kind === "https"));
+}
+
+function hostsOf(t: Translation, servers: readonly Server[]): ReadonlyMap<string, HostRoutes> {
+  const hosts = new Map<string, HostRoutes>();
+  for (const server of servers) addServer(t, server, servers, hosts);
+  return hosts;
+}
+
+function addServer(
+  t: Translation,
+  server: Server,
+  others: readonly Server[],
+  hosts: Map<string, HostRoutes>,
+): void {
   const entry = (host: string): HostRoutes => {
     let found = hosts.get(host);
     if (found === undefined) {
@@ -65,6 +87,13 @@ function addServer(t: Translation, server: Server, hosts: Map<string, HostRoutes
     found.redirects ||= server.redirects;
     return found;
   };
+  if (server.listener !== undefined) {
+    for (const [host, routes] of listenerHttpRoutes(t, server.listener)) {
+      // Of listeners that share a port each has the hosts that no narrower one has.
+      if (!isOthers(server, host, others)) entry(host).routes.push(...routes);
+    }
+    return;
+  }
   // Who asks for a host that has no routes is told of HTTPS all the same.
   if (server.redirects) for (const { host } of server.hosts) entry(host);
   for (const { object, hosts: common } of boundServices(t, server)) {
@@ -77,4 +106,14 @@ function addServer(t: Translation, server: Server, hosts: Map<string, HostRoutes
     injectAnnotated(t, object, routes);
     for (const host of common) entry(host).routes.push(...routes);
   }
+}
+
+/** Whether another listener has a narrower hostname that a host lies within. */
+function isOthers(server: Server, host: string, others: readonly Server[]): boolean {
+  const own = server.hosts[0]?.host ?? "*";
+  return others.some(({ listener, hosts }) => {
+    const other = hosts[0]?.host ?? "*";
+    if (listener === undefined || other === own || commonHost(own, other) !== other) return false;
+    return commonHost(other, host) === host;
+  });
 }

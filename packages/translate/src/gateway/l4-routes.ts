@@ -1,5 +1,6 @@
 import type { L4MatchAttributes, MeshObject, VirtualServiceSpec } from "@tulle/api";
 import type { TcpProxy } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import { listenerTcpRoute, listenerTlsRoutes } from "../gateway-api/listener-routes.js";
 import { placeOf, proxyByRule } from "../routes/l4-rule.js";
 import type { TlsRoute } from "../routes/tls-routes.js";
 import type { Translation } from "../translation.js";
@@ -9,6 +10,7 @@ import { commonHost, placeOfServer, type Server } from "./server.js";
 
 /** Where the connections of a server for bytes go: to the destinations of the first `tcp` rule that is bound to it. */
 export function serverTcpRoute(t: Translation, server: Server): TcpProxy | undefined {
+  if (server.listener !== undefined) return listenerTcpRoute(t, server.listener);
   for (const { object } of boundServices(t, server)) {
     for (const [index, { match = [], route }] of (object.spec.tcp ?? []).entries()) {
       const rule = { object, route, field: `tcp[${index}]` };
@@ -26,6 +28,7 @@ export function serverTcpRoute(t: Translation, server: Server): TcpProxy | undef
 
 /** Where TLS goes that a server passes on as it is: the `tls` rules that are bound to it, by the names that both have. */
 export function serverTlsRoutes(t: Translation, server: Server): readonly TlsRoute[] {
+  if (server.listener !== undefined) return listenerTlsRoutes(t, server.listener);
   const routes: TlsRoute[] = [];
   const taken = new Set<string>();
   for (const { object, hosts } of boundServices(t, server)) {

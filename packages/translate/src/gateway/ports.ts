@@ -1,4 +1,5 @@
 import type { Translation } from "../translation.js";
+import { k8sServers } from "../gateway-api/gateway-servers.js";
 import { istioServers } from "./istio-servers.js";
 import { placeOfServer, serverNamesOf, type Server } from "./server.js";
 
@@ -21,13 +22,14 @@ const made = new WeakMap<Translation, readonly ServedPort[]>();
 export function servedPorts(t: Translation): readonly ServedPort[] {
   let ports = made.get(t);
   if (ports === undefined) {
-    ports = t.view.gateway === undefined ? [] : share(t, istioServers(t));
+    ports = t.view.gateway === undefined ? [] : share(t, [...istioServers(t), ...k8sServers(t)]);
     made.set(t, ports);
   }
   return ports;
 }
 
-function share(t: Translation, servers: readonly Server[]): readonly ServedPort[] {
+/** Which servers open which ports. */
+export function share(t: Translation, servers: readonly Server[]): readonly ServedPort[] {
   const ports = new Map<number, ServedPort & { servers: Server[] }>();
   for (const server of servers) {
     t.own(server.owner);

@@ -23,7 +23,7 @@ import {
 import { fromAds, packed } from "../messages.js";
 import { meshTlsServer } from "../tls.js";
 import type { Translation } from "../translation.js";
-import { authoritySecret, certificateSecret, hasAuthorities, hasCertificate } from "../secrets.js";
+import { authoritySecret, certificateSecret, hasAuthorities, hasCertificate } from "../secret-data.js";
 import { certificateCredentials, rootsCredential } from "./credentials.js";
 import { placeOfServer, type Server } from "./server.js";
 
@@ -80,6 +80,10 @@ function addCertificates(
       );
     }
     context.tlsCertificateSdsSecretConfigs.push(secret(certificateSecret(name)));
+  }
+  for (const { name, namespace } of server.credentials ?? []) {
+    const own = namespace === t.view.namespace ? undefined : namespace;
+    context.tlsCertificateSdsSecretConfigs.push(secret(certificateSecret(name, own)));
   }
   const { serverCertificate, privateKey, tlsCertificates = [] } = tls;
   const pairs =

@@ -1,4 +1,5 @@
 import type { MeshObject, ServerTlsSettings } from "@tulle/api";
+import type { ListenerOf } from "../gateway-api/listener-routes.js";
 
 /** What a gateway's port carries, as far as connections can be told apart by it. */
 export type ServerKind =
@@ -37,6 +38,10 @@ export interface Server {
   readonly redirects: boolean;
   /** Set where TLS ends at the gateway. */
   readonly tls: ServerTlsSettings | undefined;
+  /** Secrets with its certificates, besides those that `tls` names. */
+  readonly credentials?: readonly { readonly name: string; readonly namespace: string }[];
+  /** Set where it is a listener of Gateway API, whose routes are attached to it. */
+  readonly listener?: ListenerOf;
 }
 
 /** `namespace/name`, as VirtualServices name Gateways. */

@@ -1,6 +1,6 @@
 import { SUPPRESS_ANNOTATION, type MeshObject } from "@tulle/api";
 import type { Analysis } from "../analysis.js";
-import { SECRET_ACCOUNTS_ANNOTATION } from "../../secrets.js";
+import { SECRET_ACCOUNTS_ANNOTATION } from "../../secret-data.js";
 import { ALLOW_CONFLICT_ANNOTATION } from "../conflicts.js";
 
 const HTTP_RULES = ["VirtualService", "HTTPRoute", "GRPCRoute"];

@@ -1,5 +1,6 @@
 import type { GatewaySpec, MeshObject, VirtualServiceSpec } from "@tulle/api";
 import { expandHost } from "../../hosts.js";
+import { gatewayStatus } from "../../gateway-api/gateway-status.js";
 import { commonHost, fullGatewayName } from "../../gateway/index.js";
 import { GATEWAY } from "../../kinds.js";
 import { selects } from "../../visibility.js";
@@ -47,6 +48,22 @@ export function analyzeGatewayConflicts(analysis: Analysis, object: Gateway): vo
       });
     });
   }
+}
+
+/** IST0101 and TUL0001 of Gateways of Gateway API: what their status says is not well. */
+export function analyzeK8sGateway(analysis: Analysis, object: MeshObject): void {
+  const { conditions = [], listeners = [] } = gatewayStatus(analysis.reader, object) ?? {};
+  for (const { type, status, message } of conditions) {
+    if (type === "Accepted" && status === "False")
+      analysis.report("TUL0001", object, "spec.addresses", message);
+  }
+  listeners.forEach(({ conditions: own }, index) => {
+    for (const { type, status, message } of own) {
+      if (status === "True" || type === "Programmed" || type === "Conflicted") continue;
+      const path = `spec.listeners[${index}]`;
+      analysis.report(type === "ResolvedRefs" ? "IST0101" : "TUL0001", object, path, message);
+    }
+  });
 }
 
 function fullName({ metadata }: MeshObject): string {

@@ -1,0 +1,98 @@
+import { z } from "zod";
+import { atMost, oneTo } from "../gateway-api/lists.js";
+import { group, hostname, kindName, objectName, sectionName } from "../gateway-api/names.js";
+import { isLabelValue, isQualifiedName, LABEL_KEY, LABEL_VALUE, labels } from "../schema/labels.js";
+import { namespaceName } from "../schema/namespaces.js";
+import { port } from "../schema/numbers.js";
+import { nonEmpty, stringThat } from "../schema/strings.js";
+import { struct, structsOf, unique, type Rule } from "../schema/struct.js";
+import type { K8sGatewaySpec } from "./type.js";
+
+const selector = struct({
+  matchLabels: labels.exactOptional(),
+  matchExpressions: z
+    .array(
+      struct({
+        key: stringThat(isQualifiedName, LABEL_KEY),
+        operator: z.enum(["In", "NotIn", "Exists", "DoesNotExist"]),
+        values: z.array(stringThat(isLabelValue, LABEL_VALUE)).exactOptional(),
+      }),
+    )
+    .exactOptional(),
+});
+
+const tls = struct({
+  mode: z.enum(["Terminate", "Passthrough"]).exactOptional(),
+  certificateRefs: atMost(
+    64,
+    struct({
+      group: group.exactOptional(),
+      kind: kindName.exactOptional(),
+      name: objectName,
+      namespace: namespaceName.exactOptional(),
+    }),
+  ).exactOptional(),
+});
+
+const tlsFitsProtocol: Rule = ({ protocol, tls: given, hostname: host }, report) => {
+  const secure = protocol === "HTTPS" || protocol === "TLS";
+  if (secure && given === undefined) report(["tls"], `is required with protocol ${protocol}`);
+  if (!secure && given !== undefined) report(["tls"], `is for the protocols HTTPS and TLS`);
+  if (host !== undefined && (protocol === "TCP" || protocol === "UDP"))
+    report(["hostname"], `means nothing with protocol ${protocol}`);
+};
+
+const certificateFitsMode: Rule = ({ protocol, tls: given }, report) => {
+  if (typeof given !== "object" || given === null) return;
+  const { mode = "Terminate", certificateRefs } = given as { mode?: unknown; certificateRefs?: unknown };
+  const count = Array.isArray(certificateRefs) ? certificateRefs.length : 0;
+  if (mode === "Terminate" && count === 0)
+    report(["tls", "certificateRefs"], "must have a certificate with mode Terminate");
+  if (mode === "Passthrough" && protocol === "HTTPS")
+    report(["tls", "mode"], "must be Terminate with protocol HTTPS");
+};
+
+/** Port, protocol and hostname together come once. */
+const distinctListeners: Rule = (fields, report) => {
+  const seen = new Map<string, number>();
+  for (const [index, { port: number, protocol, hostname: host = "" }] of structsOf(fields["listeners"])) {
+    const key = JSON.stringify([number, protocol, host]);
+    const first = seen.get(key);
+    if (first === undefined) seen.set(key, index);
+    else report(["listeners", index], `has port, protocol and hostname of listeners[${first}]`);
+  }
+};
+
+/** Gateway API's Gateway: every field of its standard channel but what provisions infrastructure. */
+export const k8sGatewaySpec: z.ZodType<K8sGatewaySpec> = struct(
+  {
+    gatewayClassName: objectName,
+    addresses: atMost(
+      16,
+      struct({ type: nonEmpty.exactOptional(), value: nonEmpty.exactOptional() }),
+    ).exactOptional(),
+    listeners: oneTo(
+      64,
+      struct(
+        {
+          name: sectionName,
+          hostname: hostname.exactOptional(),
+          port,
+          protocol: nonEmpty,
+          tls: tls.exactOptional(),
+          allowedRoutes: struct({
+            namespaces: struct({
+              from: z.enum(["All", "Same", "Selector", "None"]).exactOptional(),
+              selector: selector.exactOptional(),
+            }).exactOptional(),
+            kinds: atMost(8, struct({ group: group.exactOptional(), kind: kindName })).exactOptional(),
+          }).exactOptional(),
+        },
+        tlsFitsProtocol,
+        certificateFitsMode,
+      ),
+    ),
+  },
+  unique("listeners", "name"),
+  distinctListeners,
+);

@@ -1,0 +1,74 @@
+import type { GatewayListener } from "@tulle/api";
+import type { Server } from "../gateway/server.js";
+import { K8S_GATEWAY } from "../kinds.js";
+import type { Translation } from "../translation.js";
+import { byAge } from "../visibility.js";
+import {
+  carriageOfListener,
+  certificateProblem,
+  GATEWAY_NAME_LABEL,
+  isOurs,
+  type K8sGateway,
+} from "./gateways.js";
+
+/**
+ * The servers of Gateway API's Gateways that this gateway runs: of its own namespace, with the name that its label says. The
+ * oldest object's first.
+ */
+export function k8sServers(t: Translation): readonly Server[] {
+  const name = t.view.labels[GATEWAY_NAME_LABEL];
+  if (name === undefined) return [];
+  return t
+    .objects<K8sGateway["spec"]>(K8S_GATEWAY)
+    .filter(
+      (gateway) =>
+        gateway.metadata.name === name &&
+        gateway.metadata.namespace === t.view.namespace &&
+        isOurs(t, gateway),
+    )
+    .sort(byAge)
+    .flatMap((gateway) => serversOf(t, gateway));
+}
+
+/** The servers of a Gateway, without the listeners that cannot be served: its status names them. */
+export function serversOf(t: Translation, gateway: K8sGateway): readonly Server[] {
+  const bind = gateway.spec.addresses?.find(({ type = "IPAddress" }) => type === "IPAddress")?.value;
+  return gateway.spec.listeners.flatMap(
+    (listener, index) => serverOf(t, gateway, listener, index, bind) ?? [],
+  );
+}
+
+function serverOf(
+  t: Translation,
+  gateway: K8sGateway,
+  listener: GatewayListener,
+  index: number,
+  bind: string | undefined,
+): Server | undefined {
+  const kind = carriageOfListener(listener);
+  if (kind === undefined) return undefined;
+  const ends = kind === "https" || kind === "tls";
+  const references = listener.tls?.certificateRefs ?? [];
+  const usable = references.filter((reference) => certificateProblem(t, gateway, reference) === undefined);
+  // Without any certificate its connections would all fail: the port is better closed.
+  if (ends && usable.length === 0) return undefined;
+  const { name, namespace } = gateway.metadata;
+  const { port, hostname = "*" } = listener;
+  return {
+    owner: gateway,
+    field: `spec.listeners[${index}]`,
+    kind,
+    port,
+    bind,
+    hosts: [{ namespace: undefined, host: hostname.toLowerCase() }],
+    // Not a name that a Gateway of Istio's could have, too.
+    routes: kind === "http" ? `http.${port}` : `https.${port}.${listener.name}.${name}/listener.${namespace}`,
+    redirects: false,
+    tls: ends ? { mode: "SIMPLE" } : undefined,
+    credentials: usable.map((reference) => ({
+      name: reference.name,
+      namespace: reference.namespace ?? namespace,
+    })),
+    listener: { gateway, listener },
+  };
+}
