@@ -13,6 +13,7 @@ import { meshConfigKind } from "./mesh-config/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
 import { rateLimitKind } from "./rate-limit/kind.js";
+import { requestAuthenticationKind } from "./request-authentication/kind.js";
 import { referenceGrantKind } from "./reference-grant/kind.js";
 import { secretKind } from "./secret/kind.js";
 import { serviceEntryKind } from "./service-entry/kind.js";
@@ -35,6 +36,7 @@ export const KINDS: readonly Kind[] = [
   sidecarKind,
   gatewayKind,
   peerAuthenticationKind,
+  requestAuthenticationKind,
   authorizationPolicyKind,
   gatewayClassKind,
   k8sGatewayKind,

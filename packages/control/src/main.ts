@@ -37,6 +37,7 @@ import { createRegistryPersistence } from "./registry-persistence.js";
 import { createMemoryStores, openLmdbStores, type Stores } from "./stores/open.js";
 import { controlMetrics } from "./telemetry/control-metrics.js";
 import { metricsText } from "./telemetry/metrics-text.js";
+import { AddressGuard, guardedFetch, TokenKeys } from "./token-keys/index.js";
 import { changesHosts, createVirtualIps, meshHosts, namesHosts } from "./virtual-ips/index.js";
 
 export interface ControlPlaneOptions extends Partial<IdentityOptions> {
@@ -74,6 +75,10 @@ export interface ControlPlaneOptions extends Partial<IdentityOptions> {
   readonly defaultInboundHttpRetryPolicy?: NonNullable<MeshSettings["defaultInboundHttpRetryPolicy"]>;
   /** Share of a service's instances that must be heard of; with fewer, silent ones are kept. Default 0.2; 0 = off. */
   readonly protectThreshold?: number;
+  /** Addresses, as blocks, where keys of issuers of tokens are not fetched, beside those where they never are. */
+  readonly jwksBlockedCidrs?: readonly string[];
+  /** … and where they are all the same. */
+  readonly jwksAllowedCidrs?: readonly string[];
   /** Between two comparisons of what a proxy holds with what it was sent, milliseconds; default 60 s; 0 = never. */
   readonly reconcileIntervalMs?: number;
   readonly logger: Logger;
@@ -196,11 +201,25 @@ async function build(
   closers.push(() => identity[Symbol.dispose]());
   const { peerIdentity, joinTokens } = identity;
   const accessTokens = createAccessTokens({ coordination: stores.coordination, clock });
+  const guard = new AddressGuard({
+    blocked: options.jwksBlockedCidrs ?? [],
+    allowed: options.jwksAllowedCidrs ?? [],
+  });
+  const tokenKeys = new TokenKeys({
+    objects: () => index.objects("security.istio.io", "RequestAuthentication"),
+    changes: config.onChange,
+    fetchText: (timeoutMs) => (url, maxBytes) => guardedFetch(url, { guard, timeoutMs, maxBytes }),
+    clock,
+    random,
+    logger,
+  });
+  closers.push(() => tokenKeys[Symbol.dispose]());
   const reader = createMeshReader({
     settings,
     catalog: registry.catalog,
     index,
     virtualIp: (host) => virtualIps.addressOf(host),
+    tokenKeys: (source) => tokenKeys.keysOf(source),
   });
   const ads = new AdsServer({
     reader,
@@ -210,6 +229,7 @@ async function build(
     catalogChanges: registry.catalog.onChanged,
     configChanges: config.onChange,
     virtualIpChanges: virtualIps.onChanged,
+    keyChanges: tokenKeys.onChanged,
     clock,
     logger,
   });
@@ -309,6 +329,7 @@ async function build(
         reconciler,
         config,
         authority: identity.authority,
+        tokenKeys,
         services,
         instances,
       }),

@@ -11,6 +11,7 @@ export { entropyOf } from "./entropy.js";
 export * from "./explain/index.js";
 export type * from "./facts/contract.js";
 export type * from "./facts/ext-authz.js";
+export * from "./facts/jwt.js";
 export { factOfCheck, invalidAnswer } from "./facts/check-answer.js";
 export type * from "./facts/rate-limit.js";
 export { factOfRateLimit } from "./facts/rate-limit-answer.js";

@@ -182,7 +182,7 @@ export function buildStack(options: StackOptions): ProxyStack {
     outliers,
     fineWheel,
   };
-  const facts = new FactSource(factFetchers(calls, metrics), values["request.maxAsking"], () =>
+  const facts = new FactSource(factFetchers(calls, metrics, clock, logger), values["request.maxAsking"], () =>
     strike("request.maxAsking", ""),
   );
   metrics.onCollect(() =>

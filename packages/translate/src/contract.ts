@@ -1,3 +1,4 @@
+import type { KeySource } from "./key-source.js";
 import type { AppProtocol, Catalog, HttpRetry, MeshObject } from "@tulle/api";
 import type { EncodedResource } from "@tulle/xds";
 
@@ -91,12 +92,14 @@ export interface MeshReader {
   objects(group: string, kind: string): readonly MeshObject[];
   /** The virtual IP of a host in full, lower-case; undefined while it has none. Absent: nobody allocates any. */
   virtualIp?(host: string): string | undefined;
+  /** The public keys of an issuer of tokens, a JWK Set as JSON; undefined while they are not here. Absent: nobody fetches any. */
+  tokenKeys?(source: KeySource): string | undefined;
 }
 
 /**
  * What a resource was made from. `service:<namespace>/<name>` = shape of a registered service (ports, protocols,
  * accounts, whether it exists); `endpoints:<namespace>/<name>` = its instances and their health;
- * `objects:<group>/<kind>` = all objects of a kind; {@link VIRTUAL_IPS_DEPENDENCY} = which host has which virtual IP.
+ * `objects:<group>/<kind>` = all objects of a kind; `keys:<source>` = an issuer's public keys; {@link VIRTUAL_IPS_DEPENDENCY} = which host has which virtual IP.
  */
 export type Dependency = string;
 

@@ -1,5 +1,6 @@
 export type * from "./contract.js";
 export { VIRTUAL_IPS_DEPENDENCY } from "./contract.js";
+export { keysDependency, keySourceId, keySourceOf, type KeySource } from "./key-source.js";
 export { takesVirtualIp } from "./name-table.js";
 export { spiffeId } from "./names.js";
 export { translate } from "./translate.js";

@@ -11,6 +11,7 @@ export const WORKLOAD_ENTRY: KindRef = { group: NETWORKING, kind: "WorkloadEntry
 export const GATEWAY: KindRef = { group: NETWORKING, kind: "Gateway" };
 export const SIDECAR: KindRef = { group: NETWORKING, kind: "Sidecar" };
 export const HEALTH_CHECK: KindRef = { group: "tulle.dev", kind: "HealthCheck" };
+export const REQUEST_AUTHENTICATION: KindRef = { group: SECURITY, kind: "RequestAuthentication" };
 export const PEER_AUTHENTICATION: KindRef = { group: SECURITY, kind: "PeerAuthentication" };
 export const MESH_CONFIG: KindRef = { group: "tulle.dev", kind: "MeshConfig" };
 export const AUTHORIZATION_POLICY: KindRef = { group: SECURITY, kind: "AuthorizationPolicy" };

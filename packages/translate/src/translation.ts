@@ -10,6 +10,7 @@ import {
 } from "./contract.js";
 import { hash64 } from "./hash.js";
 import { fullHost, type ServiceId } from "./hosts.js";
+import { keysDependency, type KeySource } from "./key-source.js";
 
 /** Kinds that translation reads. */
 export interface KindRef {
@@ -63,6 +64,12 @@ export class Translation {
   virtualIp(host: string): string | undefined {
     this.#dependencies.add(VIRTUAL_IPS_DEPENDENCY);
     return this.#reader.virtualIp?.(host);
+  }
+
+  /** The public keys of an issuer of tokens; undefined while they are not here. */
+  tokenKeys(source: KeySource): string | undefined {
+    this.#dependencies.add(keysDependency(source));
+    return this.#reader.tokenKeys?.(source);
   }
 
   /** Registered services with their virtual IPs, by host. Nothing but who has which address is recorded. */

@@ -14,8 +14,25 @@ export function isToken(value: string): boolean {
 /** What a cookie's condition is written as among those on headers, before the cookie's name. */
 export const COOKIE_PREFIX = "@request.cookies.";
 
-/** Whether a condition among those on headers may be called so: a header, or a cookie. */
-export function isHeaderOrCookie(name: string): boolean {
+/** What a condition on a token's claim is written as among those on headers: `….a.b`, or `…[a][b.c]` for names with dots. */
+const CLAIM_PREFIX = "@request.auth.claims";
+const MAX_CLAIM_DEPTH = 8;
+
+/** The path of the claim that a condition among those on headers names; undefined when it names none. */
+export function claimPath(name: string): readonly string[] | undefined {
+  if (!name.startsWith(CLAIM_PREFIX) || name.length > 1024) return undefined;
+  const rest = name.slice(CLAIM_PREFIX.length);
+  const path = rest.startsWith(".")
+    ? rest.slice(1).split(".")
+    : /^(?:\[[^[\]]+\])+$/.test(rest)
+      ? rest.slice(1, -1).split("][")
+      : [];
+  return path.length > 0 && path.length <= MAX_CLAIM_DEPTH && !path.includes("") ? path : undefined;
+}
+
+/** Whether a condition among those on headers may be called so: a header, a cookie, or a token's claim. */
+export function isConditionName(name: string): boolean {
+  if (claimPath(name) !== undefined) return true;
   return isToken(name.startsWith(COOKIE_PREFIX) ? name.slice(COOKIE_PREFIX.length) : name);
 }
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { base64Size, isBase64 } from "../schema/base64.js";
-import { headerManipulation, headerName, isHeaderOrCookie, isToken } from "../schema/headers.js";
+import { headerManipulation, headerName, isConditionName, isToken } from "../schema/headers.js";
 import { durationOf } from "../schema/durations.js";
 import { labels, mapOf } from "../schema/labels.js";
 import { presenceMatch, regex, stringMatch } from "../schema/match.js";
@@ -17,8 +17,8 @@ import type { HttpDirectResponse } from "./type.js";
 const isParameter = (name: string) => name.length > 0 && name.length <= 256;
 const headerMatches = mapOf(
   presenceMatch,
-  isHeaderOrCookie,
-  'a header name such as "x-user", or "@request.cookies." and the name of a cookie',
+  isConditionName,
+  'a header name such as "x-user", "@request.cookies." and the name of a cookie, or "@request.auth.claims." and a claim',
 );
 
 const match = struct({

@@ -29,6 +29,8 @@ interface UpOptions extends ReadyTarget, IdentityFlags {
   readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
   readonly protectThreshold?: number;
   readonly reconcileInterval?: number;
+  readonly jwksBlockedCidrs: readonly string[];
+  readonly jwksAllowedCidrs: readonly string[];
   readonly pathNormalization: (typeof PATH_NORMALIZATIONS)[number];
   readonly defaultHttpRetryPolicy?: string;
   readonly defaultInboundHttpRetryPolicy?: string;
@@ -118,6 +120,19 @@ export function registerUp(program: Command, context: CliContext): void {
       ).argParser(parseInterval),
     )
     .addOption(
+      new Option(
+        "--jwks-blocked-cidrs <blocks>",
+        "where keys of issuers of tokens are not fetched, beside loopback and link-local: 10.0.0.0/8,…",
+      )
+        .argParser(parseList)
+        .default([], "none"),
+    )
+    .addOption(
+      new Option("--jwks-allowed-cidrs <blocks>", "… and where they are all the same: 127.0.0.1/32,…")
+        .argParser(parseList)
+        .default([], "none"),
+    )
+    .addOption(
       new Option("--path-normalization <mode>", "how paths are brought into one form before rules match them")
         .choices(PATH_NORMALIZATIONS)
         .default("BASE"),
@@ -164,6 +179,8 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
     ...(options.protectThreshold === undefined ? {} : { protectThreshold: options.protectThreshold }),
     ...(options.reconcileInterval === undefined ? {} : { reconcileIntervalMs: options.reconcileInterval }),
     outboundTrafficPolicy: options.outboundTrafficPolicy,
+    jwksBlockedCidrs: options.jwksBlockedCidrs,
+    jwksAllowedCidrs: options.jwksAllowedCidrs,
     ...(retries === undefined
       ? {}
       : { defaultHttpRetryPolicy: readHttpRetry(retries, "--default-http-retry-policy") }),
@@ -218,6 +235,10 @@ function parseInterval(text: string): number {
   if (ms === undefined || ms < 0)
     throw new InvalidArgumentError('expected a duration such as "60s"; "0s": never.');
   return ms;
+}
+
+function parseList(text: string): readonly string[] {
+  return text.split(",").filter((item) => item !== "");
 }
 
 function parseShare(text: string): number {

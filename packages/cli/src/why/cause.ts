@@ -33,8 +33,8 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
     direction === "inbound" ? `its application at ${there}` : `${there} of ${clusterInWords(cluster)}`;
   const shed = shedCause(proxy.service, record);
   if (shed !== undefined) return shed;
-  const denied = deniedCause(proxy.service, record);
-  if (denied !== undefined) return denied;
+  const refused = tokenCause(proxy.service, record) ?? deniedCause(proxy.service, record);
+  if (refused !== undefined) return refused;
   if (flags.has("UF")) {
     const detail = last === undefined ? response.transportFailure : tryInWords(last);
     return direction === "inbound"
@@ -112,6 +112,16 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
   return {
     text: `${sidecar} ended it: ${response.details || `status ${response.status}`}`,
     next: `look at the log of ${sidecar}`,
+  };
+}
+
+/** A token that was refused. */
+function tokenCause(service: string, { response: { details } }: RequestHop["record"]): Cause | undefined {
+  const token = /^jwt_authn_access_denied\{([^}]*)\}/.exec(details)?.[1];
+  if (token === undefined) return undefined;
+  return {
+    text: `the sidecar of ${service} refused its token: ${token.replaceAll("_", " ")}`,
+    next: "see which tokens are taken: tulle get requestauthentications -o yaml",
   };
 }
 

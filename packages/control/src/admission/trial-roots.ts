@@ -5,6 +5,7 @@ import {
   type GatewaySpec,
   type MeshObject,
   type PeerAuthenticationSpec,
+  type RequestAuthenticationSpec,
   type ServiceEntrySpec,
   type SidecarSpec,
   type VirtualServiceSpec,
@@ -50,8 +51,9 @@ export function trialRoots(reader: MeshReader, object: MeshObject): readonly Tri
       const ports = Object.keys(spec.portLevelMtls ?? {}).map(Number);
       return inboundRoots(metadata.namespace, spec.selector?.matchLabels ?? {}, ports);
     }
-    case "AuthorizationPolicy": {
-      const { spec, metadata } = object as MeshObject<AuthorizationPolicySpec>;
+    case "AuthorizationPolicy":
+    case "RequestAuthentication": {
+      const { spec, metadata } = object as MeshObject<AuthorizationPolicySpec | RequestAuthenticationSpec>;
       return inboundRoots(metadata.namespace, spec.selector?.matchLabels ?? {}, []);
     }
     case "Gateway": {

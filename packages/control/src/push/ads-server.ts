@@ -8,7 +8,7 @@ import {
   type Event,
   type Logger,
 } from "@tulle/base";
-import { VIRTUAL_IPS_DEPENDENCY, type MeshReader, type Translate } from "@tulle/translate";
+import { VIRTUAL_IPS_DEPENDENCY, type Dependency, type MeshReader, type Translate } from "@tulle/translate";
 import { grpcServiceDefinition, MAX_SUBSCRIBED_NAMES } from "@tulle/xds";
 import { AggregatedDiscoveryService } from "@tulle/xds/gen/envoy/service/discovery/v3/ads_pb.js";
 import type {
@@ -39,6 +39,8 @@ export interface AdsServerOptions {
   readonly configChanges: Event<Pick<ConfigChange, "keys">>;
   /** The reader's virtual IPs have changed. */
   readonly virtualIpChanges?: Event<void>;
+  /** Keys of issuers have changed: what is made from them, as a dependency. */
+  readonly keyChanges?: Event<Dependency>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Starts this server's nonces, so that one from before a restart is not taken for a new one. Default: start time. */
@@ -160,7 +162,7 @@ export class AdsServer implements Disposable {
   }
 
   #follow(): void {
-    const { reader, catalogChanges, configChanges, virtualIpChanges, clock } = this.#options;
+    const { reader, catalogChanges, configChanges, virtualIpChanges, keyChanges, clock } = this.#options;
     const { quietMs, maxWaitMs } = this.#limits;
     const catalog = new CatalogChanges(reader.catalog);
     const config = this.#subscriptions.use(
@@ -169,6 +171,9 @@ export class AdsServer implements Disposable {
       }),
     );
     this.#subscriptions.use(configChanges(({ keys }) => config.add(objectDependencies(keys))));
+    if (keyChanges !== undefined) {
+      this.#subscriptions.use(keyChanges((dependency) => config.add([dependency])));
+    }
     if (virtualIpChanges !== undefined) {
       this.#subscriptions.use(virtualIpChanges(() => config.add([VIRTUAL_IPS_DEPENDENCY])));
     }

@@ -3,6 +3,7 @@ import type { ConfigIndex } from "../config/config-index.js";
 import { CONVERGENCE_BUCKETS_S, type PushMetrics } from "../push/push-metrics.js";
 import type { Reconciler } from "../reconcile/index.js";
 import { authorityMetrics } from "./authority-metrics.js";
+import type { TokenKeys } from "../token-keys/index.js";
 import type { MetricFamily, MetricSample } from "./metrics-text.js";
 
 export interface ControlMetricsSources {
@@ -13,6 +14,7 @@ export interface ControlMetricsSources {
   readonly reconciler: Pick<Reconciler, "mismatches" | "differing" | "rounds">;
   readonly config: ConfigIndex;
   readonly authority: CertificateAuthority;
+  readonly tokenKeys: Pick<TokenKeys, "counts">;
   readonly services: number;
   readonly instances: number;
 }
@@ -46,6 +48,16 @@ export function controlMetrics(sources: ControlMetricsSources): readonly MetricF
     ),
     gauge("pilot_services", "Services in the catalog.", sources.services),
     gauge("tulle_instances", "Service instances in the catalog.", sources.instances),
+    counter(
+      "pilot_jwks_resolver_network_fetch_success_total",
+      "Keys of issuers of tokens that were fetched.",
+      [{ value: sources.tokenKeys.counts.fetches - sources.tokenKeys.counts.failures }],
+    ),
+    counter(
+      "pilot_jwks_resolver_network_fetch_fail_total",
+      "Keys of issuers of tokens that could not be fetched.",
+      [{ value: sources.tokenKeys.counts.failures }],
+    ),
     gauge("tulle_objects", "Configuration objects.", sources.config.size),
     gauge("pilot_xds", "Open xDS streams.", push.connected),
     counter(

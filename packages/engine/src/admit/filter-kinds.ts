@@ -1,6 +1,7 @@
 import { adaptiveConcurrencyKind } from "./adaptive-concurrency.js";
 import { admissionControlKind } from "./admission-control.js";
 import { connectionResetKind } from "./connection-reset.js";
+import { jwtKind } from "../jwt/jwt-filter.js";
 import { rbacKind } from "../authorization/rbac-filter.js";
 import { corsKind } from "./cors.js";
 import { extAuthzKind } from "./ext-authz.js";
@@ -12,6 +13,7 @@ import type { FilterKind } from "./filter-kind.js";
 /** Every filter that is carried out, besides the router. A new one has a file of its own and a line here. */
 const KINDS: readonly FilterKind[] = [
   corsKind,
+  jwtKind,
   extAuthzKind,
   rbacKind,
   faultKind,

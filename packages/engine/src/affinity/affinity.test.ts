@@ -101,6 +101,7 @@ test("a cookie ends with the session when its time is 0, and is not made when it
     key: undefined,
     setCookie: "",
     boundTo: "",
+    named: [],
   });
 });
 

@@ -11,6 +11,19 @@ export function cookieValue(headers: HeaderList, name: string): string | undefin
   return undefined;
 }
 
+/** Every cookie of that name. */
+export function cookieValues(headers: HeaderList, name: string): readonly string[] {
+  const found: string[] = [];
+  for (let index = 0; index < headers.length; index += 2) {
+    if (!sameName(headers[index]!, "cookie")) continue;
+    for (const pair of headers[index + 1]!.split(";")) {
+      const value = findCookie(pair, name);
+      if (value !== undefined) found.push(value);
+    }
+  }
+  return found;
+}
+
 /** `a=1; b=2` (RFC 6265 section 4.2). */
 function findCookie(field: string, name: string): string | undefined {
   let start = 0;

@@ -1,8 +1,11 @@
+import { assumedVerdict } from "../jwt/assumed-verdict.js";
 import type { Fact, FactNeed } from "./contract.js";
 
 /** The answer in a request's favour, for explanations that ask nobody. */
 export function assumedFact(need: FactNeed): Fact {
   switch (need.kind) {
+    case "jwt":
+      return { kind: "jwt", verdicts: need.checks.map(assumedVerdict) };
     case "ext-authz":
       return {
         kind: "ext-authz",

@@ -1,14 +1,15 @@
 import type { ExtAuthzFact, ExtAuthzNeed } from "./ext-authz.js";
+import type { JwtFact, JwtNeed } from "./jwt.js";
 import type { RateLimitFact, RateLimitNeed } from "./rate-limit.js";
 
 /**
  * What a step must be told from outside before it can decide, as immutable settings: who is asked, and how. A new kind is a
  * file beside this one, a member here, a member of {@link Fact}, and a fetcher in the proxy.
  */
-export type FactNeed = ExtAuthzNeed | RateLimitNeed;
+export type FactNeed = ExtAuthzNeed | JwtNeed | RateLimitNeed;
 
 /** An answer of the outside. Of the kind that was asked for, or a failure. */
-export type Fact = ExtAuthzFact | RateLimitFact | FactFailure;
+export type Fact = ExtAuthzFact | JwtFact | RateLimitFact | FactFailure;
 
 export type FactKind = FactNeed["kind"];
 

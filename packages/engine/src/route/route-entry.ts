@@ -1,5 +1,5 @@
 import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
-import type { RouteMatch, VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { compileSession } from "../affinity/session.js";
 import type { SessionPolicy } from "../affinity/session.js";
 import { rateLimitSources } from "../admit/rate-limit-descriptors.js";
@@ -20,6 +20,8 @@ import { compileHeaderTests, headerWords } from "./header-test.js";
 import type { HeaderTest } from "./header-test.js";
 import type { PathTest } from "./path-end.js";
 import { compilePath, type CompiledPath } from "./path-test.js";
+import { compileMetadataTest, type MetadataTest } from "./metadata-test.js";
+import { metadataWords } from "./metadata-words.js";
 import { compileQueryTest, queryWords } from "./query-test.js";
 import type { QueryTest } from "./query-test.js";
 import { compileDirectResponse, compileRedirect } from "./reply.js";
@@ -50,6 +52,8 @@ export interface RouteEntry {
   readonly path: PathTest;
   readonly headers: readonly HeaderTest[];
   readonly query: readonly QueryTest[];
+  /** On what steps of the chain have found out (Envoy's dynamic metadata). */
+  readonly metadata: readonly MetadataTest[];
   readonly fraction: FractionTest | undefined;
   readonly target: Way | HeaderWay | Split<Way> | ReplyPlan;
   /** Every cluster that the route may lead to. */
@@ -95,6 +99,10 @@ export function firstFailure(
     if (!test(request.path)) return position;
     position++;
   }
+  for (const test of entry.metadata) {
+    if (!test(request.metadata)) return position;
+    position++;
+  }
   return entry.fraction === undefined || entry.fraction(entropy) ? TAKEN : position;
 }
 
@@ -106,7 +114,6 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
   const match = route.match;
   const here = at(field, "match");
   if (match === undefined) throw invalid(here, "must be set");
-  refuseUnsupported(here, match);
   const path = compilePath(here, match);
   const headers = compileHeaderTests(at(here, "headers"), match.headers);
   const certificate = compileCertificateTest(match.tlsContext);
@@ -124,6 +131,9 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
     query: match.queryParameters.map((one, index) =>
       compileQueryTest(at(here, `query_parameters[${index}]`), one),
     ),
+    metadata: match.dynamicMetadata.map((one, index) =>
+      compileMetadataTest(at(here, `dynamic_metadata[${index}]`), one),
+    ),
     fraction:
       fraction === undefined
         ? undefined
@@ -134,6 +144,7 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
       ...(match.grpc === undefined ? [] : [GRPC_WORDS]),
       ...match.headers.map(headerWords),
       ...match.queryParameters.map(queryWords),
+      ...match.dynamicMetadata.map(metadataWords),
       ...(fraction?.defaultValue === undefined ? [] : [fractionWords(fraction.defaultValue)]),
     ],
     ...compileTarget(field, route, context, path, mix(salt, 2)),
@@ -200,10 +211,6 @@ function compileTarget(
     case undefined:
       throw invalid(field, "must set one of route, redirect, direct_response");
   }
-}
-
-function refuseUnsupported(field: string, match: RouteMatch): void {
-  if (match.dynamicMetadata.length > 0) throw invalid(at(field, "dynamic_metadata"), "is not supported");
 }
 
 const GRPC_WORDS: ConditionWords = {

@@ -397,7 +397,7 @@ test.each([
   [{ action: routeTo("a").action }, `${HERE}.match: must be set`],
   [
     { ...routeTo("a"), match: { ...ANY, dynamicMetadata: [{ filter: "x" }] } },
-    `${HERE}.match.dynamic_metadata: is not supported`,
+    `${HERE}.match.dynamic_metadata[0].path: must not be empty`,
   ],
   [
     { match: ANY, action: { case: "directResponse", value: { status: 99 } } },

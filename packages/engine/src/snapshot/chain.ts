@@ -1,7 +1,7 @@
 import type { PathNormalization } from "@tulle/http";
 
 import type { ChainFilter } from "../admit/chain-filters.js";
-import type { ChainLimits, EdgeSettings, HttpChain } from "./contract.js";
+import type { ChainLimits, ClientCertForwarding, EdgeSettings, HttpChain } from "./contract.js";
 import type { ProxyStatusSettings } from "./proxy-status-settings.js";
 import type { RouteTable } from "../route/route-table.js";
 
@@ -18,6 +18,7 @@ export interface ChainSettings {
   readonly proxyStatus?: ProxyStatusSettings | undefined;
   readonly requestIdInResponse?: boolean;
   readonly edge?: EdgeSettings | undefined;
+  readonly clientCert?: ClientCertForwarding | undefined;
   /** In their order, without the router. */
   readonly filters: readonly ChainFilter[];
   /** Virtual hosts are looked up without the authority's port (Envoy's `strip_any_host_port`). */
@@ -39,6 +40,7 @@ export class Chain implements HttpChain {
   readonly proxyStatus: ProxyStatusSettings | undefined;
   readonly requestIdInResponse: boolean;
   readonly edge: EdgeSettings | undefined;
+  readonly clientCert: ClientCertForwarding;
   readonly filters: readonly ChainFilter[];
   /** Whether a filter does something where the route says nothing. */
   readonly hasOwnSteps: boolean;
@@ -59,6 +61,7 @@ export class Chain implements HttpChain {
     this.proxyStatus = settings.proxyStatus;
     this.requestIdInResponse = settings.requestIdInResponse ?? false;
     this.edge = settings.edge;
+    this.clientCert = settings.clientCert ?? "none";
     this.filters = settings.filters;
     this.hasOwnSteps = settings.filters.some(({ own, disabled }) => own !== undefined && !disabled);
     this.stripPort = settings.stripPort;

@@ -188,7 +188,15 @@ export interface HttpChain {
   readonly requestIdInResponse: boolean;
   /** Set where clients come from outside the mesh; undefined = they are workloads or the application. */
   readonly edge: EdgeSettings | undefined;
+  readonly clientCert: ClientCertForwarding;
 }
+
+/**
+ * What the application is told of clients' certificates in `x-forwarded-client-cert` (Envoy's `forward_client_cert_details`):
+ * nothing; the client's own; that behind what the client says itself; what it says alone, if it shows a certificate
+ * (`forward`) or in any case.
+ */
+export type ClientCertForwarding = "none" | "own" | "append" | "forward" | "always-forward";
 
 /** How a client outside the mesh is told (Envoy's `use_remote_address`). */
 export interface EdgeSettings {

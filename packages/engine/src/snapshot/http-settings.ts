@@ -2,6 +2,7 @@ import type { Any } from "@bufbuild/protobuf/wkt";
 import type { PathNormalization } from "@tulle/http";
 import type { HttpConnectionManager } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import {
+  HttpConnectionManager_ForwardClientCertDetails as ForwardDetails,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManagerSchema,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
@@ -12,6 +13,7 @@ import type { RouteTable } from "../route/route-table.js";
 import { accessLogFormat } from "./access-log.js";
 import { unpack } from "./any.js";
 import type { ChainSettings } from "./chain.js";
+import type { ClientCertForwarding } from "./contract.js";
 import { compileProxyStatus } from "./proxy-status-settings.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
@@ -61,6 +63,7 @@ export function compileHttp(
       proxyStatus: compileProxyStatus(manager),
       requestIdInResponse: manager.alwaysSetRequestIdInResponse,
       edge: manager.useRemoteAddress === true ? { trustedHops: manager.xffNumTrustedHops } : undefined,
+      clientCert: CLIENT_CERT.get(manager.forwardClientCertDetails) ?? "none",
       filters,
       stripPort: manager.stripPortMode.case === "stripAnyHostPort" && manager.stripPortMode.value,
     },
@@ -69,6 +72,13 @@ export function compileHttp(
     idleTimeoutMs,
   };
 }
+
+const CLIENT_CERT: ReadonlyMap<ForwardDetails, ClientCertForwarding> = new Map([
+  [ForwardDetails.SANITIZE_SET, "own"],
+  [ForwardDetails.APPEND_FORWARD, "append"],
+  [ForwardDetails.FORWARD_ONLY, "forward"],
+  [ForwardDetails.ALWAYS_FORWARD_ONLY, "always-forward"],
+]);
 
 /** Envoy's three settings, as far as they are one of Istio's modes. */
 function pathNormalization(field: string, manager: HttpConnectionManager): PathNormalization {

@@ -90,16 +90,15 @@ export class DecisionRecords {
 /** Envoy's flag of a delay on purpose: what comes after it may be a success. */
 const DELAYED = "DI";
 
-const FORBIDDEN = 403;
-/** What a policy refused has no flag, as in Envoy. */
-const REFUSED = "rbac_access_denied";
+/** What a policy or a token refused has no flag, as in Envoy; its details begin so. */
+const REFUSED = ["rbac_access_denied", "jwt_authn_access_denied"];
 
 /** A proxy's own error answer has a flag; a response that never came, no status. */
 function isFailure(exchange: ExchangeRecord): boolean {
   const { responseCode, responseFlags, responseCodeDetails, grpc, grpcStatus } = exchange;
   return (
     responseCode >= 500 ||
-    (responseCode === FORBIDDEN && responseCodeDetails.startsWith(REFUSED)) ||
+    REFUSED.some((begin) => responseCodeDetails.startsWith(begin)) ||
     responseCode === 0 ||
     (responseFlags !== "" && responseFlags !== DELAYED) ||
     (grpc && grpcStatus > GRPC_OK)

@@ -6,7 +6,7 @@ import type { ExchangeRecord } from "../stream/exchange-record.js";
 import type { DecisionRecord, RecordedTry } from "./contract.js";
 import { packRecord } from "./packed-record.js";
 import { MAX_RECORD_BYTES } from "./record-ring.js";
-import { isSecretField, REDACTED, redactPath } from "./redact.js";
+import { isSecretField, redactPath, redactValue } from "./redact.js";
 
 /** Longest texts and most tries, tried in this order until a record is small enough. */
 const CUTS: readonly { readonly text: number; readonly short: number; readonly tries: number }[] = [
@@ -139,7 +139,7 @@ function fittingHeaders(
     for (let i = 0; i < headers.length; i += 2) {
       const name = lowerName(headers[i]!);
       if (ELSEWHERE.has(name) || COMMON_FIELD.test(name) !== wantsCommon) continue;
-      const value = isSecretField(name) ? REDACTED : headers[i + 1]!;
+      const value = isSecretField(name) ? redactValue(name, headers[i + 1]!) : headers[i + 1]!;
       const size = value.length > maxValue ? Infinity : jsonLength(name) + jsonLength(value) + 2;
       if (size > left) {
         omittedHeaders++;

@@ -8,6 +8,12 @@ const SECRET_PARAMETER =
 
 export const REDACTED = "<redacted>";
 
+/** What is kept of such a field: the scheme of credentials (RFC 9110 section 11.4), so that it can be told what was sent. */
+export function redactValue(name: string, value: string): string {
+  const scheme = name.endsWith("authorization") ? /^[A-Za-z][A-Za-z0-9-]{0,31} (?=.)/.exec(value) : null;
+  return `${scheme?.[0] ?? ""}${REDACTED}`;
+}
+
 /** Whether the value of a field must not be kept. `name`: lower-case. */
 export function isSecretField(name: string): boolean {
   return SECRET_FIELD.test(name);

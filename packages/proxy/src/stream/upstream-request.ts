@@ -1,6 +1,7 @@
 import { endpointHost, type EndpointPart, type Plan } from "@tulle/engine";
 import type { HeaderList } from "@tulle/http";
 
+import { forwardedClientCert } from "../filters/forwarded-client-cert.js";
 import { applyHeaderMutations } from "../filters/header-mutations.js";
 import { upstreamRequestHeaders, type RequestFields } from "../filters/request-headers.js";
 import type { ExchangeRecord } from "./exchange-record.js";
@@ -15,7 +16,7 @@ export function requestHeadersOf(
   peerMetadata: string,
   nowMs: number,
 ): HeaderList {
-  const { request, source, admission } = record;
+  const { request, source, admission, chain } = record;
   const host =
     plan.authorityOf?.(request) ??
     plan.rewriteAuthority ??
@@ -31,7 +32,10 @@ export function requestHeadersOf(
     timeoutRetry: record.timeoutRetry && plan.tellsTimeoutRetry === true,
     timeForTryMs: timeForTry(record, plan, nowMs),
     peerMetadata: source.direction === "outbound" && endpoint.tls?.kind === "mesh" ? peerMetadata : "",
-    forwardedClientCert: source.forwardedClientCert,
+    forwardedClientCert:
+      chain === undefined
+        ? ""
+        : forwardedClientCert(chain.clientCert, source.forwardedClientCert, request.headers),
     forwardedFor: record.edge?.forwardedFor ?? source.forwardedFor,
     edge: record.edge,
     mutations: plan.requestHeaders,

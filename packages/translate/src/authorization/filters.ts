@@ -13,6 +13,7 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { RBACSchema as NetworkRbacSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
 import { packed } from "../messages.js";
+import { jwtFilters } from "../request-authentication/jwt-filter.js";
 import type { Translation } from "../translation.js";
 import { askedProviders, askingFilter, askingRbac, isAnswered } from "./custom.js";
 import type { Guarded } from "./holding-policies.js";
@@ -51,9 +52,27 @@ function guardsOf(t: Translation, guarded: readonly Guarded[]): readonly Guard[]
   return [...asking, ...deciding];
 }
 
-/** The HTTP filters that guard requests to a port. */
+/** Actions that go by what a token says. */
+const BEHIND_TOKENS = (["AUDIT", "DENY", "ALLOW"] as const).map(filterName);
+
+/**
+ * The filters of a chain with those that verify tokens among them: behind who is asked outside, and sees the request as it
+ * came, before what goes by tokens.
+ */
+function withAuthentication(
+  guards: readonly HttpFilter[],
+  authentication: readonly HttpFilter[],
+): readonly HttpFilter[] {
+  const found = guards.findIndex(({ name }) => BEHIND_TOKENS.includes(name));
+  const at = found < 0 ? guards.length : found;
+  return [...guards.slice(0, at), ...authentication, ...guards.slice(at)];
+}
+
+/** The HTTP filters that guard requests to a port: who is asked outside, tokens, policies. */
 export function authorizationFilters(t: Translation, guarded: Guarded): readonly HttpFilter[] {
-  return guardsOf(t, [guarded]).flatMap((guard) => filtersOf(guard, guard.rbac(guarded)));
+  const guards = guardsOf(t, [guarded]).flatMap((guard) => filtersOf(guard, guard.rbac(guarded)));
+  // Routes of gateways may go by what tokens say.
+  return withAuthentication(guards, jwtFilters(t, guarded, guarded.gateways !== undefined));
 }
 
 /**
@@ -68,7 +87,7 @@ export function authorizationFiltersByHost(
     t,
     hosts.map(({ guarded }) => guarded),
   );
-  return guards.flatMap((guard) => {
+  const filters = guards.flatMap((guard) => {
     const found = hosts.map(({ guarded }) => guard.rbac(guarded));
     if (found.every((rbac) => rbac === undefined)) return [];
     hosts.forEach(({ host }, index) => (host.typedPerFilterConfig[guard.name] = perRoute(found[index])));
@@ -77,6 +96,9 @@ export function authorizationFiltersByHost(
       found.find((rbac) => rbac !== undefined),
     );
   });
+  // Tokens are verified in one way for all ports of the chain.
+  const services = hosts.flatMap(({ guarded }) => guarded.services);
+  return withAuthentication(filters, jwtFilters(t, { services, port: undefined }));
 }
 
 function filtersOf({ name, next }: Guard, rbac: TranslatedRbac | undefined): readonly HttpFilter[] {

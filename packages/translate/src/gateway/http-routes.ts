@@ -12,6 +12,7 @@ import { listenerHttpRoutes } from "../gateway-api/listener-routes.js";
 import { injectAnnotated } from "../routes/annotated-faults.js";
 import { rulesOf } from "../routes/delegates.js";
 import { maxDirectResponseBytes } from "../routes/reply.js";
+import { withNotFound } from "./claim-routes.js";
 import { ruleRoutes } from "../routes/rule-routes.js";
 import type { Translation } from "../translation.js";
 import { boundServices, namesGateway } from "./bound-services.js";
@@ -42,7 +43,7 @@ export function gatewayRoutes(t: Translation, name: string): RouteConfiguration 
       create(VirtualHostSchema, {
         name: `${host}:${servers[0]?.port}`,
         domains: [host],
-        routes,
+        routes: withNotFound(routes),
         requireTls: redirects ? TlsRequirement.ALL : TlsRequirement.NONE,
         includeRequestAttemptCount: true,
         ...limitsOfHost(t, host),

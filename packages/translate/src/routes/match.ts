@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { COOKIE_PREFIX, type StringMatch } from "@tulle/api";
+import { claimPath, COOKIE_PREFIX, type StringMatch } from "@tulle/api";
 import {
   HeaderMatcherSchema,
   QueryParameterMatcherSchema,
@@ -7,8 +7,10 @@ import {
   type HeaderMatcher,
   type RouteMatch,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { MetadataMatcher } from "@tulle/xds/gen/envoy/type/matcher/v3/metadata_pb.js";
 import { regexProblem } from "../regex-syntax.js";
 import { isPresence, isUntranslatable, stringMatcher, type Untranslatable } from "../string-match.js";
+import { claimMatcher } from "./claim-match.js";
 import type { RuleMatch } from "./rule.js";
 
 /** Matches everything. */
@@ -18,12 +20,13 @@ export function matchAll(): RouteMatch {
 
 /**
  * The conditions of one match on the request itself. Conditions on the client (source, gateway) and on the port must have
- * been decided before.
+ * been decided before. `claims`: whether the client verifies tokens before it routes.
  */
-export function routeMatch(match: RuleMatch): RouteMatch | Untranslatable {
-  const path = pathSpecifier(match);
-  if (isUntranslatable(path)) return path;
+export function routeMatch(match: RuleMatch, claims = false): RouteMatch | Untranslatable {
+  const pathSpecifier = pathOf(match);
+  if (isUntranslatable(pathSpecifier)) return pathSpecifier;
   const headers: HeaderMatcher[] = [];
+  const metadata: MetadataMatcher[] = [];
   const conditions: readonly (readonly [string, StringMatch | undefined, boolean])[] = [
     [":method", match.method, false],
     [":authority", match.authority, false],
@@ -33,11 +36,22 @@ export function routeMatch(match: RuleMatch): RouteMatch | Untranslatable {
   ];
   for (const [name, value, invert] of conditions) {
     if (value === undefined) continue;
+    const path = claimPath(name);
+    if (path !== undefined) {
+      const claim = claims ? claimMatcher(path, value, invert) : { problem: `${name} is for gateways only` };
+      if (isUntranslatable(claim)) return claim;
+      metadata.push(claim);
+      continue;
+    }
     const matcher = headerMatcher(name, value, invert);
     if (isUntranslatable(matcher)) return matcher;
     headers.push(matcher);
   }
-  const route = create(RouteMatchSchema, { pathSpecifier: path, headers });
+  const route = create(RouteMatchSchema, {
+    pathSpecifier,
+    headers,
+    dynamicMetadata: metadata,
+  });
   for (const [name, value] of byKey(match.queryParams)) {
     const matcher = isPresence(value) ? undefined : stringMatcher(value);
     if (matcher !== undefined && isUntranslatable(matcher)) return matcher;
@@ -55,7 +69,7 @@ export function routeMatch(match: RuleMatch): RouteMatch | Untranslatable {
   return route;
 }
 
-function pathSpecifier({
+function pathOf({
   uri,
   pathSegments,
 }: RuleMatch): NonNullable<MessageInitShape<typeof RouteMatchSchema>["pathSpecifier"]> | Untranslatable {
@@ -75,7 +89,6 @@ function headerMatcher(
   match: StringMatch,
   invertMatch: boolean,
 ): HeaderMatcher | Untranslatable {
-  if (name.startsWith("@request.auth")) return { problem: `${name} is for gateways only` };
   const header = nameInside(name);
   if (isPresence(match)) {
     return create(HeaderMatcherSchema, {

@@ -39,7 +39,7 @@ export function ruleRoutes(
   const routes: Route[] = [];
   matches.forEach((match, matchIndex) => {
     if (match !== undefined && !canHold(t, match, listenerPort, isFor)) return;
-    const conditions = match === undefined ? matchAll() : routeMatch(match);
+    const conditions = match === undefined ? matchAll() : routeMatch(match, t.view.gateway !== undefined);
     if (isUntranslatable(conditions)) {
       t.warnOf("IST0122", `${where}.match[${matchIndex}]: ${conditions.problem}; the match is left out`);
       return;

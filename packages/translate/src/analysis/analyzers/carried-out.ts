@@ -1,3 +1,4 @@
+import { claimPath } from "@tulle/api";
 import type {
   DestinationRuleSpec,
   GatewaySpec,
@@ -32,13 +33,14 @@ export function analyzeVirtualServiceCarriedOut(
   (spec.http ?? []).forEach((rule, index) => {
     (rule.match ?? []).forEach((match, matchIndex) => {
       for (const header of Object.keys(match.headers ?? {})) {
-        if (!header.startsWith("@request.auth")) continue;
+        const gateways = match.gateways ?? spec.gateways ?? ["mesh"];
+        if (claimPath(header) === undefined || !gateways.includes("mesh")) continue;
         const path = `spec.http[${index}].match[${matchIndex}].headers["${header}"]`;
         analysis.report(
           "TUL0001",
           object,
           path,
-          "conditions on claims are for gateways: the match is left out",
+          "conditions on claims are for gateways: sidecars leave the match out",
         );
       }
     });

@@ -24,7 +24,7 @@ export function analyzeReachability(analysis: Analysis, object: VirtualService):
     rules.map((owned) => ({ place: placeOf(owned), matches: matchesOf(owned.rule.match) })),
     (earlier, later) => coversRequest(earlier, later, gateways),
     // What cannot be translated is left out: it takes nothing away.
-    (match) => match === undefined || !isUntranslatable(routeMatch(match)),
+    (match) => match === undefined || !isUntranslatable(routeMatch(match, true)),
   );
   for (const protocol of ["tls", "tcp"] as const) {
     const list: readonly Partial<Pick<TlsRoute, "match">>[] = (object.spec[protocol] ??

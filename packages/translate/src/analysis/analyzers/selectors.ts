@@ -3,6 +3,7 @@ import type {
   MeshObject,
   PeerAuthenticationSpec,
   RateLimitSpec,
+  RequestAuthenticationSpec,
   SidecarSpec,
 } from "@tulle/api";
 import { selects } from "../../visibility.js";
@@ -31,8 +32,11 @@ function selectorOf(
 ): { readonly labels: Readonly<Record<string, string>>; readonly path: string } | undefined {
   switch (object.kind) {
     case "AuthorizationPolicy":
-    case "PeerAuthentication": {
-      const { selector } = (object as MeshObject<AuthorizationPolicySpec | PeerAuthenticationSpec>).spec;
+    case "PeerAuthentication":
+    case "RequestAuthentication": {
+      const { selector } = (
+        object as MeshObject<AuthorizationPolicySpec | PeerAuthenticationSpec | RequestAuthenticationSpec>
+      ).spec;
       return { labels: selector?.matchLabels ?? {}, path: "spec.selector" };
     }
     case "Sidecar": {
