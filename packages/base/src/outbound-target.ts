@@ -18,7 +18,8 @@ const V4_IN_V6: readonly (readonly [prefix: readonly number[], at: number])[] = 
   [[0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0], 12],
   [[0x20, 0x02], 2],
 ];
-/** Amazon's metadata service over IPv6, which is in a private network. */
+/** Metadata services that are not on the link: of Alibaba, Oracle and (IPv6) Amazon. */
+const METADATA_V4: ReadonlySet<string> = new Set(["100.100.100.200", "192.0.0.192"]);
 const METADATA_V6 = "fd00:0ec2:0000:0000:0000:0000:0000:0254";
 
 /** The class of an IP address in text; undefined for what is none. Scopes (`%eth0`) do not count. */
@@ -31,7 +32,7 @@ export function classifyAddress(text: string): AddressClass | undefined {
 function classifyV4(bytes: Uint8Array): AddressClass {
   const [a = 0, b = 0] = bytes;
   if (a === 127) return "loopback";
-  if (a === 169 && b === 254) return "link-local";
+  if ((a === 169 && b === 254) || METADATA_V4.has(bytes.join("."))) return "link-local";
   // 0.0.0.0 reaches this machine, too.
   if (a === 0 || a >= 224) return "special";
   return "other";
