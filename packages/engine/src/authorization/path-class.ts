@@ -1,3 +1,5 @@
+import { readingsOf } from "./path-readings.js";
+
 /** What segments of templates consist of: what policies can say. */
 const LITERAL = /^[A-Za-z0-9\-._~%!$&'()+,;:@=]+$/;
 const DOTS = /^(?:\.|%2e)+$/i;
@@ -11,6 +13,8 @@ const IDENTIFIER = /^(?:\d+|[0-9a-f]{8}-[0-9a-f-]{27}|(?=.*\d)[0-9a-f]{8,}|(?=.*
 export function pathClass(path: string): string {
   if (path === "/") return path;
   if (path.length > MAX_LENGTH || !path.startsWith("/")) return "";
+  // A policy that allows must hold for every reading of a path.
+  if (readingsOf(path).length > 1) return "";
   const segments = path.slice(1).split("/");
   if (segments.length > MAX_SEGMENTS) return "";
   let found = "";
