@@ -53,6 +53,8 @@ beforeAll(async () => {
     mesh.sidecar({ service: "caller", args: upstreams.flatMap((each) => ["--upstream", each]) }),
   ]);
   client = dial(`localhost:${clientPort}`);
+  // Until its sidecar has been told of the service, callers are rightly told that there is none.
+  await eventually(async () => (await unary("Echo", "")).code === 0);
 }, 60_000);
 
 afterAll(async () => {

@@ -9,9 +9,9 @@ import { clusterOf, type Workload } from "./support/workload.js";
 /** V8 gives back what starting took after eight seconds without much to do, later on a busy machine. */
 const SETTLING_MS = 30_000;
 const LOOK_EVERY_MS = 1000;
-/** What it is to settle at, and what fails: a megabyte or two are the machine's. */
+/** What it is to settle at, and what fails: on a busy machine V8 takes up to five megabytes more. */
 const GOAL_MB = 60;
-const LIMIT_MB = 64;
+const LIMIT_MB = 68;
 
 let mesh: Mesh;
 let idle: Workload;
