@@ -9,16 +9,10 @@ import {
   type Event,
   type Logger,
 } from "@tulle/base";
-import type {
-  CertificateSource,
-  PemSource,
-  SecretName,
-  ServerTls,
-  Snapshot,
-  TrustSource,
-} from "@tulle/engine";
+import type { ServerTls, Snapshot } from "@tulle/engine";
 
 import type { MetricsRegistry } from "../telemetry/metrics.js";
+import { missing, TlsMaterial } from "../tls/tls-material.js";
 import { tlsOptions } from "../tls/tls-options.js";
 import { WatchedFiles } from "../tls/watched-files.js";
 
@@ -73,7 +67,14 @@ export class ServerContexts implements Disposable {
   contextOf(tls: ServerTls): ServerContext {
     let context = this.#contexts.get(tls.key);
     if (context === undefined) {
-      context = new Context(tls);
+      context = new Context(
+        tls,
+        new TlsMaterial({
+          files: this.#files,
+          configuration: this.#options.configuration,
+          absent: "does not exist, or this gateway may not see it",
+        }),
+      );
       this.#contexts.set(tls.key, context);
       this.#read(context);
     }
@@ -82,10 +83,7 @@ export class ServerContexts implements Disposable {
 
   /** Secrets may have changed. */
   onConfigurationChanged(): void {
-    const { current } = this.#options.configuration;
-    for (const context of this.#contexts.values()) {
-      if ([...context.secrets].some(([name, secret]) => current.secret(name) !== secret)) this.#read(context);
-    }
+    for (const context of this.#contexts.values()) if (context.material.isOutdated()) this.#read(context);
   }
 
   /** Forgets the certificates that no server among these has. */
@@ -100,16 +98,13 @@ export class ServerContexts implements Disposable {
   }
 
   #onFiles(paths: ReadonlySet<string>): void {
-    for (const context of this.#contexts.values()) {
-      if ([...context.files].some((path) => paths.has(path))) this.#read(context);
-    }
+    for (const context of this.#contexts.values()) if (context.material.isFrom(paths)) this.#read(context);
   }
 
   #read(context: Context): void {
-    context.files.clear();
-    context.secrets.clear();
+    context.material.clear();
     try {
-      context.replace(this.#optionsOf(context));
+      context.replace(optionsOf(context));
       this.#count("success");
     } catch (thrown) {
       this.#count("failure");
@@ -121,65 +116,38 @@ export class ServerContexts implements Disposable {
       this.#options.logger.warn(what, { error });
     }
   }
+}
 
-  #optionsOf(context: Context): SecureContextOptions {
-    const { certificates, trust, crl, settings } = context.tls;
-    const ciphers = settings.ciphers.length === 0 ? CIPHERS : settings.ciphers;
-    const found = certificates.map((source) => this.#certificate(context, source));
-    const options: SecureContextOptions = {
-      ...tlsOptions({ ...settings, ciphers }),
-      honorCipherOrder: true,
-      cert: found.map(({ chain }) => this.#pem(context, chain)),
-      key: found.map(({ key }) => this.#pem(context, key)),
-    };
-    if (trust === undefined) return options;
-    const roots = this.#trust(context, trust);
-    if (roots.roots === "system") throw missing("", "the system's roots are not for clients");
-    options.ca = this.#pem(context, roots.roots);
-    const lists = [roots.crl, crl].flatMap((list) => (list === undefined ? [] : [this.#pem(context, list)]));
-    if (lists.length > 0) options.crl = lists;
-    return options;
-  }
-
-  #certificate(context: Context, source: CertificateSource | SecretName): CertificateSource {
-    if (!("secret" in source)) return source;
-    const { certificate } = this.#secret(context, source.secret);
-    if (certificate === undefined) throw missing(source.secret, "holds no certificate");
-    return certificate;
-  }
-
-  #trust(context: Context, source: TrustSource | SecretName): TrustSource {
-    if (!("secret" in source)) return source;
-    const { trust } = this.#secret(context, source.secret);
-    if (trust === undefined) throw missing(source.secret, "holds no authority");
-    return trust;
-  }
-
-  #secret(context: Context, name: string) {
-    const secret = this.#options.configuration.current.secret(name);
-    context.secrets.set(name, secret);
-    if (secret === undefined) throw missing(name, "does not exist, or this gateway may not see it");
-    return secret;
-  }
-
-  #pem(context: Context, source: PemSource): string {
-    if ("pem" in source) return source.pem;
-    context.files.add(source.file);
-    return this.#files.read(source.file);
-  }
+function optionsOf({ tls, material }: Context): SecureContextOptions {
+  const { certificates, trust, crl, settings } = tls;
+  const ciphers = settings.ciphers.length === 0 ? CIPHERS : settings.ciphers;
+  const found = certificates.map((source) => material.certificate(source));
+  const options: SecureContextOptions = {
+    ...tlsOptions({ ...settings, ciphers }),
+    honorCipherOrder: true,
+    cert: found.map(({ chain }) => material.pem(chain)),
+    key: found.map(({ key }) => material.pem(key)),
+  };
+  if (trust === undefined) return options;
+  const roots = material.trust(trust);
+  if (roots.roots === "system") throw missing("", "the system's roots are not for clients");
+  options.ca = material.pem(roots.roots);
+  const lists = [roots.crl, crl].flatMap((list) => (list === undefined ? [] : [material.pem(list)]));
+  if (lists.length > 0) options.crl = lists;
+  return options;
 }
 
 class Context implements ServerContext {
   readonly tls: ServerTls;
-  /** What it was made of. */
-  readonly files = new Set<string>();
-  readonly secrets = new Map<string, ReturnType<Snapshot["secret"]>>();
+  /** What it is made of. */
+  readonly material: TlsMaterial;
   readonly #changed = new Emitter<void>();
   readonly onChanged = this.#changed.event;
   #options: SecureContextOptions | undefined;
 
-  constructor(tls: ServerTls) {
+  constructor(tls: ServerTls, material: TlsMaterial) {
     this.tls = tls;
+    this.material = material;
   }
 
   serverOptions(): SecureContextOptions | undefined {
@@ -192,8 +160,4 @@ class Context implements ServerContext {
     this.#options = options;
     this.#changed.emit();
   }
-}
-
-function missing(secret: string, why: string): MeshError {
-  return new MeshError("unavailable", "PROXY_TLS_SECRET", `the secret ${secret} ${why}`);
 }

@@ -6,19 +6,11 @@ import {
 } from "node:tls";
 
 import { DisposableStack, Emitter, MeshError, type Clock, type Disposable, type Logger } from "@tulle/base";
-import type {
-  CertificateSource,
-  EndpointPart,
-  OriginatedTls,
-  PemSource,
-  SecretName,
-  Snapshot,
-  TlsSecret,
-  TrustSource,
-} from "@tulle/engine";
+import type { EndpointPart, OriginatedTls, Snapshot } from "@tulle/engine";
 
 import type { Counter, MetricsRegistry } from "../telemetry/metrics.js";
 import { systemRootsFile } from "./system-roots.js";
+import { TlsMaterial } from "./tls-material.js";
 import { tlsOptions } from "./tls-options.js";
 import { WatchedFiles } from "./watched-files.js";
 
@@ -40,8 +32,7 @@ interface Made {
   readonly tls: OriginatedTls;
   /** Undefined as long as there has never been one. */
   context: SecureContext | undefined;
-  files: Set<string>;
-  secrets: Map<string, TlsSecret | undefined>;
+  readonly material: TlsMaterial;
   /** Why the newest certificates cannot be used; undefined = they are. */
   failure: MeshError | undefined;
   failedAtMs: number;
@@ -82,8 +73,11 @@ export class OriginatedContexts implements Disposable {
       made = {
         tls,
         context: undefined,
-        files: new Set(),
-        secrets: new Map(),
+        material: new TlsMaterial({
+          files: this.#files,
+          configuration: this.#options.configuration,
+          absent: "does not exist or has not arrived",
+        }),
         failure: undefined,
         failedAtMs: Number.NEGATIVE_INFINITY,
       };
@@ -97,11 +91,7 @@ export class OriginatedContexts implements Disposable {
 
   /** Secrets may have changed. */
   onConfigurationChanged(): void {
-    const { current } = this.#options.configuration;
-    for (const made of this.#made.values()) {
-      const changed = [...made.secrets].some(([name, secret]) => current.secret(name) !== secret);
-      if (changed) this.#remake(made);
-    }
+    for (const made of this.#made.values()) if (made.material.isOutdated()) this.#remake(made);
   }
 
   /** Forgets the contexts that no endpoint among these is reached with. */
@@ -117,9 +107,7 @@ export class OriginatedContexts implements Disposable {
   }
 
   #onFiles(paths: ReadonlySet<string>): void {
-    for (const made of this.#made.values()) {
-      if ([...made.files].some((path) => paths.has(path))) this.#remake(made);
-    }
+    for (const made of this.#made.values()) if (made.material.isFrom(paths)) this.#remake(made);
   }
 
   #remake(made: Made): void {
@@ -128,8 +116,7 @@ export class OriginatedContexts implements Disposable {
 
   #make(made: Made): boolean {
     const { clock, logger } = this.#options;
-    made.files = new Set();
-    made.secrets = new Map();
+    made.material.clear();
     try {
       made.context = createSecureContext(this.#contextOptions(made));
       made.failure = undefined;
@@ -148,56 +135,25 @@ export class OriginatedContexts implements Disposable {
     }
   }
 
-  #contextOptions(made: Made): SecureContextOptions {
-    const { trust, certificate, settings } = made.tls;
+  #contextOptions({ tls, material }: Made): SecureContextOptions {
+    const { trust, certificate, settings } = tls;
     const options: SecureContextOptions = tlsOptions(settings);
     if (certificate !== undefined) {
-      const { chain, key } = this.#certificate(made, certificate);
-      options.cert = this.#pem(made, chain);
-      options.key = this.#pem(made, key);
+      const { chain, key } = material.certificate(certificate);
+      options.cert = material.pem(chain);
+      options.key = material.pem(key);
     }
     if (trust === undefined) return options;
-    const { roots, crl } = this.#trust(made, trust);
-    options.ca = roots === "system" ? this.#systemRoots(made) : this.#pem(made, roots);
-    if (crl !== undefined) options.crl = this.#pem(made, crl);
+    const { roots, crl } = material.trust(trust);
+    options.ca = roots === "system" ? this.#systemRoots(material) : material.pem(roots);
+    if (crl !== undefined) options.crl = material.pem(crl);
     return options;
   }
 
-  #certificate(made: Made, source: CertificateSource | SecretName): CertificateSource {
-    if (!("secret" in source)) return source;
-    const { certificate } = this.#secret(made, source.secret);
-    if (certificate === undefined) throw missing(source.secret, "holds no certificate");
-    return certificate;
-  }
-
-  #trust(made: Made, source: TrustSource | SecretName): TrustSource {
-    if (!("secret" in source)) return source;
-    const { trust } = this.#secret(made, source.secret);
-    if (trust === undefined) throw missing(source.secret, "holds no authority");
-    return trust;
-  }
-
-  #secret(made: Made, name: string): TlsSecret {
-    const secret = this.#options.configuration.current.secret(name);
-    made.secrets.set(name, secret);
-    if (secret === undefined) throw missing(name, "does not exist or has not arrived");
-    return secret;
-  }
-
-  #systemRoots(made: Made): string | string[] {
+  #systemRoots(material: TlsMaterial): string | string[] {
     const path = this.#options.systemRootsFile ?? systemRootsFile();
-    return path === undefined ? [...rootCertificates] : this.#pem(made, { file: path });
+    return path === undefined ? [...rootCertificates] : material.pem({ file: path });
   }
-
-  #pem(made: Made, source: PemSource): string {
-    if ("pem" in source) return source.pem;
-    made.files.add(source.file);
-    return this.#files.read(source.file);
-  }
-}
-
-function missing(secret: string, why: string): MeshError {
-  return new MeshError("unavailable", "PROXY_TLS_SECRET", `the secret ${secret} ${why}`);
 }
 
 /** What OpenSSL says of a PEM text never quotes it. */
