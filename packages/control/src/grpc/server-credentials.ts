@@ -37,10 +37,10 @@ export class OptionalMtlsCredentials extends ServerCredentials implements Dispos
   constructor(provider: ServerCertificateProvider) {
     super(
       { requestCert: true, rejectUnauthorized: false, handshakeTimeout: HANDSHAKE_TIMEOUT_MS },
-      contextOptions(provider.current()),
+      tlsContextOptions(provider.current()),
     );
     this.#subscription = provider.onRotated(() => {
-      this.updateSecureContextOptions(contextOptions(provider.current()));
+      this.updateSecureContextOptions(tlsContextOptions(provider.current()));
     });
   }
 
@@ -53,13 +53,14 @@ export class OptionalMtlsCredentials extends ServerCredentials implements Dispos
   }
 }
 
-// setSecureContext() replaces every option, so these are all of them each time.
-function contextOptions(certificate: ServerCertificate): SecureContextOptions {
+/** All of what a server's TLS goes by, each time: setSecureContext() replaces every option. */
+export function tlsContextOptions(certificate: ServerCertificate): SecureContextOptions {
   return {
     ca: certificate.trustBundlePem,
     cert: certificate.certificateChainPem,
     key: certificate.privateKeyPem,
     minVersion: "TLSv1.2",
+    // A resumed session would skip the check of the client's certificate.
     secureOptions: constants.SSL_OP_NO_TICKET,
   };
 }

@@ -1,6 +1,5 @@
-import { constants } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer, type ServerOptions } from "node:https";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
@@ -8,7 +7,7 @@ import { failureStatus } from "@tulle/api";
 import { MeshError, type Disposable, type Logger } from "@tulle/base";
 
 import type { ServeRequest } from "../access/index.js";
-import type { ServerCertificate, ServerCertificateProvider } from "../grpc/index.js";
+import { tlsContextOptions, type ServerCertificateProvider } from "../grpc/index.js";
 import { isLoopback, isTrustedHost } from "./host-check.js";
 
 export interface HttpServerOptions {
@@ -89,7 +88,7 @@ function serveTls(
 ): { readonly server: Server; readonly subscription: Disposable } {
   const server = createTlsServer(
     {
-      ...contextOptions(certificates.current()),
+      ...tlsContextOptions(certificates.current()),
       requestCert: true,
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
@@ -98,21 +97,9 @@ function serveTls(
   );
   server.on("tlsClientError", (error) => logger.debug("a TLS handshake failed", { error }));
   const subscription = certificates.onRotated(() => {
-    // Replaces every option, so these are all of them.
-    server.setSecureContext(contextOptions(certificates.current()));
+    server.setSecureContext(tlsContextOptions(certificates.current()));
   });
   return { server, subscription };
-}
-
-function contextOptions(certificate: ServerCertificate): ServerOptions {
-  return {
-    ca: certificate.trustBundlePem,
-    cert: certificate.certificateChainPem,
-    key: certificate.privateKeyPem,
-    minVersion: "TLSv1.2",
-    // A resumed session would skip the check of the client's certificate.
-    secureOptions: constants.SSL_OP_NO_TICKET,
-  };
 }
 
 function listen(server: Server, address: string, port: number): Promise<void> {
