@@ -9,7 +9,7 @@ import type {
   StepAdmission,
 } from "../contract.js";
 import { changeQuery } from "../facts/change-query.js";
-import type { FactFailure } from "../facts/contract.js";
+import { NO_ANSWER, type FactFailure } from "../facts/contract.js";
 import type { ExtAuthzAllowed, ExtAuthzDenied, ExtAuthzNeed } from "../facts/ext-authz.js";
 import { isIn, type Share } from "../route/fraction.js";
 import type { MetadataTest } from "../route/metadata-test.js";
@@ -36,7 +36,6 @@ export interface ExtAuthzSettings {
 
 /** Where a service's metadata goes, as Envoy has it. */
 const METADATA_NAMESPACE = "envoy.filters.http.ext_authz";
-const NO_ANSWER: FactFailure = { kind: "failed", reason: "invalid", detail: "it is no answer to this" };
 const FAIL_OPEN: HeaderMutation = {
   op: "set",
   name: "x-envoy-auth-failure-mode-allowed",

@@ -8,7 +8,7 @@ import type {
   ReplyPlan,
   StepAdmission,
 } from "../contract.js";
-import type { FactFailure } from "../facts/contract.js";
+import { NO_ANSWER, type FactFailure } from "../facts/contract.js";
 import type { RateLimitFact, RateLimitNeed } from "../facts/rate-limit.js";
 import { applyHeaders } from "../route/header-mutations.js";
 import { descriptorsOf, type HostLimits } from "./rate-limit-descriptors.js";
@@ -32,7 +32,6 @@ export interface GlobalRateLimitSettings {
 }
 
 const METADATA_NAMESPACE = "envoy.filters.http.ratelimit";
-const NO_ANSWER: FactFailure = { kind: "failed", reason: "invalid", detail: "it is no answer to this" };
 
 /** Lets a request through if a rate limit service, which counts for everybody, says so. */
 export class GlobalRateLimitStep implements AdmissionStep {

@@ -39,3 +39,10 @@ export interface FactFailure {
   /** For logs and explanations, as a part of a sentence. */
   readonly detail: string;
 }
+
+/** An answer of another kind than what was asked for. */
+export const NO_ANSWER: FactFailure = {
+  kind: "failed",
+  reason: "invalid",
+  detail: "it is no answer to this",
+};
