@@ -1,11 +1,8 @@
 // What proxies have, beside what is registered: seen when it differs, and put right.
-import { execFile } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { eventually } from "@tulle/testkit";
@@ -17,7 +14,6 @@ import { Mesh } from "./support/mesh.js";
 import { register, Servers } from "./support/servers.js";
 import { clusterOf, type Workload } from "./support/workload.js";
 
-const TULLE = fileURLToPath(new URL("../packages/cli/bin/tulle.mjs", import.meta.url));
 const UPSTREAMS = ["--upstream", "api:8080"];
 
 const servers = new Servers();
@@ -58,17 +54,6 @@ function count(name: string, socket: Socket): void {
   socket.once("close", () => connections.set(name, (connections.get(name) ?? 0) - 1));
 }
 
-async function tulle(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const env = { ...mesh.environment, TULLE_SERVER: mesh.server };
-  try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [TULLE, ...args], { env });
-    return { code: 0, out: stdout, err: stderr };
-  } catch (thrown) {
-    const { code, stdout, stderr } = thrown as { code: number; stdout: string; stderr: string };
-    return { code, out: stdout, err: stderr };
-  }
-}
-
 async function controlMetric(name: string): Promise<number> {
   const { body } = await call(`${mesh.server}/metrics`);
   const [line = ""] = body.split("\n").filter((each) => each.startsWith(name));
@@ -76,18 +61,18 @@ async function controlMetric(name: string): Promise<number> {
 }
 
 test("tulle endpoints shows what is registered and what each proxy has of it", async () => {
-  const { code, out } = await tulle("endpoints", "api");
+  const { code, out } = await mesh.ask("endpoints", "api");
   expect(code).toBe(0);
   expect(out).toContain("api.default, as it is registered");
   expect(out).toMatch(new RegExp(`api-0 +127\\.0\\.0\\.1:${ports[0]} +passing .*check-api-0 passing`));
   expect(out).toMatch(
     /steady\.default +outbound\|8080\|\|api\.default\.svc\.cluster\.local +synced +\w+ +\S+ +2$/m,
   );
-  expect(await tulle("endpoints", "api", "--diff")).toMatchObject({
+  expect(await mesh.ask("endpoints", "api", "--diff")).toMatchObject({
     code: 0,
     out: "No differences: 1 proxy compared with the registry.\n",
   });
-  const json = JSON.parse((await tulle("endpoints", "--proxy", "steady.default", "-o", "json")).out) as {
+  const json = JSON.parse((await mesh.ask("endpoints", "--proxy", "steady.default", "-o", "json")).out) as {
     proxies: { sets: { endpoints: { address: string }[] }[] }[];
   };
   expect(json.proxies[0]?.sets[0]?.endpoints.map(({ address }) => address).sort()).toEqual(
@@ -96,9 +81,9 @@ test("tulle endpoints shows what is registered and what each proxy has of it", a
 });
 
 test("tulle endpoints says when there is no such service or proxy", async () => {
-  const nothing = await tulle("endpoints", "nowhere");
+  const nothing = await mesh.ask("endpoints", "nowhere");
   expect(nothing).toMatchObject({ code: 4, err: expect.stringContaining("no service nowhere") as string });
-  const nobody = await tulle("endpoints", "api", "--proxy", "nobody");
+  const nobody = await mesh.ask("endpoints", "api", "--proxy", "nobody");
   expect(nobody).toMatchObject({ code: 4, err: expect.stringContaining("no proxy nobody") as string });
 });
 
@@ -108,7 +93,7 @@ test("a sidecar that stands still while an instance leaves is seen to be stale, 
   process.kill(-frozen.process.pid, "SIGSTOP");
   try {
     await mesh.client.registry.deregister("api-1");
-    const { code, out } = await tulle("endpoints", "api", "--diff");
+    const { code, out } = await mesh.ask("endpoints", "api", "--diff");
     expect(code).toBe(1);
     expect(out).toMatch(
       /frozen\.default +outbound\|8080\S+ +- +unknown +it has not acknowledged the newest endpoints/,
@@ -117,7 +102,7 @@ test("a sidecar that stands still while an instance leaves is seen to be stale, 
   } finally {
     process.kill(-frozen.process.pid, "SIGCONT");
   }
-  await eventually(async () => (await tulle("endpoints", "api", "--diff")).code === 0);
+  await eventually(async () => (await mesh.ask("endpoints", "api", "--diff")).code === 0);
   expect(await frozen.endpoints(clusterOf("api"))).toEqual([`127.0.0.1:${ports[0]}`]);
   await register(mesh, "api", ports);
   await frozen.knows(clusterOf("api"), 2);
@@ -135,14 +120,14 @@ test("endpoints that a sidecar has wrong, though it tells the right version, are
   const altered = await mesh.sidecar(options);
   expect(await altered.endpoints(clusterOf("api"))).toContain("127.0.0.1:1");
   const mismatches = await controlMetric('tulle_reconcile_mismatch_total{at="proxy"}');
-  const { code, out } = await tulle("endpoints", "api", "--diff");
+  const { code, out } = await mesh.ask("endpoints", "api", "--diff");
   expect(code).toBe(1);
   expect(out).toMatch(/altered\.default +\S+ +127\.0\.0\.1:1 +stale/);
   expect(out).toMatch(new RegExp(`altered\\.default +\\S+ +127\\.0\\.0\\.1:${ports[0]} +missing`));
 
   await eventually(async () => !(await altered.endpoints(clusterOf("api"))).includes("127.0.0.1:1"), 20_000);
   expect(await altered.endpoints(clusterOf("api"))).toEqual(ports.map((port) => `127.0.0.1:${port}`).sort());
-  expect(await tulle("endpoints", "api", "--diff")).toMatchObject({ code: 0 });
+  expect(await mesh.ask("endpoints", "api", "--diff")).toMatchObject({ code: 0 });
   expect(await controlMetric('tulle_reconcile_mismatch_total{at="proxy"}')).toBe(mismatches + 1);
   expect(mesh.control.output).toMatch(
     /warn {2}a proxy does not hold what it was sent; it is sent again .*altered/,

@@ -1,8 +1,6 @@
 // `tulle why` and live `explain`, over a chain of three services: caller -> front -> back.
-import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 
 import type { RequestStory } from "@tulle/api";
 import { eventually } from "@tulle/testkit";
@@ -13,7 +11,6 @@ import { Mesh } from "./support/mesh.js";
 import { clusterOf, type Workload } from "./support/workload.js";
 
 const CHAIN = [process.execPath, fileURLToPath(new URL("support/apps/chain.mjs", import.meta.url))];
-const TULLE = fileURLToPath(new URL("../packages/cli/bin/tulle.mjs", import.meta.url));
 /** Nothing that a test breaks is taken out of service. */
 const UNCHECKED = ["--health-interval", "60s"];
 
@@ -75,19 +72,6 @@ async function storyOf(id: string, hops: number): Promise<RequestStory> {
   return mesh.client.why(id);
 }
 
-async function tulle(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const environment = { ...mesh.environment, TULLE_SERVER: mesh.server };
-  try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [TULLE, ...args], {
-      env: environment,
-    });
-    return { code: 0, out: stdout, err: stderr };
-  } catch (thrown) {
-    const { code, stdout, stderr } = thrown as { code: number; stdout: string; stderr: string };
-    return { code, out: stdout, err: stderr };
-  }
-}
-
 test("an application's 503 is followed to it, hop by hop, with every try", async () => {
   const { id, status } = await send("/status/503");
   expect(status).toBe(503);
@@ -111,7 +95,7 @@ test("an application's 503 is followed to it, hop by hop, with every try", async
     expect(explainedWith).toBe("then");
     expect(explanation).toMatchObject({ version: 1 });
   }
-  const { code, out } = await tulle("why", id);
+  const { code, out } = await mesh.ask("why", id);
   expect(code).toBe(0);
   expect(out).toContain("Cause:   the application of back itself answered 503");
   expect(out).toContain("try 2");
@@ -128,7 +112,7 @@ test("a timeout names the hop that gave up, and the rule", async () => {
   expect(front?.record).toMatchObject({ response: { status: 504 }, owner: { rule: "http[0]" } });
   // Both sidecars know how long the request may take, and either may be the first to give up.
   expect(["abandoned", "answered"]).toContain(front?.record.tries[0]?.outcome);
-  const { out } = await tulle("why", id);
+  const { out } = await mesh.ask("why", id);
   expect(out).toContain("UT: no answer came within the timeout");
   expect(out).toContain("VirtualService default/back http[0]");
 });
@@ -142,7 +126,7 @@ test("a connection that the application refuses is found at its own sidecar", as
   expect(last?.proxy.service).toBe("back");
   const outcomes = last?.record.tries.map(({ outcome, detail }) => `${outcome} ${detail}`);
   expect(new Set(outcomes)).toEqual(new Set(["connect-failure ECONNREFUSED"]));
-  const { out } = await tulle("why", id);
+  const { out } = await mesh.ask("why", id);
   expect(out).toContain("Next:    check that the application of back runs and listens on 127.0.0.1:");
   await eventually(async () => (await send("/")).status === 200);
 });
@@ -151,7 +135,7 @@ test("an answer that a filter made names the flag, and the rule that asked for i
   const { id, status } = await send("/fault");
   expect(status).toBe(418);
   await storyOf(id, 1);
-  const { out } = await tulle("why", id);
+  const { out } = await mesh.ask("why", id);
   expect(out).toContain("FI: the request was made to fail on purpose");
   expect(out).toContain("VirtualService default/back http[1]");
   expect(out).toContain("Cause:   the sidecar of front made it fail on purpose");
@@ -178,8 +162,8 @@ test("a proxy tells its load and clusters, and how much it logs, and lets that b
   };
   expect(await callJson(`${api}/log-level`, change)).toEqual({ level: "error" });
   expect(await callJson(`${api}/log-level`)).toEqual({ level: "error" });
-  expect(await tulle("log-level", "front.default", "warn")).toMatchObject({ code: 0, out: "warn\n" });
-  expect(await tulle("log-level", "front.default", "loud")).toMatchObject({ code: 1 });
+  expect(await mesh.ask("log-level", "front.default", "warn")).toMatchObject({ code: 0, out: "warn\n" });
+  expect(await mesh.ask("log-level", "front.default", "loud")).toMatchObject({ code: 1 });
   expect((await call(`${api}/load?cluster=none`)).status).toBe(404);
   expect((await call(`${mesh.server}/tulle/v1/proxies/nobody/clusters`)).status).toBe(404);
 });
@@ -191,7 +175,7 @@ test("an error answer carries the id to ask with, and Proxy-Status", async () =>
   expect(headers["proxy-status"]).toBe(
     'tulle-caller; error=destination_not_found; details="route_not_found; NR"',
   );
-  const { code, out } = await tulle("why", String(headers["x-request-id"]));
+  const { code, out } = await mesh.ask("why", String(headers["x-request-id"]));
   expect(code).toBe(0);
   expect(out).toContain("Cause:   the sidecar of caller knows no HTTP service nowhere:8080");
 });
@@ -214,16 +198,16 @@ test("what a sidecar keeps of a request has no secrets in it", async () => {
 });
 
 test("a request that nothing is known of has exit code 4 and says what is kept", async () => {
-  const { code, err } = await tulle("why", randomUUID());
+  const { code, err } = await mesh.ask("why", randomUUID());
   expect(code).toBe(4);
   expect(err).toContain("3 sidecars were asked");
 });
 
 test("tulle explain asks the caller's sidecar through the control plane", async () => {
-  const { code, out } = await tulle("explain", "http://back:8080/hang", "--from", "front");
+  const { code, out } = await mesh.ask("explain", "http://back:8080/hang", "--from", "front");
   expect(code).toBe(0);
   expect(out).toContain("VirtualService default/back http[0]");
-  const refused = await tulle("explain", "http://back:8080/", "--from", "nobody");
+  const refused = await mesh.ask("explain", "http://back:8080/", "--from", "nobody");
   expect(refused.code).toBe(4);
   expect(refused.err).toContain("there is no service nobody");
 });

@@ -7,7 +7,7 @@ import { parseObjects } from "@tulle/api";
 import { createClient, type Client } from "@tulle/client";
 
 import { forget, reapAtEnd } from "./reaper.js";
-import { tulle, TulleProcess, type TulleOptions } from "./tulle-process.js";
+import { tulle, tulleInPipes, TulleProcess, type Printed, type TulleOptions } from "./tulle-process.js";
 import { Gateway } from "./gateway.js";
 import { Workload, type WorkloadReady } from "./workload.js";
 
@@ -144,6 +144,11 @@ export class Mesh {
       ...ports,
       ...(options.args ?? []),
     ]);
+  }
+
+  /** Runs a command that asks the control plane, and tells its two outputs apart. */
+  ask(...args: readonly string[]): Promise<Printed> {
+    return tulleInPipes(args, { ...this.environment, TULLE_SERVER: this.server });
   }
 
   /** Runs a command to its end, with more variables in its environment. */

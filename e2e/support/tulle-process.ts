@@ -1,9 +1,10 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 import { forget, reapAtEnd } from "./reaper.js";
 
@@ -113,6 +114,29 @@ export async function tulle(
   const code = await process.exited;
   await process.stop();
   return { code, output: process.output };
+}
+
+/** What a command printed. */
+export interface Printed {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs `tulle` to its end, its two outputs into pipes of their own. */
+export async function tulleInPipes(
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv,
+): Promise<Printed> {
+  try {
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [TULLE, ...args], {
+      env: environment,
+    });
+    return { code: 0, out: stdout, err: stderr };
+  } catch (thrown) {
+    const { code, stdout, stderr } = thrown as { code: number; stdout: string; stderr: string };
+    return { code, out: stdout, err: stderr };
+  }
 }
 
 /** The number of an empty group may be another process' some day: it is forgotten as soon as nobody is in it. */
