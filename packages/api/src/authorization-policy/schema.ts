@@ -47,7 +47,8 @@ const paths = z
   .max(MAX_ITEMS, `must have at most ${MAX_ITEMS} items`)
   .exactOptional();
 
-const SOURCE_FIELDS = [
+/** Every field of a source. */
+export const SOURCE_FIELDS = [
   "principals",
   "notPrincipals",
   "requestPrincipals",

@@ -1,19 +1,10 @@
-import type { AuthorizationOperation, AuthorizationPolicySpec, AuthorizationSource } from "./type.js";
+import { SOURCE_FIELDS } from "./schema.js";
+import type { AuthorizationOperation, AuthorizationPolicySpec } from "./type.js";
 
-const TCP_SOURCES: readonly (keyof AuthorizationSource)[] = [
-  "principals",
-  "notPrincipals",
-  "namespaces",
-  "notNamespaces",
-  "serviceAccounts",
-  "notServiceAccounts",
-  "trustDomains",
-  "notTrustDomains",
-  "ipBlocks",
-  "notIpBlocks",
-  "remoteIpBlocks",
-  "notRemoteIpBlocks",
-];
+/** What bytes have a source by, too: all but tokens. */
+const TCP_SOURCES = SOURCE_FIELDS.filter(
+  (name) => name !== "requestPrincipals" && name !== "notRequestPrincipals",
+);
 const TCP_OPERATIONS: readonly (keyof AuthorizationOperation)[] = ["ports", "notPorts"];
 
 /** What a valid policy does that its author may not expect. */
