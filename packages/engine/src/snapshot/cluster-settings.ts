@@ -21,7 +21,7 @@ import { compileBreakers, compileHighBreakers, type Breakers } from "./circuit-b
 import { compileNamed, type NamedEndpoints } from "./dns-settings.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
-import { filterMetadata, provenanceOf } from "./metadata.js";
+import { provenanceOf } from "./metadata.js";
 import { compileConnections } from "./connection-settings.js";
 import type { ConnectionSettings } from "./connection-settings.js";
 import { compileHealthCheck } from "./health-check-settings.js";
