@@ -115,7 +115,7 @@ test("AZ-13: a service whose endpoint is the sidecar itself comes to its limit, 
 
 // CVE-2026-47221: a 303 that is followed for a request without a body.
 const REQUESTS: readonly (readonly [string, CallOptions, string])[] = [
-  ["POST without a body", { method: "POST", headers: { "content-length": "0" } }, "GET"],
+  ["POST without a body", { method: "POST" }, "GET"],
   ["POST with a body", { method: "POST", body: "form" }, "GET"],
   ["POST in chunks", { method: "POST", body: [Buffer.from("fo"), Buffer.from("rm")] }, "GET"],
   ["DELETE", { method: "DELETE" }, "GET"],
@@ -126,7 +126,7 @@ const REQUESTS: readonly (readonly [string, CallOptions, string])[] = [
 test.each(REQUESTS)("AZ-13: a 303 for %s is followed without a body", async (_what, options, method) => {
   const policy = { maxInternalRedirects: 1, redirectResponseCodes: [303] };
   const { port, asked } = await serve({ internalRedirectPolicy: policy }, [], 303);
-  const headers = { host: "app", ...options.headers };
+  const headers = { host: "app" };
   expect((await call(port, "/form", { ...options, headers })).status).toBe(200);
   expect(asked.slice(1)).toEqual([`${method} app /done  - -`]);
   expect((await call(port, "/x", { headers })).status).toBe(200);
