@@ -5,6 +5,7 @@ import { anyPack } from "@bufbuild/protobuf/wkt";
 import { createTestAuthority, eventually, type TestAuthority } from "@tulle/testkit";
 import { serveGrpc, type GrpcAnswer } from "@tulle/testkit/grpc";
 import { ApiVersion } from "@tulle/xds/gen/envoy/config/core/v3/config_source_pb.js";
+import { GrpcServiceSchema } from "@tulle/xds/gen/envoy/config/core/v3/grpc_service_pb.js";
 import { RBAC_Action } from "@tulle/xds/gen/envoy/config/rbac/v3/rbac_pb.js";
 import { ExtAuthzSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js";
 import { RBACSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
@@ -48,14 +49,17 @@ beforeAll(async () => {
 });
 afterEach(closeAll);
 
+const asked = (timeout: number) =>
+  create(GrpcServiceSchema, {
+    targetSpecifier: { case: "envoyGrpc", value: { clusterName: AUTHZ } },
+    timeout: ms(timeout),
+  });
+
 function asking(config: Config = {}) {
   const filter = create(ExtAuthzSchema, {
     statPrefix: "bytes",
     transportApiVersion: ApiVersion.V3,
-    grpcService: {
-      targetSpecifier: { case: "envoyGrpc", value: { clusterName: AUTHZ } },
-      timeout: ms(500),
-    },
+    grpcService: asked(500),
     ...config,
   });
   return {
@@ -248,10 +252,7 @@ test("a client that leaves while the service thinks ends its question", async ()
   const { port, server } = await db(
     service.port,
     asking({
-      grpcService: {
-        targetSpecifier: { case: "envoyGrpc", value: { clusterName: AUTHZ } },
-        timeout: ms(60_000),
-      },
+      grpcService: asked(60_000),
     }),
   );
   const caller = dial(port);
