@@ -72,8 +72,9 @@ interface Db {
   readonly server: TestProxy;
   readonly port: number;
   /** Connections that the application got. */
-  served(): number;
-  guard(...guards: ReturnType<typeof asking>[]): void;
+  readonly served: () => number;
+  /** What guards its connections from now on. */
+  readonly guard: (...guards: ReturnType<typeof asking>[]) => void;
 }
 
 /** A server that greets whoever connects, behind two proxies: the second one asks at `authzPort`. */
