@@ -38,6 +38,7 @@ const PATHS = [
   "envoy/extensions/filters/listener/http_inspector/v3",
   "envoy/extensions/filters/listener/proxy_protocol/v3",
   "envoy/extensions/filters/listener/tls_inspector/v3",
+  "envoy/extensions/filters/network/ext_authz/v3",
   "envoy/extensions/filters/network/http_connection_manager/v3",
   "envoy/extensions/filters/network/rbac/v3",
   "envoy/extensions/filters/network/tcp_proxy/v3",

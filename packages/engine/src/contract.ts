@@ -29,6 +29,12 @@ export interface EngineRequest {
 /** What steps of the chain found out about a request, for the steps behind them and for routes. */
 export type RequestMetadata = ReadonlyMap<string, JsonObject>;
 
+/** What a step found out, under a namespace of its own. */
+export interface FoundMetadata {
+  readonly namespace: string;
+  readonly value: JsonObject;
+}
+
 /**
  * A set, add or remove of one header field, as data. Names are lower-case. `applyHeaders` carries them out:
  * `set` replaces every field of that name; `append` adds one more; `add-if-absent` and `set-if-present` do what they
@@ -480,7 +486,7 @@ export interface AdmissionMutation {
   /** Is told when the exchange begins and ends. */
   readonly watcher?: ExchangeWatcher | undefined;
   /** What the step found out, for the steps behind it and for routes. */
-  readonly metadata?: { readonly namespace: string; readonly value: JsonObject } | undefined;
+  readonly metadata?: FoundMetadata | undefined;
   /** A route is chosen anew by what the request is now; the steps behind this one are that route's. */
   readonly reroute?: boolean | undefined;
 }

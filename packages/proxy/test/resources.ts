@@ -483,10 +483,11 @@ export function tcpListener(
   return resource(LISTENER_TYPE, name, ListenerSchema, message);
 }
 
-/** The inbound listener that hands bytes to `cluster`. */
-export function inboundTcpListener(options: InboundOptions): ResourceChange {
-  const filters = [tcpFilter(options.cluster)];
-  return inboundWith(filters, options);
+/** The inbound listener that hands bytes to `cluster`, behind `guards`. */
+export function inboundTcpListener(
+  options: InboundOptions & { readonly guards?: Parameters<typeof inboundWith>[0] },
+): ResourceChange {
+  return inboundWith([...(options.guards ?? []), tcpFilter(options.cluster)], options);
 }
 
 export interface DetectedOptions {

@@ -90,7 +90,8 @@ export function guardOf(yaml: string, view: ClientView = WORKLOAD): Guard {
       const { connection, principal, remoteAddress } = factsOf(caller);
       const judgement = admitConnection(tcp, connection, { principal, remoteAddress });
       noted.splice(0, noted.length, ...(judgement?.judged ?? []));
-      return judgement === undefined || judgement.refusal === "" ? "open" : judgement.refusal;
+      if (judgement?.need !== undefined) return `asks ${judgement.need.asks}`;
+      return judgement?.refusal?.details ?? "open";
     },
   };
 }

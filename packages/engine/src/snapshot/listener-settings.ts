@@ -6,7 +6,8 @@ import type {
   FilterChain,
   FilterChainMatch,
 } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
-import { compileNetworkRbac, isNetworkRbac, type NetworkRbac } from "../authorization/network-rbac.js";
+import { compileGuard, isGuard } from "../authorization/guard-kinds.js";
+import type { ConnectionGuard } from "../authorization/connection-guard.js";
 import type { InboundListener, ProxyProtocolFilter } from "./contract.js";
 import { compileDownstream } from "./downstream-tls.js";
 import type { DownstreamTransport } from "./downstream-tls.js";
@@ -172,10 +173,10 @@ function compileChain(
   );
   const config = filters.at(-1);
   const guards = filters.slice(0, -1);
-  if (filters.length === 0 || (guards.length > 0 && !isTcpProxy(config)) || !guards.every(isNetworkRbac)) {
+  if (filters.length === 0 || (guards.length > 0 && !isTcpProxy(config)) || !guards.every(isGuard)) {
     throw invalid(
       at(field, "filters"),
-      "must be an HttpConnectionManager, or a TcpProxy with RBACs before it: other network filters are not supported",
+      "must be an HttpConnectionManager, or a TcpProxy with RBACs and ext_authz before it: other network filters are not supported",
     );
   }
   const here = at(field, `filters[${guards.length}].typed_config`);
@@ -191,9 +192,9 @@ function compileChain(
   };
 }
 
-function compileGuards(field: string, guards: readonly (Any | undefined)[]): readonly NetworkRbac[] {
+function compileGuards(field: string, guards: readonly (Any | undefined)[]): readonly ConnectionGuard[] {
   return guards.flatMap((config, index) =>
-    config === undefined ? [] : [compileNetworkRbac(at(field, `filters[${index}].typed_config`), config)],
+    config === undefined ? [] : [compileGuard(at(field, `filters[${index}].typed_config`), config)],
   );
 }
 

@@ -48,12 +48,30 @@ describe("the order of actions", () => {
     expect(guard.noted).toEqual([
       { kind: "enforced", allowed: false, policy: "ns[default]-policy[deny]-rule[0]" },
     ]);
-    // Connections that carry bytes cannot be asked about: they are refused.
-    const bytes = guardOf(
-      policy("ask", "action: CUSTOM, provider: {name: opa}, rules: [{}]") + provider("istio-system"),
-    );
-    expect(bytes.tcp({ principal: ALICE })).toBe(by("ask").slice(4));
     expect(guardOf(policy("ask", ask) + provider("default")).http({ path: "/a" })).toBe(by("ask"));
+  });
+
+  test("CUSTOM asks about connections that carry bytes, over gRPC alone", () => {
+    const provider = (service: string) =>
+      "---\napiVersion: tulle.dev/v1\nkind: MeshConfig\nmetadata: {name: mesh, namespace: istio-system}\n" +
+      `spec: {extensionProviders: [{name: opa, ${service}: {service: default/reviews, port: 80}}]}\n`;
+    const custom = (rules: string) =>
+      policy("ask", `action: CUSTOM, provider: {name: opa}, rules: [${rules}]`);
+    const deny = policy("deny", `action: DENY, rules: [{from: [{source: {principals: [${BOB}]}}]}]`);
+    const tcp = (rules: string, principal = ALICE, service = "envoyExtAuthzGrpc") =>
+      guardOf(custom(rules) + deny + provider(service)).tcp({ principal });
+    const asks = "asks ext_authz grpc outbound|80||reviews.default.svc.cluster.local";
+    expect(tcp("{}")).toBe(asks);
+    // Before DENY has its say.
+    expect(tcp("{}", BOB)).toBe(asks);
+    expect(tcp(`{from: [{source: {principals: [${BOB}]}}]}`)).toBe("open");
+    expect(tcp("{to: [{operation: {ports: ['1']}}]}", BOB)).toBe(by("deny").slice(4));
+    // What only HTTP has does not narrow what is asked about.
+    expect(tcp("{to: [{operation: {paths: [/a]}}]}")).toBe(asks);
+    expect(tcp("{when: [{key: 'request.headers[x]', values: [y]}]}")).toBe(asks);
+    // An HTTP service cannot be asked, nor can one that nobody knows.
+    expect(tcp("{}", ALICE, "envoyExtAuthzHttp")).toBe(by("ask").slice(4));
+    expect(guardOf(custom("{}")).tcp({ principal: ALICE })).toBe(by("ask").slice(4));
   });
 
   test("CUSTOM of somebody who is not known refuses what it would ask about", () => {
