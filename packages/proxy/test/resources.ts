@@ -156,7 +156,12 @@ export function routes(
 export interface ClusterOptions {
   readonly connectTimeoutMs?: number;
   /** Endpoints with `tlsMode: istio` are called with this SNI and must be this identity. */
-  readonly tls?: { readonly sni: string; readonly spiffeId: string; readonly alpn?: readonly string[]; readonly tlsParams?: TlsParams };
+  readonly tls?: {
+    readonly sni: string;
+    readonly spiffeId: string;
+    readonly alpn?: readonly string[];
+    readonly tlsParams?: TlsParams;
+  };
   /** Every endpoint is a TLS server outside the mesh. */
   readonly originate?: MessageInitShape<typeof UpstreamTlsContextSchema>;
   /** Endpoints in plaintext speak HTTP/2. */

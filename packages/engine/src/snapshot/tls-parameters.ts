@@ -68,7 +68,8 @@ export function compileMeshParameters(here: string, parameters: TlsParameters | 
 
 function refuseUnknown(here: string, names: readonly string[], known: ReadonlySet<string>): void {
   const wrong = names.find((name) => !known.has(name));
-  if (wrong !== undefined) throw invalid(here, `${wrong} is not known: give some of ${[...known].join(", ")}`);
+  if (wrong !== undefined)
+    throw invalid(here, `${wrong} is not known: give some of ${[...known].join(", ")}`);
 }
 
 /** What mutual TLS is spoken with where nothing is said. */

@@ -41,7 +41,10 @@ function handshake(pair: Pair, options: object): Promise<TLSSocket | string> {
 async function spoken(pair: Pair, options: object): Promise<string> {
   const socket = await handshake(pair, options);
   if (typeof socket === "string") return "refused";
-  const { type, name = "" } = socket.getEphemeralKeyInfo() as { readonly type?: string; readonly name?: string };
+  const { type, name = "" } = socket.getEphemeralKeyInfo() as {
+    readonly type?: string;
+    readonly name?: string;
+  };
   const said = [socket.getProtocol(), socket.getCipher().name, type, name].join(" ");
   socket.destroy();
   return said;
@@ -50,9 +53,13 @@ async function spoken(pair: Pair, options: object): Promise<string> {
 test("two sidecars that are told so speak TLS 1.2 at least, with the suites and curves that they are told", async () => {
   const pair = await startPair(authority, { tlsParams: OLDER });
   expect((await call(pair.port)).status).toBe(200);
-  expect(await spoken(pair, { maxVersion: "TLSv1.2" })).toBe("TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384 ECDH prime256v1");
+  expect(await spoken(pair, { maxVersion: "TLSv1.2" })).toBe(
+    "TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384 ECDH prime256v1",
+  );
   expect(await spoken(pair, { minVersion: "TLSv1.3" })).toMatch(/^TLSv1.3 .* ECDH prime256v1$/);
-  expect(await spoken(pair, { maxVersion: "TLSv1.2", ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256" })).toBe("refused");
+  expect(await spoken(pair, { maxVersion: "TLSv1.2", ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256" })).toBe(
+    "refused",
+  );
   expect(await spoken(pair, { ecdhCurve: "P-384" })).toBe("refused");
 });
 
