@@ -54,7 +54,10 @@ const MESH_CIPHERS: ReadonlySet<string> = new Set([
       (cipher) => `${kind}-${cipher}`,
     ),
   ),
-  ...["AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-SHA", "AES256-SHA"],
+  "AES128-GCM-SHA256",
+  "AES256-GCM-SHA384",
+  "AES128-SHA",
+  "AES256-SHA",
 ]);
 const MESH_CURVES: ReadonlySet<string> = new Set(["X25519", "P-256", "P-384", "P-521"]);
 
