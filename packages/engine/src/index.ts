@@ -16,7 +16,7 @@ export { factOfCheck, invalidAnswer } from "./facts/check-answer.js";
 export type * from "./facts/rate-limit.js";
 export { factOfRateLimit } from "./facts/rate-limit-answer.js";
 export { factOfHttpAnswer } from "./facts/http-answer.js";
-export { createLoadTable } from "./load/load-table.js";
+export { createLoadTable, NO_SLOT } from "./load/load-table.js";
 export type { LoadTableOptions, SlotTable } from "./load/load-table.js";
 export { readLoadReport } from "./load/load-report.js";
 export type { LoadReport } from "./load/reported-loads.js";

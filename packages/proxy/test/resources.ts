@@ -162,7 +162,11 @@ export interface ClusterOptions {
     readonly maxConnections?: number;
     readonly maxPendingRequests?: number;
     readonly maxRequests?: number;
+    readonly maxConnectionPools?: number;
+    readonly trackRemaining?: boolean;
   };
+  /** Connections to one endpoint. */
+  readonly maxConnectionsPerHost?: number;
   /** Of priority HIGH. */
   readonly highThresholds?: ClusterOptions["thresholds"];
   readonly outlierDetection?: MessageInitShape<typeof OutlierDetectionSchema>;
@@ -192,6 +196,10 @@ export function cluster(name: string, options: ClusterOptions = {}): ResourceCha
           ? []
           : [{ priority: RoutingPriority.HIGH, ...options.highThresholds }]),
       ],
+      perHostThresholds:
+        options.maxConnectionsPerHost === undefined
+          ? []
+          : [{ maxConnections: options.maxConnectionsPerHost }],
     },
     healthChecks: options.healthCheck === undefined ? [] : [options.healthCheck],
     ...(options.outlierDetection === undefined ? {} : { outlierDetection: options.outlierDetection }),

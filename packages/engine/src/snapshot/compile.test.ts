@@ -5,7 +5,7 @@ import {
   Cluster_LbPolicy as LbPolicy,
   ClusterSchema,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
-import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import { RoutingPriority, TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { FilterChainSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
@@ -448,7 +448,12 @@ test("limits of client connections are Envoy's fields, and a time of 0 sets none
     limits({
       maxRequestHeadersKb: 16,
       requestHeadersTimeout: { seconds: 5n },
-      commonHttpProtocolOptions: { maxHeadersCount: 50, idleTimeout: { seconds: 60n } },
+      commonHttpProtocolOptions: {
+        maxHeadersCount: 50,
+        idleTimeout: { seconds: 60n },
+        maxConnectionDuration: { seconds: 600n },
+      },
+      delayedCloseTimeout: {},
       http2ProtocolOptions: {
         maxConcurrentStreams: 100,
         initialStreamWindowSize: 65_536,
@@ -464,6 +469,8 @@ test("limits of client connections are Envoy's fields, and a time of 0 sets none
   ).toEqual({
     "connection.headerTimeoutMs": 5000,
     "connection.idleTimeoutMs": 60_000,
+    "connection.maxDurationMs": 600_000,
+    "connection.delayedCloseMs": 0,
     "http1.maxHeadBytes": 16_384,
     "http1.maxHeaderCount": 50,
     "http2.maxHeaderListBytes": 16_384,
@@ -479,4 +486,20 @@ test("limits of client connections are Envoy's fields, and a time of 0 sets none
     "http2.maxPriorityFramesPerStream": 10,
     "http2.maxWindowUpdatesPerDataFrame": 20,
   });
+});
+
+test("a cluster has limits of an endpoint's connections and of its pools, in both priorities", () => {
+  const limited = cluster({
+    circuitBreakers: {
+      thresholds: [{ maxConnectionPools: 7, trackRemaining: true }, { priority: RoutingPriority.HIGH }],
+      perHostThresholds: [{ maxConnections: 2 }, { priority: RoutingPriority.HIGH, maxConnections: 3 }],
+    },
+  });
+  expect(limited).toMatchObject({ maxConnectionsPerHost: 2, pools: { max: 7 }, tracksRemaining: true });
+  expect(limited.high).toMatchObject({ maxConnectionsPerHost: 3, tracksRemaining: false });
+  expect(limited.high?.pools).toBeUndefined();
+  const refused = edsCluster("c", { circuitBreakers: { perHostThresholds: [{ maxRequests: 1 }] } });
+  expect(compile([refused]).messages).toEqual([
+    expect.stringContaining("circuit_breakers.per_host_thresholds[0].max_requests: is not supported"),
+  ]);
 });

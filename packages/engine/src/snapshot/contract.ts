@@ -1,3 +1,4 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import type { PathNormalization } from "@tulle/http";
 
 import type { ConnectionSettings } from "./connection-settings.js";
@@ -99,6 +100,8 @@ export interface EndpointPart {
   readonly slot: number;
   readonly weight: number;
   readonly healthy: boolean;
+  /** Its metadata `envoy.lb`, which subsets and retries go by; absent = it has none. */
+  readonly labels?: JsonObject | undefined;
   readonly workload: WorkloadLabels | undefined;
 }
 
@@ -115,6 +118,12 @@ export interface ClusterPart {
   readonly high: ClusterPart | undefined;
   /** Envoy's circuit breakers, priority DEFAULT. */
   readonly maxConnections: number;
+  /** Connections to one endpoint; absent = no limit but `maxConnections`. */
+  readonly maxConnectionsPerHost?: number;
+  /** Connection pools there may be, and the slot on which they are counted as connections; absent = no limit. */
+  readonly pools?: { readonly max: number; readonly slot: number } | undefined;
+  /** Gauges say how much of its limits is left; absent = they do not. */
+  readonly tracksRemaining?: boolean;
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
@@ -144,6 +153,8 @@ export interface ClusterPart {
 export type ChainLimit =
   | "connection.headerTimeoutMs"
   | "connection.idleTimeoutMs"
+  | "connection.maxDurationMs"
+  | "connection.delayedCloseMs"
   | "http1.maxHeadBytes"
   | "http1.maxHeaderCount"
   | "http2.maxHeaderListBytes"
