@@ -48,6 +48,7 @@ const PATHS = [
   "envoy/extensions/load_balancing_policies",
   "envoy/extensions/path/match/uri_template/v3",
   "envoy/extensions/path/rewrite/uri_template/v3",
+  "envoy/extensions/retry/host/omit_host_metadata/v3",
   "envoy/extensions/retry/priority/previous_priorities/v3",
   "envoy/extensions/transport_sockets/proxy_protocol/v3",
   "envoy/extensions/transport_sockets/tls/v3",

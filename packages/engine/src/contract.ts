@@ -67,8 +67,12 @@ export interface RetryPlan {
   readonly statusCodes: readonly number[];
   readonly backoffBaseMs: number;
   readonly backoffMaxMs: number;
-  /** How often another endpoint is looked for when the pick was tried before (`previous_hosts`). */
+  /** How often a retry looks for another endpoint when the pick is one that it should do without. */
   readonly hostReselections: number;
+  /** Retries do without endpoints that were tried (`previous_hosts`), as long as there are others. */
+  readonly avoidsTried: boolean;
+  /** And without those that have all of the labels of one of these (`omit_host_metadata`); absent = none. */
+  readonly omitsHosts?: readonly JsonObject[] | undefined;
   /** After so many tries at a priority others are preferred (`previous_priorities`); 0 = never. */
   readonly triesPerPriority: number;
 }

@@ -309,7 +309,7 @@ export function call(port: number, path = "/", options: CallOptions = {}): Promi
 /** Writes raw bytes and gives everything that comes back until `until` holds or the connection ends. */
 export function exchangeBytes(
   port: number,
-  bytes: string | readonly string[],
+  bytes: string | Buffer | readonly string[],
   until: (received: string) => boolean = () => false,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -327,6 +327,7 @@ export function exchangeBytes(
     });
     socket.on("end", () => resolve(received));
     socket.on("error", (error) => (received === "" ? reject(error) : resolve(received)));
-    for (const part of typeof bytes === "string" ? [bytes] : bytes) socket.write(part);
+    if (typeof bytes === "string" || Buffer.isBuffer(bytes)) socket.write(bytes);
+    else for (const part of bytes) socket.write(part);
   });
 }

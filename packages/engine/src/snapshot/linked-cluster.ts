@@ -10,7 +10,8 @@ import { saltOf } from "../entropy.js";
 import type { EndpointHealth } from "../pick/health.js";
 import { ClusterBalance } from "../pick/cluster-balance.js";
 import type { Assignment } from "./assignment.js";
-import type { ClusterSettings, RetryBudget } from "./cluster-settings.js";
+import type { RetryBudget } from "./circuit-breakers.js";
+import type { ClusterSettings } from "./cluster-settings.js";
 
 const NO_MEMBERS: readonly string[] = [];
 
@@ -27,6 +28,9 @@ export class LinkedCluster implements ClusterPart {
   readonly high: LinkedCluster | undefined;
   readonly connectTimeoutMs: number;
   readonly maxConnections: number;
+  readonly maxConnectionsPerHost: number;
+  readonly pools: ClusterPart["pools"];
+  readonly tracksRemaining: boolean;
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
@@ -51,7 +55,7 @@ export class LinkedCluster implements ClusterPart {
 
   /**
    * `endpoints` are those of `assignment`, in its order; `newcomers` the slots of those that came to it later; `high` the
-   * same cluster for priority HIGH.
+   * same cluster for priority HIGH; `pools` where its connection pools are counted.
    */
   constructor(
     settings: ClusterSettings,
@@ -61,6 +65,7 @@ export class LinkedCluster implements ClusterPart {
     warm: boolean,
     newcomers: ReadonlySet<number>,
     high?: LinkedCluster,
+    pools?: ClusterPart["pools"],
   ) {
     this.name = settings.name;
     this.serviceHost = settings.serviceHost;
@@ -70,6 +75,9 @@ export class LinkedCluster implements ClusterPart {
     this.high = high;
     this.connectTimeoutMs = settings.connectTimeoutMs;
     this.maxConnections = settings.maxConnections;
+    this.maxConnectionsPerHost = settings.maxConnectionsPerHost;
+    this.pools = pools;
+    this.tracksRemaining = settings.tracksRemaining;
     this.maxPendingRequests = settings.maxPendingRequests;
     this.maxRequests = settings.maxRequests;
     this.maxRetries = settings.maxRetries;

@@ -142,6 +142,7 @@ function connectRetry(attempts: number): CompiledRetry {
     backoffBaseMs: 0,
     backoffMaxMs: 0,
     hostReselections: HOST_RESELECTIONS,
+    avoidsTried: true,
     triesPerPriority: 0,
     requests: [],
     answers: [],

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 
 import { formatAddress, type Disposable, type WheelTimer } from "@tulle/base";
 import {
+  NO_SLOT,
   affinityOf,
   currentCluster,
   pick,
@@ -265,7 +266,11 @@ export class TcpSession<Source extends TcpSource = TcpSource>
       return;
     }
     const traffic = upstreamMetrics.of(cluster);
-    if (load.connections(cluster.slot) >= cluster.maxConnections) {
+    const perHost = cluster.maxConnectionsPerHost;
+    if (
+      load.connections(cluster.slot) >= cluster.maxConnections ||
+      (perHost !== undefined && load.connections(picked.slot) >= perHost)
+    ) {
       traffic.connectionOverflow.inc();
       this.#fail("UO", "overflow");
       return;
@@ -280,6 +285,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     traffic.connectionsTotal.inc();
     this.#clusterTraffic = traffic;
     load.addConnections(cluster.slot, 1);
+    if (picked.slot !== NO_SLOT) load.addConnections(picked.slot, 1);
     load.begin(cluster.slot, picked.slot, attempt.attempts > 1);
     const startedMs = this.#context.clock.monotonic();
     this.#connecting = connector.connectBytes(
@@ -454,6 +460,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     traffic.connections.add(-1);
     const { load } = this.#context;
     load.addConnections(cluster.slot, -1);
+    if (endpoint.slot !== NO_SLOT) load.addConnections(endpoint.slot, -1);
     load.end(cluster.slot, endpoint.slot, this.attempts > 1);
   }
 }
