@@ -43,6 +43,7 @@ import { file_envoy_extensions_retry_priority_previous_priorities_v3_previous_pr
 import { file_envoy_extensions_transport_sockets_proxy_protocol_v3_upstream_proxy_protocol } from "./gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
 import { file_envoy_extensions_transport_sockets_raw_buffer_v3_raw_buffer } from "./gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
 import { file_envoy_extensions_transport_sockets_tls_v3_secret } from "./gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
+import { file_tulle_ext_authz_v1_route_ext_authz } from "./gen/tulle/ext_authz/v1/route_ext_authz_pb.js";
 import { file_tulle_fault_v1_connection_reset } from "./gen/tulle/fault/v1/connection_reset_pb.js";
 import { file_tulle_ratelimit_v1_source_identity } from "./gen/tulle/ratelimit/v1/source_identity_pb.js";
 import { file_envoy_extensions_transport_sockets_tls_v3_tls } from "./gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
@@ -87,6 +88,7 @@ export const jsonRegistry = createRegistry(
   file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit,
   file_envoy_extensions_filters_http_adaptive_concurrency_v3_adaptive_concurrency,
   file_envoy_extensions_filters_http_admission_control_v3_admission_control,
+  file_tulle_ext_authz_v1_route_ext_authz,
   file_tulle_fault_v1_connection_reset,
   file_tulle_ratelimit_v1_source_identity,
   file_envoy_extensions_filters_http_jwt_authn_v3_config,
