@@ -47,7 +47,7 @@ export function loadAssignment(
 ): ClusterLoadAssignment {
   const rule = destinationRuleFor(t, service);
   const labels = subsetLabels(t, rule, service.host, subset);
-  const policy = effectivePolicy(rule, subset, port.number);
+  const policy = effectivePolicy(t, rule, subset, port.number);
   const transport = transportTo(t, service, policy);
   const sent = service
     .endpoints(port)
