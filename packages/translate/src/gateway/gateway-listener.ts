@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { CidrRangeSchema, type CidrRange } from "@tulle/xds/gen/envoy/config/core/v3/address_pb.js";
 import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import {
   type FilterChainMatchSchema,
@@ -20,7 +21,7 @@ import { provenance } from "../provenance.js";
 import { tcpChain } from "../tcp-proxy.js";
 import type { Translation } from "../translation.js";
 import { hostsOfTable } from "./http-routes.js";
-import { serverTcpRoute, serverTlsRoutes } from "./l4-routes.js";
+import { serverTcpRoutes, serverTlsRoutes } from "./l4-routes.js";
 import { limitFilters } from "./limits.js";
 import { servedPorts, type ServedPort } from "./ports.js";
 import { serverNamesOf, type Server } from "./server.js";
@@ -65,28 +66,51 @@ function chainsOf(t: Translation, { servers }: ServedPort): FilterChain[] {
       case "https":
         return httpsChain(t, server) ?? [];
       case "passthrough":
-        return serverTlsRoutes(t, server).map(({ serverNames, proxy }, index) =>
+        return serverTlsRoutes(t, server).map(({ serverNames, proxy, sources }, index) =>
           tcpChain(
             t,
             proxy,
-            chain(server, { serverNames: [...serverNames], transportProtocol: "tls" }, index),
+            chain(
+              server,
+              { serverNames: [...serverNames], transportProtocol: "tls", ...sourceMatch(sources) },
+              index,
+            ),
             connectionGuards(t, guardedBy([server]), server.routes),
           ),
         );
       case "tls": {
         const transportSocket = serverTlsContext(t, server, []);
-        const proxy = transportSocket && serverTcpRoute(t, server);
-        if (proxy === undefined) return [];
+        if (transportSocket === undefined) return [];
         const guards = connectionGuards(t, guardedBy([server]), server.routes);
-        return [tcpChain(t, proxy, { ...chain(server, tlsMatch(server)), transportSocket }, guards)];
+        return serverTcpRoutes(t, server).map(({ proxy, sources }, index) => {
+          const match = { ...tlsMatch(server), ...sourceMatch(sources) };
+          return tcpChain(
+            t,
+            proxy,
+            { ...chain(server, match, index === 0 ? undefined : index), transportSocket },
+            guards,
+          );
+        });
       }
       default: {
-        const proxy = serverTcpRoute(t, server);
         const guards = connectionGuards(t, guardedBy([server]), server.routes);
-        return proxy === undefined ? [] : [tcpChain(t, proxy, chain(server, {}), guards)];
+        return serverTcpRoutes(t, server).map(({ proxy, sources }, index) =>
+          tcpChain(t, proxy, chain(server, sourceMatch(sources), index === 0 ? undefined : index), guards),
+        );
       }
     }
   });
+}
+
+/** A match for clients of some addresses (`10.0.0.0/8`, or one address). */
+function sourceMatch(sources: readonly string[] = []): { sourcePrefixRanges: CidrRange[] } {
+  return {
+    sourcePrefixRanges: sources.map((source) => {
+      const [addressPrefix = "", length] = source.split("/");
+      const prefixLen = Number(length ?? (addressPrefix.includes(":") ? 128 : 32));
+      return create(CidrRangeSchema, { addressPrefix, prefixLen });
+    }),
+  };
 }
 
 /** Plaintext for all servers of a port: they have one route table. */
