@@ -3,6 +3,7 @@ import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE } from "@tulle/xds";
 import { ClusterSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
+import type { Instance } from "@tulle/api";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CLIENT, instance, mesh } from "../../testdata/mesh.js";
@@ -18,20 +19,26 @@ const EASTWEST: ClientView = {
 };
 
 const WEB = "web.shop.svc.cluster.local";
+/** An instance without a sidecar. */
+function bare(service: string): Instance {
+  const { meshAddress: _none, ...own } = instance({ service, servicePort: 80, namespace: "shop" });
+  return own;
+}
+
 const SERVICES = [
   instance({ service: "web", servicePort: 80, namespace: "shop" }),
-  instance({ service: "web", servicePort: 80, namespace: "shop", meshAddress: undefined }),
+  bare("web"),
   instance({ service: "bank", servicePort: 80, namespace: "bank" }),
-  instance({ service: "legacy", servicePort: 80, namespace: "shop", meshAddress: undefined }),
+  bare("legacy"),
 ];
 
-const gateway = (hosts: string, more = "") => `
+const gateway = (hosts: string) => `
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: eastwest, namespace: istio-system}
 spec:
   selector: {istio: eastwestgateway}
-  servers: [{port: {number: 15443, protocol: TLS, name: tls}, tls: {mode: AUTO_PASSTHROUGH}, hosts: [${hosts}]}${more}]
+  servers: [{port: {number: 15443, protocol: TLS, name: tls}, tls: {mode: AUTO_PASSTHROUGH}, hosts: [${hosts}]}]
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -88,16 +95,21 @@ test("what no server has, and who is no such gateway, is not told of them", () =
 });
 
 test("such a server shares its port with others of TLS, whatever their hosts", () => {
-  const more =
-    ", {port: {number: 15443, protocol: TLS, name: own}, tls: {mode: ISTIO_MUTUAL}, hosts: ['*.local']}";
-  const tcp = `
+  const own = `
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: own, namespace: istio-system}
+spec:
+  selector: {istio: eastwestgateway}
+  servers: [{port: {number: 15443, protocol: TLS, name: tls}, tls: {mode: ISTIO_MUTUAL}, hosts: ["*.local"]}]
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: bank, namespace: istio-system}
-spec: {hosts: ['*.local'], gateways: [eastwest], tcp: [{route: [{destination: {host: bank.bank.svc.cluster.local}}]}]}
+spec: {hosts: ['*.local'], gateways: [own], tcp: [{route: [{destination: {host: bank.bank.svc.cluster.local}}]}]}
 `;
-  expect(chains(gateway("'*.local'", more) + tcp)).toEqual([
+  expect(chains(gateway("'*.local'") + own)).toEqual([
     ["outbound_.80_._.bank.bank.svc.cluster.local"],
     [`outbound_.80_._.${WEB}`],
     [`outbound_.80_.v1_.${WEB}`],
