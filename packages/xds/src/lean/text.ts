@@ -1,4 +1,10 @@
-import type { DescriptorProto, FieldDescriptorProto, MethodDescriptorProto } from "@bufbuild/protobuf/wkt";
+import {
+  FieldDescriptorProto_Label as Label,
+  FieldDescriptorProto_Type as Type,
+  type DescriptorProto,
+  type FieldDescriptorProto,
+  type MethodDescriptorProto,
+} from "@bufbuild/protobuf/wkt";
 
 /*
  * Descriptors as short texts, written while bundling and read when a message is first used:
@@ -36,10 +42,6 @@ export interface MethodText {
 
 const FIELD = /^(\w+) (\d+) (?:\((\w+)\)|([?*+])|\{(\d+):)?(?:(\d+)|([me])([\w.]+))$/;
 const METHOD = /^(\w+) (\*?)([\w.]+) (\*?)([\w.]+)$/;
-/** `google.protobuf.FieldDescriptorProto`: types with a name, and the label of lists. */
-const MESSAGE = 11;
-const ENUM = 14;
-const REPEATED = 3;
 
 /** Reads a field of a message of that package. */
 export function parseField(text: string, packageName: string): FieldText {
@@ -90,7 +92,7 @@ function fieldText(field: FieldDescriptorProto, message: DescriptorProto, packag
   if (options?.jstype) throw new Error(`${message.name}.${name}: jstype cannot be written`);
   const begin = `${name} ${number} `;
   const type = typeText(field, packageName);
-  if (label === REPEATED) {
+  if (label === Label.REPEATED) {
     const entry = message.nestedType.find(
       (nested) =>
         nested.options?.mapEntry === true && field.typeName.endsWith(`${message.name}.${nested.name}`),
@@ -113,8 +115,8 @@ export function methodText(method: MethodDescriptorProto, packageName: string): 
 }
 
 function typeText({ type, typeName }: FieldDescriptorProto, packageName: string): string {
-  if (type === MESSAGE) return `m${referenceTo(typeName, packageName)}`;
-  if (type === ENUM) return `e${referenceTo(typeName, packageName)}`;
+  if (type === Type.MESSAGE) return `m${referenceTo(typeName, packageName)}`;
+  if (type === Type.ENUM) return `e${referenceTo(typeName, packageName)}`;
   return String(type);
 }
 
