@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-import { create, fromJson, toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { parseSpiffeId } from "@tulle/base";
 import { ROOT_SECRET, rootSecret, SECRET_TYPE, WORKLOAD_SECRET, type TrustedRoots } from "@tulle/xds";
@@ -56,11 +56,14 @@ function trustedRootsOf(svid: Svid): TrustedRoots {
 function secretOf(svid: Svid, name: string): Secret | undefined {
   switch (name) {
     case WORKLOAD_SECRET:
-      return fromJson(SecretSchema, {
+      return create(SecretSchema, {
         name,
-        tlsCertificate: {
-          certificateChain: { inlineBytes: base64(svid.certificateChainPem) },
-          privateKey: { inlineBytes: base64(svid.privateKeyPem) },
+        type: {
+          case: "tlsCertificate",
+          value: {
+            certificateChain: inline(svid.certificateChainPem),
+            privateKey: inline(svid.privateKeyPem),
+          },
         },
       });
     case ROOT_SECRET:
@@ -71,8 +74,8 @@ function secretOf(svid: Svid, name: string): Secret | undefined {
   }
 }
 
-function base64(text: string): string {
-  return Buffer.from(text).toString("base64");
+function inline(pem: string) {
+  return { specifier: { case: "inlineBytes", value: Buffer.from(pem) } } as const;
 }
 
 /**
