@@ -45,6 +45,7 @@ export { chainsFor, INBOUND_LISTENER, selectChain, selectServerChain } from "./r
 export * from "./route/retry-on.js";
 export { withoutPort } from "./route/virtual-hosts.js";
 export { chainForServerName, serverNameRank } from "./route/server-names.js";
+export { MESH_PARAMETERS } from "./snapshot/tls-parameters.js";
 export type { ProxyStatusSettings } from "./snapshot/proxy-status-settings.js";
 export { createSnapshotSource } from "./snapshot/snapshot-source.js";
 export type { SnapshotSourceOptions } from "./snapshot/snapshot-source.js";

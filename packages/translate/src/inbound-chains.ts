@@ -72,7 +72,7 @@ function mtlsBytesChain(t: Translation, inbound: Inbound, offered: readonly stri
   const chain = {
     name: offered.length === 0 ? cluster : `${cluster}-tcp`,
     filterChainMatch: { transportProtocol: "tls", serverNames: [...serverNames] },
-    transportSocket: meshTlsServer(t.settings, offered),
+    transportSocket: meshTlsServer(t, offered),
   };
   return tcpChain(t, toApplication(cluster), chain, connectionGuards(t, guardedOf(t, inbound.port), cluster));
 }
@@ -103,7 +103,7 @@ function mtlsHttpChain(
       serverNames: [...serverNames],
       applicationProtocols: [...applicationProtocols],
     },
-    transportSocket: meshTlsServer(t.settings, MESH_ALPN),
+    transportSocket: meshTlsServer(t, MESH_ALPN),
     filters: [httpFilter(manager)],
   });
 }

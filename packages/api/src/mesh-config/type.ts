@@ -2,6 +2,20 @@
 export interface MeshConfigSpec {
   /** Services that policies name: who is asked by an AuthorizationPolicy of action CUSTOM. */
   readonly extensionProviders?: readonly ExtensionProvider[];
+  /** The mesh's own mutual TLS: between sidecars, and of gateways' servers with `ISTIO_MUTUAL`. */
+  readonly meshMTLS?: TlsConfig;
+  /** All other TLS: of gateways' servers, and with servers outside the mesh. What they say themselves counts more. */
+  readonly tlsDefaults?: TlsConfig;
+}
+
+/** Istio's `TLSConfig`: what TLS is spoken with. */
+export interface TlsConfig {
+  /** Default (and `TLS_AUTO`): TLSV1_3 in the mesh, TLSV1_2 elsewhere. */
+  readonly minProtocolVersion?: "TLS_AUTO" | "TLSV1_2" | "TLSV1_3";
+  /** In the order in which they are preferred; default OpenSSL's. */
+  readonly ecdhCurves?: readonly ("X25519" | "P-256" | "P-384" | "P-521")[];
+  /** Suites of TLS 1.2, by OpenSSL's names; those of TLS 1.3 are always the same. */
+  readonly cipherSuites?: readonly string[];
 }
 
 /** Exactly one of the kinds of providers. */

@@ -20,7 +20,10 @@ import { MaglevSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_pol
 import { RoundRobinSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.js";
 import { WrrLocalitySchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.js";
 import { RawBufferSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
-import { SubjectAltNameMatcher_SanType as SanType } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import {
+  SubjectAltNameMatcher_SanType as SanType,
+  type TlsParametersSchema,
+} from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
@@ -32,6 +35,7 @@ import { createLoadTable } from "../load/load-table.js";
 import { change, edsCluster, endpoints, manager, packed, ROUTER, routeTo } from "../testing/resources.js";
 import type { ResourceChange } from "./contract.js";
 import { createSnapshotSource } from "./snapshot-source.js";
+import { MESH_PARAMETERS } from "./tls-parameters.js";
 
 function compile(changes: readonly ResourceChange[]) {
   const source = createSnapshotSource({ load: createLoadTable() });
@@ -289,13 +293,18 @@ function listener(filterChains: ChainInit[]) {
   };
 }
 
-function serverTls(requireClientCertificate: boolean, prefix = "spiffe://cluster.local/") {
+function serverTls(
+  requireClientCertificate: boolean,
+  prefix = "spiffe://cluster.local/",
+  tlsParams: MessageInitShape<typeof TlsParametersSchema> = {},
+) {
   const defaultValidationContext = {
     matchTypedSubjectAltNames: [
       { sanType: SanType.URI, matcher: { matchPattern: { case: "prefix", value: prefix } } } as const,
     ],
   };
   const commonTlsContext = {
+    tlsParams,
     validationContextType: { case: "combinedValidationContext", value: { defaultValidationContext } },
   } as const;
   return socket(packed(DownstreamTlsContextSchema, { requireClientCertificate, commonTlsContext }));
@@ -320,6 +329,7 @@ test("an inbound listener has a chain per filter chain, with its SNI, transport 
     addresses: [],
     proxyProtocol: undefined,
     silenceMs: 1000,
+    meshTls: MESH_PARAMETERS,
     chains: [
       {
         name: "mtls",
@@ -368,6 +378,21 @@ test.each([
   [
     [chain({ transportSocket: serverTls(true, "spiffe://") })],
     "match_typed_subject_alt_names[0]: must be of san_type URI",
+  ],
+  [
+    [
+      chain({ transportSocket: serverTls(true) }),
+      chain({ transportSocket: serverTls(true, undefined, { ecdhCurves: ["P-256"] }) }),
+    ],
+    "filter_chains[1].transport_socket: must have the tls_params of the listener's other chains",
+  ],
+  [
+    [chain({ transportSocket: serverTls(true, undefined, { cipherSuites: ["RC4-MD5"] }) })],
+    "common_tls_context.tls_params.cipher_suites: RC4-MD5 is not known",
+  ],
+  [
+    [chain({ transportSocket: serverTls(true, undefined, { ecdhCurves: ["P-224"] }) })],
+    "common_tls_context.tls_params.ecdh_curves: P-224 is not known",
   ],
   [
     [chain({}, packed(RBACSchema))],

@@ -45,6 +45,7 @@ export interface MeshTls extends UpstreamTlsBase {
   readonly kind: "mesh";
   /** The peer must present one of these SPIFFE ids; never empty. */
   readonly spiffeIds: ReadonlySet<string>;
+  readonly settings: TlsSettings;
 }
 
 /** A subject alternative name that a peer's certificate may have. */
@@ -321,6 +322,8 @@ export interface InboundListener {
   readonly addresses: readonly { readonly host: string; readonly port: number }[];
   /** How long a client may say nothing in plaintext before the server gets a chance to speak, milliseconds. */
   readonly silenceMs: number;
+  /** What the mesh's mutual TLS is spoken with, by all chains that take it. */
+  readonly meshTls: TlsSettings;
   readonly chains: readonly InboundChain[];
 }
 

@@ -20,6 +20,7 @@ import { at, invalid } from "./invalid.js";
 import { compileProxyProtocolFilter } from "./proxy-protocol-filter.js";
 import { compileTcp, isTcpProxy } from "./tcp-settings.js";
 import type { TcpSettings } from "./tcp-settings.js";
+import { MESH_PARAMETERS, type TlsSettings } from "./tls-parameters.js";
 
 /** What a filter chain's connections are told from those of others by. */
 interface MatchSettings {
@@ -62,6 +63,7 @@ export type ListenerSettings =
       readonly direction: "inbound" | "outbound";
       readonly addresses: InboundListener["addresses"];
       readonly proxyProtocol: ProxyProtocolFilter | undefined;
+      readonly meshTls: TlsSettings;
     } & ChainsSettings);
 
 /** Silence after which a server may speak, where a listener does not say: Envoy's wait is for another purpose, and long. */
@@ -109,6 +111,7 @@ export function compileListener(listener: Listener): ListenerSettings {
       port: addresses[0]?.port ?? 0,
       addresses,
       proxyProtocol,
+      meshTls: meshTlsOf(chains),
       silenceMs,
       chains: chains.map(passingTls),
     };
@@ -117,6 +120,18 @@ export function compileListener(listener: Listener): ListenerSettings {
   return chains.length === 1
     ? { kind: "authority", name, behaviour: first.behaviour }
     : { kind: "detected", name, silenceMs, chains, taking };
+}
+
+/** The mesh's mutual TLS is answered before anything tells the chain: its chains must agree on what is spoken. */
+function meshTlsOf(chains: readonly FilterChainSettings[]): TlsSettings {
+  let found: TlsSettings | undefined;
+  for (const { meshTls, field } of chains) {
+    if (meshTls === undefined || meshTls.key === found?.key) continue;
+    if (found !== undefined)
+      throw invalid(at(field, "transport_socket"), "must have the tls_params of the listener's other chains");
+    found = meshTls;
+  }
+  return found ?? MESH_PARAMETERS;
 }
 
 function addressesOf({ address, additionalAddresses }: Listener): InboundListener["addresses"] {

@@ -29,7 +29,7 @@ const tls = (more: Partial<ServerTls>): ServerTls => ({
   spki: [],
   hashes: [],
   alpn: [],
-  settings: { minVersion: "TLSv1.2", maxVersion: "TLSv1.3", ciphers: [], curves: [] },
+  settings: { minVersion: "TLSv1.2", maxVersion: "TLSv1.3", ciphers: [], curves: [], key: "" },
   ...more,
 });
 

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import type { ExtensionProvider, HttpAuthorizationProvider, MeshConfigSpec } from "@tulle/api";
+import type { ExtensionProvider, HttpAuthorizationProvider } from "@tulle/api";
 import { HeaderValueSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ApiVersion } from "@tulle/xds/gen/envoy/config/core/v3/config_source_pb.js";
 import { GrpcServiceSchema, type GrpcService } from "@tulle/xds/gen/envoy/config/core/v3/grpc_service_pb.js";
@@ -18,10 +18,9 @@ import {
   type StringMatcher,
 } from "@tulle/xds/gen/envoy/type/matcher/v3/string_pb.js";
 import { durationOf, durationOfText } from "../duration.js";
-import { MESH_CONFIG } from "../kinds.js";
 import { askedService } from "../asked-service.js";
+import { fromMeshConfig } from "../mesh-config.js";
 import type { Translation } from "../translation.js";
-import { byAge } from "../visibility.js";
 
 /** Istio's: 10 minutes. */
 const DEFAULT_TIMEOUT_MS = 600_000;
@@ -30,16 +29,9 @@ const DEFAULT_BODY_BYTES = 1024;
 
 /** The provider of that name, of the oldest MeshConfig of the root namespace that has one. */
 export function extensionProvider(t: Translation, name: string): ExtensionProvider | undefined {
-  const { rootNamespace } = t.settings;
-  for (const object of [...t.objects<MeshConfigSpec>(MESH_CONFIG)].sort(byAge)) {
-    const { metadata, spec } = object;
-    if (metadata.namespace !== rootNamespace) continue;
-    const found = spec.extensionProviders?.find((provider) => provider.name === name);
-    if (found === undefined) continue;
-    t.own(object);
-    return found;
-  }
-  return undefined;
+  return fromMeshConfig(t, ({ extensionProviders }) =>
+    extensionProviders?.find((provider) => provider.name === name),
+  );
 }
 
 /** Envoy's filter that asks a provider; who is asked about what, the caller adds. */

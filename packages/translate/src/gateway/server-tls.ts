@@ -6,8 +6,6 @@ import {
   SubjectAltNameMatcher_SanType as SanType,
   SubjectAltNameMatcherSchema,
   TlsCertificateSchema,
-  TlsParameters_TlsProtocol as Protocol,
-  TlsParametersSchema,
   type CertificateValidationContext,
   type SubjectAltNameMatcher,
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
@@ -22,6 +20,7 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { fromAds, packed } from "../messages.js";
 import { meshTlsServer } from "../tls.js";
+import { serverParameters } from "../tls-parameters.js";
 import type { Translation } from "../translation.js";
 import { authoritySecret, certificateSecret, hasAuthorities, hasCertificate } from "../secret-data.js";
 import { certificateCredentials, rootsCredential } from "./credentials.js";
@@ -36,11 +35,14 @@ export function serverTlsContext(
   const { tls } = server;
   if (tls === undefined) return undefined;
   if (tls.mode === "ISTIO_MUTUAL") {
-    if (t.view.mtls) return meshTlsServer(t.settings, alpn);
+    if (t.view.mtls) return meshTlsServer(t, alpn);
     t.warn(`${placeOfServer(server)} asks for ISTIO_MUTUAL, but this gateway has no mesh certificate`);
     return undefined;
   }
-  const context = create(CommonTlsContextSchema, { tlsParams: parametersOf(tls), alpnProtocols: [...alpn] });
+  const context = create(CommonTlsContextSchema, {
+    tlsParams: serverParameters(t, tls),
+    alpnProtocols: [...alpn],
+  });
   addCertificates(t, server, tls, context);
   if (tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL") addTrust(t, server, tls, context);
   return create(TransportSocketSchema, {
@@ -55,14 +57,6 @@ export function serverTlsContext(
         disableStatefulSessionResumption: true,
       }),
     },
-  });
-}
-
-function parametersOf({ minProtocolVersion, maxProtocolVersion, cipherSuites = [] }: ServerTlsSettings) {
-  return create(TlsParametersSchema, {
-    tlsMinimumProtocolVersion: minProtocolVersion === "TLSV1_3" ? Protocol.TLSv1_3 : Protocol.TLSv1_2,
-    tlsMaximumProtocolVersion: maxProtocolVersion === "TLSV1_2" ? Protocol.TLSv1_2 : Protocol.TLSv1_3,
-    cipherSuites: [...cipherSuites],
   });
 }
 
