@@ -1,4 +1,3 @@
-import { request } from "node:https";
 import { join } from "node:path";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,6 +6,7 @@ import { eventually } from "@tulle/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { call } from "./support/http.js";
+import { getInsecurely } from "./support/https.js";
 import { tryTls } from "./support/inbound-tls.js";
 import { Mesh } from "./support/mesh.js";
 import { controlPlaneOf, joinToken, svidOf } from "./support/svid.js";
@@ -34,19 +34,6 @@ async function bundlePort(mesh: Mesh): Promise<number> {
   return Number(addresses.bundle?.split(":").at(-1));
 }
 
-/** As `curl -k` gives it to who sets a federation up. */
-function bundleAt(port: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    request({ host: "127.0.0.1", port, rejectUnauthorized: false }, (response) => {
-      let text = "";
-      response.on("data", (chunk: Buffer) => (text += chunk.toString()));
-      response.on("end", () => resolve(text));
-    })
-      .on("error", reject)
-      .end();
-  });
-}
-
 /** The options of a mesh that trusts the other one. */
 async function trusting(
   name: string,
@@ -55,7 +42,7 @@ async function trusting(
   otherPort: number,
 ): Promise<readonly string[]> {
   const bundleFile = join(files, `${other}.json`);
-  writeFileSync(bundleFile, await bundleAt(otherPort));
+  writeFileSync(bundleFile, await getInsecurely(`https://127.0.0.1:${otherPort}/`));
   const file = join(files, `${name}.yaml`);
   writeFileSync(
     file,
