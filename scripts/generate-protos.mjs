@@ -43,6 +43,7 @@ const PATHS = [
   "envoy/extensions/filters/network/rbac/v3",
   "envoy/extensions/filters/network/tcp_proxy/v3",
   "envoy/extensions/http/stateful_session",
+  "envoy/extensions/health_check/event_sinks/file/v3",
   "envoy/extensions/health_checkers/redis/v3",
   "envoy/extensions/internal_redirect",
   "envoy/extensions/load_balancing_policies",

@@ -148,6 +148,8 @@ export interface Plan {
   readonly responseHeaders: readonly HeaderMutation[];
   /** What of a request consistent hashing goes by; undefined = nothing. */
   readonly hash: RequestHash | undefined;
+  /** Labels of the endpoints that its requests may go to, where the cluster has subsets; absent = it asks for none. */
+  readonly labels?: JsonObject | undefined;
   /** How a session is bound to an endpoint; undefined = not at all. */
   readonly session: SessionPolicy | undefined;
   /** What the route says to filters of the chain, by their names; undefined = nothing. */

@@ -58,25 +58,22 @@ export function loadAssignment(
     sent.filter((endpoint) => selects(labels, endpoint.labels)),
     transport,
   );
-  const others = fallbackLabels(t, rule, service.host, subset);
-  const standIns =
-    others === undefined
-      ? []
-      : distinct([...members, ...sent.filter(({ labels: own }) => selects(others, own))], transport).slice(
-          members.length,
-        );
-  warnOfEmptySubset(t, service, subset, members, standIns);
   const plan = localityPlan(t, policy);
-  const groups = place(t, plan, members);
-  const below = groups.reduce((most, { priority }) => Math.max(most, priority + 1), 0);
-  const lastGroups = place(t, plan, standIns).map((group) => ({
-    ...group,
-    priority: group.priority + below,
-  }));
+  let known = members;
+  const groups = [...place(t, plan, members)];
+  for (const others of fallbackLabels(t, rule, service.host, subset)) {
+    const all = distinct([...known, ...sent.filter(({ labels: own }) => selects(others, own))], transport);
+    const below = groups.reduce((most, { priority }) => Math.max(most, priority + 1), 0);
+    const next = place(t, plan, all.slice(known.length));
+    groups.push(...next.map((group) => ({ ...group, priority: group.priority + below })));
+    known = all;
+  }
+  const standIns = known.slice(members.length);
+  warnOfEmptySubset(t, service, subset, members, standIns);
   return create(ClusterLoadAssignmentSchema, {
     clusterName,
-    ...(lastGroups.length > 0 && { policy: { overprovisioningFactor: ALL_OR_NOTHING_OVERPROVISIONING } }),
-    endpoints: [...groups, ...lastGroups].map((group) =>
+    ...(standIns.length > 0 && { policy: { overprovisioningFactor: ALL_OR_NOTHING_OVERPROVISIONING } }),
+    endpoints: groups.map((group) =>
       create(LocalityLbEndpointsSchema, {
         locality: {
           region: group.locality?.region ?? "",

@@ -52,7 +52,11 @@ const OVERWRITE = AppendAction.OVERWRITE_IF_EXISTS_OR_ADD;
 const ALWAYS_TOLD: ReadonlySet<string> = new Set(["authorization"]);
 
 function compileExtAuthz(field: string, any: Any, place: string): AdmissionStep {
-  const config = unpack(field, any, ExtAuthzSchema);
+  return createExtAuthzStep(field, unpack(field, any, ExtAuthzSchema), place);
+}
+
+/** The step of an Envoy ExtAuthz. `place`: where it stands, for its chances. */
+export function createExtAuthzStep(field: string, config: ExtAuthz, place: string): AdmissionStep {
   refuseUnsupported(field, config);
   const { service, timeoutMs } = compileService(field, config);
   const clusterName = service.way.settings.clusterName;

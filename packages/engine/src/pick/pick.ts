@@ -9,7 +9,7 @@ import { includes } from "../snapshot/metadata.js";
 import { LinkedCluster } from "../snapshot/linked-cluster.js";
 import type { Draw } from "./balancer.js";
 import type { Balance, BalancedGroup } from "./cluster-balance.js";
-import { traceBalance, traceChoice, traceFailure, traceMembers } from "./trace-pick.js";
+import { traceBalance, traceChoice, traceFailure, traceMembers, traceSubset } from "./trace-pick.js";
 
 const NO_HEALTHY_UPSTREAM: PickFailure = { kind: "fail", flag: "UH" };
 const UPSTREAM_OVERFLOW: PickFailure = { kind: "fail", flag: "UO" };
@@ -45,9 +45,15 @@ function pickFrom(
 ): EndpointPart | PickFailure {
   if (cluster === undefined) return NO_HEALTHY_UPSTREAM;
   const { load, trace } = view;
+  const subset = cluster.subsets?.for(plan.labels, load, view.now);
+  if (cluster.subsets !== undefined) {
+    if (trace !== undefined) traceSubset(trace, cluster, plan.labels, subset);
+    if (subset === undefined) return NO_HEALTHY_UPSTREAM;
+  }
+  const balances = subset?.balance ?? cluster.balance;
   const balance = leavesPriority(plan.retry, attempt)
-    ? cluster.balance.besides(load, view.now, attempt.triedSlots)
-    : cluster.balance.at(load, view.now);
+    ? balances.besides(load, view.now, attempt.triedSlots)
+    : balances.at(load, view.now);
   if (trace !== undefined) traceBalance(trace, cluster, balance, view);
   const bound = plan.session === undefined ? undefined : boundTo(view, plan.session, cluster, attempt);
   if (bound === null) return NO_HEALTHY_UPSTREAM;

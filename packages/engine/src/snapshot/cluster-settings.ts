@@ -14,6 +14,7 @@ import type { EndpointHealth } from "../pick/health.js";
 import type { Provenance } from "./contract.js";
 import { compilePolicy } from "../pick/compile-policy.js";
 import type { CompiledPolicy } from "../pick/compile-policy.js";
+import { compileSubsets, type SubsetSettings } from "../pick/subset-settings.js";
 import { holds, unpack } from "./any.js";
 import { compileAssignment, healthOf, NO_ENDPOINTS } from "./assignment.js";
 import type { Assignment } from "./assignment.js";
@@ -53,6 +54,8 @@ export interface ClusterSettings extends Breakers {
   readonly perClient: boolean;
   readonly provenance: Provenance;
   readonly balancing: CompiledPolicy;
+  /** Undefined: requests do not choose endpoints by labels. */
+  readonly subsets: SubsetSettings | undefined;
   /** Share of usable endpoints, percent, below which all are used; 0 = never. */
   readonly panicPercent: number;
   /** Then requests fail rather than go to endpoints that are not healthy. */
@@ -76,9 +79,7 @@ const CONNECT_TIMEOUT_MS = 5000;
  * those of DNS clusters are looked up; otherwise their endpoints have names for addresses.
  */
 export function compileCluster(cluster: Cluster, resolvesNames = false): ClusterSettings {
-  if (cluster.lbSubsetConfig !== undefined && cluster.lbSubsetConfig.subsetSelectors.length > 0) {
-    throw invalid("lb_subset_config", "is not supported: use one cluster per subset");
-  }
+  const balancing = compilePolicy(cluster);
   const type = cluster.clusterDiscoveryType;
   const discovery = type.case === "type" ? type.value : DiscoveryType.STATIC;
   const httpOptions = httpProtocolOptions(cluster);
@@ -97,7 +98,8 @@ export function compileCluster(cluster: Cluster, resolvesNames = false): Cluster
     originalDestination: discovery === DiscoveryType.ORIGINAL_DST,
     perClient: cluster.connectionPoolPerDownstreamConnection,
     provenance: provenanceOf(cluster.metadata),
-    balancing: compilePolicy(cluster),
+    balancing,
+    subsets: subsetsOf(cluster, balancing),
     panicPercent: compilePanic(cluster),
     failOnPanic: failsOnPanic(cluster),
     sessionHealth: sessionHealth(cluster),
@@ -107,6 +109,13 @@ export function compileCluster(cluster: Cluster, resolvesNames = false): Cluster
         ? { members: compileMembers("cluster_type", type.value) }
         : compileDiscovery(cluster, discovery, resolvesNames),
   };
+}
+
+/** Of the two ways to say it, as in Envoy the policy comes first: with one, `lb_subset_config` is not looked at. */
+function subsetsOf(cluster: Cluster, balancing: CompiledPolicy): SubsetSettings | undefined {
+  if (cluster.loadBalancingPolicy !== undefined) return balancing.subsets;
+  const config = cluster.lbSubsetConfig;
+  return config && compileSubsets("lb_subset_config", config);
 }
 
 function compileDiscovery(

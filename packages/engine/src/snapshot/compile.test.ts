@@ -15,7 +15,6 @@ import { RBACSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/rbac/v3
 import type { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { LeastRequestSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js";
 import { RingHashSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js";
-import { SubsetSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/subset/v3/subset_pb.js";
 import { MaglevSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js";
 import { RoundRobinSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.js";
 import { WrrLocalitySchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.js";
@@ -217,12 +216,12 @@ test("a cluster takes the first policy of its list that is known", () => {
     },
   });
   const robin = packed(RoundRobinSchema);
-  const foreign = packed(SubsetSchema);
+  const foreign = packed(RawBufferSchema);
   expect(refusal(list(foreign, robin))).toBeUndefined();
   const inner = { policies: [{ typedExtensionConfig: { name: "p", typedConfig: robin } }] };
   expect(refusal(list(packed(WrrLocalitySchema, { endpointPickingPolicy: inner })))).toBeUndefined();
   expect(refusal(list(foreign))).toContain(
-    "load_balancing_policy.policies: none is known here (envoy.extensions.load_balancing_policies.subset.v3.Subset)",
+    "load_balancing_policy.policies: none is known here (envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer)",
   );
   expect(refusal(list(packed(MaglevSchema)))).toBeUndefined();
   expect(refusal({ lbPolicy: LbPolicy.RING_HASH })).toBeUndefined();

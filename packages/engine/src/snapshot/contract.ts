@@ -255,6 +255,12 @@ export interface DetectedChain {
 /** What carries the connections to an authority. */
 export type OutboundChain = HttpChain | TcpChain | DetectedChain;
 
+/**
+ * What is asked of clients. `optional`: a certificate that is shown must hold. `unverified`: everybody is let in, and the
+ * application is told of certificates that hold.
+ */
+export type ClientDemand = "none" | "optional" | "unverified" | "required";
+
 /** How TLS of clients outside the mesh ends here. */
 export interface ServerTls {
   /** Equal keys mean equal settings. */
@@ -263,7 +269,7 @@ export interface ServerTls {
   readonly checks: string;
   /** At least one; several are of different key types. */
   readonly certificates: readonly (CertificateSource | SecretName)[];
-  readonly clients: "none" | "optional" | "required";
+  readonly clients: ClientDemand;
   /** Whose certificates clients may have; undefined where none are asked for. */
   readonly trust: TrustSource | SecretName | undefined;
   /** Certificates that were taken back, beside those that `trust` says. */

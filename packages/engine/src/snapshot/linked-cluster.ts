@@ -8,6 +8,8 @@ import type {
 } from "./contract.js";
 import { saltOf } from "../entropy.js";
 import type { EndpointHealth } from "../pick/health.js";
+import type { Grouping } from "../pick/groups.js";
+import { Subsets } from "../pick/subsets.js";
 import { ClusterBalance } from "../pick/cluster-balance.js";
 import type { Assignment } from "./assignment.js";
 import type { RetryBudget } from "./circuit-breakers.js";
@@ -49,6 +51,8 @@ export class LinkedCluster implements ClusterPart {
   /** Chance of its own for the balancer. */
   readonly salt: number;
   readonly balance: ClusterBalance;
+  /** Undefined: requests do not choose by labels. */
+  readonly subsets: Subsets | undefined;
   /** States in which an endpoint still takes the sessions that are bound to it. */
   readonly sessionHealth: ReadonlySet<EndpointHealth>;
   #indexes: ReadonlyMap<string, number> | undefined;
@@ -95,18 +99,26 @@ export class LinkedCluster implements ClusterPart {
     this.provenance = settings.provenance;
     this.salt = saltOf(settings.name);
     this.sessionHealth = settings.sessionHealth;
-    this.balance = new ClusterBalance(
-      assignment,
-      endpoints,
-      {
-        panicPercent: settings.panicPercent,
-        failOnPanic: settings.failOnPanic,
-        localityWeighted: settings.balancing.localityWeighted,
-        flat: settings.balancing.hashed,
-      },
-      settings.balancing,
-      newcomers,
-    );
+    const { balancing, subsets } = settings;
+    const grouping: Grouping = {
+      panicPercent: settings.panicPercent,
+      failOnPanic: settings.failOnPanic,
+      localityWeighted: balancing.localityWeighted,
+      flat: balancing.hashed,
+    };
+    this.balance = new ClusterBalance(assignment, endpoints, grouping, balancing, newcomers);
+    const within = {
+      ...grouping,
+      localityWeighted: balancing.localityWeighted && subsets?.localityWeightAware === true,
+    };
+    this.subsets =
+      subsets &&
+      new Subsets(
+        subsets,
+        endpoints,
+        this.balance,
+        (indexes) => new ClusterBalance(assignment, endpoints, within, balancing, newcomers, indexes),
+      );
   }
 
   /** Position of the endpoint `host:port`; -1 when it is not one of this cluster. */

@@ -40,6 +40,14 @@ const spki = createHash("sha256")
   .update(certificate.publicKey.export({ type: "spki", format: "der" }))
   .digest("base64");
 
+test("where nothing is verified everybody is let in, and the application told of what holds", () => {
+  const clients = "unverified";
+  expect(judge({ clients })).toEqual(judge({}));
+  expect(judge({ clients }, socketWith(certificate.raw, false))).toEqual({ forwardedClientCert: "" });
+  expect(judge({ clients }, socketWith(undefined, false))).toEqual({ forwardedClientCert: "" });
+  expect(judge({ clients: "optional" }, socketWith(certificate.raw, false))).toHaveProperty("refused");
+});
+
 test("a certificate is told in Envoy's form, and cannot break out of it", () => {
   const told = judge({});
   expect("forwardedClientCert" in told && told.forwardedClientCert).toMatch(

@@ -22,6 +22,14 @@ export interface ServedHost {
   readonly host: string;
 }
 
+/** Authorities of clients' certificates, in PEM. */
+export interface ClientRoots {
+  /** Without a certificate that holds nobody is let in. */
+  readonly required: boolean;
+  readonly pem: string;
+  readonly crl: string | undefined;
+}
+
 /** A server of a Gateway that this client opens, whatever kind of object it came from. */
 export interface Server {
   readonly owner: MeshObject;
@@ -40,6 +48,8 @@ export interface Server {
   readonly tls: ServerTlsSettings | undefined;
   /** Secrets with its certificates, besides those that `tls` names. */
   readonly credentials?: readonly { readonly name: string; readonly namespace: string }[];
+  /** Whose certificates clients show, where they are asked for other than by `tls`. */
+  readonly clients?: ClientRoots | undefined;
   /** Set where it is a listener of Gateway API, whose routes are attached to it. */
   readonly listener?: ListenerOf;
 }
