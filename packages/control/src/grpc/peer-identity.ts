@@ -1,6 +1,6 @@
 import type { ServerUnaryCall } from "@grpc/grpc-js";
 import type { Clock } from "@tulle/base";
-import { parseCertificates, TrustBundles, verifySvid } from "@tulle/base/spiffe";
+import { TrustBundles, verifySvid, type SvidVerdict } from "@tulle/base/spiffe";
 
 import { parseWorkloadSpiffeId, type WorkloadAccount } from "../ca/workload-id.js";
 
@@ -16,8 +16,8 @@ export interface PeerIdentity extends WorkloadAccount {
 export interface PeerIdentityOptions {
   /** Roots that are trusted now; asked for on every check, so a root that is taken away counts at once. */
   readonly trustBundlePem: () => string;
-  /** Authorities that stand between the roots and workloads' certificates; default none. PEM. */
-  readonly intermediatesPem?: () => string;
+  /** Ways from workloads' certificates to the roots, each the authorities between them in DER; default: roots sign. */
+  readonly intermediates?: () => readonly (readonly Uint8Array[])[];
   readonly trustDomain: string;
   /** Other names of it: the same roots. */
   readonly trustDomainAliases?: readonly string[];
@@ -38,22 +38,24 @@ export function createPeerIdentity(options: PeerIdentityOptions): PeerIdentityOf
   const { clock } = options;
   const names = [options.trustDomain, ...(options.trustDomainAliases ?? [])];
   const bundleOf = lastOf((pem) => new TrustBundles(Object.fromEntries(names.map((name) => [name, pem]))));
-  const intermediatesOf = lastOf((pem) => parseCertificates(pem).map(({ raw }) => raw));
   return (call) => {
     // Empty unless the handshake verified the certificate against the trusted roots.
     const der = call.getAuthContext().sslPeerCertificate?.raw;
     if (der === undefined) return undefined;
-    const intermediates = intermediatesOf(options.intermediatesPem?.() ?? "");
-    const verdict = verifySvid([der, ...intermediates], {
-      nowMs: clock.now(),
-      bundles: bundleOf(options.trustBundlePem()),
-    });
-    if (!verdict.ok) return undefined;
+    const rule = { nowMs: clock.now(), bundles: bundleOf(options.trustBundlePem()) };
+    let verdict: SvidVerdict | undefined;
+    for (const way of options.intermediates?.() ?? ROOTS_SIGN) {
+      verdict = verifySvid([der, ...way], rule);
+      if (verdict.ok) break;
+    }
+    if (verdict?.ok !== true) return undefined;
     const { spiffeId, notAfter } = verdict;
     const workload = parseWorkloadSpiffeId(spiffeId);
     return workload === undefined ? undefined : { ...workload, spiffeId, notAfter, certificateDer: der };
   };
 }
+
+const ROOTS_SIGN: readonly (readonly Uint8Array[])[] = [[]];
 
 /** Parses again only what changed. */
 function lastOf<T>(parse: (pem: string) => T): (pem: string) => T {
