@@ -51,7 +51,7 @@ export function outboundCluster(t: Translation, name: string, parsed: ClusterNam
   if (service === undefined || port === undefined) return emptyCluster(t, name);
   const rule = destinationRuleFor(t, service);
   subsetLabels(t, rule, service.host, parsed.subset);
-  const policy = withOwnBalancing(t, effectivePolicy(rule, parsed.subset, port.number), service, parsed);
+  const policy = withOwnBalancing(t, effectivePolicy(t, rule, parsed.subset, port.number), service, parsed);
   const cluster = create(ClusterSchema, {
     name,
     metadata: { filterMetadata: metadata(rule, service, parsed) },

@@ -1,3 +1,4 @@
+import { defaultInboundHttpRetry } from "./mesh-defaults.js";
 import { create } from "@bufbuild/protobuf";
 import {
   FilterChainSchema,
@@ -249,7 +250,7 @@ function virtualHostOf(
   cluster: string,
   port: InboundPort,
 ): VirtualHost {
-  const { defaultInboundHttpRetryPolicy: retries } = t.settings;
+  const retries = defaultInboundHttpRetry(t);
   const route = create(RouteSchema, {
     name: DEFAULT_ROUTE,
     match: matchAll(),

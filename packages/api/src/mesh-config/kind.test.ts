@@ -93,3 +93,27 @@ test.each([
   const found = checked.ok ? [] : checked.violations.map(({ path, message: text }) => `${path}: ${text}`);
   expect(found.join("\n")).toContain(message);
 });
+
+test("takes Istio's defaults for calls, and refuses those that make no sense", () => {
+  const defaults = {
+    defaultTrafficPolicy: {
+      connectionPool: { tcp: { maxConnections: 100 }, http: { http2MaxRequests: 10 } },
+      outlierDetection: { consecutive5xxErrors: 3 },
+    },
+    connectTimeout: "2s",
+    defaultHttpRetryPolicy: { attempts: 3, retryOn: "503" },
+    defaultInboundHttpRetryPolicy: {},
+  };
+  expect(check(defaults)).toMatchObject({ ok: true, warnings: [] });
+  const paths = (spec: object) => {
+    const checked = check(spec);
+    return checked.ok ? [] : checked.violations.map(({ path }) => path);
+  };
+  expect(paths({ defaultTrafficPolicy: {} })).toEqual(["spec.defaultTrafficPolicy"]);
+  expect(
+    paths({ defaultTrafficPolicy: { loadBalancer: { simple: "RANDOM" } }, connectTimeout: "0s" }),
+  ).toEqual(expect.arrayContaining(["spec.defaultTrafficPolicy.loadBalancer", "spec.connectTimeout"]));
+  expect(paths({ defaultHttpRetryPolicy: { attempts: -1 } })).toEqual([
+    "spec.defaultHttpRetryPolicy.attempts",
+  ]);
+});

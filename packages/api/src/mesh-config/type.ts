@@ -1,3 +1,6 @@
+import type { ConnectionPoolSettings, OutlierDetection } from "../destination-rule/type.js";
+import type { HttpRetry } from "../virtual-service/type.js";
+
 /** Settings of the whole mesh, under Istio's names of `meshConfig`. Counts in the root namespace (`istio-system`). */
 export interface MeshConfigSpec {
   /** Services that policies name: who is asked by an AuthorizationPolicy of action CUSTOM. */
@@ -6,6 +9,17 @@ export interface MeshConfigSpec {
   readonly meshMTLS?: TlsConfig;
   /** All other TLS: of gateways' servers, and with servers outside the mesh. What they say themselves counts more. */
   readonly tlsDefaults?: TlsConfig;
+  /** How services are called; what a DestinationRule says of its pool or of outliers is said in place of this. */
+  readonly defaultTrafficPolicy?: {
+    readonly connectionPool?: ConnectionPoolSettings;
+    readonly outlierDetection?: OutlierDetection;
+  };
+  /** Of connections whose DestinationRule has no pool; default 10s. */
+  readonly connectTimeout?: string;
+  /** Of routes that say nothing of retries; default: two, of what cannot have reached the application. */
+  readonly defaultHttpRetryPolicy?: HttpRetry;
+  /** Of the callee's sidecar towards its application. */
+  readonly defaultInboundHttpRetryPolicy?: HttpRetry;
 }
 
 /** Istio's `TLSConfig`: what TLS is spoken with. */

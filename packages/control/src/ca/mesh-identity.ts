@@ -17,6 +17,7 @@ import { KnownIntermediates } from "./known-intermediates.js";
 import { JwtAuthority } from "./jwt-authority.js";
 import { createJwtSvidService } from "./jwt-svid-service.js";
 import { MeshTrust } from "./mesh-trust.js";
+import { Revocation } from "./revocation.js";
 import { RootRollover } from "./root-rollover.js";
 import { SelfSignedSigner } from "./self-signed-signer.js";
 import { createServerIdentity } from "./server-identity.js";
@@ -65,6 +66,7 @@ export interface MeshIdentity extends Disposable {
   readonly joinIssuers: JoinIssuers;
   readonly trust: MeshTrust;
   readonly rollover: RootRollover;
+  readonly revocation: Revocation;
   /** Tells who made a call. */
   readonly peerIdentity: PeerIdentityOf;
   /** The control plane's own certificate. */
@@ -92,13 +94,17 @@ export async function openMeshIdentity(
       await createCertificateAuthority({ ...options, ...parts, ...(signer && { signer }) }),
     );
     const jwtAuthority = owned.use(await JwtAuthority.open(parts));
+    const revocation = owned.use(await Revocation.open({ ...parts, authority }));
+    const { signer: signs } = authority;
     const trust = owned.use(
-      new MeshTrust({ signer: authority.signer, jwtAuthority, trustDomain, trustDomainAliases, graceMs }),
+      new MeshTrust({ signer: signs, jwtAuthority, revocation, trustDomain, trustDomainAliases, graceMs }),
     );
-    const intermediates = owned.use(await KnownIntermediates.open({ ...parts, signer: authority.signer }));
+    const intermediates = owned.use(await KnownIntermediates.open({ ...parts, signer: signs }));
     const peerIdentity = createPeerIdentity({
       trustBundlePem: () => authority.signer.trustBundlePem,
       intermediates: () => intermediates.chains,
+      revocationListsPem: () => revocation.listsPem,
+      changes: trust.onChanged,
       trustDomain,
       trustDomainAliases,
       clock,
@@ -125,6 +131,7 @@ export async function openMeshIdentity(
       joinIssuers,
       trust,
       rollover,
+      revocation,
       peerIdentity,
       server,
       services: [
@@ -132,7 +139,7 @@ export async function openMeshIdentity(
         distribution.service(),
         createJwtSvidService({ authority: jwtAuthority, peerIdentity, clock }),
       ],
-      status: () => statusOf(authority, distribution, graceMs),
+      status: () => statusOf(authority, distribution, revocation, graceMs),
       [Symbol.dispose]: () => owned[Symbol.dispose](),
     };
   } catch (thrown) {
@@ -157,6 +164,7 @@ async function openSigner(
 function statusOf(
   { trustDomain, certificateTtlMs, signer }: CertificateAuthority,
   { pending }: TrustDistribution,
+  revocation: Revocation,
   graceMs: number,
 ): AuthorityStatus {
   const certificates = signer.certificates().map(({ id, phase, notBefore, notAfter }) => ({
@@ -174,6 +182,7 @@ function statusOf(
     certificates,
     ...(nextRotationAt !== undefined && { nextRotationAt }),
     unacknowledged: pending,
+    revocation: revocation.status(),
     graceMs,
   };
 }

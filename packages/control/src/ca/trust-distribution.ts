@@ -111,12 +111,10 @@ export class TrustDistribution implements Disposable {
       call.emit("error", grpcStatusOf(peer === undefined ? nobody() : tooMany()));
       return;
     }
-    const { spiffeId, notAfter } = peer;
+    const { spiffeId } = peer;
     const subscriber: Subscriber = { spiffeId, call, names: [], nonce: 0, sent: "", accepted: "" };
     this.#subscribers.add(subscriber);
-    const expiry = watchExpiry(this.#options.clock, notAfter, (error) =>
-      call.emit("error", grpcStatusOf(error)),
-    );
+    const expiry = watchExpiry(this.#options.clock, peer, (error) => call.emit("error", grpcStatusOf(error)));
     const finish = (): void => {
       expiry[Symbol.dispose]();
       if (this.#subscribers.delete(subscriber)) this.#accepted.emit();

@@ -35,6 +35,7 @@ export interface SubsetSettings {
   readonly allowsRedundantKeys: boolean;
 }
 
+const FALLBACK_LIST: number = MetadataFallback.FALLBACK_LIST;
 /** More are refused: each request without a subset looks through them. */
 const MAX_SELECTORS = 64;
 
@@ -72,7 +73,7 @@ export function compileSubsets(field: string, config: SubsetFields): SubsetSetti
     localityWeightAware: config.localityWeightAware,
     panicModeAny: config.panicModeAny,
     listAsAny: config.listAsAny,
-    takesLists: config.metadataFallbackPolicy === Number(MetadataFallback.FALLBACK_LIST),
+    takesLists: config.metadataFallbackPolicy === FALLBACK_LIST,
     allowsRedundantKeys: config.allowRedundantKeys ?? false,
   };
 }

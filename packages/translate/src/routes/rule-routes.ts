@@ -1,3 +1,4 @@
+import { defaultHttpRetry } from "../mesh-defaults.js";
 import { create } from "@bufbuild/protobuf";
 import {
   RouteMatchSchema,
@@ -97,7 +98,7 @@ function act(
     if (targets.length > 1) splitByHash(t, object, route, context);
     if (session !== undefined) route.typedPerFilterConfig[SESSION_FILTER] = sessionConfig(session);
     Object.assign(route, ruleHeaders(rule));
-    markRetries(route, rule.retries ?? t.settings.defaultHttpRetryPolicy, object.metadata);
+    markRetries(route, rule.retries ?? defaultHttpRetry(t), object.metadata);
     const hedge = annotatedHedge(t, context.where, object.metadata);
     if (hedge !== undefined) markHedge(route, hedge);
   } else {
