@@ -115,6 +115,8 @@ function sourceMatch(sources: readonly string[] = []): { sourcePrefixRanges: Cid
       return create(CidrRangeSchema, { addressPrefix, prefixLen });
     }),
   };
+}
+
 /** The mesh's own TLS goes on as it is, to the service that it asks for. */
 function passedChain(t: Translation, server: Server, name: string): FilterChain {
   const proxy = create(TcpProxySchema, {
