@@ -1,6 +1,6 @@
-import type { ServerUnaryCall } from "@grpc/grpc-js";
 import type { Clock } from "@tulle/base";
 import { parseCertificates, TrustBundles, verifySvid } from "@tulle/base/spiffe";
+import type { GrpcCallInfo } from "@tulle/http/socket";
 
 import { parseWorkloadSpiffeId, type WorkloadAccount } from "../ca/workload-id.js";
 
@@ -24,11 +24,8 @@ export interface PeerIdentityOptions {
   readonly clock: Clock;
 }
 
-/** What of a gRPC call tells its peer. */
-export type AuthenticatedCall = Pick<ServerUnaryCall<unknown, unknown>, "getAuthContext">;
-
 /** Tells who made a call; see {@link createPeerIdentity}. */
-export type PeerIdentityOf = (call: AuthenticatedCall) => PeerIdentity | undefined;
+export type PeerIdentityOf = (call: Pick<GrpcCallInfo, "peer">) => PeerIdentity | undefined;
 
 /**
  * Reads the identity of a call's peer from its client certificate, or undefined when it has none, or none that is
@@ -39,9 +36,8 @@ export function createPeerIdentity(options: PeerIdentityOptions): PeerIdentityOf
   const names = [options.trustDomain, ...(options.trustDomainAliases ?? [])];
   const bundleOf = lastOf((pem) => new TrustBundles(Object.fromEntries(names.map((name) => [name, pem]))));
   const intermediatesOf = lastOf((pem) => parseCertificates(pem).map(({ raw }) => raw));
-  return (call) => {
-    // Empty unless the handshake verified the certificate against the trusted roots.
-    const der = call.getAuthContext().sslPeerCertificate?.raw;
+  return ({ peer }) => {
+    const der = peer.certificateDer;
     if (der === undefined) return undefined;
     const intermediates = intermediatesOf(options.intermediatesPem?.() ?? "");
     const verdict = verifySvid([der, ...intermediates], {
