@@ -1,5 +1,5 @@
 import { createServer, isIP, type AddressInfo, type Server } from "node:net";
-import { createServer as createTlsServer, TLSSocket } from "node:tls";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 
 import { formatAddress, MeshError, systemErrorCode, type Clock, type Disposable } from "@tulle/base";
 import { GrpcServer as CallServer, type GrpcPeer, type GrpcServerMethod } from "@tulle/http/socket";
