@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -61,12 +62,22 @@ spec:
   action: CUSTOM
   provider: {name: nobody}
   rules: [{to: [{operation: {paths: ["/nobody"]}}]}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: ask-about-bytes}
+spec:
+  targetRefs: [{kind: Service, name: bank}]
+  action: CUSTOM
+  provider: {name: grpc}
+  rules: [{}]
 `;
 
 let mesh: Mesh;
 let shop: Workload;
 let caller: Workload;
 let http: Workload;
+let stranger: Workload;
 let accessLog: string;
 
 beforeAll(async () => {
@@ -75,15 +86,18 @@ beforeAll(async () => {
   const started = await Promise.all([
     mesh.run({ service: "authz-http", command: app("http-authorizer"), healthPath: "" }),
     mesh.run({ service: "shop", command: RECORDER, args: ["--access-log", accessLog] }),
-    mesh.run({ service: "caller", args: ["--upstream", "shop:8080"] }),
+    mesh.run({ service: "caller", args: ["--upstream", "shop:8080", "--upstream", "bank:8080"] }),
     mesh.run({
       service: "authz-grpc",
       command: app("grpc-authorizer"),
       healthPath: "",
       args: ["--protocol", "grpc"],
     }),
+    mesh.run({ service: "stranger", args: ["--upstream", "bank:8080"] }),
+    mesh.run({ service: "bank", command: app("banner"), healthPath: "", args: ["--protocol", "tcp"] }),
   ]);
   [http, shop, caller] = started;
+  stranger = started[4];
   await mesh.apply(RULES);
   await eventually(async () => (await ask("/grpc")).status === 401);
 }, 120_000);
@@ -145,6 +159,27 @@ test("a provider that nobody has configured refuses, and the policy's status say
   });
 });
 
+/** What a server that speaks first says to a workload; "" = it is not let through. */
+function banner(from: Workload): Promise<string> {
+  const { hostname, port } = new URL(from.upstream("bank:8080"));
+  return new Promise((resolve) => {
+    const socket = connect(Number(port), hostname);
+    socket.setTimeout(5000, () => socket.destroy());
+    socket.on("data", (chunk: Buffer) => {
+      resolve(chunk.toString());
+      socket.destroy();
+    });
+    socket.on("error", () => undefined);
+    socket.on("close", () => resolve(""));
+  });
+}
+
+test("a gRPC service is asked about connections that carry bytes, too", async () => {
+  await eventually(async () => (await banner(stranger)) === "");
+  expect(await banner(caller)).toMatch(/^220 .* ready/);
+  expect(await banner(stranger)).toBe("");
+});
+
 test("explain says who would be asked, and why says who refused", async () => {
   const explained = await run("explain", "http://shop:8080/grpc", "--from", "caller");
   expect(explained.output).toContain(
@@ -161,6 +196,15 @@ test("explain says who would be asked, and why says who refused", async () => {
     );
   });
 }, 30_000);
+
+test("of an HTTP provider connections that carry bytes are refused, and the policy's status says why", async () => {
+  await mesh.apply(RULES.replaceAll(/(name: ask-about-bytes[^]*provider: {name: )grpc/g, "$1http"));
+  await eventually(async () => (await banner(caller)) === "");
+  await eventually(async () => {
+    const path = "/apis/security.istio.io/v1/namespaces/default/authorizationpolicies/ask-about-bytes";
+    return (await call(`${mesh.server}${path}`)).body.includes("is asked over HTTP");
+  });
+});
 
 test("with the service gone, requests are refused as its provider says", async () => {
   await http.process.stop();

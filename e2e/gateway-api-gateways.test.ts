@@ -1,10 +1,12 @@
+import { fileURLToPath } from "node:url";
+
 import { findKind } from "@tulle/api";
 import { createTestAuthority, eventually } from "@tulle/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { secureCall, type Gateway } from "./support/gateway.js";
 import { call } from "./support/http.js";
-import { Mesh } from "./support/mesh.js";
+import { Mesh, RECORDER } from "./support/mesh.js";
 
 // Gateways of Gateway API as their users run them, with routes that are attached from another namespace.
 
@@ -12,6 +14,12 @@ let mesh: Mesh;
 let gateway: Gateway;
 const authority = await createTestAuthority();
 const certificate = await authority.issue({ uris: [], dnsNames: ["*.example.com"] });
+const partners = await createTestAuthority();
+const partner = await partners.issue({ uris: [], dnsNames: ["partner.example.com"] });
+const app = (name: string): string[] => [
+  process.execPath,
+  fileURLToPath(new URL(`support/apps/${name}.mjs`, import.meta.url)),
+];
 const indented = (text: string): string => text.trimEnd().replaceAll("\n", "\n    ");
 
 beforeAll(async () => {
@@ -53,6 +61,46 @@ spec:
     hostname: "*.example.com"
     tls: {certificateRefs: [{name: web, namespace: vault}]}
     allowedRoutes: {namespaces: {from: All}}
+  - name: partners
+    port: 8443
+    protocol: HTTPS
+    tls: {certificateRefs: [{name: web, namespace: vault}]}
+    allowedRoutes: {namespaces: {from: All}}
+  tls:
+    frontend:
+      default: {}
+      perPort:
+      - port: 8443
+        tls: {validation: {caCertificateRefs: [{group: "", kind: ConfigMap, name: partners}]}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: partners, namespace: edge}
+data:
+  ca.crt: |
+    ${indented(partners.rootCertificatePem)}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: partners}
+spec:
+  parentRefs: [{name: public, namespace: edge, sectionName: partners}]
+  rules:
+  - matches: [{path: {value: /grpc}}]
+    filters:
+    - type: ExternalAuth
+      externalAuth: {protocol: GRPC, grpc: {}, backendRef: {name: authz-grpc, port: 8080}}
+    backendRefs: [{name: web, port: 8080}]
+  - matches: [{path: {value: /200}}, {path: {value: /403}}]
+    filters:
+    - type: ExternalAuth
+      externalAuth:
+        protocol: HTTP
+        http: {path: /check, allowedResponseHeaders: [x-user]}
+        backendRef: {name: authz-http, port: 8080}
+        forwardBody: {maxSize: 100}
+    backendRefs: [{name: web, port: 8080}]
+  - backendRefs: [{name: web, port: 8080}]
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -70,8 +118,17 @@ spec:
   hostnames: [web.example.com]
   rules: [{backendRefs: [{name: web, port: 8080}]}]
 `);
-  await mesh.run({ service: "web" });
-  gateway = await mesh.gateway({ name: "public", ports: [80, 443], args: ["-n", "edge"] });
+  await Promise.all([
+    mesh.run({ service: "web", command: RECORDER }),
+    mesh.run({ service: "authz-http", command: app("http-authorizer"), healthPath: "" }),
+    mesh.run({
+      service: "authz-grpc",
+      command: app("grpc-authorizer"),
+      healthPath: "",
+      args: ["--protocol", "grpc"],
+    }),
+  ]);
+  gateway = await mesh.gateway({ name: "public", ports: [80, 443, 8443], args: ["-n", "edge"] });
   await gateway.knows("outbound|8080||web.default.svc.cluster.local", 1);
 }, 90_000);
 
@@ -88,6 +145,39 @@ test("requests go by the routes that are attached to the listener that they come
   expect([answer.status, answer.serial]).toEqual([200, certificate.serialNumber]);
   expect((await secureCall(port, { servername: "other.example.com", ca })).status).toBe(404);
   await expect(secureCall(port, { servername: "web.example.org", ca })).rejects.toThrow();
+});
+
+/** A request to the port for partners. */
+async function ask(path: string, client?: typeof partner, headers: Record<string, string> = {}, body = "") {
+  const ca = authority.rootCertificatePem;
+  const shown = client && { cert: client.certificateChainPem, key: client.privateKeyPem };
+  const method = body === "" ? "GET" : "POST";
+  const port = await gateway.port(8443);
+  return secureCall(port, { servername: "web.example.com", ca, path, headers, method, ...shown }, body);
+}
+
+test("clients of a port show certificates of the authorities in a ConfigMap", async () => {
+  expect((await ask("/", partner)).status).toBe(200);
+  await expect(ask("/")).rejects.toThrow();
+  await expect(
+    ask("/", await authority.issue({ uris: [], dnsNames: ["partner.example.com"] })),
+  ).rejects.toThrow();
+});
+
+test("services that routes name decide about requests, over gRPC and HTTP", async () => {
+  expect(await ask("/grpc", partner)).toMatchObject({ status: 401, body: "who asks for /grpc?" });
+  expect((await ask("/grpc", partner, { "x-user": "alice" })).status).toBe(200);
+  expect((await ask("/403", partner)).status).toBe(403);
+  expect(await ask("/200", partner, { "x-user": "forged" }, "hello")).toMatchObject({
+    status: 200,
+    body: "hello",
+  });
+  expect((await ask("/200", partner, {}, "x".repeat(101))).status).toBe(413);
+  const seen = JSON.parse((await ask("/seen", partner)).body) as { headers: Record<string, string> }[];
+  expect(seen.map(({ headers }) => headers["x-user"]).filter((user) => user !== undefined)).toEqual([
+    "alice!",
+    "http:undefined",
+  ]);
 });
 
 interface Conditions {
@@ -112,7 +202,7 @@ test("the status of Gateway and route says what became of each listener and pare
     return of(found, "Reconciled") === undefined ? undefined : found;
   });
   expect([of(status, "Accepted"), of(status, "Programmed")]).toEqual(["Accepted", "Programmed"]);
-  expect(status.listeners.map(({ attachedRoutes }) => attachedRoutes)).toEqual([1, 1]);
+  expect(status.listeners.map(({ attachedRoutes }) => attachedRoutes)).toEqual([1, 1, 1]);
   const route = await read<{ parents: readonly (Conditions & { controllerName: string })[] }>(
     "HTTPRoute",
     "web",

@@ -177,7 +177,7 @@ test("HTTP is redirected to HTTPS where a server says so", async () => {
   expect(headers["location"]).toBe("https://shop.example.com/a?b=c");
 });
 
-test("the name that TLS asks for chooses certificate and routes", async () => {
+test("AZ-05: the name that TLS asks for chooses certificate and routes, and no request goes by another", async () => {
   const port = await gateway.port(443);
   const ca = authority.rootCertificatePem;
   const answer = await secureCall(port, { servername: "shop.example.com", ca });

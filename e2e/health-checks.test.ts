@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
 
@@ -19,11 +19,13 @@ const servers = new Servers();
 const sockets = new Set<Socket>();
 let mesh: Mesh;
 let caller: Workload;
+let healthLog: string;
 
 beforeAll(async () => {
   mesh = await Mesh.start();
   const upstreams = SERVICES.flatMap((service) => ["--upstream", `${service}:8080`]);
-  caller = await mesh.sidecar({ service: "caller", args: upstreams });
+  healthLog = join(mesh.directory, "health.log");
+  caller = await mesh.sidecar({ service: "caller", args: [...upstreams, "--health-log", healthLog] });
 }, 60_000);
 
 afterAll(async () => {
@@ -111,6 +113,14 @@ test("http: an instance whose check fails gets no calls until it passes", async 
   await eventually(async () => (await call(caller.upstream("web:8080"))).body === "sick");
   expect(caller.process.output).toContain("endpoint is unhealthy");
   expect(caller.process.output).toContain("endpoint is healthy again");
+  const told = (event: string) =>
+    eventually(() =>
+      readFileSync(healthLog, "utf8")
+        .split("\n")
+        .some((line) => line.includes(`"port_value":${sick}`) && line.includes(event)),
+    );
+  await told('"eject_unhealthy_event":{"failure_type":"ACTIVE"}');
+  await told('"add_healthy_event":{"first_check":false}');
 }, 30_000);
 
 test("tcp: an instance that does not say what is expected is unhealthy until it does", async () => {

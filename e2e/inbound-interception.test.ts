@@ -119,7 +119,7 @@ describe.skipIf(reason !== "")(`inbound interception${reason === "" ? "" : ` (sk
     }
   });
 
-  test("the sidecar's own ports are shown to nobody", async () => {
+  test("AZ-14: the sidecar's own ports are shown to nobody", async () => {
     for (const host of [MESH_ADDRESS, `[${MESH_ADDRESS_IPV6}]`, network.linkLocalHost]) {
       for (const port of [15_000, 15_001, 15_020, 15_053, 8500]) {
         expect((await curl(`http://${host}:${port}/`)).code, `${host}:${port}`).not.toBe(0);
@@ -136,7 +136,7 @@ describe.skipIf(reason !== "")(`inbound interception${reason === "" ? "" : ` (sk
     expect(await redirected("service")).toBe(before);
   });
 
-  test("under STRICT nobody without a certificate gets in, by no port", async () => {
+  test("AZ-14: under STRICT nobody without a certificate gets in, by no port", async () => {
     await peerAuthentication("STRICT");
     await eventually(async () => (await ask(MESH_ADDRESS)) === undefined);
     expect(await ask(`[${MESH_ADDRESS_IPV6}]`)).toBeUndefined();

@@ -42,6 +42,15 @@ spec: {mtls: {mode: ${mode}}}
 `);
 }
 
+function setMinimum(version: "TLSV1_2" | "TLSV1_3"): Promise<void> {
+  return mesh.apply(`
+apiVersion: tulle.dev/v1
+kind: MeshConfig
+metadata: {name: mesh, namespace: istio-system}
+spec: {meshMTLS: {minProtocolVersion: ${version}, cipherSuites: [ECDHE-ECDSA-AES128-GCM-SHA256]}}
+`);
+}
+
 function inbound(): Address {
   return web.ready.addresses.inbound;
 }
@@ -92,6 +101,30 @@ test("an inbound port takes no TLS before 1.3", async () => {
   const { answer, protocol } = await tryTls(inbound(), { ...withCertificate(alice), maxVersion: "TLSv1.2" });
   expect(answer).toBe("");
   expect(protocol).toBe("");
+});
+
+test("a MeshConfig lets TLS 1.2 in, whose sessions give nothing either, and shuts it out again", async () => {
+  const older = { ...withCertificate(alice), maxVersion: "TLSv1.2" } as const;
+  await setMinimum("TLSV1_2");
+  try {
+    const first = await eventually(async () => {
+      const tried = await tryTls(inbound(), older);
+      return tried.answer === OK && tried;
+    });
+    expect(first.protocol).toBe("TLSv1.2");
+    expect((await tryTls(inbound(), withCertificate(alice))).protocol).toBe("TLSv1.3");
+    expect(first.sessions.length).toBeGreaterThan(0);
+    for (const session of first.sessions) {
+      const without = await tryTls(inbound(), { servername: SNI, maxVersion: "TLSv1.2", session });
+      expect([without.answer, without.resumed]).toEqual(["", false]);
+      expect(await tryTls(inbound(), { ...older, session })).toMatchObject({ answer: OK, resumed: false });
+    }
+    const weak = await tryTls(inbound(), { ...older, ciphers: "ECDHE-ECDSA-AES256-GCM-SHA384" });
+    expect(weak.answer).toBe("");
+  } finally {
+    await setMinimum("TLSV1_3");
+  }
+  await eventually(async () => (await tryTls(inbound(), older)).answer === "");
 });
 
 test("a session of an inbound port gives nothing to who comes back with it", async () => {

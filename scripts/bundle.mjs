@@ -8,12 +8,15 @@ import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { usedOnly, withoutAnnotations } from "./descriptors.mjs";
+import { leanWellKnown, usedOnly, withoutAnnotations } from "./descriptors.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const out = join(root, "packages/cli/dist/bundle");
 /** What ends up in the bundle, from our side. */
 const PACKAGES = ["base", "api", "client", "xds", "http", "dns", "engine", "agent", "proxy", "cli"];
+
+/** Files of google.protobuf that messages use. */
+const WELL_KNOWN_TYPES = ["any", "duration", "empty", "field_mask", "struct", "timestamp", "wrappers"];
 
 const stamp = join(out, ".stamp");
 const wanted = fingerprint();
@@ -41,6 +44,7 @@ await build({
   treeShaking: true,
   keepNames: false,
   minifyWhitespace: true,
+  minifySyntax: true,
   legalComments: "linked",
   logLevel: "warning",
   // CommonJS dependencies (grpc-js) call require() for Node.js' builtins, which ES modules do not have.
@@ -52,11 +56,15 @@ writeFileSync(stamp, wanted);
 
 /**
  * Generated code in two forms: for `/config_dump`, which prints messages whole, without annotations only; for all others
- * with what they use.
+ * with what they use, as descriptors that take little memory.
  */
 function generatedCode() {
   const generated = /_pb\.js$/;
   const printed = "printed";
+  const wellKnown = /^@bufbuild\/protobuf\/wkt$/;
+  const wellKnownFiles = join(root, "node_modules/@bufbuild/protobuf/dist/esm/wkt/google/protobuf");
+  const isPrinted = ({ importer, namespace }) =>
+    namespace === printed || importer.endsWith("json-registry-messages.js");
   return {
     name: "generated-code",
     setup(builder) {
@@ -64,21 +72,31 @@ function generatedCode() {
         join(root, "packages/xds/dist/gen"),
         wordsOf(["xds", "engine", "agent", "proxy", "cli"]),
       );
-      builder.onResolve({ filter: generated }, ({ path, importer, namespace, resolveDir }) =>
-        namespace === printed || importer.endsWith("json-registry-messages.js")
-          ? { path: join(resolveDir, path), namespace: printed }
-          : undefined,
+      builder.onResolve({ filter: generated }, (request) =>
+        isPrinted(request) ? { path: join(request.resolveDir, request.path), namespace: printed } : undefined,
       );
+      builder.onResolve({ filter: wellKnown }, (request) =>
+        isPrinted(request) ? { path: "well-known-types", namespace: printed } : undefined,
+      );
+      builder.onLoad({ filter: /^well-known-types$/, namespace: printed }, () => ({
+        contents: WELL_KNOWN_TYPES.map((name) => `export * from "./${name}_pb.js";`).join("\n"),
+        resolveDir: wellKnownFiles,
+      }));
       builder.onLoad({ filter: generated, namespace: printed }, ({ path }) => ({
         contents: withoutAnnotations(readFileSync(path, "utf8")),
         resolveDir: dirname(path),
       }));
       builder.onLoad({ filter: generated }, ({ path }) => {
-        const contents = used.get(path);
+        const contents = used.get(path) ?? wellKnownType(path);
         return contents === undefined ? undefined : { contents };
       });
     },
   };
+
+  function wellKnownType(path) {
+    const isOne = WELL_KNOWN_TYPES.some((name) => path === join(wellKnownFiles, `${name}_pb.js`));
+    return isOne ? leanWellKnown(readFileSync(path, "utf8")) : undefined;
+  }
 }
 
 /** Every identifier in the code of `packages`, but for generated code and the list of all messages. */

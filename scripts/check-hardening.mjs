@@ -5,11 +5,18 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DOCUMENT = `${ROOT}docs/hardening.md`;
-const FOLDERS = ["packages/http/src", "packages/proxy/src", "packages/proxy/test", "e2e"];
+const FOLDERS = [
+  "packages/http/src",
+  "packages/proxy/src",
+  "packages/proxy/test",
+  "packages/engine/src",
+  "packages/translate/src",
+  "e2e",
+];
 
 const WRITE = process.argv.includes("--write");
 
-const wanted = [...ids("H1", 30), ...ids("H2", 18), ...ids("D", 13)];
+const wanted = [...ids("H1", 30), ...ids("H2", 18), ...ids("D", 13), ...ids("AZ", 14)];
 const found = new Map(wanted.map((id) => [id, new Set()]));
 for (const folder of FOLDERS) {
   for (const entry of readdirSync(`${ROOT}${folder}`, { recursive: true })) {
@@ -17,8 +24,8 @@ for (const folder of FOLDERS) {
     if (!/\.test\.ts$|(?:^|[\\/])testing[\\/].*\.ts$/.test(name)) continue;
     const text = readFileSync(`${ROOT}${folder}/${name}`, "utf8");
     // In the name of a test or of a row of a table of cases: within quotes.
-    for (const [quoted] of text.matchAll(/["'`][^"'`\n]*\b(?:H1|H2|D)-\d\d\b[^"'`\n]*/g)) {
-      for (const [id] of quoted.matchAll(/\b(?:H1|H2|D)-\d\d\b/g)) found.get(id)?.add(`${folder}/${name}`);
+    for (const [quoted] of text.matchAll(/["'`][^"'`\n]*\b(?:H1|H2|D|AZ)-\d\d\b[^"'`\n]*/g)) {
+      for (const [id] of quoted.matchAll(/\b(?:H1|H2|D|AZ)-\d\d\b/g)) found.get(id)?.add(`${folder}/${name}`);
     }
   }
 }
@@ -27,7 +34,7 @@ const problems = [];
 const lines = readFileSync(DOCUMENT, "utf8").split("\n");
 const listed = new Set();
 const written = lines.map((line) => {
-  const match = /^\| ((?:H1|H2|D)-\d\d) \| (.*) \| (.*) \|([^|]*)\|$/.exec(line);
+  const match = /^\| ((?:H1|H2|D|AZ)-\d\d) \| (.*) \| (.*) \|([^|]*)\|$/.exec(line);
   if (match === null) return line;
   const [, id, what, verdict, named = ""] = match;
   listed.add(id);

@@ -5,12 +5,21 @@ import { protoCamelCase } from "@bufbuild/protobuf/reflect";
 import * as wkt from "@bufbuild/protobuf/wkt";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { leanTypesOf } from "../packages/xds/dist/lean/file.js";
 
 const { FieldDescriptorProtoSchema, FieldOptionsSchema, FileDescriptorProtoSchema, MessageOptionsSchema } =
   wkt;
 const FILE = /fileDesc\("([^"]*)"(?:, \[([^\]]*)\])?\)/;
 const DESCRIPTION =
   /^export const (\w+) = \/\*@__PURE__\*\/ (message|enum|service)Desc\(\w+, ([\d, ]+)\);$/gm;
+/** An enum as TypeScript compiles it, which no bundler leaves out. */
+const ENUM = /^export var (\w+);\n\(function \(\1\) \{\n([\s\S]*?)\n\}\)\(\1 \|\| \(\1 = \{\}\)\);$/gm;
+const ENUM_VALUE = /^ *\w+\[\w+\["(\w+)"\] = (-?\d+)\] = "\w+";$/gm;
+const RUNTIME_IMPORT = /^import \{[^}]*\} from "[^"]*\/codegenv2[^"]*";$/gm;
+const EXTENSION = /^export const \w+ = \/\*@__PURE__\*\/\s+extDesc\(\w+, \d+\);$/gm;
+const LEAN = fileURLToPath(new URL("../packages/xds/dist/lean/descriptors.js", import.meta.url));
 const ANNOTATIONS = /^file_(validate_validate|udpa_annotations_|envoy_annotations_|xds_annotations_)/;
 
 /** Generated code without what only code generators and validators read: annotations, reserved names, extensions. */
@@ -87,7 +96,6 @@ function prune(file, types, wanted, words) {
   trim(file.proto, "messageType");
   const services = file.exports.filter(({ kind, name }) => kind === "service" && words.has(name));
   if (services.length === 0) file.proto.service = [];
-  const moved = new Map([...typesOf(file)].map((type) => [type.proto, type.path]));
   const used = new Set(
     file.proto.service.flatMap(({ method }) => method.flatMap((m) => [m.inputType, m.outputType])),
   );
@@ -96,11 +104,10 @@ function prune(file, types, wanted, words) {
   }
   const imported = new Set([...used].map((name) => types.get(name)?.file.name ?? WELL_KNOWN.get(name)));
   file.dependencies = file.dependencies.filter((name) => imported.has(name));
-  return write(file.text, file).replace(DESCRIPTION, (line, _name, kind, path) => {
-    if (kind === "service") return file.proto.service.length > 0 ? line : "";
+  return writeLean(file.text, file, (kind, path) => {
+    if (kind === "service") return file.proto.service[Number(path)]?.name;
     const type = own.find((candidate) => candidate.kind === kind && candidate.path === path);
-    if (type === undefined || !wanted.has(type)) return "";
-    return line.replace(/, [\d, ]+\);$/, `, ${moved.get(type.proto)});`);
+    return type !== undefined && wanted.has(type) ? type.name : undefined;
   });
 }
 
@@ -161,6 +168,40 @@ function write(text, { proto, dependencies }) {
   slim(proto);
   const base64 = Buffer.from(toBinary(FileDescriptorProtoSchema, proto)).toString("base64");
   return text.replace(FILE, () => `fileDesc("${base64}", [${dependencies.join(", ")}])`);
+}
+
+/** Generated code of the runtime's own, of a well-known type. */
+export function leanWellKnown(text) {
+  const file = read(text);
+  const types = [...typesOf(file)];
+  return writeLean(text, file, (kind, path) => types.find((t) => t.kind === kind && t.path === path)?.name);
+}
+
+/** Generated code with descriptors that are built when they are used (packages/xds/src/lean). */
+function writeLean(text, { proto, dependencies }, nameOf) {
+  const begin = proto.package === "" ? 1 : proto.package.length + 2;
+  const types = JSON.stringify(leanTypesOf(proto));
+  const file = `leanFile("${proto.package}", [${dependencies.join(", ")}], ${types})`;
+  const lean = `import { leanFile, leanMessage, leanEnum, leanService } from ${JSON.stringify(LEAN)};\n`;
+  const kinds = { message: "leanMessage", enum: "leanEnum", service: "leanService" };
+  const code = text
+    .replace(RUNTIME_IMPORT, "")
+    .replace(EXTENSION, "")
+    .replace(FILE, () => file)
+    .replace(DESCRIPTION, (line, name, kind, path) => {
+      const type = nameOf(kind, path);
+      if (type === undefined) return "";
+      const own = kind === "service" ? type : type.slice(begin);
+      return `export const ${name} = /*@__PURE__*/ ${kinds[kind]}(${/Desc\((\w+),/.exec(line)[1]}, "${own}");`;
+    })
+    .replace(ENUM, (_code, name, values) => {
+      const members = [...values.matchAll(ENUM_VALUE)].flatMap(([, key, number]) => [
+        `${key}: ${number}`,
+        `"${number}": "${key}"`,
+      ]);
+      return `export const ${name} = { ${members.join(", ")} };`;
+    });
+  return lean + code;
 }
 
 function slim(file) {

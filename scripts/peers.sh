@@ -9,7 +9,7 @@ $sudo apt-get update
 kubectl=""
 command -v kubectl >/dev/null 2>&1 || kubectl="kubernetes-client"
 $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-  wrk nginx apache2-bin haproxy openssl bind9-dnsutils nghttp2-client nghttp2-server curl redis-server nftables iptables iproute2 testssl.sh bsdextrautils $kubectl
+  wrk nginx apache2-bin haproxy openssl bind9-dnsutils nghttp2-client nghttp2-server curl redis-server nftables iptables iproute2 testssl.sh bsdextrautils python3-cryptography-vectors $kubectl
 # Debian starts these as services; the benchmarks and tests start their own.
 for service in nginx haproxy redis-server; do
   if command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]; then

@@ -46,6 +46,7 @@ export function secureCall(
     readonly servername: string;
     readonly headers?: Readonly<Record<string, string>>;
   },
+  body = "",
 ): Promise<SecureAnswer> {
   return new Promise((resolve, reject) => {
     const { servername, headers, ...rest } = options;
@@ -62,17 +63,17 @@ export function secureCall(
       },
       (answer) => {
         const serial = (answer.socket as TLSSocket).getPeerCertificate().serialNumber;
-        let body = "";
+        let text = "";
         answer.setEncoding("utf8");
-        answer.on("data", (chunk: string) => (body += chunk));
+        answer.on("data", (chunk: string) => (text += chunk));
         answer.on("error", reject);
         answer.on("end", () =>
-          resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body, serial }),
+          resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: text, serial }),
         );
       },
     );
     sent.on("error", reject);
     sent.on("timeout", () => sent.destroy(new Error("no answer in time")));
-    sent.end();
+    sent.end(body);
   });
 }

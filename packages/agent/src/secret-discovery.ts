@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-import { create, fromJson, toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { parseSpiffeId } from "@tulle/base";
 import { ROOT_SECRET, rootSecret, SECRET_TYPE, WORKLOAD_SECRET, type TrustedRoots } from "@tulle/xds";
@@ -43,19 +43,27 @@ function versionOf(svid: Svid): string {
   return `${svid.serialNumber}-${roots.slice(0, 12)}`;
 }
 
-function trustedRootsOf({ spiffeId, trustBundlePem, federatedBundles }: Svid): TrustedRoots {
+function trustedRootsOf(svid: Svid): TrustedRoots {
+  const { spiffeId, trustBundlePem, federatedBundles, revocationListsPem = "" } = svid;
   const trustDomain = parseSpiffeId(spiffeId)?.trustDomain ?? "";
-  return { trustDomain, bundles: { ...federatedBundles, [trustDomain]: trustBundlePem } };
+  return {
+    trustDomain,
+    bundles: { ...federatedBundles, [trustDomain]: trustBundlePem },
+    revocationListsPem,
+  };
 }
 
 function secretOf(svid: Svid, name: string): Secret | undefined {
   switch (name) {
     case WORKLOAD_SECRET:
-      return fromJson(SecretSchema, {
+      return create(SecretSchema, {
         name,
-        tlsCertificate: {
-          certificateChain: { inlineBytes: base64(svid.certificateChainPem) },
-          privateKey: { inlineBytes: base64(svid.privateKeyPem) },
+        type: {
+          case: "tlsCertificate",
+          value: {
+            certificateChain: inline(svid.certificateChainPem),
+            privateKey: inline(svid.privateKeyPem),
+          },
         },
       });
     case ROOT_SECRET:
@@ -66,8 +74,8 @@ function secretOf(svid: Svid, name: string): Secret | undefined {
   }
 }
 
-function base64(text: string): string {
-  return Buffer.from(text).toString("base64");
+function inline(pem: string) {
+  return { specifier: { case: "inlineBytes", value: Buffer.from(pem) } } as const;
 }
 
 /**

@@ -45,6 +45,7 @@ export { claimPath } from "./schema/headers.js";
 export { isCidr, isIpAddress } from "./schema/addresses.js";
 export { COOKIE_PREFIX } from "./schema/headers.js";
 export type { StringMatch } from "./schema/match.js";
+export * from "./config-map/type.js";
 export * from "./secret/type.js";
 export * from "./service-entry/type.js";
 export * from "./sidecar/type.js";

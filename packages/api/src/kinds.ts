@@ -1,5 +1,6 @@
 import { parseApiVersion } from "./api-version.js";
 import { authorizationPolicyKind } from "./authorization-policy/kind.js";
+import { configMapKind } from "./config-map/kind.js";
 import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
 import { gatewayClassKind } from "./gateway-class/kind.js";
@@ -28,6 +29,7 @@ import { workloadEntryKind } from "./workload-entry/kind.js";
 export const KINDS: readonly Kind[] = [
   namespaceKind,
   secretKind,
+  configMapKind,
   eventKind,
   virtualServiceKind,
   destinationRuleKind,

@@ -362,6 +362,7 @@ async function build(
       metrics,
       joinTokens,
       rollover: identity.rollover,
+      revocation: identity.revocation,
       accessTokens,
       queries,
       endpoints,

@@ -9,6 +9,5 @@ export type { DnsDirectory, DnsInstance, DnsNode } from "./directory.js";
 export { RCODE, TYPE, type Rcode } from "./codes.js";
 export { frame, FrameReader } from "./frames.js";
 export { failureAnswer, hostAnswer } from "./host-answer.js";
-export { parseIpAddress } from "./ip-address.js";
 export { parseQuery, type ParsedQuery, type Query } from "./query.js";
 export { isAnswerTo, rcodeOf, withId } from "./relay.js";

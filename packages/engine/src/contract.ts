@@ -29,6 +29,12 @@ export interface EngineRequest {
 /** What steps of the chain found out about a request, for the steps behind them and for routes. */
 export type RequestMetadata = ReadonlyMap<string, JsonObject>;
 
+/** What a step found out, under a namespace of its own. */
+export interface FoundMetadata {
+  readonly namespace: string;
+  readonly value: JsonObject;
+}
+
 /**
  * A set, add or remove of one header field, as data. Names are lower-case. `applyHeaders` carries them out:
  * `set` replaces every field of that name; `append` adds one more; `add-if-absent` and `set-if-present` do what they
@@ -61,8 +67,12 @@ export interface RetryPlan {
   readonly statusCodes: readonly number[];
   readonly backoffBaseMs: number;
   readonly backoffMaxMs: number;
-  /** How often another endpoint is looked for when the pick was tried before (`previous_hosts`). */
+  /** How often a retry looks for another endpoint when the pick is one that it should do without. */
   readonly hostReselections: number;
+  /** Retries do without endpoints that were tried (`previous_hosts`), as long as there are others. */
+  readonly avoidsTried: boolean;
+  /** And without those that have all of the labels of one of these (`omit_host_metadata`); absent = none. */
+  readonly omitsHosts?: readonly JsonObject[] | undefined;
   /** After so many tries at a priority others are preferred (`previous_priorities`); 0 = never. */
   readonly triesPerPriority: number;
 }
@@ -138,6 +148,8 @@ export interface Plan {
   readonly responseHeaders: readonly HeaderMutation[];
   /** What of a request consistent hashing goes by; undefined = nothing. */
   readonly hash: RequestHash | undefined;
+  /** Labels of the endpoints that its requests may go to, where the cluster has subsets; absent = it asks for none. */
+  readonly labels?: JsonObject | undefined;
   /** How a session is bound to an endpoint; undefined = not at all. */
   readonly session: SessionPolicy | undefined;
   /** What the route says to filters of the chain, by their names; undefined = nothing. */
@@ -480,7 +492,7 @@ export interface AdmissionMutation {
   /** Is told when the exchange begins and ends. */
   readonly watcher?: ExchangeWatcher | undefined;
   /** What the step found out, for the steps behind it and for routes. */
-  readonly metadata?: { readonly namespace: string; readonly value: JsonObject } | undefined;
+  readonly metadata?: FoundMetadata | undefined;
   /** A route is chosen anew by what the request is now; the steps behind this one are that route's. */
   readonly reroute?: boolean | undefined;
 }

@@ -1,5 +1,10 @@
 export { admit, hasSteps } from "./admit/admit.js";
-export { admitConnection, type ConnectionJudgement } from "./authorization/network-rbac.js";
+export {
+  admitConnection,
+  ConnectionProgress,
+  type ConnectionJudgement,
+  type ConnectionRefusal,
+} from "./authorization/connection-guard.js";
 export { AdmissionProgress } from "./admit/admission-progress.js";
 export { countFirstTry, countRetry } from "./next/budget.js";
 export { mayHedge, next } from "./next/next.js";

@@ -16,7 +16,7 @@ export { factOfCheck, invalidAnswer } from "./facts/check-answer.js";
 export type * from "./facts/rate-limit.js";
 export { factOfRateLimit } from "./facts/rate-limit-answer.js";
 export { factOfHttpAnswer } from "./facts/http-answer.js";
-export { createLoadTable } from "./load/load-table.js";
+export { createLoadTable, NO_SLOT } from "./load/load-table.js";
 export type { LoadTableOptions, SlotTable } from "./load/load-table.js";
 export { readLoadReport } from "./load/load-report.js";
 export type { LoadReport } from "./load/reported-loads.js";
@@ -45,6 +45,7 @@ export { chainsFor, INBOUND_LISTENER, selectChain, selectServerChain } from "./r
 export * from "./route/retry-on.js";
 export { withoutPort } from "./route/virtual-hosts.js";
 export { chainForServerName, serverNameRank } from "./route/server-names.js";
+export { MESH_PARAMETERS } from "./snapshot/tls-parameters.js";
 export type { ProxyStatusSettings } from "./snapshot/proxy-status-settings.js";
 export { createSnapshotSource } from "./snapshot/snapshot-source.js";
 export type { SnapshotSourceOptions } from "./snapshot/snapshot-source.js";

@@ -49,7 +49,7 @@ export interface GatewayOptions {
 }
 
 /** Where access log lines go: the process' stdout, a file that is appended to, or nowhere. */
-export type AccessLogSink = "stdout" | "off" | { readonly file: string };
+export type LogSink = "stdout" | "off" | { readonly file: string };
 
 /** Everything that {@link runSidecar} needs; the command line maps onto it one to one. */
 export interface SidecarOptions {
@@ -121,7 +121,9 @@ export interface SidecarOptions {
   /** Whether error answers of the sidecar's own say in Proxy-Status (RFC 9209) what went wrong. Default true. */
   readonly proxyStatus?: boolean;
   /** Default `stdout`. */
-  readonly accessLog?: AccessLogSink;
+  readonly accessLog?: LogSink;
+  /** What health checks find out, a line of JSON each; default `off`. */
+  readonly healthLog?: LogSink;
   /** Default: JSON lines on stderr, level `info`. */
   readonly logger?: Logger;
   /** Default: the system's clock. */

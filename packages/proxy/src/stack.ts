@@ -10,6 +10,7 @@ import { ProxyLimits } from "./limits/proxy-limits.js";
 import { StruckLimits } from "./limits/struck-limits.js";
 import type { MemoryUse } from "./overload/monitors.js";
 import { OverloadManager, type OverloadState } from "./overload/overload-manager.js";
+import { ExtAuthzFetcher } from "./facts/ext-authz-fetcher.js";
 import { factFetchers } from "./facts/fetchers.js";
 import { FactSource } from "./facts/fact-source.js";
 import { encodePeerMetadata } from "./filters/peer-metadata.js";
@@ -182,12 +183,15 @@ export function buildStack(options: StackOptions): ProxyStack {
     outliers,
     fineWheel,
   };
-  const facts = new FactSource(factFetchers(calls, metrics, clock, logger), values["request.maxAsking"], () =>
-    strike("request.maxAsking", ""),
+  const authorizers = new ExtAuthzFetcher(calls, metrics);
+  const facts = new FactSource(
+    factFetchers(authorizers, calls, metrics, clock, logger),
+    values["request.maxAsking"],
+    () => strike("request.maxAsking", ""),
   );
   metrics.onCollect(() =>
     metrics
-      .gauge("tulle_asking_requests", "Requests that wait for another service's word.")
+      .gauge("tulle_asking_requests", "Requests and connections that wait for another service's word.")
       .with([])
       .set(facts.pending),
   );
@@ -273,6 +277,8 @@ export function buildStack(options: StackOptions): ProxyStack {
     detection: { fineWheel, coarseWheel, ports: new LearntPorts(metrics) },
     onDemand: options.onDemand,
     authorization: new AuthorizationMetrics(metrics, "tcp"),
+    askAuthorizer: (need, asker, onFact) =>
+      facts.ask((told) => authorizers.fetchForConnection(need, asker, told), onFact),
     newEntropy: () => hashRequestId(options.newRequestId()),
   };
   return {

@@ -28,6 +28,7 @@ import { listenOutbound, type HttpListener } from "../src/listener/outbound-list
 import { parseLimits, ProxyLimits } from "../src/limits/proxy-limits.js";
 import { WorkloadTls } from "../src/tls/workload-tls.js";
 import { buildStack, type ProxyStack } from "../src/stack.js";
+import { HealthEventLog } from "../src/health/health-event-log.js";
 import { LineWriter } from "../src/telemetry/line-writer.js";
 import { Counter, MetricsRegistry } from "../src/telemetry/metrics.js";
 import { prometheusText } from "../src/telemetry/prometheus-text.js";
@@ -81,6 +82,8 @@ export interface TestProxy {
   inbound(interception?: InboundInterception, proxyProtocolFrom?: readonly string[]): Promise<HttpListener>;
   /** Access log lines so far. */
   log(): string[];
+  /** Lines of the log of health events so far. */
+  healthLog(): string[];
   metricsText(): string;
 }
 
@@ -103,25 +106,37 @@ export interface TestProxyOptions {
   readonly clock?: Clock;
 }
 
+/** A log whose lines stay in memory. */
+function memoryLog(): { readonly writer: LineWriter; readonly lines: () => string[] } {
+  let text = "";
+  const sink = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      text += chunk.toString();
+      done();
+    },
+  });
+  const writer = new LineWriter(sink, systemClock, new Counter());
+  const lines = (): string[] => {
+    writer.flush();
+    return text.split("\n").filter((line) => line !== "");
+  };
+  return { writer, lines };
+}
+
 export function createProxy(options: TestProxyOptions = {}): TestProxy {
   const load = createLoadTable({ maxSlots: 1024 });
   const configuration = createSnapshotSource({ load });
   const metrics = new MetricsRegistry();
   const identity = options.identity ?? new TestIdentity(options.svid);
   const tls = new WorkloadTls(identity, systemClock);
-  let logged = "";
-  const sink = new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      logged += chunk.toString();
-      done();
-    },
-  });
-  const writer = new LineWriter(sink, systemClock, new Counter());
+  const accessLog = memoryLog();
+  const healthLog = memoryLog();
   // The test, its backends and the proxy are one thread: how late that comes to its work says nothing of the proxy.
   const limits = new ProxyLimits(parseLimits(["overload.lagShedMs=60000", ...(options.limits ?? [])]));
   const health = new EndpointHealth({
     clock: options.healthClock ?? options.clock ?? systemClock,
     logger: options.logger ?? silentLogger,
+    events: new HealthEventLog(healthLog.writer, systemClock),
     metrics,
     load,
     configuration,
@@ -139,7 +154,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
     load,
     tls,
     metrics,
-    accessLog: writer,
+    accessLog: accessLog.writer,
     limits,
     systemRootsFile: options.systemRootsFile,
     ...(options.readMemory && { readMemory: options.readMemory }),
@@ -217,10 +232,8 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
       cleanups.push(() => listener[Symbol.dispose]());
       return listener;
     },
-    log() {
-      writer.flush();
-      return logged.split("\n").filter((line) => line !== "");
-    },
+    log: accessLog.lines,
+    healthLog: healthLog.lines,
     metricsText: () => prometheusText(metrics),
   };
   return proxy;
@@ -309,7 +322,7 @@ export function call(port: number, path = "/", options: CallOptions = {}): Promi
 /** Writes raw bytes and gives everything that comes back until `until` holds or the connection ends. */
 export function exchangeBytes(
   port: number,
-  bytes: string | readonly string[],
+  bytes: string | Buffer | readonly string[],
   until: (received: string) => boolean = () => false,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -327,6 +340,7 @@ export function exchangeBytes(
     });
     socket.on("end", () => resolve(received));
     socket.on("error", (error) => (received === "" ? reject(error) : resolve(received)));
-    for (const part of typeof bytes === "string" ? [bytes] : bytes) socket.write(part);
+    if (typeof bytes === "string" || Buffer.isBuffer(bytes)) socket.write(bytes);
+    else for (const part of bytes) socket.write(part);
   });
 }

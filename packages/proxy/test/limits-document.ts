@@ -34,6 +34,8 @@ has an end. Values outside of a limit's bounds are brought to the nearest.
 | \`max_request_headers_kb\` | \`http1.maxHeadBytes\`, \`http2.maxHeaderListBytes\` |
 | \`common_http_protocol_options.max_headers_count\` | \`http1.maxHeaderCount\`, \`http2.maxHeaderCount\` |
 | \`common_http_protocol_options.idle_timeout\` | \`connection.idleTimeoutMs\` |
+| \`common_http_protocol_options.max_connection_duration\` | \`connection.maxDurationMs\` |
+| \`delayed_close_timeout\` | \`connection.delayedCloseMs\`; here 0 means that the connection is closed at once |
 | \`request_headers_timeout\` | \`connection.headerTimeoutMs\`, \`http2.headerTimeoutMs\` |
 | \`http2_protocol_options.max_concurrent_streams\` | \`http2.maxConcurrentStreams\` |
 | \`http2_protocol_options.initial_stream_window_size\` | \`http2.streamWindowBytes\` |

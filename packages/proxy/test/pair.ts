@@ -11,6 +11,7 @@ import {
   routes,
   routeTo,
   staticCluster,
+  type TlsParams,
 } from "./resources.js";
 
 export const SNI = "outbound_.9080_._.reviews.default.svc.cluster.local";
@@ -41,6 +42,10 @@ export interface PairOptions {
   readonly http2?: boolean;
   /** What the client's sidecar offers; default HTTP/2, then HTTP/1.1. */
   readonly alpn?: readonly string[];
+  /** What mutual TLS is spoken with, at both ends. */
+  readonly tlsParams?: TlsParams;
+  /** The same, where the client's is another. */
+  readonly clientTlsParams?: TlsParams;
   /** Of the client's route. */
   readonly route?: Record<string, unknown>;
 }
@@ -66,12 +71,19 @@ export async function startPair(authority: TestAuthority, options: PairOptions =
       sni: SNI,
       cluster: local,
       ...(options.permissive === undefined ? {} : { permissive: options.permissive }),
+      ...(options.tlsParams !== undefined && { tlsParams: options.tlsParams }),
     }),
   );
   const inbound = await server.inbound();
   const inboundPort = inbound.tcp.address.port;
   const client = createProxy({ identity: clientIdentity, name: "frontend" });
-  const tls = { sni: SNI, spiffeId: REVIEWS, ...(options.alpn === undefined ? {} : { alpn: options.alpn }) };
+  const tlsParams = options.clientTlsParams ?? options.tlsParams;
+  const tls = {
+    sni: SNI,
+    spiffeId: REVIEWS,
+    ...(options.alpn === undefined ? {} : { alpn: options.alpn }),
+    ...(tlsParams !== undefined && { tlsParams }),
+  };
   client.apply(
     cluster(CLUSTER, { tls }),
     endpoints(CLUSTER, [

@@ -35,7 +35,10 @@ import {
   HttpConnectionManagerSchema,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
-import { SubjectAltNameMatcher_SanType } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import {
+  SubjectAltNameMatcher_SanType,
+  type TlsParametersSchema,
+} from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import { SecretSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import {
   DownstreamTlsContextSchema,
@@ -45,6 +48,8 @@ import {
 import { HttpProtocolOptionsSchema } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { ISTIO_ACCESS_LOG_FORMAT } from "../src/telemetry/access-log-format.js";
 
+/** What TLS is spoken with. */
+export type TlsParams = MessageInitShape<typeof TlsParametersSchema>;
 export type RouteInit = MessageInitShape<typeof RouteSchema>;
 
 let version = 0;
@@ -151,7 +156,12 @@ export function routes(
 export interface ClusterOptions {
   readonly connectTimeoutMs?: number;
   /** Endpoints with `tlsMode: istio` are called with this SNI and must be this identity. */
-  readonly tls?: { readonly sni: string; readonly spiffeId: string; readonly alpn?: readonly string[] };
+  readonly tls?: {
+    readonly sni: string;
+    readonly spiffeId: string;
+    readonly alpn?: readonly string[];
+    readonly tlsParams?: TlsParams;
+  };
   /** Every endpoint is a TLS server outside the mesh. */
   readonly originate?: MessageInitShape<typeof UpstreamTlsContextSchema>;
   /** Endpoints in plaintext speak HTTP/2. */
@@ -162,7 +172,11 @@ export interface ClusterOptions {
     readonly maxConnections?: number;
     readonly maxPendingRequests?: number;
     readonly maxRequests?: number;
+    readonly maxConnectionPools?: number;
+    readonly trackRemaining?: boolean;
   };
+  /** Connections to one endpoint. */
+  readonly maxConnectionsPerHost?: number;
   /** Of priority HIGH. */
   readonly highThresholds?: ClusterOptions["thresholds"];
   readonly outlierDetection?: MessageInitShape<typeof OutlierDetectionSchema>;
@@ -192,6 +206,10 @@ export function cluster(name: string, options: ClusterOptions = {}): ResourceCha
           ? []
           : [{ priority: RoutingPriority.HIGH, ...options.highThresholds }]),
       ],
+      perHostThresholds:
+        options.maxConnectionsPerHost === undefined
+          ? []
+          : [{ maxConnections: options.maxConnectionsPerHost }],
     },
     healthChecks: options.healthCheck === undefined ? [] : [options.healthCheck],
     ...(options.outlierDetection === undefined ? {} : { outlierDetection: options.outlierDetection }),
@@ -248,10 +266,11 @@ function httpOptions(
   return { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options };
 }
 
-function tlsMatches(tls: { sni: string; spiffeId: string; alpn?: readonly string[] }) {
+function tlsMatches(tls: NonNullable<ClusterOptions["tls"]>) {
   const context = pack(UpstreamTlsContextSchema, {
     sni: tls.sni,
     commonTlsContext: {
+      ...(tls.tlsParams !== undefined && { tlsParams: tls.tlsParams }),
       alpnProtocols: [...(tls.alpn ?? ["h2", "http/1.1"])],
       validationContextType: {
         case: "combinedValidationContext",
@@ -343,6 +362,8 @@ interface InboundOptions {
   readonly permissive?: boolean;
   /** A listener filter for PROXY headers. */
   readonly proxyProtocol?: MessageInitShape<typeof ProxyProtocolSchema>;
+  /** What mutual TLS is spoken with. */
+  readonly tlsParams?: TlsParams;
 }
 
 const SILENCE = ms(50);
@@ -350,9 +371,12 @@ const SILENCE = ms(50);
 /** The inbound listener: `filters` behind a mutual-TLS chain for `sni`, and behind a plaintext one when permissive. */
 function inboundWith(
   filters: ReturnType<typeof tcpFilter>[],
-  { sni, permissive, proxyProtocol }: InboundOptions,
+  { sni, permissive, proxyProtocol, tlsParams }: InboundOptions,
 ): ResourceChange {
-  const tls = pack(DownstreamTlsContextSchema, { requireClientCertificate: true, commonTlsContext: {} });
+  const tls = pack(DownstreamTlsContextSchema, {
+    requireClientCertificate: true,
+    commonTlsContext: tlsParams === undefined ? {} : { tlsParams },
+  });
   const chains: MessageInitShape<typeof ListenerSchema>["filterChains"] = [
     {
       name: "mtls",
@@ -472,10 +496,11 @@ export function tcpListener(
   return resource(LISTENER_TYPE, name, ListenerSchema, message);
 }
 
-/** The inbound listener that hands bytes to `cluster`. */
-export function inboundTcpListener(options: InboundOptions): ResourceChange {
-  const filters = [tcpFilter(options.cluster)];
-  return inboundWith(filters, options);
+/** The inbound listener that hands bytes to `cluster`, behind `guards`. */
+export function inboundTcpListener(
+  options: InboundOptions & { readonly guards?: Parameters<typeof inboundWith>[0] },
+): ResourceChange {
+  return inboundWith([...(options.guards ?? []), tcpFilter(options.cluster)], options);
 }
 
 export interface DetectedOptions {

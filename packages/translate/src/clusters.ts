@@ -51,7 +51,7 @@ export function outboundCluster(t: Translation, name: string, parsed: ClusterNam
   if (service === undefined || port === undefined) return emptyCluster(t, name);
   const rule = destinationRuleFor(t, service);
   subsetLabels(t, rule, service.host, parsed.subset);
-  const policy = withOwnBalancing(t, effectivePolicy(rule, parsed.subset, port.number), service, parsed);
+  const policy = withOwnBalancing(t, effectivePolicy(t, rule, parsed.subset, port.number), service, parsed);
   const cluster = create(ClusterSchema, {
     name,
     metadata: { filterMetadata: metadata(rule, service, parsed) },
@@ -144,18 +144,18 @@ function secure(
     case "mesh-plaintext":
       return;
     case "originated":
-      cluster.transportSocket = originatedTls(transport.settings, service, opaque ? [] : alpnFor(version));
+      cluster.transportSocket = originatedTls(t, transport.settings, service, opaque ? [] : alpnFor(version));
       return;
     case "mesh": {
       // An identity that nobody can have: with none known, no peer is trusted.
       const nobody = spiffeId(t.settings.trustDomain, service.namespace, "");
       const identities = transport.identities.length > 0 ? transport.identities : [nobody];
       const name = transport.serverName ?? serverName(service.host, port.number);
-      cluster.transportSocket = meshTls({ serverName: name, identities, alpn: meshAlpn });
+      cluster.transportSocket = meshTls(t, { serverName: name, identities, alpn: meshAlpn });
       return;
     }
     case "auto": {
-      const socket = meshTls({
+      const socket = meshTls(t, {
         serverName: serverName(service.host, port.number),
         identities: service.identities,
         alpn: meshAlpn,

@@ -10,6 +10,7 @@ import type {
 } from "@tulle/api";
 import { EXACT_HOST, hostMatch } from "./hosts.js";
 import { DESTINATION_RULE } from "./kinds.js";
+import { defaultTrafficPolicy } from "./mesh-defaults.js";
 import type { MeshService } from "./mesh-service.js";
 import type { Translation } from "./translation.js";
 import { byAge, isExported, selects } from "./visibility.js";
@@ -77,9 +78,15 @@ export function destinationRuleFor(
  * The settings for one port. A subset's settings replace those of the rule one by one; settings for a port replace all
  * of them, and what they leave out is the mesh's default (Istio's rule).
  */
-export function effectivePolicy(rule: MergedRule | undefined, subset: string, port: number): EffectivePolicy {
+export function effectivePolicy(
+  t: Translation,
+  rule: MergedRule | undefined,
+  subset: string,
+  port: number,
+): EffectivePolicy {
   const whole = forPort(rule?.trafficPolicy, {}, port);
-  const policy = subset === "" ? whole : forPort(rule?.subsets.get(subset)?.trafficPolicy, whole, port);
+  const ruled = subset === "" ? whole : forPort(rule?.subsets.get(subset)?.trafficPolicy, whole, port);
+  const policy = { ...defaultTrafficPolicy(t), ...ruled };
   const balancing = rule && ownBalancing(rule);
   return balancing === undefined ? policy : { ...policy, balancing };
 }

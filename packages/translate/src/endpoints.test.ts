@@ -165,6 +165,9 @@ test("a subset's endpoints are followed by those that its rule names for when no
   expect(byPriority(first, "v2")).toEqual([["10.0.0.2"], ["10.0.0.1"]]);
   expect(byPriority(first, "v1")).toEqual([["10.0.0.1"]]);
   expect(byPriority(fallingBack("NO_FALLBACK", VERSIONS), "v2")).toEqual([["10.0.0.2"]]);
+  const list = fallingBack('"v1, v2, ANY_ENDPOINT"', VERSIONS);
+  expect(byPriority(list, "v1")).toEqual([["10.0.0.1"], ["10.0.0.2"], ["10.0.0.3"]]);
+  expect(byPriority(list, "v2")).toEqual([["10.0.0.2"], ["10.0.0.1"], ["10.0.0.3"]]);
 });
 
 test("a subset without an instance is its fallback, and a warning says so", () => {

@@ -37,20 +37,26 @@ export function outboundEndpoints(t: Translation, name: string, parsed: ClusterN
   return loadAssignment(t, name, service, port, parsed.subset);
 }
 
-/** The endpoints of a service by locality, with priority and weight as the client is to use them. */
+/**
+ * The endpoints of a service by locality, with priority and weight as the client is to use them. `passed`: those with a
+ * sidecar, for bytes that others have secured.
+ */
 export function loadAssignment(
   t: Translation,
   clusterName: string,
   service: MeshService,
   port: MeshPort,
   subset: string,
+  use: "called" | "passed" = "called",
 ): ClusterLoadAssignment {
   const rule = destinationRuleFor(t, service);
   const labels = subsetLabels(t, rule, service.host, subset);
-  const policy = effectivePolicy(rule, subset, port.number);
-  const transport = transportTo(t, service, policy);
+  const policy = effectivePolicy(t, rule, subset, port.number);
+  const transport: Transport =
+    use === "passed" ? { kind: "mesh-plaintext" } : transportTo(t, service, policy);
   const sent = service
     .endpoints(port)
+    .filter(({ mesh }) => use === "called" || mesh !== undefined)
     // Weight 0 means no traffic, which Envoy's weights (from 1) cannot say.
     .filter((endpoint) => endpoint.weight >= 1 && isSent(t, endpoint, policy))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -58,25 +64,22 @@ export function loadAssignment(
     sent.filter((endpoint) => selects(labels, endpoint.labels)),
     transport,
   );
-  const others = fallbackLabels(t, rule, service.host, subset);
-  const standIns =
-    others === undefined
-      ? []
-      : distinct([...members, ...sent.filter(({ labels: own }) => selects(others, own))], transport).slice(
-          members.length,
-        );
-  warnOfEmptySubset(t, service, subset, members, standIns);
   const plan = localityPlan(t, policy);
-  const groups = place(t, plan, members);
-  const below = groups.reduce((most, { priority }) => Math.max(most, priority + 1), 0);
-  const lastGroups = place(t, plan, standIns).map((group) => ({
-    ...group,
-    priority: group.priority + below,
-  }));
+  let known = members;
+  const groups = [...place(t, plan, members)];
+  for (const others of fallbackLabels(t, rule, service.host, subset)) {
+    const all = distinct([...known, ...sent.filter(({ labels: own }) => selects(others, own))], transport);
+    const below = groups.reduce((most, { priority }) => Math.max(most, priority + 1), 0);
+    const next = place(t, plan, all.slice(known.length));
+    groups.push(...next.map((group) => ({ ...group, priority: group.priority + below })));
+    known = all;
+  }
+  const standIns = known.slice(members.length);
+  warnOfEmptySubset(t, service, subset, members, standIns);
   return create(ClusterLoadAssignmentSchema, {
     clusterName,
-    ...(lastGroups.length > 0 && { policy: { overprovisioningFactor: ALL_OR_NOTHING_OVERPROVISIONING } }),
-    endpoints: [...groups, ...lastGroups].map((group) =>
+    ...(standIns.length > 0 && { policy: { overprovisioningFactor: ALL_OR_NOTHING_OVERPROVISIONING } }),
+    endpoints: groups.map((group) =>
       create(LocalityLbEndpointsSchema, {
         locality: {
           region: group.locality?.region ?? "",

@@ -189,6 +189,29 @@ const CASES: readonly Case[] = [
     ),
   },
   {
+    golden: "tls.tulle",
+    config: "tls",
+    view: { ...CLIENT, inbound: INBOUND.slice(0, 1) },
+    at: (yaml) => mesh(SHOP, yaml),
+    listeners: ["api-service:9080", "payments.example.com:443", "virtualInbound"],
+  },
+  {
+    golden: "tls.grpc",
+    config: "tls",
+    view: { ...GRPC_CLIENT, mtls: true },
+    at: (yaml) =>
+      mesh(
+        SHOP,
+        `${yaml}---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: api}
+spec: {host: api-service, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}
+`,
+      ),
+    listeners: ["api-service:9080"],
+  },
+  {
     golden: "defaults.tulle",
     config: "empty",
     view: { ...CLIENT, namespace: "other" },

@@ -12,6 +12,7 @@ import {
 } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { HealthCheckSchema, type HealthCheck } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import { CodecClientType } from "@tulle/xds/gen/envoy/type/v3/http_pb.js";
+import { HealthCheckEventFileSinkSchema } from "@tulle/xds/gen/envoy/extensions/health_check/event_sinks/file/v3/file_pb.js";
 import { RedisSchema } from "@tulle/xds/gen/envoy/extensions/health_checkers/redis/v3/redis_pb.js";
 import { durationOfText } from "./duration.js";
 import { packed } from "./messages.js";
@@ -51,6 +52,12 @@ function activeCheck(spec: HealthCheckSpec, healthChecker: HealthCheck["healthCh
     ...(spec.reuseConnection !== undefined && { reuseConnection: spec.reuseConnection }),
     alwaysLogHealthCheckFailures: spec.alwaysLogFailures ?? false,
     alwaysLogHealthCheckSuccess: spec.alwaysLogSuccesses ?? false,
+    eventLogger: [
+      {
+        name: "envoy.health_check.event_sink.file",
+        typedConfig: packed(HealthCheckEventFileSinkSchema, { eventLogPath: "/dev/stdout" }),
+      },
+    ],
     healthChecker,
   });
 }

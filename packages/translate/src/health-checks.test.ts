@@ -30,6 +30,7 @@ test("an HTTP check goes into its cluster, with thresholds that count for every 
     timeout: { seconds: 1n },
     unhealthyThreshold: 2,
     healthyThreshold: 1,
+    eventLogger: [{ name: "envoy.health_check.event_sink.file" }],
     healthChecker: {
       case: "httpHealthCheck",
       value: {

@@ -13,6 +13,7 @@ import {
   type HttpConnectionManager,
   type HttpFilter,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { RouteExtAuthzSchema } from "@tulle/xds/gen/tulle/ext_authz/v1/route_ext_authz_pb.js";
 import { ConnectionResetSchema } from "@tulle/xds/gen/tulle/fault/v1/connection_reset_pb.js";
 import type { MeshSettings } from "./contract.js";
 import { accessLog } from "./access-log.js";
@@ -21,6 +22,7 @@ import { packed } from "./messages.js";
 import { isLocalLimit, type TranslatedRateLimit } from "./rate-limit-parts.js";
 import { RESET_FILTER } from "./routes/annotated-faults.js";
 import { CORS_FILTER } from "./routes/cors.js";
+import { EXTERNAL_AUTH_FILTER } from "./routes/external-auth.js";
 import { FAULT_FILTER } from "./routes/fault.js";
 import { SESSION_FILTER } from "./routes/session.js";
 import type { Translation } from "./translation.js";
@@ -74,6 +76,7 @@ export function pathNormalization(mode: NonNullable<MeshSettings["pathNormalizat
 export function outboundFilters(): HttpFilter[] {
   return [
     optional(CORS_FILTER, CorsSchema),
+    optional(EXTERNAL_AUTH_FILTER, RouteExtAuthzSchema),
     faultFilter(),
     optional(RESET_FILTER, ConnectionResetSchema),
     optional(SESSION_FILTER, StatefulSessionSchema),

@@ -1,3 +1,4 @@
+import { defaultInboundHttpRetry } from "./mesh-defaults.js";
 import { create } from "@bufbuild/protobuf";
 import {
   FilterChainSchema,
@@ -72,7 +73,7 @@ function mtlsBytesChain(t: Translation, inbound: Inbound, offered: readonly stri
   const chain = {
     name: offered.length === 0 ? cluster : `${cluster}-tcp`,
     filterChainMatch: { transportProtocol: "tls", serverNames: [...serverNames] },
-    transportSocket: meshTlsServer(t.settings, offered),
+    transportSocket: meshTlsServer(t, offered),
   };
   return tcpChain(t, toApplication(cluster), chain, connectionGuards(t, guardedOf(t, inbound.port), cluster));
 }
@@ -103,7 +104,7 @@ function mtlsHttpChain(
       serverNames: [...serverNames],
       applicationProtocols: [...applicationProtocols],
     },
-    transportSocket: meshTlsServer(t.settings, MESH_ALPN),
+    transportSocket: meshTlsServer(t, MESH_ALPN),
     filters: [httpFilter(manager)],
   });
 }
@@ -249,7 +250,7 @@ function virtualHostOf(
   cluster: string,
   port: InboundPort,
 ): VirtualHost {
-  const { defaultInboundHttpRetryPolicy: retries } = t.settings;
+  const retries = defaultInboundHttpRetry(t);
   const route = create(RouteSchema, {
     name: DEFAULT_ROUTE,
     match: matchAll(),

@@ -24,5 +24,6 @@ export const HTTP_ROUTE: KindRef = { group: GATEWAY_API, kind: "HTTPRoute" };
 export const GRPC_ROUTE: KindRef = { group: GATEWAY_API, kind: "GRPCRoute" };
 export const TCP_ROUTE: KindRef = { group: GATEWAY_API, kind: "TCPRoute" };
 export const TLS_ROUTE: KindRef = { group: GATEWAY_API, kind: "TLSRoute" };
+export const CONFIG_MAP: KindRef = { group: "", kind: "ConfigMap" };
 export const SECRET: KindRef = { group: "", kind: "Secret" };
 export const REFERENCE_GRANT: KindRef = { group: GATEWAY_API, kind: "ReferenceGrant" };

@@ -18,6 +18,8 @@ import { fromAds, packed } from "./messages.js";
 import type { MeshService } from "./mesh-service.js";
 import { authoritySecret, certificateSecret } from "./secret-data.js";
 import { tlsSocket } from "./tls.js";
+import { originatedParameters } from "./tls-parameters.js";
+import type { Translation } from "./translation.js";
 
 /**
  * TLS to a server outside the mesh, as a DestinationRule describes it (modes SIMPLE and MUTUAL). The server is verified
@@ -25,16 +27,19 @@ import { tlsSocket } from "./tls.js";
  * ServiceEntry's, else the name that it is asked for by.
  */
 export function originatedTls(
+  t: Translation,
   settings: ClientTlsSettings,
   service: Pick<MeshService, "host" | "subjectAltNames">,
   alpn: readonly string[],
 ): TransportSocket {
   const sni = settings.sni ?? (service.host.includes("*") ? "" : service.host);
   const names = firstGiven(settings.subjectAltNames, service.subjectAltNames, sni === "" ? [] : [sni]);
+  const tlsParams = originatedParameters(t);
   return tlsSocket(
     packed(UpstreamTlsContextSchema, {
       sni,
       commonTlsContext: {
+        ...(tlsParams !== undefined && { tlsParams }),
         alpnProtocols: [...alpn],
         ...clientCertificate(settings),
         validationContextType: validation(settings, names.map(nameMatcher)),

@@ -2,6 +2,10 @@ import { create } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import type { LoadReports, OwnLoadBalancer } from "@tulle/api";
 import {
+  CircuitBreakers_ThresholdsSchema,
+  CircuitBreakersSchema,
+} from "@tulle/xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js";
+import {
   Cluster_LbPolicy,
   ClusterSchema,
   LoadBalancingPolicySchema,
@@ -77,13 +81,20 @@ export function applyOwnBalancing(t: Translation, cluster: Cluster, balancing: O
 }
 
 function applyConnections(cluster: Cluster, { connections }: OwnBalancing): void {
-  const { preconnectRatio = 1, perClientConnection = false } = connections ?? {};
+  const { preconnectRatio = 1, perClientConnection = false, maxPerInstance, maxPools } = connections ?? {};
   if (preconnectRatio > 1) {
     cluster.preconnectPolicy = create(ClusterSchema, {
       preconnectPolicy: { perUpstreamPreconnectRatio: preconnectRatio },
     }).preconnectPolicy;
   }
   cluster.connectionPoolPerDownstreamConnection = perClientConnection;
+  const breakers = (cluster.circuitBreakers ??= create(CircuitBreakersSchema));
+  if (maxPerInstance !== undefined)
+    breakers.perHostThresholds.push(
+      create(CircuitBreakers_ThresholdsSchema, { maxConnections: maxPerInstance }),
+    );
+  const [thresholds] = breakers.thresholds;
+  if (maxPools !== undefined && thresholds !== undefined) thresholds.maxConnectionPools = maxPools;
 }
 
 function listOf(entries: readonly Entry[]): LoadBalancingPolicy {

@@ -9,7 +9,6 @@ import { RawBufferSchema } from "@tulle/xds/gen/envoy/extensions/transport_socke
 import {
   SubjectAltNameMatcher_SanType,
   SubjectAltNameMatcherSchema,
-  TlsParameters_TlsProtocol,
   type SubjectAltNameMatcher,
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import {
@@ -23,8 +22,9 @@ import {
   type CommonTlsContext,
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import type { HttpVersion } from "./mesh-service.js";
-import type { MeshSettings } from "./contract.js";
 import { packed } from "./messages.js";
+import { meshParameters } from "./tls-parameters.js";
+import type { Translation } from "./translation.js";
 
 /** SDS secret with the workload's own certificate and key. */
 const IDENTITY_SECRET = "default";
@@ -57,21 +57,19 @@ export interface MeshTlsOptions {
   readonly alpn: readonly string[];
 }
 
-/** Mutual TLS 1.3 with the workload's SVID, towards one of `identities`. */
-export function meshTls(options: MeshTlsOptions): TransportSocket {
+/** Mutual TLS with the workload's SVID, towards one of `identities`. */
+export function meshTls(t: Translation, options: MeshTlsOptions): TransportSocket {
   return tlsSocket(
     packed(UpstreamTlsContextSchema, {
       sni: options.serverName,
-      commonTlsContext: meshContext(options.identities.map(exactly), options.alpn),
+      commonTlsContext: meshContext(t, options.identities.map(exactly), options.alpn),
     }),
   );
 }
 
 /** The inbound side of {@link meshTls}: takes every SVID of the trust domains that are let in; who may do what is authorization's business. */
-export function meshTlsServer(
-  { trustDomain, trustDomainAliases = [], federatedTrustDomains = [] }: MeshSettings,
-  alpn: readonly string[],
-): TransportSocket {
+export function meshTlsServer(t: Translation, alpn: readonly string[]): TransportSocket {
+  const { trustDomain, trustDomainAliases = [], federatedTrustDomains = [] } = t.settings;
   const domains = new Set([trustDomain, ...trustDomainAliases, ...federatedTrustDomains]);
   const anyone = [...domains].map((name) =>
     create(SubjectAltNameMatcherSchema, {
@@ -81,7 +79,7 @@ export function meshTlsServer(
   );
   return tlsSocket(
     packed(DownstreamTlsContextSchema, {
-      commonTlsContext: meshContext(anyone, alpn),
+      commonTlsContext: meshContext(t, anyone, alpn),
       requireClientCertificate: true,
       // A resumed session would outlive the certificate that it was made with.
       sessionTicketKeysType: { case: "disableStatelessSessionResumption", value: true },
@@ -90,12 +88,13 @@ export function meshTlsServer(
   );
 }
 
-function meshContext(names: SubjectAltNameMatcher[], alpn: readonly string[]): CommonTlsContext {
+function meshContext(
+  t: Translation,
+  names: SubjectAltNameMatcher[],
+  alpn: readonly string[],
+): CommonTlsContext {
   return create(CommonTlsContextSchema, {
-    tlsParams: {
-      tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-      tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-    },
+    tlsParams: meshParameters(t),
     alpnProtocols: [...alpn],
     tlsCertificateSdsSecretConfigs: [secret(IDENTITY_SECRET)],
     validationContextType: {

@@ -167,6 +167,11 @@ test("connections ahead and connections of one's own come to the cluster", () =>
     connectionPoolPerDownstreamConnection: true,
     lbPolicy: Cluster_LbPolicy.LEAST_REQUEST,
   });
+  const limits = "host: reviews, connections: {maxPerInstance: 10, maxPools: 100}";
+  expect(cluster(mesh(REVIEWS, policy("a", limits)), CLIENT, at).circuitBreakers).toMatchObject({
+    perHostThresholds: [{ maxConnections: 10 }],
+    thresholds: [{ maxConnectionPools: 100, maxConnections: 4_294_967_295 }],
+  });
 });
 
 test("services that take over stand behind the service's own cluster, for routes and for bytes", () => {

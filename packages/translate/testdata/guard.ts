@@ -13,9 +13,9 @@ import {
   type Judgement,
 } from "@tulle/engine";
 import { CLUSTER_TYPE, LISTENER_TYPE } from "@tulle/xds";
-import type { ClientView } from "../src/contract.js";
+import type { ClientView, MeshSettings } from "../src/contract.js";
 import { translate } from "../src/translate.js";
-import { CLIENT, instance, mesh } from "./mesh.js";
+import { CLIENT, instance, mesh, SETTINGS } from "./mesh.js";
 
 /** Who asks, and for what; the rest is ordinary. */
 export interface Caller {
@@ -58,8 +58,12 @@ export const WORKLOAD: ClientView = {
 };
 
 /** The policies of some YAML, as the engine carries them out for a workload. */
-export function guardOf(yaml: string, view: ClientView = WORKLOAD): Guard {
-  const at = mesh([instance({ service: "reviews", servicePort: 80 })], yaml);
+export function guardOf(
+  yaml: string,
+  view: ClientView = WORKLOAD,
+  settings: Partial<MeshSettings> = {},
+): Guard {
+  const at = mesh([instance({ service: "reviews", servicePort: 80 })], yaml, { ...SETTINGS, ...settings });
   const load = createLoadTable();
   const source = createSnapshotSource({ load });
   const give = (typeUrl: string, name: string): void => {
@@ -90,7 +94,8 @@ export function guardOf(yaml: string, view: ClientView = WORKLOAD): Guard {
       const { connection, principal, remoteAddress } = factsOf(caller);
       const judgement = admitConnection(tcp, connection, { principal, remoteAddress });
       noted.splice(0, noted.length, ...(judgement?.judged ?? []));
-      return judgement === undefined || judgement.refusal === "" ? "open" : judgement.refusal;
+      if (judgement?.need !== undefined) return `asks ${judgement.need.asks}`;
+      return judgement?.refusal?.details ?? "open";
     },
   };
 }

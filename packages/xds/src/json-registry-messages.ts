@@ -33,13 +33,17 @@ import { file_envoy_extensions_filters_http_cors_v3_cors } from "./gen/envoy/ext
 import { file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector } from "./gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
 import { file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector } from "./gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
 import { file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy } from "./gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import { file_envoy_extensions_filters_network_ext_authz_v3_ext_authz } from "./gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js";
 import { file_envoy_extensions_filters_network_rbac_v3_rbac } from "./gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
 import { file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager } from "./gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { file_envoy_extensions_filters_listener_proxy_protocol_v3_proxy_protocol } from "./gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js";
+import { file_envoy_extensions_health_check_event_sinks_file_v3_file } from "./gen/envoy/extensions/health_check/event_sinks/file/v3/file_pb.js";
+import { file_envoy_extensions_retry_host_omit_host_metadata_v3_omit_host_metadata_config } from "./gen/envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config_pb.js";
 import { file_envoy_extensions_retry_priority_previous_priorities_v3_previous_priorities_config } from "./gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js";
 import { file_envoy_extensions_transport_sockets_proxy_protocol_v3_upstream_proxy_protocol } from "./gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
 import { file_envoy_extensions_transport_sockets_raw_buffer_v3_raw_buffer } from "./gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
 import { file_envoy_extensions_transport_sockets_tls_v3_secret } from "./gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
+import { file_tulle_ext_authz_v1_route_ext_authz } from "./gen/tulle/ext_authz/v1/route_ext_authz_pb.js";
 import { file_tulle_fault_v1_connection_reset } from "./gen/tulle/fault/v1/connection_reset_pb.js";
 import { file_tulle_ratelimit_v1_source_identity } from "./gen/tulle/ratelimit/v1/source_identity_pb.js";
 import { file_envoy_extensions_transport_sockets_tls_v3_tls } from "./gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
@@ -84,6 +88,7 @@ export const jsonRegistry = createRegistry(
   file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit,
   file_envoy_extensions_filters_http_adaptive_concurrency_v3_adaptive_concurrency,
   file_envoy_extensions_filters_http_admission_control_v3_admission_control,
+  file_tulle_ext_authz_v1_route_ext_authz,
   file_tulle_fault_v1_connection_reset,
   file_tulle_ratelimit_v1_source_identity,
   file_envoy_extensions_filters_http_jwt_authn_v3_config,
@@ -94,9 +99,12 @@ export const jsonRegistry = createRegistry(
   file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector,
   file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector,
   file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy,
+  file_envoy_extensions_filters_network_ext_authz_v3_ext_authz,
   file_envoy_extensions_filters_network_rbac_v3_rbac,
   file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager,
   file_envoy_extensions_filters_listener_proxy_protocol_v3_proxy_protocol,
+  file_envoy_extensions_health_check_event_sinks_file_v3_file,
+  file_envoy_extensions_retry_host_omit_host_metadata_v3_omit_host_metadata_config,
   file_envoy_extensions_retry_priority_previous_priorities_v3_previous_priorities_config,
   file_envoy_extensions_transport_sockets_proxy_protocol_v3_upstream_proxy_protocol,
   file_envoy_extensions_transport_sockets_raw_buffer_v3_raw_buffer,

@@ -5,8 +5,8 @@ import { labels } from "../schema/labels.js";
 import { isDnsLabel } from "../schema/namespaces.js";
 import { port } from "../schema/numbers.js";
 import { label, nonEmpty, stringThat } from "../schema/strings.js";
+import { cipherSuite } from "../schema/tls-parameters.js";
 import { isFields, struct, structsOf, unique, type Fields, type Rule } from "../schema/struct.js";
-import { cipherSuite } from "./cipher-suites.js";
 import type { GatewaySpec } from "./type.js";
 
 const PROTOCOLS = ["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTPS", "TLS", "TCP", "MONGO"];

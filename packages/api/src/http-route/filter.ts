@@ -2,6 +2,7 @@ import { z } from "zod";
 import { integer, port } from "../schema/numbers.js";
 import { struct, type Rule } from "../schema/struct.js";
 import { stringThat } from "../schema/strings.js";
+import { backendObjectRef } from "../gateway-api/backend-refs.js";
 import { extensionRef, fieldOfType, notBoth, onceEach } from "../gateway-api/filters.js";
 import { headerModifier } from "../gateway-api/header-modifier.js";
 import { atMost, distinct } from "../gateway-api/lists.js";
@@ -14,6 +15,11 @@ import { allOrSome } from "./rules.js";
 const newPath = stringThat(
   (value) => value.length <= 1024 && /^[!-~]*$/.test(value) && !/[?#]/.test(value),
   'a path of at most 1024 printable ASCII characters without "?" and "#"',
+);
+
+const authPath = stringThat(
+  (value) => value.length <= 1024 && /^\/(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})*$/.test(value),
+  'a path of at most 1024 characters, such as "/check"',
 );
 
 const pathModifier = struct(
@@ -59,6 +65,32 @@ const cors = struct(
   allOrSome("allowHeaders"),
 );
 
+const fieldNames = distinct(atMost(64, httpName));
+
+const externalAuth = struct(
+  {
+    protocol: z.enum(["HTTP", "GRPC"]),
+    backendRef: backendObjectRef,
+    grpc: struct({ allowedHeaders: fieldNames.exactOptional() }).exactOptional(),
+    http: struct({
+      path: authPath.exactOptional(),
+      allowedHeaders: fieldNames.exactOptional(),
+      allowedResponseHeaders: fieldNames.exactOptional(),
+    }).exactOptional(),
+    forwardBody: struct({ maxSize: integer(0, 65_535, "a number of bytes").exactOptional() }).exactOptional(),
+  },
+  (fields, report) => {
+    for (const [protocol, field] of [
+      ["GRPC", "grpc"],
+      ["HTTP", "http"],
+    ] as const) {
+      const isSet = fields[field] !== undefined;
+      if (fields["protocol"] === protocol && !isSet) report([field], `is required with protocol ${protocol}`);
+      if (fields["protocol"] !== protocol && isSet) report([field], `is for protocol ${protocol} only`);
+    }
+  },
+);
+
 /** The types of filters, each with the field that it needs. */
 const FIELDS = {
   RequestHeaderModifier: "requestHeaderModifier",
@@ -67,6 +99,7 @@ const FIELDS = {
   RequestRedirect: "requestRedirect",
   URLRewrite: "urlRewrite",
   CORS: "cors",
+  ExternalAuth: "externalAuth",
   ExtensionRef: "extensionRef",
 } as const;
 
@@ -79,6 +112,7 @@ export const httpRouteFilter = struct(
     requestRedirect: requestRedirect.exactOptional(),
     urlRewrite: urlRewrite.exactOptional(),
     cors: cors.exactOptional(),
+    externalAuth: externalAuth.exactOptional(),
     extensionRef: extensionRef.exactOptional(),
   },
   fieldOfType(FIELDS),
@@ -87,5 +121,12 @@ export const httpRouteFilter = struct(
 /** What holds for a list of filters, of a rule or of a backend. */
 export const filterRules: readonly Rule[] = [
   notBoth("RequestRedirect", "URLRewrite"),
-  onceEach("RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite", "CORS"),
+  onceEach(
+    "RequestHeaderModifier",
+    "ResponseHeaderModifier",
+    "RequestRedirect",
+    "URLRewrite",
+    "CORS",
+    "ExternalAuth",
+  ),
 ];

@@ -62,6 +62,15 @@ test("check accepts every documented field and keeps it", () => {
           { type: "RequestMirror", requestMirror: { backendRef: BACKEND, percent: 10 } },
           { type: "RequestMirror", requestMirror: { backendRef: BACKEND, fraction: { numerator: 1 } } },
           {
+            type: "ExternalAuth",
+            externalAuth: {
+              protocol: "HTTP",
+              backendRef: BACKEND,
+              http: { path: "/check", allowedHeaders: ["x-a"], allowedResponseHeaders: ["x-b"] },
+              forwardBody: { maxSize: 100 },
+            },
+          },
+          {
             type: "CORS",
             cors: {
               allowOrigins: ["https://*.example.com", "http://a.example:8080"],
@@ -177,7 +186,22 @@ test.each<[string, Record<string, unknown>, string]>([
     filter("RequestHeaderModifier", { requestHeaderModifier: {}, cors: {} }),
     "filters[0].cors: belongs to a filter of type CORS",
   ],
-  ["an unknown filter", filter("ExternalAuth", {}), "filters[0].type: expected one of RequestHeaderModifier"],
+  ["an unknown filter", filter("Authorize", {}), "filters[0].type: expected one of RequestHeaderModifier"],
+  [
+    "a check without its protocol's settings",
+    filter("ExternalAuth", { externalAuth: { protocol: "GRPC", backendRef: BACKEND } }),
+    "filters[0].externalAuth.grpc: is required with protocol GRPC",
+  ],
+  [
+    "a check with another protocol's settings",
+    filter("ExternalAuth", { externalAuth: { protocol: "GRPC", grpc: {}, http: {}, backendRef: BACKEND } }),
+    "filters[0].externalAuth.http: is for protocol HTTP only",
+  ],
+  [
+    "a check below no path",
+    filter("ExternalAuth", { externalAuth: { protocol: "HTTP", http: { path: "x" }, backendRef: BACKEND } }),
+    "filters[0].externalAuth.http.path: expected a path",
+  ],
   [
     "a filter twice",
     { filters: [...rewrite({ hostname: "a" }).filters, ...rewrite({ hostname: "b" }).filters] },

@@ -1,4 +1,5 @@
 import type {
+  BackendObjectReference,
   BackendReference,
   HeaderModifier,
   LocalObjectReference,
@@ -53,6 +54,7 @@ export interface HTTPRouteFilter {
     | "RequestRedirect"
     | "URLRewrite"
     | "CORS"
+    | "ExternalAuth"
     | "ExtensionRef";
   readonly requestHeaderModifier?: HeaderModifier;
   readonly responseHeaderModifier?: HeaderModifier;
@@ -60,7 +62,31 @@ export interface HTTPRouteFilter {
   readonly requestRedirect?: HTTPRequestRedirect;
   readonly urlRewrite?: HTTPUrlRewrite;
   readonly cors?: HTTPCors;
+  readonly externalAuth?: HTTPExternalAuth;
   readonly extensionRef?: LocalObjectReference;
+}
+
+/** A service is asked whether requests may pass. Nobody answers: they may not. */
+export interface HTTPExternalAuth {
+  /** `GRPC`: Envoy's ext_authz protocol. Exactly its field is there. */
+  readonly protocol: "HTTP" | "GRPC";
+  readonly backendRef: BackendObjectReference;
+  readonly grpc?: {
+    /** Fields of the request that it is shown; empty: all. */
+    readonly allowedHeaders?: readonly string[];
+  };
+  readonly http?: {
+    /** Comes before the path of the check. */
+    readonly path?: string;
+    /** Fields of the request that it is shown, beside Host, Authorization and Content-Length. */
+    readonly allowedHeaders?: readonly string[];
+    /** Fields of its answer that go on with the request; empty: all. */
+    readonly allowedResponseHeaders?: readonly string[];
+  };
+  readonly forwardBody?: {
+    /** Bytes; 0 (default) shows none. */
+    readonly maxSize?: number;
+  };
 }
 
 /** Exactly the field of its type is there. */

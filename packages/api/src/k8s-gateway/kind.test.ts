@@ -23,6 +23,23 @@ test("listeners of every protocol are accepted", () => {
   expect(paths(gateway(...listeners))).toEqual([]);
 });
 
+test("clients' certificates are validated by default or by port", () => {
+  const validation = { caCertificateRefs: [{ group: "", kind: "ConfigMap", name: "roots" }] };
+  const frontend = { default: { validation }, perPort: [{ port: 443, tls: {} }] };
+  expect(paths({ ...gateway(http), tls: { frontend } })).toEqual([]);
+  const wrong = {
+    default: { validation: { caCertificateRefs: [], mode: "Never" } },
+    perPort: [{ port: 443, tls: {} }, { port: 443 }],
+  };
+  expect(paths({ ...gateway(http), tls: { frontend: wrong, backend: {} } })).toEqual([
+    "spec.tls.frontend.default.validation.caCertificateRefs",
+    "spec.tls.frontend.default.validation.mode",
+    "spec.tls.frontend.perPort[1].tls",
+    "spec.tls.frontend.perPort[1].port",
+    "spec.tls.backend",
+  ]);
+});
+
 test.each([
   ["no listeners", gateway(), ["spec.listeners"]],
   ["HTTPS without tls", gateway({ ...http, protocol: "HTTPS" }), ["spec.listeners[0].tls"]],

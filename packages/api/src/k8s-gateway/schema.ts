@@ -34,6 +34,21 @@ const tls = struct({
   ).exactOptional(),
 });
 
+const frontendChecks = struct({
+  validation: struct({
+    caCertificateRefs: oneTo(
+      8,
+      struct({ group, kind: kindName, name: objectName, namespace: namespaceName.exactOptional() }),
+    ),
+    mode: z.enum(["AllowValidOnly", "AllowInsecureFallback"]).exactOptional(),
+  }).exactOptional(),
+});
+
+const frontendTls = struct(
+  { default: frontendChecks, perPort: atMost(64, struct({ port, tls: frontendChecks })).exactOptional() },
+  unique("perPort", "port"),
+);
+
 const tlsFitsProtocol: Rule = ({ protocol, tls: given, hostname: host }, report) => {
   const secure = protocol === "HTTPS" || protocol === "TLS";
   if (secure && given === undefined) report(["tls"], `is required with protocol ${protocol}`);
@@ -92,6 +107,7 @@ export const k8sGatewaySpec: z.ZodType<K8sGatewaySpec> = struct(
         certificateFitsMode,
       ),
     ),
+    tls: struct({ frontend: frontendTls.exactOptional() }).exactOptional(),
   },
   unique("listeners", "name"),
   distinctListeners,

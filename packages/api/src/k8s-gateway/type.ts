@@ -5,6 +5,26 @@ export interface K8sGatewaySpec {
   readonly addresses?: readonly { readonly type?: string; readonly value?: string }[];
   /** 1 to 64, with different names. */
   readonly listeners: readonly GatewayListener[];
+  readonly tls?: { readonly frontend?: GatewayFrontendTls };
+}
+
+/** What clients must show on HTTPS listeners. */
+export interface GatewayFrontendTls {
+  readonly default: GatewayFrontendChecks;
+  /** In place of the default, of one port each. */
+  readonly perPort?: readonly { readonly port: number; readonly tls: GatewayFrontendChecks }[];
+}
+
+export interface GatewayFrontendChecks {
+  /** Default: no certificate is asked for. */
+  readonly validation?: GatewayFrontendValidation;
+}
+
+export interface GatewayFrontendValidation {
+  /** 1 to 8 ConfigMaps or Secrets with authorities in `ca.crt`. */
+  readonly caCertificateRefs: readonly SecretReference[];
+  /** Default `AllowValidOnly`; the other one lets everybody in, with a good certificate or without. */
+  readonly mode?: "AllowValidOnly" | "AllowInsecureFallback";
 }
 
 export interface GatewayListener {

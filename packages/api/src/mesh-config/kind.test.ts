@@ -35,6 +35,28 @@ test("takes Istio's providers of external authorization", () => {
   expect(check({}).ok).toBe(true);
 });
 
+test("takes Istio's TLS settings, and says of suites that nothing uses", () => {
+  const tls = {
+    minProtocolVersion: "TLSV1_2",
+    ecdhCurves: ["X25519", "P-256", "P-384", "P-521"],
+    cipherSuites: ["ECDHE-ECDSA-AES128-GCM-SHA256"],
+  };
+  expect(check({ meshMTLS: tls, tlsDefaults: tls })).toMatchObject({ ok: true, warnings: [] });
+  const { cipherSuites } = tls;
+  expect(check({ meshMTLS: { cipherSuites }, tlsDefaults: { cipherSuites } })).toMatchObject({
+    ok: true,
+    warnings: [expect.stringContaining("spec.meshMTLS.cipherSuites has no effect")],
+  });
+  expect(check({ meshMTLS: { minProtocolVersion: "TLSV1_2", ecdhCurves: ["X25519"] } })).toMatchObject({
+    ok: true,
+    warnings: [expect.stringContaining("spec.meshMTLS.ecdhCurves has no P-256")],
+  });
+  expect(check({ tlsDefaults: { cipherSuites, minProtocolVersion: "TLSV1_3" } })).toMatchObject({
+    ok: true,
+    warnings: [expect.stringContaining("spec.tlsDefaults.cipherSuites has no effect")],
+  });
+});
+
 test("says that it counts in the root namespace only", () => {
   expect(check({})).toMatchObject({ ok: true, warnings: [] });
   expect(check({}, "default")).toMatchObject({ warnings: [expect.stringContaining("istio-system")] });
@@ -61,9 +83,37 @@ test.each([
     },
     "spec.extensionProviders[1].name: is the name of another provider already",
   ],
+  [{ meshMTLS: { minProtocolVersion: "TLSV1_1" } }, "spec.meshMTLS.minProtocolVersion"],
+  [{ meshMTLS: { ecdhCurves: ["P-224"] } }, "spec.meshMTLS.ecdhCurves[0]"],
+  [{ tlsDefaults: { cipherSuites: ["RC4-MD5"] } }, "spec.tlsDefaults.cipherSuites[0]"],
+  [{ tlsDefaults: { maxProtocolVersion: "TLSV1_3" } }, "spec.tlsDefaults.maxProtocolVersion"],
   [{ accessLogFile: "/dev/stdout" }, "spec.accessLogFile"],
 ])("refuses what it cannot carry out (#%#)", (spec, message) => {
   const checked = check(spec);
   const found = checked.ok ? [] : checked.violations.map(({ path, message: text }) => `${path}: ${text}`);
   expect(found.join("\n")).toContain(message);
+});
+
+test("takes Istio's defaults for calls, and refuses those that make no sense", () => {
+  const defaults = {
+    defaultTrafficPolicy: {
+      connectionPool: { tcp: { maxConnections: 100 }, http: { http2MaxRequests: 10 } },
+      outlierDetection: { consecutive5xxErrors: 3 },
+    },
+    connectTimeout: "2s",
+    defaultHttpRetryPolicy: { attempts: 3, retryOn: "503" },
+    defaultInboundHttpRetryPolicy: {},
+  };
+  expect(check(defaults)).toMatchObject({ ok: true, warnings: [] });
+  const paths = (spec: object) => {
+    const checked = check(spec);
+    return checked.ok ? [] : checked.violations.map(({ path }) => path);
+  };
+  expect(paths({ defaultTrafficPolicy: {} })).toEqual(["spec.defaultTrafficPolicy"]);
+  expect(
+    paths({ defaultTrafficPolicy: { loadBalancer: { simple: "RANDOM" } }, connectTimeout: "0s" }),
+  ).toEqual(expect.arrayContaining(["spec.defaultTrafficPolicy.loadBalancer", "spec.connectTimeout"]));
+  expect(paths({ defaultHttpRetryPolicy: { attempts: -1 } })).toEqual([
+    "spec.defaultHttpRetryPolicy.attempts",
+  ]);
 });

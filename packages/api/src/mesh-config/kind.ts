@@ -4,6 +4,7 @@ import { isFields } from "../schema/struct.js";
 import { meshConfigColumns } from "./columns.js";
 import { meshConfigSpec } from "./schema.js";
 import type { MeshConfigSpec } from "./type.js";
+import { meshConfigWarnings } from "./warnings.js";
 
 export const meshConfigKind: Kind<MeshConfigSpec> = {
   group: "tulle.dev",
@@ -17,7 +18,7 @@ export const meshConfigKind: Kind<MeshConfigSpec> = {
   scope: "Namespaced",
   columns: meshConfigColumns,
   check: (raw) => {
-    const checked = checkSpec({ schema: meshConfigSpec })(raw);
+    const checked = checkSpec({ schema: meshConfigSpec, warn: meshConfigWarnings })(raw);
     const namespace = isFields(raw["metadata"]) ? raw["metadata"]["namespace"] : undefined;
     if (!checked.ok || namespace === ROOT_NAMESPACE) return checked;
     return { ...checked, warnings: [...checked.warnings, ELSEWHERE] };

@@ -1,11 +1,15 @@
 import { z } from "zod";
+import { connectionPool } from "../destination-rule/connection-pool.js";
+import { outlierDetection } from "../destination-rule/outlier-detection.js";
 import { positiveDuration } from "../schema/durations.js";
 import { isToken } from "../schema/headers.js";
 import { serviceReference } from "../schema/hosts.js";
 import { mapOf } from "../schema/labels.js";
 import { integer, port } from "../schema/numbers.js";
 import { stringThat, text } from "../schema/strings.js";
-import { exactlyOne, struct, structsOf, type Rule } from "../schema/struct.js";
+import { atLeastOne, exactlyOne, struct, structsOf, type Rule } from "../schema/struct.js";
+import { cipherSuite, ecdhCurve } from "../schema/tls-parameters.js";
+import { retries } from "../virtual-service/retries.js";
 import type { MeshConfigSpec } from "./type.js";
 
 const statusOnError = stringThat(
@@ -71,8 +75,28 @@ const uniqueNames: Rule = (fields, report) => {
   }
 };
 
+const tlsConfig = struct({
+  minProtocolVersion: z.enum(["TLS_AUTO", "TLSV1_2", "TLSV1_3"]).exactOptional(),
+  ecdhCurves: z.array(ecdhCurve).max(16).exactOptional(),
+  cipherSuites: z.array(cipherSuite).max(64).exactOptional(),
+});
+
 /** Every field of a MeshConfig. */
 export const meshConfigSpec: z.ZodType<MeshConfigSpec> = struct(
-  { extensionProviders: z.array(provider).max(256).exactOptional() },
+  {
+    extensionProviders: z.array(provider).max(256).exactOptional(),
+    meshMTLS: tlsConfig.exactOptional(),
+    tlsDefaults: tlsConfig.exactOptional(),
+    defaultTrafficPolicy: struct(
+      {
+        connectionPool: connectionPool.exactOptional(),
+        outlierDetection: outlierDetection.exactOptional(),
+      },
+      atLeastOne("connectionPool", "outlierDetection"),
+    ).exactOptional(),
+    connectTimeout: positiveDuration.exactOptional(),
+    defaultHttpRetryPolicy: retries.exactOptional(),
+    defaultInboundHttpRetryPolicy: retries.exactOptional(),
+  },
   uniqueNames,
 );

@@ -1,7 +1,35 @@
+import type { ConnectionPoolSettings, OutlierDetection } from "../destination-rule/type.js";
+import type { HttpRetry } from "../virtual-service/type.js";
+
 /** Settings of the whole mesh, under Istio's names of `meshConfig`. Counts in the root namespace (`istio-system`). */
 export interface MeshConfigSpec {
   /** Services that policies name: who is asked by an AuthorizationPolicy of action CUSTOM. */
   readonly extensionProviders?: readonly ExtensionProvider[];
+  /** The mesh's own mutual TLS: between sidecars, and of gateways' servers with `ISTIO_MUTUAL`. */
+  readonly meshMTLS?: TlsConfig;
+  /** All other TLS: of gateways' servers, and with servers outside the mesh. What they say themselves counts more. */
+  readonly tlsDefaults?: TlsConfig;
+  /** How services are called; what a DestinationRule says of its pool or of outliers is said in place of this. */
+  readonly defaultTrafficPolicy?: {
+    readonly connectionPool?: ConnectionPoolSettings;
+    readonly outlierDetection?: OutlierDetection;
+  };
+  /** Of connections whose DestinationRule has no pool; default 10s. */
+  readonly connectTimeout?: string;
+  /** Of routes that say nothing of retries; default: two, of what cannot have reached the application. */
+  readonly defaultHttpRetryPolicy?: HttpRetry;
+  /** Of the callee's sidecar towards its application. */
+  readonly defaultInboundHttpRetryPolicy?: HttpRetry;
+}
+
+/** Istio's `TLSConfig`: what TLS is spoken with. */
+export interface TlsConfig {
+  /** Default (and `TLS_AUTO`): TLSV1_3 in the mesh, TLSV1_2 elsewhere. */
+  readonly minProtocolVersion?: "TLS_AUTO" | "TLSV1_2" | "TLSV1_3";
+  /** In the order in which they are preferred; default OpenSSL's. */
+  readonly ecdhCurves?: readonly ("X25519" | "P-256" | "P-384" | "P-521")[];
+  /** Suites of TLS 1.2, by OpenSSL's names; those of TLS 1.3 are always the same. */
+  readonly cipherSuites?: readonly string[];
 }
 
 /** Exactly one of the kinds of providers. */

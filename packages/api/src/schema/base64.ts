@@ -26,6 +26,16 @@ export function base64Size(text: string): number {
   return (text.length / 4) * 3 - padding;
 }
 
+/** How many bytes a text has in UTF-8. */
+export function textSize(text: string): number {
+  let size = 0;
+  for (const character of text) {
+    const point = character.codePointAt(0) ?? 0;
+    size += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x1_0000 ? 3 : 4;
+  }
+  return size;
+}
+
 function digit(value: number): string {
   return ALPHABET.charAt(value);
 }

@@ -1,7 +1,8 @@
 import type { Checked, Violation } from "../kind.js";
 import { base64OfText, base64Size } from "../schema/base64.js";
+import { MAX_DATA_BYTES } from "../schema/data-keys.js";
 import { checkParts } from "../schema/parts.js";
-import { MAX_SECRET_BYTES, secretParts } from "./schema.js";
+import { secretParts } from "./schema.js";
 import type { SecretParts, SecretSpec } from "./type.js";
 
 /** Keys that Kubernetes' own types of Secret must have. */
@@ -31,7 +32,7 @@ export function checkSecret(raw: Readonly<Record<string, unknown>>): Checked<Sec
 function wrongContent({ data = {}, type }: SecretParts): readonly Violation[] {
   const violations: Violation[] = [];
   const bytes = Object.values(data).reduce((sum, value) => sum + base64Size(value), 0);
-  if (bytes > MAX_SECRET_BYTES)
+  if (bytes > MAX_DATA_BYTES)
     violations.push({ path: "data", message: `has ${bytes} bytes; at most 1 MiB is allowed` });
   for (const key of REQUIRED_KEYS.get(type) ?? []) {
     if (!Object.hasOwn(data, key))

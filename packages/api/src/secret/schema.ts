@@ -1,29 +1,24 @@
 import { z } from "zod";
 import { isBase64 } from "../schema/base64.js";
+import { DATA_KEY, isDataKey, MAX_DATA_BYTES } from "../schema/data-keys.js";
 import { mapOf } from "../schema/labels.js";
 import { label } from "../schema/strings.js";
 import { struct } from "../schema/struct.js";
-
-/** Most bytes of one Secret, as in Kubernetes. */
-export const MAX_SECRET_BYTES = 1_048_576;
-
-const isKey = (key: string) => /^[-._a-zA-Z0-9]{1,253}$/.test(key) && key !== "." && key !== "..";
-const KEY = "letters, digits, '-', '_', '.'";
 
 /** A Secret's fields beside its metadata, as a user writes them. */
 export const secretParts = struct({
   data: mapOf(
     // The value is not shown: it is a secret.
-    z.string().refine((value) => value.length <= 1.4 * MAX_SECRET_BYTES && isBase64(value), {
+    z.string().refine((value) => value.length <= 1.4 * MAX_DATA_BYTES && isBase64(value), {
       error: "is not base64",
     }),
-    isKey,
-    KEY,
+    isDataKey,
+    DATA_KEY,
   ).exactOptional(),
   stringData: mapOf(
-    z.string().refine((value) => value.length <= MAX_SECRET_BYTES, { error: "is larger than 1 MiB" }),
-    isKey,
-    KEY,
+    z.string().refine((value) => value.length <= MAX_DATA_BYTES, { error: "is larger than 1 MiB" }),
+    isDataKey,
+    DATA_KEY,
   ).exactOptional(),
   type: label.exactOptional(),
   immutable: z.boolean().exactOptional(),

@@ -82,8 +82,10 @@ const connections = struct(
   {
     preconnectRatio: decimal(1, 3, "a ratio").exactOptional(),
     perClientConnection: z.boolean().exactOptional(),
+    maxPerInstance: count.exactOptional(),
+    maxPools: count.exactOptional(),
   },
-  atLeastOne("preconnectRatio", "perClientConnection"),
+  atLeastOne("preconnectRatio", "perClientConnection", "maxPerInstance", "maxPools"),
 );
 
 /** What is decided before anybody knows the subset, or by the service's own sidecar, which is called by no subset. */

@@ -50,6 +50,10 @@ export interface ConnectionExtras {
   readonly preconnectRatio?: number;
   /** A client's connection has connections of its own, which nobody else's requests go over. Default false. */
   readonly perClientConnection?: boolean;
+  /** Connections of a caller's sidecar to one instance, at least 1; default: no limit but the DestinationRule's `maxConnections`. */
+  readonly maxPerInstance?: number;
+  /** Connection pools that a sidecar has for the service at a time, of which `perClientConnection` makes many; default: no limit. */
+  readonly maxPools?: number;
 }
 
 /** One more try beside those under way, for requests that may be repeated. */

@@ -1,7 +1,6 @@
-import type { X509Certificate } from "node:crypto";
-
-import { KeyUsage, readCertificate, type CertificateFacts } from "./certificate.js";
 import { readLeaf, type Leaf } from "./leaf.js";
+import { MAX_INTERMEDIATES, PathSearch } from "./path-search.js";
+import type { RevocationLists } from "./revocation-lists.js";
 import { parseCertificate, type TrustBundles } from "./trust-bundles.js";
 
 /** What a peer must be to pass. */
@@ -15,6 +14,8 @@ export interface SvidRule {
   readonly spiffeIds?: ReadonlySet<string> | undefined;
   /** Certificates count for this long after their end, milliseconds. Default 0. */
   readonly graceMs?: number | undefined;
+  /** Certificates that were taken back, authorities' among them; default none. {@link judgeLeaf} does not ask. */
+  readonly revocations?: RevocationLists | undefined;
 }
 
 /** Who a peer is, or why it does not pass: text for logs. */
@@ -31,14 +32,9 @@ export type SvidVerdict =
     }
   | { readonly ok: false; readonly reason: string };
 
-/** Authorities between leaf and root, at most. */
-const MAX_INTERMEDIATES = 8;
-/** Signatures that are checked for one chain, at most: cross-signed authorities could make a maze. */
-const MAX_SIGNATURES = 32;
-
 /**
  * Verifies an X.509-SVID by its whole chain (DER, leaf first, the order of the others is free): the leaf's identity and
- * usages, then a path to a root of the bundle of **its** trust domain, then dates (X.509-SVID section 5). The one rule by
+ * usages, then dates, a path to a root of the bundle of **its** trust domain, and revocations (X.509-SVID section 5). The one rule by
  * which sidecars, agents and the control plane know their peers.
  *
  * Authorities that limit names are refused here; the TLS handshake understands them.
@@ -53,9 +49,11 @@ export function verifySvid(chain: readonly Uint8Array[], rule: SvidRule): SvidVe
   const verdict = judge(leaf, certificate.raw, rule);
   if (!verdict.ok) return verdict;
   const path = new PathSearch(above, rule.bundles.rootsOf(leaf.trustDomain), rule);
-  return path.leadsUp(certificate, 0)
-    ? verdict
-    : refuse(`the chain of ${leaf.spiffeId} leads to no root of ${leaf.trustDomain}`);
+  if (!path.leadsUp(certificate, 0))
+    return refuse(`the chain of ${leaf.spiffeId} leads to no root of ${leaf.trustDomain}`);
+  if (rule.revocations !== undefined && path.isRevoked(rule.revocations))
+    return refuse(`the certificate of ${leaf.spiffeId} has been revoked`);
+  return verdict;
 }
 
 /** As {@link verifySvid}, for a leaf (DER) whose path to a root of its trust domain is known to be good. */
@@ -78,55 +76,6 @@ function judge(
     return refuse(`${spiffeId} is not who was expected: ${[...spiffeIds].slice(0, 8).join(", ")}`);
   }
   return { ok: true, spiffeId, der, notAfter, expired: nowMs >= notAfter };
-}
-
-interface Authority {
-  readonly certificate: X509Certificate;
-  readonly facts: CertificateFacts;
-}
-
-/** Looks for a path from a certificate to one of the roots, by any of the authorities that were sent along. */
-class PathSearch {
-  readonly #sent: readonly Authority[];
-  readonly #roots: readonly Authority[];
-  #signatures = 0;
-
-  constructor(sent: readonly Uint8Array[], roots: readonly X509Certificate[], rule: SvidRule) {
-    const usable = (certificate: X509Certificate | undefined): Authority[] => {
-      const facts = certificate === undefined ? undefined : readCertificate(certificate.raw);
-      return certificate !== undefined && facts !== undefined && isAuthority(facts, rule)
-        ? [{ certificate, facts }]
-        : [];
-    };
-    this.#sent = sent.flatMap((der) => usable(parseCertificate(der)));
-    this.#roots = roots.flatMap(usable);
-  }
-
-  /** `below`: authorities under this one in the path. */
-  leadsUp(certificate: X509Certificate, below: number): boolean {
-    if (this.#roots.some((root) => this.#signs(root, certificate, below))) return true;
-    if (below === MAX_INTERMEDIATES) return false;
-    return this.#sent.some(
-      (issuer) => this.#signs(issuer, certificate, below) && this.leadsUp(issuer.certificate, below + 1),
-    );
-  }
-
-  #signs({ certificate: issuer, facts }: Authority, certificate: X509Certificate, below: number): boolean {
-    if (facts.pathLength !== undefined && facts.pathLength < below) return false;
-    if (!issuer.ca || !certificate.checkIssued(issuer)) return false;
-    if (++this.#signatures > MAX_SIGNATURES) return false;
-    try {
-      return certificate.verify(issuer.publicKey);
-    } catch {
-      return false;
-    }
-  }
-}
-
-function isAuthority(facts: CertificateFacts, { nowMs, graceMs = 0 }: SvidRule): boolean {
-  if (!facts.ca || facts.constrained || facts.weakness !== undefined) return false;
-  if (facts.keyUsage !== undefined && (facts.keyUsage & KeyUsage.keyCertSign) === 0) return false;
-  return nowMs >= facts.notBefore && nowMs < facts.notAfter + graceMs;
 }
 
 function refuse(reason: string): SvidVerdict {

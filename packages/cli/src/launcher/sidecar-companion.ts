@@ -1,5 +1,5 @@
 import { parseDuration } from "@tulle/base";
-import { runSidecar, type AccessLogSink } from "@tulle/proxy";
+import { runSidecar, type LogSink } from "@tulle/proxy";
 
 import type { Companion, CompanionOptions } from "./companion.js";
 import { allowFullSpeed } from "./v8-flags.js";
@@ -52,7 +52,8 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     limits: workload.limit,
     recordPercent: workload.recordPercent,
     proxyStatus: workload.proxyStatus,
-    accessLog: accessLogSink(workload.accessLog),
+    accessLog: logSink(workload.accessLog),
+    healthLog: logSink(workload.healthLog),
     logger,
     clock,
   });
@@ -83,6 +84,6 @@ function placeOf({ address, gateway }: CompanionOptions["workload"]) {
   return gateway === undefined ? { meshAddress: address } : { inboundAddress: address };
 }
 
-function accessLogSink(text: string): AccessLogSink {
+function logSink(text: string): LogSink {
   return text === "stdout" || text === "off" ? text : { file: text };
 }

@@ -61,6 +61,7 @@ export interface WorkloadOptions extends ReadyTarget, AccessOptions {
   /** No sidecar: the application's gRPC library speaks xDS itself. */
   readonly proxyless?: boolean;
   readonly accessLog: string;
+  readonly healthLog: string;
   /** `NAME=VALUE` each; those of the environment first. */
   readonly limit: readonly string[];
   readonly drain: string;
@@ -190,6 +191,11 @@ export function addMemberOptions(
       ).argParser(parseNetworks),
     )
     .option("--access-log <sink>", '"stdout", "off" or a file', "off")
+    .option(
+      "--health-log <sink>",
+      'what health checks find out, as JSON lines: "stdout", "off" or a file',
+      "off",
+    )
     .addOption(
       new Option(
         "--limit <name=value>",

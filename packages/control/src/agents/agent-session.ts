@@ -175,8 +175,7 @@ export class AgentSession implements ConnectedAgent, GrpcServerHandler<FromProxy
     }
     this.#deadline?.[Symbol.dispose]();
     this.#deadline = undefined;
-    if (identity !== undefined)
-      this.#deadline = watchExpiry(clock, identity.notAfter, (error) => this.fail(error));
+    if (identity !== undefined) this.#deadline = watchExpiry(clock, identity, (error) => this.fail(error));
     this.#introduction = {
       id: client.id,
       service: hello.service,

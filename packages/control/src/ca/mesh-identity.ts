@@ -20,6 +20,7 @@ import { DirectorySigner } from "./directory-signer.js";
 import { JwtAuthority } from "./jwt-authority.js";
 import { createJwtSvidService } from "./jwt-svid-service.js";
 import { MeshTrust } from "./mesh-trust.js";
+import { Revocation } from "./revocation.js";
 import { RootRollover } from "./root-rollover.js";
 import { SelfSignedSigner } from "./self-signed-signer.js";
 import { createServerIdentity } from "./server-identity.js";
@@ -70,6 +71,7 @@ export interface MeshIdentity extends Disposable {
   readonly joinIssuers: JoinIssuers;
   readonly trust: MeshTrust;
   readonly rollover: RootRollover;
+  readonly revocation: Revocation;
   /** Tells who made a call. */
   readonly peerIdentity: PeerIdentityOf;
   /** The control plane's own certificate. */
@@ -97,12 +99,16 @@ export async function openMeshIdentity(
       await createCertificateAuthority({ ...options, ...parts, ...(signer && { signer }) }),
     );
     const jwtAuthority = owned.use(await JwtAuthority.open(parts));
+    const revocation = owned.use(await Revocation.open({ ...parts, authority }));
+    const { signer: signs } = authority;
     const trust = owned.use(
-      new MeshTrust({ signer: authority.signer, jwtAuthority, trustDomain, trustDomainAliases, graceMs }),
+      new MeshTrust({ signer: signs, jwtAuthority, revocation, trustDomain, trustDomainAliases, graceMs }),
     );
     const peerIdentity = createPeerIdentity({
       trustBundlePem: () => authority.signer.trustBundlePem,
       intermediatesPem: () => authority.signer.intermediatesPem,
+      revocationListsPem: () => revocation.listsPem,
+      changes: trust.onChanged,
       trustDomain,
       trustDomainAliases,
       clock,
@@ -129,6 +135,7 @@ export async function openMeshIdentity(
       joinIssuers,
       trust,
       rollover,
+      revocation,
       peerIdentity,
       server,
       methods: [
@@ -144,7 +151,7 @@ export async function openMeshIdentity(
         ...distribution.methods(),
         ...createJwtSvidService({ authority: jwtAuthority, peerIdentity, clock }),
       ],
-      status: () => statusOf(authority, distribution, graceMs),
+      status: () => statusOf(authority, distribution, revocation, graceMs),
       [Symbol.dispose]: () => owned[Symbol.dispose](),
     };
   } catch (thrown) {
@@ -169,6 +176,7 @@ async function openSigner(
 function statusOf(
   { trustDomain, certificateTtlMs, signer }: CertificateAuthority,
   { pending }: TrustDistribution,
+  revocation: Revocation,
   graceMs: number,
 ): AuthorityStatus {
   const certificates = signer.certificates().map(({ id, phase, notBefore, notAfter }) => ({
@@ -186,6 +194,7 @@ function statusOf(
     certificates,
     ...(nextRotationAt !== undefined && { nextRotationAt }),
     unacknowledged: pending,
+    revocation: revocation.status(),
     graceMs,
   };
 }

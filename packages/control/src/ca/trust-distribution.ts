@@ -110,9 +110,9 @@ export class TrustDistribution implements Disposable {
       end(call, peer === undefined ? nobody() : tooMany());
       return undefined;
     }
-    const { spiffeId, notAfter } = peer;
+    const { spiffeId } = peer;
     const subscriber: Subscriber = { spiffeId, call, names: [], nonce: 0, sent: "", accepted: "" };
-    const expiry = watchExpiry(this.#options.clock, notAfter, (error) => {
+    const expiry = watchExpiry(this.#options.clock, peer, (error) => {
       finish();
       end(call, error);
     });

@@ -1,15 +1,20 @@
-import type { Clock } from "@tulle/base";
-import { parseCertificates, TrustBundles, verifySvid } from "@tulle/base/spiffe";
+import type { Clock, Event } from "@tulle/base";
+import {
+  parseCertificates,
+  RevocationLists,
+  TrustBundles,
+  verifySvid,
+  type SvidVerdict,
+} from "@tulle/base/spiffe";
 import type { GrpcCallInfo } from "@tulle/http/socket";
 
+import type { StreamPeer } from "./stream-expiry.js";
 import { parseWorkloadSpiffeId, type WorkloadAccount } from "../ca/workload-id.js";
 
 /** Who a client of the gRPC port has proved to be. */
-export interface PeerIdentity extends WorkloadAccount {
+export interface PeerIdentity extends WorkloadAccount, StreamPeer {
   readonly spiffeId: string;
   readonly trustDomain: string;
-  /** Milliseconds since the epoch. A stream must end when this passes. */
-  readonly notAfter: number;
   readonly certificateDer: Uint8Array;
 }
 
@@ -18,9 +23,13 @@ export interface PeerIdentityOptions {
   readonly trustBundlePem: () => string;
   /** Authorities that stand between the roots and workloads' certificates; default none. PEM. */
   readonly intermediatesPem?: () => string;
+  /** Revocation lists, PEM; default "" = none. */
+  readonly revocationListsPem?: () => string;
   readonly trustDomain: string;
   /** Other names of it: the same roots. */
   readonly trustDomainAliases?: readonly string[];
+  /** Roots or revocations have changed. */
+  readonly changes?: Event<void>;
   readonly clock: Clock;
 }
 
@@ -32,22 +41,35 @@ export type PeerIdentityOf = (call: Pick<GrpcCallInfo, "peer">) => PeerIdentity 
  * valid **now**: the TLS handshake may be days old, so the whole chain is verified again.
  */
 export function createPeerIdentity(options: PeerIdentityOptions): PeerIdentityOf {
-  const { clock } = options;
+  const { clock, changes } = options;
   const names = [options.trustDomain, ...(options.trustDomainAliases ?? [])];
   const bundleOf = lastOf((pem) => new TrustBundles(Object.fromEntries(names.map((name) => [name, pem]))));
   const intermediatesOf = lastOf((pem) => parseCertificates(pem).map(({ raw }) => raw));
+  const revocationsOf = lastOf((pem) => (pem === "" ? undefined : new RevocationLists(pem)));
+  const judge = (der: Uint8Array, intermediates: readonly Uint8Array[]): SvidVerdict =>
+    verifySvid([der, ...intermediates], {
+      nowMs: clock.now(),
+      bundles: bundleOf(options.trustBundlePem()),
+      revocations: revocationsOf(options.revocationListsPem?.() ?? ""),
+    });
   return ({ peer }) => {
     const der = peer.certificateDer;
     if (der === undefined) return undefined;
     const intermediates = intermediatesOf(options.intermediatesPem?.() ?? "");
-    const verdict = verifySvid([der, ...intermediates], {
-      nowMs: clock.now(),
-      bundles: bundleOf(options.trustBundlePem()),
-    });
+    const verdict = judge(der, intermediates);
     if (!verdict.ok) return undefined;
     const { spiffeId, notAfter } = verdict;
     const workload = parseWorkloadSpiffeId(spiffeId);
-    return workload === undefined ? undefined : { ...workload, spiffeId, notAfter, certificateDer: der };
+    if (workload === undefined) return undefined;
+    const onUntrusted: Event<void> | undefined =
+      changes && ((listener) => changes(() => void (judge(der, intermediates).ok || listener())));
+    return {
+      ...workload,
+      spiffeId,
+      notAfter,
+      certificateDer: der,
+      ...(onUntrusted !== undefined && { onUntrusted }),
+    };
   };
 }
 

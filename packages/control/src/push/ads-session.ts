@@ -126,7 +126,7 @@ export class AdsSession<Request extends AnyDiscoveryRequest>
     this.#deadline = undefined;
     if (identity !== undefined) {
       const { clock } = this.#options;
-      this.#deadline = watchExpiry(clock, identity.notAfter, (error) => this.fail(error));
+      this.#deadline = watchExpiry(clock, identity, (error) => this.fail(error));
     }
     this.#stream = open(client, (response) => this.#write(response));
     return this.#stream;

@@ -6,11 +6,11 @@ import type {
   HeaderMutation,
   Judgement,
   Limited,
-  RequestMetadata,
   StepAdmission,
 } from "../contract.js";
 import type { Fact } from "../facts/contract.js";
 import { applyHeaders } from "../route/header-mutations.js";
+import { mergeMetadata } from "./merge-metadata.js";
 
 /** How far a request has come through the steps, and what they alter on the way. One per exchange, reused. */
 export class AdmissionProgress {
@@ -93,16 +93,6 @@ function alter(
     authority,
     scheme,
     headers: altered,
-    metadata: merge(metadata, mutation.metadata),
+    metadata: mergeMetadata(metadata, mutation.metadata),
   };
-}
-
-/** What is found anew of a namespace comes in place of fields of the same name. */
-function merge(
-  before: RequestMetadata | undefined,
-  found: AdmissionMutation["metadata"],
-): RequestMetadata | undefined {
-  if (found === undefined) return before;
-  const { namespace, value } = found;
-  return new Map(before).set(namespace, { ...before?.get(namespace), ...value });
 }

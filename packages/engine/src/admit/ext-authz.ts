@@ -19,7 +19,13 @@ import type { ListStringMatcher } from "@tulle/xds/gen/envoy/type/matcher/v3/str
 import type { AdmissionStep, StepVariant } from "../contract.js";
 import { saltOf } from "../entropy.js";
 import type { BodyNeed } from "../facts/contract.js";
-import type { ExtAuthzNeed, GrpcAuthorizer, HttpAnswerRules, HttpAuthorizer } from "../facts/ext-authz.js";
+import {
+  DEFAULT_AUTHORIZER_TIMEOUT_MS,
+  type ExtAuthzNeed,
+  type GrpcAuthorizer,
+  type HttpAnswerRules,
+  type HttpAuthorizer,
+} from "../facts/ext-authz.js";
 import { compileMutationRules } from "../facts/mutation-rules.js";
 import { compileShare } from "../route/fraction.js";
 import { compileMutations } from "../route/header-mutations.js";
@@ -40,15 +46,17 @@ export const extAuthzKind: FilterKind = {
   compileRoute: compileExtAuthzRoute,
 };
 
-/** Envoy's default for gRPC services. */
-const DEFAULT_TIMEOUT_MS = 200;
 const FORBIDDEN = 403;
 const OVERWRITE = AppendAction.OVERWRITE_IF_EXISTS_OR_ADD;
 /** What an HTTP service is told where no fields are named, as with Envoy. */
 const ALWAYS_TOLD: ReadonlySet<string> = new Set(["authorization"]);
 
 function compileExtAuthz(field: string, any: Any, place: string): AdmissionStep {
-  const config = unpack(field, any, ExtAuthzSchema);
+  return createExtAuthzStep(field, unpack(field, any, ExtAuthzSchema), place);
+}
+
+/** The step of an Envoy ExtAuthz. `place`: where it stands, for its chances. */
+export function createExtAuthzStep(field: string, config: ExtAuthz, place: string): AdmissionStep {
   refuseUnsupported(field, config);
   const { service, timeoutMs } = compileService(field, config);
   const clusterName = service.way.settings.clusterName;
@@ -157,7 +165,11 @@ function compileService(
     case "grpcService": {
       if (config.transportApiVersion !== ApiVersion.V3)
         throw invalid(at(field, "transport_api_version"), "must be V3");
-      const asked = compileGrpcService(at(field, "grpc_service"), services.value, DEFAULT_TIMEOUT_MS);
+      const asked = compileGrpcService(
+        at(field, "grpc_service"),
+        services.value,
+        DEFAULT_AUTHORIZER_TIMEOUT_MS,
+      );
       const { way, authority, metadata, timeoutMs } = asked;
       return { service: { protocol: "grpc", way, authority, metadata }, timeoutMs };
     }

@@ -6,6 +6,7 @@ import { rbacKind } from "../authorization/rbac-filter.js";
 import { corsKind } from "./cors.js";
 import { extAuthzKind } from "./ext-authz.js";
 import { faultKind } from "./fault.js";
+import { routeExtAuthzKind } from "./route-ext-authz.js";
 import { globalRateLimitKind } from "./global-rate-limit.js";
 import { localRateLimitKind } from "./local-rate-limit.js";
 import type { FilterKind } from "./filter-kind.js";
@@ -15,6 +16,7 @@ const KINDS: readonly FilterKind[] = [
   corsKind,
   jwtKind,
   extAuthzKind,
+  routeExtAuthzKind,
   rbacKind,
   faultKind,
   connectionResetKind,

@@ -35,6 +35,15 @@ export function mergeRouteFilters(levels: readonly RouteFilters[]): RouteFilters
   return new Map(said.toReversed().flatMap((level) => [...level]));
 }
 
+/** Clusters of services that the steps of some levels ask. */
+export function askedClusters(levels: readonly RouteFilters[]): readonly string[] {
+  return levels.flatMap((level) =>
+    [...level.values()].flatMap((filter) =>
+      typeof filter === "object" && "clusters" in filter ? (filter.clusters ?? []) : [],
+    ),
+  );
+}
+
 function compileOne(field: string, any: Any, place: string): RouteFilter | undefined {
   if (!holds(any, FilterConfigSchema)) return compileStep(field, any, place);
   const { config, disabled } = unpack(field, any, FilterConfigSchema);

@@ -9,7 +9,9 @@ import { wordsOf } from "./words.js";
 
 /**
  * Compiles a HeaderMatcher of a rule. Of a field that occurs several times each value is looked at by itself, never all
- * joined (CVE-2026-26308). `inDoubt` says which way to err: true = one value that matches is enough, false = all must.
+ * joined (CVE-2026-26308). `inDoubt` says which way to err: true = one value that matches is enough, false = all must. A value
+ * with commas may be several to whoever reads it (RFC 9110 section 5.3), and a method in lower case the one in capitals: so
+ * they are read where that refuses.
  */
 export function compileHeader(field: string, matcher: HeaderMatcher, inDoubt: boolean): Condition {
   if (matcher.name === "") throw invalid(at(field, "name"), "must not be empty");
@@ -30,21 +32,48 @@ export function compileHeader(field: string, matcher: HeaderMatcher, inDoubt: bo
   const wanted = `${invertMatch ? "anything but " : ""}${wordsOf(wantedHeader(matcher))}`;
   const single: StringTest = invertMatch ? (value) => !test(value) : test;
   if (isPseudo(name)) {
+    const holds = name === ":method" ? inReadings(single, invertMatch, inDoubt, capitals) : single;
     return new Leaf({
       ...init,
       wanted,
       test: ({ request }) => {
         const value = requestValue(request, name) ?? missing;
-        return value !== undefined && single(value);
+        return value !== undefined && holds(value);
       },
     });
   }
+  const holds = inReadings(single, invertMatch, inDoubt, listed);
   return new Leaf({
     ...init,
     wanted,
     header: missing === undefined ? name : undefined,
-    test: ({ request }) => testEach(request, name, single, missing, inDoubt),
+    test: ({ request }) => testEach(request, name, holds, missing, inDoubt),
   });
+}
+
+/**
+ * A test that holds in doubt for what holds in any reading of a value. Where doubt does not count, the value as it is decides,
+ * but a negation has to hold in every reading.
+ */
+function inReadings(
+  test: StringTest,
+  negated: boolean,
+  inDoubt: boolean,
+  others: (value: string) => readonly string[],
+): StringTest {
+  if (inDoubt) return (value) => test(value) || others(value).some(test);
+  return negated ? (value) => test(value) && others(value).every(test) : test;
+}
+
+const NONE: readonly string[] = [];
+
+function listed(value: string): readonly string[] {
+  return value.includes(",") ? value.split(",").map((element) => element.trim()) : NONE;
+}
+
+function capitals(method: string): readonly string[] {
+  const upper = method.toUpperCase();
+  return upper === method ? NONE : [upper];
 }
 
 function isPseudo(name: string): boolean {

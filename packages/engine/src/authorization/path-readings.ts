@@ -10,8 +10,8 @@ let lastReadings: readonly string[] = [""];
 
 /**
  * The paths that servers may take a path for: as it is, first, and then with its escapes decoded (once), backslashes as
- * slashes, empty and dot segments resolved in either order, with and without parameters (`;x`). Nearly always it is the only
- * one. Remembers the last path.
+ * slashes, empty and dot segments resolved in either order, with and without parameters (`;x`) and what follows a NUL. Nearly
+ * always it is the only one. Remembers the last path.
  */
 export function pathReadings(request: EngineRequest): readonly string[] {
   const path = urlPath(request);
@@ -28,12 +28,15 @@ export function readingsOf(path: string): readonly string[] {
   const decoded = path
     .replace(ESCAPES, (escape) => String.fromCharCode(Number.parseInt(escape.slice(1), 16)))
     .replaceAll("\\", "/");
-  const plain = decoded.split("/");
-  const bare = plain.map((segment) => segment.split(";", 1)[0]!);
   const readings = new Set([path]);
-  for (const segments of decoded.includes(";") ? [plain, bare] : [plain]) {
-    readings.add(resolved(segments, true));
-    readings.add(resolved(segments, false));
+  // Programs that keep texts as C does see nothing behind a NUL.
+  for (const text of decoded.includes("\0") ? [decoded, decoded.split("\0", 1)[0]!] : [decoded]) {
+    const plain = text.split("/");
+    const bare = plain.map((segment) => segment.split(";", 1)[0]!);
+    for (const segments of text.includes(";") ? [plain, bare] : [plain]) {
+      readings.add(resolved(segments, true));
+      readings.add(resolved(segments, false));
+    }
   }
   return [...readings];
 }

@@ -90,16 +90,30 @@ export function refusalDetails(policy: CompiledPolicy | undefined): string {
   return `rbac_access_denied_matched_policy[${(policy?.name ?? "none").replaceAll(/\s/g, "_")}]`;
 }
 
+/** Whether a shadow's findings only say whether somebody is asked: it judges nobody. */
+export function isAsking(shadowPrefix: string): boolean {
+  return shadowPrefix.startsWith(ASKING_PREFIX);
+}
+
+/** What a shadow has found, as Envoy writes it into the metadata. */
+export function shadowFinding(
+  shadowPrefix: string,
+  allowed: boolean,
+  policy: CompiledPolicy | undefined,
+): JsonObject {
+  return {
+    [`${shadowPrefix}shadow_engine_result`]: allowed ? "allowed" : "denied",
+    ...(policy !== undefined && { [`${shadowPrefix}shadow_effective_policy_id`]: policy.name }),
+  };
+}
+
 function finding(
   { shadow, shadowPrefix }: RbacSettings,
   policy: CompiledPolicy | undefined,
 ): AdmissionMutation {
   const allowed = shadow?.allows(policy) ?? true;
-  const value: JsonObject = { [`${shadowPrefix}shadow_engine_result`]: allowed ? "allowed" : "denied" };
-  if (policy !== undefined) value[`${shadowPrefix}shadow_effective_policy_id`] = policy.name;
-  const metadata = { namespace: NAMESPACE, value };
-  // Whether somebody is asked judges nobody.
-  if (shadowPrefix.startsWith(ASKING_PREFIX)) return { kind: "mutate", metadata };
+  const metadata = { namespace: NAMESPACE, value: shadowFinding(shadowPrefix, allowed, policy) };
+  if (isAsking(shadowPrefix)) return { kind: "mutate", metadata };
   return {
     kind: "mutate",
     metadata,

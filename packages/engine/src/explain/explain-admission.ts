@@ -4,8 +4,13 @@ import type { Admission, DecisionView, Facts, Plan, ReplyPlan, Routed } from "..
 import { assumedFact } from "../facts/assumed-fact.js";
 import type { Fact, FactNeed } from "../facts/contract.js";
 import { route } from "../route/route.js";
-import type { HttpChain } from "../snapshot/contract.js";
-import type { ExplainedAdmission, ExplainedNeed, ExplainedResult } from "./contract.js";
+import {
+  admitConnection,
+  ConnectionProgress,
+  type ConnectionRefusal,
+} from "../authorization/connection-guard.js";
+import type { HttpChain, TcpChain } from "../snapshot/contract.js";
+import type { Explanation, ExplainedAdmission, ExplainedNeed, ExplainedResult } from "./contract.js";
 
 /** How often filters of one request may wait, ask or have it routed anew, at most. */
 const MAX_TURNS = 100;
@@ -48,6 +53,26 @@ export function admitAll(
     } else return { end, did: didOf(progress, delayMs, needs), routed };
   }
   return { end: { kind: "continue" }, did: didOf(progress, delayMs, needs), routed };
+}
+
+/** What the filters of a chain that carries bytes say, and whom they would ask. */
+export function admitBytes(
+  { trace }: DecisionView,
+  chain: TcpChain,
+  facts: Facts,
+  known?: KnownFacts,
+): Pick<Explanation, "admission"> & { readonly refusal?: ConnectionRefusal | undefined } {
+  if (facts.connection === undefined) return {};
+  const progress = new ConnectionProgress();
+  const needs: ExplainedNeed[] = [];
+  for (;;) {
+    const judgement = admitConnection(chain, facts.connection, facts, progress, trace);
+    if (judgement?.need !== undefined) progress.fact = factFor(judgement.need, facts, known, needs);
+    else {
+      const admission = didOf(new AdmissionProgress(), 0, needs);
+      return { refusal: judgement?.refusal, ...(admission !== undefined && { admission }) };
+    }
+  }
 }
 
 function factFor(need: FactNeed, facts: Facts, known: KnownFacts | undefined, needs: ExplainedNeed[]): Fact {

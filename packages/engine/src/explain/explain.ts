@@ -1,5 +1,4 @@
 import { normalizePath } from "@tulle/http";
-import { admitConnection } from "../authorization/network-rbac.js";
 import { hasSteps } from "../admit/admit.js";
 import { affinityOf } from "../affinity/affinity-of.js";
 import type { DecisionView, EngineRequest, LoadTable, Plan, ReplyPlan, Routed } from "../contract.js";
@@ -13,7 +12,14 @@ import { routeConnection } from "../route/route-connection.js";
 import { route } from "../route/route.js";
 import type { HttpChain, Snapshot, TcpChain, UpstreamTls } from "../snapshot/contract.js";
 import { EXPLANATION_VERSION, type ExplainedResult, type Explanation, type Question } from "./contract.js";
-import { admitAll, denial, headerLines, type Admitted, type KnownFacts } from "./explain-admission.js";
+import {
+  admitAll,
+  admitBytes,
+  denial,
+  headerLines,
+  type Admitted,
+  type KnownFacts,
+} from "./explain-admission.js";
 import { endpointsOf, explainCluster, explainEndpoints } from "./explain-cluster.js";
 import { explainMirrors, explainRoute, explainSplit } from "./explain-route.js";
 import { FrozenLoad } from "./frozen-load.js";
@@ -208,14 +214,13 @@ function explainForward(
 
 function explainBytes(view: TracedView, chain: TcpChain, question: Question): Parts {
   const { locate, request } = question;
-  const { connection, ...who } = factsFor(request, question);
-  const judgement =
-    connection === undefined ? undefined : admitConnection(chain, connection, who, view.trace);
-  if (judgement !== undefined && judgement.refusal !== "") return { result: { kind: "reset", flag: "" } };
+  const { refusal, ...did } = admitBytes(view, chain, factsFor(request, question), view.known);
+  if (refusal !== undefined) return { result: { kind: "reset", flag: refusal.flag }, ...did };
   const plan = routeConnection(view, chain);
   const picked = explainPick(view, chain, plan, request);
   return {
     ...picked,
+    ...did,
     split: explainSplit(view, view.trace),
     cluster: explainCluster(plan.cluster, view.load, locate),
     endpointCount: endpointsOf(view, plan).length,

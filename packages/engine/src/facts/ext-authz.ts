@@ -6,7 +6,7 @@ import type { Way } from "../route/way.js";
 import type { NeedBase } from "./contract.js";
 import type { MutationRules } from "./mutation-rules.js";
 
-/** Asks an authorization service whether a request may pass (Envoy's ext_authz). */
+/** Asks an authorization service whether a request, or a connection that carries bytes, may pass (Envoy's ext_authz). */
 export interface ExtAuthzNeed extends NeedBase {
   readonly kind: "ext-authz";
   /** For metrics. */
@@ -28,6 +28,9 @@ export interface ExtAuthzNeed extends NeedBase {
   /** What it may alter. */
   readonly rules: MutationRules;
 }
+
+/** How long a gRPC service may take where nothing is said: Envoy's 200 ms. */
+export const DEFAULT_AUTHORIZER_TIMEOUT_MS = 200;
 
 /** `envoy.service.auth.v3.Authorization/Check`. */
 export interface GrpcAuthorizer {

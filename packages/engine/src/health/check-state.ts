@@ -8,13 +8,14 @@ export type Transition = "none" | "pending" | "changed";
  */
 export class CheckState {
   healthy = true;
-  #first = true;
+  /** No check is back yet. */
+  first = true;
   /** Outcomes one after the other that speak against the present state. */
   #against = 0;
 
   passed({ healthyThreshold }: HealthCheckSettings): Transition {
-    const first = this.#first;
-    this.#first = false;
+    const { first } = this;
+    this.first = false;
     if (this.healthy) {
       this.#against = 0;
       return "none";
@@ -24,8 +25,8 @@ export class CheckState {
 
   /** `atOnce`: the endpoint itself says that it is not well; one such word is enough. */
   failed({ unhealthyThreshold }: HealthCheckSettings, atOnce: boolean): Transition {
-    const first = this.#first;
-    this.#first = false;
+    const { first } = this;
+    this.first = false;
     if (!this.healthy) {
       this.#against = 0;
       return "none";

@@ -274,7 +274,7 @@ class OwnedTable extends SharedTable implements SharedSlotOwner {
     super(shared, clockOriginMs);
     this.#seed = seed;
     this.#slots = new SlotAllocator(
-      maxSlots,
+      new Int32Array(maxSlots),
       (slot) => this.isIdle(slot),
       (identity, slot) => this.#freed.push([identity, slot]),
     );

@@ -16,16 +16,19 @@ export class SlotAllocator {
   /** Slots that nobody holds, in the order of their release. Those that were busy then still have their identity. */
   readonly #released = new Set<number>();
 
-  /** `isIdle` says whether nothing is under way on a slot. `onForgotten`: an identity has its slot no longer. */
+  /**
+   * `references`: a column of zeros for all slots. `isIdle` says whether nothing is under way on a slot. `onForgotten`:
+   * an identity has its slot no longer.
+   */
   constructor(
-    maxSlots: number,
+    references: Int32Array,
     isIdle: (slot: number) => boolean,
     onForgotten?: (identity: string, slot: number) => void,
   ) {
-    this.#maxSlots = maxSlots;
+    this.#maxSlots = references.length;
     this.#isIdle = isIdle;
     this.#onForgotten = onForgotten;
-    this.#references = new Int32Array(maxSlots);
+    this.#references = references;
   }
 
   /** The slot of an identity that has one, one reference more. */

@@ -2,7 +2,7 @@ import type { AttemptState, DecisionView, Outcome, Plan } from "../contract.js";
 import { currentCluster } from "../route/current-cluster.js";
 import { LinkedCluster } from "../snapshot/linked-cluster.js";
 import type { ClusterPart } from "../snapshot/contract.js";
-import type { RetryBudget } from "../snapshot/cluster-settings.js";
+import type { RetryBudget } from "../snapshot/circuit-breakers.js";
 
 /** Which limit of a cluster's retries is reached; undefined = none. */
 export type BudgetLimit = "max_retries" | "retry budget";

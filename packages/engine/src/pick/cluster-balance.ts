@@ -38,6 +38,7 @@ export class ClusterBalance {
   readonly #endpoints: readonly EndpointPart[];
   readonly #grouping: Grouping;
   readonly #balancing: CompiledPolicy;
+  readonly #included: ReadonlySet<number> | undefined;
   /** What the present balance was made from. */
   #balance: Balance | undefined;
   #epoch = Number.NaN;
@@ -50,18 +51,23 @@ export class ClusterBalance {
   /** Slots of the endpoints that came after the cluster's first ones, while it had slow start: those warm up. */
   readonly newcomers: ReadonlySet<number>;
 
-  /** `endpoints` are those of `assignment`, in its order. */
+  /**
+   * `endpoints` are those of `assignment`, in its order; `included` the positions of those that may get requests, default
+   * all.
+   */
   constructor(
     assignment: Assignment,
     endpoints: readonly EndpointPart[],
     grouping: Grouping,
     balancing: CompiledPolicy,
     newcomers: ReadonlySet<number>,
+    included?: ReadonlySet<number>,
   ) {
     this.#assignment = assignment;
     this.#endpoints = endpoints;
     this.#grouping = grouping;
     this.#balancing = balancing;
+    this.#included = included;
     this.newcomers = balancing.slowStart === undefined ? NOBODY : newcomers;
   }
 
@@ -147,7 +153,13 @@ export class ClusterBalance {
     const assigned = this.#assignment.endpoints;
     const health = assigned.map((endpoint, index) => effectiveHealth(endpoint.health, bits[index]!));
     const weights = this.#weigh(load, health, now);
-    const members = { assignment: this.#assignment, endpoints: this.#endpoints, health, weights };
+    const members = {
+      assignment: this.#assignment,
+      endpoints: this.#endpoints,
+      health,
+      weights,
+      included: this.#included,
+    };
     const groups = groupsOf(members, this.#grouping).map((group) => ({
       ...group,
       balancer:

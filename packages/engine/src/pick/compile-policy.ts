@@ -20,6 +20,7 @@ import {
   RingHashSchema,
 } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js";
 import { RoundRobinSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.js";
+import { SubsetSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/subset/v3/subset_pb.js";
 import { WrrLocalitySchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.js";
 import { PeakEwmaSchema } from "@tulle/xds/gen/tulle/load_balancing/v1/peak_ewma_pb.js";
 import type { Any } from "@bufbuild/protobuf/wkt";
@@ -29,6 +30,7 @@ import type { Policy } from "./balancer.js";
 import { randomSubsetting } from "./random-subsetting.js";
 import { compileReportedWeights, type ReportedWeights } from "./reported-weights.js";
 import { compileLeastRequest, compileMaglev, compileRing, compileSlowStart } from "./policy-settings.js";
+import { compileSubsets, type SubsetSettings } from "./subset-settings.js";
 import { peakEwma } from "./peak-ewma.js";
 import { pickFirst, random, roundRobin } from "./policies.js";
 import type { SlowStart } from "./slow-start.js";
@@ -47,6 +49,8 @@ export interface CompiledPolicy {
   readonly reported?: ReportedWeights | undefined;
   /** Headers in which a request may name its endpoints, lower-case, in the order in which they are looked at. */
   readonly overrideHeaders?: readonly string[] | undefined;
+  /** How requests choose among endpoints by labels, before any of this. */
+  readonly subsets?: SubsetSettings | undefined;
 }
 
 /** Compiles how a cluster balances: the first entry of `load_balancing_policy` that is known here, else `lb_policy`. */
@@ -161,6 +165,14 @@ function compileEntry(field: string, config: Any): CompiledPolicy | undefined {
 
 /** A policy that has another one choose. */
 function compileWrapper(field: string, config: Any): CompiledPolicy | undefined {
+  if (holds(config, SubsetSchema)) {
+    const { subsetLbPolicy, ...message } = unpack(field, config, SubsetSchema);
+    if (subsetLbPolicy === undefined) throw invalid(at(field, "subset_lb_policy"), "must be set");
+    return {
+      ...compileList(at(field, "subset_lb_policy"), subsetLbPolicy),
+      subsets: compileSubsets(field, message),
+    };
+  }
   if (holds(config, RandomSubsettingSchema)) {
     const { subsetSize = 0, childPolicy } = unpack(field, config, RandomSubsettingSchema);
     if (subsetSize < 1) throw invalid(at(field, "subset_size"), "must be at least 1");

@@ -33,18 +33,23 @@ export interface Members {
   readonly endpoints: readonly EndpointPart[];
   readonly health: readonly EndpointHealth[];
   readonly weights: readonly number[];
+  /** Positions of those that may get requests; undefined = all. */
+  readonly included: ReadonlySet<number> | undefined;
 }
 
 /** The groups that requests go to: none when no endpoint can take any. */
 export function groupsOf(members: Members, grouping: Grouping): Group[] {
-  const { assignment, health } = members;
+  const { assignment, health, included } = members;
   const priorities = [...new Set(assignment.endpoints.map(({ priority }) => priority))].sort(
     (left, right) => left - right,
   );
   const levels = priorities.map((priority) =>
     indexesWhere(
       members,
-      (index) => assignment.endpoints[index]!.priority === priority && counts(health[index]!),
+      (index) =>
+        assignment.endpoints[index]!.priority === priority &&
+        counts(health[index]!) &&
+        included?.has(index) !== false,
     ),
   );
   const shares = priorityShares(

@@ -1,3 +1,4 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import { Cluster_LbPolicy as LbPolicy } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import fc from "fast-check";
@@ -6,7 +7,7 @@ import { UNHEALTHY_CHECK, UNHEALTHY_DEGRADED, UNHEALTHY_EJECTED } from "../contr
 import type { EndpointPart } from "../snapshot/contract.js";
 import type { LinkedCluster } from "../snapshot/linked-cluster.js";
 import { balanced, hosts } from "../testing/balanced.js";
-import { endpoints } from "../testing/resources.js";
+import { endpoints, type EndpointInit } from "../testing/resources.js";
 import { smoothSchedule } from "./smooth-schedule.js";
 
 const RETRY_ELSEWHERE = {
@@ -230,4 +231,27 @@ test("pick sees endpoints that came after the request was routed", () => {
   const mesh = balanced([{ address: "a" }]);
   mesh.source.apply([endpoints("c", [{ address: "b" }], "2")]);
   expect((mesh.pick(0) as EndpointPart).host).toBe("b");
+});
+
+test("retries do without endpoints of some labels, as long as there are others; first tries do not mind", () => {
+  const labelled = (address: string, lb: JsonObject): EndpointInit => ({
+    address,
+    metadata: { "envoy.lb": lb },
+  });
+  const omitsCanaries = {
+    retryOn: "5xx",
+    retryHostPredicate: [{ name: "envoy.retry_host_predicates.omit_canary_hosts" }],
+    hostSelectionRetryMaxAttempts: 2n,
+  };
+  const list = [labelled("new", { canary: true }), labelled("old", { canary: false }), { address: "plain" }];
+  const mesh = balanced(list, { lbPolicy: LbPolicy.RANDOM }, { retryPolicy: omitsCanaries });
+  const first = hosts(300, (entropy) => mesh.pick(entropy));
+  expect([...first.keys()].sort()).toEqual(["new", "old", "plain"]);
+  const retried = hosts(300, (entropy) =>
+    mesh.pick(entropy, { attempts: 1, triedSlots: [mesh.slotOf("old")] }),
+  );
+  // Without `previous_hosts` what was tried may be tried again.
+  expect([...retried.keys()].sort()).toEqual(["old", "plain"]);
+  const alone = balanced([list[0]!], {}, { retryPolicy: omitsCanaries });
+  expect(alone.pick(1, { attempts: 1, triedSlots: [alone.slotOf("new")] })).toMatchObject({ host: "new" });
 });

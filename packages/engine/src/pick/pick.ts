@@ -1,13 +1,15 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import type { AttemptState, DecisionView, HashKey, PickFailure, Plan, RetryPlan } from "../contract.js";
 import type { SessionPolicy } from "../affinity/session.js";
 import type { EndpointPart } from "../snapshot/contract.js";
 import { below, mix } from "../entropy.js";
 import { createLoadTable } from "../load/load-table.js";
 import { currentCluster } from "../route/current-cluster.js";
+import { includes } from "../snapshot/metadata.js";
 import { LinkedCluster } from "../snapshot/linked-cluster.js";
 import type { Draw } from "./balancer.js";
 import type { Balance, BalancedGroup } from "./cluster-balance.js";
-import { traceBalance, traceChoice, traceFailure, traceMembers } from "./trace-pick.js";
+import { traceBalance, traceChoice, traceFailure, traceMembers, traceSubset } from "./trace-pick.js";
 
 const NO_HEALTHY_UPSTREAM: PickFailure = { kind: "fail", flag: "UH" };
 const UPSTREAM_OVERFLOW: PickFailure = { kind: "fail", flag: "UO" };
@@ -23,9 +25,9 @@ const GROUP_SALT = 0x6b0f;
  *
  * The first try of a session goes to the endpoint that it is bound to. A request that names endpoints itself goes to the
  * first of them that is one of the cluster's and was not tried. Else a group is drawn by its share (priorities,
- * localities), then the policy chooses in it. Endpoints that were tried are avoided when the retry policy asks for other
- * hosts (`hostReselections` above 0): first by choosing again so often, then by taking any that is left. When all were
- * tried, one of them it is.
+ * localities), then the policy chooses in it. Retries avoid the endpoints that their policy has them do without, those that
+ * were tried or have some labels (`hostReselections` above 0): first by choosing again so often, then by taking any that is
+ * left. When nobody is, one of them it is.
  */
 export function pick(view: DecisionView, plan: Plan, attempt: AttemptState): EndpointPart | PickFailure {
   const cluster = currentCluster(view, plan, attempt);
@@ -43,9 +45,15 @@ function pickFrom(
 ): EndpointPart | PickFailure {
   if (cluster === undefined) return NO_HEALTHY_UPSTREAM;
   const { load, trace } = view;
+  const subset = cluster.subsets?.for(plan.labels, load, view.now);
+  if (cluster.subsets !== undefined) {
+    if (trace !== undefined) traceSubset(trace, cluster, plan.labels, subset);
+    if (subset === undefined) return NO_HEALTHY_UPSTREAM;
+  }
+  const balances = subset?.balance ?? cluster.balance;
   const balance = leavesPriority(plan.retry, attempt)
-    ? cluster.balance.besides(load, view.now, attempt.triedSlots)
-    : cluster.balance.at(load, view.now);
+    ? balances.besides(load, view.now, attempt.triedSlots)
+    : balances.at(load, view.now);
   if (trace !== undefined) traceBalance(trace, cluster, balance, view);
   const bound = plan.session === undefined ? undefined : boundTo(view, plan.session, cluster, attempt);
   if (bound === null) return NO_HEALTHY_UPSTREAM;
@@ -119,7 +127,7 @@ function drawGroup(
 
 function choose(
   view: DecisionView,
-  plan: Plan,
+  { retry, hedge }: Plan,
   { triedSlots, affinity }: AttemptState,
   clusterSlot: number,
   { groups }: Balance,
@@ -131,16 +139,27 @@ function choose(
   draw.clusterSlot = clusterSlot;
   draw.key = affinity?.key;
   const first = chooseAgain(group, bits, 0);
-  const reselections = Math.max(
-    plan.retry?.hostReselections ?? 0,
-    plan.hedge === undefined ? 0 : HEDGE_RESELECTIONS,
-  );
-  if (triedSlots.length === 0 || reselections === 0 || !triedSlots.includes(first.slot)) return first;
+  const reselections = Math.max(retry?.hostReselections ?? 0, hedge === undefined ? 0 : HEDGE_RESELECTIONS);
+  if (triedSlots.length === 0 || reselections === 0) return first;
+  const avoided = hedge !== undefined || retry?.avoidsTried === true ? triedSlots : NONE;
+  const omitted = retry?.omitsHosts;
+  if (isWelcome(first, avoided, omitted)) return first;
   for (let again = 1; again <= reselections; again++) {
     const other = chooseAgain(group, mix(bits, again), again);
-    if (!triedSlots.includes(other.slot)) return other;
+    if (isWelcome(other, avoided, omitted)) return other;
   }
-  return anyUntried(groups, triedSlots, bits) ?? first;
+  return anyWelcome(groups, avoided, omitted, bits) ?? first;
+}
+
+const NONE: readonly number[] = [];
+
+/** Whether a retry may go to an endpoint: it is none of those to avoid, and has no labels that are omitted. */
+function isWelcome(
+  { slot, labels }: EndpointPart,
+  avoided: readonly number[],
+  omitted: readonly JsonObject[] | undefined,
+): boolean {
+  return !avoided.includes(slot) && omitted?.some((each) => includes(labels, each)) !== true;
 }
 
 /** One for all picks, which do not overlap: a pick allocates nothing. */
@@ -159,16 +178,17 @@ function chooseAgain(group: BalancedGroup, bits: number, again: number): Endpoin
   return group.balancer!.choose(draw);
 }
 
-function anyUntried(
+function anyWelcome(
   groups: readonly BalancedGroup[],
-  triedSlots: readonly number[],
+  avoided: readonly number[],
+  omitted: readonly JsonObject[] | undefined,
   bits: number,
 ): EndpointPart | undefined {
   for (const { endpoints } of groups) {
     const start = below(bits, endpoints.length);
     for (let step = 0; step < endpoints.length; step++) {
       const candidate = endpoints[(start + step) % endpoints.length]!;
-      if (!triedSlots.includes(candidate.slot)) return candidate;
+      if (isWelcome(candidate, avoided, omitted)) return candidate;
     }
   }
   return undefined;

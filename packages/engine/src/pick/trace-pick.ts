@@ -1,6 +1,8 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import type { DecisionView, HashKey, Plan } from "../contract.js";
 import { UNHEALTHY_CHECK, UNHEALTHY_DEGRADED, UNHEALTHY_EJECTED } from "../contract.js";
 import type { ClusterPart, EndpointPart } from "../snapshot/contract.js";
+import type { Subset } from "./subsets.js";
 import type { LinkedCluster } from "../snapshot/linked-cluster.js";
 import type { Trace } from "../trace.js";
 import { memberPercents } from "./aggregate.js";
@@ -67,6 +69,26 @@ export function traceBalance(
         ejected: (bits & UNHEALTHY_EJECTED) !== 0,
       },
     });
+  });
+}
+
+/** Tells which of a cluster's subsets a request goes to. */
+export function traceSubset(
+  trace: Trace,
+  { name, provenance }: LinkedCluster,
+  labels: JsonObject = {},
+  subset: Subset | undefined,
+): void {
+  trace.add({
+    step: "cluster",
+    subject: name,
+    verdict: subset === undefined ? "passed-over" : "info",
+    reason:
+      subset === undefined
+        ? `has no endpoint with the labels that the route asks for (${JSON.stringify(labels)}), and no fallback`
+        : `is divided into subsets by labels: of those that the route asks for (${JSON.stringify(labels)}) it is ${subset.name}`,
+    owner: provenance,
+    facts: { subset: subset?.name ?? "" },
   });
 }
 

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { EngineRequest } from "../contract.js";
 import type { InboundChain, InboundListener, Snapshot } from "../snapshot/contract.js";
+import { MESH_PARAMETERS } from "../snapshot/tls-parameters.js";
 import { gatewayChain } from "./gateway-chain.js";
 
 const chain = (
@@ -28,6 +29,7 @@ const listener: InboundListener = {
   addresses: [80, 443, 8080, 8443].map((port) => ({ host: "0.0.0.0", port })),
   proxyProtocol: undefined,
   silenceMs: 0,
+  meshTls: MESH_PARAMETERS,
   chains: [
     chain(80, "plaintext"),
     chain(8080, "plaintext"),

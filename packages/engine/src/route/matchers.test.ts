@@ -43,7 +43,7 @@ test.each([
   [{ case: "pathSeparatedPrefix", value: "/api" }, "/apix", false],
   [{ case: "safeRegex", value: { regex: "/v\\d+/.*" } }, "/v12/x?y=/z", true],
   [{ case: "safeRegex", value: { regex: "/v\\d+" } }, "/v12/x", false],
-] as [PathInit, string, boolean][])("compilePath: %j on %s is %s", (specifier, path, expected) => {
+] as [PathInit, string, boolean][])("AZ-08: compilePath: %j on %s is %s", (specifier, path, expected) => {
   expect(matchesPath(specifier, path)).toBe(expected);
 });
 

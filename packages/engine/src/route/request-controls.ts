@@ -25,6 +25,7 @@ const NO_RETRIES: CompiledRetry = {
   backoffBaseMs: 25,
   backoffMaxMs: 250,
   hostReselections: 0,
+  avoidsTried: false,
   triesPerPriority: 0,
   requests: [],
   answers: [],

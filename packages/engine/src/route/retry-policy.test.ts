@@ -1,6 +1,8 @@
 import { create } from "@bufbuild/protobuf";
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
 import { RetryPolicySchema } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import { OmitHostMetadataConfigSchema } from "@tulle/xds/gen/envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config_pb.js";
 import { PreviousPrioritiesConfigSchema } from "@tulle/xds/gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js";
 import { expect, test } from "vitest";
 import { packed } from "../testing/resources.js";
@@ -23,6 +25,7 @@ test("compileRetryPolicy has Envoy's defaults", () => {
     backoffBaseMs: 25,
     backoffMaxMs: 250,
     hostReselections: 0,
+    avoidsTried: false,
     triesPerPriority: 0,
     requests: [],
     answers: [],
@@ -45,6 +48,7 @@ test("compileRetryPolicy takes codes among the words, previous hosts and back-of
     on: RETRY_ON_RETRIABLE_STATUS_CODES,
     statusCodes: [429, 503],
     hostReselections: 5,
+    avoidsTried: true,
     backoffBaseMs: 1000,
     backoffMaxMs: 2000,
     perTryTimeoutMs: 500,
@@ -99,4 +103,31 @@ test("compileRetryPolicy leaves a priority after as many tries as the policy say
   const config = packed(PreviousPrioritiesConfigSchema, { updateFrequency: 3 });
   const retryPriority = { name, configType: { case: "typedConfig", value: config } } as const;
   expect(compile({ retryOn: "5xx", retryPriority })?.triesPerPriority).toBe(3);
+});
+
+test("compileRetryPolicy takes the labels of endpoints that retries do without", () => {
+  const omitted = (lb: JsonObject) =>
+    packed(OmitHostMetadataConfigSchema, { metadataMatch: { filterMetadata: { "envoy.lb": lb } } });
+  const predicate = (name: string, value?: Any) => ({
+    name: `envoy.retry_host_predicates.${name}`,
+    ...(value !== undefined && { configType: { case: "typedConfig" as const, value } }),
+  });
+  expect(
+    compile({
+      retryOn: "5xx",
+      retryHostPredicate: [
+        predicate("omit_canary_hosts"),
+        predicate("omit_host_metadata", omitted({ zone: "a" })),
+        predicate("omit_host_metadata", omitted({})),
+      ],
+      hostSelectionRetryMaxAttempts: 3n,
+    }),
+  ).toMatchObject({
+    hostReselections: 3,
+    avoidsTried: false,
+    omitsHosts: [{ canary: true }, { zone: "a" }],
+  });
+  expect(() => compile({ retryOn: "5xx", retryHostPredicate: [predicate("omit_host_metadata")] })).toThrow(
+    "retry_policy.retry_host_predicate[0].typed_config: must be set",
+  );
 });

@@ -11,6 +11,7 @@ import { durationMs } from "../snapshot/duration.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import { compileHeaderTests } from "./header-test.js";
 import type { HeaderTest } from "./header-test.js";
+import { compileRetryHosts } from "./retry-hosts.js";
 import {
   parseRetryOn,
   RETRY_ON_GRPC,
@@ -47,7 +48,6 @@ const DEFAULT_BASE_MS = 25;
 /** `max_interval` when it is not set: so many times the base interval. */
 const DEFAULT_MAX_FACTOR = 10;
 const DEFAULT_RESET_MAX_MS = 300_000;
-const PREVIOUS_HOSTS = "envoy.retry_host_predicates.previous_hosts";
 const PREVIOUS_PRIORITIES = "envoy.retry_priorities.previous_priorities";
 const DEFAULT_TRIES_PER_PRIORITY = 2;
 
@@ -79,7 +79,7 @@ export function compileRetryPolicy(
     statusCodes: codes,
     backoffBaseMs: baseMs,
     backoffMaxMs: maxMs,
-    hostReselections: compileHostPredicates(field, policy),
+    ...compileRetryHosts(field, policy),
     triesPerPriority: compilePriority(at(field, "retry_priority"), policy),
     requests,
     answers,
@@ -134,23 +134,6 @@ function compileResets(
   if (maxMs === 0) throw invalid(at(field, "max_interval"), "must be greater than zero");
   return { headers, maxMs };
 }
-
-function compileHostPredicates(field: string, policy: RetryPolicy): number {
-  policy.retryHostPredicate.forEach(({ name }, index) => {
-    if (name !== PREVIOUS_HOSTS) {
-      throw invalid(
-        at(field, `retry_host_predicate[${index}].name`),
-        `${JSON.stringify(name)} is not supported: only ${PREVIOUS_HOSTS}; to keep retries off some endpoints, route to a subset`,
-      );
-    }
-  });
-  if (policy.retryHostPredicate.length === 0) return 0;
-  const attempts = Number(policy.hostSelectionRetryMaxAttempts);
-  return attempts <= 0 ? 1 : Math.min(attempts, MAX_HOST_RESELECTIONS);
-}
-
-/** Bounds the work of one pick. */
-const MAX_HOST_RESELECTIONS = 100;
 
 function compilePriority(field: string, { retryPriority }: RetryPolicy): number {
   if (retryPriority === undefined) return 0;

@@ -16,6 +16,7 @@ import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.j
 import type { Plan, RouteFilters } from "../contract.js";
 import type { Provenance } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
+import { filterMetadata, LB_METADATA } from "../snapshot/metadata.js";
 import { durationMs } from "../snapshot/duration.js";
 import { requestValue } from "./header-value.js";
 import { pathEnd } from "./path-end.js";
@@ -97,6 +98,7 @@ function compileDestination(
     return new Way({
       ...shared,
       clusterName,
+      labels: own?.labels === undefined ? shared.labels : { ...shared.labels, ...own.labels },
       rewriteAuthority: own?.host ?? shared.rewriteAuthority,
       authorityOf: own?.host === undefined ? shared.authorityOf : undefined,
       requestHeaders: request,
@@ -172,6 +174,7 @@ function compileWeight(field: string, one: WeightedCluster_ClusterWeight, way: W
     mutations: compileMutations(field, one),
     filters: compileRouteFilters(field, one, `${place}/${one.name}`),
     host,
+    labels: filterMetadata(one.metadataMatch, LB_METADATA),
   });
 }
 
@@ -180,6 +183,7 @@ interface OwnOfCluster {
   readonly mutations: Mutations;
   readonly filters: RouteFilters;
   readonly host: string | undefined;
+  readonly labels: JsonObject | undefined;
 }
 
 type WayMaker = (clusterName: string, own: OwnOfCluster | undefined) => Way;
@@ -213,6 +217,7 @@ function compileShared(
     rewritePath: compilePathRewrite(field, action, route),
     rewriteAuthority: compileHostRewrite(field, action),
     hash: compileRequestHash(at(field, "hash_policy"), action.hashPolicy),
+    labels: filterMetadata(action.metadataMatch, LB_METADATA),
     session: route.session,
     authorityOf: compileAuthorityOf(field, action),
     takesEndpointHost:

@@ -3,7 +3,7 @@ import type { VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_com
 import { compileSession } from "../affinity/session.js";
 import type { SessionPolicy } from "../affinity/session.js";
 import { rateLimitSources } from "../admit/rate-limit-descriptors.js";
-import { compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
+import { askedClusters, compileRouteFilters, mergeRouteFilters } from "../admit/route-filters.js";
 import type { EngineRequest, RateLimitSource, ReplyPlan, RouteFilters } from "../contract.js";
 import { mix, saltOf } from "../entropy.js";
 import { at, invalid } from "../snapshot/invalid.js";
@@ -26,7 +26,7 @@ import { compileQueryTest, queryWords } from "./query-test.js";
 import type { QueryTest } from "./query-test.js";
 import { compileDirectResponse, compileRedirect } from "./reply.js";
 import type { ReplySettings } from "./reply.js";
-import { compileForward } from "./route-action.js";
+import { compileForward, type ActionContext } from "./route-action.js";
 import type { SplitKey } from "./split-key.js";
 import { Split } from "./split.js";
 import { Way } from "./way.js";
@@ -151,16 +151,31 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
   };
 }
 
+type Target = Pick<RouteEntry, "target" | "clusters" | "session" | "splitBy">;
+
+/** Where it leads, with the clusters of services that filters ask because routes say so. */
 function compileTarget(
   field: string,
   route: Route,
   context: RouteContext,
-  { prefixLength, template }: CompiledPath,
+  path: CompiledPath,
   salt: number,
-): Pick<RouteEntry, "target" | "clusters" | "session" | "splitBy"> {
-  const levels = [compileMutations(field, route), ...context.outer];
+): Target {
   const place = `${context.tableName}/${context.virtualHost.name}/${route.name === "" ? field : route.name}`;
   const filterLevels = [compileRouteFilters(field, route, place), ...context.outerFilters];
+  const made = compileAction(field, route, context, path, { salt, place, filterLevels });
+  const asked = askedClusters(filterLevels);
+  return asked.length === 0 ? made : { ...made, clusters: [...new Set([...made.clusters, ...asked])] };
+}
+
+function compileAction(
+  field: string,
+  route: Route,
+  context: RouteContext,
+  { prefixLength, template }: CompiledPath,
+  { salt, place, filterLevels }: Pick<ActionContext, "salt" | "place" | "filterLevels">,
+): Target {
+  const levels = [compileMutations(field, route), ...context.outer];
   const settings = { routeName: route.name, provenance: provenanceOf(route.metadata) };
   const session =
     compileSession(field, route.typedPerFilterConfig) ??

@@ -32,6 +32,13 @@ test("find tells ports apart unless they are ignored", () => {
   expect(index(["reviews"], true).find("reviews:9080")).toBe("reviews");
 });
 
+// CVE-2026-27588: a table of many hosts was searched another way than one of few.
+test("AZ-05: of many hosts each is found, whatever the case that it is written in", () => {
+  const hosts = index(Array.from({ length: 300 }, (_, n) => `Host${n}.Example`));
+  for (const n of [0, 99, 100, 101, 299]) expect(hosts.find(`host${n}.example`)).toBe(`Host${n}.Example`);
+  expect(hosts.find("host300.example")).toBeUndefined();
+});
+
 test("createHostIndex refuses a domain that occurs twice, whatever its case", () => {
   expect(() => index(["a", "A"])).toThrow(
     'virtual_hosts[1].domains[0]: "A" is already a domain of this table',

@@ -1,3 +1,4 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import type { RequestHash } from "../affinity/request-hash.js";
 import type { SessionPolicy } from "../affinity/session.js";
 import type {
@@ -35,6 +36,7 @@ export interface PlanSettings {
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   readonly hash: RequestHash | undefined;
+  readonly labels: JsonObject | undefined;
   readonly session: SessionPolicy | undefined;
   readonly filters: RouteFilters | undefined;
   readonly rateLimits: RateLimitSources | undefined;
@@ -68,6 +70,7 @@ export const BARE_WAY: Omit<WaySettings, "clusterName"> = {
   requestHeaders: [],
   responseHeaders: [],
   hash: undefined,
+  labels: undefined,
   session: undefined,
   filters: undefined,
   rateLimits: undefined,
@@ -124,6 +127,7 @@ export class ForwardPlan implements Plan {
   readonly requestHeaders: readonly HeaderMutation[];
   readonly responseHeaders: readonly HeaderMutation[];
   readonly hash: RequestHash | undefined;
+  readonly labels: JsonObject | undefined;
   readonly session: SessionPolicy | undefined;
   readonly filters: RouteFilters | undefined;
   readonly rateLimits: RateLimitSources | undefined;
@@ -153,6 +157,7 @@ export class ForwardPlan implements Plan {
     this.requestHeaders = settings.requestHeaders;
     this.responseHeaders = settings.responseHeaders;
     this.hash = settings.hash;
+    this.labels = settings.labels;
     this.session = settings.session;
     this.filters = settings.filters;
     this.rateLimits = settings.rateLimits;

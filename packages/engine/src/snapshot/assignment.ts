@@ -7,7 +7,7 @@ import type { LbEndpoint } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoin
 import type { EndpointHealth } from "../pick/health.js";
 import type { WorkloadLabels } from "./contract.js";
 import { at, invalid } from "./invalid.js";
-import { filterMetadata, workloadOf } from "./metadata.js";
+import { filterMetadata, LB_METADATA, workloadOf } from "./metadata.js";
 
 /** An endpoint as its assignment describes it, before a cluster says how to reach it. */
 export interface AssignedEndpoint {
@@ -23,6 +23,8 @@ export interface AssignedEndpoint {
   readonly locality: number;
   /** `filter_metadata["envoy.transport_socket_match"]` */
   readonly transportMatch: JsonObject | undefined;
+  /** `filter_metadata["envoy.lb"]` */
+  readonly labels: JsonObject | undefined;
   readonly workload: WorkloadLabels | undefined;
 }
 
@@ -119,6 +121,7 @@ function compileEndpoint(
     priority,
     locality,
     transportMatch: filterMetadata(member.metadata, TRANSPORT_MATCH),
+    labels: filterMetadata(member.metadata, LB_METADATA),
     workload: workloadOf(member.metadata),
   };
 }

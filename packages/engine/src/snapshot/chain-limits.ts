@@ -31,6 +31,17 @@ export function compileLimits(field: string, manager: HttpConnectionManager): Ch
     "connection.headerTimeoutMs",
     "http2.headerTimeoutMs",
   );
+  setTime(
+    durationMs(
+      at(field, "common_http_protocol_options.max_connection_duration"),
+      common?.maxConnectionDuration,
+    ),
+    "connection.maxDurationMs",
+  );
+  set(
+    durationMs(at(field, "delayed_close_timeout"), manager.delayedCloseTimeout),
+    "connection.delayedCloseMs",
+  );
   set(http2?.maxConcurrentStreams, "http2.maxConcurrentStreams");
   set(http2?.initialStreamWindowSize, "http2.streamWindowBytes");
   set(http2?.initialConnectionWindowSize, "http2.connectionWindowBytes");

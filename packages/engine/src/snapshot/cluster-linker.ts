@@ -1,8 +1,10 @@
-import type { EndpointPart, WorkloadLabels } from "./contract.js";
+import { NO_LIMIT } from "./circuit-breakers.js";
+import type { ClusterPart, EndpointPart, WorkloadLabels } from "./contract.js";
 import type { SlotTable } from "../load/load-table.js";
 import type { AssignedEndpoint, Assignment } from "./assignment.js";
 import type { ClusterSettings } from "./cluster-settings.js";
 import { invalid } from "./invalid.js";
+import { equalJson } from "./metadata.js";
 import { LinkedCluster } from "./linked-cluster.js";
 
 /** Joins clusters with their endpoints and holds their slots in the load table. */
@@ -40,8 +42,11 @@ export class ClusterLinker {
           endpoints,
           warm,
           newcomers,
+          undefined,
+          this.#poolsOf(settings.name, settings.high, "|high", taken),
         );
-      return new LinkedCluster(settings, slot, assignment, endpoints, warm, newcomers, high);
+      const pools = this.#poolsOf(settings.name, settings, "", taken);
+      return new LinkedCluster(settings, slot, assignment, endpoints, warm, newcomers, high, pools);
     } catch (thrown) {
       for (const slot of taken) this.#load.release(slot);
       throw thrown;
@@ -52,7 +57,20 @@ export class ClusterLinker {
   unlink(cluster: LinkedCluster): void {
     this.#load.release(cluster.slot);
     if (cluster.high !== undefined) this.#load.release(cluster.high.slot);
+    for (const pools of [cluster.pools, cluster.high?.pools])
+      if (pools !== undefined) this.#load.release(pools.slot);
     for (const endpoint of cluster.endpoints) this.#load.release(endpoint.slot);
+  }
+
+  /** Pools have a slot of their own where there is a limit: they are counted on it as connections. */
+  #poolsOf(
+    name: string,
+    { maxConnectionPools: max }: Pick<ClusterSettings, "maxConnectionPools">,
+    suffix: string,
+    taken: number[],
+  ): ClusterPart["pools"] {
+    if (max >= NO_LIMIT) return undefined;
+    return { max, slot: this.#acquire(`cluster:${name}${suffix}|pools`, taken) };
   }
 
   #acquire(identity: string, taken: number[]): number {
@@ -102,11 +120,12 @@ function endpointPart(
     before.hostname === assigned.hostname &&
     before.weight === assigned.weight &&
     before.healthy === healthy &&
+    equalJson(before.labels ?? null, assigned.labels ?? null) &&
     equalLabels(before.workload, assigned.workload)
   ) {
     return before;
   }
-  const { key, host, port, hostname, weight, workload } = assigned;
+  const { key, host, port, hostname, weight, labels, workload } = assigned;
   const part = {
     key,
     host,
@@ -119,6 +138,7 @@ function endpointPart(
     slot,
     weight,
     healthy,
+    labels,
     workload,
     overHttp2: undefined,
   };

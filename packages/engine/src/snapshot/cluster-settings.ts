@@ -3,7 +3,6 @@ import type {
   Cluster_CustomClusterType,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { Cluster_DiscoveryType as DiscoveryType } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
-import type { CircuitBreakers_Thresholds_RetryBudget } from "@tulle/xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js";
 import { RoutingPriority } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ClusterConfigSchema as AggregateSchema } from "@tulle/xds/gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js";
 import {
@@ -15,13 +14,15 @@ import type { EndpointHealth } from "../pick/health.js";
 import type { Provenance } from "./contract.js";
 import { compilePolicy } from "../pick/compile-policy.js";
 import type { CompiledPolicy } from "../pick/compile-policy.js";
+import { compileSubsets, type SubsetSettings } from "../pick/subset-settings.js";
 import { holds, unpack } from "./any.js";
 import { compileAssignment, healthOf, NO_ENDPOINTS } from "./assignment.js";
 import type { Assignment } from "./assignment.js";
+import { compileBreakers, compileHighBreakers, type Breakers } from "./circuit-breakers.js";
 import { compileNamed, type NamedEndpoints } from "./dns-settings.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
-import { filterMetadata, provenanceOf } from "./metadata.js";
+import { provenanceOf } from "./metadata.js";
 import { compileConnections } from "./connection-settings.js";
 import type { ConnectionSettings } from "./connection-settings.js";
 import { compileHealthCheck } from "./health-check-settings.js";
@@ -32,17 +33,12 @@ import { compileTransport } from "./upstream-tls.js";
 import type { TransportChoice } from "./upstream-tls.js";
 
 /** A compiled Cluster, without its endpoints. */
-export interface ClusterSettings {
+export interface ClusterSettings extends Breakers {
   readonly name: string;
   readonly serviceHost: string;
   readonly servicePort: number;
   readonly subset: string;
   readonly connectTimeoutMs: number;
-  readonly maxConnections: number;
-  readonly maxPendingRequests: number;
-  readonly maxRequests: number;
-  readonly maxRetries: number;
-  readonly retryBudget: RetryBudget;
   /** Of priority HIGH; undefined when nothing is said of it: then it has those of DEFAULT. */
   readonly high: Breakers | undefined;
   readonly maxRequestsPerConnection: number;
@@ -58,6 +54,8 @@ export interface ClusterSettings {
   readonly perClient: boolean;
   readonly provenance: Provenance;
   readonly balancing: CompiledPolicy;
+  /** Undefined: requests do not choose endpoints by labels. */
+  readonly subsets: SubsetSettings | undefined;
   /** Share of usable endpoints, percent, below which all are used; 0 = never. */
   readonly panicPercent: number;
   /** Then requests fail rather than go to endpoints that are not healthy. */
@@ -73,44 +71,15 @@ export interface ClusterSettings {
     | { readonly members: readonly string[] };
 }
 
-/** Retries may be this share of the requests, and always `minRetries`. One that is set replaces `maxRetries`. */
-export interface RetryBudget {
-  readonly percent: number;
-  readonly minRetries: number;
-  /** Requests and retries of so long count, milliseconds; 0 = those that are under way. */
-  readonly windowMs: number;
-  /** Nobody has set one. */
-  readonly isDefault: boolean;
-}
-
 /** Envoy's defaults. */
 const CONNECT_TIMEOUT_MS = 5000;
-const MAX_CONNECTIONS = 1024;
-const MAX_PENDING_REQUESTS = 1024;
-const MAX_REQUESTS = 1024;
-const MAX_RETRIES = 3;
-const BUDGET_PERCENT = 20;
-const BUDGET_MIN_CONCURRENCY = 3;
-/**
- * What holds where nobody sets a budget: a share of the last ten seconds' requests, and three retries a second. Counted
- * over time, since at a low rate hardly more than one request is under way, and each of them could be repeated.
- */
-const DEFAULT_BUDGET: RetryBudget = {
-  percent: BUDGET_PERCENT,
-  minRetries: 30,
-  windowMs: 10_000,
-  isDefault: true,
-};
-const MAX_BUDGET_WINDOW_MS = 3_600_000;
 
 /**
  * Compiles a Cluster. The panic threshold is 0 unless set, as Istio has it (Envoy alone: 50 %). `resolvesNames`:
  * those of DNS clusters are looked up; otherwise their endpoints have names for addresses.
  */
 export function compileCluster(cluster: Cluster, resolvesNames = false): ClusterSettings {
-  if (cluster.lbSubsetConfig !== undefined && cluster.lbSubsetConfig.subsetSelectors.length > 0) {
-    throw invalid("lb_subset_config", "is not supported: use one cluster per subset");
-  }
+  const balancing = compilePolicy(cluster);
   const type = cluster.clusterDiscoveryType;
   const discovery = type.case === "type" ? type.value : DiscoveryType.STATIC;
   const httpOptions = httpProtocolOptions(cluster);
@@ -119,9 +88,7 @@ export function compileCluster(cluster: Cluster, resolvesNames = false): Cluster
     ...serviceOf(cluster.name),
     connectTimeoutMs: durationMs("connect_timeout", cluster.connectTimeout) ?? CONNECT_TIMEOUT_MS,
     ...compileBreakers(cluster, RoutingPriority.DEFAULT),
-    high: hasThresholds(cluster, RoutingPriority.HIGH)
-      ? compileBreakers(cluster, RoutingPriority.HIGH)
-      : undefined,
+    high: compileHighBreakers(cluster),
     maxRequestsPerConnection: requestsPerConnection(cluster, httpOptions),
     connection: compileConnections(cluster, httpOptions),
     outlier: compileOutlier(cluster),
@@ -131,7 +98,8 @@ export function compileCluster(cluster: Cluster, resolvesNames = false): Cluster
     originalDestination: discovery === DiscoveryType.ORIGINAL_DST,
     perClient: cluster.connectionPoolPerDownstreamConnection,
     provenance: provenanceOf(cluster.metadata),
-    balancing: compilePolicy(cluster),
+    balancing,
+    subsets: subsetsOf(cluster, balancing),
     panicPercent: compilePanic(cluster),
     failOnPanic: failsOnPanic(cluster),
     sessionHealth: sessionHealth(cluster),
@@ -141,6 +109,13 @@ export function compileCluster(cluster: Cluster, resolvesNames = false): Cluster
         ? { members: compileMembers("cluster_type", type.value) }
         : compileDiscovery(cluster, discovery, resolvesNames),
   };
+}
+
+/** Of the two ways to say it, as in Envoy the policy comes first: with one, `lb_subset_config` is not looked at. */
+function subsetsOf(cluster: Cluster, balancing: CompiledPolicy): SubsetSettings | undefined {
+  if (cluster.loadBalancingPolicy !== undefined) return balancing.subsets;
+  const config = cluster.lbSubsetConfig;
+  return config && compileSubsets("lb_subset_config", config);
 }
 
 function compileDiscovery(
@@ -182,43 +157,6 @@ function compileMembers(field: string, { name, typedConfig }: Cluster_CustomClus
   if (clusters.length === 0 || clusters.length > MAX_MEMBERS || clusters.includes(""))
     throw invalid(here, `must be 1 to ${MAX_MEMBERS} names`);
   return [...new Set(clusters)];
-}
-
-/** Limits of one priority. */
-export type Breakers = Pick<
-  ClusterSettings,
-  "maxConnections" | "maxPendingRequests" | "maxRequests" | "maxRetries" | "retryBudget"
->;
-
-function hasThresholds(cluster: Cluster, priority: RoutingPriority): boolean {
-  return cluster.circuitBreakers?.thresholds.some((one) => one.priority === priority) === true;
-}
-
-function compileBreakers(cluster: Cluster, priority: RoutingPriority): Breakers {
-  const thresholds = cluster.circuitBreakers?.thresholds.find((one) => one.priority === priority);
-  return {
-    maxConnections: thresholds?.maxConnections ?? MAX_CONNECTIONS,
-    maxPendingRequests: thresholds?.maxPendingRequests ?? MAX_PENDING_REQUESTS,
-    maxRequests: thresholds?.maxRequests ?? MAX_REQUESTS,
-    maxRetries: thresholds?.maxRetries ?? MAX_RETRIES,
-    retryBudget: compileBudget(thresholds?.retryBudget, cluster),
-  };
-}
-
-/** Envoy's budget, with Istio's `budgetInterval`, for which Envoy has no field, in the metadata `tulle.dev`. */
-function compileBudget(
-  budget: CircuitBreakers_Thresholds_RetryBudget | undefined,
-  cluster: Cluster,
-): RetryBudget {
-  if (budget === undefined) return DEFAULT_BUDGET;
-  const field = "circuit_breakers.thresholds.retry_budget";
-  const interval = filterMetadata(cluster.metadata, "tulle.dev")?.["retryBudgetIntervalMs"];
-  return {
-    percent: percent(at(field, "budget_percent"), budget.budgetPercent?.value, BUDGET_PERCENT),
-    minRetries: budget.minRetryConcurrency ?? BUDGET_MIN_CONCURRENCY,
-    windowMs: typeof interval === "number" ? Math.max(0, Math.min(interval, MAX_BUDGET_WINDOW_MS)) : 0,
-    isDefault: false,
-  };
 }
 
 function compilePanic(cluster: Cluster): number {

@@ -5,7 +5,7 @@ import {
   Cluster_LbPolicy as LbPolicy,
   ClusterSchema,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
-import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import { RoutingPriority, TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { FilterChainSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
@@ -15,12 +15,14 @@ import { RBACSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/rbac/v3
 import type { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { LeastRequestSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js";
 import { RingHashSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js";
-import { SubsetSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/subset/v3/subset_pb.js";
 import { MaglevSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js";
 import { RoundRobinSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.js";
 import { WrrLocalitySchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.js";
 import { RawBufferSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
-import { SubjectAltNameMatcher_SanType as SanType } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import {
+  SubjectAltNameMatcher_SanType as SanType,
+  type TlsParametersSchema,
+} from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
@@ -32,6 +34,7 @@ import { createLoadTable } from "../load/load-table.js";
 import { change, edsCluster, endpoints, manager, packed, ROUTER, routeTo } from "../testing/resources.js";
 import type { ResourceChange } from "./contract.js";
 import { createSnapshotSource } from "./snapshot-source.js";
+import { MESH_PARAMETERS } from "./tls-parameters.js";
 
 function compile(changes: readonly ResourceChange[]) {
   const source = createSnapshotSource({ load: createLoadTable() });
@@ -213,12 +216,12 @@ test("a cluster takes the first policy of its list that is known", () => {
     },
   });
   const robin = packed(RoundRobinSchema);
-  const foreign = packed(SubsetSchema);
+  const foreign = packed(RawBufferSchema);
   expect(refusal(list(foreign, robin))).toBeUndefined();
   const inner = { policies: [{ typedExtensionConfig: { name: "p", typedConfig: robin } }] };
   expect(refusal(list(packed(WrrLocalitySchema, { endpointPickingPolicy: inner })))).toBeUndefined();
   expect(refusal(list(foreign))).toContain(
-    "load_balancing_policy.policies: none is known here (envoy.extensions.load_balancing_policies.subset.v3.Subset)",
+    "load_balancing_policy.policies: none is known here (envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer)",
   );
   expect(refusal(list(packed(MaglevSchema)))).toBeUndefined();
   expect(refusal({ lbPolicy: LbPolicy.RING_HASH })).toBeUndefined();
@@ -289,13 +292,18 @@ function listener(filterChains: ChainInit[]) {
   };
 }
 
-function serverTls(requireClientCertificate: boolean, prefix = "spiffe://cluster.local/") {
+function serverTls(
+  requireClientCertificate: boolean,
+  prefix = "spiffe://cluster.local/",
+  tlsParams: MessageInitShape<typeof TlsParametersSchema> = {},
+) {
   const defaultValidationContext = {
     matchTypedSubjectAltNames: [
       { sanType: SanType.URI, matcher: { matchPattern: { case: "prefix", value: prefix } } } as const,
     ],
   };
   const commonTlsContext = {
+    tlsParams,
     validationContextType: { case: "combinedValidationContext", value: { defaultValidationContext } },
   } as const;
   return socket(packed(DownstreamTlsContextSchema, { requireClientCertificate, commonTlsContext }));
@@ -320,6 +328,7 @@ test("an inbound listener has a chain per filter chain, with its SNI, transport 
     addresses: [],
     proxyProtocol: undefined,
     silenceMs: 1000,
+    meshTls: MESH_PARAMETERS,
     chains: [
       {
         name: "mtls",
@@ -368,6 +377,21 @@ test.each([
   [
     [chain({ transportSocket: serverTls(true, "spiffe://") })],
     "match_typed_subject_alt_names[0]: must be of san_type URI",
+  ],
+  [
+    [
+      chain({ transportSocket: serverTls(true) }),
+      chain({ transportSocket: serverTls(true, undefined, { ecdhCurves: ["P-256"] }) }),
+    ],
+    "filter_chains[1].transport_socket: must have the tls_params of the listener's other chains",
+  ],
+  [
+    [chain({ transportSocket: serverTls(true, undefined, { cipherSuites: ["RC4-MD5"] }) })],
+    "common_tls_context.tls_params.cipher_suites: RC4-MD5 is not known",
+  ],
+  [
+    [chain({ transportSocket: serverTls(true, undefined, { ecdhCurves: ["P-224"] }) })],
+    "common_tls_context.tls_params.ecdh_curves: P-224 is not known",
   ],
   [
     [chain({}, packed(RBACSchema))],
@@ -448,7 +472,12 @@ test("limits of client connections are Envoy's fields, and a time of 0 sets none
     limits({
       maxRequestHeadersKb: 16,
       requestHeadersTimeout: { seconds: 5n },
-      commonHttpProtocolOptions: { maxHeadersCount: 50, idleTimeout: { seconds: 60n } },
+      commonHttpProtocolOptions: {
+        maxHeadersCount: 50,
+        idleTimeout: { seconds: 60n },
+        maxConnectionDuration: { seconds: 600n },
+      },
+      delayedCloseTimeout: {},
       http2ProtocolOptions: {
         maxConcurrentStreams: 100,
         initialStreamWindowSize: 65_536,
@@ -464,6 +493,8 @@ test("limits of client connections are Envoy's fields, and a time of 0 sets none
   ).toEqual({
     "connection.headerTimeoutMs": 5000,
     "connection.idleTimeoutMs": 60_000,
+    "connection.maxDurationMs": 600_000,
+    "connection.delayedCloseMs": 0,
     "http1.maxHeadBytes": 16_384,
     "http1.maxHeaderCount": 50,
     "http2.maxHeaderListBytes": 16_384,
@@ -479,4 +510,20 @@ test("limits of client connections are Envoy's fields, and a time of 0 sets none
     "http2.maxPriorityFramesPerStream": 10,
     "http2.maxWindowUpdatesPerDataFrame": 20,
   });
+});
+
+test("a cluster has limits of an endpoint's connections and of its pools, in both priorities", () => {
+  const limited = cluster({
+    circuitBreakers: {
+      thresholds: [{ maxConnectionPools: 7, trackRemaining: true }, { priority: RoutingPriority.HIGH }],
+      perHostThresholds: [{ maxConnections: 2 }, { priority: RoutingPriority.HIGH, maxConnections: 3 }],
+    },
+  });
+  expect(limited).toMatchObject({ maxConnectionsPerHost: 2, pools: { max: 7 }, tracksRemaining: true });
+  expect(limited.high).toMatchObject({ maxConnectionsPerHost: 3, tracksRemaining: false });
+  expect(limited.high?.pools).toBeUndefined();
+  const refused = edsCluster("c", { circuitBreakers: { perHostThresholds: [{ maxRequests: 1 }] } });
+  expect(compile([refused]).messages).toEqual([
+    expect.stringContaining("circuit_breakers.per_host_thresholds[0].max_requests: is not supported"),
+  ]);
 });

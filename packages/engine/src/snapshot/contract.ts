@@ -1,3 +1,4 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import type { PathNormalization } from "@tulle/http";
 
 import type { ConnectionSettings } from "./connection-settings.js";
@@ -44,6 +45,7 @@ export interface MeshTls extends UpstreamTlsBase {
   readonly kind: "mesh";
   /** The peer must present one of these SPIFFE ids; never empty. */
   readonly spiffeIds: ReadonlySet<string>;
+  readonly settings: TlsSettings;
 }
 
 /** A subject alternative name that a peer's certificate may have. */
@@ -99,6 +101,8 @@ export interface EndpointPart {
   readonly slot: number;
   readonly weight: number;
   readonly healthy: boolean;
+  /** Its metadata `envoy.lb`, which subsets and retries go by; absent = it has none. */
+  readonly labels?: JsonObject | undefined;
   readonly workload: WorkloadLabels | undefined;
 }
 
@@ -115,6 +119,12 @@ export interface ClusterPart {
   readonly high: ClusterPart | undefined;
   /** Envoy's circuit breakers, priority DEFAULT. */
   readonly maxConnections: number;
+  /** Connections to one endpoint; absent = no limit but `maxConnections`. */
+  readonly maxConnectionsPerHost?: number;
+  /** Connection pools there may be, and the slot on which they are counted as connections; absent = no limit. */
+  readonly pools?: { readonly max: number; readonly slot: number } | undefined;
+  /** Gauges say how much of its limits is left; absent = they do not. */
+  readonly tracksRemaining?: boolean;
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
@@ -144,6 +154,8 @@ export interface ClusterPart {
 export type ChainLimit =
   | "connection.headerTimeoutMs"
   | "connection.idleTimeoutMs"
+  | "connection.maxDurationMs"
+  | "connection.delayedCloseMs"
   | "http1.maxHeadBytes"
   | "http1.maxHeaderCount"
   | "http2.maxHeaderListBytes"
@@ -243,6 +255,12 @@ export interface DetectedChain {
 /** What carries the connections to an authority. */
 export type OutboundChain = HttpChain | TcpChain | DetectedChain;
 
+/**
+ * What is asked of clients. `optional`: a certificate that is shown must hold. `unverified`: everybody is let in, and the
+ * application is told of certificates that hold.
+ */
+export type ClientDemand = "none" | "optional" | "unverified" | "required";
+
 /** How TLS of clients outside the mesh ends here. */
 export interface ServerTls {
   /** Equal keys mean equal settings. */
@@ -251,7 +269,7 @@ export interface ServerTls {
   readonly checks: string;
   /** At least one; several are of different key types. */
   readonly certificates: readonly (CertificateSource | SecretName)[];
-  readonly clients: "none" | "optional" | "required";
+  readonly clients: ClientDemand;
   /** Whose certificates clients may have; undefined where none are asked for. */
   readonly trust: TrustSource | SecretName | undefined;
   /** Certificates that were taken back, beside those that `trust` says. */
@@ -310,6 +328,8 @@ export interface InboundListener {
   readonly addresses: readonly { readonly host: string; readonly port: number }[];
   /** How long a client may say nothing in plaintext before the server gets a chance to speak, milliseconds. */
   readonly silenceMs: number;
+  /** What the mesh's mutual TLS is spoken with, by all chains that take it. */
+  readonly meshTls: TlsSettings;
   readonly chains: readonly InboundChain[];
 }
 

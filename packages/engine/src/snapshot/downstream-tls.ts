@@ -9,12 +9,17 @@ import { holds, typeName, unpack } from "./any.js";
 import type { InboundChain } from "./contract.js";
 import { at, invalid } from "./invalid.js";
 import { compileServerTls } from "./server-tls.js";
+import { compileMeshParameters, type TlsSettings } from "./tls-parameters.js";
 import { validationContext } from "./upstream-tls.js";
 
 /** How a filter chain takes connections. */
-export type DownstreamTransport = Pick<InboundChain, "transport" | "trustDomains" | "tls">;
+export interface DownstreamTransport extends Pick<InboundChain, "transport" | "trustDomains" | "tls"> {
+  /** With `mtls` only. */
+  readonly meshTls: TlsSettings | undefined;
+}
 
-const PLAINTEXT: DownstreamTransport = { transport: "plaintext", trustDomains: [], tls: undefined };
+const NEITHER = { trustDomains: [], tls: undefined, meshTls: undefined } as const;
+const PLAINTEXT: DownstreamTransport = { ...NEITHER, transport: "plaintext" };
 
 /** SDS secret with the workload's own certificate: a context that uses it is the mesh's own TLS. */
 const MESH_IDENTITY = "default";
@@ -31,7 +36,7 @@ export function compileDownstream(field: string, socket: TransportSocket | undef
     throw invalid(here, `transport socket ${typeName(config)} is not supported`);
   const context = unpack(here, config, DownstreamTlsContextSchema);
   if (isMeshTls(context)) return compileMeshTls(here, context);
-  return { transport: "tls", trustDomains: [], tls: compileServerTls(here, context) };
+  return { ...NEITHER, transport: "tls", tls: compileServerTls(here, context) };
 }
 
 function isMeshTls({ commonTlsContext: common }: DownstreamTlsContext): boolean {
@@ -61,5 +66,6 @@ function compileMeshTls(here: string, context: DownstreamTlsContext): Downstream
     }
     return domain;
   });
-  return { transport: "mtls", trustDomains, tls: undefined };
+  const meshTls = compileMeshParameters(at(here, "common_tls_context.tls_params"), common?.tlsParams);
+  return { ...NEITHER, transport: "mtls", trustDomains, meshTls };
 }

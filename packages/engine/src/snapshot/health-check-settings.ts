@@ -8,6 +8,7 @@ import type {
   HealthCheck_Payload,
   HealthCheck_TcpHealthCheck,
 } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
+import { HealthCheckEventFileSinkSchema } from "@tulle/xds/gen/envoy/extensions/health_check/event_sinks/file/v3/file_pb.js";
 import { RedisSchema } from "@tulle/xds/gen/envoy/extensions/health_checkers/redis/v3/redis_pb.js";
 import { CodecClientType } from "@tulle/xds/gen/envoy/type/v3/http_pb.js";
 import type { HeaderMutation } from "../contract.js";
@@ -86,6 +87,8 @@ export interface HealthCheckSettings {
   readonly healthyEdgeMs: number;
   readonly logsFailures: boolean;
   readonly logsSuccesses: boolean;
+  /** What checks find out is written to the proxy's log of health events (`event_logger`). */
+  readonly logsEvents: boolean;
 }
 
 const OK: readonly StatusRange[] = [{ start: 200, end: 201 }];
@@ -122,8 +125,21 @@ export function compileHealthCheck(cluster: Cluster): HealthCheckSettings | unde
     healthyEdgeMs: time("healthy_edge_interval", check.healthyEdgeInterval, intervalMs),
     logsFailures: check.alwaysLogHealthCheckFailures,
     logsSuccesses: check.alwaysLogHealthCheckSuccess,
+    logsEvents: wantsEvents(field, check),
   };
   return { key: JSON.stringify(settings, withBytes), ...settings };
+}
+
+/** Events go to the file that the proxy was started with, as access logs do: where it is, the workload's owner says. */
+function wantsEvents(field: string, { eventLogger, eventLogPath }: HealthCheck): boolean {
+  eventLogger.forEach(({ name, typedConfig }, index) => {
+    if (typedConfig === undefined || !holds(typedConfig, HealthCheckEventFileSinkSchema))
+      throw invalid(
+        at(field, `event_logger[${index}]`),
+        `${JSON.stringify(name)} is not supported: use envoy.health_check.event_sink.file`,
+      );
+  });
+  return eventLogger.length > 0 || eventLogPath !== "";
 }
 
 function withBytes(_name: string, value: unknown): unknown {

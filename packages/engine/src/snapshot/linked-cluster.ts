@@ -8,9 +8,12 @@ import type {
 } from "./contract.js";
 import { saltOf } from "../entropy.js";
 import type { EndpointHealth } from "../pick/health.js";
+import type { Grouping } from "../pick/groups.js";
+import { Subsets } from "../pick/subsets.js";
 import { ClusterBalance } from "../pick/cluster-balance.js";
 import type { Assignment } from "./assignment.js";
-import type { ClusterSettings, RetryBudget } from "./cluster-settings.js";
+import type { RetryBudget } from "./circuit-breakers.js";
+import type { ClusterSettings } from "./cluster-settings.js";
 
 const NO_MEMBERS: readonly string[] = [];
 
@@ -27,6 +30,9 @@ export class LinkedCluster implements ClusterPart {
   readonly high: LinkedCluster | undefined;
   readonly connectTimeoutMs: number;
   readonly maxConnections: number;
+  readonly maxConnectionsPerHost: number;
+  readonly pools: ClusterPart["pools"];
+  readonly tracksRemaining: boolean;
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
@@ -45,13 +51,15 @@ export class LinkedCluster implements ClusterPart {
   /** Chance of its own for the balancer. */
   readonly salt: number;
   readonly balance: ClusterBalance;
+  /** Undefined: requests do not choose by labels. */
+  readonly subsets: Subsets | undefined;
   /** States in which an endpoint still takes the sessions that are bound to it. */
   readonly sessionHealth: ReadonlySet<EndpointHealth>;
   #indexes: ReadonlyMap<string, number> | undefined;
 
   /**
    * `endpoints` are those of `assignment`, in its order; `newcomers` the slots of those that came to it later; `high` the
-   * same cluster for priority HIGH.
+   * same cluster for priority HIGH; `pools` where its connection pools are counted.
    */
   constructor(
     settings: ClusterSettings,
@@ -61,6 +69,7 @@ export class LinkedCluster implements ClusterPart {
     warm: boolean,
     newcomers: ReadonlySet<number>,
     high?: LinkedCluster,
+    pools?: ClusterPart["pools"],
   ) {
     this.name = settings.name;
     this.serviceHost = settings.serviceHost;
@@ -70,6 +79,9 @@ export class LinkedCluster implements ClusterPart {
     this.high = high;
     this.connectTimeoutMs = settings.connectTimeoutMs;
     this.maxConnections = settings.maxConnections;
+    this.maxConnectionsPerHost = settings.maxConnectionsPerHost;
+    this.pools = pools;
+    this.tracksRemaining = settings.tracksRemaining;
     this.maxPendingRequests = settings.maxPendingRequests;
     this.maxRequests = settings.maxRequests;
     this.maxRetries = settings.maxRetries;
@@ -87,18 +99,26 @@ export class LinkedCluster implements ClusterPart {
     this.provenance = settings.provenance;
     this.salt = saltOf(settings.name);
     this.sessionHealth = settings.sessionHealth;
-    this.balance = new ClusterBalance(
-      assignment,
-      endpoints,
-      {
-        panicPercent: settings.panicPercent,
-        failOnPanic: settings.failOnPanic,
-        localityWeighted: settings.balancing.localityWeighted,
-        flat: settings.balancing.hashed,
-      },
-      settings.balancing,
-      newcomers,
-    );
+    const { balancing, subsets } = settings;
+    const grouping: Grouping = {
+      panicPercent: settings.panicPercent,
+      failOnPanic: settings.failOnPanic,
+      localityWeighted: balancing.localityWeighted,
+      flat: balancing.hashed,
+    };
+    this.balance = new ClusterBalance(assignment, endpoints, grouping, balancing, newcomers);
+    const within = {
+      ...grouping,
+      localityWeighted: balancing.localityWeighted && subsets?.localityWeightAware === true,
+    };
+    this.subsets =
+      subsets &&
+      new Subsets(
+        subsets,
+        endpoints,
+        this.balance,
+        (indexes) => new ClusterBalance(assignment, endpoints, within, balancing, newcomers, indexes),
+      );
   }
 
   /** Position of the endpoint `host:port`; -1 when it is not one of this cluster. */

@@ -6,7 +6,8 @@ import type {
   FilterChain,
   FilterChainMatch,
 } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
-import { compileNetworkRbac, isNetworkRbac, type NetworkRbac } from "../authorization/network-rbac.js";
+import { compileGuard, isGuard } from "../authorization/guard-kinds.js";
+import type { ConnectionGuard } from "../authorization/connection-guard.js";
 import type { InboundListener, ProxyProtocolFilter } from "./contract.js";
 import { compileDownstream } from "./downstream-tls.js";
 import type { DownstreamTransport } from "./downstream-tls.js";
@@ -19,6 +20,7 @@ import { at, invalid } from "./invalid.js";
 import { compileProxyProtocolFilter } from "./proxy-protocol-filter.js";
 import { compileTcp, isTcpProxy } from "./tcp-settings.js";
 import type { TcpSettings } from "./tcp-settings.js";
+import { MESH_PARAMETERS, type TlsSettings } from "./tls-parameters.js";
 
 /** What a filter chain's connections are told from those of others by. */
 interface MatchSettings {
@@ -61,6 +63,7 @@ export type ListenerSettings =
       readonly direction: "inbound" | "outbound";
       readonly addresses: InboundListener["addresses"];
       readonly proxyProtocol: ProxyProtocolFilter | undefined;
+      readonly meshTls: TlsSettings;
     } & ChainsSettings);
 
 /** Silence after which a server may speak, where a listener does not say: Envoy's wait is for another purpose, and long. */
@@ -108,6 +111,7 @@ export function compileListener(listener: Listener): ListenerSettings {
       port: addresses[0]?.port ?? 0,
       addresses,
       proxyProtocol,
+      meshTls: meshTlsOf(chains),
       silenceMs,
       chains: chains.map(passingTls),
     };
@@ -116,6 +120,18 @@ export function compileListener(listener: Listener): ListenerSettings {
   return chains.length === 1
     ? { kind: "authority", name, behaviour: first.behaviour }
     : { kind: "detected", name, silenceMs, chains, taking };
+}
+
+/** The mesh's mutual TLS is answered before anything tells the chain: its chains must agree on what is spoken. */
+function meshTlsOf(chains: readonly FilterChainSettings[]): TlsSettings {
+  let found: TlsSettings | undefined;
+  for (const { meshTls, field } of chains) {
+    if (meshTls === undefined || meshTls.key === found?.key) continue;
+    if (found !== undefined)
+      throw invalid(at(field, "transport_socket"), "must have the tls_params of the listener's other chains");
+    found = meshTls;
+  }
+  return found ?? MESH_PARAMETERS;
 }
 
 function addressesOf({ address, additionalAddresses }: Listener): InboundListener["addresses"] {
@@ -157,10 +173,10 @@ function compileChain(
   );
   const config = filters.at(-1);
   const guards = filters.slice(0, -1);
-  if (filters.length === 0 || (guards.length > 0 && !isTcpProxy(config)) || !guards.every(isNetworkRbac)) {
+  if (filters.length === 0 || (guards.length > 0 && !isTcpProxy(config)) || !guards.every(isGuard)) {
     throw invalid(
       at(field, "filters"),
-      "must be an HttpConnectionManager, or a TcpProxy with RBACs before it: other network filters are not supported",
+      "must be an HttpConnectionManager, or a TcpProxy with RBACs and ext_authz before it: other network filters are not supported",
     );
   }
   const here = at(field, `filters[${guards.length}].typed_config`);
@@ -176,9 +192,9 @@ function compileChain(
   };
 }
 
-function compileGuards(field: string, guards: readonly (Any | undefined)[]): readonly NetworkRbac[] {
+function compileGuards(field: string, guards: readonly (Any | undefined)[]): readonly ConnectionGuard[] {
   return guards.flatMap((config, index) =>
-    config === undefined ? [] : [compileNetworkRbac(at(field, `filters[${index}].typed_config`), config)],
+    config === undefined ? [] : [compileGuard(at(field, `filters[${index}].typed_config`), config)],
   );
 }
 

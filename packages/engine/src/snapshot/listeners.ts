@@ -194,6 +194,7 @@ function createValue(
     warm,
     addresses: settings.addresses,
     proxyProtocol: settings.proxyProtocol,
+    meshTls: settings.meshTls,
     chains: settings.chains.map(
       (
         { name, destinationPort, isDefault, serverNames, applicationProtocols, transport, trustDomains, tls },

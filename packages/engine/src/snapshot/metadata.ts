@@ -2,6 +2,9 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { Metadata } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import type { Provenance, WorkloadLabels } from "./contract.js";
 
+/** Where Envoy keeps the labels of endpoints and what routes ask of them. */
+export const LB_METADATA = "envoy.lb";
+
 /** One of a message's `filter_metadata` objects, or undefined. */
 export function filterMetadata(metadata: Metadata | undefined, filter: string): JsonObject | undefined {
   if (metadata === undefined || !Object.hasOwn(metadata.filterMetadata, filter)) return undefined;
@@ -39,7 +42,8 @@ export function includes(value: JsonObject | undefined, criteria: JsonObject): b
   return true;
 }
 
-function equalJson(left: JsonValue, right: JsonValue): boolean {
+/** Whether two values are the same, whatever the order of their fields. */
+export function equalJson(left: JsonValue, right: JsonValue): boolean {
   if (left === right) return true;
   if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false;
   if (Array.isArray(left) !== Array.isArray(right)) return false;

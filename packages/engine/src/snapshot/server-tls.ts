@@ -1,10 +1,13 @@
 import type { CertificateValidationContext } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
-import { SubjectAltNameMatcher_SanType as SanType } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import {
+  CertificateValidationContext_TrustChainVerification as TrustChainVerification,
+  SubjectAltNameMatcher_SanType as SanType,
+} from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import type {
   CommonTlsContext,
   DownstreamTlsContext,
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
-import type { PeerName, ServerTls } from "./contract.js";
+import type { ClientDemand, PeerName, ServerTls } from "./contract.js";
 import { at, invalid } from "./invalid.js";
 import { compileTlsParameters } from "./tls-parameters.js";
 import {
@@ -45,13 +48,19 @@ export function compileServerTls(here: string, context: DownstreamTlsContext): S
     throw invalid(at(field, "tls_certificates"), "must have a certificate, or name a Secret that has one");
   const checks = compileChecks(field, common);
   const required = context.requireClientCertificate === true;
+  if (required && demand(common, checks) === "unverified") {
+    throw invalid(
+      at(field, "validation_context.trust_chain_verification"),
+      "must be VERIFY_TRUST_CHAIN where require_client_certificate is true",
+    );
+  }
   if (required && checks.trust === undefined) {
     throw invalid(
       at(field, "validation_context"),
       "must say whose certificates clients may have: trusted_ca or a Secret",
     );
   }
-  const clients = required ? "required" : checks.trust === undefined ? "none" : "optional";
+  const clients = required ? "required" : demand(common, checks);
   const tls = {
     certificates,
     clients,
@@ -60,6 +69,21 @@ export function compileServerTls(here: string, context: DownstreamTlsContext): S
     settings: compileTlsParameters(at(field, "tls_params"), common?.tlsParams, "TLSv1.2"),
   } as const;
   return { ...tls, key: JSON.stringify(tls), checks: JSON.stringify([clients, checks]) };
+}
+
+/** What is asked of clients that need no certificate. */
+function demand(common: CommonTlsContext | undefined, { trust }: ClientChecks): ClientDemand {
+  if (trust === undefined) return "none";
+  const type = common?.validationContextType;
+  const context =
+    type?.case === "combinedValidationContext"
+      ? type.value.defaultValidationContext
+      : type?.case === "validationContext"
+        ? type.value
+        : undefined;
+  return context?.trustChainVerification === TrustChainVerification.ACCEPT_UNTRUSTED
+    ? "unverified"
+    : "optional";
 }
 
 function compileChecks(field: string, common: CommonTlsContext | undefined): ClientChecks {

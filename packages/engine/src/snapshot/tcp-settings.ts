@@ -3,7 +3,7 @@ import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/
 import type { TcpProxy } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import type { HashPolicy } from "@tulle/xds/gen/envoy/type/v3/hash_policy_pb.js";
 import { RequestHash } from "../affinity/request-hash.js";
-import type { NetworkRbac } from "../authorization/network-rbac.js";
+import type { ConnectionGuard } from "../authorization/connection-guard.js";
 import type { TcpChain } from "./contract.js";
 import { saltOf } from "../entropy.js";
 import { RETRY_ON_CONNECT_FAILURE } from "../route/retry-on.js";
@@ -21,9 +21,10 @@ export interface TcpSettings {
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
   readonly target: Way | Split<Way>;
+  /** Those that it leads to, and those that are asked. */
   readonly clusters: readonly string[];
   /** Who may connect: all must agree. */
-  readonly guards: readonly NetworkRbac[];
+  readonly guards: readonly ConnectionGuard[];
 }
 
 /** Where a listener sends connections. One object for as long as neither its settings nor its warmth change. */
@@ -34,7 +35,7 @@ export class BytesChain implements TcpChain {
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
   readonly target: Way | Split<Way>;
-  readonly guards: readonly NetworkRbac[];
+  readonly guards: readonly ConnectionGuard[];
 
   constructor(settings: TcpSettings, warm: boolean) {
     this.name = settings.name;
@@ -64,17 +65,19 @@ export function compileTcp(
   any: Any | undefined,
   name: string,
   direction: "inbound" | "outbound",
-  guards: readonly NetworkRbac[] = [],
+  guards: readonly ConnectionGuard[] = [],
 ): TcpSettings {
   const proxy = unpack(field, any, TcpProxySchema);
   refuseOthers(field, proxy);
   const way = (clusterName: string): Way => createWay(field, proxy, clusterName);
+  const { target, clusters } = compileTarget(field, proxy, way, saltOf(`tcp:${name}`));
   return {
     name,
     direction,
     guards,
     accessLogFormat: accessLogFormat(at(field, "access_log"), proxy.accessLog),
-    ...compileTarget(field, proxy, way, saltOf(`tcp:${name}`)),
+    target,
+    clusters: [...new Set([...clusters, ...guards.flatMap((guard) => guard.clusters)])],
   };
 }
 
@@ -139,6 +142,7 @@ function connectRetry(attempts: number): CompiledRetry {
     backoffBaseMs: 0,
     backoffMaxMs: 0,
     hostReselections: HOST_RESELECTIONS,
+    avoidsTried: true,
     triesPerPriority: 0,
     requests: [],
     answers: [],

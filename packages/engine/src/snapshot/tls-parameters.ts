@@ -14,6 +14,8 @@ export interface TlsSettings {
   readonly ciphers: readonly string[];
   /** `X25519`, `P-256`, …; empty = the default ones. */
   readonly curves: readonly string[];
+  /** Equal where all of it is. */
+  readonly key: string;
 }
 
 const NAME = /^[A-Za-z0-9_+.-]{1,64}$/;
@@ -32,7 +34,7 @@ export function compileTlsParameters(
     at(here, "tls_maximum_protocol_version"),
     parameters?.tlsMaximumProtocolVersion,
   );
-  const settings: TlsSettings = {
+  const settings = {
     minVersion: minVersion ?? least,
     maxVersion: maxVersion ?? "TLSv1.3",
     ciphers: names(at(here, "cipher_suites"), parameters?.cipherSuites),
@@ -42,8 +44,39 @@ export function compileTlsParameters(
     throw invalid(at(here, "tls_minimum_protocol_version"), "must not be above the maximum version");
   if ((parameters?.signatureAlgorithms.length ?? 0) > 0)
     throw invalid(at(here, "signature_algorithms"), "is not supported: leave it out");
+  return { ...settings, key: JSON.stringify(settings) };
+}
+
+/** Suites of TLS 1.2 (Istio's list) and curves that the mesh may be told to speak. */
+const MESH_CIPHERS: ReadonlySet<string> = new Set([
+  ...["ECDHE-ECDSA", "ECDHE-RSA"].flatMap((kind) =>
+    ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305", "AES128-SHA", "AES256-SHA"].map(
+      (cipher) => `${kind}-${cipher}`,
+    ),
+  ),
+  "AES128-GCM-SHA256",
+  "AES256-GCM-SHA384",
+  "AES128-SHA",
+  "AES256-SHA",
+]);
+const MESH_CURVES: ReadonlySet<string> = new Set(["X25519", "P-256", "P-384", "P-521"]);
+
+/** Those of the mesh's own mutual TLS. A name that is not known is refused: a sidecar that cannot speak as it is told has no connections. */
+export function compileMeshParameters(here: string, parameters: TlsParameters | undefined): TlsSettings {
+  const settings = compileTlsParameters(here, parameters, "TLSv1.3");
+  refuseUnknown(at(here, "cipher_suites"), settings.ciphers, MESH_CIPHERS);
+  refuseUnknown(at(here, "ecdh_curves"), settings.curves, MESH_CURVES);
   return settings;
 }
+
+function refuseUnknown(here: string, names: readonly string[], known: ReadonlySet<string>): void {
+  const wrong = names.find((name) => !known.has(name));
+  if (wrong !== undefined)
+    throw invalid(here, `${wrong} is not known: give some of ${[...known].join(", ")}`);
+}
+
+/** What mutual TLS is spoken with where nothing is said. */
+export const MESH_PARAMETERS: TlsSettings = compileMeshParameters("", undefined);
 
 function versionOf(here: string, version: Protocol | undefined): TlsVersion | undefined {
   switch (version) {

@@ -16,6 +16,7 @@ import type { MeshTls, UpstreamTls } from "./contract.js";
 import { holds, typeName, unpack } from "./any.js";
 import { at, invalid } from "./invalid.js";
 import { includes } from "./metadata.js";
+import { compileMeshParameters } from "./tls-parameters.js";
 import { compileOriginatedTls, originates } from "./originated-tls.js";
 
 /** How connections to an endpoint begin. */
@@ -108,12 +109,14 @@ function compileMeshTls(here: string, context: UpstreamTlsContext): MeshTls {
   }
   const alpn = common?.alpnProtocols ?? [];
   const sorted = [...new Set(ids)].sort();
+  const settings = compileMeshParameters(at(here, "common_tls_context.tls_params"), common?.tlsParams);
   return {
     kind: "mesh",
-    key: JSON.stringify([context.sni, alpn, sorted]),
+    key: JSON.stringify([context.sni, alpn, sorted, settings.key]),
     sni: context.sni,
     alpn,
     spiffeIds: new Set(sorted),
+    settings,
   };
 }
 

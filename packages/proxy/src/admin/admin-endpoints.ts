@@ -11,7 +11,6 @@ import type { WorkloadTls } from "../tls/workload-tls.js";
 import type { AdsStatus } from "../xds/ads-client.js";
 import { certs } from "./certs.js";
 import { clustersJson, clustersText } from "./clusters.js";
-import { configDump } from "./config-dump.js";
 import { explainEndpoint } from "./explain.js";
 import type { Explainer } from "./explainer.js";
 import { json, text, type Endpoint, type Reply } from "./http-endpoints.js";
@@ -62,13 +61,15 @@ export function adminEndpoints(context: AdminContext): readonly Endpoint[] {
     get(
       "/config_dump",
       "configuration in force; ?include_eds, ?resource=dynamic_active_clusters",
-      async (query) =>
-        json(
+      async (query) => {
+        const { configDump } = await import("./config-dump.js");
+        return json(
           await configDump(context.node(), configuration.resources(), {
             includeEndpoints: query.has("include_eds"),
             resource: query.get("resource") ?? "",
           }),
-        ),
+        );
+      },
     ),
     get("/certs", "the workload's certificate", () => json(certs(context.tls.svid, context.clock.now()))),
     get("/stats", "metrics; ?filter=substring, ?format=json|prometheus", (query) => stats(scrape, query)),

@@ -11,6 +11,7 @@ export function clustersText(snapshot: Snapshot, load: LoadTable): string {
     text += `${cluster.name}::added_via_api::true\n`;
     for (const endpoint of cluster.endpoints) {
       const host = `${cluster.name}::${endpoint.key}`;
+      text += `${host}::cx_active::${load.connections(endpoint.slot)}\n`;
       text += `${host}::rq_active::${load.inFlight(endpoint.slot)}\n`;
       text += `${host}::health_flags::${healthFlags(endpoint, load)}\n`;
       text += `${host}::weight::${endpoint.weight}\n`;
@@ -26,6 +27,7 @@ function limitsText(cluster: ClusterPart, priority: string): string {
     ["max_pending_requests", cluster.maxPendingRequests],
     ["max_requests", cluster.maxRequests],
     ["max_retries", cluster.maxRetries],
+    ...(cluster.pools === undefined ? [] : [["max_connection_pools", cluster.pools.max] as const]),
   ];
   return limits.map(([name, value]) => `${cluster.name}::${priority}::${name}::${value}\n`).join("");
 }

@@ -1,6 +1,5 @@
 import type { Clock } from "@tulle/base";
 import {
-  explain,
   isGateway,
   type Explanation,
   type LoadTable,
@@ -39,6 +38,8 @@ export class Explainer {
       onDemand(question.request.authority);
       await this.#untilKnown(question);
     }
+    // Rarely asked, so it is loaded then.
+    const { explain } = await import("@tulle/engine/explain");
     return explain({ snapshot: configuration.current, load, now: clock.monotonic() }, question);
   }
 

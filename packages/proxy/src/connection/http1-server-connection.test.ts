@@ -20,6 +20,8 @@ let ended: boolean;
 let connection: Http1ServerConnection | undefined;
 let downstream: DownstreamStream | undefined;
 let events: string[];
+/** Of connections that are made from now on. */
+let limitsOfConnection = limits;
 
 beforeEach(async () => {
   clock = new FakeClock();
@@ -34,11 +36,12 @@ beforeEach(async () => {
     onDownstreamClose: () => void events.push("close"),
     onDownstreamError: (error) => void events.push(`error ${error.code}`),
   };
+  limitsOfConnection = limits;
   server = createServer({ allowHalfOpen: true }, (socket) => {
     connection = new Http1ServerConnection(socket, source, {
       queue: new FlushQueue(),
       coarseWheel: new TimerWheel(clock, 500),
-      limits,
+      limits: limitsOfConnection,
       overload: CALM,
       onLimit: (name) => void events.push(`limit ${name}`),
       createExchange: (given) => {
@@ -131,4 +134,61 @@ test("a malformed body is reported once and the connection ends", async () => {
   await eventually(() => events.includes("error HTTP_BAD_CHUNK_SIZE"));
   await eventually(() => ended);
   expect(events.filter((event) => event.startsWith("error"))).toHaveLength(1);
+});
+
+/** A further connection to the server, with other limits. */
+async function connectWith(other: ProxyLimits): Promise<void> {
+  client.destroy();
+  limitsOfConnection = other;
+  received = "";
+  ended = false;
+  connection = undefined;
+  client = connect({ port: (server.address() as AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true });
+  client.on("data", (chunk: Buffer) => (received += chunk.toString()));
+  client.on("end", () => (ended = true));
+  await eventually(() => connection);
+  events.length = 0;
+}
+
+test("a connection that is old enough ends with the answer under way", async () => {
+  await connectWith(new ProxyLimits({ "connection.maxDurationMs": 60_000 }));
+  client.write("GET /a HTTP/1.1\r\nhost: a\r\n\r\n");
+  await eventually(() => events.includes("end"));
+  downstream!.writeHead(200, "OK", ["content-length", "0"], false, 0);
+  downstream!.writeEnd([]);
+  await eventually(() => received.includes("200 OK"));
+  expect(received).not.toContain("close");
+  client.write("GET /b HTTP/1.1\r\nhost: a\r\n\r\n");
+  await eventually(() => events.includes("head /b"));
+  await clock.advance(61_000);
+  expect([events.at(-1), ended]).toEqual(["limit connection.maxDurationMs", false]);
+  received = "";
+  downstream!.writeHead(200, "OK", ["content-length", "0"], false, 0);
+  downstream!.writeEnd([]);
+  await eventually(() => ended);
+  expect(received).toContain("connection: close");
+});
+
+test("an idle connection that is old enough is closed without a word", async () => {
+  await connectWith(new ProxyLimits({ "connection.maxDurationMs": 60_000 }));
+  await clock.advance(59_000);
+  expect(ended).toBe(false);
+  await clock.advance(4000);
+  await eventually(() => ended);
+  expect([received, events]).toEqual(["", ["limit connection.maxDurationMs"]]);
+});
+
+test("a closing connection reads on for as long as delayed_close_timeout says", async () => {
+  await connectWith(new ProxyLimits({ "connection.delayedCloseMs": 10_000 }));
+  client.write("GET /a HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+  await eventually(() => events.includes("end"));
+  downstream!.writeHead(200, "OK", ["content-length", "0"], false, 0);
+  downstream!.writeEnd([]);
+  await eventually(() => ended);
+  const open = (): Promise<number> =>
+    new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
+  await clock.advance(8000);
+  expect(await open()).toBe(1);
+  await clock.advance(4000);
+  await eventually(async () => (await open()) === 0);
 });

@@ -22,11 +22,13 @@ import type { ConnectionLimits } from "../limits/proxy-limits.js";
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
 import { tellEnd } from "./http1-response-end.js";
 import { confirmSwitch } from "./http1-upgrade.js";
-import type { ServerConnection, ServerConnectionContext } from "./server-connection.js";
+import {
+  IDLE_BEFORE_CLOSE_MS,
+  type ServerConnection,
+  type ServerConnectionContext,
+} from "./server-connection.js";
 
-/** How long a closing connection still reads and discards, so that the peer sees our last response. */
-const LINGER_MS = 1000;
-/** And how much: who sends more has not stopped, and will not read our last response. */
+/** How much a closing connection still reads and discards: who sends more has not stopped, and will not read our last response. */
 const LINGER_BYTES = 1024 * 1024;
 const enum Phase {
   /** Between two requests. */
@@ -57,6 +59,8 @@ export class Http1ServerConnection
   readonly #parser: Http1Parser;
   readonly #exchange: RequestHandler;
   readonly #timer: WheelTimer;
+  /** Ends it for its age; undefined where it may have any. */
+  readonly #age: WheelTimer | undefined;
   readonly #limits: ConnectionLimits;
   #phase: Phase = Phase.IDLE;
   #head: RequestHead | undefined;
@@ -89,6 +93,10 @@ export class Http1ServerConnection
     this.#exchange = context.createExchange(this, source);
     this.#timer = context.coarseWheel.timer(() => this.#onTimer());
     this.#timer.arm(limits.idleTimeoutMs);
+    if (limits.maxDurationMs > 0) {
+      this.#age = context.coarseWheel.timer(() => this.#onOldAge());
+      this.#age.arm(limits.maxDurationMs);
+    }
     socket.on("end", this.#onEndOfStream);
     // The reason is of no use to anybody: 'close' follows and ends the exchange.
     socket.on("error", () => undefined);
@@ -373,7 +381,7 @@ export class Http1ServerConnection
     this.#rest = undefined;
     this.#writer.end();
     this.#channel.resume();
-    this.#timer.arm(LINGER_MS);
+    this.#timer.arm(this.#limits.delayedCloseMs);
   }
 
   #onTimer(): void {
@@ -384,6 +392,11 @@ export class Http1ServerConnection
       if (this.#drainIdleMs < 0) this.#struck("connection.idleTimeoutMs");
       this.#linger();
     } else this.#socket.destroy();
+  }
+
+  #onOldAge(): void {
+    this.#struck("connection.maxDurationMs");
+    this.drain(IDLE_BEFORE_CLOSE_MS);
   }
 
   #struck(name: LimitName): void {
@@ -406,6 +419,7 @@ export class Http1ServerConnection
       (this.#phase === Phase.EXCHANGE && !this.#responseDone) || this.#phase === Phase.TUNNEL;
     this.#phase = Phase.CLOSED;
     this.#timer.disarm();
+    this.#age?.disarm();
     this.#rest = undefined;
     if (inExchange) this.#exchange.onDownstreamClose();
   }

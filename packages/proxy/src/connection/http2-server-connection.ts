@@ -4,11 +4,16 @@ import type { WheelTimer } from "@tulle/base";
 import { Http2ErrorCode, StreamTable, type HeaderList, type Http2Head, type Http2Refusal } from "@tulle/http";
 import { Http2Transport, type Http2TransportOwner } from "@tulle/http/socket";
 
+import type { LimitName } from "../limits/limit-table.js";
 import { Verdict } from "../overload/overload-manager.js";
 import { quietRefusal } from "../overload/quiet-refusal.js";
 import type { RequestSource } from "../stream/contract.js";
 import { Http2ServerStream, type Http2ServerStreamOwner } from "./http2-server-stream.js";
-import type { ServerConnection, ServerConnectionContext } from "./server-connection.js";
+import {
+  IDLE_BEFORE_CLOSE_MS,
+  type ServerConnection,
+  type ServerConnectionContext,
+} from "./server-connection.js";
 
 /** Streams kept for reuse with their exchanges. */
 const MAX_SPARE_STREAMS = 256;
@@ -23,17 +28,22 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
   readonly #idleTimeoutMs: number;
   /** Ends a drain that the peer does not answer. */
   readonly #drainTimer: WheelTimer;
+  readonly #maxDurationMs: number;
+  /** When it takes no further request; infinite = never. */
+  readonly #endMs: number;
   #draining = false;
   #lastUsedMs: number;
 
   constructor(socket: Socket, source: RequestSource, context: ServerConnectionContext) {
     this.#source = source;
     this.#context = context;
-    const { idleTimeoutMs, http2 } = context.limits.of(source);
+    const { idleTimeoutMs, maxDurationMs, http2 } = context.limits.of(source);
     this.#idleTimeoutMs = idleTimeoutMs;
     const { queue, coarseWheel } = context;
     this.#transport = new Http2Transport("server", socket, this, queue, coarseWheel, http2);
     this.#lastUsedMs = this.#transport.nowMs;
+    this.#maxDurationMs = maxDurationMs;
+    this.#endMs = maxDurationMs === 0 ? Number.POSITIVE_INFINITY : this.#lastUsedMs + maxDurationMs;
     this.#drainTimer = coarseWheel.timer(() => {
       this.#transport.session.goAway(Http2ErrorCode.NO_ERROR, false);
       this.#transport.commit();
@@ -143,9 +153,14 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
   }
 
   onTick(nowMs: number): void {
-    if (this.#streams.size > 0 || this.#draining) return;
-    if (nowMs - this.#lastUsedMs < this.#idleTimeoutMs) return;
-    this.#context.onLimit("connection.idleTimeoutMs", this.#idleTimeoutMs, this.#source.remoteAddress);
+    if (this.#draining) return;
+    if (nowMs >= this.#endMs) this.#end("connection.maxDurationMs", this.#maxDurationMs);
+    else if (this.#streams.size === 0 && nowMs - this.#lastUsedMs >= this.#idleTimeoutMs)
+      this.#end("connection.idleTimeoutMs", this.#idleTimeoutMs);
+  }
+
+  #end(limit: LimitName, value: number): void {
+    this.#context.onLimit(limit, value, this.#source.remoteAddress);
     this.drain(IDLE_BEFORE_CLOSE_MS);
   }
 
@@ -159,6 +174,3 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
     this.#streams.clear();
   }
 }
-
-/** Between the announcement of the end and the end: a request may be on its way. */
-const IDLE_BEFORE_CLOSE_MS = 1000;

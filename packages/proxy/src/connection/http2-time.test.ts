@@ -71,7 +71,7 @@ function frames(): number[] {
   return types;
 }
 
-function serve(): Http2ServerConnection {
+function serve(limits = new ProxyLimits()): Http2ServerConnection {
   return new Http2ServerConnection(own, source, {
     queue: new FlushQueue(),
     coarseWheel: wheel,
@@ -250,4 +250,16 @@ test("Http2ClientConnection leaves after a minute without a request", async () =
   await eventually(() => ended);
   expect(gone[0]).toBe("retired");
   expect(frames()).toContain(Frame.GOAWAY);
+});
+
+test("Http2ServerConnection takes no further request after its longest time, with GOAWAY", async () => {
+  serve(new ProxyLimits({ "connection.maxDurationMs": 60_000 }));
+  peer.write(Buffer.concat([HTTP2_PREFACE, SETTINGS, SETTINGS_ACK]));
+  await eventually(() => frames().filter((type) => type === Frame.SETTINGS).length === 2);
+  await clock.advance(55_000);
+  expect(frames()).not.toContain(Frame.GOAWAY);
+  await clock.advance(11_000);
+  await eventually(() => frames().includes(Frame.GOAWAY));
+  await clock.advance(3000);
+  await eventually(() => ended);
 });

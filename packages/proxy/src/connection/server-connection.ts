@@ -7,6 +7,9 @@ import type { ProxyLimits } from "../limits/proxy-limits.js";
 import type { OverloadState } from "../overload/overload-manager.js";
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
 
+/** Between the announcement of a connection's end and the end: a request may be on its way. */
+export const IDLE_BEFORE_CLOSE_MS = 1000;
+
 /** A connection from a client as its listener sees it, whatever protocol it speaks. */
 export interface ServerConnection {
   /** Whether an exchange is under way. */

@@ -19,7 +19,7 @@ import {
 
 import { RequestFields, upstreamRequestHeaders } from "../filters/request-headers.js";
 import type { RequestBody } from "../stream/request-body.js";
-import type { FactAsker } from "./contract.js";
+import type { AskingSource, FactAsker } from "./contract.js";
 
 /** Whether all of the body is shown. */
 export const PARTIAL_BODY_HEADER = "x-envoy-auth-partial-body";
@@ -75,17 +75,38 @@ export function checkRequest(need: ExtAuthzNeed, asker: FactAsker): CheckRequest
   if (body !== undefined) headers.push(PARTIAL_BODY_HEADER, String(body.partial));
   return create(CheckRequestSchema, {
     attributes: {
-      source: { address: addressOf(source.remoteAddress), principal: source.peerSpiffeId },
-      destination: { address: addressOf(source.localAddress) },
+      ...connectionAttributes(need, source),
       request: {
         time: timestampFromMs(record.startTimeMs),
         http: httpRequest(need, asker, headers, body),
       },
       contextExtensions: { ...need.contextExtensions },
       metadataContext: metadataOf(need, request),
-      ...(need.tellsServerName && source.serverName !== "" ? { tlsSession: { sni: source.serverName } } : {}),
     },
   });
+}
+
+/** `CheckRequest` of a connection that carries bytes. */
+export function connectionCheckRequest(
+  need: ExtAuthzNeed,
+  source: AskingSource,
+  startTimeMs: number,
+): CheckRequest {
+  return create(CheckRequestSchema, {
+    attributes: {
+      ...connectionAttributes(need, source),
+      request: { time: timestampFromMs(startTimeMs) },
+    },
+  });
+}
+
+function connectionAttributes({ tellsServerName }: ExtAuthzNeed, source: AskingSource) {
+  const { remoteAddress, localAddress, peerSpiffeId, serverName } = source;
+  return {
+    source: { address: addressOf(remoteAddress), principal: peerSpiffeId },
+    destination: { address: addressOf(localAddress) },
+    ...(tellsServerName && serverName !== "" ? { tlsSession: { sni: serverName } } : {}),
+  };
 }
 
 function httpRequest(

@@ -1,6 +1,7 @@
 import type { EngineRequest, Fact, FactKind, FactNeed } from "@tulle/engine";
 
 import type { ExchangeRecord } from "../stream/exchange-record.js";
+import type { RequestSource } from "../stream/contract.js";
 import type { RequestBody } from "../stream/request-body.js";
 
 /** Whose question it is: an exchange that waits for the answer. */
@@ -13,6 +14,21 @@ export interface FactAsker {
   /** Exactly once, later than `fetch` returned, unless it was cancelled. */
   onFact(fact: Fact): void;
 }
+
+/** Whose question about a connection that carries bytes it is. */
+export interface ConnectionAsker {
+  readonly source: AskingSource;
+  /** When it began: wall clock, milliseconds since the epoch. */
+  readonly startTimeMs: number;
+  /** 32 unsigned random bits. */
+  readonly entropy: number;
+}
+
+/** What a service is told of a connection. */
+export type AskingSource = Pick<
+  RequestSource,
+  "remoteAddress" | "localAddress" | "peerSpiffeId" | "serverName"
+>;
 
 /** A question that is under way. */
 export interface PendingFact {

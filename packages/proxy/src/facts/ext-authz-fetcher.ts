@@ -8,12 +8,19 @@ import {
   type HttpAuthorizer,
 } from "@tulle/engine";
 import type { HeaderList } from "@tulle/http";
-import { Authorization } from "@tulle/xds/gen/envoy/service/auth/v3/external_auth_pb.js";
+import { Authorization, type CheckRequest } from "@tulle/xds/gen/envoy/service/auth/v3/external_auth_pb.js";
 
 import { applyHeaderMutations } from "../filters/header-mutations.js";
 import type { Counter, Family, MetricsRegistry } from "../telemetry/metrics.js";
-import { checkRequest, PARTIAL_BODY_HEADER, shownBody, shownHeaders } from "./check-request.js";
-import type { FactAsker, FactFetcher, PendingFact } from "./contract.js";
+import {
+  checkRequest,
+  connectionCheckRequest,
+  PARTIAL_BODY_HEADER,
+  shownBody,
+  shownHeaders,
+} from "./check-request.js";
+import type { ConnectionEnds } from "../proxy-protocol/preamble.js";
+import type { ConnectionAsker, FactAsker, FactFetcher, PendingFact } from "./contract.js";
 import { grpcAnswer, grpcRequest } from "./grpc-call.js";
 import {
   UpstreamCall,
@@ -44,10 +51,32 @@ export class ExtAuthzFetcher implements FactFetcher<"ext-authz"> {
   fetch(need: ExtAuthzNeed, asker: FactAsker): Fact | PendingFact {
     const { service } = need;
     const request =
-      service.protocol === "grpc" ? grpcCheck(need, service, asker) : httpCheck(need, service, asker);
-    const call = new UpstreamCall(this.#context, request, asker.record.source, (end) =>
-      asker.onFact(this.#factOf(need, end)),
-    );
+      service.protocol === "grpc"
+        ? grpcCheck(need, service, checkRequest(need, asker), asker.record.entropy)
+        : httpCheck(need, service, asker);
+    return this.#call(need, request, asker.record.source, (fact) => asker.onFact(fact));
+  }
+
+  /** Asks about a connection that carries bytes. */
+  fetchForConnection(
+    need: ExtAuthzNeed,
+    { source, startTimeMs, entropy }: ConnectionAsker,
+    onFact: (fact: Fact) => void,
+  ): Fact | PendingFact {
+    const { service } = need;
+    if (service.protocol !== "grpc")
+      return { kind: "failed", reason: "unsupported", detail: "HTTP services are asked about requests only" };
+    const check = connectionCheckRequest(need, source, startTimeMs);
+    return this.#call(need, grpcCheck(need, service, check, entropy), source, onFact);
+  }
+
+  #call(
+    need: ExtAuthzNeed,
+    request: UpstreamRequest,
+    client: ConnectionEnds,
+    onFact: (fact: Fact) => void,
+  ): Fact | PendingFact {
+    const call = new UpstreamCall(this.#context, request, client, (end) => onFact(this.#factOf(need, end)));
     const early = call.start();
     return early === undefined ? call : this.#factOf(need, early);
   }
@@ -76,14 +105,13 @@ function answerOf({ service, rules }: ExtAuthzNeed, answer: UpstreamAnswer): Fac
   return "kind" in response ? response : factOfCheck(response, rules);
 }
 
-function grpcCheck(need: ExtAuthzNeed, service: GrpcAuthorizer, asker: FactAsker): UpstreamRequest {
-  const { timeoutMs } = need;
-  const { entropy } = asker.record;
-  return grpcRequest(Authorization.method.check, checkRequest(need, asker), {
-    ...service,
-    timeoutMs,
-    entropy,
-  });
+function grpcCheck(
+  { timeoutMs }: ExtAuthzNeed,
+  service: GrpcAuthorizer,
+  check: CheckRequest,
+  entropy: number,
+): UpstreamRequest {
+  return grpcRequest(Authorization.method.check, check, { ...service, timeoutMs, entropy });
 }
 
 /** A request like the client's, but for what goes on with it. */

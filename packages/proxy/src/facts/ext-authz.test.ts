@@ -156,7 +156,7 @@ function set(key: string, value: string, more: object = {}) {
   return { header: { key, value }, ...more };
 }
 
-test("gRPC: a permission alters the request and the response, and the service is told who asks for what", async () => {
+test("AZ-11: gRPC: a permission alters, adds and removes fields of the request and the response, and the service is told who asks for what", async () => {
   const service = await authorizer(() =>
     ok({
       headers: [set("x-user", "alice"), set("x-role", "b", { append: true })],
@@ -261,7 +261,7 @@ const FAILURES: readonly [string, CheckAnswer | "never" | "huge"][] = [
 ];
 
 test.each(FAILURES)(
-  "gRPC: a service that %s lets nothing pass, unless it fails open",
+  "AZ-11: gRPC: a service that %s lets nothing pass, unless it fails open",
   async (_name, given) => {
     const service = await authorizer(() => {
       if (given === "never") return new Promise<never>(() => undefined);
@@ -287,6 +287,46 @@ test.each(FAILURES)(
   },
 );
 
+// CVE-2024-23324: what could not be told to the service was as if it had failed, and let pass.
+test.each([
+  ["as text", GRPC],
+  ["as bytes", { ...GRPC, encodeRawHeaders: true }],
+  [
+    "by HTTP",
+    http({
+      authorizationRequest: {
+        allowedHeaders: { patterns: [{ matchPattern: { case: "prefix", value: "x-" } }] },
+      },
+    }),
+  ],
+] as const)(
+  "AZ-11: of bytes that are no UTF-8 the service is told %s, and refuses, also when failing open",
+  async (_how, config) => {
+    let asked = 0;
+    const refuses = await authorizer(() => {
+      asked++;
+      return create(CheckResponseSchema, { status: { code: 7 } });
+    });
+    const refusesByHttp = await backend((_request, response) => {
+      asked++;
+      response.writeHead(403).end();
+    });
+    const { port, served } = await mesh(
+      config.services?.case === "grpcService" ? refuses.port : refusesByHttp.port,
+      { ...config, failureModeAllow: true },
+    );
+    const bytes =
+      "GET /%ff?\xc3\x28 HTTP/1.1\r\nHost: main:80\r\nx-a: \xff\xfe\xc3\r\nx-\xe2: b\r\nConnection: close\r\n\r\n";
+    const fields = bytes.replace("x-\xe2: b\r\n", "").replace("?\xc3\x28", "");
+    expect(await exchangeBytes(port, Buffer.from(fields, "latin1"))).toContain("HTTP/1.1 403");
+    expect(asked).toBe(1);
+    // In a name or a target they are no HTTP, and nobody is asked.
+    expect(await exchangeBytes(port, Buffer.from(bytes, "latin1"))).toContain("HTTP/1.1 400");
+    expect(asked).toBe(1);
+    expect(served).toEqual([]);
+  },
+);
+
 test("a server that says itself that its time is over has not answered in time", async () => {
   const service = await authorizer(() => ({ code: 4, details: "deadline exceeded" }));
   const { port, proxy } = await mesh(service.port, GRPC);
@@ -294,7 +334,7 @@ test("a server that says itself that its time is over has not answered in time",
   expect(proxy.metricsText()).toContain(`{service="${AUTHZ}",outcome="timeout"} 1`);
 });
 
-test("nobody listens: the status that is configured", async () => {
+test("AZ-11: nobody listens: the status that is configured", async () => {
   const { port, served } = await mesh(await closedPort(), { ...GRPC, statusOnError: { code: 503 } });
   expect((await call(port)).status).toBe(503);
   expect(served).toEqual([]);
@@ -314,7 +354,7 @@ const GARBAGE: readonly [string, string | undefined][] = [
   ["sends fields without end", `HTTP/1.1 200 OK\r\n${"x: y\r\n".repeat(50_000)}`],
 ];
 
-test.each(GARBAGE)("a service that %s lets nothing pass", async (_name, bytes) => {
+test.each(GARBAGE)("AZ-11: a service that %s lets nothing pass", async (_name, bytes) => {
   const { port: authzPort } = await rawBackend((socket) => {
     if (bytes === undefined) socket.destroy();
     else socket.once("data", () => socket.end(bytes));
@@ -331,7 +371,7 @@ test.each(GARBAGE)("a service that %s lets nothing pass", async (_name, bytes) =
   }
 });
 
-test("fields that route and frame are not altered, and values that cannot be sent refuse the request even when failing open", async () => {
+test("AZ-11: fields that route and frame are not altered, and values that cannot be sent refuse the request even when failing open", async () => {
   let answer = ok({
     headers: [
       set("host", "evil"),
@@ -368,7 +408,7 @@ test("fields that route and frame are not altered, and values that cannot be sen
   expect(served[1]!.headers).not.toHaveProperty("x-evil");
 });
 
-test("the body is shown first, and then goes on whole", async () => {
+test("AZ-11: the body is shown first, and then goes on whole", async () => {
   const service = await authorizer(() => ok());
   const config: Config = {
     ...GRPC,
@@ -389,7 +429,7 @@ test("the body is shown first, and then goes on whole", async () => {
   expect(served).toHaveLength(1);
 });
 
-test("of a longer body the beginning is shown where that is allowed", async () => {
+test("AZ-11: of a longer body the beginning is shown where that is allowed", async () => {
   const service = await authorizer(() => ok());
   const withRequestBody = { maxRequestBytes: 10, allowPartialMessage: true, packAsBytes: true };
   const { port, served } = await mesh(service.port, { ...GRPC, withRequestBody });

@@ -1,4 +1,4 @@
-import type { Fact, FactKind, FactNeed } from "@tulle/engine";
+import type { Fact, FactFailure, FactKind, FactNeed } from "@tulle/engine";
 
 import { isPending, type FactAsker, type FactFetcher, type PendingFact } from "./contract.js";
 
@@ -26,12 +26,24 @@ export class FactSource {
     const fetcher = this.#fetchers.get(need.kind);
     if (fetcher === undefined)
       return { kind: "failed", reason: "unsupported", detail: `this proxy cannot ask for ${need.kind}` };
+    const { record, request, body } = asker;
+    return this.ask(
+      (onFact) => fetcher.fetch(need, { record, request, body, onFact }),
+      (fact) => asker.onFact(fact),
+    );
+  }
+
+  /** Begins a question, if not too many are under way; `onFact` is told of an answer that does not come at once. */
+  ask(
+    begin: (onFact: (fact: Fact) => void) => Fact | PendingFact,
+    onFact: (fact: Fact) => void,
+  ): Fact | PendingFact {
     if (this.#pending >= this.#maxPending) {
       this.#onFull();
-      return { kind: "failed", reason: "overflow", detail: `${this.#maxPending} questions are under way` };
+      return overflow(this.#maxPending);
     }
-    const question = new Question(asker, () => this.#pending--);
-    const answer = fetcher.fetch(need, question);
+    const question = new Question(onFact, () => this.#pending--);
+    const answer = begin(question.onFact);
     if (!isPending(answer)) return answer;
     this.#pending++;
     question.pending = answer;
@@ -39,26 +51,24 @@ export class FactSource {
   }
 }
 
+function overflow(maxPending: number): FactFailure {
+  return { kind: "failed", reason: "overflow", detail: `${maxPending} questions are under way` };
+}
+
 /** Counts a question for as long as it is under way. */
-class Question implements FactAsker, PendingFact {
-  readonly record: FactAsker["record"];
-  readonly request: FactAsker["request"];
-  readonly body: FactAsker["body"];
+class Question implements PendingFact {
   pending: PendingFact | undefined;
-  readonly #asker: FactAsker;
+  readonly #onFact: (fact: Fact) => void;
   readonly #onOver: () => void;
 
-  constructor(asker: FactAsker, onOver: () => void) {
-    this.record = asker.record;
-    this.request = asker.request;
-    this.body = asker.body;
-    this.#asker = asker;
+  constructor(onFact: (fact: Fact) => void, onOver: () => void) {
+    this.#onFact = onFact;
     this.#onOver = onOver;
   }
 
-  onFact(fact: Fact): void {
-    if (this.#end() !== undefined) this.#asker.onFact(fact);
-  }
+  readonly onFact = (fact: Fact): void => {
+    if (this.#end() !== undefined) this.#onFact(fact);
+  };
 
   cancel(): void {
     this.#end()?.cancel();

@@ -11,14 +11,9 @@ import {
 import type { HeaderList, ResponseHead } from "@tulle/http";
 
 import type { OutlierRecorder } from "../health/outlier-recorder.js";
+import type { ConnectionEnds } from "../proxy-protocol/preamble.js";
 import { TryLog } from "../records/try-log.js";
-import type {
-  AcquireFailure,
-  RequestSource,
-  ResetReason,
-  UpstreamStream,
-  UpstreamWaiter,
-} from "../stream/contract.js";
+import type { AcquireFailure, ResetReason, UpstreamStream, UpstreamWaiter } from "../stream/contract.js";
 import { TryAccount } from "../stream/try-account.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { UpstreamPool } from "../upstream/upstream-pool.js";
@@ -69,7 +64,7 @@ const MAX_TRIES = 2;
 export class UpstreamCall implements UpstreamWaiter, PendingFact {
   readonly #context: UpstreamCallContext;
   readonly #request: UpstreamRequest;
-  readonly #source: RequestSource;
+  readonly #source: ConnectionEnds;
   readonly #onEnd: (end: UpstreamAnswer | FactFailure) => void;
   readonly #timer: WheelTimer;
   readonly #account: TryAccount;
@@ -84,11 +79,11 @@ export class UpstreamCall implements UpstreamWaiter, PendingFact {
   #early: UpstreamAnswer | FactFailure | undefined;
   #starting = true;
 
-  /** `source`: of the exchange that it is made for. */
+  /** `source`: the client that it is made for. */
   constructor(
     context: UpstreamCallContext,
     request: UpstreamRequest,
-    source: RequestSource,
+    source: ConnectionEnds,
     onEnd: (end: UpstreamAnswer | FactFailure) => void,
   ) {
     this.#context = context;

@@ -29,7 +29,7 @@ const tls = (more: Partial<ServerTls>): ServerTls => ({
   spki: [],
   hashes: [],
   alpn: [],
-  settings: { minVersion: "TLSv1.2", maxVersion: "TLSv1.3", ciphers: [], curves: [] },
+  settings: { minVersion: "TLSv1.2", maxVersion: "TLSv1.3", ciphers: [], curves: [], key: "" },
   ...more,
 });
 
@@ -39,6 +39,14 @@ const hash = createHash("sha256").update(certificate.raw).digest("hex");
 const spki = createHash("sha256")
   .update(certificate.publicKey.export({ type: "spki", format: "der" }))
   .digest("base64");
+
+test("where nothing is verified everybody is let in, and the application told of what holds", () => {
+  const clients = "unverified";
+  expect(judge({ clients })).toEqual(judge({}));
+  expect(judge({ clients }, socketWith(certificate.raw, false))).toEqual({ forwardedClientCert: "" });
+  expect(judge({ clients }, socketWith(undefined, false))).toEqual({ forwardedClientCert: "" });
+  expect(judge({ clients: "optional" }, socketWith(certificate.raw, false))).toHaveProperty("refused");
+});
 
 test("a certificate is told in Envoy's form, and cannot break out of it", () => {
   const told = judge({});

@@ -15,8 +15,9 @@ export function judgeClient(
   if (tls.clients === "none") return { forwardedClientCert: "" };
   const { raw: der }: Partial<PeerCertificate> = socket.getPeerCertificate();
   if (der === undefined) {
-    return tls.clients === "optional" ? { forwardedClientCert: "" } : { refused: "no certificate" };
+    return tls.clients === "required" ? { refused: "no certificate" } : { forwardedClientCert: "" };
   }
+  if (!socket.authorized && tls.clients === "unverified") return { forwardedClientCert: "" };
   if (!socket.authorized)
     return { refused: `the certificate is not trusted: ${String(socket.authorizationError)}` };
   const certificate = new X509Certificate(der);

@@ -24,6 +24,7 @@ import type { LimitName } from "../limits/limit-table.js";
 import type { TcpContext, TcpEnd } from "../tcp/contract.js";
 import { TcpSession } from "../tcp/tcp-session.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
+import { MeshServer } from "../tls/mesh-server.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
 import { judgeClient } from "./client-certificate.js";
 import { GatewaySource, GatewayTcpSource, type GatewayConnection } from "./gateway-source.js";
@@ -69,13 +70,16 @@ export class GatewayAcceptor implements Disposable {
   readonly #pending = new WeakMap<Socket, Handshake>();
   /** By the key of their settings. */
   readonly #handshakes = new Map<string, InboundHandshakes>();
+  readonly #meshServer: MeshServer;
   readonly #mesh: InboundHandshakes;
   readonly #watch: Disposable;
 
   constructor(options: GatewayAcceptorOptions) {
     this.#options = options;
     this.#silent = new SilentConnections(options.connection.coarseWheel);
-    this.#mesh = new InboundHandshakes(options.tls, this.#timeoutMs, this.#handshakeOwner);
+    const { tls, configuration, tcp } = options;
+    this.#meshServer = new MeshServer(tls, configuration, tcp.onConfigurationChanged);
+    this.#mesh = new InboundHandshakes(this.#meshServer, this.#timeoutMs, this.#handshakeOwner);
     this.#watch = options.tcp.onConfigurationChanged(() => this.#onConfigurationChanged());
   }
 
@@ -104,6 +108,7 @@ export class GatewayAcceptor implements Disposable {
   [Symbol.dispose](): void {
     this.#watch[Symbol.dispose]();
     this.#mesh[Symbol.dispose]();
+    this.#meshServer[Symbol.dispose]();
     for (const handshakes of this.#handshakes.values()) handshakes[Symbol.dispose]();
     this.dropSilent();
   }

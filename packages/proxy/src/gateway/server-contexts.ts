@@ -13,18 +13,8 @@ import type { ServerTls, Snapshot } from "@tulle/engine";
 
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import { missing, TlsMaterial } from "../tls/tls-material.js";
-import { tlsOptions } from "../tls/tls-options.js";
+import { SAFE_CIPHERS, tlsOptions } from "../tls/tls-options.js";
 import { WatchedFiles } from "../tls/watched-files.js";
-
-/** Suites of TLS 1.2 where nothing is said: those with forward secrecy and authenticated encryption. */
-const CIPHERS = [
-  "ECDHE-ECDSA-AES128-GCM-SHA256",
-  "ECDHE-RSA-AES128-GCM-SHA256",
-  "ECDHE-ECDSA-AES256-GCM-SHA384",
-  "ECDHE-RSA-AES256-GCM-SHA384",
-  "ECDHE-ECDSA-CHACHA20-POLY1305",
-  "ECDHE-RSA-CHACHA20-POLY1305",
-];
 
 export interface ServerContextsOptions {
   readonly clock: Clock;
@@ -120,7 +110,7 @@ export class ServerContexts implements Disposable {
 
 function optionsOf({ tls, material }: Context): SecureContextOptions {
   const { certificates, trust, crl, settings } = tls;
-  const ciphers = settings.ciphers.length === 0 ? CIPHERS : settings.ciphers;
+  const ciphers = settings.ciphers.length === 0 ? SAFE_CIPHERS : settings.ciphers;
   const found = certificates.map((source) => material.certificate(source));
   const options: SecureContextOptions = {
     ...tlsOptions({ ...settings, ciphers }),

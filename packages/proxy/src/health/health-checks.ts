@@ -16,6 +16,7 @@ import { OriginatedContexts } from "../tls/originated-contexts.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
 import { CheckMetrics } from "./check-metrics.js";
 import { CheckedEndpoint, checkKey } from "./checked-endpoint.js";
+import { failureType, type FailureType, type HealthEventLog } from "./health-event-log.js";
 import { IMMEDIATE_FAIL_HEADER, type ProbeOutcome } from "./probe.js";
 import { Prober } from "./prober.js";
 
@@ -35,6 +36,7 @@ export interface HealthChecksOptions {
   readonly configuration: SnapshotSource;
   readonly tls: WorkloadTls;
   readonly limits: ProxyLimits;
+  readonly events: HealthEventLog;
   /** Numbers in [0, 1), for jitter. */
   readonly random: () => number;
   /** A check of an endpoint passed. */
@@ -82,7 +84,7 @@ export class HealthChecks implements Disposable {
     for (const checked of this.#bySlot.get(slot) ?? []) {
       if (!checked.clusterNames.includes(cluster) || !checked.state.healthy) continue;
       this.#metrics.failure(checked.clusterNames, "told");
-      this.#fail(checked, `it answered a request with ${IMMEDIATE_FAIL_HEADER}`, true);
+      this.#fail(checked, `it answered a request with ${IMMEDIATE_FAIL_HEADER}`, true, "PASSIVE");
     }
   }
 
@@ -205,7 +207,8 @@ export class HealthChecks implements Disposable {
     if (outcome.kind === "passed") transition = this.#pass(checked, outcome.degraded);
     else {
       this.#metrics.failure(checked.clusterNames, outcome.kind);
-      transition = this.#fail(checked, outcome.reason, outcome.kind === "failed" && outcome.atOnce);
+      const atOnce = outcome.kind === "failed" && outcome.atOnce;
+      transition = this.#fail(checked, outcome.reason, atOnce, failureType(outcome));
     }
     const { random } = this.#options;
     const waitMs = nextCheckMs(settings, state.healthy, transition, this.#hasTraffic(checked), random);
@@ -215,8 +218,13 @@ export class HealthChecks implements Disposable {
   #pass(checked: CheckedEndpoint, degraded: boolean): Transition {
     const { settings, state, endpoint } = checked;
     this.#metrics.success(checked.clusterNames);
+    const { events } = this.#options;
+    const { first } = state;
     const transition = state.passed(settings);
     if (state.healthy) checked.reason = "";
+    if (transition === "changed" || first) events.added(checked, first);
+    if (settings.logsSuccesses) events.passed(checked);
+    if (degraded !== checked.degraded) events.degraded(checked, degraded);
     checked.degraded = degraded;
     this.#mark(endpoint.slot);
     if (transition === "changed") this.#changed(checked);
@@ -225,10 +233,14 @@ export class HealthChecks implements Disposable {
     return transition;
   }
 
-  #fail(checked: CheckedEndpoint, reason: string, atOnce: boolean): Transition {
+  #fail(checked: CheckedEndpoint, reason: string, atOnce: boolean, type: FailureType): Transition {
     const { settings, state, endpoint } = checked;
+    const { events } = this.#options;
+    const { first } = state;
     checked.reason = reason;
     const transition = state.failed(settings, atOnce);
+    if (transition === "changed") events.ejected(checked, type);
+    if (first || settings.logsFailures) events.failed(checked, type, first);
     this.#mark(endpoint.slot);
     if (transition === "changed") this.#changed(checked);
     else if (settings.logsFailures)

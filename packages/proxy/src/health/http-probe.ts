@@ -51,8 +51,9 @@ export class ProbeRequest implements UpstreamWaiter {
   }
 
   onUpstreamUnavailable(failure: AcquireFailure, detail: string): void {
-    const reason = failure === "connect-timeout" ? "the connection took too long" : detail;
-    this.#end({ kind: "unreachable", reason });
+    const timedOut = failure === "connect-timeout";
+    const reason = timedOut ? "the connection took too long" : detail;
+    this.#end({ kind: "unreachable", reason, timedOut });
   }
 
   onUpstreamInterim(): void {}

@@ -4,7 +4,7 @@ export type ProbeOutcome =
   /** It answered, and not well. `atOnce`: it is not asked a second time before that counts. */
   | { readonly kind: "failed"; readonly reason: string; readonly atOnce: boolean }
   /** There was no answer. */
-  | { readonly kind: "unreachable"; readonly reason: string };
+  | { readonly kind: "unreachable"; readonly reason: string; readonly timedOut?: boolean };
 
 /** An answer by which an endpoint says that it should be used last. */
 export const DEGRADED_HEADER = "x-envoy-degraded";

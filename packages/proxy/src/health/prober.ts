@@ -89,7 +89,7 @@ export class Prober implements Disposable {
     };
     const timer = this.#wheel.timer(() => {
       running?.[Symbol.dispose]();
-      finish({ kind: "unreachable", reason: `there was no answer within ${timeoutMs} ms` });
+      finish({ kind: "unreachable", reason: `there was no answer within ${timeoutMs} ms`, timedOut: true });
     });
     timer.arm(timeoutMs);
     running = this.#start(probe, finish);

@@ -35,8 +35,8 @@ export function runTcpProbe(
       converse(socket, conversation, end);
     },
     onConnectFailed: (failure: AcquireFailure, detail) => {
-      const reason = failure === "connect-timeout" ? "the connection took too long" : detail;
-      end({ kind: "unreachable", reason });
+      const timedOut = failure === "connect-timeout";
+      end({ kind: "unreachable", reason: timedOut ? "the connection took too long" : detail, timedOut });
     },
   });
   return {

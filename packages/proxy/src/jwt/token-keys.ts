@@ -82,6 +82,8 @@ export class TokenKeys {
     if (thrown instanceof errors.JWKSNoMatchingKey || thrown instanceof errors.JWKSInvalid) return NO_KEY;
     if (thrown instanceof errors.JOSEAlgNotAllowed || thrown instanceof errors.JOSENotSupported)
       return "Header alg is not supported";
+    // Its signature is right.
+    if (thrown instanceof errors.JWTInvalid) return "Jwt payload is an invalid JSON";
     return VERIFICATION;
   }
 }

@@ -26,6 +26,7 @@ import { text, type Endpoint } from "../admin/http-endpoints.js";
 import { ClusterNames } from "../dns/cluster-names.js";
 import { systemLookUp } from "../dns/system-lookup.js";
 import { EndpointHealth } from "../health/endpoint-health.js";
+import { HealthEventLog } from "../health/health-event-log.js";
 import type { Suspicion } from "../health/outlier-recorder.js";
 import { AgentStream } from "../agent-stream/agent-stream.js";
 import { answerQuery, QUERIES } from "../agent-stream/answer-query.js";
@@ -34,6 +35,7 @@ import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
 import type { Sidecar, SidecarOptions } from "../options.js";
 import { addCircuitBreakerMetrics } from "../telemetry/circuit-breaker-metrics.js";
+import { openLineWriter } from "../telemetry/line-writer.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
 import { addProcessMetrics } from "../telemetry/process-metrics.js";
 import { WorkloadTls } from "../tls/workload-tls.js";
@@ -123,10 +125,16 @@ export class RunningSidecar implements Sidecar {
     this.#trust = this.#owned.use(
       new TrustSubscription({ ...parts, onTrust: (update) => identity.trust(update) }),
     );
+    const lost = this.#metrics
+      .counter("tulle_health_log_dropped_total", "Lines of the health log dropped because it is stuck.")
+      .with([]);
+    const healthLog = openLineWriter(options.healthLog ?? "off", clock, lost);
+    if (healthLog !== undefined) this.#owned.use(healthLog);
     this.#health = this.#owned.use(
       new EndpointHealth({
         clock,
         logger,
+        events: new HealthEventLog(healthLog, clock),
         metrics: this.#metrics,
         load: this.#load,
         configuration: this.#configuration,

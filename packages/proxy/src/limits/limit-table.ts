@@ -69,6 +69,20 @@ export const LIMITS = {
     "the connection is closed; HTTP/2: GOAWAY first",
     { quiet: true },
   ),
+  "connection.maxDurationMs": limit(
+    "ms",
+    [0, 0, 7 * DAY_MS],
+    "age of a client's connection; 0 = any",
+    "it takes no further request: `Connection: close`, or GOAWAY",
+    { quiet: true },
+  ),
+  "connection.delayedCloseMs": limit(
+    "ms",
+    [0, 1000, MINUTE_MS],
+    "time that a closing HTTP/1 connection still reads, so that its client gets the last response",
+    "the connection is closed",
+    { quiet: true },
+  ),
   "connection.maxBufferedBytes": limit(
     "bytes",
     [4 * KIB, 64 * KIB, 16 * MIB],

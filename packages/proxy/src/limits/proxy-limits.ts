@@ -9,6 +9,9 @@ export interface ConnectionLimits {
   readonly values: LimitValues;
   readonly idleTimeoutMs: number;
   readonly headerTimeoutMs: number;
+  /** 0 = none. */
+  readonly maxDurationMs: number;
+  readonly delayedCloseMs: number;
   readonly maxBufferedBytes: number;
   /** HTTP/1. */
   readonly requestsPerTurn: number;
@@ -129,6 +132,8 @@ function connectionLimits(values: LimitValues): ConnectionLimits {
     values,
     idleTimeoutMs: values["connection.idleTimeoutMs"],
     headerTimeoutMs: values["connection.headerTimeoutMs"],
+    maxDurationMs: values["connection.maxDurationMs"],
+    delayedCloseMs: values["connection.delayedCloseMs"],
     maxBufferedBytes: values["connection.maxBufferedBytes"],
     requestsPerTurn: values["http1.requestsPerTurn"],
     http1: {

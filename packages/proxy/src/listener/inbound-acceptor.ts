@@ -15,6 +15,7 @@ import type { LimitName } from "../limits/limit-table.js";
 import type { TcpContext, TcpEnd } from "../tcp/contract.js";
 import { TcpSession } from "../tcp/tcp-session.js";
 import type { Counter, Family } from "../telemetry/metrics.js";
+import { MeshServer } from "../tls/mesh-server.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
 import { InboundHandshakes } from "./inbound-handshakes.js";
 import type { InboundInterception } from "./inbound-interception.js";
@@ -85,8 +86,11 @@ export class InboundAcceptor implements Disposable {
       refuse: (socket, reason) => this.#refuse(socket, reason),
     });
     this.#owned.use(options.tcp.onConfigurationChanged(() => this.#dropUnadmitted()));
+    const mesh = this.#owned.use(
+      new MeshServer(options.tls, configuration, options.tcp.onConfigurationChanged),
+    );
     this.#handshakes = this.#owned.use(
-      new InboundHandshakes(options.tls, this.#handshakeTimeoutMs, {
+      new InboundHandshakes(mesh, this.#handshakeTimeoutMs, {
         onSecure: (socket, transport) => this.#onSecure(socket, transport),
         onFailed: (socket, error) => {
           options.logger.debug("TLS handshake failed", { error, remote: socket.remoteAddress });

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from "node:tls";
 
 import { formatAddress, type Disposable, type Event } from "@tulle/base";
+import type { ClientDemand } from "@tulle/engine";
 
 /** What becomes of handshakes. */
 export interface HandshakeOwner {
@@ -22,8 +23,8 @@ export interface ServerIdentity {
 
 /** What is asked of clients. */
 export interface HandshakeTerms {
-  /** `optional`: whether its certificate is good is for the owner to see. */
-  readonly clients: "none" | "optional" | "required";
+  /** `optional` and `unverified`: whether its certificate is good is for the owner to see. */
+  readonly clients: ClientDemand;
   readonly alpn: readonly string[];
 }
 

@@ -127,7 +127,7 @@ test("a port that nobody declares passes unread to where it was made to, the ser
   expect(proxy.metricsText()).toContain("istio_tcp_connections_opened_total");
 });
 
-test("a port that nobody declares is refused where nothing passes", async () => {
+test("AZ-14: a port that nobody declares is refused where nothing passes", async () => {
   const server = await rawBackend((socket) => socket.end("hello"));
   const { proxy, port } = await redirecting({ host: "127.0.0.1", port: server.port });
   await serve(proxy, "strict");
@@ -136,7 +136,7 @@ test("a port that nobody declares is refused where nothing passes", async () => 
   expect(counted(proxy, "refused")).toBe("1");
 });
 
-test("a connection that was made to one of the sidecar's own listeners is refused", async () => {
+test("AZ-14: a connection that was made to one of the sidecar's own listeners is refused", async () => {
   for (const host of ["127.0.0.1", "::ffff:127.0.0.1", "::1", "fe80::1%eth0"]) {
     const { proxy, port, own } = await redirecting({ host, port: 15_000 });
     own.add({ host, port: 15_000 });

@@ -238,7 +238,7 @@ test("Interception closes connections to a virtual IP whose service is gone", as
   expect(counted(proxy, "refused")).toBe("1");
 });
 
-test("Interception ends a connection whose way leads back to itself", async () => {
+test("AZ-14: Interception ends a connection whose way leads back to itself", async () => {
   let port = 0;
   // As rules would that redirect the sidecar's own connections: whoever connects comes back here.
   const { proxy, port: own } = await intercepting(() => ({ host: "127.0.0.1", port }));
@@ -248,7 +248,7 @@ test("Interception ends a connection whose way leads back to itself", async () =
   expect(Number(counted(proxy, "passthrough"))).toBeLessThan(20);
 });
 
-test("Interception refuses a connection that was made to one of the sidecar's own listeners", async () => {
+test("AZ-14: Interception refuses a connection that was made to one of the sidecar's own listeners", async () => {
   for (const host of ["127.0.0.1", "::ffff:127.0.0.1", "::ffff:7f00:1"]) {
     const { proxy, port } = await intercepting(to(host, 15_000));
     expect(await exchangeBytes(port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").catch(() => "")).toBe("");

@@ -4,20 +4,22 @@ import { connect as connectTcp } from "node:net";
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
 
 import type { Svid } from "@tulle/agent";
+import { TlsParameters_TlsProtocol as TlsProtocol } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import {
   eventually,
   makeCertificate,
+  makeRevocationList,
   type ChainCertificate,
   type ChainCertificateOptions,
 } from "@tulle/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { backend, closeAll, createProxy, TestIdentity } from "../../test/harness.js";
-import { inboundListener, staticCluster } from "../../test/resources.js";
+import { inboundListener, staticCluster, type TlsParams } from "../../test/resources.js";
 import { SNI } from "../../test/pair.js";
 
-// Everything that does not show a good certificate of the mesh, against a real inbound listener in STRICT mode. What counts is
-// whether the application was reached.
+// Everything that does not show a good certificate of the mesh, against real inbound listeners in STRICT mode: one as it is by
+// default, and one that takes TLS 1.2, too. What counts is whether the application was reached.
 
 const TRUST_DOMAIN = "spiffe://cluster.local";
 const ALICE = `${TRUST_DOMAIN}/ns/default/sa/alice`;
@@ -38,7 +40,9 @@ interface Shown {
 }
 
 let root: ChainCertificate;
+/** Of the listener that takes TLS 1.3 alone, and of the one that takes TLS 1.2, too. */
 let inboundPort: number;
+let olderPort: number;
 let identity: TestIdentity;
 let good: Shown;
 const reached = new Set<string>();
@@ -51,10 +55,17 @@ beforeAll(async () => {
     reached.add(request.url ?? "");
     response.end("in");
   });
-  const server = createProxy({ identity, name: "reviews" });
-  const local = "inbound|9080||reviews.default.svc.cluster.local";
-  server.apply(staticCluster(local, app.port), inboundListener({ sni: SNI, cluster: local }));
-  inboundPort = (await server.inbound()).tcp.address.port;
+  const listen = async (tlsParams?: TlsParams): Promise<number> => {
+    const server = createProxy({ identity, name: "reviews" });
+    const cluster = "inbound|9080||reviews.default.svc.cluster.local";
+    server.apply(
+      staticCluster(cluster, app.port),
+      inboundListener({ sni: SNI, cluster, ...(tlsParams !== undefined && { tlsParams }) }),
+    );
+    return (await server.inbound()).tcp.address.port;
+  };
+  inboundPort = await listen();
+  olderPort = await listen({ tlsMinimumProtocolVersion: TlsProtocol.TLSv1_2 });
   good = await shown({});
 }, 60_000);
 
@@ -147,6 +158,20 @@ function askHttp2(socket: TLSSocket, path: string): void {
   stream.end();
 }
 
+/** What becomes of a second handshake on a connection of TLS 1.2. */
+function renegotiation(options: ConnectionOptions): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connectTls({ host: "127.0.0.1", servername: SNI, ...options, rejectUnauthorized: false });
+    socket.on("error", (error) => resolve(error.message));
+    socket.once("secureConnect", () =>
+      socket.renegotiate({}, (error) => {
+        resolve(error?.message ?? "renegotiated");
+        socket.destroy();
+      }),
+    );
+  });
+}
+
 /** Sends bytes as they are. */
 function attemptBytes(make: (path: string) => Buffer | string): Promise<Outcome> {
   const path = `/attempt/${++attempts}`;
@@ -172,9 +197,9 @@ const WAYS: readonly (readonly [string, ConnectionOptions])[] = [
   ["TLS 1.3 without server name", { minVersion: "TLSv1.3", servername: "" }],
 ];
 
-/** Sessions of somebody who was let in. */
-async function goodSessions(): Promise<readonly Buffer[]> {
-  const outcome = await attempt(good);
+/** Sessions of somebody who was let in: of TLS 1.3, or of TLS 1.2 where that is taken. */
+async function goodSessions(port = inboundPort): Promise<readonly Buffer[]> {
+  const outcome = await attempt({ ...good, port, ...(port === olderPort && { maxVersion: "TLSv1.2" }) });
   expect(outcome.in).toBe(true);
   return outcome.sessions;
 }
@@ -250,14 +275,16 @@ async function underWorkload(claims: boolean): Promise<Shown> {
 describe("in STRICT mode nobody comes in with", () => {
   test.each(BAD)("%s", async (_what, make) => {
     const bad = (await make()) ?? {};
-    const [session] = await goodSessions();
-    for (const [way, options] of WAYS) {
-      const fresh = await attempt({ ...bad, ...options });
-      expect([way, fresh.in]).toEqual([way, false]);
+    for (const port of [inboundPort, olderPort]) {
+      const [session] = await goodSessions(port);
+      for (const [way, options] of WAYS) {
+        const fresh = await attempt({ ...bad, ...options, port });
+        expect([way, fresh.in]).toEqual([way, false]);
+      }
+      // A session of somebody who was let in stands for nobody else.
+      const resumed = await attempt({ ...bad, port, ...(session === undefined ? {} : { session }) });
+      expect([resumed.in, resumed.resumed]).toEqual([false, false]);
     }
-    // A session of somebody who was let in stands for nobody else.
-    const resumed = await attempt({ ...bad, ...(session === undefined ? {} : { session }) });
-    expect([resumed.in, resumed.resumed]).toEqual([false, false]);
   });
 });
 
@@ -289,6 +316,21 @@ test("in STRICT mode a session brings nothing: neither in 1.3 nor in 1.2, neithe
     }
     expect(await attempt({ ...good, session })).toMatchObject({ in: true, resumed: false });
   }
+});
+
+test("in STRICT mode a session of TLS 1.2 brings nothing where that is taken, and nobody negotiates anew", async () => {
+  const older = { ...good, port: olderPort, maxVersion: "TLSv1.2" } as const;
+  expect((await attempt({ ...older, port: inboundPort })).in).toBe(false);
+  const sessions = await goodSessions(olderPort);
+  expect(sessions.length).toBeGreaterThan(0);
+  for (const session of sessions) {
+    for (const [, options] of WAYS) {
+      const outcome = await attempt({ ...options, session, port: olderPort });
+      expect([outcome.in, outcome.resumed]).toEqual([false, false]);
+    }
+    expect(await attempt({ ...older, session })).toMatchObject({ in: true, resumed: false });
+  }
+  expect(await renegotiation(older)).not.toBe("renegotiated");
 });
 
 test("in STRICT mode plaintext is not heard, whatever it pretends to be", async () => {
@@ -324,15 +366,51 @@ test("in STRICT mode a root that was taken out lets nobody in any more, new or w
   const [session] = await goodSessions();
   const next = await makeRoot("Next root");
   identity.rotate(await svidOf(next));
-  for (const [, options] of WAYS) {
-    expect((await attempt({ ...good, ...options })).in).toBe(false);
-    expect((await attempt({ ...good, ...options, ...(session && { session }) })).in).toBe(false);
+  for (const port of [inboundPort, olderPort]) {
+    for (const [, options] of WAYS) {
+      expect((await attempt({ ...good, ...options, port })).in).toBe(false);
+      expect((await attempt({ ...good, ...options, port, ...(session && { session }) })).in).toBe(false);
+    }
   }
   expect((await attempt(await shown({ issuer: next }))).in).toBe(true);
   identity.rotate(await svidOf(root));
   expect((await attempt(good)).in).toBe(true);
 });
 
-test("there were at least 200 attempts", () => {
-  expect(attempts).toBeGreaterThanOrEqual(200);
+test("in STRICT mode a certificate that was revoked lets nobody in any more, new or with a session; others do", async () => {
+  const mallory = await makeCertificate({ ...LEAF, issuer: root, ...uris(ALICE) });
+  const bad = { cert: mallory.pem, key: await keyOf(mallory) };
+  const middle = await makeCertificate({ name: "Middle", ca: true, keyUsage: KEY_CERT_SIGN, issuer: root });
+  const below = await shown({ issuer: middle }, [middle]);
+  const [session] = (await attempt(bad)).sessions;
+  const [older] = (await attempt({ ...bad, port: olderPort, maxVersion: "TLSv1.2" })).sessions;
+  expect([(await attempt(bad)).in, (await attempt(below)).in]).toEqual([true, true]);
+  const before = identity.current();
+  identity.rotate({
+    ...before,
+    // Late, too: what is in it counts on.
+    revocationListsPem: await makeRevocationList({
+      issuer: root,
+      revoked: [mallory, middle],
+      nextUpdate: Date.now() - 1000,
+    }),
+  });
+  for (const shownNow of [bad, below]) {
+    for (const port of [inboundPort, olderPort]) {
+      for (const [way, options] of WAYS) {
+        expect([way, (await attempt({ ...shownNow, ...options, port })).in]).toEqual([way, false]);
+        for (const known of [session, older]) {
+          const again = await attempt({ ...shownNow, ...options, port, ...(known && { session: known }) });
+          expect([way, again.in, again.resumed]).toEqual([way, false, false]);
+        }
+      }
+    }
+  }
+  expect((await attempt(good)).in).toBe(true);
+  identity.rotate(before);
+  expect((await attempt(bad)).in).toBe(true);
+});
+
+test("there were at least 500 attempts", () => {
+  expect(attempts).toBeGreaterThanOrEqual(500);
 });

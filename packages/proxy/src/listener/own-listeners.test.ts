@@ -27,7 +27,7 @@ test.each([
   "::ffff:127.0.0.1",
   "::ffff:7f00:1",
   "::FFFF:10.0.0.1",
-])("a listener on every address is reached at %s", (host) => {
+])("AZ-14: a listener on every address is reached at %s", (host) => {
   expect(listeningOn("::").has({ host, port: 15_006 })).toBe(true);
   expect(listeningOn("0.0.0.0").has({ host, port: 15_006 })).toBe(true);
   expect(listeningOn("::").has({ host, port: 15_007 })).toBe(false);
@@ -43,7 +43,7 @@ test.each([
   "localhost",
   "%",
   "::%",
-])("no listener of this machine is reached at %j", (host) => {
+])("AZ-14: no listener of this machine is reached at %j", (host) => {
   const expected = host === "::%";
   expect(listeningOn("::").has({ host, port: 15_006 })).toBe(expected);
 });

@@ -109,7 +109,7 @@ test("without a header the proxy's own peer counts, where it may stay away", asy
   await eventually(() => proxy.log().some((line) => line.includes("127.0.0.1:")));
 });
 
-test("a trusted peer's header without addresses leaves the peer's own", async () => {
+test("AZ-12: a trusted peer's header without addresses leaves the peer's own", async () => {
   const { proxy, port } = await serving(LOOPBACK);
   for (const header of [proxyHeader(1, undefined), proxyHeader(2, undefined)]) {
     expect(await send(port, [header.toString("latin1"), GET])).toContain('["",""]');
@@ -117,7 +117,7 @@ test("a trusted peer's header without addresses leaves the peer's own", async ()
   expect(refused(proxy)).toBe(0);
 });
 
-test("nobody else's header is believed", async () => {
+test("AZ-12: nobody else's header is believed", async () => {
   const { proxy, port } = await serving(ELSEWHERE);
   for (const header of [V1, V2]) expect(await send(port, [header + GET])).toBe("");
   expect(refused(proxy)).toBe(2);
@@ -138,7 +138,7 @@ test.each([
   // CVE-2026-47692: the request within must not be served.
   ["a TLV that reaches beyond", `${V2.slice(0, 15)}\x0f${V2.slice(16)}\x04\xff\xff${GET}`],
   ["two headers", V1 + V1 + GET],
-])("a trusted peer with %s is refused", async (_what, bytes) => {
+])("AZ-12: a trusted peer with %s is refused", async (_what, bytes) => {
   const { proxy, port } = await serving(LOOPBACK);
   for (const answer of await answers(port, bytes)) expect(answer).not.toContain("200 OK");
   if (!bytes.startsWith(V1 + V1)) expect(refused(proxy)).toBe(2);

@@ -1,6 +1,6 @@
 import { networkInterfaces } from "node:os";
 
-import { parseIpAddress } from "@tulle/dns";
+import { parseIpBytes } from "@tulle/base";
 
 import type { ListenAddress } from "../options.js";
 import { plainIpv6 } from "./plain-address.js";
@@ -22,7 +22,7 @@ export function readSockaddr(bytes: Buffer): ListenAddress {
 
 /** A `sockaddr_in` or `sockaddr_in6` of an IP address without a zone. */
 export function writeSockaddr(host: string, port: number): Buffer {
-  const address = parseIpAddress(host);
+  const address = parseIpBytes(host);
   if (address === undefined) throw new TypeError(`${host} is no IP address, or has a zone`);
   const isV6 = address.length === 16;
   const bytes = Buffer.alloc(isV6 ? SOCKADDR_IN6_BYTES : SOCKADDR_IN_BYTES);

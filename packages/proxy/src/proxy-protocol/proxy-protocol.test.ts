@@ -113,7 +113,7 @@ test.each([
   ["no family", v2(0x21, 0x00, Buffer.from([1, 2, 3]))],
   ["no transport", v2(0x21, 0x10, TCP4_BODY)],
   ["Unix sockets", v2(0x21, 0x31, Buffer.alloc(216))],
-])("the reader takes a version 2 header with %s for one without addresses", (_what, header) => {
+])("AZ-12: the reader takes a version 2 header with %s for one without addresses", (_what, header) => {
   const after = line("GET /");
   expect(read(Buffer.concat([header, after]))).toEqual({
     header: { version: 2, addresses: undefined },
@@ -139,7 +139,7 @@ test.each([
   ["a wrong checksum", v2(0x21, 0x11, Buffer.concat([TCP4_BODY, tlv(3, Buffer.alloc(4))]))],
   ["more than 8 KiB", v2(0x21, 0x11, TCP4_BODY, 65_535)],
   ["LOCAL of more than 8 KiB", v2(0x20, 0x00, Buffer.alloc(0), 65_535)],
-])("the reader refuses a version 2 header with %s", (_what, header) => {
+])("AZ-12: the reader refuses a version 2 header with %s", (_what, header) => {
   const after = line("GET /admin HTTP/1.1\r\n");
   const bytes = Buffer.concat([header, after]);
   expect(read(bytes)).toBe("refused");

@@ -1,6 +1,6 @@
 import { isIPv4 } from "node:net";
 
-import { parseIpAddress } from "@tulle/dns";
+import { parseIpBytes } from "@tulle/base";
 
 import { plainAddress } from "../listener/plain-address.js";
 import type { ListenAddress } from "../options.js";
@@ -26,7 +26,7 @@ export function proxyHeader(version: ProxyProtocolVersion, addresses: ProxyAddre
 export function parseHostPort(text: string): ListenAddress | undefined {
   const [, host = "", port = ""] = /^\[?([^\]]*)\]?:(\d{1,5})$/.exec(text) ?? [];
   const plain = plainAddress(host);
-  return parseIpAddress(plain) === undefined ? undefined : { host: plain, port: Number(port) };
+  return parseIpBytes(plain) === undefined ? undefined : { host: plain, port: Number(port) };
 }
 
 interface Pair extends ProxyAddresses {
@@ -65,6 +65,6 @@ function v2(pair: Pair | undefined): Buffer {
   return header;
 }
 
-function bytesOf({ host }: ListenAddress): Buffer {
-  return parseIpAddress(host) ?? Buffer.alloc(0);
+function bytesOf({ host }: ListenAddress): Uint8Array {
+  return parseIpBytes(host) ?? new Uint8Array();
 }

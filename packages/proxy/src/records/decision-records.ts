@@ -8,7 +8,7 @@ import type { DecisionRecord } from "./contract.js";
 import { encodeRecord } from "./encode-record.js";
 import { HeldSnapshots } from "./held-snapshots.js";
 import { unpackRecord, type PackedRecord } from "./packed-record.js";
-import { RecordRing } from "./record-ring.js";
+import { MAX_RECORD_BYTES, RecordRing } from "./record-ring.js";
 
 /** Places of a thread for failures, and for successes: a flood of the one does not push out the other. */
 const FAILURES = 512;
@@ -44,11 +44,16 @@ export class DecisionRecords {
   readonly #dropped: Counter;
   readonly #rate: TokenBucket;
   readonly #successRate: TokenBucket;
-  readonly #failures = new RecordRing(FAILURES);
-  readonly #successes = new RecordRing(SUCCESSES);
+  readonly #failures: RecordRing;
+  readonly #successes: RecordRing;
   readonly #snapshots = new HeldSnapshots(HELD_SNAPSHOTS);
 
   constructor({ configuration, clock, samplePercent, dropped }: DecisionRecordsOptions) {
+    // One large piece: it comes from the kernel, where pages that were never written take no memory.
+    const memory = Buffer.alloc((FAILURES + SUCCESSES) * MAX_RECORD_BYTES);
+    const failureBytes = FAILURES * MAX_RECORD_BYTES;
+    this.#failures = new RecordRing(FAILURES, memory.subarray(0, failureBytes));
+    this.#successes = new RecordRing(SUCCESSES, memory.subarray(failureBytes));
     this.#configuration = configuration;
     this.#clock = clock;
     this.#threshold = (samplePercent / 100) * 2 ** 32;

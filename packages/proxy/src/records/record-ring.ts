@@ -13,10 +13,10 @@ export class RecordRing {
   /** Where the next one goes. */
   #next = 0;
 
-  constructor(capacity: number) {
+  /** `memory`: of `MAX_RECORD_BYTES` for each. */
+  constructor(capacity: number, memory: Buffer = Buffer.alloc(capacity * MAX_RECORD_BYTES)) {
     this.#capacity = capacity;
-    // Pages that were never written take no memory.
-    this.#bytes = Buffer.alloc(capacity * MAX_RECORD_BYTES);
+    this.#bytes = memory;
     this.#lengths = new Uint16Array(capacity);
     this.#keys = new Uint32Array(capacity);
   }

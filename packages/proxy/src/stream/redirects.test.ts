@@ -78,7 +78,7 @@ test("a redirect to another host of the same listener changes the host, and 303 
   expect(answer.body).toBe("other GET app /other  http://app:80/to?http://app/other");
 });
 
-test("a redirect elsewhere, one too many, and one that is not listed are the client's", async () => {
+test("AZ-13: a redirect elsewhere, one too many, and one that is not listed are the client's", async () => {
   const [proxy, port] = await proxyTo(await echo("app"), await echo("other"));
   const elsewhere = await call(port, "/to?http://elsewhere/x");
   expect([elsewhere.status, elsewhere.headers["location"]]).toEqual([302, "http://elsewhere/x"]);

@@ -152,7 +152,7 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
   /** Whether no connection can be made because there are as many as there may be. */
   get #isLimited(): boolean {
     const { cluster } = this.#record;
-    return cluster === undefined || this.#context.load.connections(cluster.slot) >= cluster.maxConnections;
+    return cluster === undefined || this.#pool?.isFull(cluster) !== false;
   }
 
   /** Ends whatever is under way: nobody waits for it any more. */

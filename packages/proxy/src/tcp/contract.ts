@@ -18,6 +18,7 @@ import type { ParkingLot } from "../stream/parking.js";
 import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { Connector } from "../upstream/connector.js";
+import type { ConnectionAuthorizer } from "./connection-admission.js";
 import type { KeepAlive } from "../upstream/keep-alive.js";
 
 /** One side of a session. */
@@ -56,6 +57,7 @@ export interface TcpContext {
   readonly connector: Connector;
   readonly upstreamMetrics: UpstreamMetrics;
   readonly authorization: AuthorizationMetrics;
+  readonly askAuthorizer: ConnectionAuthorizer;
   readonly outliers: OutlierRecorder;
   readonly coarseWheel: TimerWheel;
   readonly keepAlive: KeepAlive;

@@ -2,13 +2,14 @@ import type { Socket } from "node:net";
 
 import { formatAddress, type Disposable, type WheelTimer } from "@tulle/base";
 import {
-  admitConnection,
+  NO_SLOT,
   affinityOf,
   currentCluster,
   pick,
   routeConnection,
   type AttemptState,
   type ClusterPart,
+  type ConnectionRefusal,
   type EndpointPart,
   type PickFailure,
   type Plan,
@@ -25,6 +26,7 @@ import type { OwnView } from "../stream/decision.js";
 import type { Parked } from "../stream/parking.js";
 import type { AcquireFailure } from "../stream/contract.js";
 import type { ClusterTraffic } from "../telemetry/upstream-metrics.js";
+import { ConnectionAdmission, type ConnectionVerdict } from "./connection-admission.js";
 import type { TcpContext, TcpEnd, TcpRecord, TcpSource, TcpTraffic } from "./contract.js";
 import { HeldUpstream } from "./held-upstream.js";
 import { resetEnd, TcpPipe, type TcpPipeOwner } from "./tcp-pipe.js";
@@ -34,6 +36,8 @@ const NOTHING = Buffer.alloc(0);
 const enum State {
   /** Waits for configuration. */
   PARKED,
+  /** A service is asked whether it may pass. */
+  ASKING,
   /** Policies let it not through: it is about to be closed. */
   REFUSED,
   CONNECTING,
@@ -48,8 +52,8 @@ const enum State {
  * there is somebody to take it, and nothing is waited for: a server that speaks first is heard at once.
  *
  * ```
- *  PARKED ─► CONNECTING ⟲ ─► OPEN ─► CLOSED      (⟲: another endpoint after one that cannot be connected to)
- *                 └─► HELD ──┘
+ *  PARKED ─► ASKING ─► CONNECTING ⟲ ─► OPEN ─► CLOSED      (⟲: another endpoint after one that cannot be connected to)
+ *     └──────────────►     └─► HELD ──┘
  * ```
  *
  * A session may be held: it connects, and until `start` the client's side is not its business. One that is never started
@@ -79,6 +83,8 @@ export class TcpSession<Source extends TcpSource = TcpSource>
   /** First for the time that it may be parked, then for idleness. */
   readonly #timer: WheelTimer;
   readonly #view: OwnView;
+  /** Undefined: no policy asks about it, or none has yet. */
+  #admission: ConnectionAdmission | undefined;
   #state: State = State.PARKED;
   #plan: Plan | undefined;
   #connecting: Disposable | undefined;
@@ -127,11 +133,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     }
     this.#client.socket.on("close", this.#onClientGone);
     if (!held) this.#look();
-    else if (this.#held !== undefined && this.#plan !== undefined) {
-      const refusal = this.chain === undefined ? "" : this.#refusalOf(this.chain);
-      if (refusal === "") this.#open(this.#plan, this.#held.release());
-      else this.#fail("", refusal);
-    }
+    else if (this.#held !== undefined && this.chain !== undefined) this.#admit(this.chain);
   }
 
   /** Connects and lets nothing flow until `start`. Call instead of that, before it. */
@@ -162,21 +164,58 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     if (this.#state !== State.OPEN) return;
     const chain = this.source.chain();
     if (chain === undefined || chain === null || chain === this.chain) return;
-    this.chain = chain;
-    const refusal = this.#refusalOf(chain);
-    if (refusal !== "") this.#fail("", refusal);
+    this.#admit(chain);
   }
 
-  /** Why policies refuse the connection; "" = they do not. */
-  #refusalOf(chain: TcpChain): string {
-    const { connection, peerSpiffeId, remoteAddress } = this.source;
-    if (connection === undefined) return "";
-    const principal = peerSpiffeId === "" ? undefined : peerSpiffeId;
-    const judgement = admitConnection(chain, connection, { principal, remoteAddress });
-    if (judgement === undefined) return "";
+  /** Goes on if policies let the connection through: at once, or when whom they ask has said so. */
+  #admit(chain: TcpChain): void {
+    this.chain = chain;
     // What is only held may turn out to be requests, which are judged as such.
-    if (this.#holder === undefined) this.#context.authorization.count(judgement.judged);
-    return judgement.refusal;
+    const verdict = this.#judge(chain, this.#holder !== undefined);
+    if (verdict !== "asking") this.#onVerdict(verdict);
+    // One that is open goes on until it is refused.
+    else if (this.#state !== State.OPEN) this.#state = State.ASKING;
+  }
+
+  #judge(chain: TcpChain, looksOnly: boolean): ConnectionVerdict {
+    const { source, startTimeMs } = this;
+    const { connection } = source;
+    if (connection === undefined) return "passes";
+    const { askAuthorizer, authorization } = this.#context;
+    const { entropy } = this.#view;
+    this.#admission ??= new ConnectionAdmission(
+      { source, connection, startTimeMs, entropy },
+      askAuthorizer,
+      authorization,
+      (verdict) => this.#onAnswered(verdict),
+    );
+    return this.#admission.judge(chain, looksOnly);
+  }
+
+  /** Somebody was asked, and configuration may have changed since. */
+  #onAnswered(verdict: "passes" | ConnectionRefusal): void {
+    const chain = this.source.chain();
+    if (chain === null) this.#fail("NR", "route_not_found");
+    else if (chain !== undefined && chain.warm && chain !== this.chain) this.#admit(chain);
+    else this.#onVerdict(verdict);
+  }
+
+  #onVerdict(verdict: "passes" | ConnectionRefusal): void {
+    if (verdict !== "passes") this.#refuse(verdict);
+    else if (this.#state === State.OPEN || this.chain === undefined) return;
+    else if (this.#held !== undefined && this.#plan !== undefined)
+      this.#open(this.#plan, this.#held.release());
+    else this.#route(this.chain);
+  }
+
+  #refuse({ flag, details }: ConnectionRefusal): void {
+    if (this.#state === State.OPEN) {
+      this.#fail(flag, details);
+      return;
+    }
+    this.#state = State.REFUSED;
+    // Its handshake may be what we are called from: a reset in the midst of that crashes Node.js 20.
+    setImmediate(() => this.#fail(flag, details));
   }
 
   // Connecting
@@ -197,14 +236,10 @@ export class TcpSession<Source extends TcpSource = TcpSource>
       return;
     }
     this.#timer.disarm();
-    this.chain = chain;
-    const refusal = this.#refusalOf(chain);
-    if (refusal !== "") {
-      this.#state = State.REFUSED;
-      // Its handshake may be what we are called from: a reset in the midst of that crashes Node.js 20.
-      setImmediate(() => this.#fail("", refusal));
-      return;
-    }
+    this.#admit(chain);
+  }
+
+  #route(chain: TcpChain): void {
     this.#view.snapshot = this.#context.configuration.current;
     this.#plan = routeConnection(this.#view, chain);
     this.#attempt.affinity = affinityOf(
@@ -231,7 +266,11 @@ export class TcpSession<Source extends TcpSource = TcpSource>
       return;
     }
     const traffic = upstreamMetrics.of(cluster);
-    if (load.connections(cluster.slot) >= cluster.maxConnections) {
+    const perHost = cluster.maxConnectionsPerHost;
+    if (
+      load.connections(cluster.slot) >= cluster.maxConnections ||
+      (perHost !== undefined && load.connections(picked.slot) >= perHost)
+    ) {
       traffic.connectionOverflow.inc();
       this.#fail("UO", "overflow");
       return;
@@ -246,6 +285,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     traffic.connectionsTotal.inc();
     this.#clusterTraffic = traffic;
     load.addConnections(cluster.slot, 1);
+    if (picked.slot !== NO_SLOT) load.addConnections(picked.slot, 1);
     load.begin(cluster.slot, picked.slot, attempt.attempts > 1);
     const startedMs = this.#context.clock.monotonic();
     this.#connecting = connector.connectBytes(
@@ -290,8 +330,14 @@ export class TcpSession<Source extends TcpSource = TcpSource>
   #hold(upstream: TcpEnd, holder: OpeningListener): void {
     this.#state = State.HELD;
     this.#held = new HeldUpstream(upstream, {
-      onServerFirst: (spoke) => holder.onServerFirst(spoke),
+      onServerFirst: (spoke) => {
+        if (this.#holder !== undefined) holder.onServerFirst(spoke);
+      },
       onUnreachable: () => {
+        if (this.#holder === undefined) {
+          this.#fail("UF", "upstream_connect_failure");
+          return;
+        }
         this.abandon();
         holder.onUnreachable();
       },
@@ -397,6 +443,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     this.#state = State.CLOSED;
     this.#timer.disarm();
     this.#context.parking.remove(this);
+    this.#admission?.cancel();
     const connecting = this.#connecting;
     this.#connecting = undefined;
     connecting?.[Symbol.dispose]();
@@ -413,6 +460,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     traffic.connections.add(-1);
     const { load } = this.#context;
     load.addConnections(cluster.slot, -1);
+    if (endpoint.slot !== NO_SLOT) load.addConnections(endpoint.slot, -1);
     load.end(cluster.slot, endpoint.slot, this.attempts > 1);
   }
 }

@@ -10,7 +10,7 @@ interface Breaker {
   readonly open: Family<Gauge>;
   readonly remaining: Family<Gauge>;
   readonly limit: (cluster: ClusterPart) => number;
-  readonly used: (load: LoadTable, slot: number) => number;
+  readonly used: (load: LoadTable, cluster: ClusterPart) => number;
 }
 
 /** Envoy's gauges of circuit breakers, for limits that are one. Read from the load table when somebody scrapes. */
@@ -47,9 +47,9 @@ function tell(cluster: ClusterPart, breakers: readonly Breaker[], load: LoadTabl
   const limited = breakers.filter(({ limit }) => limit(cluster) < NO_LIMIT);
   for (const { open, remaining, limit, used } of limited) {
     const labels = ["cluster_name", cluster.name];
-    const left = Math.max(0, limit(cluster) - used(load, cluster.slot));
+    const left = Math.max(0, limit(cluster) - used(load, cluster));
     open.with(labels).set(left === 0 ? 1 : 0);
-    remaining.with(labels).set(left);
+    if (cluster.tracksRemaining === true) remaining.with(labels).set(left);
   }
   return limited;
 }
@@ -62,25 +62,31 @@ function breakersOf(registry: MetricsRegistry, priority: "default" | "high"): re
       open: gauge("cx_open", "Whether no further connection may be made."),
       remaining: gauge("remaining_cx", "Connections that may still be made."),
       limit: ({ maxConnections }) => maxConnections,
-      used: (table, slot) => table.connections(slot),
+      used: (table, { slot }) => table.connections(slot),
+    },
+    {
+      open: gauge("cx_pool_open", "Whether no further connection pool may be made."),
+      remaining: gauge("remaining_cx_pools", "Connection pools that may still be made."),
+      limit: ({ pools }) => pools?.max ?? NO_LIMIT,
+      used: (table, { pools }) => (pools === undefined ? 0 : table.connections(pools.slot)),
     },
     {
       open: gauge("rq_pending_open", "Whether no further request may wait for a connection."),
       remaining: gauge("remaining_pending", "Requests that may still wait for a connection."),
       limit: ({ maxPendingRequests }) => maxPendingRequests,
-      used: (table, slot) => table.pending(slot),
+      used: (table, { slot }) => table.pending(slot),
     },
     {
       open: gauge("rq_open", "Whether no further request may begin."),
       remaining: gauge("remaining_rq", "Requests that may still begin."),
       limit: ({ maxRequests }) => maxRequests,
-      used: (table, slot) => table.clusterInFlight(slot),
+      used: (table, { slot }) => table.clusterInFlight(slot),
     },
     {
       open: gauge("rq_retry_open", "Whether no further retry may begin."),
       remaining: gauge("remaining_retries", "Retries that may still begin."),
       limit: ({ maxRetries }) => maxRetries,
-      used: (table, slot) => table.retriesInFlight(slot),
+      used: (table, { slot }) => table.retriesInFlight(slot),
     },
   ];
 }

@@ -3,7 +3,7 @@ import type { Writable } from "node:stream";
 
 import type { Clock, Disposable, Timer } from "@tulle/base";
 
-import type { AccessLogSink } from "../options.js";
+import type { LogSink } from "../options.js";
 import type { Counter } from "./metrics.js";
 
 /** Lines are given to the sink when so many characters wait … */
@@ -64,7 +64,7 @@ export class LineWriter implements Disposable {
 }
 
 /** Opens what `sink` names; undefined for `off`. */
-export function openLineWriter(sink: AccessLogSink, clock: Clock, dropped: Counter): LineWriter | undefined {
+export function openLineWriter(sink: LogSink, clock: Clock, dropped: Counter): LineWriter | undefined {
   if (sink === "off") return undefined;
   if (sink === "stdout") return new LineWriter(process.stdout, clock, dropped);
   return new LineWriter(createWriteStream(sink.file, { flags: "a", mode: 0o600 }), clock, dropped, true);

@@ -12,6 +12,7 @@ export class ClusterTraffic {
   readonly connectFailures: Counter;
   readonly connectionOverflow: Counter;
   readonly pendingOverflow: Counter;
+  readonly poolOverflow: Counter;
   readonly requests: Counter;
   readonly retries: Counter;
   readonly timeouts: Counter;
@@ -25,6 +26,7 @@ export class ClusterTraffic {
     this.connectionsTotal = families.connectionsTotal.with(labels);
     this.connectFailures = families.connectFailures.with(labels);
     this.connectionOverflow = families.connectionOverflow.with(labels);
+    this.poolOverflow = families.poolOverflow.with(labels);
     this.pendingOverflow = families.pendingOverflow.with(labels);
     this.requests = families.requests.with(labels);
     this.retries = families.retries.with(labels);
@@ -41,6 +43,7 @@ interface Families {
   readonly connectFailures: Family<Counter>;
   readonly connectionOverflow: Family<Counter>;
   readonly pendingOverflow: Family<Counter>;
+  readonly poolOverflow: Family<Counter>;
   readonly requests: Family<Counter>;
   readonly retries: Family<Counter>;
   readonly timeouts: Family<Counter>;
@@ -69,6 +72,10 @@ export class UpstreamMetrics {
       connectFailures: counter("cx_connect_fail", "Connections that could not be made."),
       connectionOverflow: counter("cx_overflow", "Times the connection circuit breaker was open."),
       pendingOverflow: counter("rq_pending_overflow", "Requests refused by the pending circuit breaker."),
+      poolOverflow: counter(
+        "cx_pool_overflow",
+        "Requests refused by the circuit breaker of connection pools.",
+      ),
       requests: counter("rq_total", "Tries sent to an endpoint."),
       retries: counter("rq_retry", "Retries."),
       timeouts: counter("rq_timeout", "Requests that ran into the route's timeout."),

@@ -1,6 +1,7 @@
 import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
 
 import {
+  revocationsOf,
   secureContextOptions,
   trustBundlesOf,
   verifyPeer,
@@ -10,6 +11,12 @@ import {
 } from "@tulle/agent";
 import { DisposableStack, Emitter, type Clock, type Disposable } from "@tulle/base";
 import type { SvidRule, SvidVerdict } from "@tulle/base/spiffe";
+import type { TlsSettings } from "@tulle/engine";
+
+import { SAFE_CIPHERS, tlsOptions } from "./tls-options.js";
+
+/** Contexts that are kept: who speaks differently everywhere makes them anew. */
+const MAX_CONTEXTS = 16;
 
 /**
  * A workload's identity as TLS needs it: one shared context for all connections that it makes, options for those that
@@ -21,7 +28,8 @@ export class WorkloadTls implements Disposable {
   readonly #owned = new DisposableStack();
   readonly #changed = new Emitter<Svid>();
   #svid: Svid | undefined;
-  #client: SecureContext | undefined;
+  /** By what is spoken: one, as long as the mesh speaks the same everywhere. */
+  readonly #clients = new Map<string, SecureContext>();
 
   constructor(identity: WorkloadIdentity, clock: Clock) {
     this.#identity = identity;
@@ -30,7 +38,7 @@ export class WorkloadTls implements Disposable {
     this.#owned.use(
       identity.onRotated((svid) => {
         this.#svid = svid;
-        this.#client = undefined;
+        this.#clients.clear();
         this.#changed.emit(svid);
       }),
     );
@@ -53,18 +61,32 @@ export class WorkloadTls implements Disposable {
     return this.svid?.graceMs ?? 0;
   }
 
-  /** Context for connections to other sidecars; undefined while there is no certificate. */
-  clientContext(): SecureContext | undefined {
-    const { svid } = this;
-    if (svid === undefined) return undefined;
-    this.#client ??= createSecureContext(secureContextOptions(svid));
-    return this.#client;
+  /**
+   * Context for connections to other sidecars; undefined while there is no certificate. Throws what OpenSSL says of
+   * settings that it does not know.
+   */
+  clientContext(settings: TlsSettings): SecureContext | undefined {
+    const options = this.serverOptions(settings);
+    if (options === undefined) return undefined;
+    let context = this.#clients.get(settings.key);
+    if (context === undefined) {
+      if (this.#clients.size === MAX_CONTEXTS) this.#clients.clear();
+      context = createSecureContext(options);
+      this.#clients.set(settings.key, context);
+    }
+    return context;
   }
 
   /** Options for `tls.createServer` and `setSecureContext`; undefined while there is no certificate. */
-  serverOptions(): SecureContextOptions | undefined {
+  serverOptions(settings: TlsSettings): SecureContextOptions | undefined {
     const { svid } = this;
-    return svid === undefined ? undefined : secureContextOptions(svid);
+    if (svid === undefined) return undefined;
+    const { ciphers } = settings;
+    return {
+      ...secureContextOptions(svid),
+      ...tlsOptions({ ...settings, ciphers: ciphers.length === 0 ? SAFE_CIPHERS : ciphers }),
+      honorCipherOrder: true,
+    };
   }
 
   /** Judges the peer of a connection whose handshake is over, against the bundle of its trust domain. */
@@ -76,6 +98,7 @@ export class WorkloadTls implements Disposable {
       ...wanted,
       nowMs: this.#clock.now(),
       bundles: trustBundlesOf(svid),
+      revocations: revocationsOf(svid),
       graceMs,
     });
   }

@@ -191,7 +191,7 @@ test("a full circuit breaker answers with x-envoy-overloaded, and its gauges say
   const { port: app } = await backend((_request, response) => {
     waiting.push(() => response.end());
   });
-  const { proxy, port } = await proxyTo(app, { thresholds: { maxRequests: 2 } });
+  const { proxy, port } = await proxyTo(app, { thresholds: { maxRequests: 2, trackRemaining: true } });
   addCircuitBreakerMetrics(proxy.metrics, proxy.configuration, proxy.load);
   const gauge = (name: string): string | undefined =>
     new RegExp(`envoy_cluster_circuit_breakers_default_${name}\\{[^}]*\\} (\\d+)`).exec(
@@ -240,4 +240,49 @@ test("routes of priority HIGH have limits of their own", async () => {
   for (const answer of waiting) answer();
   for (const { status } of await Promise.all(begun)) expect(status).toBe(200);
   expect([proxy.load.clusterInFlight(proxy.configuration.current.cluster(CLUSTER)!.high!.slot)]).toEqual([0]);
+});
+
+test("per_host_thresholds bound the connections to each endpoint; who comes later waits for one", async () => {
+  const waiting: (() => void)[] = [];
+  const { port: app, server } = await backend((_request, response) => {
+    waiting.push(() => response.end());
+  });
+  let connections = 0;
+  server.on("connection", () => connections++);
+  const { proxy, port } = await proxyTo(app, { maxConnectionsPerHost: 2 });
+  const calls = [call(port), call(port), call(port)];
+  await eventually(() => waiting.length === 2);
+  expect(clustersText(proxy.configuration.current, proxy.load)).toContain("::cx_active::2\n");
+  waiting.shift()!();
+  await eventually(() => waiting.length === 2);
+  expect(connections).toBe(2);
+  for (const answer of waiting) answer();
+  expect((await Promise.all(calls)).map(({ status }) => status)).toEqual([200, 200, 200]);
+  expect(proxy.metricsText()).toMatch(/envoy_cluster_upstream_cx_overflow\{[^}]*\} [1-9]/);
+});
+
+test("max_connection_pools bounds pools: an idle one makes room, and without any a request is refused", async () => {
+  const waiting: (() => void)[] = [];
+  const { port: app } = await backend((request, response) => {
+    if (request.url === "/wait") waiting.push(() => response.end());
+    else response.end();
+  });
+  const { proxy, port } = await proxyTo(app, {
+    thresholds: { maxConnectionPools: 1, trackRemaining: true },
+    more: { connectionPoolPerDownstreamConnection: true },
+  });
+  addCircuitBreakerMetrics(proxy.metrics, proxy.configuration, proxy.load);
+  // Each call is a client's connection of its own: its pool takes the place of the one before.
+  expect([(await call(port)).status, (await call(port)).status]).toEqual([200, 200]);
+  const slow = call(port, "/wait");
+  await eventually(() => waiting.length === 1);
+  const refused = await call(port);
+  expect([refused.status, refused.headers["x-envoy-overloaded"]]).toEqual([503, "true"]);
+  const text = proxy.metricsText();
+  expect(text).toMatch(/envoy_cluster_upstream_cx_pool_overflow\{[^}]*\} 1/);
+  expect(text).toMatch(/circuit_breakers_default_cx_pool_open\{[^}]*\} 1/);
+  waiting[0]!();
+  expect((await slow).status).toBe(200);
+  expect((await call(port)).status).toBe(200);
+  expect(clustersText(proxy.configuration.current, proxy.load)).toContain("::max_connection_pools::1\n");
 });

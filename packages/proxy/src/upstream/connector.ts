@@ -157,18 +157,18 @@ export class Connector {
   #tlsOptions(tls: UpstreamTls): ConnectionOptions | string {
     // An IP literal is not a legal SNI; without a name from the configuration none is sent.
     const servername = isIP(tls.sni) === 0 ? tls.sni : "";
-    if (tls.kind === "mesh") {
-      const secureContext = this.#tls.clientContext();
-      if (secureContext === undefined) return "this sidecar has no certificate yet";
-      // Who it is, is judged when the handshake is over.
-      return {
-        secureContext,
-        servername,
-        rejectUnauthorized: this.#tls.graceMs === 0,
-        checkServerIdentity: noNameCheck,
-      };
-    }
     try {
+      if (tls.kind === "mesh") {
+        const secureContext = this.#tls.clientContext(tls.settings);
+        if (secureContext === undefined) return "this sidecar has no certificate yet";
+        // Who it is, is judged when the handshake is over.
+        return {
+          secureContext,
+          servername,
+          rejectUnauthorized: this.#tls.graceMs === 0,
+          checkServerIdentity: noNameCheck,
+        };
+      }
       return {
         secureContext: this.#originated.contextOf(tls),
         servername,

@@ -102,6 +102,11 @@ export class Http2ClientConnection implements Http2TransportOwner, Http2ClientSt
     );
   }
 
+  /** Whether no try is under way. */
+  get unused(): boolean {
+    return this.#streams.size + this.#unsettled.size === 0;
+  }
+
   /** Starts a try. Only when `available`. */
   start(waiter: UpstreamWaiter): void {
     this.#requests++;

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
 import type { Disposable, TimerWheel } from "@tulle/base";
-import type { ClusterPart, EndpointPart, LoadTable } from "@tulle/engine";
+import { NO_SLOT, type ClusterPart, type EndpointPart, type LoadTable } from "@tulle/engine";
 import type { FlushQueue } from "@tulle/http/socket";
 
 import type { ProxyLimits } from "../limits/proxy-limits.js";
@@ -54,6 +54,7 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   readonly #endpoint: EndpointPart;
   readonly #preamble: Buffer | undefined;
   readonly #onEmpty: (pool: UpstreamPool) => void;
+  readonly #onFull: (slot: number) => boolean;
   readonly #idle: Http1ClientConnection[] = [];
   readonly #connections = new Map<Http1ClientConnection | Http2ClientConnection, Waiting>();
   /** Those that take tries. */
@@ -62,23 +63,30 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   #http2: boolean;
   readonly #connecting = new Set<Disposable>();
   readonly #waiters = new Map<UpstreamWaiter, Waiting>();
+  /** Where it is counted as a pool; undefined = nowhere, as long as its clusters have no limit of pools. */
+  #counted: number | undefined;
 
   /** The endpoint and how it is reached, as text. */
   readonly way: string;
 
-  /** `preamble`: what each connection begins with. */
+  /**
+   * `preamble`: what each connection begins with. `onFull`: a cluster, whose pools are counted on a slot, has as many as it
+   * may: makes one of them leave, if it can.
+   */
   constructor(
     context: PoolContext,
     endpoint: EndpointPart,
     way: string,
     preamble: Buffer | undefined,
     onEmpty: (pool: UpstreamPool) => void,
+    onFull: (slot: number) => boolean,
   ) {
     this.#context = context;
     this.#endpoint = endpoint;
     this.way = way;
     this.#preamble = preamble;
     this.#onEmpty = onEmpty;
+    this.#onFull = onFull;
     this.#http2 = endpoint.http2 || endpoint.tls?.alpn.includes("h2") === true;
   }
 
@@ -115,6 +123,12 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
       waiter.onUpstreamUnavailable("overflow", "");
       return false;
     }
+    if (cluster.pools !== undefined && !this.#countPool(cluster.pools)) {
+      traffic.poolOverflow.inc();
+      waiter.onUpstreamUnavailable("overflow", "");
+      this.#checkEmpty();
+      return false;
+    }
     load.addPending(cluster.slot, 1);
     traffic.pending.add(1);
     const waiting = { cluster, traffic };
@@ -144,6 +158,33 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   renew(): void {
     this.#idle.length = 0;
     for (const connection of this.#connections.keys()) connection.retire();
+  }
+
+  /** Whether a cluster may have no further connection to this endpoint. */
+  isFull({ slot, maxConnections, maxConnectionsPerHost: perHost }: ClusterPart): boolean {
+    const { load } = this.#context;
+    if (load.connections(slot) >= maxConnections) return true;
+    return perHost !== undefined && load.connections(this.#endpoint.slot) >= perHost;
+  }
+
+  /** Leaves to make room for another pool that is counted on `slot`. False when it is not, or somebody uses it. */
+  makeRoom(slot: number): boolean {
+    if (this.#counted !== slot || this.#connecting.size + this.#waiters.size > 0) return false;
+    const resting = this.#idle.length + this.#multiplexed.filter(({ unused }) => unused).length;
+    if (resting < this.#connections.size) return false;
+    this.#leave();
+    this.renew();
+    return true;
+  }
+
+  /** Counts itself among the pools of a cluster, of which a pool that nobody uses may make room. */
+  #countPool({ max, slot }: NonNullable<ClusterPart["pools"]>): boolean {
+    if (this.#counted !== undefined) return true;
+    const { load } = this.#context;
+    if (load.connections(slot) >= max && !this.#onFull(slot)) return false;
+    this.#counted = slot;
+    load.addConnections(slot, 1);
+    return true;
   }
 
   destroy(): void {
@@ -232,7 +273,7 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     if (this.#connecting.size >= (this.#http2 ? 1 : this.#waiters.size)) return;
     // Every address may have one connection, as with Envoy: otherwise a full cluster would starve a new endpoint.
     const first = this.#connections.size + this.#connecting.size === 0;
-    if (this.#context.load.connections(cluster.slot) >= cluster.maxConnections && !first) {
+    if (!first && this.isFull(cluster)) {
       traffic.connectionOverflow.inc();
       return;
     }
@@ -246,7 +287,7 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     const busy = this.#connections.size - this.#idle.length + this.#waiters.size;
     const wanted = Math.ceil(busy * cluster.connection.preconnectRatio);
     while (this.#connections.size + this.#connecting.size < wanted) {
-      if (this.#context.load.connections(cluster.slot) >= cluster.maxConnections) return;
+      if (this.isFull(cluster)) return;
       this.#connect(waiting);
     }
   }
@@ -322,7 +363,10 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
   }
 
   #countConnection({ cluster, traffic }: Waiting, by: 1 | -1): void {
-    this.#context.load.addConnections(cluster.slot, by);
+    const { load } = this.#context;
+    load.addConnections(cluster.slot, by);
+    // Connections of health checks are counted nowhere.
+    if (cluster.slot !== NO_SLOT) load.addConnections(this.#endpoint.slot, by);
     traffic.connections.add(by);
   }
 
@@ -360,7 +404,13 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
 
   #checkEmpty(): void {
     if (this.#connections.size + this.#connecting.size + this.#waiters.size > 0 || this.retired) return;
+    this.#leave();
+  }
+
+  #leave(): void {
     this.retired = true;
+    if (this.#counted !== undefined) this.#context.load.addConnections(this.#counted, -1);
+    this.#counted = undefined;
     this.#onEmpty(this);
   }
 }

@@ -45,12 +45,24 @@ export class UpstreamPools implements Disposable {
     const key = `${way}${own}`;
     let pool = this.#byKey.get(key);
     if (pool === undefined) {
-      pool = new UpstreamPool(this.#context, endpoint, way, preamble, (empty) => {
-        if (this.#byKey.get(key) === empty) this.#byKey.delete(key);
-      });
+      pool = new UpstreamPool(
+        this.#context,
+        endpoint,
+        way,
+        preamble,
+        (empty) => {
+          if (this.#byKey.get(key) === empty) this.#byKey.delete(key);
+        },
+        (slot) => this.#makeRoom(slot),
+      );
       this.#byKey.set(key, pool);
     }
     return pool;
+  }
+
+  #makeRoom(slot: number): boolean {
+    for (const pool of this.#byKey.values()) if (pool.makeRoom(slot)) return true;
+    return false;
   }
 
   /** Lets go of connections to endpoints that are not among these, without cutting an exchange. */

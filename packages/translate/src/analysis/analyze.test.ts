@@ -12,6 +12,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   AuthorizationPolicy: "security.istio.io",
   PeerAuthentication: "security.istio.io",
   HealthCheck: "tulle.dev",
+  MeshConfig: "tulle.dev",
   TrafficPolicy: "tulle.dev",
   RateLimit: "tulle.dev",
 };
@@ -93,6 +94,13 @@ const CASES: readonly (readonly [string, string, readonly string[]])[] = [
       object("TrafficPolicy", "c", "host: reviews.default, loadBalancer: PEAK_EWMA") +
       object("TrafficPolicy", "d", "host: reviews, port: 9080, loadBalancer: PEAK_EWMA"),
     ["TUL0006 default/a spec.loadBalancer", "TUL0006 default/c spec.loadBalancer"],
+  ],
+  [
+    "MeshConfigs that add up, and two that say the same",
+    object("MeshConfig", "a", "meshMTLS: {minProtocolVersion: TLSV1_2}") +
+      object("MeshConfig", "b", "tlsDefaults: {minProtocolVersion: TLSV1_3}") +
+      object("MeshConfig", "c", "meshMTLS: {minProtocolVersion: TLSV1_3}"),
+    ["TUL0006 default/a spec.meshMTLS", "TUL0006 default/c spec.meshMTLS"],
   ],
   [
     "a policy of an unknown port",

@@ -107,6 +107,7 @@ const ANALYZERS = [
     analyzeSelector,
     analyzeTargets,
   ),
+  of("tulle.dev", "MeshConfig", analyzeAnnotations, analyzeConflicts),
   of<HealthCheckSpec>("tulle.dev", "HealthCheck", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<TrafficPolicySpec>("tulle.dev", "TrafficPolicy", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),

@@ -1,6 +1,7 @@
 import type {
   FindingCode,
   HealthCheckSpec,
+  MeshConfigSpec,
   MeshObject,
   PeerAuthenticationSpec,
   SidecarSpec,
@@ -73,6 +74,7 @@ export const CONFLICTING_KINDS = [
   { group: "networking.istio.io", kind: "VirtualService" },
   { group: "networking.istio.io", kind: "Sidecar" },
   { group: "security.istio.io", kind: "PeerAuthentication" },
+  { group: "tulle.dev", kind: "MeshConfig" },
   { group: "tulle.dev", kind: "HealthCheck" },
   { group: "tulle.dev", kind: "TrafficPolicy" },
 ] as const;
@@ -85,6 +87,8 @@ function claimsOf(object: MeshObject, domain: string): readonly Claim[] {
       return [sidecarClaim(object as MeshObject<SidecarSpec>)];
     case "PeerAuthentication":
       return [peerAuthenticationClaim(object as MeshObject<PeerAuthenticationSpec>)];
+    case "MeshConfig":
+      return meshConfigClaims(object as MeshObject<MeshConfigSpec>);
     case "HealthCheck":
       return [healthCheckClaim(object as MeshObject<HealthCheckSpec>, domain)];
     case "TrafficPolicy":
@@ -132,6 +136,17 @@ function peerAuthenticationClaim({ spec, metadata }: MeshObject<PeerAuthenticati
     path: "spec.selector",
     text: `${whose} of the namespace ${metadata.namespace}`,
   };
+}
+
+/** Settings that there is one of; of providers there may be many. */
+function meshConfigClaims({ spec, metadata }: MeshObject<MeshConfigSpec>): readonly Claim[] {
+  const { extensionProviders: _providers, ...settings } = spec;
+  return Object.keys(settings).map((name) => ({
+    key: `${metadata.namespace} ${name}`,
+    code: "TUL0006",
+    path: `spec.${name}`,
+    text: `${name} of the mesh (namespace ${metadata.namespace})`,
+  }));
 }
 
 /** Each namespace has checks of its own: a client takes those of one. */

@@ -29,7 +29,7 @@ describe("the order of actions", () => {
     expect(guard.http({})).toBe(NONE);
   });
 
-  test("CUSTOM asks a provider that a MeshConfig of the root namespace has, about what its rules hold for", () => {
+  test("AZ-10: CUSTOM comes before DENY and ALLOW, and asks a provider that a MeshConfig of the root namespace has, about what its rules hold for", () => {
     const ask = "action: CUSTOM, provider: {name: opa}, rules: [{to: [{operation: {paths: [/a]}}]}]";
     const provider = (namespace: string) =>
       `---\napiVersion: tulle.dev/v1\nkind: MeshConfig\nmetadata: {name: mesh, namespace: ${namespace}}\n` +
@@ -48,12 +48,30 @@ describe("the order of actions", () => {
     expect(guard.noted).toEqual([
       { kind: "enforced", allowed: false, policy: "ns[default]-policy[deny]-rule[0]" },
     ]);
-    // Connections that carry bytes cannot be asked about: they are refused.
-    const bytes = guardOf(
-      policy("ask", "action: CUSTOM, provider: {name: opa}, rules: [{}]") + provider("istio-system"),
-    );
-    expect(bytes.tcp({ principal: ALICE })).toBe(by("ask").slice(4));
     expect(guardOf(policy("ask", ask) + provider("default")).http({ path: "/a" })).toBe(by("ask"));
+  });
+
+  test("CUSTOM asks about connections that carry bytes, over gRPC alone", () => {
+    const provider = (service: string) =>
+      "---\napiVersion: tulle.dev/v1\nkind: MeshConfig\nmetadata: {name: mesh, namespace: istio-system}\n" +
+      `spec: {extensionProviders: [{name: opa, ${service}: {service: default/reviews, port: 80}}]}\n`;
+    const custom = (rules: string) =>
+      policy("ask", `action: CUSTOM, provider: {name: opa}, rules: [${rules}]`);
+    const deny = policy("deny", `action: DENY, rules: [{from: [{source: {principals: [${BOB}]}}]}]`);
+    const tcp = (rules: string, principal = ALICE, service = "envoyExtAuthzGrpc") =>
+      guardOf(custom(rules) + deny + provider(service)).tcp({ principal });
+    const asks = "asks ext_authz grpc outbound|80||reviews.default.svc.cluster.local";
+    expect(tcp("{}")).toBe(asks);
+    // Before DENY has its say.
+    expect(tcp("{}", BOB)).toBe(asks);
+    expect(tcp(`{from: [{source: {principals: [${BOB}]}}]}`)).toBe("open");
+    expect(tcp("{to: [{operation: {ports: ['1']}}]}", BOB)).toBe(by("deny").slice(4));
+    // What only HTTP has does not narrow what is asked about.
+    expect(tcp("{to: [{operation: {paths: [/a]}}]}")).toBe(asks);
+    expect(tcp("{when: [{key: 'request.headers[x]', values: [y]}]}")).toBe(asks);
+    // An HTTP service cannot be asked, nor can one that nobody knows.
+    expect(tcp("{}", ALICE, "envoyExtAuthzHttp")).toBe(by("ask").slice(4));
+    expect(guardOf(custom("{}")).tcp({ principal: ALICE })).toBe(by("ask").slice(4));
   });
 
   test("CUSTOM of somebody who is not known refuses what it would ask about", () => {
@@ -88,6 +106,27 @@ describe("the order of actions", () => {
     // What is no boolean enforces.
     expect(guardOf(policy("allow", "", "annotations: {istio.io/dry-run: 'yes'}")).http({})).toBe(NONE);
   });
+});
+
+describe("trust domains", () => {
+  const names = { trustDomain: "new.example", trustDomainAliases: ["old.example"] };
+  const guard = (yaml: string) => guardOf(yaml, WORKLOAD, names);
+  const as = (principal: string): Caller => ({ principal });
+  const OURS = ["new.example", "old.example"].map((domain) => as(`${domain}/ns/default/sa/alice`));
+  const THEIRS = as("other.example/ns/default/sa/alice");
+
+  test.each(["new.example", "old.example", "cluster.local"])(
+    "AZ-10: a principal of %s is the same one under every name of the mesh, and no other's",
+    (domain) => {
+      const rule = `rules: [{from: [{source: {principals: [${domain}/ns/default/sa/alice]}}]}]`;
+      for (const caller of OURS) {
+        expect(guard(policy("p", rule)).http(caller)).toBe("200");
+        expect(guard(policy("p", `action: DENY, ${rule}`)).http(caller)).toBe(by("p"));
+      }
+      expect(guard(policy("p", rule)).http(THEIRS)).toBe(NONE);
+      expect(guard(policy("p", `action: DENY, ${rule}`)).http(THEIRS)).toBe("200");
+    },
+  );
 });
 
 describe("whom policies hold for", () => {
@@ -309,18 +348,18 @@ describe("operations", () => {
     },
   );
 
-  test.each([
-    // AZ-01
-    ..."/x/../admin /x/%2e%2e/admin /x/.%2e/admin /x/..;/admin /./admin /%2e/admin //admin /x//../admin".split(
-      " ",
-    ),
-    // AZ-02
-    ...String.raw`/x%2f..%2fadmin /%2fadmin /%5cadmin /\admin /x\..\admin`.split(" "),
-    // AZ-03, AZ-04
-    ..."/%61dmin /%61%64%6d%69%6e /admin;a=b /;x/admin /admin? /admin#x".split(" "),
-  ])(
-    "AZ-01 to AZ-04: %s may be taken for /admin: it is denied, and not allowed for being another path",
-    (written) => {
+  const AS_ADMIN = {
+    "AZ-01":
+      "/x/../admin /x/%2e%2e/admin /x/.%2e/admin /x/..;/admin /./admin /%2e/admin //admin /x//../admin",
+    "AZ-02": String.raw`/x%2f..%2fadmin /%2fadmin /admin%2f /%5cadmin /\admin /x\..\admin`,
+    "AZ-03": "/%61dmin /%61%64%6d%69%6e /admin%00 /admin%00.html",
+    "AZ-04": "/admin;a=b /;x/admin /admin? /admin#x /admin/",
+  };
+  test.each(
+    Object.entries(AS_ADMIN).flatMap(([id, paths]) => paths.split(" ").map((path) => [id, path] as const)),
+  )(
+    "%s: %s may be taken for /admin: it is denied, and not allowed for being another path",
+    (_id, written) => {
       const caller = { path: written };
       const rule = operation("paths: [/admin, '/admin/*']");
       expect(guardOf(policy("p", `action: DENY, rules: [{${rule}}]`)).http(caller)).toBe(by("p"));
@@ -336,22 +375,13 @@ describe("operations", () => {
     },
   );
 
-  test("AZ-03: what no server takes for /admin is not it", () => {
-    const rule = operation("paths: [/admin]");
-    for (const path of [
-      "/ADMIN",
-      "/%2561dmin",
-      "/%c0%afadmin",
-      "/..%c0%af",
-      "/\uff41dmin",
-      "/admin,x",
-      "/admin.",
-      "/admin%20",
-    ])
-      expect([path, guardOf(policy("p", `action: DENY, rules: [{${rule}}]`)).http({ path })]).toEqual([
-        path,
-        "200",
-      ]);
+  test.each([
+    ..."/ADMIN /%2561dmin /%c0%afadmin /..%c0%af /\uff41dmin"
+      .split(" ")
+      .map((path) => ["AZ-03", path] as const),
+    ..."/admin,x /admin. /admin%20 /admin/".split(" ").map((path) => ["AZ-04", path] as const),
+  ])("%s: no server takes %s for /admin", (_id, path) => {
+    decides(operation("paths: [/admin]"), [], [{ path }]);
   });
 
   test("paths with escapes are allowed where a rule names them, or all that they may be taken for", () => {
@@ -364,10 +394,35 @@ describe("operations", () => {
     expect(allow.http(at("/public/..;/admin"))).toBe(NONE);
   });
 
-  test("methods are told apart by case", () => {
-    decides(operation("methods: [GET]"), [{ method: "GET" }], [{ method: "get" }, { method: "GETX" }]);
+  test("methods", () => {
+    decides(operation("methods: [GET]"), [{ method: "GET" }], [{ method: "GETX" }]);
     decides(operation("methods: ['*']"), [{ method: "X" }], []);
     decides(operation("notMethods: [GET, HEAD]"), [{ method: "POST" }], [{ method: "HEAD" }]);
+  });
+
+  test.each(["get", "GeT"])("AZ-07: %s may be taken for GET, and is never allowed for it", (method) => {
+    expect(guardOf(policy("p", `rules: [{${operation("methods: [GET]")}}]`)).http({ method })).toBe(NONE);
+    for (const rule of ["methods: [GET]", "methods: ['GE*']"]) {
+      const deny = guardOf(policy("p", `action: DENY, rules: [{${operation(rule)}}]`));
+      expect(deny.http({ method })).toBe(by("p"));
+    }
+    const others = guardOf(policy("p", `rules: [{${operation("notMethods: [GET]")}}]`));
+    expect(others.http({ method })).toBe(NONE);
+  });
+
+  test("AZ-07: a method that a field asks for is not the request's; a rule may look at the field", () => {
+    const caller = { method: "POST", headers: ["X-HTTP-Method-Override", "DELETE"] };
+    decides(operation("methods: [DELETE]"), [], [caller]);
+    decides(when("request.headers[x-http-method-override]", "values: ['*']"), [caller], [{}]);
+  });
+
+  test("AZ-07: gRPC's methods are paths, to the letter", () => {
+    const at = (path: string): Caller => ({ method: "POST", path });
+    decides(
+      operation("paths: [/Svc/M]"),
+      [at("/Svc/M")],
+      [at("/Svc/M/"), at("/svc/m"), at("/Svc/Mx"), at("/Svc")],
+    );
   });
 
   test("AZ-05: a host that is denied is denied at every port; one that is allowed is allowed as written", () => {
@@ -396,6 +451,17 @@ describe("operations", () => {
       [at("secret.com:80")],
       [at("secret.com"), at("secret.com:800")],
     );
+  });
+
+  test("AZ-05: a name in its ASCII form is the one that is meant, and the last of many hosts is as good as the first", () => {
+    const deny = (hosts: string) =>
+      guardOf(policy("p", `action: DENY, rules: [{${operation(`hosts: [${hosts}]`)}}]`));
+    for (const host of ["xn--bcher-kva.example", "XN--Bcher-KVA.example:80"])
+      expect(deny("xn--bcher-kva.example").http({ host })).toBe(by("p"));
+    const many = Array.from({ length: 120 }, (_, index) => `host${index}.example`).join(", ");
+    for (const host of ["host0.example", "HOST100.example", "Host101.Example:8080", "hOST119.example"])
+      expect([host, deny(many).http({ host })]).toEqual([host, by("p")]);
+    expect(deny(many).http({ host: "host120.example" })).toBe("200");
   });
 
   test("ports are the workload's, whatever port a caller names", () => {
@@ -504,6 +570,29 @@ describe("conditions", () => {
     );
     expect(both.http({ headers })).toBe(NONE);
   });
+
+  test.each(["user,admin", "admin, user", "user ,\tadmin", "a,,admin,"])(
+    "AZ-06: %j is a list with admin: it is denied, and not allowed as one of its values or for lacking them",
+    (value) => {
+      const headers = ["x-role", value];
+      const rule = (values: string) => when("request.headers[x-role]", values);
+      expect(guardOf(policy("p", `rules: [{${rule("values: [admin]")}}]`)).http({ headers })).toBe(NONE);
+      expect(guardOf(policy("p", `rules: [{${rule("notValues: [admin]")}}]`)).http({ headers })).toBe(NONE);
+      for (const values of [
+        "values: [admin]",
+        "notValues: [admin]",
+        "values: ['adm*']",
+        "values: ['*min']",
+      ]) {
+        const deny = guardOf(policy("p", `action: DENY, rules: [{${rule(values)}}]`));
+        expect([values, deny.http({ headers })]).toEqual([values, by("p")]);
+      }
+      // As it is written it may be allowed.
+      expect(
+        guardOf(policy("p", `rules: [{${rule(`values: [${JSON.stringify(value)}]`)}}]`)).http({ headers }),
+      ).toBe("200");
+    },
+  );
 });
 
 describe("bytes", () => {

@@ -15,19 +15,22 @@ import { RBACSchema as NetworkRbacSchema } from "@tulle/xds/gen/envoy/extensions
 import { packed } from "../messages.js";
 import { jwtFilters } from "../request-authentication/jwt-filter.js";
 import type { Translation } from "../translation.js";
-import { askedProviders, askingFilter, askingRbac, isAnswered } from "./custom.js";
+import { askedProviders, askingConnectionFilter, askingFilter, askingRbac, isAnswered } from "./custom.js";
 import type { Guarded } from "./holding-policies.js";
 import { rbacOf, type TranslatedRbac } from "./rbac.js";
 
 /**
- * In the order in which they decide, behind those that ask. CUSTOM without somebody to ask, or with bytes, refuses what it
- * would ask about.
+ * In the order in which they decide, behind those that ask. CUSTOM without somebody to ask refuses what it would ask about.
  */
 const ORDER: readonly AuthorizationAction[] = ["CUSTOM", "AUDIT", "DENY", "ALLOW"];
 
 /** Istio's names of the filters, one for each action. */
 function filterName(action: AuthorizationAction): string {
   return `istio.authorization.${action.toLowerCase()}`;
+}
+
+function askingName(provider: string): string {
+  return `istio.authorization.custom.${provider}`;
 }
 
 /** One RBAC filter of a chain. */
@@ -40,16 +43,26 @@ interface Guard {
 }
 
 function guardsOf(t: Translation, guarded: readonly Guarded[]): readonly Guard[] {
-  const asking = askedProviders(t, guarded).map((provider): Guard => ({
-    name: `istio.authorization.custom.${provider}`,
-    rbac: (one) => askingRbac(t, provider, one),
+  const asking = askedProviders(t, guarded, false).map((provider): Guard => ({
+    name: askingName(provider),
+    rbac: (one) => askingRbac(t, provider, one, false),
     next: askingFilter(t, provider),
   }));
   const deciding = ORDER.map((action): Guard => ({
     name: filterName(action),
-    rbac: (one) => rbacOf(t, action, one, false, (policy) => action !== "CUSTOM" || !isAnswered(t, policy)),
+    rbac: (one) => decidingRbac(t, action, one, false),
   }));
   return [...asking, ...deciding];
+}
+
+/** What decides without asking: of CUSTOM only policies that nobody can be asked by. */
+function decidingRbac(
+  t: Translation,
+  action: AuthorizationAction,
+  guarded: Guarded,
+  bytes: boolean,
+): TranslatedRbac | undefined {
+  return rbacOf(t, action, guarded, bytes, (policy) => action !== "CUSTOM" || !isAnswered(t, policy, bytes));
 }
 
 /** Actions that go by what a token says. */
@@ -117,15 +130,18 @@ function perRoute(rbac: TranslatedRbac | undefined): Any {
 
 /** The network filters that guard connections which carry bytes. */
 export function connectionGuards(t: Translation, guarded: Guarded, statPrefix: string): readonly Filter[] {
-  return ORDER.flatMap((action) => {
-    const rbac = rbacOf(t, action, guarded, true);
+  const filtersFor = (name: string, rbac: TranslatedRbac | undefined, next: readonly Filter[]): Filter[] => {
     if (rbac === undefined) return [];
     const value = packed(NetworkRbacSchema, { ...rbac, statPrefix: `${statPrefix}.` });
-    return [
-      create(FilterSchema, {
-        name: filterName(action),
-        configType: { case: "typedConfig", value },
-      }),
-    ];
-  });
+    return [create(FilterSchema, { name, configType: { case: "typedConfig", value } }), ...next];
+  };
+  const asking = askedProviders(t, [guarded], true).flatMap((provider) =>
+    filtersFor(askingName(provider), askingRbac(t, provider, guarded, true), [
+      askingConnectionFilter(t, provider),
+    ]),
+  );
+  const deciding = ORDER.flatMap((action) =>
+    filtersFor(filterName(action), decidingRbac(t, action, guarded, true), []),
+  );
+  return [...asking, ...deciding];
 }

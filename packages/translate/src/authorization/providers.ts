@@ -1,27 +1,15 @@
 import { create } from "@bufbuild/protobuf";
-import type { Duration } from "@bufbuild/protobuf/wkt";
-import type { ExtensionProvider, HttpAuthorizationProvider, MeshConfigSpec } from "@tulle/api";
-import { HeaderValueSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
+import type { ExtensionProvider, HttpAuthorizationProvider } from "@tulle/api";
 import { ApiVersion } from "@tulle/xds/gen/envoy/config/core/v3/config_source_pb.js";
-import { GrpcServiceSchema, type GrpcService } from "@tulle/xds/gen/envoy/config/core/v3/grpc_service_pb.js";
 import {
   ExtAuthzSchema,
-  HttpServiceSchema,
   type ExtAuthz,
-  type HttpService,
 } from "@tulle/xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
-import { RegexMatcherSchema } from "@tulle/xds/gen/envoy/type/matcher/v3/regex_pb.js";
-import {
-  ListStringMatcherSchema,
-  StringMatcherSchema,
-  type ListStringMatcher,
-  type StringMatcher,
-} from "@tulle/xds/gen/envoy/type/matcher/v3/string_pb.js";
 import { durationOf, durationOfText } from "../duration.js";
-import { MESH_CONFIG } from "../kinds.js";
 import { askedService } from "../asked-service.js";
+import { fromMeshConfig } from "../mesh-config.js";
 import type { Translation } from "../translation.js";
-import { byAge } from "../visibility.js";
+import { grpcAuthorizer, httpAuthorizer, namesOf, type HttpAuthorizerWords } from "./authorizer.js";
 
 /** Istio's: 10 minutes. */
 const DEFAULT_TIMEOUT_MS = 600_000;
@@ -30,16 +18,9 @@ const DEFAULT_BODY_BYTES = 1024;
 
 /** The provider of that name, of the oldest MeshConfig of the root namespace that has one. */
 export function extensionProvider(t: Translation, name: string): ExtensionProvider | undefined {
-  const { rootNamespace } = t.settings;
-  for (const object of [...t.objects<MeshConfigSpec>(MESH_CONFIG)].sort(byAge)) {
-    const { metadata, spec } = object;
-    if (metadata.namespace !== rootNamespace) continue;
-    const found = spec.extensionProviders?.find((provider) => provider.name === name);
-    if (found === undefined) continue;
-    t.own(object);
-    return found;
-  }
-  return undefined;
+  return fromMeshConfig(t, ({ extensionProviders }) =>
+    extensionProviders?.find((provider) => provider.name === name),
+  );
 }
 
 /** Envoy's filter that asks a provider; who is asked about what, the caller adds. */
@@ -76,56 +57,17 @@ export function extAuthzOf(t: Translation, provider: ExtensionProvider): ExtAuth
       : { allowedHeaders: namesOf(http.includeRequestHeadersInCheck) }),
     services:
       http === undefined
-        ? { case: "grpcService", value: grpcServiceOf(cluster, authority, timeout) }
-        : { case: "httpService", value: httpServiceOf(http, cluster, authority, timeout) },
+        ? { case: "grpcService", value: grpcAuthorizer(cluster, authority, timeout) }
+        : { case: "httpService", value: httpAuthorizer(cluster, authority, timeout, wordsOf(http)) },
   });
 }
 
-function grpcServiceOf(clusterName: string, authority: string, timeout: Duration): GrpcService {
-  return create(GrpcServiceSchema, {
-    targetSpecifier: { case: "envoyGrpc", value: { clusterName, authority } },
-    timeout,
-  });
-}
-
-function httpServiceOf(
-  http: HttpAuthorizationProvider,
-  cluster: string,
-  authority: string,
-  timeout: Duration,
-): HttpService {
-  const { headersToUpstreamOnAllow, headersToDownstreamOnDeny, headersToDownstreamOnAllow } = http;
-  return create(HttpServiceSchema, {
-    serverUri: { uri: `http://${authority}`, httpUpstreamType: { case: "cluster", value: cluster }, timeout },
+function wordsOf(http: HttpAuthorizationProvider): HttpAuthorizerWords {
+  return {
     pathPrefix: http.pathPrefix ?? "",
-    authorizationRequest: {
-      headersToAdd: Object.entries(http.includeAdditionalHeadersInCheck ?? {}).map(([key, value]) =>
-        // Not Istio's business what Envoy's command operators mean: a per cent sign is one.
-        create(HeaderValueSchema, { key, value: value.replaceAll("%", "%%") }),
-      ),
-    },
-    authorizationResponse: {
-      ...(headersToUpstreamOnAllow && { allowedUpstreamHeaders: namesOf(headersToUpstreamOnAllow) }),
-      ...(headersToDownstreamOnDeny && { allowedClientHeaders: namesOf(headersToDownstreamOnDeny) }),
-      ...(headersToDownstreamOnAllow && {
-        allowedClientHeadersOnSuccess: namesOf(headersToDownstreamOnAllow),
-      }),
-    },
-  });
-}
-
-/** Istio's patterns: exact, `prefix*`, `*suffix`, `*`; in any case. */
-function namesOf(patterns: readonly string[]): ListStringMatcher {
-  return create(ListStringMatcherSchema, { patterns: patterns.map(nameOf) });
-}
-
-function nameOf(pattern: string): StringMatcher {
-  const matchPattern: StringMatcher["matchPattern"] =
-    pattern === "*"
-      ? { case: "safeRegex", value: create(RegexMatcherSchema, { regex: ".*" }) }
-      : {
-          case: pattern.startsWith("*") ? "suffix" : pattern.endsWith("*") ? "prefix" : "exact",
-          value: pattern.replace(/^\*|\*$/, ""),
-        };
-  return create(StringMatcherSchema, { matchPattern, ignoreCase: pattern !== "*" });
+    adds: http.includeAdditionalHeadersInCheck,
+    toUpstream: http.headersToUpstreamOnAllow,
+    toClientOnDeny: http.headersToDownstreamOnDeny,
+    toClientOnAllow: http.headersToDownstreamOnAllow,
+  };
 }

@@ -11,6 +11,7 @@ import { COOKIE_PREFIX } from "@tulle/api";
 import { NOBODY } from "../names.js";
 import { RESET_FILTER } from "../routes/annotated-faults.js";
 import { CORS_FILTER } from "../routes/cors.js";
+import { EXTERNAL_AUTH_FILTER } from "../routes/external-auth.js";
 import { FAULT_FILTER } from "../routes/fault.js";
 import type { Translation } from "../translation.js";
 
@@ -31,7 +32,7 @@ const PATHS: ReadonlySet<string | undefined> = new Set(["prefix", "path", "safeR
  * resource, or would not see a condition and send all traffic this way.
  */
 export function grpcRoute(t: Translation, route: Route): boolean {
-  failInstead(route);
+  failInstead(t, route);
   segmentsAsPrefix(route);
   const refused = refusal(route);
   if (refused !== undefined) {
@@ -57,8 +58,11 @@ export function grpcRoute(t: Translation, route: Route): boolean {
 }
 
 /** Clients know no answer of their own, but what leads nowhere is UNAVAILABLE to them: that stands for every error. */
-function failInstead(route: Route): void {
-  if (route.action.case !== "directResponse" || route.action.value.status < 400) return;
+function failInstead(t: Translation, route: Route): void {
+  const asks = Object.hasOwn(route.typedPerFilterConfig, EXTERNAL_AUTH_FILTER);
+  if (asks)
+    t.warn(`route ${route.name}: proxyless gRPC clients cannot ask an authorization service; its calls fail`);
+  else if (route.action.case !== "directResponse" || route.action.value.status < 400) return;
   route.action = {
     case: "route",
     value: create(RouteActionSchema, { clusterSpecifier: { case: "cluster", value: NOBODY } }),

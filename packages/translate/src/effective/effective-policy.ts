@@ -154,7 +154,7 @@ function trafficOf(t: Translation, service: MeshService): EffectivePolicyReport[
   const rule = destinationRuleFor(t, service);
   if (rule === undefined) return undefined;
   const port = service.ports[0]?.number ?? 0;
-  const policy = effectivePolicy(rule, "", port);
+  const policy = effectivePolicy(t, rule, "", port);
   const subsets = [...rule.subsets.values()].map((subset): EffectiveSubset => {
     const owner = rule.objects.find(({ spec }) => spec.subsets?.includes(subset) === true) ?? rule.objects[0];
     const ids = service.ports.flatMap((each) =>

@@ -3,6 +3,7 @@ import type { Server } from "../gateway/server.js";
 import { K8S_GATEWAY } from "../kinds.js";
 import type { Translation } from "../translation.js";
 import { byAge } from "../visibility.js";
+import { clientRoots, frontendValidation } from "./frontend-validation.js";
 import {
   carriageOfListener,
   certificateProblem,
@@ -52,6 +53,10 @@ function serverOf(
   const usable = references.filter((reference) => certificateProblem(t, gateway, reference) === undefined);
   // Without any certificate its connections would all fail: the port is better closed.
   if (ends && usable.length === 0) return undefined;
+  const validation = frontendValidation(gateway, listener);
+  const clients = validation && clientRoots(t, gateway, validation).roots;
+  // Without authorities nobody could show that they may come in.
+  if (validation !== undefined && clients === undefined) return undefined;
   const { name, namespace } = gateway.metadata;
   const { port, hostname = "*" } = listener;
   return {
@@ -65,6 +70,7 @@ function serverOf(
     routes: kind === "http" ? `http.${port}` : `https.${port}.${listener.name}.${name}/listener.${namespace}`,
     redirects: false,
     tls: ends ? { mode: "SIMPLE" } : undefined,
+    clients,
     credentials: usable.map((reference) => ({
       name: reference.name,
       namespace: reference.namespace ?? namespace,

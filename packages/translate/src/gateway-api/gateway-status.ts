@@ -18,11 +18,12 @@ import {
   routesOfListener,
   type K8sGateway,
 } from "./gateways.js";
+import { clientRoots, frontendValidation } from "./frontend-validation.js";
 import { serversOf } from "./gateway-servers.js";
 
 /** A condition of a Gateway, of its class or of one of its listeners, without its times. */
 export interface GatewayCondition {
-  readonly type: "Accepted" | "Programmed" | "ResolvedRefs" | "Conflicted";
+  readonly type: "Accepted" | "Programmed" | "ResolvedRefs" | "Conflicted" | "InsecureFrontendValidationMode";
   readonly status: "True" | "False";
   readonly reason: string;
   readonly message: string;
@@ -81,7 +82,11 @@ function listenerStatus(
   const problems = (listener.tls?.certificateRefs ?? []).flatMap(
     (ref) => certificateProblem(t, gateway, ref) ?? [],
   );
-  const [problem] = problems;
+  const validation = frontendValidation(gateway, listener);
+  const clients = validation && clientRoots(t, gateway, validation);
+  const rootless = clients !== undefined && clients.roots === undefined;
+  const all = [...problems, ...(clients?.problems ?? [])];
+  const [problem] = all;
   const ends = listener.tls !== undefined && listener.tls.mode !== "Passthrough";
   const usable = !ends || problems.length < (listener.tls?.certificateRefs ?? []).length;
   const conditions = [
@@ -89,7 +94,13 @@ function listenerStatus(
       ? no("Accepted", "UnsupportedProtocol", `the protocol ${listener.protocol} is not served`)
       : conflict
         ? no("Accepted", "PortUnavailable", "another listener of the port came first")
-        : yes("Accepted", "the listener is served"),
+        : rootless
+          ? no(
+              "Accepted",
+              "NoValidCACertificate",
+              "none of the authorities of clients' certificates can be used",
+            )
+          : yes("Accepted", "the listener is served"),
     conflict
       ? ({
           type: "Conflicted",
@@ -99,11 +110,11 @@ function listenerStatus(
         } as const)
       : no("Conflicted", "NoConflicts", "no other listener has its connections"),
     problem !== undefined
-      ? no("ResolvedRefs", problem.reason, problems.map(({ message }) => message).join("; "))
+      ? no("ResolvedRefs", problem.reason, all.map(({ message }) => message).join("; "))
       : foreign.length > 0
         ? no("ResolvedRefs", "InvalidRouteKinds", `${listener.protocol} carries no ${foreign.join(", ")}`)
         : yes("ResolvedRefs", "all references lead somewhere"),
-    supported && !conflict && usable
+    supported && !conflict && usable && !rootless
       ? yes("Programmed", "gateways that run it are sent it; see Reconciled")
       : no("Programmed", "Invalid", "the port is not opened for this listener"),
   ];
@@ -115,10 +126,21 @@ function listenerStatus(
   };
 }
 
+const INSECURE: GatewayCondition = {
+  type: "InsecureFrontendValidationMode",
+  status: "True",
+  reason: "ConfigurationChanged",
+  message: "with AllowInsecureFallback clients without a certificate that holds are let in, too",
+};
+
 function conditionsOf(
-  { spec, metadata }: K8sGateway,
+  gateway: K8sGateway,
   listeners: readonly ListenerStatusOf[],
 ): readonly GatewayCondition[] {
+  const { spec, metadata } = gateway;
+  const letsAnybodyIn = spec.listeners.some(
+    (listener) => frontendValidation(gateway, listener)?.mode === "AllowInsecureFallback",
+  );
   const strange = (spec.addresses ?? []).filter(({ type = "IPAddress" }) => type !== "IPAddress");
   const bad = listeners.filter(({ conditions }) =>
     conditions.some(({ type, status }) => type === "Programmed" && status === "False"),
@@ -134,7 +156,7 @@ function conditionsOf(
     bad.length < listeners.length
       ? yes("Programmed", "gateways that run it are sent it; see Reconciled")
       : no("Programmed", "Invalid", "none of its listeners can be served");
-  return [accepted, programmed];
+  return letsAnybodyIn ? [accepted, programmed, INSECURE] : [accepted, programmed];
 }
 
 function yes(type: GatewayCondition["type"], message: string): GatewayCondition {

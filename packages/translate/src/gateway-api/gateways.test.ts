@@ -1,7 +1,10 @@
 import { fromBinary } from "@bufbuild/protobuf";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from "@tulle/xds";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { CertificateValidationContext_TrustChainVerification as TrustChainVerification } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import { DownstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { expect, test } from "vitest";
 import { CLIENT, instance, mesh, objectsOf } from "../../testdata/mesh.js";
 import type { ClientView } from "../contract.js";
@@ -156,6 +159,81 @@ spec: {from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: edge}
     "True",
     "True",
   ]);
+});
+
+test("clients show certificates of authorities in ConfigMaps and Secrets; without one the port stays closed", () => {
+  const listeners = `[${HTTP}, {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: web}]}}]`;
+  const PEM = "-----BEGIN CERTIFICATE-----\\nYQ==\\n-----END CERTIFICATE-----";
+  const roots = (kind: string, data: string) => `
+apiVersion: v1
+kind: ${kind}
+metadata: {name: roots, namespace: edge}
+${data}
+---`;
+  const asks = (reference: string, more = "") =>
+    gateway(
+      listeners,
+      `, tls: {frontend: {default: {validation: {caCertificateRefs: [{group: "", ${reference}}]${more}}}}}`,
+    ) + secret("edge");
+  const MAP = "kind: ConfigMap, name: roots";
+  const map = roots("ConfigMap", `data: {ca.crt: "${PEM}"}`);
+  const context = (text: string) => {
+    const { resource } = translate(mesh(SHOP, text).reader, VIEW, LISTENER_TYPE, "virtualInbound");
+    const chain = fromBinary(ListenerSchema, resource!.bytes).filterChains.find(
+      ({ filterChainMatch }) => filterChainMatch?.destinationPort === 443,
+    );
+    const socket = chain?.transportSocket?.configType;
+    return socket?.case === "typedConfig" ? anyUnpack(socket.value, DownstreamTlsContextSchema) : undefined;
+  };
+  const conditions = (text: string) =>
+    status(text, "Gateway").gateway?.listeners?.[1]?.conditions.map(({ type, reason }) =>
+      [type, reason].join(" "),
+    );
+  const trusted = { specifier: { value: "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n" } };
+  const strict = asks(MAP) + map;
+  expect(context(strict)).toMatchObject({
+    requireClientCertificate: true,
+    commonTlsContext: { validationContextType: { case: "validationContext", value: { trustedCa: trusted } } },
+  });
+  expect(conditions(strict)).toEqual([
+    "Accepted Accepted",
+    "Conflicted NoConflicts",
+    "ResolvedRefs ResolvedRefs",
+    "Programmed Programmed",
+  ]);
+  expect(
+    context(asks("kind: Secret, name: roots") + roots("Secret", `stringData: {ca.crt: "${PEM}"}`)),
+  ).toMatchObject({ requireClientCertificate: true });
+  const loose = asks(MAP, ", mode: AllowInsecureFallback") + map;
+  expect(context(loose)).toMatchObject({
+    requireClientCertificate: false,
+    commonTlsContext: {
+      validationContextType: {
+        value: { trustChainVerification: TrustChainVerification.ACCEPT_UNTRUSTED },
+      },
+    },
+  });
+  expect(status(loose, "Gateway").gateway?.conditions.at(-1)).toMatchObject({
+    type: "InsecureFrontendValidationMode",
+    status: "True",
+  });
+  // Of another port, and of other protocols, nothing is asked.
+  const other = strict.replace("}}}}}", "}}, perPort: [{port: 443, tls: {}}]}}}");
+  expect(context(other)).toMatchObject({ requireClientCertificate: false });
+  for (const [text, reason] of [
+    [asks(MAP), "InvalidCACertificateRef"],
+    [asks(MAP) + roots("ConfigMap", "data: {ca.crt: none}"), "InvalidCACertificateRef"],
+    [asks("kind: Service, name: roots"), "InvalidCACertificateKind"],
+    [asks(`${MAP}, namespace: shop`), "RefNotPermitted"],
+  ] as const) {
+    expect(ports(text)).toEqual([80]);
+    expect(conditions(text)).toEqual([
+      "Accepted NoValidCACertificate",
+      "Conflicted NoConflicts",
+      `ResolvedRefs ${reason}`,
+      "Programmed Invalid",
+    ]);
+  }
 });
 
 test("listeners that cannot share a port are said, and the others served", () => {

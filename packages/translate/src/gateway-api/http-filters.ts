@@ -12,9 +12,11 @@ import type {
   RequestMirror,
   StringMatch,
 } from "@tulle/api";
+import type { ExtAuthz } from "@tulle/xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
 import type { RuleRedirect } from "../routes/rule.js";
 import type { Translation } from "../translation.js";
 import { backendOf } from "./backends.js";
+import { externalAuthorizer } from "./external-auth.js";
 import { pathChange, quoted, wholePath } from "./path-change.js";
 import type { RefProblem, RuleProblem } from "./problems.js";
 import type { RouteObject } from "./route-kinds.js";
@@ -26,6 +28,7 @@ export interface FilterEffects {
   readonly rewrite?: HttpRewrite;
   readonly mirrors: readonly HttpMirrorPolicy[];
   readonly corsPolicy?: CorsPolicy;
+  readonly externalAuth?: ExtAuthz;
   readonly refs: readonly RefProblem[];
   readonly rule: readonly RuleProblem[];
 }
@@ -51,10 +54,10 @@ export function filterEffects(
   const refs: RefProblem[] = [];
   const rule: RuleProblem[] = [];
   const mirrors: HttpMirrorPolicy[] = [];
-  let effects: Pick<FilterEffects, "headers" | "redirect" | "rewrite" | "corsPolicy"> = {};
+  let effects: Pick<FilterEffects, "headers" | "redirect" | "rewrite" | "corsPolicy" | "externalAuth"> = {};
   filters.forEach((filter, index) => {
     const { requestHeaderModifier: request, responseHeaderModifier: response, extensionRef } = filter;
-    const { requestMirror, requestRedirect, urlRewrite, cors } = filter;
+    const { requestMirror, requestRedirect, urlRewrite, cors, externalAuth } = filter;
     if (request !== undefined || response !== undefined) {
       effects = { ...effects, headers: { ...effects.headers, ...manipulation(request, response) } };
     }
@@ -63,6 +66,11 @@ export function filterEffects(
     }
     if (urlRewrite !== undefined) effects = { ...effects, rewrite: rewriteOf(urlRewrite, context) };
     if (cors !== undefined) effects = { ...effects, corsPolicy: corsOf(cors) };
+    if (externalAuth !== undefined) {
+      const { check, problem } = externalAuthorizer(t, externalAuth, context.route);
+      if (check !== undefined) effects = { ...effects, externalAuth: check };
+      else unasked(problem, `${context.field}.filters[${index}]`);
+    }
     if (requestMirror !== undefined) mirror(requestMirror);
     if (extensionRef !== undefined) {
       const { group, kind, name } = extensionRef;
@@ -74,6 +82,12 @@ export function filterEffects(
     }
   });
   return { ...effects, mirrors, refs, rule };
+
+  /** Nobody can be asked: nothing may pass. */
+  function unasked(problem: RefProblem, where: string): void {
+    refs.push(problem);
+    rule.push({ reason: "UnsupportedValue", message: `${where} asks nobody: ${problem.message}` });
+  }
 
   function mirror(written: RequestMirror): void {
     const { destination, problem } = backendOf(t, written.backendRef, context.route, "requests");
@@ -88,6 +102,7 @@ export function mergedEffects(rule: FilterEffects, backend: FilterEffects, field
   for (const [name, both] of [
     ["URLRewrite", rule.rewrite !== undefined && backend.rewrite !== undefined],
     ["CORS", rule.corsPolicy !== undefined && backend.corsPolicy !== undefined],
+    ["ExternalAuth", rule.externalAuth !== undefined && backend.externalAuth !== undefined],
   ] as const) {
     if (!both) continue;
     const message = `${field} has a filter ${name} both for the rule and for its backend`;
@@ -98,10 +113,12 @@ export function mergedEffects(rule: FilterEffects, backend: FilterEffects, field
     problems.push({ reason: "IncompatibleFilters", message });
   }
   const { rewrite = backend.rewrite, corsPolicy = backend.corsPolicy, redirect = backend.redirect } = rule;
+  const { externalAuth = backend.externalAuth } = rule;
   return {
     ...(rule.headers !== undefined && { headers: rule.headers }),
     ...(rewrite !== undefined && { rewrite }),
     ...(corsPolicy !== undefined && { corsPolicy }),
+    ...(externalAuth !== undefined && { externalAuth }),
     ...(redirect !== undefined && { redirect }),
     mirrors: [...rule.mirrors, ...backend.mirrors],
     refs: [...rule.refs, ...backend.refs],

@@ -111,11 +111,12 @@ function destinationOf(destination: Destination, { headers, rewrite }: FilterEff
 
 /** What can be done for a whole rule only. */
 function perBackendProblems(effects: FilterEffects, field: string): RuleProblem[] {
-  const { redirect, rewrite, corsPolicy, mirrors } = effects;
+  const { redirect, rewrite, corsPolicy, externalAuth, mirrors } = effects;
   const parts: readonly (readonly [string, boolean])[] = [
     ["RequestRedirect", redirect !== undefined],
     ["URLRewrite of a path", rewrite?.uri !== undefined || rewrite?.uriRegexRewrite !== undefined],
     ["CORS", corsPolicy !== undefined],
+    ["ExternalAuth", externalAuth !== undefined],
     ["RequestMirror", mirrors.length > 0],
   ];
   return parts
@@ -128,12 +129,13 @@ function perBackendProblems(effects: FilterEffects, field: string): RuleProblem[
 
 function actionOf(
   written: HTTPRouteRule,
-  { headers, redirect, rewrite, mirrors, corsPolicy }: FilterEffects,
+  { headers, redirect, rewrite, mirrors, corsPolicy, externalAuth }: FilterEffects,
   { route, lost }: Backends,
 ): RouteRule {
   const shared = {
     ...(headers !== undefined && { headers }),
     ...(corsPolicy !== undefined && { corsPolicy }),
+    ...(externalAuth !== undefined && { externalAuth }),
   };
   if (redirect !== undefined) return { ...shared, redirect };
   const failing = failingShare(lost, 500);

@@ -17,11 +17,13 @@ import { connectionManager, httpFilter, outboundFilters } from "../http-connecti
 import { addressOf, fromAds } from "../messages.js";
 import { INBOUND_LISTENER } from "../names.js";
 import { provenance } from "../provenance.js";
+import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { tcpChain } from "../tcp-proxy.js";
 import type { Translation } from "../translation.js";
 import { hostsOfTable } from "./http-routes.js";
 import { serverTcpRoute, serverTlsRoutes } from "./l4-routes.js";
 import { limitFilters } from "./limits.js";
+import { passedNames } from "./passed-services.js";
 import { servedPorts, type ServedPort } from "./ports.js";
 import { serverNamesOf, type Server } from "./server.js";
 import { serverTlsContext } from "./server-tls.js";
@@ -73,6 +75,8 @@ function chainsOf(t: Translation, { servers }: ServedPort): FilterChain[] {
             connectionGuards(t, guardedBy([server]), server.routes),
           ),
         );
+      case "auto":
+        return passedNames(t, server).map((name) => passedChain(t, server, name));
       case "tls": {
         const transportSocket = serverTlsContext(t, server, []);
         const proxy = transportSocket && serverTcpRoute(t, server);
@@ -87,6 +91,21 @@ function chainsOf(t: Translation, { servers }: ServedPort): FilterChain[] {
       }
     }
   });
+}
+
+/** The mesh's own TLS goes on as it is, to the service that it asks for. */
+function passedChain(t: Translation, server: Server, name: string): FilterChain {
+  const proxy = create(TcpProxySchema, {
+    statPrefix: name,
+    clusterSpecifier: { case: "cluster", value: name },
+  });
+  const match = { serverNames: [name], transportProtocol: "tls" };
+  return tcpChain(
+    t,
+    proxy,
+    { ...chain(server, match), name: `${server.port}|${name}` },
+    connectionGuards(t, guardedBy([server]), server.routes),
+  );
 }
 
 /** Plaintext for all servers of a port: they have one route table. */

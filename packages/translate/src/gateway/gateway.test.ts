@@ -3,6 +3,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from "@tulle/xds";
 import { ListenerSchema, type Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { TlsParameters_TlsProtocol as Protocol } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import { SecretSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { DownstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
@@ -145,6 +146,29 @@ test("servers with TLS on one port are chosen by server name and have routes of 
   expect(routes(text, "https.443.web.public.shop")).toMatchObject([{ domains: ["web.example.com"] }]);
   expect(routes(text, "https.443.any.public.shop")).toMatchObject([{ domains: ["web.example.com"] }]);
   expect(routes(text, "http.443")).toBeUndefined();
+});
+
+test("a server speaks the TLS that it says, else what the mesh says for all", () => {
+  const text = yaml(
+    `[${HTTPS("web", "web.example.com", "mode: SIMPLE, credentialName: web")}, ${HTTPS("own", "own.example.com", "mode: SIMPLE, credentialName: web, minProtocolVersion: TLSV1_2, cipherSuites: [ECDHE-RSA-AES128-GCM-SHA256]")}, ${HTTPS("mesh", "mesh.example.com", "mode: ISTIO_MUTUAL")}]`,
+    `apiVersion: tulle.dev/v1
+kind: MeshConfig
+metadata: {name: mesh, namespace: istio-system}
+spec:
+  tlsDefaults: {minProtocolVersion: TLSV1_3, ecdhCurves: [P-256], cipherSuites: [ECDHE-ECDSA-AES256-GCM-SHA384]}
+  meshMTLS: {minProtocolVersion: TLSV1_2, ecdhCurves: [P-384, P-256]}
+`,
+  );
+  const parameters = listener(text)?.filterChains.map(({ transportSocket }) => {
+    const config = transportSocket?.configType.value;
+    const params = config && anyUnpack(config, DownstreamTlsContextSchema)?.commonTlsContext?.tlsParams;
+    return [params?.tlsMinimumProtocolVersion, params?.cipherSuites, params?.ecdhCurves];
+  });
+  expect(parameters).toEqual([
+    [Protocol.TLSv1_3, ["ECDHE-ECDSA-AES256-GCM-SHA384"], ["P-256"]],
+    [Protocol.TLSv1_2, ["ECDHE-RSA-AES128-GCM-SHA256"], ["P-256"]],
+    [Protocol.TLSv1_2, [], ["P-384", "P-256"]],
+  ]);
 });
 
 test("of two servers with TLS for one host the older object's holds, and the younger is warned of", () => {

@@ -2,12 +2,11 @@ import { create } from "@bufbuild/protobuf";
 import type { ServerTlsSettings } from "@tulle/api";
 import { TransportSocketSchema, type TransportSocket } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import {
+  CertificateValidationContext_TrustChainVerification as TrustChainVerification,
   CertificateValidationContextSchema,
   SubjectAltNameMatcher_SanType as SanType,
   SubjectAltNameMatcherSchema,
   TlsCertificateSchema,
-  TlsParameters_TlsProtocol as Protocol,
-  TlsParametersSchema,
   type CertificateValidationContext,
   type SubjectAltNameMatcher,
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
@@ -22,10 +21,11 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { fromAds, packed } from "../messages.js";
 import { meshTlsServer } from "../tls.js";
+import { serverParameters } from "../tls-parameters.js";
 import type { Translation } from "../translation.js";
 import { authoritySecret, certificateSecret, hasAuthorities, hasCertificate } from "../secret-data.js";
 import { certificateCredentials, rootsCredential } from "./credentials.js";
-import { placeOfServer, type Server } from "./server.js";
+import { placeOfServer, type ClientRoots, type Server } from "./server.js";
 
 /** How a server ends TLS; undefined, with a warning, when this client cannot do it. `alpn`: protocols that it offers. */
 export function serverTlsContext(
@@ -36,33 +36,29 @@ export function serverTlsContext(
   const { tls } = server;
   if (tls === undefined) return undefined;
   if (tls.mode === "ISTIO_MUTUAL") {
-    if (t.view.mtls) return meshTlsServer(t.settings, alpn);
+    if (t.view.mtls) return meshTlsServer(t, alpn);
     t.warn(`${placeOfServer(server)} asks for ISTIO_MUTUAL, but this gateway has no mesh certificate`);
     return undefined;
   }
-  const context = create(CommonTlsContextSchema, { tlsParams: parametersOf(tls), alpnProtocols: [...alpn] });
+  const context = create(CommonTlsContextSchema, {
+    tlsParams: serverParameters(t, tls),
+    alpnProtocols: [...alpn],
+  });
   addCertificates(t, server, tls, context);
   if (tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL") addTrust(t, server, tls, context);
+  if (server.clients !== undefined) addRoots(server.clients, context);
   return create(TransportSocketSchema, {
     name: "envoy.transport_sockets.tls",
     configType: {
       case: "typedConfig",
       value: packed(DownstreamTlsContextSchema, {
         commonTlsContext: context,
-        requireClientCertificate: tls.mode === "MUTUAL",
+        requireClientCertificate: server.clients?.required ?? tls.mode === "MUTUAL",
         // A resumed session would outlive what its certificate was checked against.
         sessionTicketKeysType: { case: "disableStatelessSessionResumption", value: true },
         disableStatefulSessionResumption: true,
       }),
     },
-  });
-}
-
-function parametersOf({ minProtocolVersion, maxProtocolVersion, cipherSuites = [] }: ServerTlsSettings) {
-  return create(TlsParametersSchema, {
-    tlsMinimumProtocolVersion: minProtocolVersion === "TLSV1_3" ? Protocol.TLSv1_3 : Protocol.TLSv1_2,
-    tlsMaximumProtocolVersion: maxProtocolVersion === "TLSV1_2" ? Protocol.TLSv1_2 : Protocol.TLSv1_3,
-    cipherSuites: [...cipherSuites],
   });
 }
 
@@ -132,6 +128,15 @@ function addTrust(t: Translation, server: Server, tls: ServerTlsSettings, contex
   }).validationContextType;
 }
 
+function addRoots({ required, pem, crl }: ClientRoots, context: CommonTlsContext): void {
+  const value = create(CertificateValidationContextSchema, {
+    trustedCa: text(pem),
+    ...(crl !== undefined && { crl: text(crl) }),
+    ...(!required && { trustChainVerification: TrustChainVerification.ACCEPT_UNTRUSTED }),
+  });
+  context.validationContextType = { case: "validationContext", value };
+}
+
 function rootsFile({ caCertificates, tlsCertificates = [] }: ServerTlsSettings): string | undefined {
   return caCertificates ?? tlsCertificates.find((pair) => pair.caCertificates !== undefined)?.caCertificates;
 }
@@ -153,6 +158,10 @@ function anyTypeOf(name: string): SubjectAltNameMatcher[] {
 
 function secret(name: string): SdsSecretConfig {
   return create(SdsSecretConfigSchema, { name, sdsConfig: fromAds() });
+}
+
+function text(pem: string) {
+  return { specifier: { case: "inlineString", value: pem } } as const;
 }
 
 function file(path: string) {

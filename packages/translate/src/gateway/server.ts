@@ -9,6 +9,8 @@ export type ServerKind =
   | "https"
   /** TLS that passes as it is, told apart by server name. */
   | "passthrough"
+  /** The mesh's own TLS, which passes as it is to the service that its server name names. */
+  | "auto"
   /** TLS that ends at the gateway and carries bytes, told apart by server name. */
   | "tls"
   /** Bytes: the port has one server. */
@@ -20,6 +22,14 @@ export interface ServedHost {
   readonly namespace: string | undefined;
   /** Lower-case: a full name, `*.suffix` or `*`. */
   readonly host: string;
+}
+
+/** Authorities of clients' certificates, in PEM. */
+export interface ClientRoots {
+  /** Without a certificate that holds nobody is let in. */
+  readonly required: boolean;
+  readonly pem: string;
+  readonly crl: string | undefined;
 }
 
 /** A server of a Gateway that this client opens, whatever kind of object it came from. */
@@ -40,6 +50,8 @@ export interface Server {
   readonly tls: ServerTlsSettings | undefined;
   /** Secrets with its certificates, besides those that `tls` names. */
   readonly credentials?: readonly { readonly name: string; readonly namespace: string }[];
+  /** Whose certificates clients show, where they are asked for other than by `tls`. */
+  readonly clients?: ClientRoots | undefined;
   /** Set where it is a listener of Gateway API, whose routes are attached to it. */
   readonly listener?: ListenerOf;
 }

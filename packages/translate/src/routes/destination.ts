@@ -46,7 +46,7 @@ export function targetOf(
   subsetLabels(t, rule, service.host, subset);
   return {
     cluster: callingCluster(t, service, port.number, subset),
-    policy: effectivePolicy(rule, subset, port.number),
+    policy: effectivePolicy(t, rule, subset, port.number),
     session: service.session,
   };
 }

@@ -1,3 +1,4 @@
+import { defaultHttpRetry } from "../mesh-defaults.js";
 import { create, equals } from "@bufbuild/protobuf";
 import type { HttpRetry, HttpRouteDestination } from "@tulle/api";
 import {
@@ -60,7 +61,7 @@ export function forwardAction(
   const destinations = rule.route ?? [];
   const action = create(RouteActionSchema, {
     timeout: rule.timeout === undefined ? durationOf(0) : durationOfText(rule.timeout),
-    retryPolicy: retryPolicy(rule.retries, t.settings.defaultHttpRetryPolicy),
+    retryPolicy: retryPolicy(rule.retries, defaultHttpRetry(t)),
     requestMirrorPolicies: mirrors(t, rule, context),
     hashPolicy: hashPoliciesOf(targets),
   });

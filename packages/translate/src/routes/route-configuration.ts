@@ -1,3 +1,4 @@
+import { defaultHttpRetry } from "../mesh-defaults.js";
 import { create } from "@bufbuild/protobuf";
 import type { MeshObject, VirtualServiceSpec } from "@tulle/api";
 import { bracketed } from "@tulle/base";
@@ -108,9 +109,9 @@ function routesFor(
   const routes = frontend && serviceRoutes(t, frontend);
   if (routes !== undefined) return routes;
   if (service === undefined || port === undefined) return undefined;
-  const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
+  const policy = effectivePolicy(t, destinationRuleFor(t, service), "", port.number);
   const cluster = callingCluster(t, service, port.number);
-  const retries = t.settings.defaultHttpRetryPolicy;
+  const retries = defaultHttpRetry(t);
   const route = create(RouteSchema, {
     name: DEFAULT_ROUTE,
     match: matchAll(),

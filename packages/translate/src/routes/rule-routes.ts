@@ -1,3 +1,4 @@
+import { defaultHttpRetry } from "../mesh-defaults.js";
 import { create } from "@bufbuild/protobuf";
 import {
   RouteMatchSchema,
@@ -18,6 +19,7 @@ import { headerMutations } from "./headers.js";
 import { annotatedRedirects } from "./internal-redirects.js";
 import { matchAll, routeMatch } from "./match.js";
 import { annotatedHedge, markHedge, markRetries } from "./route-marks.js";
+import { EXTERNAL_AUTH_FILTER, externalAuthConfig } from "./external-auth.js";
 import { SESSION_FILTER, sessionConfig } from "./session.js";
 import { directResponseAction, redirectAction } from "./reply.js";
 import type { Failing, OwnedRule, RuleMatch } from "./rule.js";
@@ -96,7 +98,7 @@ function act(
     if (targets.length > 1) splitByHash(t, object, route, context);
     if (session !== undefined) route.typedPerFilterConfig[SESSION_FILTER] = sessionConfig(session);
     Object.assign(route, ruleHeaders(rule));
-    markRetries(route, rule.retries ?? t.settings.defaultHttpRetryPolicy, object.metadata);
+    markRetries(route, rule.retries ?? defaultHttpRetry(t), object.metadata);
     const hedge = annotatedHedge(t, context.where, object.metadata);
     if (hedge !== undefined) markHedge(route, hedge);
   } else {
@@ -104,6 +106,8 @@ function act(
     const body = { string: "no destination of this route has a weight" };
     route.action = { case: "directResponse", value: directResponseAction({ status: 503, body }) };
   }
+  if (rule.externalAuth !== undefined)
+    route.typedPerFilterConfig[EXTERNAL_AUTH_FILTER] = externalAuthConfig(rule.externalAuth);
   if (rule.corsPolicy !== undefined) route.typedPerFilterConfig[CORS_FILTER] = corsConfig(t, rule.corsPolicy);
   if (rule.fault !== undefined) route.typedPerFilterConfig[FAULT_FILTER] = faultConfig(rule.fault);
 }

@@ -1,4 +1,5 @@
 import type { HttpMatchRequest, HttpRedirect, HttpRoute, MeshObject } from "@tulle/api";
+import type { ExtAuthz } from "@tulle/xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
 import type { SessionRequest } from "./session.js";
 
 /** Conditions on a request: Istio's, and what Gateway API has besides. */
@@ -29,6 +30,8 @@ export interface RouteRule extends Omit<HttpRoute, "match" | "redirect" | "deleg
   readonly failing?: Failing;
   /** How clients stay with the instance that they have; absent: as its service says. */
   readonly session?: SessionRequest;
+  /** A service that is asked about its requests. */
+  readonly externalAuth?: ExtAuthz;
 }
 
 /** A rule with the object that it stands in. */

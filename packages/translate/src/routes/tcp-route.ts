@@ -26,7 +26,7 @@ export function tcpRoute(t: Translation, frontend: Frontend): TcpProxy {
   const byRoute = serviceTcpRoute(t, frontend);
   if (byRoute !== undefined) return byRoute;
   const cluster = callingCluster(t, service, port.number);
-  const policy = effectivePolicy(destinationRuleFor(t, service), "", port.number);
+  const policy = effectivePolicy(t, destinationRuleFor(t, service), "", port.number);
   return proxyTo(cluster, { case: "cluster", value: cluster }, policy);
 }
 

@@ -1,6 +1,7 @@
-import { stringThat } from "../schema/strings.js";
+import { z } from "zod";
+import { stringThat } from "./strings.js";
 
-/** Suites of TLS 1.2 and before that gateways offer, by OpenSSL's names (Istio's list). */
+/** Suites of TLS 1.2 and before, by OpenSSL's names (Istio's list). */
 const CIPHER_SUITES: ReadonlySet<string> = new Set([
   "ECDHE-ECDSA-AES128-GCM-SHA256",
   "ECDHE-RSA-AES128-GCM-SHA256",
@@ -22,3 +23,6 @@ export const cipherSuite = stringThat(
   (value) => CIPHER_SUITES.has(value),
   'an OpenSSL name such as "ECDHE-ECDSA-AES128-GCM-SHA256"',
 );
+
+/** Groups that keys are agreed on in, of those that Istio names. */
+export const ecdhCurve = z.enum(["X25519", "P-256", "P-384", "P-521"]);
