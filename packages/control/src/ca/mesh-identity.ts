@@ -17,6 +17,7 @@ import { Federation, type FederatedTrustDomain } from "./federation/index.js";
 import { JoinIssuers, type JoinIssuer } from "./join-issuers.js";
 import { createJoinTokens, type JoinTokens } from "./join-tokens.js";
 import { DirectorySigner } from "./directory-signer.js";
+import { KnownIntermediates } from "./known-intermediates.js";
 import { JwtAuthority } from "./jwt-authority.js";
 import { createJwtSvidService } from "./jwt-svid-service.js";
 import { MeshTrust } from "./mesh-trust.js";
@@ -104,9 +105,10 @@ export async function openMeshIdentity(
     const trust = owned.use(
       new MeshTrust({ signer: signs, jwtAuthority, revocation, trustDomain, trustDomainAliases, graceMs }),
     );
+    const intermediates = owned.use(await KnownIntermediates.open({ ...parts, signer: signs }));
     const peerIdentity = createPeerIdentity({
       trustBundlePem: () => authority.signer.trustBundlePem,
-      intermediatesPem: () => authority.signer.intermediatesPem,
+      intermediates: () => intermediates.chains,
       revocationListsPem: () => revocation.listsPem,
       changes: trust.onChanged,
       trustDomain,
