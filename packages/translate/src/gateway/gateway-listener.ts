@@ -19,6 +19,9 @@ import { addressOf, fromAds } from "../messages.js";
 import { INBOUND_LISTENER } from "../names.js";
 import { provenance } from "../provenance.js";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import { commonPaths } from "../common-paths.js";
+import { overloadFilters } from "../overload-filters.js";
+import { edgePolicy } from "../traffic-policies.js";
 import { tcpChain } from "../tcp-proxy.js";
 import type { Translation } from "../translation.js";
 import { hostsOfTable } from "./http-routes.js";
@@ -26,7 +29,7 @@ import { serverTcpRoutes, serverTlsRoutes } from "./l4-routes.js";
 import { limitFilters } from "./limits.js";
 import { passedNames } from "./passed-services.js";
 import { servedPorts, type ServedPort } from "./ports.js";
-import { serverNamesOf, type Server } from "./server.js";
+import { placeOfServer, serverNamesOf, type Server } from "./server.js";
 import { serverTlsContext } from "./server-tls.js";
 
 /** Every address, of which a gateway may be told another. */
@@ -168,10 +171,24 @@ function chain(
 
 /** At the edge of the mesh clients are believed nothing that they could have made up. */
 function managerFor(t: Translation, server: Server, guarded: Guarded): HttpConnectionManager {
-  const limits = limitFilters(t, hostsOfTable(t, server.routes));
+  const hosts = [...hostsOfTable(t, server.routes)];
+  const policies = hosts.map((host) => edgePolicy(t, host, server.port));
   // Who may not ask uses up nobody's limit.
-  const filters = [...authorizationFilters(t, guarded), ...limits, ...outboundFilters()];
+  const filters = [
+    ...authorizationFilters(t, guarded),
+    ...limitFilters(t, hosts),
+    ...overloadFilters(policies),
+    ...outboundFilters(),
+  ];
   const manager = connectionManager(t, server.routes, filters);
+  Object.assign(
+    manager,
+    commonPaths(
+      t,
+      policies,
+      `${placeOfServer(server)}: its hosts have different pathNormalization: their requests have the mesh's, as one chain takes them all`,
+    ),
+  );
   manager.forwardClientCertDetails = ForwardClientCert.SANITIZE_SET;
   // Workloads, at an egress gateway, are inside.
   if (server.tls?.mode !== "ISTIO_MUTUAL") {
