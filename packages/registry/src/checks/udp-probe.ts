@@ -2,7 +2,7 @@ import { createSocket } from "node:dgram";
 import { lookup } from "node:dns";
 import { isIPv6 } from "node:net";
 
-import { formatAddress } from "@tulle/base";
+import { formatAddress, systemClock } from "@tulle/base";
 
 import type { ProbeDefinition } from "../definition.js";
 import type { ProbeResult } from "./probe.js";
@@ -50,14 +50,13 @@ function ask(
   const end = (tell: () => void): void => {
     if (over) return;
     over = true;
-    clearTimeout(silence);
+    silence[Symbol.dispose]();
     signal.removeEventListener("abort", stop);
     socket.close();
     tell();
   };
   const stop = (): void => end(() => fail(new Error("gave up")));
-  const silence = setTimeout(() => end(pass), SILENCE_MS);
-  silence.unref();
+  const silence = systemClock.setTimeout(() => end(pass), SILENCE_MS, { keepAlive: false });
   signal.addEventListener("abort", stop, { once: true });
   socket.on("error", (error) => end(() => fail(error)));
   socket.on("message", () => end(pass));
