@@ -13,6 +13,8 @@ export interface Svid {
   readonly federatedBundles?: Readonly<Record<string, string>>;
   /** Keys that JWT-SVIDs are verified with, by trust domain: JWK Sets, JSON. */
   readonly jwtBundles?: Readonly<Record<string, string>>;
+  /** Revocation lists of the authorities, PEM: what they took back does not pass. Default none. */
+  readonly revocationListsPem?: string;
   /** How long peers' certificates count after their end, milliseconds; default 0. The mesh's grace mode. */
   readonly graceMs?: number;
   /** Milliseconds since the epoch. */
@@ -24,7 +26,7 @@ export interface Svid {
 
 /** Whom to trust, as the control plane tells it. */
 export type TrustUpdate = Required<
-  Pick<Svid, "trustBundlePem" | "federatedBundles" | "jwtBundles" | "graceMs">
+  Pick<Svid, "trustBundlePem" | "federatedBundles" | "revocationListsPem" | "jwtBundles" | "graceMs">
 >;
 
 /**

@@ -1,11 +1,12 @@
-import { connect } from "node:tls";
+import { connect, type PeerCertificate } from "node:tls";
 
 import { controlPlaneSpiffeId, MeshError, type Clock } from "@tulle/base";
-import { readLeaf } from "@tulle/base/spiffe";
+import { peerChain, readLeaf, TrustBundles, verifySvid, type SvidRule } from "@tulle/base/spiffe";
 import { parseAuthority } from "@tulle/http";
 import { GrpcClient } from "@tulle/http/socket";
 
 import type { Svid } from "./contract.js";
+import { revocationsOf } from "./tls.js";
 
 /** Where the control plane is, and whom to take for it. */
 export interface ControlPlaneAddress {
@@ -42,7 +43,14 @@ export function connectControlPlane(
     ALPNProtocols: ["h2"],
     checkServerIdentity: (_host, certificate): Error | undefined => {
       const leaf = readLeaf(certificate.raw);
-      if (leaf !== undefined && expected.has(leaf.spiffeId)) return undefined;
+      if (leaf !== undefined && expected.has(leaf.spiffeId)) {
+        const bundles = new TrustBundles({ [leaf.trustDomain]: target.rootCertificatePem });
+        return revokedServer(certificate, {
+          nowMs: clock.now(),
+          bundles,
+          revocations: svid && revocationsOf(svid),
+        });
+      }
       return new Error(
         `the server is ${leaf?.spiffeId ?? "no workload of a mesh"}, not ${[...expected].join(" or ")}`,
       );
@@ -55,6 +63,13 @@ export function connectControlPlane(
     clock,
     maxMessageBytes: MAX_GRPC_MESSAGE_BYTES,
   });
+}
+
+/** The handshake has verified the chain, and knows nothing of revocations. */
+function revokedServer(certificate: PeerCertificate, rule: SvidRule): Error | undefined {
+  if (rule.revocations === undefined) return undefined;
+  const verdict = verifySvid(peerChain(certificate), rule);
+  return verdict.ok ? undefined : new Error(verdict.reason);
 }
 
 /** Other names of the own trust domain: those with the very same roots. */

@@ -21,10 +21,11 @@ interface StoredIdentity {
   readonly privateKeyPem: string;
   readonly trustBundlePem: string;
   readonly federatedBundles?: Readonly<Record<string, string>>;
+  readonly revocationListsPem?: string;
   readonly graceMs?: number;
 }
 
-const MAX_CHARACTERS = 1 << 20;
+const MAX_CHARACTERS = 1 << 23;
 
 /**
  * A workload's identity on disk: `<state directory>/identity.json`, readable by its owner only. Key, chain and roots
@@ -67,7 +68,14 @@ export class IdentityFile {
   }
 
   async save({ svid, issuedAt }: KeptSvid): Promise<void> {
-    const { certificateChainPem, privateKeyPem, trustBundlePem, federatedBundles, graceMs } = svid;
+    const {
+      certificateChainPem,
+      privateKeyPem,
+      trustBundlePem,
+      federatedBundles,
+      revocationListsPem,
+      graceMs,
+    } = svid;
     const stored: StoredIdentity = {
       version: 1,
       issuedAt,
@@ -75,6 +83,7 @@ export class IdentityFile {
       privateKeyPem,
       trustBundlePem,
       ...(federatedBundles !== undefined && { federatedBundles }),
+      ...(revocationListsPem !== undefined && { revocationListsPem }),
       ...(graceMs !== undefined && { graceMs }),
     };
     await writeFileAtomically(this.path, `${JSON.stringify(stored, undefined, 1)}\n`);
@@ -93,11 +102,13 @@ export class IdentityFile {
 /** Files of earlier versions say nothing of these. */
 function trustOf({
   federatedBundles,
+  revocationListsPem,
   graceMs,
-}: Partial<StoredIdentity>): Pick<SvidMaterial, "federatedBundles" | "graceMs"> {
+}: Partial<StoredIdentity>): Pick<SvidMaterial, "federatedBundles" | "revocationListsPem" | "graceMs"> {
   const bundles = Object.entries(federatedBundles ?? {}).filter(([, pem]) => typeof pem === "string");
   return {
     ...(bundles.length > 0 && { federatedBundles: Object.fromEntries(bundles) }),
+    ...(typeof revocationListsPem === "string" && revocationListsPem !== "" && { revocationListsPem }),
     ...(typeof graceMs === "number" && graceMs > 0 && { graceMs }),
   };
 }

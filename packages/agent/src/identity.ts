@@ -237,7 +237,10 @@ class RenewingIdentity implements JoiningIdentity {
   async #adopt(fresh: KeptSvid, trusted: TrustUpdate | undefined): Promise<void> {
     // Roots that were told of on the way are newer than those that came with the certificate.
     const { trustBundlePem } = this.#trust === trusted ? fresh.svid : (this.#trust ?? fresh.svid);
-    const kept: KeptSvid = { ...fresh, svid: { ...fresh.svid, ...this.#trust, trustBundlePem } };
+    // What was taken back is not told with a certificate.
+    const { revocationListsPem } = this.#kept?.svid ?? {};
+    const known = revocationListsPem === undefined ? {} : { revocationListsPem };
+    const kept: KeptSvid = { ...fresh, svid: { ...fresh.svid, ...known, ...this.#trust, trustBundlePem } };
     await this.#keep(kept);
     if (this.#disposed) return;
     this.#kept = kept;
@@ -323,10 +326,11 @@ class RenewingIdentity implements JoiningIdentity {
 
 function sameTrust(
   svid: Svid,
-  { trustBundlePem, federatedBundles, jwtBundles, graceMs }: TrustUpdate,
+  { trustBundlePem, federatedBundles, revocationListsPem, jwtBundles, graceMs }: TrustUpdate,
 ): boolean {
   return (
     svid.trustBundlePem === trustBundlePem &&
+    (svid.revocationListsPem ?? "") === revocationListsPem &&
     (svid.graceMs ?? 0) === graceMs &&
     JSON.stringify(svid.federatedBundles ?? {}) === JSON.stringify(federatedBundles) &&
     JSON.stringify(svid.jwtBundles ?? {}) === JSON.stringify(jwtBundles)

@@ -43,9 +43,14 @@ function versionOf(svid: Svid): string {
   return `${svid.serialNumber}-${roots.slice(0, 12)}`;
 }
 
-function trustedRootsOf({ spiffeId, trustBundlePem, federatedBundles }: Svid): TrustedRoots {
+function trustedRootsOf(svid: Svid): TrustedRoots {
+  const { spiffeId, trustBundlePem, federatedBundles, revocationListsPem = "" } = svid;
   const trustDomain = parseSpiffeId(spiffeId)?.trustDomain ?? "";
-  return { trustDomain, bundles: { ...federatedBundles, [trustDomain]: trustBundlePem } };
+  return {
+    trustDomain,
+    bundles: { ...federatedBundles, [trustDomain]: trustBundlePem },
+    revocationListsPem,
+  };
 }
 
 function secretOf(svid: Svid, name: string): Secret | undefined {

@@ -18,6 +18,7 @@ export interface SvidMaterial {
   readonly privateKeyPem: string;
   readonly trustBundlePem: string;
   readonly federatedBundles?: Readonly<Record<string, string>>;
+  readonly revocationListsPem?: string;
   readonly graceMs?: number;
 }
 
@@ -26,7 +27,14 @@ export interface SvidMaterial {
  * `invalid` AGENT_BAD_SVID.
  */
 export function parseSvid(material: SvidMaterial): Svid {
-  const { certificateChainPem, privateKeyPem, trustBundlePem, federatedBundles, graceMs } = material;
+  const {
+    certificateChainPem,
+    privateKeyPem,
+    trustBundlePem,
+    federatedBundles,
+    revocationListsPem,
+    graceMs,
+  } = material;
   let chain: X509Certificate[];
   let keyFits: boolean;
   try {
@@ -48,6 +56,7 @@ export function parseSvid(material: SvidMaterial): Svid {
     privateKeyPem,
     trustBundlePem,
     ...(federatedBundles !== undefined && { federatedBundles }),
+    ...(revocationListsPem !== undefined && { revocationListsPem }),
     ...(graceMs !== undefined && { graceMs }),
     notBefore: leaf.notBefore,
     notAfter: leaf.notAfter,

@@ -5,6 +5,7 @@ import { parseSpiffeId } from "@tulle/base";
 import {
   judgeLeaf,
   peerChain,
+  RevocationLists,
   TrustBundles,
   verifySvid,
   type SvidRule,
@@ -49,6 +50,17 @@ export function trustBundlesOf(svid: Svid): TrustBundles {
   return known;
 }
 
+const revocations = new WeakMap<Svid, RevocationLists>();
+
+/** What the authorities took back, as the owner of an SVID knows it; undefined = nothing. */
+export function revocationsOf(svid: Svid): RevocationLists | undefined {
+  const { revocationListsPem = "" } = svid;
+  if (revocationListsPem === "") return undefined;
+  let known = revocations.get(svid);
+  if (known === undefined) revocations.set(svid, (known = new RevocationLists(revocationListsPem)));
+  return known;
+}
+
 /** What of a TLS connection tells its peer. */
 export type PeerSocket = Pick<TLSSocket, "authorized" | "authorizationError" | "getPeerCertificate">;
 
@@ -69,7 +81,7 @@ export function verifyPeer(socket: PeerSocket, rule: SvidRule): SvidVerdict {
   if (!authorized && !((rule.graceMs ?? 0) > 0 && problem === EXPIRED)) {
     return { ok: false, reason: `the peer's certificate is not trusted: ${problem}` };
   }
-  if (authorized && rule.bundles.size === 1) {
+  if (authorized && rule.bundles.size === 1 && rule.revocations === undefined) {
     // A third of the time that getPeerX509Certificate takes (39 instead of 109 µs, of some 1,250 for a handshake).
     const { raw }: Partial<DetailedPeerCertificate> = socket.getPeerCertificate();
     return raw === undefined ? { ok: false, reason: "the peer has no certificate" } : judgeLeaf(raw, rule);

@@ -8,6 +8,7 @@ import {
   type Logger,
   type Timer,
 } from "@tulle/base";
+import { RevocationLists } from "@tulle/base/spiffe";
 import { GrpcStatus } from "@tulle/http";
 import type { GrpcCall, GrpcClient } from "@tulle/http/socket";
 import {
@@ -118,11 +119,11 @@ export class TrustSubscription implements Disposable {
     this.#call = undefined;
     const { logger, clock } = this.#options;
     if (status === GrpcStatus.UNIMPLEMENTED) {
-      logger.debug("the control plane does not tell of new roots", { message });
+      logger.debug("the control plane does not tell of new roots", { why: message });
       return;
     }
     const delayMs = this.#backoff.next();
-    logger.debug("the stream of roots ended", { status, message, delayMs: Math.round(delayMs) });
+    logger.debug("the stream of roots ended", { status, why: message, delayMs: Math.round(delayMs) });
     const again = (): void => {
       if (client !== this.#client) return;
       if (this.#connect !== undefined) {
@@ -153,8 +154,11 @@ function readUpdate({ resources }: DiscoveryResponse, trustDomain: string): Trus
     .map((secret) => readRootSecret(secret, trustDomain))
     .find((each) => each !== undefined);
   if (roots === undefined) throw new MeshError("invalid", "AGENT_TRUST", "the answer has no secret ROOTCA");
+  const { revocationListsPem } = roots;
+  if (new RevocationLists(revocationListsPem).unreadable > 0)
+    throw new MeshError("invalid", "AGENT_TRUST", "there is a revocation list that cannot be used");
   const { [trustDomain]: trustBundlePem = "", ...federatedBundles } = roots.bundles;
   const graceMs = Math.max(0, ...secrets.map(readGraceSecret));
   const jwtBundles = Object.assign({}, ...secrets.map(readJwtBundlesSecret)) as Record<string, string>;
-  return { trustBundlePem, federatedBundles, jwtBundles, graceMs };
+  return { trustBundlePem, federatedBundles, revocationListsPem, jwtBundles, graceMs };
 }

@@ -99,8 +99,24 @@ export interface AuthorityStatus {
   readonly nextRotationAt?: number;
   /** Workloads that have not said yet that they trust the present roots, at most 100. */
   readonly unacknowledged?: readonly string[];
+  /** What was taken back. */
+  readonly revocation?: RevocationStatus;
   /** Expired certificates still count for so long, milliseconds; 0 = they do not. */
   readonly graceMs?: number;
+}
+
+/** Revocation lists that workloads are told. */
+export interface RevocationStatus {
+  readonly lists: readonly {
+    /** Serial number of the authority that signed it, upper-case hexadecimal. */
+    readonly issuer: string;
+    /** Milliseconds since the epoch. */
+    readonly thisUpdate: number;
+    /** When its successor should be here; absent: it does not say. */
+    readonly nextUpdate?: number;
+    /** Certificates in it. */
+    readonly revoked: number;
+  }[];
 }
 
 /** What `GET /tulle/v1/status` answers. */

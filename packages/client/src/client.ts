@@ -7,6 +7,7 @@ import type {
   ExplainRequest,
   MeshInfo,
   AuthorityStatus,
+  IssuedCertificate,
   MeshStatus,
   ObservedTraffic,
   RequestStory,
@@ -79,6 +80,8 @@ export interface Client {
   joinToken(request: JoinTokenRequest): Promise<JoinToken>;
   /** Begins to replace the authority's root. */
   rotateRoot(): Promise<AuthorityStatus>;
+  /** Takes a certificate back by its serial number, or all that a SPIFFE id has. */
+  revoke(what: string): Promise<readonly IssuedCertificate[]>;
   /** Tokens for people and programs. */
   readonly accessTokens: AccessTokenClient;
   /** Who the control plane takes the caller for. */
@@ -131,6 +134,13 @@ export function createClient(options: ClientOptions): Client {
       expectObject(
         await transport.call({ method: "POST", path: "/tulle/v1/ca/rotate", body: {} }),
       ) as AuthorityStatus,
+    revoke: async (what) => {
+      const call = { method: "POST", path: "/tulle/v1/ca/revoke", body: { what } };
+      const { revoked } = expectObject(await transport.call(call)) as {
+        readonly revoked: readonly IssuedCertificate[];
+      };
+      return revoked;
+    },
     analyze: async (question) =>
       expectObject(
         await transport.call({ method: "POST", path: "/tulle/v1/analyze", body: question }),

@@ -2,6 +2,7 @@ import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 
 import * as x509 from "@peculiar/x509";
+import { revocationListPem } from "@tulle/base/spiffe";
 
 import { newSerial } from "./certificates.js";
 
@@ -85,4 +86,30 @@ async function generateKeys(key: ChainKey, hash: string): Promise<webcrypto.Cryp
       ? { name: "Ed25519" }
       : { name: "ECDSA", namedCurve: key };
   return (await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
+}
+
+/** A revocation list exactly as a test wants it. */
+export interface RevocationListOptions {
+  readonly issuer: ChainCertificate;
+  readonly revoked?: readonly ChainCertificate[];
+  /** Milliseconds since the epoch; default an hour before and after now. */
+  readonly thisUpdate?: number;
+  readonly nextUpdate?: number;
+  readonly extensions?: x509.Extension[];
+  readonly hash?: "SHA-1" | "SHA-256";
+}
+
+/** Makes a revocation list as described, PEM. */
+export async function makeRevocationList(options: RevocationListOptions): Promise<string> {
+  const { issuer, revoked = [], extensions, hash = "SHA-256" } = options;
+  const list = await x509.X509CrlGenerator.create({
+    issuer: issuer.certificate.subjectName,
+    thisUpdate: new Date(options.thisUpdate ?? Date.now() - HOUR_MS),
+    nextUpdate: new Date(options.nextUpdate ?? Date.now() + HOUR_MS),
+    entries: revoked.map(({ certificate }) => ({ serialNumber: certificate.serialNumber })),
+    signingKey: issuer.keys.privateKey,
+    signingAlgorithm: { ...issuer.keys.privateKey.algorithm, hash },
+    ...(extensions !== undefined && { extensions }),
+  });
+  return revocationListPem(new Uint8Array(list.rawData));
 }

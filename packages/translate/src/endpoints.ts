@@ -37,20 +37,26 @@ export function outboundEndpoints(t: Translation, name: string, parsed: ClusterN
   return loadAssignment(t, name, service, port, parsed.subset);
 }
 
-/** The endpoints of a service by locality, with priority and weight as the client is to use them. */
+/**
+ * The endpoints of a service by locality, with priority and weight as the client is to use them. `passed`: those with a
+ * sidecar, for bytes that others have secured.
+ */
 export function loadAssignment(
   t: Translation,
   clusterName: string,
   service: MeshService,
   port: MeshPort,
   subset: string,
+  use: "called" | "passed" = "called",
 ): ClusterLoadAssignment {
   const rule = destinationRuleFor(t, service);
   const labels = subsetLabels(t, rule, service.host, subset);
   const policy = effectivePolicy(t, rule, subset, port.number);
-  const transport = transportTo(t, service, policy);
+  const transport: Transport =
+    use === "passed" ? { kind: "mesh-plaintext" } : transportTo(t, service, policy);
   const sent = service
     .endpoints(port)
+    .filter(({ mesh }) => use === "called" || mesh !== undefined)
     // Weight 0 means no traffic, which Envoy's weights (from 1) cannot say.
     .filter((endpoint) => endpoint.weight >= 1 && isSent(t, endpoint, policy))
     .sort((a, b) => (a.id < b.id ? -1 : 1));

@@ -57,7 +57,21 @@ export function routeConfigurationName(host: string, port: number): string {
  * as the whole service, so clusters of all subsets can share connections.
  */
 export function serverName(host: string, port: number): string {
-  return `outbound_.${port}_._.${host}`;
+  return passedName(host, port, "");
+}
+
+/**
+ * Server name by which other meshes' sidecars call a port of a service, or of its subset (Istio's form), through a gateway of
+ * mode AUTO_PASSTHROUGH. Its cluster there has the same name.
+ */
+export function passedName(host: string, port: number, subset: string): string {
+  return `outbound_.${port}_.${subset}_.${host}`;
+}
+
+/** Reads a name of {@link passedName}; undefined when it is none. */
+export function parsePassedName(name: string): ClusterName | undefined {
+  const [, port, subset = "", host] = /^outbound_\.([^_]+)_\.([^_|]*)_\.([^|]+)$/.exec(name) ?? [];
+  return host === undefined ? undefined : parseClusterName(`outbound|${port}|${subset}|${host}`);
 }
 
 /** Server name pattern that every port of a service matches (Envoy's wildcard: any labels before the suffix). */

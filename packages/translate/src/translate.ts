@@ -7,7 +7,10 @@ import {
   SECRET_TYPE,
 } from "@tulle/xds";
 import { ClusterSchema, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
-import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import {
+  ClusterLoadAssignmentSchema,
+  type ClusterLoadAssignment,
+} from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { ListenerSchema, type Listener } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { SecretSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
@@ -19,12 +22,12 @@ import { grpcDialect } from "./dialects/grpc.js";
 import { tulleDialect } from "./dialects/tulle.js";
 import { outboundEndpoints } from "./endpoints.js";
 import { failoverCluster } from "./failover.js";
-import { gatewayListener, gatewayRoutes } from "./gateway/index.js";
+import { gatewayListener, gatewayRoutes, passedCluster, passedEndpoints } from "./gateway/index.js";
 import { inboundCluster } from "./inbound-cluster.js";
 import { inboundListener } from "./inbound-listener.js";
 import { outboundListener } from "./listeners.js";
 import { NAME_TABLE, nameTable } from "./name-table.js";
-import { INBOUND_LISTENER, parseClusterName } from "./names.js";
+import { INBOUND_LISTENER, parseClusterName, parsePassedName } from "./names.js";
 import { routeConfiguration } from "./routes/route-configuration.js";
 import { INBOUND_PASSTHROUGH, inboundPassthrough } from "./redirected-inbound.js";
 import { credential } from "./secrets.js";
@@ -95,6 +98,8 @@ function cluster(t: Translation, dialect: DialectRules, name: string): Result {
 
 function clusterOf(t: Translation, name: string): Cluster | undefined {
   if (name === INBOUND_PASSTHROUGH) return inboundPassthrough(t);
+  const passed = parsePassedName(name);
+  if (passed !== undefined) return passedCluster(t, name, passed);
   const parsed = parseClusterName(name);
   if (parsed === undefined) return undefined;
   switch (parsed.direction) {
@@ -107,9 +112,15 @@ function clusterOf(t: Translation, name: string): Cluster | undefined {
   }
 }
 
-function endpoints(t: Translation, dialect: DialectRules, name: string): Result {
+function endpointsOf(t: Translation, name: string): ClusterLoadAssignment | undefined {
+  const passed = parsePassedName(name);
+  if (passed !== undefined) return passedEndpoints(t, name, passed);
   const parsed = parseClusterName(name);
-  if (parsed?.direction !== "outbound") return t.nothing();
-  const made = dialect.endpoints(t, outboundEndpoints(t, name, parsed));
+  return parsed?.direction === "outbound" ? outboundEndpoints(t, name, parsed) : undefined;
+}
+
+function endpoints(t: Translation, dialect: DialectRules, name: string): Result {
+  const full = endpointsOf(t, name);
+  const made = full && dialect.endpoints(t, full);
   return made === undefined ? t.nothing() : t.finish(ENDPOINT_TYPE, name, ClusterLoadAssignmentSchema, made);
 }

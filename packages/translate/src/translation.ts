@@ -72,14 +72,19 @@ export class Translation {
     return this.#reader.tokenKeys?.(source);
   }
 
+  /** Every registered service. Only who exists is recorded, not what the services look like. */
+  registeredServices(): readonly ServiceId[] {
+    this.#dependencies.add(VIRTUAL_IPS_DEPENDENCY);
+    return Array.from(this.#reader.catalog.services(), ({ namespace, name }) => ({ namespace, name }));
+  }
+
   /** Registered services with their virtual IPs, by host. Nothing but who has which address is recorded. */
   servicesWithVirtualIp(): readonly { readonly id: ServiceId; readonly host: string; readonly ip: string }[] {
-    this.#dependencies.add(VIRTUAL_IPS_DEPENDENCY);
     const found: { id: ServiceId; host: string; ip: string }[] = [];
-    for (const { namespace, name } of this.#reader.catalog.services()) {
-      const host = fullHost({ namespace, name }, this.settings.domainSuffix);
+    for (const id of this.registeredServices()) {
+      const host = fullHost(id, this.settings.domainSuffix);
       const ip = this.virtualIp(host);
-      if (ip !== undefined) found.push({ id: { namespace, name }, host, ip });
+      if (ip !== undefined) found.push({ id, host, ip });
     }
     return found.sort((left, right) => (left.host < right.host ? -1 : 1));
   }

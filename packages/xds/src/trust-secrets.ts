@@ -22,13 +22,18 @@ const SPIFFE_VALIDATOR = "envoy.tls.cert_validator.spiffe";
 export interface TrustedRoots {
   readonly trustDomain: string;
   readonly bundles: Readonly<Record<string, string>>;
+  /** Revocation lists of the authorities, PEM; "" = none. */
+  readonly revocationListsPem: string;
 }
 
 /**
  * The secret `ROOTCA`: the own trust domain's roots as `trusted_ca`, and where there are others all of them for Envoy's
- * SPIFFE validator, which holds every peer against the roots of its own trust domain.
+ * SPIFFE validator, which holds every peer against the roots of its own trust domain. What was taken back is in `crl`.
  */
-export function rootSecret({ trustDomain, bundles }: TrustedRoots, validator: boolean): Secret {
+export function rootSecret(
+  { trustDomain, bundles, revocationListsPem }: TrustedRoots,
+  validator: boolean,
+): Secret {
   const inline = (pem: string) => ({ specifier: { case: "inlineString", value: pem } }) as const;
   return create(SecretSchema, {
     name: ROOT_SECRET,
@@ -36,6 +41,8 @@ export function rootSecret({ trustDomain, bundles }: TrustedRoots, validator: bo
       case: "validationContext",
       value: {
         trustedCa: inline(bundles[trustDomain] ?? ""),
+        // Not every authority of a chain has taken something back.
+        ...(revocationListsPem !== "" && { crl: inline(revocationListsPem), onlyVerifyLeafCertCrl: true }),
         ...(validator && {
           customValidatorConfig: {
             name: SPIFFE_VALIDATOR,
@@ -58,13 +65,13 @@ export function rootSecret({ trustDomain, bundles }: TrustedRoots, validator: bo
 /** Reads what {@link rootSecret} wrote with its validator. Undefined when it is no such secret. */
 export function readRootSecret(secret: Secret, trustDomain: string): TrustedRoots | undefined {
   if (secret.name !== ROOT_SECRET || secret.type.case !== "validationContext") return undefined;
-  const { trustedCa, customValidatorConfig } = secret.type.value;
+  const { trustedCa, crl, customValidatorConfig } = secret.type.value;
   const bundles: Record<string, string> = {};
   const typed = customValidatorConfig?.typedConfig;
   const config = typed === undefined ? undefined : anyUnpack(typed, SPIFFECertValidatorConfigSchema);
   for (const { name, trustBundle } of config?.trustDomains ?? []) bundles[name] = textOf(trustBundle);
   bundles[trustDomain] = textOf(trustedCa);
-  return { trustDomain, bundles };
+  return { trustDomain, bundles, revocationListsPem: textOf(crl) };
 }
 
 /** The secret {@link GRACE_SECRET}. */

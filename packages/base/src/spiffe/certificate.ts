@@ -1,7 +1,9 @@
-import { DerError, DerReader, Tag, type DerValue } from "./der.js";
+import { DerError, DerReader, hex, readTime, Tag, type DerValue } from "./der.js";
 
 /** What checks need of a certificate, read from its DER. Signatures are not checked here. */
 export interface CertificateFacts {
+  /** Lower-case hexadecimal of its encoding. */
+  readonly serialNumber: string;
   /** Milliseconds since the epoch. */
   readonly notBefore: number;
   readonly notAfter: number;
@@ -89,12 +91,12 @@ function read(der: Uint8Array): CertificateFacts {
   // Extensions exist in version 3 only, which is written as 2.
   const version = tbs.enter(0xa0).read(Tag.integer);
   if (version.end - version.start !== 1 || der[version.start] !== 2) throw new DerError("not of version 3");
-  tbs.read(Tag.integer);
+  const serialNumber = hex(der, tbs.read(Tag.integer));
   tbs.read(Tag.sequence);
   tbs.read(Tag.sequence);
   const validity = tbs.enter(Tag.sequence);
-  const notBefore = timeOf(der, validity.read());
-  const notAfter = timeOf(der, validity.read());
+  const notBefore = readTime(der, validity.read());
+  const notAfter = readTime(der, validity.read());
   tbs.read(Tag.sequence);
   const weakness = STRONG_SIGNATURES.has(signature)
     ? weaknessOfKey(tbs.enter(Tag.sequence))
@@ -107,6 +109,7 @@ function read(der: Uint8Array): CertificateFacts {
     return value === undefined ? undefined : new DerReader(der, value.start, value.end);
   };
   return {
+    serialNumber,
     notBefore,
     notAfter,
     ...basicConstraints(at(BASIC_CONSTRAINTS)),
@@ -205,23 +208,4 @@ function weaknessOfKey(key: DerReader): string | undefined {
   return size >= MIN_RSA_BITS && size <= MAX_RSA_BITS
     ? undefined
     : `its RSA key has ${size} bits, not ${MIN_RSA_BITS} to ${MAX_RSA_BITS}`;
-}
-
-/** RFC 5280 section 4.1.2.5: seconds given, zone Z, two-digit years up to 2049. */
-function timeOf(der: Uint8Array, value: DerValue): number {
-  const text = Buffer.from(der.subarray(value.start, value.end)).toString("latin1");
-  const digits = value.tag === Tag.utcTime ? 2 : value.tag === Tag.generalizedTime ? 4 : 0;
-  const match = (digits === 2 ? UTC_TIME : digits === 4 ? GENERALIZED_TIME : undefined)?.exec(text);
-  if (match === null || match === undefined) throw new DerError("date of an unknown form");
-  const [year = 0, month = 0, ...rest] = match.slice(1).map(Number);
-  const fullYear = digits === 4 ? year : year + (year < 50 ? 2000 : 1900);
-  const [day = 0, hour = 0, minute = 0, second = 0] = rest;
-  return Date.UTC(fullYear, month - 1, day, hour, minute, second);
-}
-
-const UTC_TIME = /^(\d{2})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;
-const GENERALIZED_TIME = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;
-
-function hex(bytes: Uint8Array, value: DerValue): string {
-  return Buffer.from(bytes.subarray(value.start, value.end)).toString("hex");
 }

@@ -112,3 +112,23 @@ export class DerReader {
     return byte;
   }
 }
+
+/** Milliseconds since the epoch (RFC 5280 section 4.1.2.5): seconds given, zone Z, two-digit years up to 2049. */
+export function readTime(der: Uint8Array, value: DerValue): number {
+  const text = Buffer.from(der.subarray(value.start, value.end)).toString("latin1");
+  const digits = value.tag === Tag.utcTime ? 2 : value.tag === Tag.generalizedTime ? 4 : 0;
+  const match = (digits === 2 ? UTC_TIME : digits === 4 ? GENERALIZED_TIME : undefined)?.exec(text);
+  if (match === null || match === undefined) throw new DerError("date of an unknown form");
+  const [year = 0, month = 0, ...rest] = match.slice(1).map(Number);
+  const fullYear = digits === 4 ? year : year + (year < 50 ? 2000 : 1900);
+  const [day = 0, hour = 0, minute = 0, second = 0] = rest;
+  return Date.UTC(fullYear, month - 1, day, hour, minute, second);
+}
+
+const UTC_TIME = /^(\d{2})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;
+const GENERALIZED_TIME = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;
+
+/** A value's content. */
+export function hex(bytes: Uint8Array, value: DerValue): string {
+  return Buffer.from(bytes.subarray(value.start, value.end)).toString("hex");
+}

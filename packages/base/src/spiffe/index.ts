@@ -3,5 +3,7 @@ export * from "./der.js";
 export * from "./leaf.js";
 export * from "./peer-chain.js";
 export * from "./pem.js";
+export * from "./revocation-list.js";
+export * from "./revocation-lists.js";
 export * from "./trust-bundles.js";
 export * from "./verify-svid.js";

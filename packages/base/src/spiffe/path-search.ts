@@ -1,6 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 
 import { KeyUsage, readCertificate, type CertificateFacts } from "./certificate.js";
+import type { RevocationLists } from "./revocation-lists.js";
 import { parseCertificate } from "./trust-bundles.js";
 
 /** Authorities between leaf and root, at most. */
@@ -23,11 +24,13 @@ interface Authority {
 
 /**
  * Looks for a path from a certificate to one of the roots, by any of the authorities that were sent along (RFC 5280 section 6,
- * without policies and revocation; authorities that limit names are none here).
+ * without policies; authorities that limit names are none here).
  */
 export class PathSearch {
   readonly #sent: readonly Authority[];
   readonly #roots: readonly Authority[];
+  /** The path that was found, from the root down: who signed which certificate. */
+  readonly #path: { readonly issuer: Authority; readonly certificate: X509Certificate }[] = [];
   #signatures = 0;
 
   constructor(sent: readonly Uint8Array[], roots: readonly X509Certificate[], rule: PathRule) {
@@ -43,11 +46,22 @@ export class PathSearch {
 
   /** `below`: authorities under this one in the path. */
   leadsUp(certificate: X509Certificate, below: number): boolean {
-    if (this.#roots.some((root) => this.#signs(root, certificate, below))) return true;
-    if (below === MAX_INTERMEDIATES) return false;
-    return this.#sent.some(
-      (issuer) => this.#signs(issuer, certificate, below) && this.leadsUp(issuer.certificate, below + 1),
-    );
+    let issuer = this.#roots.find((root) => this.#signs(root, certificate, below));
+    if (issuer === undefined && below < MAX_INTERMEDIATES) {
+      issuer = this.#sent.find(
+        (each) => this.#signs(each, certificate, below) && this.leadsUp(each.certificate, below + 1),
+      );
+    }
+    if (issuer !== undefined) this.#path.push({ issuer, certificate });
+    return issuer !== undefined;
+  }
+
+  /** Whether a certificate of the path that was found was taken back. Only those of a path to a root can make this work. */
+  isRevoked(revocations: RevocationLists): boolean {
+    return this.#path.some(({ issuer, certificate }) => {
+      const facts = readCertificate(certificate.raw);
+      return facts === undefined || revocations.isRevoked(facts, issuer);
+    });
   }
 
   #signs({ certificate: issuer, facts }: Authority, certificate: X509Certificate, below: number): boolean {

@@ -1,5 +1,6 @@
 import { readLeaf, type Leaf } from "./leaf.js";
 import { MAX_INTERMEDIATES, PathSearch } from "./path-search.js";
+import type { RevocationLists } from "./revocation-lists.js";
 import { parseCertificate, type TrustBundles } from "./trust-bundles.js";
 
 /** What a peer must be to pass. */
@@ -13,6 +14,8 @@ export interface SvidRule {
   readonly spiffeIds?: ReadonlySet<string> | undefined;
   /** Certificates count for this long after their end, milliseconds. Default 0. */
   readonly graceMs?: number | undefined;
+  /** Certificates that were taken back, authorities' among them; default none. {@link judgeLeaf} does not ask. */
+  readonly revocations?: RevocationLists | undefined;
 }
 
 /** Who a peer is, or why it does not pass: text for logs. */
@@ -31,7 +34,7 @@ export type SvidVerdict =
 
 /**
  * Verifies an X.509-SVID by its whole chain (DER, leaf first, the order of the others is free): the leaf's identity and
- * usages, then a path to a root of the bundle of **its** trust domain, then dates (X.509-SVID section 5). The one rule by
+ * usages, then dates, a path to a root of the bundle of **its** trust domain, and revocations (X.509-SVID section 5). The one rule by
  * which sidecars, agents and the control plane know their peers.
  *
  * Authorities that limit names are refused here; the TLS handshake understands them.
@@ -46,9 +49,11 @@ export function verifySvid(chain: readonly Uint8Array[], rule: SvidRule): SvidVe
   const verdict = judge(leaf, certificate.raw, rule);
   if (!verdict.ok) return verdict;
   const path = new PathSearch(above, rule.bundles.rootsOf(leaf.trustDomain), rule);
-  return path.leadsUp(certificate, 0)
-    ? verdict
-    : refuse(`the chain of ${leaf.spiffeId} leads to no root of ${leaf.trustDomain}`);
+  if (!path.leadsUp(certificate, 0))
+    return refuse(`the chain of ${leaf.spiffeId} leads to no root of ${leaf.trustDomain}`);
+  if (rule.revocations !== undefined && path.isRevoked(rule.revocations))
+    return refuse(`the certificate of ${leaf.spiffeId} has been revoked`);
+  return verdict;
 }
 
 /** As {@link verifySvid}, for a leaf (DER) whose path to a root of its trust domain is known to be good. */

@@ -17,6 +17,7 @@ const REPLACEMENT_OVERDUE = 0.25;
 /** Roots and what becomes of them, for people. Ages are by the control plane's clock. */
 export function authorityReport({ authority, controlPlane: { now } }: MeshStatus): string {
   const { certificates = [], nextRotationAt, unacknowledged = [], graceMs = 0, signer = "" } = authority;
+  const lists = authority.revocation?.lists ?? [];
   const lines = [
     `Trust domain:  ${authority.trustDomain}`,
     `Signer:        ${signer}, certificates for ${formatAge(authority.certificateTtlMs)}`,
@@ -24,6 +25,10 @@ export function authorityReport({ authority, controlPlane: { now } }: MeshStatus
       ? []
       : [`Next root:     ${nextRotationAt <= now ? "on its way" : `in ${formatAge(nextRotationAt - now)}`}`]),
     ...(graceMs > 0 ? [`Grace:         expired certificates count for ${formatAge(graceMs)}`] : []),
+    ...lists.map(({ issuer, revoked, nextUpdate }) => {
+      const fresh = nextUpdate === undefined ? "" : `, ${freshness(nextUpdate - now)}`;
+      return `Revoked:       ${revoked} by ${issuer.slice(0, 16)}${fresh}`;
+    }),
     ...(unacknowledged.length > 0
       ? [`Waiting for:   ${unacknowledged.slice(0, 10).join(", ")}${unacknowledged.length > 10 ? ", …" : ""}`]
       : []),
@@ -38,6 +43,10 @@ export function authorityReport({ authority, controlPlane: { now } }: MeshStatus
     certificates,
   );
   return `${lines.map((line) => terminalText(line)).join("\n")}\n\n${table}\n`;
+}
+
+function freshness(leftMs: number): string {
+  return leftMs > 0 ? `list good for ${formatAge(leftMs)}` : `list out of date since ${formatAge(-leftMs)}`;
 }
 
 /** Certificates of the authority that end soon and that nothing replaces, and what else is not as it should be. */
@@ -60,6 +69,11 @@ export function authorityWarnings({ authority, controlPlane: { now } }: MeshStat
       level: leftMs <= 0 ? "error" : level,
       text: `${what} ${id.slice(0, 16)} ${ends}; ${remedy}`,
     });
+  }
+  for (const { issuer, nextUpdate = Number.POSITIVE_INFINITY } of authority.revocation?.lists ?? []) {
+    if (nextUpdate > now) continue;
+    const text = `the revocation list of ${issuer.slice(0, 16)} is out of date since ${formatAge(now - nextUpdate)}: what was revoked since is let in; get a new one`;
+    problems.push({ level: "error", text });
   }
   if (graceMs > 0) {
     const text = `expired certificates still count for ${formatAge(graceMs)} (--expired-certificate-grace); turn that off when renewal works again`;

@@ -89,6 +89,8 @@ export interface CertificateAuthority extends Disposable {
   readonly issuedTotal: number;
   /** The newest valid certificate of each workload instance; at most 10,000. */
   issued(): readonly IssuedCertificate[];
+  /** Valid certificates, renewed or not: of a serial number, or of everybody who has a SPIFFE id. */
+  readonly find: IssuedLedger["find"];
   /** When everything that was or is just being signed is over, milliseconds since the epoch. */
   lastNotAfter(): number;
 }
@@ -197,6 +199,8 @@ export async function createCertificateAuthority(
         .current(clock.now())
         .filter(({ spiffeId }) => spiffeId !== controlPlaneId)
         .slice(-MAX_LISTED),
+
+    find: (nowMs, who) => ledger.find(nowMs, who).filter(({ spiffeId }) => spiffeId !== controlPlaneId),
 
     // What is being signed in this moment is not recorded yet.
     lastNotAfter: () =>

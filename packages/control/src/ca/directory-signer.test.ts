@@ -8,7 +8,13 @@ import * as x509 from "@peculiar/x509";
 import { createSigningRequest } from "@tulle/agent";
 import { MeshError, silentLogger, systemClock } from "@tulle/base";
 import { TrustBundles, verifySvid } from "@tulle/base/spiffe";
-import { eventually, makeCertificate, type ChainCertificate, type ChainKey } from "@tulle/testkit";
+import {
+  eventually,
+  makeCertificate,
+  makeRevocationList,
+  type ChainCertificate,
+  type ChainKey,
+} from "@tulle/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { createMemoryStores } from "../stores/open.js";
@@ -161,4 +167,38 @@ test.each<[string, RegExp, () => Promise<unknown>]>([
   );
   expect(thrown).toBeInstanceOf(MeshError);
   expect(thrown).toMatchObject({ code: "CA_DIRECTORY", message: expect.stringMatching(why) });
+});
+
+test("revocation lists beside the authority are told, verified, and read again", async () => {
+  const flags = { keyUsage: x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign };
+  root = await makeCertificate({ ...AUTHORITY, ...flags, name: "corporate root" });
+  upper = await makeCertificate({ ...AUTHORITY, ...flags, name: "upper", issuer: root });
+  await provide();
+  const signer = await open();
+  expect(signer.revocationListsPem).toBe("");
+  const list = await makeRevocationList({ issuer: root, revoked: [upper] });
+  await write("ca-crl.pem", list);
+  await signer.reload();
+  expect(signer.revocationListsPem).toBe(list);
+  // An outdated one counts on: what is revoked stays so.
+  const outdated = await makeRevocationList({ issuer: upper, nextUpdate: Date.now() - 1000 });
+  await write("ca-crl.pem", list + outdated);
+  await signer.reload();
+  expect(signer.revocationListsPem).toBe(list + outdated);
+  const stranger = await makeCertificate({ ...AUTHORITY, ...flags, name: "corporate root" });
+  for (const [wrong, why] of [
+    [await makeRevocationList({ issuer: stranger }), "no authority of this directory has signed"],
+    [await makeRevocationList({ issuer: root, thisUpdate: Date.now() + 3_600_000 }), "of the future"],
+    [await makeRevocationList({ issuer: root, hash: "SHA-1" }), "cannot be used"],
+    ["nonsense", "holds no revocation list in PEM"],
+  ] as const) {
+    await write("ca-crl.pem", wrong);
+    await signer.reload();
+    expect(signer.revocationListsPem).toBe(list + outdated);
+    await expect(open()).rejects.toThrow(why);
+  }
+  await unlink(join(directory, "ca-crl.pem"));
+  await signer.reload();
+  expect(signer.revocationListsPem).toBe("");
+  signer[Symbol.dispose]();
 });

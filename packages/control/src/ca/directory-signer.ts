@@ -14,7 +14,14 @@ import {
   type Logger,
   type Timer,
 } from "@tulle/base";
-import { joinPem, KeyUsage, readCertificate, splitPem } from "@tulle/base/spiffe";
+import {
+  joinPem,
+  KeyUsage,
+  readCertificate,
+  RevocationLists,
+  splitPem,
+  splitRevocationLists,
+} from "@tulle/base/spiffe";
 
 import { serialNumber, type RandomBytes } from "./serial-number.js";
 import { signLeaf, type Issuer } from "./sign-leaf.js";
@@ -26,12 +33,15 @@ const FILES = {
   key: "ca-key.pem",
   roots: "root-cert.pem",
   chain: "cert-chain.pem",
+  revocations: "ca-crl.pem",
 } as const;
 
 /** Changes are read once none came for this long, milliseconds; and looked for this often where nobody tells of them. */
 const SETTLE_MS = 250;
 const LOOK_EVERY_MS = 10_000;
 const MAX_FILE_BYTES = 1 << 20;
+/** Revocation lists may be from so far in the future. */
+const CLOCK_SKEW_MS = 300_000;
 
 export interface DirectorySignerOptions {
   readonly directory: string;
@@ -46,13 +56,14 @@ interface Material {
   readonly text: string;
   readonly issuer: Issuer;
   readonly rootsPem: string;
+  readonly revocationListsPem: string;
   readonly certificates: readonly AuthorityCertificate[];
 }
 
 /**
  * An intermediate authority under a user's root, from files in the layout of Istio's `cacerts`: `ca-cert.pem`,
- * `ca-key.pem` (P-256, P-384, P-521 or RSA), `root-cert.pem` (one or several roots) and `cert-chain.pem` (from the
- * authority up to the root; may be missing where a root signs itself). Read again when they change; files that do not
+ * `ca-key.pem` (P-256, P-384, P-521 or RSA), `root-cert.pem` (one or several roots), `cert-chain.pem` (from the
+ * authority up to the root; may be missing where a root signs itself) and `ca-crl.pem` (revocation lists; may be missing). Read again when they change; files that do not
  * fit together are refused and the former ones stay.
  */
 export class DirectorySigner implements CertificateSigner {
@@ -81,6 +92,10 @@ export class DirectorySigner implements CertificateSigner {
 
   get trustBundlePem(): string {
     return this.#material.rootsPem;
+  }
+
+  get revocationListsPem(): string {
+    return this.#material.revocationListsPem;
   }
 
   get intermediatesPem(): string {
@@ -152,12 +167,13 @@ export class DirectorySigner implements CertificateSigner {
   }
 }
 
-async function read({ directory }: DirectorySignerOptions): Promise<Material> {
-  const [certificatePem, keyPem, rootsPem, chainPem] = await Promise.all([
+async function read({ directory, clock }: DirectorySignerOptions): Promise<Material> {
+  const [certificatePem, keyPem, rootsPem, chainPem, revocationsPem] = await Promise.all([
     readPem(directory, FILES.certificate),
     readPem(directory, FILES.key),
     readPem(directory, FILES.roots),
     readPem(directory, FILES.chain, true),
+    readPem(directory, FILES.revocations, true),
   ]);
   const wrong = (file: string, why: string, cause?: unknown): MeshError =>
     new MeshError("invalid", "CA_DIRECTORY", `${join(directory, file)} ${why}`, { cause });
@@ -191,10 +207,13 @@ async function read({ directory }: DirectorySignerOptions): Promise<Material> {
   if (!isRoot && !leadsUp(chain, roots))
     throw wrong(FILES.chain, `does not lead from ${FILES.certificate} to a root of ${FILES.roots}`);
   const path = chain.filter((one) => !roots.some((root) => root.raw.equals(one.raw)));
+  const unusable = whyUnusable(revocationsPem, [certificate, ...chain, ...roots], clock.now());
+  if (unusable !== undefined) throw wrong(FILES.revocations, unusable);
   const ends = [certificate, ...path].map(({ validTo }) => Date.parse(validTo));
   return {
-    text: [certificatePem, keyPem, rootsPem, chainPem].join(),
+    text: [certificatePem, keyPem, rootsPem, chainPem, revocationsPem].join(),
     rootsPem: joinPem([rootsPem]),
+    revocationListsPem: splitRevocationLists(revocationsPem).join(""),
     certificates: [
       ...(isRoot ? [] : [describe(certificate, "issuer")]),
       ...roots.map((root) => describe(root, "active")),
@@ -257,6 +276,28 @@ function leadsUp(chain: readonly X509Certificate[], roots: readonly X509Certific
     current = chain.find((above) => above !== below && signed(below, above));
   }
   return false;
+}
+
+/** Why revocation lists cannot be used; undefined = they can. One whose successor is late counts: what is revoked stays so. */
+function whyUnusable(
+  pem: string,
+  authorities: readonly X509Certificate[],
+  nowMs: number,
+): string | undefined {
+  const revocations = new RevocationLists(pem);
+  if (revocations.unreadable > 0 || (revocations.lists.length === 0 && pem.trim() !== ""))
+    return "holds no revocation list in PEM, or one that cannot be used (a delta or partial list, a weak signature)";
+  const known = new Set(
+    authorities.flatMap((certificate) => {
+      const facts = readCertificate(certificate.raw);
+      return facts === undefined ? [] : revocations.listsOf({ certificate, facts });
+    }),
+  );
+  if (revocations.lists.some((list) => !known.has(list)))
+    return "holds a revocation list that no authority of this directory has signed";
+  if (revocations.lists.some(({ thisUpdate }) => thisUpdate > nowMs + CLOCK_SKEW_MS))
+    return "holds a revocation list of the future; check the clocks";
+  return undefined;
 }
 
 function unique(certificate: X509Certificate, index: number, all: readonly X509Certificate[]): boolean {

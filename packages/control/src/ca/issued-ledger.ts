@@ -77,6 +77,20 @@ export class IssuedLedger {
       }));
   }
 
+  /** What is valid at `nowMs`, renewed or not: of a serial number, or of everybody who has a SPIFFE id. */
+  find(
+    nowMs: number,
+    who: { readonly serialNumber: string } | { readonly spiffeId: string },
+  ): readonly IssuedCertificate[] {
+    const all = "serialNumber" in who ? [this.#bySerial.get(who.serialNumber)] : [...this.#bySerial.values()];
+    return all.flatMap((stored) => {
+      if (stored === undefined || nowMs >= stored.notAfter) return [];
+      if ("spiffeId" in who && stored.spiffeId !== who.spiffeId) return [];
+      const { spiffeId, serialNumber, notBefore, notAfter } = stored;
+      return [{ spiffeId, serialNumber, notBefore, notAfter }];
+    });
+  }
+
   /** When the last of all certificates ends, milliseconds since the epoch; 0 when there is none. */
   get lastNotAfter(): number {
     let last = 0;

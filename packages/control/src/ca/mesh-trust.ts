@@ -3,11 +3,14 @@ import { createHash } from "node:crypto";
 import { DisposableStack, Emitter, type Disposable } from "@tulle/base";
 
 import type { JwtAuthority } from "./jwt-authority.js";
+import type { Revocation } from "./revocation.js";
 import type { CertificateSigner } from "./signer.js";
 
 export interface MeshTrustOptions {
   readonly signer: CertificateSigner;
   readonly jwtAuthority: JwtAuthority;
+  /** What the authorities have taken back; absent: nothing. */
+  readonly revocation?: Pick<Revocation, "listsPem" | "onChanged">;
   readonly trustDomain: string;
   /** Former or further names of the own trust domain: the same roots. */
   readonly trustDomainAliases: readonly string[];
@@ -34,6 +37,8 @@ export class MeshTrust implements Disposable {
   constructor(options: MeshTrustOptions) {
     this.#options = options;
     this.#owned.use(options.signer.onChanged(() => this.#changed.emit()));
+    const { revocation } = options;
+    if (revocation !== undefined) this.#owned.use(revocation.onChanged(() => this.#changed.emit()));
     this.#owned.use(options.jwtAuthority.onChanged(() => this.#changed.emit()));
   }
 
@@ -52,6 +57,11 @@ export class MeshTrust implements Disposable {
     return this.#byDomain(this.#options.signer.trustBundlePem, ({ x509Pem }) => x509Pem);
   }
 
+  /** Revocation lists of the authorities, PEM; "" = none. */
+  get revocationListsPem(): string {
+    return this.#options.revocation?.listsPem ?? "";
+  }
+
   /** Keys of JWT-SVIDs by trust domain: JWK Sets, JSON. */
   get jwtBundles(): Readonly<Record<string, string>> {
     return this.#byDomain(this.#options.jwtAuthority.jwks, ({ jwks }) => jwks);
@@ -60,7 +70,7 @@ export class MeshTrust implements Disposable {
   /** Another whenever what workloads are told is another. */
   get version(): string {
     return createHash("sha256")
-      .update(JSON.stringify([this.bundles, this.jwtBundles, this.graceMs]))
+      .update(JSON.stringify([this.bundles, this.revocationListsPem, this.jwtBundles, this.graceMs]))
       .digest("base64url")
       .slice(0, 16);
   }

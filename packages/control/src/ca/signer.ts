@@ -50,6 +50,8 @@ export interface CertificateSigner extends Disposable {
   readonly trustBundlePem: string;
   /** Authorities between the roots and the leaves. PEM, "" for none. */
   readonly intermediatesPem: string;
+  /** What the authority has taken back elsewhere: its lists, verified. PEM; absent or "" = nothing. */
+  readonly revocationListsPem?: string;
   /** Roots, and the authority that signs under them. */
   certificates(): readonly AuthorityCertificate[];
   /** Roots or intermediates have changed. */

@@ -11,7 +11,7 @@ import { Hono, type Context } from "hono";
 
 import { callerOf, type AccessTokens } from "../access/index.js";
 import type { AgentQueries } from "../agents/index.js";
-import type { RootRollover } from "../ca/index.js";
+import type { Revocation, RootRollover } from "../ca/index.js";
 import type { JoinTokenRequest, JoinTokens } from "../ca/join-tokens.js";
 import type { EndpointReports } from "../endpoints/index.js";
 import { addAccessRoutes } from "./access-routes.js";
@@ -26,6 +26,7 @@ export interface TulleApiOptions {
   readonly metrics: () => string;
   readonly joinTokens: JoinTokens;
   readonly rollover: Pick<RootRollover, "rotate">;
+  readonly revocation: Pick<Revocation, "revoke">;
   readonly accessTokens: AccessTokens;
   readonly queries: AgentQueries;
   readonly endpoints: Pick<EndpointReports, "report">;
@@ -37,7 +38,18 @@ export interface TulleApiOptions {
  * shows, and what running proxies are asked. Where nobody logs in, anybody of this machine may mint a join token.
  */
 export function createTulleApi(options: TulleApiOptions): Hono {
-  const { info, status, metrics, joinTokens, rollover, accessTokens, queries, endpoints, logger } = options;
+  const {
+    info,
+    status,
+    metrics,
+    joinTokens,
+    rollover,
+    revocation,
+    accessTokens,
+    queries,
+    endpoints,
+    logger,
+  } = options;
   const app = new Hono();
   app.get("/tulle/v1/info", (c) => {
     callerOf(c).require({ verb: "read", kind: "discovery", namespace: ALL_NAMESPACES });
@@ -66,6 +78,13 @@ export function createTulleApi(options: TulleApiOptions): Hono {
     callerOf(c).require({ verb: "write", kind: "mesh", namespace: ALL_NAMESPACES, object: "ca" });
     await rollover.rotate();
     return c.json(status().authority, 202);
+  });
+  app.post("/tulle/v1/ca/revoke", async (c) => {
+    const { what } = ((await readJson(c)) ?? {}) as { readonly what?: unknown };
+    callerOf(c).require({ verb: "write", kind: "mesh", namespace: ALL_NAMESPACES, object: "ca" });
+    if (typeof what !== "string")
+      throw new MeshError("invalid", "CONTROL_BODY", 'expected {"what": a serial number or a SPIFFE id}');
+    return c.json({ revoked: await revocation.revoke(what) });
   });
   addAccessRoutes(app, accessTokens);
   app.get("/tulle/v1/endpoints", async (c) => {

@@ -1,15 +1,14 @@
 import { MeshError } from "@tulle/base";
 import type { ClientView } from "@tulle/translate";
 import { parseNode, type NodeMessage, type XdsNode } from "@tulle/xds";
+import type { StreamPeer } from "../grpc/stream-expiry.js";
 
 /** Who a stream's peer has proved to be: what of a certificate the xDS server needs. */
-export interface AdsIdentity {
+export interface AdsIdentity extends StreamPeer {
   /** `spiffe://<trust domain>/ns/<namespace>/sa/<service account>` */
   readonly spiffeId: string;
   readonly namespace: string;
   readonly serviceAccount: string;
-  /** Milliseconds since the epoch. */
-  readonly notAfter: number;
 }
 
 /** The client at the other end of a stream, admitted. */

@@ -1,6 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { PathNormalization } from "@tulle/http";
 
+import type { SourceRanges } from "../route/source-ranges.js";
 import type { ConnectionSettings } from "./connection-settings.js";
 import type { DnsSettings } from "./dns-settings.js";
 import type { HealthCheckSettings } from "./health-check-settings.js";
@@ -295,6 +296,8 @@ export interface InboundChain {
   readonly isDefault: boolean;
   /** SNI values that select it; empty = any. */
   readonly serverNames: readonly string[];
+  /** Addresses of clients that select it, at gateways; absent = any. */
+  readonly sources?: SourceRanges | undefined;
   /** ALPN protocols, or in plaintext what the first bytes are (`http/1.1`, `h2c`), that select it; empty = any. */
   readonly applicationProtocols: readonly string[];
   /** The mesh's mutual TLS, TLS with other certificates (of a gateway), TLS that passes as it is, or plaintext. */

@@ -8,6 +8,7 @@ import { TlsParameters_TlsProtocol as TlsProtocol } from "@tulle/xds/gen/envoy/e
 import {
   eventually,
   makeCertificate,
+  makeRevocationList,
   type ChainCertificate,
   type ChainCertificateOptions,
 } from "@tulle/testkit";
@@ -374,6 +375,40 @@ test("in STRICT mode a root that was taken out lets nobody in any more, new or w
   expect((await attempt(await shown({ issuer: next }))).in).toBe(true);
   identity.rotate(await svidOf(root));
   expect((await attempt(good)).in).toBe(true);
+});
+
+test("in STRICT mode a certificate that was revoked lets nobody in any more, new or with a session; others do", async () => {
+  const mallory = await makeCertificate({ ...LEAF, issuer: root, ...uris(ALICE) });
+  const bad = { cert: mallory.pem, key: await keyOf(mallory) };
+  const middle = await makeCertificate({ name: "Middle", ca: true, keyUsage: KEY_CERT_SIGN, issuer: root });
+  const below = await shown({ issuer: middle }, [middle]);
+  const [session] = (await attempt(bad)).sessions;
+  const [older] = (await attempt({ ...bad, port: olderPort, maxVersion: "TLSv1.2" })).sessions;
+  expect([(await attempt(bad)).in, (await attempt(below)).in]).toEqual([true, true]);
+  const before = identity.current();
+  identity.rotate({
+    ...before,
+    // Late, too: what is in it counts on.
+    revocationListsPem: await makeRevocationList({
+      issuer: root,
+      revoked: [mallory, middle],
+      nextUpdate: Date.now() - 1000,
+    }),
+  });
+  for (const shownNow of [bad, below]) {
+    for (const port of [inboundPort, olderPort]) {
+      for (const [way, options] of WAYS) {
+        expect([way, (await attempt({ ...shownNow, ...options, port })).in]).toEqual([way, false]);
+        for (const known of [session, older]) {
+          const again = await attempt({ ...shownNow, ...options, port, ...(known && { session: known }) });
+          expect([way, again.in, again.resumed]).toEqual([way, false, false]);
+        }
+      }
+    }
+  }
+  expect((await attempt(good)).in).toBe(true);
+  identity.rotate(before);
+  expect((await attempt(bad)).in).toBe(true);
 });
 
 test("there were at least 500 attempts", () => {

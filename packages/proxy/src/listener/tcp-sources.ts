@@ -142,6 +142,11 @@ export function remoteAddressOf(socket: Socket, { client }: Origin): string {
   return endOf(client, socket.remoteAddress, socket.remotePort);
 }
 
+/** Address of the client without its port; "" when the connection is gone. */
+export function clientHostOf(socket: Socket, { client }: Origin): string {
+  return client?.host ?? socket.remoteAddress ?? "";
+}
+
 /** A listener on all addresses shows IPv4 as `::ffff:…`; nobody else knows it by that. */
 function endOf(known: ListenAddress | undefined, host = "", port = 0): string {
   if (known !== undefined) return formatAddress(known.host, known.port);

@@ -1,6 +1,7 @@
 import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
 
 import {
+  revocationsOf,
   secureContextOptions,
   trustBundlesOf,
   verifyPeer,
@@ -97,6 +98,7 @@ export class WorkloadTls implements Disposable {
       ...wanted,
       nowMs: this.#clock.now(),
       bundles: trustBundlesOf(svid),
+      revocations: revocationsOf(svid),
       graceMs,
     });
   }

@@ -2,33 +2,20 @@ import type { GatewayServer, GatewaySpec, MeshObject } from "@tulle/api";
 import { GATEWAY } from "../kinds.js";
 import type { Translation } from "../translation.js";
 import { byAge, selects } from "../visibility.js";
-import { placeOfServer, type Server, type ServerKind } from "./server.js";
+import type { Server, ServerKind } from "./server.js";
 
 /** The servers of Istio's Gateways that select this client, the oldest object's first. */
 export function istioServers(t: Translation): readonly Server[] {
   return [...t.objects<GatewaySpec>(GATEWAY)]
     .filter(({ spec }) => selects(spec.selector, t.view.labels))
     .sort(byAge)
-    .flatMap((owner) =>
-      owner.spec.servers.flatMap((server, index) => serverOf(t, owner, server, index) ?? []),
-    );
+    .flatMap((owner) => owner.spec.servers.map((server, index) => serverOf(owner, server, index)));
 }
 
-function serverOf(
-  t: Translation,
-  owner: MeshObject<GatewaySpec>,
-  server: GatewayServer,
-  index: number,
-): Server | undefined {
+function serverOf(owner: MeshObject<GatewaySpec>, server: GatewayServer, index: number): Server {
   const { port, bind, hosts, tls } = server;
   const field = `spec.servers[${index}]`;
   const kind = kindOf(server);
-  if (kind === undefined) {
-    t.warn(
-      `${placeOfServer({ owner, field })}: mode ${tls?.mode} is not served; PASSTHROUGH with tls routes is`,
-    );
-    return undefined;
-  }
   const { namespace, name } = owner.metadata;
   return {
     owner,
@@ -44,12 +31,12 @@ function serverOf(
   };
 }
 
-function kindOf({ port, tls }: GatewayServer): ServerKind | undefined {
+function kindOf({ port, tls }: GatewayServer): ServerKind {
   switch (port.protocol.toUpperCase()) {
     case "HTTPS":
       return tls?.mode === "PASSTHROUGH" ? "passthrough" : "https";
     case "TLS":
-      if (tls?.mode === "AUTO_PASSTHROUGH") return undefined;
+      if (tls?.mode === "AUTO_PASSTHROUGH") return "auto";
       return tls?.mode === "PASSTHROUGH" ? "passthrough" : "tls";
     case "TCP":
     case "MONGO":

@@ -60,7 +60,9 @@ function joiningPart(t: Translation, port: ServedPort, server: Server): Server |
   if (!usesServerNames(server))
     return byHost(server) ? server : refuse("a port for bytes has one server, that of");
   // Of a host that two servers name the first has the connections.
-  const taken = new Set(port.servers.flatMap((other) => namesOrAny(other)));
+  // Names by which sidecars call are nobody else's.
+  const rivals = port.servers.filter(({ kind }) => (kind === "auto") === (server.kind === "auto"));
+  const taken = new Set(rivals.flatMap((other) => namesOrAny(other)));
   const hosts = server.hosts.filter(({ host }) => !taken.has(host));
   if (hosts.length === 0) return refuse("all of its hosts are served by");
   if (hosts.length < server.hosts.length) {
@@ -79,7 +81,7 @@ function byHost({ kind }: Server): boolean {
 }
 
 function usesServerNames({ kind }: Server): boolean {
-  return kind === "https" || kind === "passthrough" || kind === "tls";
+  return kind === "https" || kind === "passthrough" || kind === "auto" || kind === "tls";
 }
 
 function namesOrAny(server: Server): readonly string[] {

@@ -9,6 +9,8 @@ export type ServerKind =
   | "https"
   /** TLS that passes as it is, told apart by server name. */
   | "passthrough"
+  /** The mesh's own TLS, which passes as it is to the service that its server name names. */
+  | "auto"
   /** TLS that ends at the gateway and carries bytes, told apart by server name. */
   | "tls"
   /** Bytes: the port has one server. */
