@@ -23,7 +23,7 @@ import type { HealthCheckSchema } from "@tulle/xds/gen/envoy/config/core/v3/heal
 import { RoutingPriority, TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import {
-  ProxyProtocolConfigSchema,
+  type ProxyProtocolConfigSchema,
   ProxyProtocolConfig_Version as Version,
 } from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
