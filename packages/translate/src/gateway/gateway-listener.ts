@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { CidrRangeSchema, type CidrRange } from "@tulle/xds/gen/envoy/config/core/v3/address_pb.js";
 import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import {
   type FilterChainMatchSchema,
@@ -24,7 +25,7 @@ import { edgePolicy } from "../traffic-policies.js";
 import { tcpChain } from "../tcp-proxy.js";
 import type { Translation } from "../translation.js";
 import { hostsOfTable } from "./http-routes.js";
-import { serverTcpRoute, serverTlsRoutes } from "./l4-routes.js";
+import { serverTcpRoutes, serverTlsRoutes } from "./l4-routes.js";
 import { limitFilters } from "./limits.js";
 import { passedNames } from "./passed-services.js";
 import { servedPorts, type ServedPort } from "./ports.js";
@@ -70,11 +71,15 @@ function chainsOf(t: Translation, { servers }: ServedPort): FilterChain[] {
       case "https":
         return httpsChain(t, server) ?? [];
       case "passthrough":
-        return serverTlsRoutes(t, server).map(({ serverNames, proxy }, index) =>
+        return serverTlsRoutes(t, server).map(({ serverNames, proxy, sources }, index) =>
           tcpChain(
             t,
             proxy,
-            chain(server, { serverNames: [...serverNames], transportProtocol: "tls" }, index),
+            chain(
+              server,
+              { serverNames: [...serverNames], transportProtocol: "tls", ...sourceMatch(sources) },
+              index,
+            ),
             connectionGuards(t, guardedBy([server]), server.routes),
           ),
         );
@@ -82,18 +87,37 @@ function chainsOf(t: Translation, { servers }: ServedPort): FilterChain[] {
         return passedNames(t, server).map((name) => passedChain(t, server, name));
       case "tls": {
         const transportSocket = serverTlsContext(t, server, []);
-        const proxy = transportSocket && serverTcpRoute(t, server);
-        if (proxy === undefined) return [];
+        if (transportSocket === undefined) return [];
         const guards = connectionGuards(t, guardedBy([server]), server.routes);
-        return [tcpChain(t, proxy, { ...chain(server, tlsMatch(server)), transportSocket }, guards)];
+        return serverTcpRoutes(t, server).map(({ proxy, sources }, index) => {
+          const match = { ...tlsMatch(server), ...sourceMatch(sources) };
+          return tcpChain(
+            t,
+            proxy,
+            { ...chain(server, match, index === 0 ? undefined : index), transportSocket },
+            guards,
+          );
+        });
       }
       default: {
-        const proxy = serverTcpRoute(t, server);
         const guards = connectionGuards(t, guardedBy([server]), server.routes);
-        return proxy === undefined ? [] : [tcpChain(t, proxy, chain(server, {}), guards)];
+        return serverTcpRoutes(t, server).map(({ proxy, sources }, index) =>
+          tcpChain(t, proxy, chain(server, sourceMatch(sources), index === 0 ? undefined : index), guards),
+        );
       }
     }
   });
+}
+
+/** A match for clients of some addresses (`10.0.0.0/8`, or one address). */
+function sourceMatch(sources: readonly string[] = []): { sourcePrefixRanges: CidrRange[] } {
+  return {
+    sourcePrefixRanges: sources.map((source) => {
+      const [addressPrefix = "", length] = source.split("/");
+      const prefixLen = Number(length ?? (addressPrefix.includes(":") ? 128 : 32));
+      return create(CidrRangeSchema, { addressPrefix, prefixLen });
+    }),
+  };
 }
 
 /** The mesh's own TLS goes on as it is, to the service that it asks for. */

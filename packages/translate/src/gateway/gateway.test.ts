@@ -292,6 +292,49 @@ spec:
   expect(ports(made)).toEqual([443, 5432]);
 });
 
+test("sourceSubnet tells clients of a gateway apart, in the order of the rules", () => {
+  const text = yaml(
+    `[{port: {number: 443, protocol: TLS, name: tls}, hosts: ['*.example.com'], tls: {mode: PASSTHROUGH}}, {port: {number: 5432, protocol: TCP, name: db}, hosts: ['*']}]`,
+    `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: bytes, namespace: shop}
+spec:
+  hosts: ["*"]
+  gateways: [public]
+  tls:
+  - match: [{sniHosts: [a.example.com], sourceSubnet: 10.0.0.0/8}, {sniHosts: [b.example.com]}]
+    route: [{destination: {host: web}}]
+  - match: [{sniHosts: [a.example.com, b.example.com]}]
+    route: [{destination: {host: web}}]
+  tcp:
+  - match: [{sourceSubnet: 10.1.0.0/16}, {sourceSubnet: "fd00::1"}]
+    route: [{destination: {host: web, port: {number: 80}}}]
+  - match: [{sourceSubnet: 10.1.2.0/24}]
+    route: [{destination: {host: web, port: {number: 80}}}]
+  - match: [{sourceSubnet: 10.0.0.0/8}]
+    route: [{destination: {host: web, port: {number: 80}}}]
+  - route: [{destination: {host: web, port: {number: 80}}}]
+  - match: [{sourceSubnet: 192.0.2.0/24}]
+    route: [{destination: {host: web, port: {number: 80}}}]
+`,
+  );
+  const made = listener(text)?.filterChains.map(({ filterChainMatch: match }) => [
+    match?.destinationPort,
+    match?.serverNames,
+    match?.sourcePrefixRanges.map(({ addressPrefix, prefixLen }) => `${addressPrefix}/${prefixLen}`),
+  ]);
+  expect(made).toEqual([
+    [443, ["a.example.com"], ["10.0.0.0/8"]],
+    [443, ["b.example.com"], []],
+    [443, ["a.example.com"], []],
+    [5432, [], ["10.1.0.0/16", "fd00::1/128"]],
+    // 10.1.2.0/24 is the first rule's already, and after a rule for everybody there is nobody left.
+    [5432, [], ["10.0.0.0/8"]],
+    [5432, [], []],
+  ]);
+});
+
 test("RateLimits hold for the hosts of gateways that they select", () => {
   const limit = (spec: string) => `
 apiVersion: tulle.dev/v1
