@@ -1,5 +1,4 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -7,6 +6,7 @@ import { eventually } from "@tulle/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { call } from "./support/http.js";
+import { getInsecurely, publicRootOf } from "./support/https.js";
 import { Mesh } from "./support/mesh.js";
 import { Wire } from "./support/wire.js";
 import type { Workload } from "./support/workload.js";
@@ -35,7 +35,7 @@ beforeAll(async () => {
   mesh = await Mesh.start(["--require-login", "--audit-log", auditFile, "--log-level", "debug"]);
   admin = readFileSync(join(mesh.directory, "data", "admin-token"), "utf8").trim();
   caFile = join(mesh.directory, "root.pem");
-  writeFileSync(caFile, await rootOf(mesh.server));
+  writeFileSync(caFile, await publicRootOf(mesh.server));
   tokens["reader"] = await created("reader", "--role", "read-only");
   tokens["shop"] = await created("shop", "--role", "operator", "--namespace", "shop");
   joinToken = (await as(admin, "token", "create", "--join", "default/web")).output.trim();
@@ -77,29 +77,6 @@ async function created(name: string, ...args: readonly string[]): Promise<string
   const { code, output } = await as(admin, "token", "create", name, ...args);
   expect([code, output]).toEqual([0, expect.stringMatching(/^tulle_/)]);
   return output.trim();
-}
-
-/** What everybody is told. Whoever needs to be sure compares its fingerprint. */
-async function rootOf(server: string): Promise<string> {
-  const { rootCertificatePem } = JSON.parse(await get(`${server}/tulle/v1/info`)) as {
-    readonly rootCertificatePem: string;
-  };
-  return rootCertificatePem;
-}
-
-/** The body of an answer of the control plane, whatever its status. */
-function get(url: string, token?: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const outgoing = request(url, { rejectUnauthorized: false, agent: false, headers }, (answer) => {
-      let body = "";
-      answer.on("data", (chunk: Buffer) => (body += chunk.toString()));
-      answer.on("error", reject);
-      answer.on("end", () => resolve(body));
-    });
-    outgoing.on("error", reject);
-    outgoing.end();
-  });
 }
 
 test("tulle login keeps token and root, and commands find them", async () => {
@@ -193,7 +170,7 @@ test("ADM-02 no surface shows what was planted: keys, tokens, Secrets", async ()
     surfaces.set(`${workload.name} metrics`, scraped.body);
   }
   for (const path of CONTROL_PATHS) {
-    surfaces.set(path, await get(`${mesh.server}${path}`, tokens["reader"]));
+    surfaces.set(path, await getInsecurely(`${mesh.server}${path}`, tokens["reader"]));
   }
   for (const args of READER_COMMANDS) {
     surfaces.set(args.join(" "), (await as(tokens["reader"] ?? "", ...args)).output);

@@ -19,7 +19,7 @@ const ALLOWED = {
   registry: ["base", "api", "dns"],
   agent: ["base", "xds", "http"],
   proxy: ["base", "xds", "http", "dns", "engine", "agent"],
-  control: ["base", "api", "dns", "xds", "translate", "engine", "registry"],
+  control: ["base", "api", "http", "dns", "xds", "translate", "engine", "registry"],
   client: ["base", "api"],
   cli: ["base", "api", "xds", "translate", "engine", "client", "agent", "proxy", "control"],
   testkit: ["base", "xds"],

@@ -66,7 +66,7 @@ export class Mesh {
   readonly directory: string;
   readonly environment: NodeJS.ProcessEnv;
   readonly #processes: TulleProcess[] = [];
-  readonly #upArgs: readonly string[];
+  #upArgs: readonly string[];
   #control: Started<ControlReady> | undefined;
   #commands = 0;
 
@@ -108,8 +108,9 @@ export class Mesh {
     return createClient({ server: this.server });
   }
 
-  /** Starts the control plane, on its former data and ports when it has run before. */
-  async startControlPlane(): Promise<void> {
+  /** Starts the control plane, on its former data and ports when it has run before, with `upArgs` from now on. */
+  async startControlPlane(upArgs = this.#upArgs): Promise<void> {
+    this.#upArgs = upArgs;
     const before = this.#control?.ready.addresses;
     const port = (address: string | undefined): string => address?.split(":").at(-1) ?? "0";
     const ports = ["--http-port", port(before?.http), "--dns-port", port(before?.dns)];

@@ -8,8 +8,8 @@ export const TRUST_DOMAIN = "cluster.local";
 
 /** Where the certificates of a mesh come from. */
 export async function controlPlaneOf(mesh: Mesh): Promise<ControlPlaneAddress> {
-  const { addresses, rootCertificatePem } = await mesh.client.info();
-  return { address: addresses.xds, rootCertificatePem, trustDomain: TRUST_DOMAIN };
+  const { addresses, rootCertificatePem, trustDomain } = await mesh.client.info();
+  return { address: addresses.xds, rootCertificatePem, trustDomain };
 }
 
 /** A one-time token for an account of the namespace `default`. */
@@ -23,6 +23,6 @@ export function svidOf(
   serviceAccount: string,
   proof: Parameters<typeof requestSvid>[0]["proof"],
 ): Promise<Svid> {
-  const id = { trustDomain: TRUST_DOMAIN, namespace: "default", serviceAccount };
+  const id = { trustDomain: controlPlane.trustDomain, namespace: "default", serviceAccount };
   return requestSvid({ controlPlane, id, proof, timeoutMs: 5000, clock: systemClock });
 }

@@ -1,4 +1,4 @@
-import { Emitter, MeshError, silentLogger, systemClock } from "@tulle/base";
+import { createLogger, Emitter, MeshError, silentLogger, systemClock, type Logger } from "@tulle/base";
 import { createTestAuthority, eventually, type TestAuthority } from "@tulle/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
@@ -59,7 +59,7 @@ beforeEach(async () => {
     address: "127.0.0.1",
     port: 0,
     certificates: { current: () => own, onRotated: () => ({ [Symbol.dispose]: () => undefined }) },
-    services: [distribution.service()],
+    methods: distribution.methods(),
     clock: systemClock,
   });
   svid = await authority.issue({ serviceAccount: "reviews" });
@@ -74,7 +74,7 @@ afterEach(async () => {
   await server.close(0);
 });
 
-function subscribe(as: Svid | "nobody" = svid): TrustSubscription {
+function subscribe(as: Svid | "nobody" = svid, logger: Logger = silentLogger): TrustSubscription {
   const subscription = new TrustSubscription({
     trustDomain: "cluster.local",
     onTrust: (update) => {
@@ -83,7 +83,7 @@ function subscribe(as: Svid | "nobody" = svid): TrustSubscription {
     },
     clock: systemClock,
     random: () => 0,
-    logger: silentLogger,
+    logger,
   });
   subscriptions.push(subscription);
   const target = {
@@ -142,9 +142,11 @@ test("who refuses or has not answered is waited for, who has gone is not", async
 });
 
 test("nobody without a certificate of the mesh is told anything", async () => {
-  subscribe("nobody");
-  subscribe(await (await createTestAuthority()).issue());
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  for (const as of ["nobody", await (await createTestAuthority()).issue()] as const) {
+    const logged: string[] = [];
+    subscribe(as, createLogger({ level: "debug", now: () => 0, write: (line) => logged.push(line) }));
+    await eventually(() => logged.some((line) => line.includes("the stream of roots ended")));
+  }
   expect(updates).toEqual([]);
   expect(distribution.pending).toEqual([]);
 });

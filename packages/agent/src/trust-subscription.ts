@@ -119,11 +119,11 @@ export class TrustSubscription implements Disposable {
     this.#call = undefined;
     const { logger, clock } = this.#options;
     if (status === GrpcStatus.UNIMPLEMENTED) {
-      logger.debug("the control plane does not tell of new roots", { message });
+      logger.debug("the control plane does not tell of new roots", { why: message });
       return;
     }
     const delayMs = this.#backoff.next();
-    logger.debug("the stream of roots ended", { status, message, delayMs: Math.round(delayMs) });
+    logger.debug("the stream of roots ended", { status, why: message, delayMs: Math.round(delayMs) });
     const again = (): void => {
       if (client !== this.#client) return;
       if (this.#connect !== undefined) {

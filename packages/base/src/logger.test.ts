@@ -42,3 +42,15 @@ test("createLogger lets no text forge a second line", () => {
 test("describeError shows thrown values that are no errors", () => {
   expect(describeError(new Error("a", { cause: { code: 1 } }))).toBe('a: {"code":1}');
 });
+
+test("a field does not take the place of what the record says itself", () => {
+  const lines: string[] = [];
+  const logger = createLogger({ now: () => 0, write: (line) => lines.push(line) });
+  logger.info("over", { message: "other", level: "error", a: 1 });
+  expect(JSON.parse(lines[0]!)).toEqual({
+    time: "1970-01-01T00:00:00.000Z",
+    level: "info",
+    message: "over",
+    a: 1,
+  });
+});

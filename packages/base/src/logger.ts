@@ -64,7 +64,9 @@ export function createLogger(options: LoggerOptions): Logger {
 export const silentLogger: Logger = createLogger({ level: "error", write: () => undefined, now: () => 0 });
 
 function jsonLine(now: number, level: LogLevel, message: string, fields: LogFields): string {
-  return JSON.stringify({ time: new Date(now).toISOString(), level, message, ...plain(fields) });
+  const record = { time: new Date(now).toISOString(), level, message };
+  // A field by one of these names would take the record's own place.
+  return JSON.stringify({ ...record, ...plain(fields), ...record });
 }
 
 function textLine(now: number, level: LogLevel, message: string, fields: LogFields): string {

@@ -1,12 +1,6 @@
-import type { ServerUnaryCall } from "@grpc/grpc-js";
 import type { Clock, Event } from "@tulle/base";
-import {
-  parseCertificates,
-  RevocationLists,
-  TrustBundles,
-  verifySvid,
-  type SvidVerdict,
-} from "@tulle/base/spiffe";
+import { RevocationLists, TrustBundles, verifySvid, type SvidVerdict } from "@tulle/base/spiffe";
+import type { GrpcCallInfo } from "@tulle/http/socket";
 
 import type { StreamPeer } from "./stream-expiry.js";
 import { parseWorkloadSpiffeId, type WorkloadAccount } from "../ca/workload-id.js";
@@ -21,8 +15,8 @@ export interface PeerIdentity extends WorkloadAccount, StreamPeer {
 export interface PeerIdentityOptions {
   /** Roots that are trusted now; asked for on every check, so a root that is taken away counts at once. */
   readonly trustBundlePem: () => string;
-  /** Authorities that stand between the roots and workloads' certificates; default none. PEM. */
-  readonly intermediatesPem?: () => string;
+  /** Ways from workloads' certificates to the roots, each the authorities between them in DER; default: roots sign. */
+  readonly intermediates?: () => readonly (readonly Uint8Array[])[];
   /** Revocation lists, PEM; default "" = none. */
   readonly revocationListsPem?: () => string;
   readonly trustDomain: string;
@@ -33,11 +27,8 @@ export interface PeerIdentityOptions {
   readonly clock: Clock;
 }
 
-/** What of a gRPC call tells its peer. */
-export type AuthenticatedCall = Pick<ServerUnaryCall<unknown, unknown>, "getAuthContext">;
-
 /** Tells who made a call; see {@link createPeerIdentity}. */
-export type PeerIdentityOf = (call: AuthenticatedCall) => PeerIdentity | undefined;
+export type PeerIdentityOf = (call: Pick<GrpcCallInfo, "peer">) => PeerIdentity | undefined;
 
 /**
  * Reads the identity of a call's peer from its client certificate, or undefined when it has none, or none that is
@@ -47,26 +38,29 @@ export function createPeerIdentity(options: PeerIdentityOptions): PeerIdentityOf
   const { clock, changes } = options;
   const names = [options.trustDomain, ...(options.trustDomainAliases ?? [])];
   const bundleOf = lastOf((pem) => new TrustBundles(Object.fromEntries(names.map((name) => [name, pem]))));
-  const intermediatesOf = lastOf((pem) => parseCertificates(pem).map(({ raw }) => raw));
   const revocationsOf = lastOf((pem) => (pem === "" ? undefined : new RevocationLists(pem)));
-  const judge = (der: Uint8Array, intermediates: readonly Uint8Array[]): SvidVerdict =>
-    verifySvid([der, ...intermediates], {
+  const judge = (der: Uint8Array): Extract<SvidVerdict, { ok: true }> | undefined => {
+    const rule = {
       nowMs: clock.now(),
       bundles: bundleOf(options.trustBundlePem()),
       revocations: revocationsOf(options.revocationListsPem?.() ?? ""),
-    });
-  return (call) => {
-    // Empty unless the handshake verified the certificate against the trusted roots.
-    const der = call.getAuthContext().sslPeerCertificate?.raw;
+    };
+    for (const way of options.intermediates?.() ?? ROOTS_SIGN) {
+      const verdict = verifySvid([der, ...way], rule);
+      if (verdict.ok) return verdict;
+    }
+    return undefined;
+  };
+  return ({ peer }) => {
+    const der = peer.certificateDer;
     if (der === undefined) return undefined;
-    const intermediates = intermediatesOf(options.intermediatesPem?.() ?? "");
-    const verdict = judge(der, intermediates);
-    if (!verdict.ok) return undefined;
+    const verdict = judge(der);
+    if (verdict === undefined) return undefined;
     const { spiffeId, notAfter } = verdict;
     const workload = parseWorkloadSpiffeId(spiffeId);
     if (workload === undefined) return undefined;
     const onUntrusted: Event<void> | undefined =
-      changes && ((listener) => changes(() => void (judge(der, intermediates).ok || listener())));
+      changes && ((listener) => changes(() => void (judge(der) ?? listener())));
     return {
       ...workload,
       spiffeId,
@@ -76,6 +70,8 @@ export function createPeerIdentity(options: PeerIdentityOptions): PeerIdentityOf
     };
   };
 }
+
+const ROOTS_SIGN: readonly (readonly Uint8Array[])[] = [[]];
 
 /** Parses again only what changed. */
 function lastOf<T>(parse: (pem: string) => T): (pem: string) => T {

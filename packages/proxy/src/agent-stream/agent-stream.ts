@@ -120,11 +120,11 @@ export class AgentStream implements Disposable {
     this.#call = undefined;
     const { logger, clock } = this.#options;
     if (status === GrpcStatus.UNIMPLEMENTED) {
-      logger.debug("the control plane asks nothing of its proxies", { message });
+      logger.debug("the control plane asks nothing of its proxies", { why: message });
       return;
     }
     const delayMs = this.#backoff.next();
-    logger.debug("the agent stream ended", { status, message, delayMs: Math.round(delayMs) });
+    logger.debug("the agent stream ended", { status, why: message, delayMs: Math.round(delayMs) });
     this.#retry.value = clock.setTimeout(
       () => {
         if (client === this.#client) this.#open(client);

@@ -202,7 +202,10 @@ export class ClusterNames implements Disposable {
     }
     if (changes.length === 0) return;
     for (const { name, message } of configuration.apply(changes))
-      this.#options.logger.warn("addresses of a cluster's names are not used", { cluster: name, message });
+      this.#options.logger.warn("addresses of a cluster's names are not used", {
+        cluster: name,
+        why: message,
+      });
     onChanged();
   }
 }

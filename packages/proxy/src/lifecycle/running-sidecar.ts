@@ -296,7 +296,7 @@ export class RunningSidecar implements Sidecar {
     const kept = await this.#cache.load();
     if (kept.length === 0) return;
     for (const { name, message } of this.#configuration.apply(kept)) {
-      this.#parts.logger.warn("a resource on disk is not used", { name, message });
+      this.#parts.logger.warn("a resource on disk is not used", { name, why: message });
     }
     this.#wanted.addKept(kept);
     this.#wanted.forgetOthers(this.#configuration, kept);

@@ -126,9 +126,9 @@ export class InboundAcceptor implements Disposable {
     }
     this.#silent.add(socket);
     this.#gate.read(socket, demand, {
-      onPassed: (client) => {
+      onPassed: (client, tlvs) => {
         this.#silent.remove(socket);
-        this.#origins.set(socket, { destination, client });
+        this.#origins.set(socket, { destination, client, tlvs });
         begin();
       },
       onRefused: () => this.#refuse(socket, "proxy_protocol"),
@@ -234,6 +234,7 @@ export class InboundAcceptor implements Disposable {
       peerSpiffeId,
       forwardedClientCert,
       forwardedFor: origin.client?.host ?? "",
+      proxyTlvs: origin.tlvs,
       connection: connectionFactsOf(socket, origin, serverName),
       configuration,
       connections: this.connections,

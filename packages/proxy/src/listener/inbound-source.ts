@@ -5,6 +5,7 @@ import {
   type ConnectionFacts,
   type HttpChain,
   type InboundChain,
+  type ProxyTlv,
   type Snapshot,
   type SnapshotSource,
   type WorkloadLabels,
@@ -31,6 +32,7 @@ export interface InboundSourceOptions {
   readonly peerSpiffeId: string;
   readonly forwardedClientCert: string;
   readonly forwardedFor: string;
+  readonly proxyTlvs: readonly ProxyTlv[] | undefined;
   readonly connection: ConnectionFacts;
   readonly configuration: SnapshotSource;
   readonly connections: ConnectionSet;
@@ -50,6 +52,7 @@ export class InboundSource implements RequestSource {
   readonly peerSpiffeId: string;
   readonly forwardedClientCert: string;
   readonly forwardedFor: string;
+  readonly proxyTlvs: readonly ProxyTlv[] | undefined;
   readonly connection: ConnectionFacts;
   readonly #options: InboundSourceOptions;
   #snapshot: Snapshot | undefined;
@@ -69,6 +72,7 @@ export class InboundSource implements RequestSource {
     this.ownCaller = options.peerSpiffeId !== "";
     this.forwardedClientCert = options.forwardedClientCert;
     this.forwardedFor = options.forwardedFor;
+    this.proxyTlvs = options.proxyTlvs;
     this.connection = options.connection;
   }
 

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { Emitter, silentLogger } from "@tulle/base";
+import { createLogger, Emitter, silentLogger, type Logger } from "@tulle/base";
 import { createTestAuthority, eventually, FakeClock, type TestAuthority } from "@tulle/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
@@ -48,7 +48,10 @@ async function mesh(trustDomain: string, { coordination }: Stores) {
   };
 }
 
-async function open(domain: Partial<FederatedTrustDomain>): Promise<Federation> {
+async function open(
+  domain: Partial<FederatedTrustDomain>,
+  logger: Logger = silentLogger,
+): Promise<Federation> {
   const federation = await Federation.open({
     domains: [{ trustDomain: "theirs.example", ...domain }],
     trust,
@@ -56,7 +59,7 @@ async function open(domain: Partial<FederatedTrustDomain>): Promise<Federation> 
     coordination: stores.coordination,
     clock,
     random: () => 0.5,
-    logger: silentLogger,
+    logger,
   });
   closers.push(() => federation[Symbol.dispose]());
   return federation;
@@ -140,9 +143,11 @@ test("an endpoint that is somebody else, or that serves nonsense or an older bun
     ),
   ];
   for (const endpoint of endpoints) {
-    const federation = await open({ endpoint, bundleFile });
+    const logged: string[] = [];
+    const logger = createLogger({ now: () => clock.now(), write: (line) => logged.push(line) });
+    const federation = await open({ endpoint, bundleFile }, logger);
     await clock.advance(1);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await eventually(() => logged.some((line) => line.includes("cannot fetch the bundle")));
     expect(trust.bundles["theirs.example"], endpoint).toBe(theirs.rootCertificatePem);
     federation[Symbol.dispose]();
   }
