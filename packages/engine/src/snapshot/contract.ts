@@ -91,6 +91,8 @@ export interface EndpointPart {
   readonly http2: boolean;
   /** Version of the PROXY header that each connection begins with; undefined = none. */
   readonly proxyProtocol: 1 | 2 | undefined;
+  /** What its header of version 2 says besides addresses; undefined = nothing. */
+  readonly proxyTlvs: UpstreamTlvs | undefined;
   /** Each client's connection has connections of its own, which nobody else's requests go over. */
   readonly perClient: boolean;
   /**
@@ -315,6 +317,27 @@ export interface ProxyProtocolFilter {
   readonly required: boolean;
   /** Versions that are read. */
   readonly versions: readonly (1 | 2)[];
+  /** Which TLVs endpoints may be told of; undefined = none. */
+  readonly passedTlvs: TlvChoice | undefined;
+}
+
+/** What else a PROXY header of version 2 says: a type from 0 to 255 with bytes. */
+export interface ProxyTlv {
+  readonly type: number;
+  readonly value: Uint8Array;
+}
+
+/** TLVs of these types, or all. */
+export type TlvChoice = ReadonlySet<number> | "all";
+
+/** The TLVs of the headers that connections to an endpoint begin with. */
+export interface UpstreamTlvs {
+  /** Same text = same TLVs. */
+  readonly key: string;
+  /** Of those that the client's own header had; undefined = none. */
+  readonly passed: TlvChoice | undefined;
+  /** Instead of passed ones of the same type. */
+  readonly added: readonly ProxyTlv[];
 }
 
 export interface InboundListener {

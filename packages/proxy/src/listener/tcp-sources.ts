@@ -5,6 +5,7 @@ import {
   chainForServerName,
   type ConnectionFacts,
   type InboundChain,
+  type ProxyTlv,
   type SnapshotSource,
   type TcpChain,
   type WorkloadLabels,
@@ -68,6 +69,8 @@ export interface Origin {
   readonly destination: ListenAddress | undefined;
   /** The client whom a PROXY header names; undefined: the peer itself. */
   readonly client: ListenAddress | undefined;
+  /** What that header says besides; undefined = nothing that may be passed on. */
+  readonly tlvs?: readonly ProxyTlv[] | undefined;
 }
 
 /** A connection of another workload. */
@@ -80,6 +83,7 @@ export class InboundTcpSource implements TcpSource {
   readonly originalDestination: ListenAddress | undefined;
   readonly connection: ConnectionFacts;
   readonly peer: WorkloadLabels | undefined;
+  readonly proxyTlvs: readonly ProxyTlv[] | undefined;
   readonly #options: InboundTcpSourceOptions;
 
   constructor(options: InboundTcpSourceOptions) {
@@ -92,6 +96,7 @@ export class InboundTcpSource implements TcpSource {
     this.serverName = options.serverName;
     this.connection = connectionFactsOf(socket, origin, options.serverName);
     this.peer = workloadOf(peerSpiffeId);
+    this.proxyTlvs = origin.tlvs;
   }
 
   chain(): TcpChain | undefined | null {
