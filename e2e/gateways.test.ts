@@ -78,6 +78,10 @@ beforeAll(async () => {
       createTcpServer((socket) => socket.pipe(socket)),
     ),
     serve(
+      "greeter",
+      createTcpServer((socket) => socket.end("welcome")),
+    ),
+    serve(
       "plain",
       createHttpServer(({ url, headers }, response) => response.end(JSON.stringify({ url, headers }))),
       "http",
@@ -129,7 +133,9 @@ spec:
   hosts: ["*"]
   gateways: [public]
   tls: [{match: [{sniHosts: [vault.example.com]}], route: [{destination: {host: vault}}]}]
-  tcp: [{match: [{port: 7}], route: [{destination: {host: echo}}]}]
+  tcp:
+  - {match: [{port: 7, sourceSubnet: 127.0.0.8/29}], route: [{destination: {host: greeter}}]}
+  - {match: [{port: 7}], route: [{destination: {host: echo}}]}
 `);
   gateway = await mesh.gateway({ ports: [7, 80, 443, 444, 8080] });
   await gateway.knows("outbound|8080||web.default.svc.cluster.local", 1);
@@ -256,15 +262,18 @@ test("TLS passes as it is where a server says so, and bytes go to their service"
   });
   expect(text).toBe("sealed");
   const tcpPort = await gateway.port(7);
-  const echoed = await new Promise<string>((resolve, reject) => {
-    const socket = connect(tcpPort, "127.0.0.1", () => socket.write("hello"));
-    socket.on("error", reject);
-    socket.once("data", (chunk: Buffer) => {
-      resolve(chunk.toString());
-      socket.destroy();
+  const answerTo = (localAddress: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = connect({ port: tcpPort, host: "127.0.0.1", localAddress }, () => socket.write("hello"));
+      socket.on("error", reject);
+      socket.once("data", (chunk: Buffer) => {
+        resolve(chunk.toString());
+        socket.destroy();
+      });
     });
-  });
-  expect(echoed).toBe("hello");
+  expect(await answerTo("127.0.0.1")).toBe("hello");
+  // Clients of some addresses go elsewhere.
+  expect(await answerTo("127.0.0.9")).toBe("welcome");
 });
 /** Calls without pause, by connections that are kept and by new ones, until told to stop; gives what went wrong. */
 function load(

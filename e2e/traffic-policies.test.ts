@@ -5,6 +5,7 @@ import { eventually } from "@tulle/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { call } from "./support/http.js";
+import type { Gateway } from "./support/gateway.js";
 import { Mesh } from "./support/mesh.js";
 import { ScriptedApp } from "./support/scripted-app.js";
 import { tulle } from "./support/tulle-process.js";
@@ -35,7 +36,44 @@ spec:
   adaptiveConcurrency: {minConcurrency: 4, measureRequests: 10, measureInterval: 10m}
 `;
 
+const AT_THE_EDGE = `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: public}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, protocol: HTTP, name: http}, hosts: ["*.example.com"]}]
+${["twins", "failing"]
+  .map(
+    (service) => `---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: ${service}}
+spec:
+  hosts: [${service}.example.com]
+  gateways: [public]
+  http: [{route: [{destination: {host: ${service}}}]}]
+`,
+  )
+  .join("")}---
+apiVersion: tulle.dev/v1
+kind: TrafficPolicy
+metadata: {name: edge}
+spec: {host: "*.example.com", pathNormalization: DECODE_AND_MERGE_SLASHES}
+---
+apiVersion: tulle.dev/v1
+kind: TrafficPolicy
+metadata: {name: edge-twins}
+spec: {host: twins.example.com, hedging: {after: 50ms}}
+---
+apiVersion: tulle.dev/v1
+kind: TrafficPolicy
+metadata: {name: edge-failing}
+spec: {host: failing.example.com, admissionControl: {window: 5s, successRate: 90, maxRejectionPercent: 90}}
+`;
+
 let mesh: Mesh;
+let gateway: Gateway;
 let caller: Workload;
 let slowSidecar: Workload;
 const apps: ScriptedApp[] = [];
@@ -55,7 +93,11 @@ beforeAll(async () => {
       args: ["twins", "failing", "slow"].flatMap((service) => ["--upstream", `${service}:8080`]),
     }),
   ]);
+  await mesh.apply(AT_THE_EDGE);
+  gateway = await mesh.gateway({ ports: [80] });
   await Promise.all([
+    gateway.knows(clusterOf("twins"), 2),
+    gateway.knows(clusterOf("failing"), 1),
     caller.knows(clusterOf("twins"), 2),
     caller.knows(clusterOf("failing"), 1),
     caller.knows(clusterOf("slow"), 1),
@@ -194,3 +236,20 @@ test("a sidecar whose heap is nearly full refuses a part of the requests, and te
     new RegExp(`^envoy_http_downstream_rq_overload_close(?:\\{\\})? ${refused.length}$`, "m"),
   );
 }, 30_000);
+
+test("at a gateway policies hold by the host that clients name: hedging, admission control, paths", async () => {
+  const port = await gateway.port(80);
+  const at = (service: string, path = "/") =>
+    call(`http://127.0.0.1:${port}${path}`, { headers: { host: `${service}.example.com` } });
+  apps[0]!.script((_request, response) => void setTimeout(() => response.end("slow"), 1500));
+  apps[1]!.script(({ url }, response) => void response.end(url));
+  for (let request = 0; request < 8; request++) expect((await at("twins", "//a%2Fb")).body).toBe("/a/b");
+  expect(apps[0]!.requests.length).toBeGreaterThan(0);
+  const failing = apps[2]!;
+  failing.script((_request, response) => {
+    response.statusCode = 500;
+    response.end("no");
+  });
+  for (let request = 0; request < 200; request++) await at("failing");
+  expect(failing.requests.length).toBeLessThan(120);
+}, 40_000);

@@ -24,9 +24,8 @@ if (readIfThere(stamp) === wanted) process.exit(0);
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
-const { metafile } = await build({
-  metafile: true,
-  plugins: [generatedCode(), withoutProtoLoader(), lazyRegularExpressions()],
+await build({
+  plugins: [generatedCode(), lazyRegularExpressions()],
   entryPoints: {
     workload: join(root, "packages/cli/dist/workload-main.js"),
     // A thread of its own (proxy/src/workers/spawn-worker.ts looks for it beside itself).
@@ -53,30 +52,7 @@ const { metafile } = await build({
     js: 'import { createRequire as createRequire_ } from "node:module"; const require = createRequire_(import.meta.url); import { fileURLToPath as fileURLToPath_ } from "node:url"; import { dirname as dirname_ } from "node:path"; const __filename = fileURLToPath_(import.meta.url); const __dirname = dirname_(__filename);',
   },
 });
-const heavy = inputsOf(metafile, ["proxyless-companion", "spiffe-workload-api"]).find((path) =>
-  path.includes("node_modules/@grpc/"),
-);
-if (heavy !== undefined)
-  throw new Error(`${heavy} must stay out of sidecars: only --proxyless and the Workload API may load it`);
 writeFileSync(stamp, wanted);
-
-/** What the process may load, all but the chunks called `apart` and what only those import. */
-function inputsOf({ outputs }, apart) {
-  const inputs = new Set();
-  const seen = new Set();
-  const visit = (path) => {
-    if (seen.has(path) || apart.some((name) => path.includes(name)) || outputs[path] === undefined) return;
-    seen.add(path);
-    for (const input of Object.keys(outputs[path].inputs)) inputs.add(input);
-    for (const { path: imported } of outputs[path].imports) visit(imported);
-  };
-  for (const [path, { entryPoint }] of Object.entries(outputs)) {
-    if (entryPoint?.endsWith("workload-main.js") || entryPoint?.endsWith("worker.mjs")) visit(path);
-  }
-  if (inputs.size < 100)
-    throw new Error(`only ${inputs.size} modules were found: the check itself is broken`);
-  return [...inputs];
-}
 
 /**
  * Generated code in two forms: for `/config_dump`, which prints messages whole, without annotations only; for all others
@@ -137,19 +113,6 @@ function wordsOf(packages) {
     }
   }
   return words;
-}
-
-/** grpc-js asks for its .proto loader (and with it a second protobuf library) for channelz and ORCA only. */
-function withoutProtoLoader() {
-  return {
-    name: "without-proto-loader",
-    setup(builder) {
-      builder.onResolve({ filter: /^@grpc\/proto-loader$/ }, ({ path }) => ({ path, namespace: "absent" }));
-      builder.onLoad({ filter: /.*/, namespace: "absent" }, ({ path }) => ({
-        contents: `throw new Error(${JSON.stringify(`${path} is not part of this bundle`)});`,
-      }));
-    },
-  };
 }
 
 /**

@@ -67,9 +67,10 @@ export async function generateProtos(root) {
   const require = createRequire(join(root, "package.json"));
   const deps = join(dirname(require.resolve("@grpc/grpc-js-xds/package.json")), "deps");
   const own = join(root, "packages/xds/proto");
+  const newer = join(root, "packages/xds/proto-newer");
   const out = join(root, "packages/xds/src/gen");
   const stamp = join(out, ".stamp");
-  const wanted = fingerprint(root, own);
+  const wanted = fingerprint(root, [own, newer]);
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
 
   const work = join(root, ".build/proto");
@@ -77,6 +78,8 @@ export async function generateProtos(root) {
   mkdirSync(join(work, "pgv/validate"), { recursive: true });
   for (const dir of ["envoy-api", "xds", "googleapis"])
     cpSync(join(deps, dir), join(work, dir), { recursive: true });
+  // Messages of a later release of Envoy's API than the package's, with what it has not yet.
+  cpSync(newer, join(work, "envoy-api"), { recursive: true });
   cpSync(own, join(work, "own"), { recursive: true });
   patchValidate(
     join(deps, "protoc-gen-validate/validate/validate.proto"),
@@ -132,12 +135,14 @@ function patchValidate(from, to) {
   writeFileSync(to, patched);
 }
 
-function fingerprint(root, own) {
+function fingerprint(root, folders) {
   const hash = createHash("sha256");
   hash.update(readFileSync(join(root, "scripts/generate-protos.mjs")));
   hash.update(readFileSync(join(root, "package-lock.json")));
-  for (const file of readdirSync(own, { recursive: true, withFileTypes: true })) {
-    if (file.isFile()) hash.update(readFileSync(join(file.parentPath, file.name)));
+  for (const folder of folders) {
+    for (const file of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+      if (file.isFile()) hash.update(readFileSync(join(file.parentPath, file.name)));
+    }
   }
   return hash.digest("hex");
 }

@@ -1,6 +1,6 @@
-import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { Clock, Logger } from "@tulle/base";
 import { GrpcStatus } from "@tulle/http";
+import type { GrpcServerCall, GrpcServerHandler } from "@tulle/http/socket";
 import { rawGrpcServiceDefinition } from "@tulle/xds";
 import { AggregatedDiscoveryService } from "@tulle/xds/gen/envoy/service/discovery/v3/ads_pb.js";
 
@@ -9,7 +9,7 @@ import { connectControlPlane } from "./control-plane.js";
 import { withWorkloadNode, type WorkloadNode } from "./node-identity.js";
 
 /** A stream from a client of the relay; messages stay encoded. */
-export type RawServerStream = ServerDuplexStream<Uint8Array, Uint8Array>;
+export type RawServerCall = GrpcServerCall<Uint8Array>;
 
 /** `AggregatedDiscoveryService` with messages that stay encoded. */
 export const rawAds = rawGrpcServiceDefinition(AggregatedDiscoveryService);
@@ -40,28 +40,25 @@ export class AdsRelay {
   }
 
   /** Carries one stream until either side ends it; the other side learns how. */
-  carry(below: RawServerStream, kind: "sotw" | "delta"): void {
-    // An answer by status is an 'error' event on the call, which ends up here, too.
-    below.on("error", () => undefined);
+  carry(below: RawServerCall, kind: "sotw" | "delta"): GrpcServerHandler<Uint8Array> | undefined {
     const { identity, controlPlane, trustDomain, node, clock, logger, maxStreams = 64 } = this.#options;
     if (this.#streams >= maxStreams) {
-      refuse(
-        below,
-        GrpcStatus.RESOURCE_EXHAUSTED,
-        `the agent carries ${maxStreams} streams already; close some`,
-      );
-      return;
+      below.end(GrpcStatus.RESOURCE_EXHAUSTED, `the agent carries ${maxStreams} streams already; close some`);
+      return undefined;
     }
     const svid = currentOf(identity);
     if (svid === undefined) {
-      refuse(below, GrpcStatus.UNAVAILABLE, "the workload has no certificate yet; try again");
-      return;
+      below.end(GrpcStatus.UNAVAILABLE, "the workload has no certificate yet; try again");
+      return undefined;
     }
     this.#streams++;
     const target = { address: controlPlane.address, rootCertificatePem: svid.trustBundlePem, trustDomain };
     const client = connectControlPlane(target, svid, clock);
     const method = kind === "sotw" ? rawAds.streamAggregatedResources : rawAds.deltaAggregatedResources;
+    let over = false;
     const finish = (): void => {
+      if (over) return;
+      over = true;
       this.#streams--;
       client[Symbol.dispose]();
     };
@@ -72,32 +69,36 @@ export class AdsRelay {
       onWritable: () => below.resume(),
       onEnd: (code, details) => {
         finish();
-        if (code === GrpcStatus.OK) below.end();
-        else {
-          logger.debug("a relayed stream ended", { code, details });
-          refuse(below, code, details);
-        }
+        if (code !== GrpcStatus.OK) logger.debug("a relayed stream ended", { code, details });
+        below.end(code, details);
       },
     });
-    below.on("drain", () => above.resume());
-    below.on("cancelled", () => client[Symbol.dispose]());
-    below.on("end", () => above.end());
     let first = true;
-    below.on("data", (received: Uint8Array) => {
-      let bytes = received;
-      if (first) {
-        first = false;
-        try {
-          bytes = withWorkloadNode(received, kind, node);
-        } catch {
-          above.cancel();
-          finish();
-          refuse(below, GrpcStatus.INVALID_ARGUMENT, "the first message is not a discovery request");
-          return;
+    return {
+      onMessage: (received) => {
+        let bytes = received;
+        if (first) {
+          first = false;
+          try {
+            bytes = withWorkloadNode(received, kind, node);
+          } catch {
+            above.cancel();
+            finish();
+            below.end(GrpcStatus.INVALID_ARGUMENT, "the first message is not a discovery request");
+            return;
+          }
         }
-      }
-      if (!above.write(bytes)) below.pause();
-    });
+        if (!above.write(bytes)) below.pause();
+      },
+      onEnd: () => above.end(),
+      onTaken: () => {
+        if (below.waitingBytes === 0) above.resume();
+      },
+      onGone: () => {
+        above.cancel();
+        finish();
+      },
+    };
   }
 }
 
@@ -108,8 +109,4 @@ export function currentOf(identity: WorkloadIdentity): Svid | undefined {
   } catch {
     return undefined;
   }
-}
-
-function refuse(call: RawServerStream, code: number, details: string): void {
-  call.emit("error", { code, details });
 }

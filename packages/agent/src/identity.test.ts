@@ -338,23 +338,24 @@ async function startControlPlane(
     certificates: ServerCertificateProvider,
     calls: () => void,
   ): Promise<GrpcServer> => {
-    const service = createCertificateService({
+    const methods = createCertificateService({
       authority,
       joinTokens,
       peerIdentity,
       clock: useClock,
       logger,
     });
-    const answer = service.implementation["createCertificate"] as (...args: unknown[]) => void;
-    const createCertificate = (...args: unknown[]): void => {
-      calls();
-      answer(...args);
-    };
     return startGrpcServer({
       address: "127.0.0.1",
       port,
       certificates,
-      services: [{ definition: service.definition, implementation: { createCertificate } }],
+      methods: methods.map((method) => ({
+        path: method.path,
+        open: (call) => {
+          calls();
+          return method.open(call);
+        },
+      })),
       clock: systemClock,
     });
   };

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { Emitter, silentLogger, systemClock } from "@tulle/base";
+import { streamingMethod, type GrpcServerCall, type GrpcServerHandler } from "@tulle/http/socket";
 import { createTestAuthority, eventually, type TestAuthority } from "@tulle/testkit";
 import { grpcServiceDefinition, SECRET_TYPE } from "@tulle/xds";
 import { SecretSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
@@ -281,60 +282,53 @@ async function startControl(): Promise<GrpcServer> {
     trustDomain: "cluster.local",
     clock: systemClock,
   });
-  const track = (call: grpc.ServerDuplexStream<unknown, unknown>): void => {
+  const serve = <Request, Response>(
+    call: GrpcServerCall<Response>,
+    answer: (message: Request) => void,
+  ): GrpcServerHandler<Request> => {
     openStreams++;
-    let open = true;
-    const close = (): void => {
-      if (open) openStreams--;
-      open = false;
+    return {
+      onMessage: answer,
+      onEnd() {
+        openStreams--;
+        call.end();
+      },
+      onTaken: () => undefined,
+      onGone: () => void openStreams--,
     };
-    call.on("error", close);
-    call.on("cancelled", close);
-    call.on("end", () => {
-      close();
-      call.end();
-    });
   };
   return startGrpcServer({
     address: "127.0.0.1",
     port: 0,
     certificates: { current: () => own, onRotated: () => ({ [Symbol.dispose]: () => undefined }) },
-    services: [
-      {
-        definition: ads,
-        implementation: {
-          streamAggregatedResources: (call: grpc.ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) => {
-            track(call);
-            call.on("data", (message: DiscoveryRequest) => {
-              if (message.typeUrl === "refuse") {
-                call.emit("error", { code: grpc.status.PERMISSION_DENIED, details: "no" });
-                return;
-              }
-              const { id, userAgentName, metadata } = message.node ?? {};
-              call.write(
-                create(DiscoveryResponseSchema, {
-                  nonce: message.typeUrl,
-                  versionInfo: peerIdentity(call)?.spiffeId ?? "",
-                  controlPlane: { identifier: JSON.stringify({ id, agent: userAgentName, metadata }) },
-                  typeUrl: message.resourceNames[0] ?? "",
-                }),
-              );
-            });
-          },
-          deltaAggregatedResources: (
-            call: grpc.ServerDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>,
-          ) => {
-            track(call);
-            call.on("data", (message: DeltaDiscoveryRequest) => {
-              call.write(
-                create(DeltaDiscoveryResponseSchema, {
-                  nonce: `${message.typeUrl} ${message.node?.id ?? ""}`,
-                }),
-              );
-            });
-          },
-        },
-      },
+    methods: [
+      streamingMethod(ads.streamAggregatedResources, (call: GrpcServerCall<DiscoveryResponse>) =>
+        serve<DiscoveryRequest, DiscoveryResponse>(call, (message) => {
+          if (message.typeUrl === "refuse") {
+            openStreams--;
+            call.end(grpc.status.PERMISSION_DENIED, "no");
+            return;
+          }
+          const { id, userAgentName, metadata } = message.node ?? {};
+          call.write(
+            create(DiscoveryResponseSchema, {
+              nonce: message.typeUrl,
+              versionInfo: peerIdentity(call)?.spiffeId ?? "",
+              controlPlane: { identifier: JSON.stringify({ id, agent: userAgentName, metadata }) },
+              typeUrl: message.resourceNames[0] ?? "",
+            }),
+          );
+        }),
+      ),
+      streamingMethod(ads.deltaAggregatedResources, (call: GrpcServerCall<DeltaDiscoveryResponse>) =>
+        serve<DeltaDiscoveryRequest, DeltaDiscoveryResponse>(call, (message) => {
+          call.write(
+            create(DeltaDiscoveryResponseSchema, {
+              nonce: `${message.typeUrl} ${message.node?.id ?? ""}`,
+            }),
+          );
+        }),
+      ),
     ],
     clock: systemClock,
   });

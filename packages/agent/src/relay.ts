@@ -1,25 +1,31 @@
 import { rm } from "node:fs/promises";
+import { createServer, type Server } from "node:net";
 
+import { MeshError, type Disposable } from "@tulle/base";
 import {
-  Server,
-  ServerCredentials,
-  status,
-  type sendUnaryData,
-  type ServerDuplexStream,
-  type ServerUnaryCall,
-} from "@grpc/grpc-js";
-import type { Disposable } from "@tulle/base";
+  GrpcServer,
+  streamingMethod,
+  unaryMethod,
+  type GrpcServerCall,
+  type GrpcServerHandler,
+  type GrpcServerMethod,
+} from "@tulle/http/socket";
 import { secretDiscoveryService } from "@tulle/xds";
 import type {
   DiscoveryRequest,
   DiscoveryResponse,
 } from "@tulle/xds/gen/envoy/service/discovery/v3/discovery_pb.js";
 
-import { AdsRelay, currentOf, rawAds, type AdsRelayOptions, type RawServerStream } from "./ads-relay.js";
-import type { WorkloadIdentity } from "./contract.js";
+import { AdsRelay, currentOf, rawAds, type AdsRelayOptions, type RawServerCall } from "./ads-relay.js";
+import type { Svid, WorkloadIdentity } from "./contract.js";
 import { MAX_GRPC_MESSAGE_BYTES } from "./control-plane.js";
+import { failureOf } from "./grpc-failure.js";
 import { secretResponse, SecretSubscription } from "./secret-discovery.js";
 import { listenOnUnixSocket } from "./unix-socket.js";
+
+/** Connections at once, and calls on each of them. */
+const MAX_CONNECTIONS = 256;
+const MAX_STREAMS = 256;
 
 export interface RelayOptions extends AdsRelayOptions {
   /** Path of the Unix socket, at most 90 bytes; only its owner may use it (0600). */
@@ -39,36 +45,36 @@ export interface Relay {
  * AGENT_SOCKET_PATH, `already-exists` AGENT_SOCKET_IN_USE.
  */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
-  const { socketPath, identity } = options;
+  const { socketPath, identity, clock } = options;
   const relay = new AdsRelay(options);
-  const server = new Server({
-    "grpc.max_receive_message_length": MAX_GRPC_MESSAGE_BYTES,
-    "grpc.max_send_message_length": MAX_GRPC_MESSAGE_BYTES,
-    "grpc.max_concurrent_streams": 256,
+  const calls = new GrpcServer({
+    clock,
+    maxMessageBytes: MAX_GRPC_MESSAGE_BYTES,
+    maxStreams: MAX_STREAMS,
+    methods: [
+      streamingMethod(rawAds.streamAggregatedResources, (call: RawServerCall) => relay.carry(call, "sotw")),
+      streamingMethod(rawAds.deltaAggregatedResources, (call: RawServerCall) => relay.carry(call, "delta")),
+      ...secretMethods(identity),
+    ],
   });
-  server.addService(rawAds, {
-    streamAggregatedResources: (call: RawServerStream) => relay.carry(call, "sotw"),
-    deltaAggregatedResources: (call: RawServerStream) => relay.carry(call, "delta"),
-  });
-  server.addService(secretDiscoveryService, {
-    streamSecrets: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) =>
-      streamSecrets(call, identity),
-    fetchSecrets: (
-      call: ServerUnaryCall<DiscoveryRequest, DiscoveryResponse>,
-      callback: sendUnaryData<DiscoveryResponse>,
-    ) => fetchSecrets(call, callback, identity),
-  });
+  const server = createServer((socket) => calls.serve(socket, { address: "", certificateDer: undefined }));
+  server.maxConnections = MAX_CONNECTIONS;
+  const stop = async (): Promise<void> => {
+    server.close();
+    // Streams of configuration never end by themselves.
+    await calls.close(0);
+  };
   try {
     await listenOnUnixSocket((path) => bind(server, path), socketPath);
   } catch (thrown) {
-    server.forceShutdown();
+    await stop();
     throw thrown;
   }
   let closing: Promise<void> | undefined;
   return {
     socketPath,
     close() {
-      closing ??= shutDown(server).then(() => rm(socketPath, { force: true }));
+      closing ??= stop().then(() => rm(socketPath, { force: true }));
       return closing;
     },
   };
@@ -76,49 +82,50 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 
 function bind(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) => {
-      if (error === null) resolve();
-      else reject(error);
+    server.once("error", reject);
+    server.listen(path, () => {
+      // Of a single connection that could not be taken.
+      server.on("error", () => undefined);
+      resolve();
     });
   });
 }
 
-function shutDown(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.tryShutdown(() => resolve());
-    // Streams of configuration never end by themselves.
-    server.forceShutdown();
-  });
+function secretMethods(identity: WorkloadIdentity): readonly GrpcServerMethod[] {
+  const { streamSecrets, fetchSecrets } = secretDiscoveryService;
+  return [
+    streamingMethod(streamSecrets, (call: GrpcServerCall<DiscoveryResponse>) => streamOf(call, identity)),
+    unaryMethod(
+      fetchSecrets,
+      async (request): Promise<DiscoveryResponse> =>
+        secretResponse(svidOf(identity), request.resourceNames, "1"),
+      failureOf,
+    ),
+  ];
 }
 
-function streamSecrets(
-  call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>,
+function streamOf(
+  call: GrpcServerCall<DiscoveryResponse>,
   identity: WorkloadIdentity,
-): void {
+): GrpcServerHandler<DiscoveryRequest> {
   const subscription = new SecretSubscription();
   const send = (response: DiscoveryResponse | undefined): void => {
     if (response !== undefined) call.write(response);
   };
   const rotation: Disposable = identity.onRotated((svid) => send(subscription.rotated(svid)));
-  const finish = (): void => rotation[Symbol.dispose]();
-  call.on("data", (request: DiscoveryRequest) => send(subscription.request(request, currentOf(identity))));
-  call.on("error", finish);
-  call.on("cancelled", finish);
-  call.on("end", () => {
-    finish();
-    call.end();
-  });
+  return {
+    onMessage: (request) => send(subscription.request(request, currentOf(identity))),
+    onEnd() {
+      rotation[Symbol.dispose]();
+      call.end();
+    },
+    onTaken: () => undefined,
+    onGone: () => rotation[Symbol.dispose](),
+  };
 }
 
-function fetchSecrets(
-  call: ServerUnaryCall<DiscoveryRequest, DiscoveryResponse>,
-  callback: sendUnaryData<DiscoveryResponse>,
-  identity: WorkloadIdentity,
-): void {
+function svidOf(identity: WorkloadIdentity): Svid {
   const svid = currentOf(identity);
-  if (svid === undefined) {
-    callback({ code: status.UNAVAILABLE, details: "the workload has no certificate yet; try again" });
-    return;
-  }
-  callback(null, secretResponse(svid, call.request.resourceNames, "1"));
+  if (svid !== undefined) return svid;
+  throw new MeshError("unavailable", "AGENT_NO_IDENTITY", "the workload has no certificate yet; try again");
 }

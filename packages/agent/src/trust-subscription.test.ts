@@ -59,7 +59,7 @@ beforeEach(async () => {
     address: "127.0.0.1",
     port: 0,
     certificates: { current: () => own, onRotated: () => ({ [Symbol.dispose]: () => undefined }) },
-    services: [distribution.service()],
+    methods: distribution.methods(),
     clock: systemClock,
   });
   svid = await authority.issue({ serviceAccount: "reviews" });

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
-import type { PeerCertificate } from "node:tls";
 
 import { isProtected, isServing, KINDS, type MeshInfo, type MeshStatus } from "@tulle/api";
 import { formatAddress, systemClock, VERSION, type Clock, type Logger } from "@tulle/base";
 import { createDnsAnswerer } from "@tulle/dns";
+import { GrpcStatus } from "@tulle/http";
 import { createConsulApi, createDnsDirectory, createRegistry, type Registry } from "@tulle/registry";
 import { translate, type MeshSettings, type OutboundTrafficPolicy } from "@tulle/translate";
 import { Hono } from "hono";
@@ -25,7 +25,13 @@ import { joinStatus, RouteStatuses } from "./gateway-api/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
 import { EndpointReports } from "./endpoints/index.js";
-import { auditedService, startGrpcServer, type PeerIdentity } from "./grpc/index.js";
+import {
+  auditCall,
+  auditedMethod,
+  startGrpcServer,
+  type CallAuditOptions,
+  type PeerIdentity,
+} from "./grpc/index.js";
 import { checkLoginOptions, openDoor } from "./http/door.js";
 import { hostOf, isLoopback } from "./http/host-check.js";
 import { isWildcard, reachableNames } from "./http/reachable-names.js";
@@ -194,11 +200,22 @@ async function build(
     if (namesHosts(keys)) virtualIps.refresh();
   });
 
+  const { auditSink } = options;
+  const audit = auditSink === undefined ? noAuditLog : createAuditLog({ sink: auditSink, clock, logger });
+  closers.push(() => audit.close());
   const names = reachableNames(address, options.hosts ?? []);
   const identity = await openMeshIdentity(
     { ...options, ...names, trustDomain },
-    { coordination: stores.coordination, clock, random, logger },
+    {
+      coordination: stores.coordination,
+      clock,
+      random,
+      logger,
+      onIssued: ({ spiffeId, serialNumber }, call) =>
+        auditCall(call, GrpcStatus.OK, `certificate/${spiffeId} ${serialNumber}`, callAudit),
+    },
   );
+  const callAudit: CallAuditOptions = { audit, identify: identity.peerIdentity, newRequestId: randomUUID };
   closers.push(() => identity[Symbol.dispose]());
   const { peerIdentity, joinTokens } = identity;
   const accessTokens = createAccessTokens({ coordination: stores.coordination, clock });
@@ -262,15 +279,12 @@ async function build(
     logger,
   });
 
-  const { auditSink } = options;
-  const audit = auditSink === undefined ? noAuditLog : createAuditLog({ sink: auditSink, clock, logger });
-  closers.push(() => audit.close());
   const xds = await startGrpcServer({
     address,
     port: options.xdsPort ?? DEFAULTS.xdsPort,
     certificates: identity.server,
-    services: [ads.service({ anonymous: false }), agents.service(), ...identity.services].map((service) =>
-      auditedService(service, { audit, identify: identity.peerIdentity, newRequestId: randomUUID }),
+    methods: [...ads.methods({ anonymous: false }), ...agents.methods(), ...identity.methods].map((method) =>
+      auditedMethod(method, callAudit),
     ),
     clock,
   });
@@ -282,7 +296,7 @@ async function build(
           address,
           port: options.plaintextXdsPort,
           certificates: undefined,
-          services: [ads.service({ anonymous: true })],
+          methods: ads.methods({ anonymous: true }),
           clock,
         });
   if (plaintext !== undefined) closers.push(() => plaintext.close());
@@ -357,7 +371,7 @@ async function build(
   );
   app.all("/*", (c) => resourceApi.app.fetch(c.req.raw, c.env));
   const identify = (raw: Buffer): PeerIdentity | undefined =>
-    peerIdentity({ getAuthContext: () => ({ sslPeerCertificate: { raw } as PeerCertificate }) });
+    peerIdentity({ peer: { address: "", certificateDer: raw } });
   const { fetch, certificates } = await openDoor(
     {
       options,

@@ -107,6 +107,26 @@ const KINDS: ReadonlyMap<number, ErrorKind> = new Map([
   [GrpcStatus.UNAUTHENTICATED, "unauthenticated"],
 ] as const);
 
+const BY_KIND: Readonly<Record<ErrorKind, number>> = {
+  invalid: GrpcStatus.INVALID_ARGUMENT,
+  "not-found": GrpcStatus.NOT_FOUND,
+  "already-exists": GrpcStatus.ALREADY_EXISTS,
+  conflict: GrpcStatus.ABORTED,
+  unavailable: GrpcStatus.UNAVAILABLE,
+  timeout: GrpcStatus.DEADLINE_EXCEEDED,
+  canceled: GrpcStatus.CANCELLED,
+  exhausted: GrpcStatus.RESOURCE_EXHAUSTED,
+  denied: GrpcStatus.PERMISSION_DENIED,
+  unauthenticated: GrpcStatus.UNAUTHENTICATED,
+  unimplemented: GrpcStatus.UNIMPLEMENTED,
+  internal: GrpcStatus.INTERNAL,
+};
+
+/** The status that a failure of a kind ends a call with. */
+export function grpcStatusOfKind(kind: ErrorKind): number {
+  return BY_KIND[kind];
+}
+
 /** What a status that is not OK means to the caller; `internal` for those without a kind of their own. */
 export function errorKindOfGrpc(status: number): ErrorKind {
   return KINDS.get(status) ?? "internal";

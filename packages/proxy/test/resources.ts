@@ -22,7 +22,10 @@ import type {
 import type { HealthCheckSchema } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import { RoutingPriority, TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ClusterLoadAssignmentSchema } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
-import { ProxyProtocolConfig_Version as Version } from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
+import {
+  type ProxyProtocolConfigSchema,
+  ProxyProtocolConfig_Version as Version,
+} from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import type { RouteSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
@@ -218,7 +221,9 @@ export function cluster(name: string, options: ClusterOptions = {}): ResourceCha
     ...(options.keepAliveSeconds === undefined
       ? {}
       : { upstreamConnectionOptions: { tcpKeepalive: { keepaliveTime: options.keepAliveSeconds } } }),
-    ...(options.proxyProtocol === undefined ? {} : { transportSocket: proxySocket(options.proxyProtocol) }),
+    ...(options.proxyProtocol === undefined
+      ? {}
+      : { transportSocket: proxySocket({ version: options.proxyProtocol === 1 ? Version.V1 : Version.V2 }) }),
     ...(options.originate === undefined ? {} : { transportSocket: tlsSocket(options.originate) }),
     ...(options.more as object),
   });
@@ -238,8 +243,7 @@ export function secret(
   return resource(SECRET_TYPE, name, SecretSchema, create(SecretSchema, { name, type }));
 }
 
-function proxySocket(version: 1 | 2) {
-  const config = { version: version === 1 ? Version.V1 : Version.V2 };
+function proxySocket(config: MessageInitShape<typeof ProxyProtocolConfigSchema>) {
   return {
     name: "envoy.transport_sockets.upstream_proxy_protocol",
     configType: {
@@ -339,13 +343,17 @@ function socketAddress(port: number, address = "127.0.0.1") {
 export function staticCluster(
   name: string,
   port: number,
-  options: { readonly http2?: boolean } = {},
+  options: {
+    readonly http2?: boolean;
+    readonly proxyProtocol?: MessageInitShape<typeof ProxyProtocolConfigSchema>;
+  } = {},
 ): ResourceChange {
   const message = create(ClusterSchema, {
     name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
     connectTimeout: ms(1000),
     typedExtensionProtocolOptions: httpOptions(options.http2),
+    ...(options.proxyProtocol === undefined ? {} : { transportSocket: proxySocket(options.proxyProtocol) }),
     loadAssignment: {
       clusterName: name,
       endpoints: [

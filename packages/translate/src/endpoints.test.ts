@@ -123,6 +123,7 @@ test("outboundEndpoints depends on instances and shape of its service and on the
   expect(made(mesh([review(1)]), CLIENT, ENDPOINT_TYPE, NAME).dependencies).toEqual([
     "endpoints:default/reviews",
     "objects:networking.istio.io/DestinationRule",
+    "objects:tulle.dev/MeshConfig",
     "service:default/reviews",
   ]);
 });

@@ -31,15 +31,10 @@ import type { Guarded } from "./authorization/holding-policies.js";
 import { PLAINTEXT_HTTP } from "./detection.js";
 import { durationOf } from "./duration.js";
 import { writtenForms } from "./hosts.js";
-import {
-  connectionManager,
-  httpFilter,
-  pathNormalization,
-  rateLimitFilter,
-  routerFilter,
-} from "./http-connection-manager.js";
+import { connectionManager, httpFilter, rateLimitFilter, routerFilter } from "./http-connection-manager.js";
 import type { Inbound } from "./inbound-ports.js";
 import { INBOUND_LISTENER } from "./names.js";
+import { commonPaths } from "./common-paths.js";
 import { adaptiveConcurrencyFilter, limitConcurrency } from "./overload-filters.js";
 import type { TranslatedRateLimit } from "./rate-limit-parts.js";
 import { rateLimitsOf } from "./rate-limits.js";
@@ -218,25 +213,19 @@ function inboundManager(
   if (policies.some(({ adaptiveConcurrency }) => adaptiveConcurrency !== undefined))
     filters.push(adaptiveConcurrencyFilter());
   const manager = connectionManager(t, name, [...filters, routerFilter()]);
-  Object.assign(manager, pathsOf(t, policies));
+  Object.assign(
+    manager,
+    commonPaths(
+      t,
+      policies,
+      "the ports of this workload have different pathNormalization: requests in plaintext have the mesh's, as one chain takes them for all ports",
+    ),
+  );
   manager.routeSpecifier = {
     case: "routeConfig",
     value: create(RouteConfigurationSchema, { name, virtualHosts, validateClusters: false }),
   };
   return manager;
-}
-
-/** Plaintext for several ports comes by one chain, which has one form of paths. */
-function pathsOf(
-  t: Translation,
-  policies: readonly TrafficPolicy[],
-): Partial<ReturnType<typeof pathNormalization>> {
-  const [mode, ...others] = new Set(policies.map((policy) => policy.pathNormalization));
-  if (others.length === 0) return mode === undefined ? {} : pathNormalization(mode);
-  t.warn(
-    "the ports of this workload have different pathNormalization: requests in plaintext have the mesh's, as one chain takes them for all ports",
-  );
-  return {};
 }
 
 function everything(t: Translation, cluster: string, port: InboundPort): VirtualHost {

@@ -15,9 +15,10 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { durationOfText } from "./duration.js";
 import { packed } from "./messages.js";
+import type { TrafficPolicy } from "./traffic-policies.js";
 
 /** Names of the filters in their chains; virtual hosts configure them by these. */
-export const ADMISSION_CONTROL_FILTER = "envoy.filters.http.admission_control";
+const ADMISSION_CONTROL_FILTER = "envoy.filters.http.admission_control";
 export const ADAPTIVE_CONCURRENCY_FILTER = "envoy.filters.http.adaptive_concurrency";
 
 const OFF = { defaultValue: false, runtimeKey: "" };
@@ -40,6 +41,22 @@ export function adaptiveConcurrencyFilter(): HttpFilter {
     name: ADAPTIVE_CONCURRENCY_FILTER,
     configType: { case: "typedConfig", value: packed(AdaptiveConcurrencySchema, config) },
   });
+}
+
+/** The filters that virtual hosts under some policies need. */
+export function overloadFilters(policies: readonly TrafficPolicy[]): readonly HttpFilter[] {
+  return [
+    ...(policies.some(({ adaptiveConcurrency }) => adaptiveConcurrency) ? [adaptiveConcurrencyFilter()] : []),
+    ...(policies.some(({ admissionControl }) => admissionControl) ? [admissionControlFilter()] : []),
+  ];
+}
+
+/** Holds back requests of a virtual host when too many of them fail. */
+export function controlAdmission(host: VirtualHost, settings: AdmissionControl | undefined): VirtualHost {
+  if (settings === undefined) return host;
+  const config = admissionControlConfig(settings);
+  host.typedPerFilterConfig[ADMISSION_CONTROL_FILTER] = packed(AdmissionControlSchema, config);
+  return host;
 }
 
 /** Limits a service's virtual host by what its application turns out to take. */
@@ -74,7 +91,7 @@ export function adaptiveConcurrencyConfig(settings: AdaptiveConcurrency): Adapti
   });
 }
 
-export function admissionControlConfig(settings: AdmissionControl): AdmissionControlFilter {
+function admissionControlConfig(settings: AdmissionControl): AdmissionControlFilter {
   const runtime = <Value>(defaultValue: Value | undefined) =>
     defaultValue === undefined ? undefined : { defaultValue, runtimeKey: "" };
   const percent = (value: number | undefined) => runtime(value === undefined ? undefined : { value });

@@ -39,6 +39,11 @@ export function servingPolicy(t: Translation, host: string, port: number): Traff
   return settingsOf(t, { host, namespace: t.view.namespace }, "", port, SERVING);
 }
 
+/** What a gateway goes by for requests that name a host at one of its ports. It is caller and callee in one. */
+export function edgePolicy(t: Translation, host: string, port: number): TrafficPolicy {
+  return settingsOf(t, { host, namespace: t.view.namespace }, "", port, [...CALLING, ...SERVING]);
+}
+
 /** The services that take over for a service, as they are written, and the namespace in which that is. */
 export function failoverServices(
   t: Translation,

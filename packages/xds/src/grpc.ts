@@ -18,7 +18,7 @@ declare const Buffer: {
   from(buffer: ArrayBufferLike, byteOffset: number, length: number): HostBuffer;
 };
 
-/** One method as `@grpc/grpc-js` takes it, for clients and servers alike. */
+/** One method, for clients and servers alike; `@grpc/grpc-js` takes it as well. */
 export interface GrpcMethodDefinition<Request, Response> {
   /** `/<package>.<Service>/<Method>` */
   readonly path: string;

@@ -60,7 +60,7 @@ beforeEach(async () => {
     address: "127.0.0.1",
     port: 0,
     certificates: { current: () => own, onRotated: () => ({ [Symbol.dispose]: () => undefined }) },
-    services: [createJwtSvidService({ authority: jwts, peerIdentity, clock: systemClock })],
+    methods: createJwtSvidService({ authority: jwts, peerIdentity, clock: systemClock }),
     clock: systemClock,
   });
   const identity: WorkloadIdentity = {

@@ -1,17 +1,20 @@
 import { createPrivateKey } from "node:crypto";
 
 import { create, type JsonObject } from "@bufbuild/protobuf";
-import {
-  Server,
-  ServerCredentials,
-  status,
-  type Metadata,
-  type sendUnaryData,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-} from "@grpc/grpc-js";
-import { MeshError, type Disposable, type ErrorKind } from "@tulle/base";
+import { MeshError, type Disposable } from "@tulle/base";
 import { parseCertificates } from "@tulle/base/spiffe";
+import { GrpcStatus, joinHeader, type HeaderList } from "@tulle/http";
+import {
+  GrpcServer,
+  streamingMethod,
+  unaryMethod,
+  type GrpcCallInfo,
+  type GrpcFailure,
+  type GrpcServerCall,
+  type GrpcServerCodec,
+  type GrpcServerHandler,
+  type GrpcServerMethod,
+} from "@tulle/http/socket";
 import { grpcServiceDefinition } from "@tulle/xds";
 import {
   JWTBundlesResponseSchema,
@@ -24,9 +27,13 @@ import {
   type JWTSVIDResponse,
   type ValidateJWTSVIDRequest,
   type ValidateJWTSVIDResponse,
+  type JWTBundlesResponse,
+  type X509BundlesResponse,
+  type X509SVIDResponse,
 } from "@tulle/xds/gen/spiffe/workload_pb.js";
 
 import type { Svid, WorkloadIdentity } from "../contract.js";
+import { failureOf } from "../grpc-failure.js";
 import { requestJwtSvid, validateJwtSvid } from "./jwt-svid.js";
 import type { ConnectionServer, WorkloadSocketOptions } from "./workload-socket.js";
 
@@ -36,39 +43,29 @@ const MAX_MESSAGE_BYTES = 64 * 1024;
 /** Every call must carry this, so that a request that was forged through a browser is none (Workload Endpoint section 4). */
 const SECURITY_HEADER = "workload.spiffe.io";
 
-type Stream = ServerWritableStream<unknown, unknown>;
-
 /** The SPIFFE Workload API for one workload: whoever reaches it is that workload. */
 export function serveWorkloadApi(options: WorkloadSocketOptions): ConnectionServer {
-  const { identity } = options;
-  const server = new Server({
-    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
-    "grpc.max_concurrent_streams": MAX_STREAMS,
+  const { identity, clock } = options;
+  const api = grpcServiceDefinition(SpiffeWorkloadAPI);
+  const server = new GrpcServer({
+    clock,
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+    maxStreams: MAX_STREAMS,
+    methods: [
+      following(api.fetchX509SVID, identity, x509SvidOf),
+      following(api.fetchX509Bundles, identity, x509BundlesOf),
+      following(api.fetchJWTBundles, identity, jwtBundlesOf),
+      answering(api.fetchJWTSVID, (request: JWTSVIDRequest) => fetchJwtSvid(request, options)),
+      answering(api.validateJWTSVID, (request: ValidateJWTSVIDRequest) => validate(request, options)),
+    ],
   });
-  server.addService(grpcServiceDefinition(SpiffeWorkloadAPI), {
-    fetchX509SVID: (call: Stream) => follow(call, identity, x509SvidOf),
-    fetchX509Bundles: (call: Stream) => follow(call, identity, x509BundlesOf),
-    fetchJWTBundles: (call: Stream) => follow(call, identity, jwtBundlesOf),
-    fetchJWTSVID: (
-      call: ServerUnaryCall<JWTSVIDRequest, JWTSVIDResponse>,
-      callback: sendUnaryData<JWTSVIDResponse>,
-    ) => answer(call.metadata, callback, () => fetchJwtSvid(call.request, options)),
-    validateJWTSVID: (
-      call: ServerUnaryCall<ValidateJWTSVIDRequest, ValidateJWTSVIDResponse>,
-      callback: sendUnaryData<ValidateJWTSVIDResponse>,
-    ) => answer(call.metadata, callback, () => validate(call.request, options)),
-  });
-  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   return {
-    serve: (socket) => injector.injectConnection(socket),
-    [Symbol.dispose]() {
-      injector.destroy();
-      server.forceShutdown();
-    },
+    serve: (socket) => server.serve(socket, { address: "", certificateDer: undefined }),
+    [Symbol.dispose]: () => void server.close(0),
   };
 }
 
-function x509SvidOf(svid: Svid): unknown {
+function x509SvidOf(svid: Svid): X509SVIDResponse {
   return create(X509SVIDResponseSchema, {
     svids: [
       {
@@ -82,12 +79,12 @@ function x509SvidOf(svid: Svid): unknown {
   });
 }
 
-function x509BundlesOf(svid: Svid): unknown {
+function x509BundlesOf(svid: Svid): X509BundlesResponse {
   const bundles = { ...svid.federatedBundles, [trustDomainOf(svid)]: svid.trustBundlePem };
   return create(X509BundlesResponseSchema, { bundles: byId(bundles, derOf) });
 }
 
-function jwtBundlesOf(svid: Svid): unknown {
+function jwtBundlesOf(svid: Svid): JWTBundlesResponse {
   return create(JWTBundlesResponseSchema, { bundles: byId(svid.jwtBundles, (jwks) => Buffer.from(jwks)) });
 }
 
@@ -119,32 +116,28 @@ async function validate(
   return create(ValidateJWTSVIDResponseSchema, { spiffeId, claims: claims as JsonObject });
 }
 
-/** Answers with what `read` makes of the identity, now and after every change, until the client goes. */
-function follow(call: Stream, identity: WorkloadIdentity, read: (svid: Svid) => unknown): void {
-  // An answer by status is an 'error' event on the call, which ends up here, too.
-  call.on("error", () => undefined);
-  if (!isSafe(call.metadata)) {
-    call.emit("error", unsafe());
-    return;
-  }
+/** A method that answers with what `read` makes of the identity, now and after every change, until the client goes. */
+function following<Request, Response>(
+  codec: GrpcServerCodec<Request, Response>,
+  identity: WorkloadIdentity,
+  read: (svid: Svid) => Response,
+): GrpcServerMethod {
+  return streamingMethod(codec, (call) => follow(call, identity, read));
+}
+
+function follow<Response>(
+  call: GrpcServerCall<Response>,
+  identity: WorkloadIdentity,
+  read: (svid: Svid) => Response,
+): GrpcServerHandler<unknown> {
+  checkSafe(call.metadata);
+  let behind: Svid | undefined;
   const send = (svid: Svid): void => {
     // A client that does not read gets the newest when it does.
-    if (!waiting) waiting = !call.write(read(svid));
-    else behind = svid;
+    if (call.waitingBytes > 0) behind = svid;
+    else call.write(read(svid));
   };
-  let waiting = false;
-  let behind: Svid | undefined;
-  call.on("drain", () => {
-    waiting = false;
-    const svid = behind;
-    behind = undefined;
-    if (svid !== undefined) send(svid);
-  });
   const rotation: Disposable = identity.onRotated(send);
-  const finish = (): void => rotation[Symbol.dispose]();
-  call.on("error", finish);
-  call.on("cancelled", finish);
-  call.on("close", finish);
   let first: Svid | undefined;
   try {
     first = identity.current();
@@ -152,41 +145,41 @@ function follow(call: Stream, identity: WorkloadIdentity, read: (svid: Svid) => 
     // Before the first certificate there is nothing to tell; it follows.
   }
   if (first !== undefined) send(first);
+  return {
+    onMessage: () => undefined,
+    // The request is all that the client says; the answers go on.
+    onEnd: () => undefined,
+    onTaken() {
+      if (call.waitingBytes > 0 || behind === undefined) return;
+      const svid = behind;
+      behind = undefined;
+      send(svid);
+    },
+    onGone: () => rotation[Symbol.dispose](),
+  };
 }
 
-function answer<T>(metadata: Metadata, callback: sendUnaryData<T>, work: () => Promise<T>): void {
-  if (!isSafe(metadata)) {
-    callback(unsafe());
-    return;
-  }
-  Promise.resolve()
-    .then(work)
-    .then(
-      (value) => callback(null, value),
-      (thrown: unknown) => {
-        const { kind, message } = MeshError.from(thrown);
-        callback({ code: STATUS[kind] ?? status.INTERNAL, details: message });
-      },
-    );
+function answering<Request, Response>(
+  codec: GrpcServerCodec<Request, Response>,
+  work: (request: Request) => Promise<Response>,
+): GrpcServerMethod {
+  const answer = async (request: Request, { metadata }: GrpcCallInfo): Promise<Response> => {
+    checkSafe(metadata);
+    return work(request);
+  };
+  return unaryMethod(codec, answer, deniedOf);
 }
 
-const STATUS: Readonly<Partial<Record<ErrorKind, status>>> = {
-  invalid: status.INVALID_ARGUMENT,
-  denied: status.PERMISSION_DENIED,
-  unauthenticated: status.PERMISSION_DENIED,
-  unavailable: status.UNAVAILABLE,
-  timeout: status.DEADLINE_EXCEEDED,
-  exhausted: status.RESOURCE_EXHAUSTED,
-  unimplemented: status.UNIMPLEMENTED,
-};
-
-function isSafe(metadata: Metadata): boolean {
-  const values = metadata.get(SECURITY_HEADER);
-  return values.length === 1 && values[0] === "true";
+/** The Workload API knows no UNAUTHENTICATED (section 4). */
+function deniedOf(thrown: unknown): GrpcFailure {
+  const failure = failureOf(thrown);
+  const denied = failure.status === GrpcStatus.UNAUTHENTICATED;
+  return denied ? { ...failure, status: GrpcStatus.PERMISSION_DENIED } : failure;
 }
 
-function unsafe(): { readonly code: status; readonly details: string } {
-  return { code: status.INVALID_ARGUMENT, details: `the metadata ${SECURITY_HEADER}: true is missing` };
+function checkSafe(metadata: HeaderList): void {
+  if (joinHeader(metadata, SECURITY_HEADER) === "true") return;
+  throw new MeshError("invalid", "AGENT_WORKLOAD_API", `the metadata ${SECURITY_HEADER}: true is missing`);
 }
 
 function derOf(pem: string): Uint8Array {

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { status as GrpcStatus } from "@grpc/grpc-js";
 import { silentLogger, systemClock, type MeshError } from "@tulle/base";
+import { getHeader } from "@tulle/http";
 import { eventually, FakeClock } from "@tulle/testkit";
 import { WhyQuerySchema } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -23,9 +24,7 @@ beforeEach(async () => {
   clock = new FakeClock();
   agents = new AgentServer({
     identify: (call) => {
-      const [account] = (call as unknown as { metadata: { get(name: string): string[] } }).metadata.get(
-        "x-certificate",
-      );
+      const account = getHeader(call.metadata, "x-certificate");
       if (account === undefined) return undefined;
       const spiffeId = `spiffe://cluster.local/ns/default/sa/${account}`;
       return { spiffeId, namespace: "default", serviceAccount: account, notAfter: clock.now() + 2 * HOUR };
@@ -38,7 +37,7 @@ beforeEach(async () => {
     address: "127.0.0.1",
     port: 0,
     certificates: undefined,
-    services: [agents.service()],
+    methods: agents.methods(),
     clock: systemClock,
   });
 });

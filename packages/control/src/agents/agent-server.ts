@@ -1,10 +1,15 @@
-import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { LostProxy } from "@tulle/api";
 import { MeshError, type Clock, type Disposable, type Logger } from "@tulle/base";
+import {
+  streamingMethod,
+  type GrpcCallInfo,
+  type GrpcServerCall,
+  type GrpcServerHandler,
+  type GrpcServerMethod,
+} from "@tulle/http/socket";
 import { grpcServiceDefinition } from "@tulle/xds";
 import { Agent, type FromProxy, type ToProxy } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
-import type { AuthenticatedCall, GrpcService } from "../grpc/index.js";
 import type { AdsIdentity } from "../push/index.js";
 import { AgentSession } from "./agent-session.js";
 import type { ConnectedAgent } from "./contract.js";
@@ -17,7 +22,7 @@ const LOST_AFTER_MS = 10_000;
 
 export interface AgentServerOptions {
   /** Who a call's peer has proved to be, or undefined without a valid certificate. */
-  readonly identify: (call: AuthenticatedCall) => AdsIdentity | undefined;
+  readonly identify: (call: GrpcCallInfo) => AdsIdentity | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Streams at once; default 10,000. */
@@ -38,13 +43,9 @@ export class AgentServer implements Disposable {
     this.#options = options;
   }
 
-  service(): GrpcService {
-    return {
-      definition: grpcServiceDefinition(Agent),
-      implementation: {
-        connect: (call: ServerDuplexStream<FromProxy, ToProxy>) => this.#serve(call),
-      },
-    };
+  methods(): readonly GrpcServerMethod[] {
+    const connect = (call: GrpcServerCall<ToProxy>): GrpcServerHandler<FromProxy> => this.#serve(call);
+    return [streamingMethod(grpcServiceDefinition(Agent).connect, connect)];
   }
 
   /**
@@ -75,7 +76,7 @@ export class AgentServer implements Disposable {
     for (const session of this.#sessions) session[Symbol.dispose]();
   }
 
-  #serve(call: ServerDuplexStream<FromProxy, ToProxy>): void {
+  #serve(call: GrpcServerCall<ToProxy>): GrpcServerHandler<FromProxy> {
     const { identify, clock, logger, maxStreams = DEFAULT_MAX_STREAMS } = this.#options;
     const session = new AgentSession({
       call,
@@ -101,6 +102,7 @@ export class AgentServer implements Disposable {
           `this control plane serves ${maxStreams} agent streams; add another one`,
         ),
       );
+    return session;
   }
 
   #onGone({ id, inboundAddress }: AgentSession): void {

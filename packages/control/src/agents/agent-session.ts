@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
-import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { MeshError, type Clock, type Disposable, type ErrorKind, type Logger, type Timer } from "@tulle/base";
+import type { GrpcServerCall, GrpcServerHandler } from "@tulle/http/socket";
 import {
   QuerySchema,
   ToProxySchema,
@@ -10,15 +10,17 @@ import {
   type ToProxy,
 } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
-import { grpcStatusOf } from "../grpc/status.js";
+import { grpcFailureOf } from "../grpc/status.js";
 import { watchExpiry } from "../grpc/stream-expiry.js";
 import { admitClient, type AdsIdentity } from "../push/index.js";
 import type { AgentQuery, ConnectedAgent } from "./contract.js";
 
 /** A proxy that opens a stream must say hello within this time. */
 const HELLO_TIMEOUT_MS = 15_000;
-/** Queries that one proxy is asked at once, those that it has not taken yet included. */
+/** Queries that one proxy is asked at once. */
 const MAX_PENDING = 16;
+/** Of queries that it does not take, bytes: no more are asked. */
+const MAX_WAITING = 64 * 1024;
 /** Largest answer, characters. A proxy of ours sends less. */
 const MAX_ANSWER = 300 * 1024;
 const MAX_QUERY_NAMES = 32;
@@ -26,7 +28,7 @@ const MAX_TEXT = 512;
 const MAX_FAILURE_TEXT = 2048;
 
 export interface AgentSessionOptions {
-  readonly call: ServerDuplexStream<FromProxy, ToProxy>;
+  readonly call: GrpcServerCall<ToProxy>;
   readonly identity: AdsIdentity | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -45,29 +47,20 @@ interface Pending {
 type Introduction = Omit<ConnectedAgent, "ask">;
 
 /** One agent stream: the proxy's hello, and the queries that it is asked. */
-export class AgentSession implements ConnectedAgent, Disposable {
+export class AgentSession implements ConnectedAgent, GrpcServerHandler<FromProxy>, Disposable {
   readonly #options: AgentSessionOptions;
   readonly #pending = new Map<number, Pending>();
   /** The hello, then the expiry of the proxy's certificate. */
   #deadline: Timer | undefined;
   #introduction: Introduction | undefined;
   #lastId = 0;
-  /** Queries that the connection has not taken. */
-  #unwritten = 0;
   #closed = false;
 
   constructor(options: AgentSessionOptions) {
     this.#options = options;
-    const { call, clock } = options;
-    this.#deadline = clock.setTimeout(() => {
+    this.#deadline = options.clock.setTimeout(() => {
       this.fail(new MeshError("timeout", "CONTROL_AGENT_SILENT", "no hello came; send it first"));
     }, HELLO_TIMEOUT_MS);
-    call.on("data", (message: FromProxy) => this.#onMessage(message));
-    call.on("end", () => {
-      call.end();
-      this.#close();
-    });
-    for (const event of ["cancelled", "close", "error"]) call.on(event, () => this.#close());
   }
 
   get id(): string {
@@ -104,7 +97,8 @@ export class AgentSession implements ConnectedAgent, Disposable {
 
   ask(query: AgentQuery, timeoutMs: number): Promise<unknown> {
     if (this.#closed) return Promise.reject(gone(this.id));
-    if (this.#pending.size >= MAX_PENDING || this.#unwritten >= MAX_PENDING)
+    const { call } = this.#options;
+    if (this.#pending.size >= MAX_PENDING || call.waitingBytes > MAX_WAITING)
       return Promise.reject(busy(this.id));
     this.#lastId = (this.#lastId + 1) >>> 0;
     const id = this.#lastId;
@@ -113,10 +107,7 @@ export class AgentSession implements ConnectedAgent, Disposable {
         this.#take(id)?.reject(timedOut(this.id, timeoutMs));
       }, timeoutMs);
       this.#pending.set(id, { resolve, reject, timer });
-      this.#unwritten++;
-      this.#options.call.write(create(ToProxySchema, { query: create(QuerySchema, { id, query }) }), () => {
-        this.#unwritten--;
-      });
+      call.write(create(ToProxySchema, { query: create(QuerySchema, { id, query }) }));
     });
   }
 
@@ -124,8 +115,8 @@ export class AgentSession implements ConnectedAgent, Disposable {
   fail(thrown: unknown): void {
     if (this.#closed) return;
     this.#close();
-    // grpc-js takes the status of a stream's end from an 'error' event.
-    this.#options.call.emit("error", grpcStatusOf(thrown));
+    const { status, message } = grpcFailureOf(thrown);
+    this.#options.call.end(status, message);
   }
 
   [Symbol.dispose](): void {
@@ -140,7 +131,9 @@ export class AgentSession implements ConnectedAgent, Disposable {
     return this.#introduction;
   }
 
-  #onMessage({ message }: FromProxy): void {
+  // GrpcServerHandler
+
+  onMessage({ message }: FromProxy): void {
     if (this.#closed) return;
     try {
       if (message.case === "hello") this.#onHello(message.value);
@@ -151,11 +144,24 @@ export class AgentSession implements ConnectedAgent, Disposable {
       const { logger, call } = this.#options;
       logger.warn("an agent stream was refused", {
         proxy: this.#introduction?.id,
-        peer: call.getPeer(),
+        peer: call.peer.address,
         error,
       });
       this.fail(error);
     }
+  }
+
+  onEnd(): void {
+    this.#options.call.end();
+    this.#close();
+  }
+
+  onTaken(): void {
+    // Queries are small; those that wait are counted where one is asked.
+  }
+
+  onGone(): void {
+    this.#close();
   }
 
   #onHello(hello: Hello): void {

@@ -71,7 +71,7 @@ test("CreateCertificate refuses a caller without proof, or with a foreign or exp
     { certificate: { chain: [stranger.certificateChainPem], keyPem: stranger.privateKeyPem } },
     { token: "no-such-token" },
     { authorization: "Basic dXNlcjpwYXNz" },
-    { authorization: "Bearer " },
+    { authorization: "Bearer" },
   ];
   for (const attempt of attempts) {
     await expect(ask(attempt)).rejects.toMatchObject({ code: grpc.status.UNAUTHENTICATED });
@@ -174,17 +174,15 @@ async function start(): Promise<void> {
     address: "127.0.0.1",
     port: 0,
     certificates: identity,
-    services: [
-      createCertificateService({
-        authority,
-        joinTokens,
-        peerIdentity,
-        clock,
-        logger,
-        burst,
-        ratePerSecond: 0.001,
-      }),
-    ],
+    methods: createCertificateService({
+      authority,
+      joinTokens,
+      peerIdentity,
+      clock,
+      logger,
+      burst,
+      ratePerSecond: 0.001,
+    }),
     clock,
   });
 }

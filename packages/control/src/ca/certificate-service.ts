@@ -1,7 +1,6 @@
 import { X509Certificate } from "node:crypto";
 
 import { create } from "@bufbuild/protobuf";
-import type { handleUnaryCall, Metadata, ServerUnaryCall } from "@grpc/grpc-js";
 import {
   MeshError,
   type Clock,
@@ -11,17 +10,17 @@ import {
   formatSpiffeId,
   TokenBucket,
 } from "@tulle/base";
+import { joinHeader } from "@tulle/http";
+import { unaryMethod, type GrpcCallInfo, type GrpcServerMethod } from "@tulle/http/socket";
 import { grpcServiceDefinition } from "@tulle/xds";
 import {
   IstioCertificateResponseSchema,
   IstioCertificateService,
   type IstioCertificateRequest,
-  type IstioCertificateResponse,
 } from "@tulle/xds/gen/istio/v1/auth/ca_pb.js";
 
 import type { PeerIdentityOf } from "../grpc/peer-identity.js";
-import type { GrpcService } from "../grpc/server.js";
-import { grpcStatusOf } from "../grpc/status.js";
+import { grpcFailureOf } from "../grpc/status.js";
 import type { CertificateAuthority, Issued } from "./certificate-authority.js";
 import { isJwt, type JoinIssuers } from "./join-issuers.js";
 import type { JoinTokens } from "./join-tokens.js";
@@ -36,12 +35,12 @@ export interface CertificateServiceOptions {
   readonly peerIdentity: PeerIdentityOf;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** A certificate is about to be given to a caller. */
+  readonly onIssued?: (issued: Issued, call: GrpcCallInfo) => void;
   /** Requests per second that are worked on, and how many at once; default 50 and 500. */
   readonly ratePerSecond?: number;
   readonly burst?: number;
 }
-
-type Call = ServerUnaryCall<IstioCertificateRequest, IstioCertificateResponse>;
 
 /** How a caller proved its account. */
 interface Proof {
@@ -59,32 +58,11 @@ interface Proof {
  * join token or the token of a join issuer (`authorization: Bearer …`, which wins when it has both) or with its current certificate; the certificate
  * is for that account whatever the request says. Address and host name of the caller prove nothing.
  */
-export function createCertificateService(options: CertificateServiceOptions): GrpcService {
+export function createCertificateService(options: CertificateServiceOptions): readonly GrpcServerMethod[] {
   const { authority, logger } = options;
   const bucket = new TokenBucket(options.ratePerSecond ?? 50, options.burst ?? 500, options.clock);
 
-  const createCertificate: handleUnaryCall<IstioCertificateRequest, IstioCertificateResponse> = (
-    call,
-    callback,
-  ) => {
-    void answer(call).then(
-      (issued) => {
-        callback(
-          null,
-          create(IstioCertificateResponseSchema, {
-            certChain: [...issued.certificateChainPem, authority.signer.trustBundlePem],
-          }),
-        );
-      },
-      (thrown: unknown) => {
-        const error = MeshError.from(thrown);
-        logger.warn("refused a certificate", { peer: call.getPeer(), code: error.code, error });
-        callback(grpcStatusOf(error));
-      },
-    );
-  };
-
-  const answer = async (call: Call): Promise<Issued> => {
+  const issue = async (request: IstioCertificateRequest, call: GrpcCallInfo): Promise<Issued> => {
     if (!bucket.take()) {
       throw new MeshError(
         "exhausted",
@@ -93,31 +71,44 @@ export function createCertificateService(options: CertificateServiceOptions): Gr
       );
     }
     const proof = await prove(call, options);
-    checkHints(call.request, proof.account);
-    const request = {
-      csrPem: call.request.csr,
+    checkHints(request, proof.account);
+    const wanted = {
+      csrPem: request.csr,
       spiffeId: formatSpiffeId({ trustDomain: proof.trustDomain, ...proof.account }),
-      ...(call.request.validityDuration > 0n && { ttlMs: Number(call.request.validityDuration) * 1000 }),
+      ...(request.validityDuration > 0n && { ttlMs: Number(request.validityDuration) * 1000 }),
       ...(proof.serialNumber !== undefined && { replaces: proof.serialNumber }),
     };
     if (proof.token !== undefined) {
       // A bad request must not cost the caller its token, so the request is checked first.
-      await readSigningRequest(request.csrPem, request.spiffeId);
+      await readSigningRequest(wanted.csrPem, wanted.spiffeId);
       if ((await options.joinTokens.redeem(proof.token)) === undefined) throw badToken();
     }
-    return authority.issue(request);
+    return authority.issue(wanted);
   };
 
-  return {
-    definition: grpcServiceDefinition(IstioCertificateService),
-    implementation: { createCertificate },
-  };
+  const createCertificate = unaryMethod(
+    grpcServiceDefinition(IstioCertificateService).createCertificate,
+    async (request, call) => {
+      try {
+        const issued = await issue(request, call);
+        options.onIssued?.(issued, call);
+        const certChain = [...issued.certificateChainPem, authority.signer.trustBundlePem];
+        return create(IstioCertificateResponseSchema, { certChain });
+      } catch (thrown) {
+        const error = MeshError.from(thrown);
+        logger.warn("refused a certificate", { peer: call.peer.address, code: error.code, error });
+        throw error;
+      }
+    },
+    grpcFailureOf,
+  );
+  return [createCertificate];
 }
 
-async function prove(call: Call, options: CertificateServiceOptions): Promise<Proof> {
-  const authorization = call.metadata.get("authorization");
-  if (authorization.length > 0) {
-    const token = bearerToken(call.metadata);
+async function prove(call: GrpcCallInfo, options: CertificateServiceOptions): Promise<Proof> {
+  const authorization = joinHeader(call.metadata, "authorization");
+  if (authorization !== undefined) {
+    const token = bearerToken(authorization);
     const { trustDomain } = options.authority;
     if (token !== undefined && isJwt(token) && options.joinIssuers !== undefined) {
       const account = await options.joinIssuers.accountOf(token);
@@ -147,11 +138,9 @@ async function prove(call: Call, options: CertificateServiceOptions): Promise<Pr
   };
 }
 
-function bearerToken(metadata: Metadata): string | undefined {
-  const values = metadata.get("authorization");
-  const [value] = values;
-  if (values.length !== 1 || typeof value !== "string") return undefined;
-  return /^Bearer ([^\s]{1,16384})$/i.exec(value)?.[1];
+/** Two of them are none: joined, they have a blank. */
+function bearerToken(authorization: string): string | undefined {
+  return /^Bearer ([^\s]{1,16384})$/i.exec(authorization)?.[1];
 }
 
 /** A caller may say who it thinks it is; a disagreement is a mistake or an attack, never a wish to be granted. */

@@ -1,17 +1,11 @@
 import { create } from "@bufbuild/protobuf";
-import type { handleUnaryCall } from "@grpc/grpc-js";
 import { MeshError, TokenBucket, type Clock } from "@tulle/base";
+import { unaryMethod, type GrpcServerMethod } from "@tulle/http/socket";
 import { grpcServiceDefinition } from "@tulle/xds";
-import {
-  JwtSvids,
-  SignedJwtSchema,
-  type SignedJwt,
-  type SignJwtRequest,
-} from "@tulle/xds/gen/tulle/v1/jwt_svids_pb.js";
+import { JwtSvids, SignedJwtSchema } from "@tulle/xds/gen/tulle/v1/jwt_svids_pb.js";
 
 import type { PeerIdentityOf } from "../grpc/peer-identity.js";
-import type { GrpcService } from "../grpc/server.js";
-import { grpcStatusOf } from "../grpc/status.js";
+import { grpcFailureOf } from "../grpc/status.js";
 import type { JwtAuthority } from "./jwt-authority.js";
 
 /** Tokens per second that are signed, and how many at once. */
@@ -23,21 +17,20 @@ export function createJwtSvidService(options: {
   readonly authority: JwtAuthority;
   readonly peerIdentity: PeerIdentityOf;
   readonly clock: Clock;
-}): GrpcService {
+}): readonly GrpcServerMethod[] {
   const { authority, peerIdentity, clock } = options;
   const bucket = new TokenBucket(RATE_PER_SECOND, BURST, clock);
-  const sign: handleUnaryCall<SignJwtRequest, SignedJwt> = (call, callback) => {
-    const peer = peerIdentity(call);
-    if (peer === undefined || !bucket.take()) {
-      callback(grpcStatusOf(peer === undefined ? nobody() : busy()));
-      return;
-    }
-    authority.sign(peer.spiffeId, call.request.audience).then(
-      (token) => callback(null, create(SignedJwtSchema, { token })),
-      (thrown: unknown) => callback(grpcStatusOf(thrown)),
-    );
-  };
-  return { definition: grpcServiceDefinition(JwtSvids), implementation: { sign } };
+  const sign = unaryMethod(
+    grpcServiceDefinition(JwtSvids).sign,
+    async (request, call) => {
+      const peer = peerIdentity(call);
+      if (peer === undefined) throw nobody();
+      if (!bucket.take()) throw busy();
+      return create(SignedJwtSchema, { token: await authority.sign(peer.spiffeId, request.audience) });
+    },
+    grpcFailureOf,
+  );
+  return [sign];
 }
 
 function nobody(): MeshError {

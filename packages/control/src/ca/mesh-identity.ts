@@ -2,12 +2,16 @@ import { randomBytes } from "node:crypto";
 
 import type { AuthorityStatus } from "@tulle/api";
 import { DisposableStack, MeshError, type Clock, type Disposable, type Logger } from "@tulle/base";
+import type { GrpcCallInfo, GrpcServerMethod } from "@tulle/http/socket";
 
 import { createPeerIdentity, type PeerIdentityOf } from "../grpc/peer-identity.js";
-import type { GrpcService } from "../grpc/server.js";
 import type { ServerCertificateProvider } from "../grpc/server-credentials.js";
 import type { Coordination } from "../stores/coordination.js";
-import { createCertificateAuthority, type CertificateAuthority } from "./certificate-authority.js";
+import {
+  createCertificateAuthority,
+  type CertificateAuthority,
+  type Issued,
+} from "./certificate-authority.js";
 import { createCertificateService } from "./certificate-service.js";
 import { Federation, type FederatedTrustDomain } from "./federation/index.js";
 import { JoinIssuers, type JoinIssuer } from "./join-issuers.js";
@@ -56,6 +60,8 @@ export interface MeshIdentityParts {
   /** Numbers in [0, 1), for jitter. */
   readonly random: () => number;
   readonly logger: Logger;
+  /** A certificate is about to be given to a caller. */
+  readonly onIssued?: (issued: Issued, call: GrpcCallInfo) => void;
 }
 
 /** All that makes and knows identities: the certificate authority, who is trusted, who asks. */
@@ -72,7 +78,7 @@ export interface MeshIdentity extends Disposable {
   /** The control plane's own certificate. */
   readonly server: ServerCertificateProvider;
   /** For the gRPC port. */
-  readonly services: readonly GrpcService[];
+  readonly methods: readonly GrpcServerMethod[];
   status(): AuthorityStatus;
 }
 
@@ -86,7 +92,7 @@ export async function openMeshIdentity(
   parts: MeshIdentityParts,
 ): Promise<MeshIdentity> {
   const { trustDomain, trustDomainAliases = [], expiredCertificateGraceMs: graceMs = 0 } = options;
-  const { coordination, clock, logger } = parts;
+  const { coordination, clock, logger, onIssued } = parts;
   const owned = new DisposableStack();
   try {
     const signer = await openSigner(options, parts);
@@ -134,10 +140,18 @@ export async function openMeshIdentity(
       revocation,
       peerIdentity,
       server,
-      services: [
-        createCertificateService({ authority, joinTokens, joinIssuers, peerIdentity, clock, logger }),
-        distribution.service(),
-        createJwtSvidService({ authority: jwtAuthority, peerIdentity, clock }),
+      methods: [
+        ...createCertificateService({
+          authority,
+          joinTokens,
+          joinIssuers,
+          peerIdentity,
+          clock,
+          logger,
+          ...(onIssued && { onIssued }),
+        }),
+        ...distribution.methods(),
+        ...createJwtSvidService({ authority: jwtAuthority, peerIdentity, clock }),
       ],
       status: () => statusOf(authority, distribution, revocation, graceMs),
       [Symbol.dispose]: () => owned[Symbol.dispose](),

@@ -1,7 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
-import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { Emitter, MeshError, type Clock, type Disposable, type Logger } from "@tulle/base";
+import {
+  streamingMethod,
+  type GrpcServerCall,
+  type GrpcServerHandler,
+  type GrpcServerMethod,
+} from "@tulle/http/socket";
 import {
   encodeSecret,
   GRACE_SECRET,
@@ -21,8 +26,7 @@ import {
 } from "@tulle/xds/gen/envoy/service/discovery/v3/discovery_pb.js";
 
 import type { PeerIdentityOf } from "../grpc/peer-identity.js";
-import type { GrpcService } from "../grpc/server.js";
-import { grpcStatusOf } from "../grpc/status.js";
+import { grpcFailureOf } from "../grpc/status.js";
 import { watchExpiry } from "../grpc/stream-expiry.js";
 import type { MeshTrust } from "./mesh-trust.js";
 
@@ -45,7 +49,7 @@ const SECRETS: Readonly<Record<string, (trust: MeshTrust) => Secret>> = {
   [GRACE_SECRET]: ({ graceMs }) => graceSecret(graceMs),
 };
 
-type Call = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
+type Call = GrpcServerCall<DiscoveryResponse>;
 
 interface Subscriber {
   readonly spiffeId: string;
@@ -89,43 +93,43 @@ export class TrustDistribution implements Disposable {
     return pending.sort();
   }
 
-  service(): GrpcService {
-    return {
-      definition: secretDiscoveryService,
-      implementation: { streamSecrets: (call: Call) => this.#serve(call) },
-    };
+  methods(): readonly GrpcServerMethod[] {
+    return [streamingMethod(secretDiscoveryService.streamSecrets, (call: Call) => this.#serve(call))];
   }
 
   [Symbol.dispose](): void {
     this.#subscription[Symbol.dispose]();
     const gone = new MeshError("unavailable", "CA_STOPPED", "the control plane stops; connect again");
-    for (const { call } of this.#subscribers) call.emit("error", grpcStatusOf(gone));
+    for (const { call } of this.#subscribers) end(call, gone);
     this.#subscribers.clear();
   }
 
-  #serve(call: Call): void {
-    // An answer by status is an 'error' event on the call, which ends up here, too.
-    call.on("error", () => undefined);
+  #serve(call: Call): GrpcServerHandler<DiscoveryRequest> | undefined {
     const peer = this.#options.identify(call);
     if (peer === undefined || this.#subscribers.size >= MAX_STREAMS) {
-      call.emit("error", grpcStatusOf(peer === undefined ? nobody() : tooMany()));
-      return;
+      end(call, peer === undefined ? nobody() : tooMany());
+      return undefined;
     }
     const { spiffeId } = peer;
     const subscriber: Subscriber = { spiffeId, call, names: [], nonce: 0, sent: "", accepted: "" };
-    this.#subscribers.add(subscriber);
-    const expiry = watchExpiry(this.#options.clock, peer, (error) => call.emit("error", grpcStatusOf(error)));
+    const expiry = watchExpiry(this.#options.clock, peer, (error) => {
+      finish();
+      end(call, error);
+    });
     const finish = (): void => {
       expiry[Symbol.dispose]();
       if (this.#subscribers.delete(subscriber)) this.#accepted.emit();
     };
-    call.on("data", (request: DiscoveryRequest) => this.#onRequest(subscriber, request));
-    call.on("error", finish);
-    call.on("cancelled", finish);
-    call.on("end", () => {
-      finish();
-      call.end();
-    });
+    this.#subscribers.add(subscriber);
+    return {
+      onMessage: (request) => this.#onRequest(subscriber, request),
+      onEnd() {
+        finish();
+        call.end();
+      },
+      onTaken: () => undefined,
+      onGone: finish,
+    };
   }
 
   #onRequest(subscriber: Subscriber, request: DiscoveryRequest): void {
@@ -166,6 +170,11 @@ export class TrustDistribution implements Disposable {
       }),
     );
   }
+}
+
+function end(call: Call, error: MeshError): void {
+  const { status, message } = grpcFailureOf(error);
+  call.end(status, message);
 }
 
 function nobody(): MeshError {

@@ -1,4 +1,4 @@
-export * from "./audited-service.js";
+export * from "./audited-method.js";
 export * from "./peer-identity.js";
 export * from "./server-credentials.js";
 export * from "./server.js";

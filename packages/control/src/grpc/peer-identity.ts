@@ -1,6 +1,6 @@
-import type { ServerUnaryCall } from "@grpc/grpc-js";
 import type { Clock, Event } from "@tulle/base";
 import { RevocationLists, TrustBundles, verifySvid, type SvidVerdict } from "@tulle/base/spiffe";
+import type { GrpcCallInfo } from "@tulle/http/socket";
 
 import type { StreamPeer } from "./stream-expiry.js";
 import { parseWorkloadSpiffeId, type WorkloadAccount } from "../ca/workload-id.js";
@@ -27,11 +27,8 @@ export interface PeerIdentityOptions {
   readonly clock: Clock;
 }
 
-/** What of a gRPC call tells its peer. */
-export type AuthenticatedCall = Pick<ServerUnaryCall<unknown, unknown>, "getAuthContext">;
-
 /** Tells who made a call; see {@link createPeerIdentity}. */
-export type PeerIdentityOf = (call: AuthenticatedCall) => PeerIdentity | undefined;
+export type PeerIdentityOf = (call: Pick<GrpcCallInfo, "peer">) => PeerIdentity | undefined;
 
 /**
  * Reads the identity of a call's peer from its client certificate, or undefined when it has none, or none that is
@@ -54,9 +51,8 @@ export function createPeerIdentity(options: PeerIdentityOptions): PeerIdentityOf
     }
     return undefined;
   };
-  return (call) => {
-    // Empty unless the handshake verified the certificate against the trusted roots.
-    const der = call.getAuthContext().sslPeerCertificate?.raw;
+  return ({ peer }) => {
+    const der = peer.certificateDer;
     if (der === undefined) return undefined;
     const verdict = judge(der);
     if (verdict === undefined) return undefined;

@@ -1,8 +1,7 @@
 import { constants } from "node:crypto";
-import type { SecureContextOptions } from "node:tls";
+import type { SecureContextOptions, TlsOptions } from "node:tls";
 
-import { ServerCredentials } from "@grpc/grpc-js";
-import type { Disposable, Event } from "@tulle/base";
+import type { Event } from "@tulle/base";
 
 /** Certificate, key and trusted roots of a TLS server. PEM text. */
 export interface ServerCertificate {
@@ -25,32 +24,16 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /**
  * TLS for the control plane's gRPC port. A client certificate is asked for but not required, because a workload that
- * joins has none yet: who needs one asks `peerIdentity`. There are no session tickets: a resumed session would skip
- * the certificate check, and in Node.js even let an expired certificate in.
- *
- * `ServerCredentials.createSsl` can do neither; grpc-js offers subclassing for such cases. A new certificate is used
- * for connections made from then on; existing ones live on.
+ * joins has none yet: who needs one asks `peerIdentity`.
  */
-export class OptionalMtlsCredentials extends ServerCredentials implements Disposable {
-  readonly #subscription: Disposable;
-
-  constructor(provider: ServerCertificateProvider) {
-    super(
-      { requestCert: true, rejectUnauthorized: false, handshakeTimeout: HANDSHAKE_TIMEOUT_MS },
-      tlsContextOptions(provider.current()),
-    );
-    this.#subscription = provider.onRotated(() => {
-      this.updateSecureContextOptions(tlsContextOptions(provider.current()));
-    });
-  }
-
-  override _equals(other: ServerCredentials): boolean {
-    return this === other;
-  }
-
-  [Symbol.dispose](): void {
-    this.#subscription[Symbol.dispose]();
-  }
+export function tlsServerOptions(certificate: ServerCertificate): TlsOptions {
+  return {
+    ...tlsContextOptions(certificate),
+    requestCert: true,
+    rejectUnauthorized: false,
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    ALPNProtocols: ["h2"],
+  };
 }
 
 /** All of what a server's TLS goes by, each time: setSecureContext() replaces every option. */

@@ -12,18 +12,19 @@ import {
   type TestAuthority,
   type TestCertificate,
 } from "@tulle/testkit";
+import { unaryMethod } from "@tulle/http/socket";
 import { grpcServiceDefinition } from "@tulle/xds";
 import {
   IstioCertificateRequestSchema,
   IstioCertificateResponseSchema,
   IstioCertificateService,
-  type IstioCertificateResponse,
 } from "@tulle/xds/gen/istio/v1/auth/ca_pb.js";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { createPeerIdentity } from "./peer-identity.js";
 import type { ServerCertificateProvider } from "./server-credentials.js";
 import { startGrpcServer, type GrpcServer } from "./server.js";
+import { grpcFailureOf } from "./status.js";
 
 const definition = grpcServiceDefinition(IstioCertificateService);
 
@@ -44,15 +45,17 @@ beforeEach(async () => {
     clock: systemClock,
   });
   // Answers who the caller is.
-  const whoAmI: grpc.handleUnaryCall<unknown, IstioCertificateResponse> = (call, callback) => {
-    const peer = identityOf(call);
-    callback(null, create(IstioCertificateResponseSchema, { certChain: [peer?.spiffeId ?? "nobody"] }));
-  };
+  const whoAmI = unaryMethod(
+    definition.createCertificate,
+    async (_request, call) =>
+      create(IstioCertificateResponseSchema, { certChain: [identityOf(call)?.spiffeId ?? "nobody"] }),
+    grpcFailureOf,
+  );
   server = await startGrpcServer({
     address: "127.0.0.1",
     port: 0,
     certificates: provider,
-    services: [{ definition, implementation: { createCertificate: whoAmI } }],
+    methods: [whoAmI],
     clock: systemClock,
   });
 });
@@ -129,7 +132,7 @@ test("startGrpcServer survives bytes that are not TLS", async () => {
 });
 
 test("startGrpcServer refuses plaintext beyond loopback", async () => {
-  const plain = { port: 0, certificates: undefined, services: [], clock: systemClock };
+  const plain = { port: 0, certificates: undefined, methods: [], clock: systemClock };
   await expect(startGrpcServer({ ...plain, address: "0.0.0.0" })).rejects.toMatchObject({
     code: "CONTROL_GRPC_PLAINTEXT",
   });
@@ -144,7 +147,7 @@ test("startGrpcServer says which port is taken", async () => {
       address: "127.0.0.1",
       port: server.port,
       certificates: provider,
-      services: [],
+      methods: [],
       clock: systemClock,
     }),
   ).rejects.toMatchObject({
@@ -160,7 +163,16 @@ test("GrpcServer close lets calls finish for a while, then cuts them", async () 
     address: "127.0.0.1",
     port: 0,
     certificates: provider,
-    services: [{ definition, implementation: { createCertificate: () => called++ } }],
+    methods: [
+      unaryMethod(
+        definition.createCertificate,
+        () => {
+          called++;
+          return new Promise<never>(() => undefined);
+        },
+        grpcFailureOf,
+      ),
+    ],
     clock,
   });
   let failure: unknown;

@@ -1,16 +1,10 @@
-import { isIP } from "node:net";
+import { createServer, isIP, type AddressInfo, type Server } from "node:net";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 
-import * as grpc from "@grpc/grpc-js";
-import { formatAddress, MeshError, systemErrorCode, type Clock } from "@tulle/base";
+import { formatAddress, MeshError, systemErrorCode, type Clock, type Disposable } from "@tulle/base";
+import { GrpcServer as CallServer, type GrpcPeer, type GrpcServerMethod } from "@tulle/http/socket";
 
-import { OptionalMtlsCredentials, type ServerCertificateProvider } from "./server-credentials.js";
-
-/** A service with its handlers, as `grpc.Server.addService` takes them. */
-export interface GrpcService {
-  /** From `grpcServiceDefinition` of `@tulle/xds`. */
-  readonly definition: grpc.ServiceDefinition;
-  readonly implementation: grpc.UntypedServiceImplementation;
-}
+import { tlsServerOptions, type ServerCertificateProvider } from "./server-credentials.js";
 
 export interface GrpcServerOptions {
   /** IP address to listen on. */
@@ -19,7 +13,7 @@ export interface GrpcServerOptions {
   readonly port: number;
   /** TLS with optional client certificates. Undefined: plaintext, which is refused beyond loopback. */
   readonly certificates: ServerCertificateProvider | undefined;
-  readonly services: readonly GrpcService[];
+  readonly methods: readonly GrpcServerMethod[];
   readonly clock: Clock;
 }
 
@@ -35,24 +29,15 @@ export interface GrpcServer {
 
 /** Largest message in either direction, bytes. */
 export const MAX_GRPC_MESSAGE_BYTES = 16 * 1024 * 1024;
-
-const CHANNEL_OPTIONS: grpc.ServerOptions = {
-  "grpc.max_receive_message_length": MAX_GRPC_MESSAGE_BYTES,
-  "grpc.max_send_message_length": MAX_GRPC_MESSAGE_BYTES,
-  // A peer that vanished without a FIN is found within 40 s.
-  "grpc.keepalive_time_ms": 30_000,
-  "grpc.keepalive_timeout_ms": 10_000,
-  // Connections without a call: probes that connect and stay would pile up otherwise.
-  "grpc.max_connection_idle_ms": 300_000,
-  "grpc.max_concurrent_streams": 1024,
-};
+/** Connections at once. A sidecar has three, for a moment: configuration, its agent stream, its certificate. */
+const MAX_CONNECTIONS = 40_000;
 
 /**
  * Starts a gRPC server. Errors: `invalid` CONTROL_GRPC_PLAINTEXT for plaintext beyond loopback, `unavailable`
  * CONTROL_GRPC_LISTEN when the address cannot be bound.
  */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
-  const { address, certificates, clock } = options;
+  const { address, certificates, methods, clock } = options;
   if (certificates === undefined && !isLoopback(address)) {
     throw new MeshError(
       "invalid",
@@ -60,37 +45,81 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       `refusing plaintext gRPC on ${address}: bind it to 127.0.0.1 or use the TLS port`,
     );
   }
-  const server = new grpc.Server(CHANNEL_OPTIONS);
-  for (const service of options.services) server.addService(service.definition, service.implementation);
-  const tls = certificates === undefined ? undefined : new OptionalMtlsCredentials(certificates);
-  const authority = formatAddress(address, options.port);
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(authority, tls ?? grpc.ServerCredentials.createInsecure(), (error, bound) => {
-      if (error === null) resolve(bound);
-      else reject(listenError(authority, error));
-    });
-  }).catch((thrown: unknown) => {
-    tls?.[Symbol.dispose]();
-    server.forceShutdown();
+  const calls = new CallServer({ methods, clock, maxMessageBytes: MAX_GRPC_MESSAGE_BYTES });
+  const { server, subscription } =
+    certificates === undefined ? plaintextServer(calls) : tlsServer(certificates, calls);
+  server.maxConnections = MAX_CONNECTIONS;
+  const stop = async (graceMs: number): Promise<void> => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    await calls.close(graceMs);
+    subscription?.[Symbol.dispose]();
+    await closed;
+  };
+  try {
+    await listen(server, address, options.port);
+  } catch (thrown) {
+    await stop(0);
     throw thrown;
-  });
-
+  }
   let closing: Promise<void> | undefined;
   return {
-    port,
+    port: (server.address() as AddressInfo).port,
     close(graceMs = 1000) {
-      closing ??= shutDown(server, clock, graceMs).finally(() => tls?.[Symbol.dispose]());
+      closing ??= stop(graceMs);
       return closing;
     },
   };
 }
 
-function shutDown(server: grpc.Server, clock: Clock, graceMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const force = clock.setTimeout(() => server.forceShutdown(), graceMs);
-    // Also called once a forced shutdown has cut the last call.
-    server.tryShutdown(() => {
-      force[Symbol.dispose]();
+interface Listener {
+  readonly server: Server;
+  readonly subscription?: Disposable;
+}
+
+function plaintextServer(calls: CallServer): Listener {
+  return {
+    server: createServer((socket) => {
+      calls.serve(socket, {
+        address: formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0),
+        certificateDer: undefined,
+      });
+    }),
+  };
+}
+
+/** A new certificate is used for connections made from then on; existing ones live on. */
+function tlsServer(certificates: ServerCertificateProvider, calls: CallServer): Listener {
+  const server = createTlsServer(tlsServerOptions(certificates.current()));
+  server.on("secureConnection", (socket) => {
+    if (socket.alpnProtocol === "h2") calls.serve(socket, new TlsPeer(socket));
+    else socket.destroy();
+  });
+  // Probes, and clients of other roots: nothing that an operator could do something about.
+  server.on("tlsClientError", (_error, socket) => socket.destroy());
+  const subscription = certificates.onRotated(() =>
+    server.setSecureContext(tlsServerOptions(certificates.current())),
+  );
+  return { server, subscription };
+}
+
+class TlsPeer implements GrpcPeer {
+  readonly address: string;
+  readonly certificateDer: Uint8Array | undefined;
+
+  constructor(socket: TLSSocket) {
+    this.address = formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0);
+    // Without one it has no fields at all, whatever its type says.
+    const { raw } = socket.getPeerCertificate() as { readonly raw?: Uint8Array };
+    this.certificateDer = socket.authorized ? raw : undefined;
+  }
+}
+
+function listen(server: Server, address: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => reject(listenError(formatAddress(address, port), error)));
+    server.listen(port, address, () => {
+      // Of a single connection that could not be taken.
+      server.on("error", () => undefined);
       resolve();
     });
   });
@@ -101,11 +130,10 @@ function isLoopback(address: string): boolean {
 }
 
 function listenError(authority: string, error: Error): MeshError {
-  const inUse = systemErrorCode(error) === "EADDRINUSE" || error.message.includes("EADDRINUSE");
   return new MeshError(
     "unavailable",
     "CONTROL_GRPC_LISTEN",
-    inUse
+    systemErrorCode(error) === "EADDRINUSE"
       ? `cannot listen on ${authority}: another program uses that port; choose another with --xds-port, or 0 for any`
       : `cannot listen on ${authority}: ${error.message}`,
     { cause: error },

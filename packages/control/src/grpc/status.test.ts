@@ -1,15 +1,15 @@
-import { status } from "@grpc/grpc-js";
 import { MeshError } from "@tulle/base";
+import { GrpcStatus } from "@tulle/http";
 import { expect, test } from "vitest";
 
-import { grpcStatusOf } from "./status.js";
+import { grpcFailureOf } from "./status.js";
 
-test("grpcStatusOf tells the peer what to do, and nothing of internal failures", () => {
-  expect(grpcStatusOf(new MeshError("denied", "X", "ask for another"))).toEqual({
-    code: status.PERMISSION_DENIED,
-    details: "ask for another",
+test("grpcFailureOf tells the peer what to do, and nothing of internal failures", () => {
+  expect(grpcFailureOf(new MeshError("denied", "X", "ask for another"))).toEqual({
+    status: GrpcStatus.PERMISSION_DENIED,
+    message: "ask for another",
   });
-  const hidden = grpcStatusOf(new Error("/etc/secret: EACCES"));
-  expect(hidden.code).toBe(status.INTERNAL);
-  expect(hidden.details).not.toContain("secret");
+  const hidden = grpcFailureOf(new Error("/etc/secret: EACCES"));
+  expect(hidden.status).toBe(GrpcStatus.INTERNAL);
+  expect(hidden.message).not.toContain("secret");
 });

@@ -1,4 +1,3 @@
-import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { CatalogChange } from "@tulle/api";
 import {
   DisposableStack,
@@ -8,6 +7,13 @@ import {
   type Event,
   type Logger,
 } from "@tulle/base";
+import {
+  streamingMethod,
+  type GrpcCallInfo,
+  type GrpcServerCall,
+  type GrpcServerHandler,
+  type GrpcServerMethod,
+} from "@tulle/http/socket";
 import { VIRTUAL_IPS_DEPENDENCY, type Dependency, type MeshReader, type Translate } from "@tulle/translate";
 import { grpcServiceDefinition, MAX_SUBSCRIBED_NAMES } from "@tulle/xds";
 import { AggregatedDiscoveryService } from "@tulle/xds/gen/envoy/service/discovery/v3/ads_pb.js";
@@ -17,7 +23,6 @@ import type {
 } from "@tulle/xds/gen/envoy/service/discovery/v3/discovery_pb.js";
 
 import type { ConfigChange } from "../config/index.js";
-import type { AuthenticatedCall, GrpcService } from "../grpc/index.js";
 import type { AdsIdentity } from "./ads-client.js";
 import { AdsSession } from "./ads-session.js";
 import { AdsStream } from "./ads-stream.js";
@@ -32,7 +37,7 @@ export interface AdsServerOptions {
   readonly reader: MeshReader;
   readonly translate: Translate;
   /** Who a call's peer has proved to be, or undefined without a valid certificate. */
-  readonly identify: (call: AuthenticatedCall) => AdsIdentity | undefined;
+  readonly identify: (call: GrpcCallInfo) => AdsIdentity | undefined;
   /** Resolves once catalog and configuration are loaded. Nothing is answered before; a failure ends all streams. */
   readonly warm: () => Promise<void>;
   readonly catalogChanges: Event<CatalogChange>;
@@ -101,22 +106,24 @@ export class AdsServer implements Disposable {
   }
 
   /**
-   * The service for a gRPC server. `anonymous` lets in clients without a certificate that speak dialect `grpc`: for
+   * Both variants' methods for a gRPC server. `anonymous` lets in clients without a certificate that speak dialect `grpc`: for
    * the plaintext development port only.
    */
-  service(options: { readonly anonymous: boolean }): GrpcService {
-    const { anonymous } = options;
-    return {
-      definition: grpcServiceDefinition(AggregatedDiscoveryService),
-      implementation: {
-        streamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, Uint8Array>) => {
-          this.#serve(call, sotwWire, anonymous);
-        },
-        deltaAggregatedResources: (call: ServerDuplexStream<DeltaDiscoveryRequest, Uint8Array>) => {
-          this.#serve(call, deltaWire, anonymous);
-        },
-      },
-    };
+  methods({ anonymous }: { readonly anonymous: boolean }): readonly GrpcServerMethod[] {
+    const { streamAggregatedResources, deltaAggregatedResources } =
+      grpcServiceDefinition(AggregatedDiscoveryService);
+    return [
+      streamingMethod(
+        streamAggregatedResources,
+        (call: GrpcServerCall<Uint8Array>): GrpcServerHandler<DiscoveryRequest> =>
+          this.#serve(call, sotwWire, anonymous),
+      ),
+      streamingMethod(
+        deltaAggregatedResources,
+        (call: GrpcServerCall<Uint8Array>): GrpcServerHandler<DeltaDiscoveryRequest> =>
+          this.#serve(call, deltaWire, anonymous),
+      ),
+    ];
   }
 
   /** Makes what a proxy is sent anew where it is not what translation gives now; names what that was. */
@@ -217,10 +224,10 @@ export class AdsServer implements Disposable {
   }
 
   #serve<Request extends AnyDiscoveryRequest>(
-    call: ServerDuplexStream<Request, Uint8Array>,
+    call: GrpcServerCall<Uint8Array>,
     wire: WireVariant<Request>,
     anonymous: boolean,
-  ): void {
+  ): GrpcServerHandler<Request> {
     const { identify, clock, logger } = this.#options;
     const number = ++this.#opened;
     const session: AdsSession<Request> = new AdsSession<Request>({
@@ -271,5 +278,6 @@ export class AdsServer implements Disposable {
         ),
       );
     }
+    return session;
   }
 }

@@ -1,18 +1,17 @@
-import { status as GrpcStatus, type ServerDuplexStream } from "@grpc/grpc-js";
 import { MeshError, type Clock, type Disposable, type Logger, type Timer } from "@tulle/base";
+import type { GrpcServerCall, GrpcServerHandler } from "@tulle/http/socket";
 
-import { grpcStatusOf } from "../grpc/status.js";
+import { grpcFailureOf } from "../grpc/status.js";
 import { watchExpiry } from "../grpc/stream-expiry.js";
 import { admitClient, type AdsClient, type AdsIdentity } from "./ads-client.js";
 import type { AdsStream } from "./ads-stream.js";
-import { resetCall } from "./reset-call.js";
 import type { AnyDiscoveryRequest } from "./wire.js";
 
 /** A client that opens a stream must say something within this time. */
 const FIRST_REQUEST_TIMEOUT_MS = 15_000;
 
 export interface AdsSessionOptions<Request> {
-  readonly call: ServerDuplexStream<Request, Uint8Array>;
+  readonly call: GrpcServerCall<Uint8Array>;
   readonly identity: AdsIdentity | undefined;
   readonly anonymous: boolean;
   readonly writeTimeoutMs: number;
@@ -28,29 +27,22 @@ export interface AdsSessionOptions<Request> {
 }
 
 /** One gRPC call of an aggregated stream: admission, deadlines, back-pressure and the end. */
-export class AdsSession<Request extends AnyDiscoveryRequest> implements Disposable {
+export class AdsSession<Request extends AnyDiscoveryRequest>
+  implements GrpcServerHandler<Request>, Disposable
+{
   readonly #options: AdsSessionOptions<Request>;
   #stream: AdsStream<Request> | undefined;
   #nodeId = "";
   /** First request, then the expiry of the client's certificate. */
   #deadline: Timer | undefined;
-  #unwritten = 0;
   #writeTimer: Timer | undefined;
   #closed = false;
 
   constructor(options: AdsSessionOptions<Request>) {
     this.#options = options;
-    const { call, clock } = options;
-    this.#deadline = clock.setTimeout(() => {
+    this.#deadline = options.clock.setTimeout(() => {
       this.fail(new MeshError("timeout", "XDS_SILENT", "no request came; send one with the node to start"));
     }, FIRST_REQUEST_TIMEOUT_MS);
-    call.on("data", (request: Request) => this.#onRequest(request));
-    call.on("end", () => {
-      call.end();
-      this.#close();
-    });
-    // The client went away; grpc-js has no more to tell. 'error' is also how `fail` ends the call.
-    for (const event of ["cancelled", "close", "error"]) call.on(event, () => this.#close());
   }
 
   /** Id of the client's node; "" before its first request. */
@@ -76,15 +68,17 @@ export class AdsSession<Request extends AnyDiscoveryRequest> implements Disposab
   fail(thrown: unknown): void {
     if (this.#closed) return;
     this.#close();
-    // grpc-js takes the status of a stream's end from an 'error' event.
-    this.#options.call.emit("error", grpcStatusOf(thrown));
+    const { status, message } = grpcFailureOf(thrown);
+    this.#options.call.end(status, message);
   }
 
   [Symbol.dispose](): void {
     this.fail(new MeshError("unavailable", "XDS_SHUTDOWN", "the control plane is stopping; connect again"));
   }
 
-  #onRequest(request: Request): void {
+  // GrpcServerHandler
+
+  onMessage(request: Request): void {
     if (this.#closed) return;
     try {
       const stream = this.#admitted(request);
@@ -96,10 +90,23 @@ export class AdsSession<Request extends AnyDiscoveryRequest> implements Disposab
     this.flush();
   }
 
+  onEnd(): void {
+    this.#options.call.end();
+    this.#close();
+  }
+
+  onTaken(): void {
+    this.#watchWrites();
+  }
+
+  onGone(): void {
+    this.#close();
+  }
+
   #refuse(thrown: unknown): void {
     const error = MeshError.from(thrown);
     const { logger, call } = this.#options;
-    const fields = { proxy: this.#nodeId, peer: call.getPeer(), code: error.code, error };
+    const fields = { proxy: this.#nodeId, peer: call.peer.address, code: error.code, error };
     if (error.kind === "internal") logger.error("an xDS stream failed", fields);
     else logger.warn("an xDS stream was refused", fields);
     this.fail(error);
@@ -127,32 +134,28 @@ export class AdsSession<Request extends AnyDiscoveryRequest> implements Disposab
 
   #write(response: Uint8Array): void {
     if (this.#closed) return;
-    if (this.#unwritten++ === 0) this.#watchWrites();
-    this.#options.call.write(response, () => {
-      this.#unwritten--;
-      if (this.#closed) return;
-      this.#watchWrites();
-    });
+    if (!this.#options.call.write(response) && this.#writeTimer === undefined) this.#watchWrites();
   }
 
-  /** Restarted by every write that gets through. */
+  /** Begins anew whenever the client takes something. */
   #watchWrites(): void {
     this.#writeTimer?.[Symbol.dispose]();
     this.#writeTimer = undefined;
-    if (this.#unwritten === 0) return;
-    const { clock, writeTimeoutMs } = this.#options;
-    this.#writeTimer = clock.setTimeout(() => this.#dropSlowReader(), writeTimeoutMs);
+    const { call, clock, writeTimeoutMs } = this.#options;
+    if (call.waitingBytes > 0)
+      this.#writeTimer = clock.setTimeout(() => this.#dropSlowReader(), writeTimeoutMs);
   }
 
   #dropSlowReader(): void {
     const { logger, call, onWriteTimeout } = this.#options;
-    logger.warn("a proxy reads too slowly; its stream is cut", { proxy: this.#nodeId, peer: call.getPeer() });
+    logger.warn("a proxy reads too slowly; its stream is cut", {
+      proxy: this.#nodeId,
+      peer: call.peer.address,
+    });
     onWriteTimeout();
     this.#close();
     // An orderly end would wait behind the data that the client does not read.
-    if (!resetCall(call)) {
-      call.emit("error", { code: GrpcStatus.RESOURCE_EXHAUSTED, details: "the client reads too slowly" });
-    }
+    call.cut();
   }
 
   #close(): void {

@@ -19,13 +19,14 @@ export function gatewayChain(
   snapshot: Snapshot,
   { authority, scheme }: EngineRequest,
   serverName: string = withoutPort(authority),
+  source = "",
 ): InboundChain | undefined {
   const tls = scheme === "https";
   const written = Number(authority.slice(withoutPort(authority).length + 1));
   const all = (snapshot.inbound(INBOUND_LISTENER)?.addresses ?? []).map(({ port }) => port);
   const meant = [written, DEFAULT_PORTS[scheme]].find((port) => all.includes(port));
   for (const port of meant === undefined ? all : [meant]) {
-    const chain = selectServerChain(snapshot, port, tls ? serverName : "", tls);
+    const chain = selectServerChain(snapshot, port, tls ? serverName : "", tls, source);
     if (chain !== undefined) return chain;
   }
   return undefined;

@@ -44,23 +44,33 @@ export function selectChain(
 }
 
 /**
- * The filter chain of a gateway for a connection to one of its ports: in plaintext the port's only one, with TLS by the
- * server name that it asks for ("" = none), whatever becomes of the TLS.
+ * The filter chain of a gateway for a connection to one of its ports: in plaintext the port's, with TLS by the server name
+ * that it asks for ("" = none), whatever becomes of the TLS. Of several chains the one whose block of source addresses is the
+ * narrowest that has the client's (`source`), else one that takes any; as in Envoy, a worse name is not looked at for it.
  */
 export function selectServerChain(
   snapshot: Snapshot,
   port: number,
   serverName: string,
   tls: boolean,
+  source: string,
 ): InboundChain | undefined {
   let best: InboundChain | undefined;
   let bestRank = -1;
+  let bestBits = -2;
   for (const chain of chainsFor(snapshot, port)) {
     if ((chain.transport !== "plaintext") !== tls || chain.destinationPort !== port) continue;
     const rank = serverNameRank(chain.serverNames, serverName);
-    if (rank <= bestRank) continue;
+    if (rank < bestRank || rank < 0) continue;
+    if (rank > bestRank) {
+      best = undefined;
+      bestRank = rank;
+      bestBits = -2;
+    }
+    const bits = chain.sources === undefined ? -1 : chain.sources.match(source);
+    if ((bits < 0 && chain.sources !== undefined) || bits <= bestBits) continue;
     best = chain;
-    bestRank = rank;
+    bestBits = bits;
   }
   return best;
 }

@@ -105,7 +105,7 @@ function endpointPart(
   settings: ClusterSettings,
   before: EndpointPart | undefined,
 ): EndpointPart {
-  const { tls, proxyProtocol } = settings.transport.of(assigned.transportMatch);
+  const { tls, proxyProtocol, proxyTlvs } = settings.transport.of(assigned.transportMatch);
   const http2 = settings.http2 && tls === undefined;
   const asClient = settings.httpAsClient && tls === undefined;
   const healthy = assigned.health === "healthy";
@@ -115,6 +115,7 @@ function endpointPart(
     before.tls?.key === tls?.key &&
     before.http2 === http2 &&
     before.proxyProtocol === proxyProtocol &&
+    before.proxyTlvs?.key === proxyTlvs?.key &&
     before.perClient === settings.perClient &&
     (before.overHttp2 !== undefined) === asClient &&
     before.hostname === assigned.hostname &&
@@ -134,6 +135,7 @@ function endpointPart(
     tls,
     http2,
     proxyProtocol,
+    proxyTlvs,
     perClient: settings.perClient,
     slot,
     weight,

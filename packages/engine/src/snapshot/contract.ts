@@ -1,6 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { PathNormalization } from "@tulle/http";
 
+import type { SourceRanges } from "../route/source-ranges.js";
 import type { ConnectionSettings } from "./connection-settings.js";
 import type { DnsSettings } from "./dns-settings.js";
 import type { HealthCheckSettings } from "./health-check-settings.js";
@@ -90,6 +91,8 @@ export interface EndpointPart {
   readonly http2: boolean;
   /** Version of the PROXY header that each connection begins with; undefined = none. */
   readonly proxyProtocol: 1 | 2 | undefined;
+  /** What its header of version 2 says besides addresses; undefined = nothing. */
+  readonly proxyTlvs: UpstreamTlvs | undefined;
   /** Each client's connection has connections of its own, which nobody else's requests go over. */
   readonly perClient: boolean;
   /**
@@ -293,6 +296,8 @@ export interface InboundChain {
   readonly isDefault: boolean;
   /** SNI values that select it; empty = any. */
   readonly serverNames: readonly string[];
+  /** Addresses of clients that select it, at gateways; absent = any. */
+  readonly sources?: SourceRanges | undefined;
   /** ALPN protocols, or in plaintext what the first bytes are (`http/1.1`, `h2c`), that select it; empty = any. */
   readonly applicationProtocols: readonly string[];
   /** The mesh's mutual TLS, TLS with other certificates (of a gateway), TLS that passes as it is, or plaintext. */
@@ -312,6 +317,27 @@ export interface ProxyProtocolFilter {
   readonly required: boolean;
   /** Versions that are read. */
   readonly versions: readonly (1 | 2)[];
+  /** Which TLVs endpoints may be told of; undefined = none. */
+  readonly passedTlvs: TlvChoice | undefined;
+}
+
+/** What else a PROXY header of version 2 says: a type from 0 to 255 with bytes. */
+export interface ProxyTlv {
+  readonly type: number;
+  readonly value: Uint8Array;
+}
+
+/** TLVs of these types, or all. */
+export type TlvChoice = ReadonlySet<number> | "all";
+
+/** The TLVs of the headers that connections to an endpoint begin with. */
+export interface UpstreamTlvs {
+  /** Same text = same TLVs. */
+  readonly key: string;
+  /** Of those that the client's own header had; undefined = none. */
+  readonly passed: TlvChoice | undefined;
+  /** Instead of passed ones of the same type. */
+  readonly added: readonly ProxyTlv[];
 }
 
 export interface InboundListener {

@@ -8,6 +8,7 @@ import type {
 } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { compileGuard, isGuard } from "../authorization/guard-kinds.js";
 import type { ConnectionGuard } from "../authorization/connection-guard.js";
+import { SourceRanges } from "../route/source-ranges.js";
 import type { InboundListener, ProxyProtocolFilter } from "./contract.js";
 import { compileDownstream } from "./downstream-tls.js";
 import type { DownstreamTransport } from "./downstream-tls.js";
@@ -26,6 +27,7 @@ import { MESH_PARAMETERS, type TlsSettings } from "./tls-parameters.js";
 interface MatchSettings {
   readonly destinationPort: number | undefined;
   readonly serverNames: readonly string[];
+  readonly sources: SourceRanges | undefined;
   readonly applicationProtocols: readonly string[];
   /** `tls`, `raw_buffer`, or "" when it does not say. */
   readonly wantedTransport: string;
@@ -103,6 +105,7 @@ export function compileListener(listener: Listener): ListenerSettings {
     addresses.length > 0 ||
     chains.every(({ behaviour }) => "http" in behaviour)
   ) {
+    if (direction === "inbound") refuseSources(chains);
     const proxyProtocol = compileProxyProtocolFilter(listener.listenerFilters);
     return {
       kind: "chains",
@@ -116,6 +119,7 @@ export function compileListener(listener: Listener): ListenerSettings {
       chains: chains.map(passingTls),
     };
   }
+  refuseSources(chains);
   const taking = compileTaking(chains);
   return chains.length === 1
     ? { kind: "authority", name, behaviour: first.behaviour }
@@ -132,6 +136,16 @@ function meshTlsOf(chains: readonly FilterChainSettings[]): TlsSettings {
     found = meshTls;
   }
   return found ?? MESH_PARAMETERS;
+}
+
+/** Only at a gateway there are clients of which some come from elsewhere than others. */
+function refuseSources(chains: readonly FilterChainSettings[]): void {
+  const choosing = chains.find(({ sources }) => sources !== undefined);
+  if (choosing !== undefined)
+    throw invalid(
+      at(choosing.field, "filter_chain_match.source_prefix_ranges"),
+      "is supported for gateways only",
+    );
 }
 
 function addressesOf({ address, additionalAddresses }: Listener): InboundListener["addresses"] {
@@ -201,24 +215,33 @@ function compileGuards(field: string, guards: readonly (Any | undefined)[]): rea
 /** What a match asks for; conditions that connections here are not told apart by are refused. */
 function compileMatch(field: string, match: FilterChainMatch | undefined): MatchSettings {
   if (match === undefined)
-    return { serverNames: [], applicationProtocols: [], wantedTransport: "", destinationPort: undefined };
+    return {
+      serverNames: [],
+      sources: undefined,
+      applicationProtocols: [],
+      wantedTransport: "",
+      destinationPort: undefined,
+    };
   const others: readonly (readonly [string, boolean])[] = [
     ["prefix_ranges", match.prefixRanges.length > 0],
     ["address_suffix", match.addressSuffix !== ""],
     ["suffix_len", match.suffixLen !== undefined],
     ["direct_source_prefix_ranges", match.directSourcePrefixRanges.length > 0],
     ["source_type", match.sourceType !== SourceType.ANY],
-    ["source_prefix_ranges", match.sourcePrefixRanges.length > 0],
     ["source_ports", match.sourcePorts.length > 0],
   ];
   for (const [name, set] of others)
     if (set)
       throw invalid(
         at(field, name),
-        "is not supported: use destination_port, server_names, transport_protocol and application_protocols",
+        "is not supported: use destination_port, server_names, transport_protocol, application_protocols and, at gateways, source_prefix_ranges",
       );
   return {
     serverNames: match.serverNames.map((name) => name.toLowerCase()),
+    sources:
+      match.sourcePrefixRanges.length === 0
+        ? undefined
+        : new SourceRanges(at(field, "source_prefix_ranges"), match.sourcePrefixRanges),
     applicationProtocols: [...match.applicationProtocols],
     wantedTransport: match.transportProtocol,
     destinationPort: match.destinationPort,

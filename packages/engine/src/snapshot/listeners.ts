@@ -197,7 +197,17 @@ function createValue(
     meshTls: settings.meshTls,
     chains: settings.chains.map(
       (
-        { name, destinationPort, isDefault, serverNames, applicationProtocols, transport, trustDomains, tls },
+        {
+          name,
+          destinationPort,
+          isDefault,
+          serverNames,
+          sources,
+          applicationProtocols,
+          transport,
+          trustDomains,
+          tls,
+        },
         index,
       ) => {
         const chain = chains[index]!;
@@ -206,6 +216,7 @@ function createValue(
           destinationPort,
           isDefault,
           serverNames,
+          sources,
           applicationProtocols,
           transport,
           trustDomains,

@@ -4,6 +4,7 @@ import { ProxyProtocolSchema } from "@tulle/xds/gen/envoy/extensions/filters/lis
 import type { ProxyProtocolFilter } from "./contract.js";
 import { holds, unpack } from "./any.js";
 import { at, invalid } from "./invalid.js";
+import { compileTlvChoice } from "./proxy-tlvs.js";
 
 const NAME = "envoy.filters.listener.proxy_protocol";
 
@@ -19,9 +20,6 @@ export function compileProxyProtocolFilter(
     if (filter.filterDisabled !== undefined) throw invalid(at(field, "filter_disabled"), "is not supported");
     const here = at(field, "typed_config");
     const settings = config && unpack(here, config, ProxyProtocolSchema);
-    if (settings?.passThroughTlvs !== undefined) {
-      throw invalid(at(here, "pass_through_tlvs"), "is not supported: leave it out");
-    }
     const disallowed = settings?.disallowedVersions ?? [];
     found = {
       required: settings?.allowRequestsWithoutProxyProtocol !== true,
@@ -29,6 +27,9 @@ export function compileProxyProtocolFilter(
         ...(disallowed.includes(Version.V1) ? [] : [1 as const]),
         ...(disallowed.includes(Version.V2) ? [] : [2 as const]),
       ],
+      passedTlvs:
+        settings?.passThroughTlvs &&
+        compileTlvChoice(at(here, "pass_through_tlvs"), settings.passThroughTlvs),
     };
   });
   return found;

@@ -1,4 +1,7 @@
-import { ProxyProtocolConfig_Version as Version } from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
+import {
+  ProxyProtocolConfig_Version as Version,
+  ProxyProtocolPassThroughTLVs_PassTLVsMatchType as Match,
+} from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
 import { ClusterSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
@@ -49,9 +52,48 @@ test("a cluster says with which PROXY header its connections begin", () => {
   expect(endpointOf(socket({ config: { version: Version.V2 } }))).toMatchObject({ proxyProtocol: 2 });
 });
 
+test("a cluster says which TLVs its headers have", () => {
+  const config = {
+    version: Version.V2,
+    passThroughTlvs: { matchType: Match.INCLUDE, tlvType: [2, 0xea] },
+    addedTlvs: [{ type: 0xe0, value: Buffer.from("zone-a") }],
+  };
+  expect(endpointOf(socket({ config }))).toMatchObject({
+    proxyTlvs: {
+      passed: new Set([2, 0xea]),
+      added: [{ type: 0xe0, value: Uint8Array.from(Buffer.from("zone-a")) }],
+    },
+  });
+  expect(endpointOf(socket({ config: { version: Version.V2, passThroughTlvs: {} } }))).toMatchObject({
+    proxyTlvs: { passed: "all", added: [] },
+  });
+  expect(endpointOf(socket({ config: { version: Version.V2 } }))).toMatchObject({ proxyTlvs: undefined });
+});
+
 test("a cluster whose PROXY header could not be written as told is refused", () => {
+  const config = { version: Version.V2 };
+  const here = "transport_socket.typed_config.config";
   expect(endpointOf(socket({ config: { passThroughTlvs: {} } }))).toContain(
-    "transport_socket.typed_config.config.pass_through_tlvs: is not supported",
+    `${here}.version: must be V2: V1 has no TLVs`,
+  );
+  expect(
+    endpointOf(
+      socket({ config: { ...config, passThroughTlvs: { matchType: Match.INCLUDE, tlvType: [256] } } }),
+    ),
+  ).toContain(`${here}.pass_through_tlvs.tlv_type[0]: must be 255 at most`);
+  for (const [tlv, refusal] of [
+    [{ type: 256, value: Buffer.from("a") }, "type: must be 255 at most"],
+    [{ type: 3, value: Buffer.from("abcd") }, "type: 3 cannot be added"],
+    [{ type: 4, value: Buffer.from("a") }, "type: 4 cannot be added"],
+    [{ type: 2 }, "value: must have one byte at least"],
+  ] as const) {
+    expect(endpointOf(socket({ config: { ...config, addedTlvs: [tlv] } }))).toContain(
+      `${here}.added_tlvs[0].${refusal}`,
+    );
+  }
+  const large = { type: 0xe0, value: Buffer.alloc(2100) };
+  expect(endpointOf(socket({ config: { ...config, addedTlvs: [large, large] } }))).toContain(
+    `${here}.added_tlvs: must have 4096 bytes at most`,
   );
   expect(endpointOf(socket({ transportSocket: socket({}) }))).toContain(
     "must not be of the PROXY protocol again",
@@ -83,11 +125,16 @@ test("a listener says what it makes of PROXY headers", () => {
   expect(filterOf({ allowRequestsWithoutProxyProtocol: true })).toEqual({ ...all, required: false });
   expect(filterOf({ disallowedVersions: [Version.V1] })).toEqual({ ...all, versions: [2] });
   expect(filterOf({ disallowedVersions: [Version.V2] })).toEqual({ ...all, versions: [1] });
+  expect(filterOf({ passThroughTlvs: {} })).toEqual({ ...all, passedTlvs: "all" });
+  expect(filterOf({ passThroughTlvs: { matchType: Match.INCLUDE, tlvType: [2] } })).toEqual({
+    ...all,
+    passedTlvs: new Set([2]),
+  });
 });
 
 test("a listener's filter that could not be carried out is refused", () => {
-  expect(filterOf({ passThroughTlvs: {} })).toContain(
-    "listener_filters[1].typed_config.pass_through_tlvs: is not supported",
+  expect(filterOf({ passThroughTlvs: { matchType: Match.INCLUDE, tlvType: [1, 300] } })).toContain(
+    "listener_filters[1].typed_config.pass_through_tlvs.tlv_type[1]: must be 255 at most",
   );
   expect(filterOf({}, { filterDisabled: { rule: { case: "anyMatch", value: true } } })).toContain(
     "listener_filters[1].filter_disabled: is not supported",

@@ -12,10 +12,11 @@ import type {
 import { UpstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
-import type { MeshTls, UpstreamTls } from "./contract.js";
+import type { MeshTls, UpstreamTls, UpstreamTlvs } from "./contract.js";
 import { holds, typeName, unpack } from "./any.js";
 import { at, invalid } from "./invalid.js";
 import { includes } from "./metadata.js";
+import { compileUpstreamTlvs } from "./proxy-tlvs.js";
 import { compileMeshParameters } from "./tls-parameters.js";
 import { compileOriginatedTls, originates } from "./originated-tls.js";
 
@@ -25,9 +26,11 @@ export interface UpstreamTransport {
   readonly tls: UpstreamTls | undefined;
   /** Version of the PROXY header before everything else; undefined = none. */
   readonly proxyProtocol: 1 | 2 | undefined;
+  /** What else that header says. */
+  readonly proxyTlvs: UpstreamTlvs | undefined;
 }
 
-const PLAINTEXT: UpstreamTransport = { tls: undefined, proxyProtocol: undefined };
+const PLAINTEXT: UpstreamTransport = { tls: undefined, proxyProtocol: undefined, proxyTlvs: undefined };
 
 /** Ways to reach a cluster's endpoints. */
 export interface TransportChoice {
@@ -76,18 +79,18 @@ function compileSocket(field: string, socket: TransportSocket | undefined): Upst
   if (holds(config, ProxyProtocolUpstreamTransportSchema)) return compileProxyProtocol(here, config);
   if (!holds(config, UpstreamTlsContextSchema))
     throw invalid(here, `transport socket ${typeName(config)} is not supported`);
-  return { tls: compileTls(here, config), proxyProtocol: undefined };
+  return { ...PLAINTEXT, tls: compileTls(here, config) };
 }
 
 function compileProxyProtocol(here: string, any: Any): UpstreamTransport {
   const { config, transportSocket } = unpack(here, any, ProxyProtocolUpstreamTransportSchema);
-  if (config?.passThroughTlvs !== undefined) {
-    throw invalid(at(here, "config.pass_through_tlvs"), "is not supported: leave it out");
-  }
   const inner = at(here, "transport_socket");
   const { tls, proxyProtocol } = compileSocket(inner, transportSocket);
   if (proxyProtocol !== undefined) throw invalid(inner, "must not be of the PROXY protocol again");
-  return { tls, proxyProtocol: config?.version === Version.V2 ? 2 : 1 };
+  const proxyTlvs = config && compileUpstreamTlvs(at(here, "config"), config);
+  if (config?.version === Version.V2) return { tls, proxyProtocol: 2, proxyTlvs };
+  if (proxyTlvs !== undefined) throw invalid(at(here, "config.version"), "must be V2: V1 has no TLVs");
+  return { tls, proxyProtocol: 1, proxyTlvs: undefined };
 }
 
 function compileTls(here: string, config: Any): UpstreamTls {

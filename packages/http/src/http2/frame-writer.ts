@@ -14,9 +14,9 @@ export class FrameWriter {
   readonly #encoder: HpackEncoder;
   /**
    * Frames are not larger than every peer takes, whatever it offers: the output is flushed in portions of this size, and a
-   * TLS record holds no more.
+   * TLS record holds no more. Nor than what may wait in the output.
    */
-  readonly maxFrameBytes = INITIAL_FRAME_BYTES;
+  readonly maxFrameBytes: number;
   #produced = 0;
   #backlog = 0;
   // Frames since `#markAt`, and those between the marks before. Counts end when the socket has taken a mark.
@@ -30,9 +30,10 @@ export class FrameWriter {
   /** HEADERS frames written so far. */
   headFrames = 0;
 
-  constructor(sink: GrowingBuffer, encoder: HpackEncoder) {
+  constructor(sink: GrowingBuffer, encoder: HpackEncoder, maxOutputBytes: number) {
     this.#sink = sink;
     this.#encoder = encoder;
+    this.maxFrameBytes = Math.min(INITIAL_FRAME_BYTES, maxOutputBytes);
   }
 
   /** PING, SETTINGS and RST_STREAM frames that the socket has not taken. */

@@ -66,7 +66,7 @@ export class SessionCore {
     this.limits = this.options.limits;
     this.encoder = new HpackEncoder(this.options.encoderTableBytes);
     this.decoder = new HpackDecoder(this.options.headerTableBytes);
-    this.writer = new FrameWriter(sink, this.encoder);
+    this.writer = new FrameWriter(sink, this.encoder, this.options.maxOutputBytes);
     this.sending = new SendFlow(this.writer, this.options.maxOutputBytes);
     this.receiving = new ReceiveFlow(
       this.writer,

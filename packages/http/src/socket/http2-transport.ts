@@ -60,7 +60,10 @@ export class Http2Transport implements WriterEvents {
     this.#wheel = wheel;
     this.#lastReadMs = wheel.nowMs;
     this.#channel = openChannel(socket);
-    this.writer = new SocketWriter(socket, this.#channel, queue, this, { initialBytes: OUTPUT_BYTES });
+    const { maxOutputBytes = OUTPUT_BYTES } = options;
+    this.writer = new SocketWriter(socket, this.#channel, queue, this, {
+      initialBytes: Math.min(OUTPUT_BYTES, 2 * maxOutputBytes),
+    });
     const create = side === "server" ? createServerSession : createClientSession;
     this.session = create(owner, this.writer.sink, options);
     this.#timer = wheel.timer(() => this.#onTimer());

@@ -19,7 +19,13 @@ import { InboundHandshakes, type HandshakeOwner } from "../listener/inbound-hand
 import { verifiedPeer } from "../listener/mutual-tls-peer.js";
 import type { ProxyHeaderGate } from "../listener/proxy-header-gate.js";
 import { SilentConnections } from "../listener/silent-connections.js";
-import { connectionFactsOf, localAddressOf, remoteAddressOf, type Origin } from "../listener/tcp-sources.js";
+import {
+  clientHostOf,
+  connectionFactsOf,
+  localAddressOf,
+  remoteAddressOf,
+  type Origin,
+} from "../listener/tcp-sources.js";
 import type { LimitName } from "../limits/limit-table.js";
 import type { TcpContext, TcpEnd } from "../tcp/contract.js";
 import { TcpSession } from "../tcp/tcp-session.js";
@@ -115,7 +121,7 @@ export class GatewayAcceptor implements Disposable {
 
   #begin(socket: Socket, origin: Origin): void {
     const { configuration, port } = this.#options;
-    const plain = selectServerChain(configuration.current, port, "", false);
+    const plain = selectServerChain(configuration.current, port, "", false, clientHostOf(socket, origin));
     if (plain === undefined) {
       this.#awaitHello(socket, origin);
       return;
@@ -131,7 +137,8 @@ export class GatewayAcceptor implements Disposable {
     readHello(socket, this.#timeoutMs, connection.coarseWheel, {
       onHello: ({ serverName }, head) => {
         this.#silent.remove(socket);
-        const chain = selectServerChain(configuration.current, port, serverName, true);
+        const client = clientHostOf(socket, origin);
+        const chain = selectServerChain(configuration.current, port, serverName, true, client);
         if (chain === undefined) {
           this.#refuse(socket, "unknown_sni", UNRECOGNIZED_NAME);
         } else if (chain.transport === "passthrough") {
@@ -218,6 +225,7 @@ export class GatewayAcceptor implements Disposable {
       serverName,
       localAddress: localAddressOf(socket, origin),
       remoteAddress: remoteAddressOf(socket, origin),
+      clientHost: clientHostOf(socket, origin),
       facts: { ...connectionFactsOf(socket, origin, serverName), destinationPort: port },
       peerSpiffeId: "",
       forwardedClientCert: "",
@@ -233,9 +241,14 @@ export class GatewayAcceptor implements Disposable {
     ) => ServerConnection,
     described: GatewayConnection,
   ): void {
-    const connection = new Connection(socket, new GatewaySource(described), this.#options.connection);
+    const source = new GatewaySource(described);
+    const connection = new Connection(socket, source, this.#options.connection);
     this.connections.add(connection);
     socket.on("close", () => this.connections.remove(connection));
+    this.#options.tls.watch(socket, () => {
+      source.end();
+      connection.drain(0);
+    });
     socket.resume();
   }
 
@@ -247,6 +260,7 @@ export class GatewayAcceptor implements Disposable {
     });
     this.#sessions.add(session);
     this.connections.add(session);
+    this.#options.tls.watch(client.socket, () => session.destroy());
     session.start(head);
   }
 

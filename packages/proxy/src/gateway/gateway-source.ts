@@ -28,6 +28,8 @@ export interface GatewayConnection {
   readonly serverName: string;
   readonly localAddress: string;
   readonly remoteAddress: string;
+  /** Address of the client, without its port. */
+  readonly clientHost: string;
   /** What policies may ask of it. */
   readonly facts: ConnectionFacts;
   readonly peerSpiffeId: string;
@@ -46,11 +48,12 @@ class ServingChain {
 
   /** Undefined before there is configuration; null when its clients would not be let in as this one was. */
   get current(): InboundChain | undefined | null {
-    const { configuration, chain, serverName, port } = this.#connection;
+    const { configuration, chain, serverName, port, clientHost } = this.#connection;
     const snapshot = configuration.current;
     if (snapshot === this.#snapshot) return this.#chain;
     this.#snapshot = snapshot;
-    const now = selectServerChain(snapshot, port, serverName, chain.transport !== "plaintext");
+    const tls = chain.transport !== "plaintext";
+    const now = selectServerChain(snapshot, port, serverName, tls, clientHost);
     const admitted =
       now !== undefined && now.transport === chain.transport && asksTheSame(now.tls, chain.tls);
     this.#chain = admitted ? now : null;
@@ -59,11 +62,11 @@ class ServingChain {
 
   /** Whether a request for `authority` belongs to another server of the port than the one that TLS was ended for. */
   isMisdirected(authority: string): boolean {
-    const { configuration, chain, serverName, port } = this.#connection;
+    const { configuration, chain, serverName, port, clientHost } = this.#connection;
     if (chain.transport === "plaintext") return false;
     const host = withoutPort(authority);
     if (host === serverName) return false;
-    const other = selectServerChain(configuration.current, port, host, true);
+    const other = selectServerChain(configuration.current, port, host, true, clientHost);
     return other !== undefined && other.name !== chain.name;
   }
 }
@@ -92,6 +95,7 @@ export class GatewaySource implements RequestSource {
   // The answer for the last authority: on one connection it is nearly always the same.
   #asked = "";
   #misdirected = false;
+  #ended = false;
 
   constructor(connection: GatewayConnection) {
     const { chain } = connection;
@@ -113,7 +117,12 @@ export class GatewaySource implements RequestSource {
   }
 
   get revoked(): boolean {
-    return this.#serving.current === null;
+    return this.#ended || this.#serving.current === null;
+  }
+
+  /** Takes no more requests: its client's certificate does not count any more. */
+  end(): void {
+    this.#ended = true;
   }
 
   isOwnAddress(): boolean {
@@ -134,6 +143,7 @@ export class GatewaySource implements RequestSource {
   }
 
   chain(): HttpChain | undefined | null {
+    if (this.#ended) return null;
     const chain = this.#serving.current;
     return chain === undefined ? undefined : (chain?.http ?? null);
   }

@@ -126,9 +126,9 @@ export class InboundAcceptor implements Disposable {
     }
     this.#silent.add(socket);
     this.#gate.read(socket, demand, {
-      onPassed: (client) => {
+      onPassed: (client, tlvs) => {
         this.#silent.remove(socket);
-        this.#origins.set(socket, { destination, client });
+        this.#origins.set(socket, { destination, client, tlvs });
         begin();
       },
       onRefused: () => this.#refuse(socket, "proxy_protocol"),
@@ -234,6 +234,7 @@ export class InboundAcceptor implements Disposable {
       peerSpiffeId,
       forwardedClientCert,
       forwardedFor: origin.client?.host ?? "",
+      proxyTlvs: origin.tlvs,
       connection: connectionFactsOf(socket, origin, serverName),
       configuration,
       connections: this.connections,
@@ -243,6 +244,11 @@ export class InboundAcceptor implements Disposable {
     const connection = new Connection(socket, source, context);
     this.connections.add(connection);
     socket.on("close", () => this.connections.remove(connection));
+    this.#options.tls.watch(socket, (reason) => {
+      this.#options.logger.info("connections of a peer end", { reason, peer: peerSpiffeId });
+      source.end();
+      connection.drain(0);
+    });
   }
 
   #session(
@@ -265,6 +271,7 @@ export class InboundAcceptor implements Disposable {
       this.#sessions.delete(session);
       this.connections.remove(session);
     });
+    this.#options.tls.watch(client.socket, () => session.destroy());
     return session;
   }
 

@@ -5,6 +5,7 @@ import {
   type ConnectionFacts,
   type HttpChain,
   type InboundChain,
+  type ProxyTlv,
   type Snapshot,
   type SnapshotSource,
   type WorkloadLabels,
@@ -31,6 +32,7 @@ export interface InboundSourceOptions {
   readonly peerSpiffeId: string;
   readonly forwardedClientCert: string;
   readonly forwardedFor: string;
+  readonly proxyTlvs: readonly ProxyTlv[] | undefined;
   readonly connection: ConnectionFacts;
   readonly configuration: SnapshotSource;
   readonly connections: ConnectionSet;
@@ -50,6 +52,7 @@ export class InboundSource implements RequestSource {
   readonly peerSpiffeId: string;
   readonly forwardedClientCert: string;
   readonly forwardedFor: string;
+  readonly proxyTlvs: readonly ProxyTlv[] | undefined;
   readonly connection: ConnectionFacts;
   readonly #options: InboundSourceOptions;
   #snapshot: Snapshot | undefined;
@@ -57,6 +60,7 @@ export class InboundSource implements RequestSource {
   // A client says the same of itself with every request.
   #peerValue = "";
   #peer: WorkloadLabels | undefined;
+  #ended = false;
 
   constructor(options: InboundSourceOptions) {
     this.#options = options;
@@ -68,16 +72,22 @@ export class InboundSource implements RequestSource {
     this.ownCaller = options.peerSpiffeId !== "";
     this.forwardedClientCert = options.forwardedClientCert;
     this.forwardedFor = options.forwardedFor;
+    this.proxyTlvs = options.proxyTlvs;
     this.connection = options.connection;
   }
 
-  /** Draining, or the chain that let this connection in has gone (plaintext, after a change to strict). */
+  /** Draining, or the chain that let this connection in has gone (plaintext, after a change to strict), or the peer's certificate. */
   get closing(): boolean {
     return this.#options.connections.draining || this.revoked;
   }
 
   get revoked(): boolean {
     return this.chain() === null;
+  }
+
+  /** Takes no more requests: its peer's certificate does not count any more. */
+  end(): void {
+    this.#ended = true;
   }
 
   isOwnAddress(): boolean {
@@ -93,6 +103,7 @@ export class InboundSource implements RequestSource {
   }
 
   chain(): HttpChain | undefined | null {
+    if (this.#ended) return null;
     const snapshot = this.#options.configuration.current;
     if (snapshot !== this.#snapshot) {
       this.#snapshot = snapshot;

@@ -1,7 +1,10 @@
 import { connect } from "node:net";
 import { connect as connectTls } from "node:tls";
 
-import { ProxyProtocolConfig_Version as Version } from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
+import {
+  ProxyProtocolConfig_Version as Version,
+  ProxyProtocolPassThroughTLVs_PassTLVsMatchType as Match,
+} from "@tulle/xds/gen/envoy/config/core/v3/proxy_protocol_pb.js";
 import { createTestAuthority, eventually } from "@tulle/testkit";
 import { afterEach, expect, test } from "vitest";
 
@@ -15,6 +18,7 @@ import {
 } from "../../test/harness.js";
 import { FRONTEND, SNI } from "../../test/pair.js";
 import { inboundListener, inboundTcpListener, staticCluster } from "../../test/resources.js";
+import { ProxyHeaderReader } from "../proxy-protocol/reader.js";
 import { proxyHeader } from "../proxy-protocol/write.js";
 import { ProxyHeaderGate } from "./proxy-header-gate.js";
 
@@ -192,6 +196,37 @@ test("the listener's filter asks everybody for a header, or takes one from whoev
   const second = await serving(undefined, { disallowedVersions: [Version.V1] });
   expect(await send(second.port, [V1, GET])).toBe("");
   expect(await send(second.port, [V2, GET])).toContain('["192.0.2.1",""]');
+});
+
+test("an application is told of the TLVs that listener and cluster both pass on, and of added ones", async () => {
+  const heard: Buffer[] = [];
+  const app = await rawBackend((socket) => {
+    socket.once("data", (bytes) => {
+      heard.push(bytes);
+      socket.end("heard");
+    });
+  });
+  const proxy = createProxy();
+  const listener = await proxy.inbound(undefined, LOOPBACK);
+  const some = (...tlvType: number[]) => ({ matchType: Match.INCLUDE, tlvType });
+  const tlvs = [0xe0, 0xe1, 0xe2].map((type) => ({ type, value: Uint8Array.of(type) }));
+  const added = { type: 0xe9, value: Uint8Array.from(Buffer.from("zone-a")) };
+  proxy.apply(
+    staticCluster("app", app.port, {
+      proxyProtocol: { version: Version.V2, passThroughTlvs: some(0xe1, 0xe2), addedTlvs: [added] },
+    }),
+    inboundTcpListener({
+      sni: SNI,
+      cluster: "app",
+      permissive: true,
+      proxyProtocol: { passThroughTlvs: some(0xe0, 0xe1) },
+    }),
+  );
+  const sent = Buffer.concat([proxyHeader(2, CLIENT, tlvs), Buffer.from("hello")]);
+  expect(await exchangeBytes(listener.tcp.address.port, sent)).toBe("heard");
+  const beginning = new ProxyHeaderReader().push(heard[0] ?? Buffer.alloc(0));
+  expect(beginning?.header?.addresses?.source).toEqual(CLIENT.source);
+  expect(beginning?.header?.tlvs).toEqual([added, tlvs[1]]);
 });
 
 test("the sidecar's own networks hold for the listener's filter, too", async () => {

@@ -1,7 +1,7 @@
 import { BlockList, isIP, type Socket } from "node:net";
 
 import { MeshError, type TimerWheel } from "@tulle/base";
-import type { SnapshotSource } from "@tulle/engine";
+import type { ProxyTlv, SnapshotSource, TlvChoice } from "@tulle/engine";
 
 import { HANDSHAKE_RECORD } from "../detection/client-hello.js";
 import type { ListenAddress } from "../options.js";
@@ -20,12 +20,17 @@ export interface HeaderDemand {
   /** Which connections must begin with a header; `plaintext`: all but those that begin with TLS. */
   readonly required: "always" | "plaintext" | "never";
   readonly versions: readonly ProxyProtocolVersion[];
+  /** Of which TLVs endpoints may be told; undefined = of none. */
+  readonly passedTlvs: TlvChoice | undefined;
 }
 
 /** What becomes of a connection whose beginning is read. Exactly one is called, later, unless the connection closes. */
 export interface HeaderOwner {
-  /** `client`: who the header says is at the other end; undefined: the connection's own peer. What follows is put back. */
-  onPassed(client: ListenAddress | undefined): void;
+  /**
+   * `client`: who the header says is at the other end; undefined: the connection's own peer. `tlvs`: what it says besides, as far
+   * as endpoints may be told. What follows is put back.
+   */
+  onPassed(client: ListenAddress | undefined, tlvs: readonly ProxyTlv[] | undefined): void;
   onRefused(): void;
 }
 
@@ -51,7 +56,7 @@ export class ProxyHeaderGate {
     if (filter === undefined && this.#trusted === undefined) return undefined;
     if (this.#trusted !== undefined && !contains(this.#trusted, socket.remoteAddress ?? "")) return undefined;
     const required = filter === undefined ? "plaintext" : filter.required ? "always" : "never";
-    return { required, versions: filter?.versions ?? [1, 2] };
+    return { required, versions: filter?.versions ?? [1, 2], passedTlvs: filter?.passedTlvs };
   }
 
   /** Whether the first bytes of a connection that no header is taken from are one: its sender wants to be believed. */
@@ -87,7 +92,8 @@ export class ProxyHeaderGate {
         return;
       }
       if (beginning.rest.length > 0) socket.unshift(beginning.rest);
-      owner.onPassed(beginning.header?.addresses?.source);
+      const { header } = beginning;
+      owner.onPassed(header?.addresses?.source, passedOf(header?.tlvs, demand.passedTlvs));
     };
     // A health check by TCP: connects and leaves.
     const onEnd = (): void => {
@@ -115,6 +121,11 @@ function tryPush(reader: ProxyHeaderReader, piece: Buffer): Beginning | "malform
 function isAllowed({ header, rest }: Beginning, { required, versions }: HeaderDemand): boolean {
   if (header !== undefined) return versions.includes(header.version);
   return required === "never" || (required === "plaintext" && rest[0] === HANDSHAKE_RECORD);
+}
+
+function passedOf(tlvs: readonly ProxyTlv[] | undefined, passed: TlvChoice | undefined) {
+  if (passed === undefined || passed === "all") return passed && tlvs;
+  return tlvs?.filter(({ type }) => passed.has(type));
 }
 
 function networksOf(texts: readonly string[]): BlockList {

@@ -5,6 +5,7 @@ import {
   chainForServerName,
   type ConnectionFacts,
   type InboundChain,
+  type ProxyTlv,
   type SnapshotSource,
   type TcpChain,
   type WorkloadLabels,
@@ -68,6 +69,8 @@ export interface Origin {
   readonly destination: ListenAddress | undefined;
   /** The client whom a PROXY header names; undefined: the peer itself. */
   readonly client: ListenAddress | undefined;
+  /** What that header says besides; undefined = nothing that may be passed on. */
+  readonly tlvs?: readonly ProxyTlv[] | undefined;
 }
 
 /** A connection of another workload. */
@@ -80,6 +83,7 @@ export class InboundTcpSource implements TcpSource {
   readonly originalDestination: ListenAddress | undefined;
   readonly connection: ConnectionFacts;
   readonly peer: WorkloadLabels | undefined;
+  readonly proxyTlvs: readonly ProxyTlv[] | undefined;
   readonly #options: InboundTcpSourceOptions;
 
   constructor(options: InboundTcpSourceOptions) {
@@ -92,6 +96,7 @@ export class InboundTcpSource implements TcpSource {
     this.serverName = options.serverName;
     this.connection = connectionFactsOf(socket, origin, options.serverName);
     this.peer = workloadOf(peerSpiffeId);
+    this.proxyTlvs = origin.tlvs;
   }
 
   chain(): TcpChain | undefined | null {
@@ -135,6 +140,11 @@ export function localAddressOf(socket: Socket, { destination }: Origin): string 
 /** The address that a connection came from, as `host:port`. */
 export function remoteAddressOf(socket: Socket, { client }: Origin): string {
   return endOf(client, socket.remoteAddress, socket.remotePort);
+}
+
+/** Address of the client without its port; "" when the connection is gone. */
+export function clientHostOf(socket: Socket, { client }: Origin): string {
+  return client?.host ?? socket.remoteAddress ?? "";
 }
 
 /** A listener on all addresses shows IPv4 as `::ffff:…`; nobody else knows it by that. */

@@ -1,8 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
+import type { EndpointPart } from "@tulle/engine";
+
 import { crc32c } from "./crc32c.js";
 import { V2_SIGNATURE, type ProxyAddresses } from "./header.js";
+import { preambleOf } from "./preamble.js";
 import { ProxyHeaderReader, type Beginning } from "./reader.js";
 import { parseHostPort, proxyHeader } from "./write.js";
 
@@ -102,7 +105,11 @@ test("the reader reads version 2, with whatever TLVs", () => {
   const after = line("\u0016\u0003\u0001");
   const tlvs = [tlv(0x04, Buffer.alloc(9)), tlv(0xe0, line("x")), tlv(0x05, Buffer.alloc(0))];
   const bytes = Buffer.concat([v2(0x21, 0x11, Buffer.concat([TCP4_BODY, ...tlvs])), after]);
-  expect(read(bytes)).toEqual({ header: { version: 2, addresses: ADDRESSES }, rest: after });
+  const content = [
+    { type: 0xe0, value: Uint8Array.from(line("x")) },
+    { type: 0x05, value: new Uint8Array() },
+  ];
+  expect(read(bytes)).toEqual({ header: { version: 2, addresses: ADDRESSES, tlvs: content }, rest: after });
 });
 
 test.each([
@@ -200,6 +207,60 @@ test("what is written is read again, whatever follows, in pieces of any size", (
       },
     ),
   );
+});
+
+const tlvList = fc.array(
+  fc.record({
+    // Neither checksum nor padding, which are no content.
+    type: fc.integer({ min: 0, max: 255 }).filter((type) => type !== 3 && type !== 4),
+    value: fc.uint8Array({ maxLength: 300 }),
+  }),
+  { maxLength: 20 },
+);
+
+test("TLVs that are written are read again, in their order", () => {
+  fc.assert(
+    fc.property(
+      tlvList,
+      fc.uint8Array({ maxLength: 20 }),
+      fc.integer({ min: 1, max: 60 }),
+      (tlvs, after, piece) => {
+        const bytes = Buffer.concat([proxyHeader(2, ADDRESSES, tlvs), after]);
+        const header = { version: 2, addresses: ADDRESSES, ...(tlvs.length > 0 && { tlvs }) };
+        expect(read(bytes, piece)).toEqual({ header, rest: Buffer.from(after) });
+      },
+    ),
+  );
+});
+
+test("TLVs beyond what a header can hold are left out, and of the proxy's own connections", () => {
+  const large = { type: 0xe0, value: new Uint8Array(40_000) };
+  expect(proxyHeader(2, ADDRESSES, [large, large])).toHaveLength(16 + 12 + 3 + 40_000);
+  expect(proxyHeader(2, undefined, [large])).toHaveLength(16);
+  expect(proxyHeader(1, ADDRESSES, [large])).toEqual(proxyHeader(1, ADDRESSES));
+});
+
+const MIXED = [1, 2, 3].map((n) => ({ type: 0xe0 + n, value: Uint8Array.of(n) }));
+
+test.each([
+  ["none without being told", undefined, []],
+  ["all of the client's", { passed: "all" as const, added: [] }, MIXED],
+  ["some of the client's", { passed: new Set([0xe2]), added: [] }, MIXED.slice(1, 2)],
+  [
+    "its own alone",
+    { passed: undefined, added: [{ type: 0xe1, value: Uint8Array.of(9) }] },
+    [{ type: 0xe1, value: Uint8Array.of(9) }],
+  ],
+  [
+    "its own instead of the client's",
+    { passed: "all" as const, added: [{ type: 0xe1, value: Uint8Array.of(9) }] },
+    [{ type: 0xe1, value: Uint8Array.of(9) }, ...MIXED.slice(1)],
+  ],
+])("an endpoint is told %s", (_what, tlvs, told) => {
+  const endpoint = { proxyProtocol: 2, proxyTlvs: tlvs && { key: "k", ...tlvs } } as EndpointPart;
+  const ends = { remoteAddress: "192.0.2.1:1000", localAddress: "192.0.2.2:80", proxyTlvs: MIXED };
+  const preamble = preambleOf(endpoint, ends) ?? Buffer.alloc(0);
+  expect((read(preamble) as Beginning).header?.tlvs ?? []).toEqual(told);
 });
 
 test("a connection of the proxy's own is written as such", () => {

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-import type { ConnectionFacts, EdgeSettings, HttpChain, WorkloadLabels } from "@tulle/engine";
+import type { ConnectionFacts, EdgeSettings, HttpChain, ProxyTlv, WorkloadLabels } from "@tulle/engine";
 import type { HeaderList, Http1Error, RequestHead, ResponseHead } from "@tulle/http";
 
 /**
@@ -126,6 +126,8 @@ export interface RequestSource {
   /** `host:port` of the listener and of the client. */
   readonly localAddress: string;
   readonly remoteAddress: string;
+  /** What the PROXY header of the connection says besides; undefined = nothing that may be passed on. */
+  readonly proxyTlvs?: readonly ProxyTlv[] | undefined;
   /** Host header values that mean this listener and not a service: `127.0.0.1:34567`, `localhost:34567`. */
   isOwnAddress(authority: string): boolean;
   /** The client's SPIFFE id, verified by mutual TLS; "" without. */

@@ -9,6 +9,7 @@ import type {
   SnapshotSource,
   TcpChain,
   WorkloadLabels,
+  ProxyTlv,
 } from "@tulle/engine";
 
 import type { DetectionContext } from "../detection/detection.js";
@@ -35,6 +36,8 @@ export interface TcpSource {
   /** `host:port` of the listener and of the client. */
   readonly localAddress: string;
   readonly remoteAddress: string;
+  /** What the PROXY header of the connection says besides; undefined = nothing that may be passed on. */
+  readonly proxyTlvs?: readonly ProxyTlv[] | undefined;
   /** The client's SPIFFE id, verified by mutual TLS; "" without. */
   readonly peerSpiffeId: string;
   /** SNI of the connection, "" without. */

@@ -475,6 +475,7 @@ function originalEndpoint(destination: ListenAddress | undefined): EndpointPart 
     overHttp2: undefined,
     http2: false,
     proxyProtocol: undefined,
+    proxyTlvs: undefined,
     perClient: false,
     hostname: "",
     weight: 1,

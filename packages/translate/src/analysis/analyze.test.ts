@@ -107,6 +107,12 @@ const CASES: readonly (readonly [string, string, readonly string[]])[] = [
     object("TrafficPolicy", "a", "host: reviews, port: 1, hedging: {after: 1s}"),
     ["IST0101 default/a spec.port"],
   ],
+  [
+    "a policy for a host of gateways' routes",
+    object("TrafficPolicy", "a", "host: www.example.com, hedging: {after: 1s}") +
+      vs("a", `hosts: [www.example.com], gateways: [edge], http: [{${TO}}]`),
+    ["IST0101 default/a spec.gateways[0]"],
+  ],
   ["a limit of an unknown service", limit("a", "host: nowhere, "), ["IST0101 default/a spec.host"]],
   [
     "a limit for nobody",

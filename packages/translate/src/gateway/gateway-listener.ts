@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { CidrRangeSchema, type CidrRange } from "@tulle/xds/gen/envoy/config/core/v3/address_pb.js";
 import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import {
   type FilterChainMatchSchema,
@@ -18,14 +19,17 @@ import { addressOf, fromAds } from "../messages.js";
 import { INBOUND_LISTENER } from "../names.js";
 import { provenance } from "../provenance.js";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import { commonPaths } from "../common-paths.js";
+import { overloadFilters } from "../overload-filters.js";
+import { edgePolicy } from "../traffic-policies.js";
 import { tcpChain } from "../tcp-proxy.js";
 import type { Translation } from "../translation.js";
 import { hostsOfTable } from "./http-routes.js";
-import { serverTcpRoute, serverTlsRoutes } from "./l4-routes.js";
+import { serverTcpRoutes, serverTlsRoutes } from "./l4-routes.js";
 import { limitFilters } from "./limits.js";
 import { passedNames } from "./passed-services.js";
 import { servedPorts, type ServedPort } from "./ports.js";
-import { serverNamesOf, type Server } from "./server.js";
+import { placeOfServer, serverNamesOf, type Server } from "./server.js";
 import { serverTlsContext } from "./server-tls.js";
 
 /** Every address, of which a gateway may be told another. */
@@ -67,11 +71,15 @@ function chainsOf(t: Translation, { servers }: ServedPort): FilterChain[] {
       case "https":
         return httpsChain(t, server) ?? [];
       case "passthrough":
-        return serverTlsRoutes(t, server).map(({ serverNames, proxy }, index) =>
+        return serverTlsRoutes(t, server).map(({ serverNames, proxy, sources }, index) =>
           tcpChain(
             t,
             proxy,
-            chain(server, { serverNames: [...serverNames], transportProtocol: "tls" }, index),
+            chain(
+              server,
+              { serverNames: [...serverNames], transportProtocol: "tls", ...sourceMatch(sources) },
+              index,
+            ),
             connectionGuards(t, guardedBy([server]), server.routes),
           ),
         );
@@ -79,18 +87,37 @@ function chainsOf(t: Translation, { servers }: ServedPort): FilterChain[] {
         return passedNames(t, server).map((name) => passedChain(t, server, name));
       case "tls": {
         const transportSocket = serverTlsContext(t, server, []);
-        const proxy = transportSocket && serverTcpRoute(t, server);
-        if (proxy === undefined) return [];
+        if (transportSocket === undefined) return [];
         const guards = connectionGuards(t, guardedBy([server]), server.routes);
-        return [tcpChain(t, proxy, { ...chain(server, tlsMatch(server)), transportSocket }, guards)];
+        return serverTcpRoutes(t, server).map(({ proxy, sources }, index) => {
+          const match = { ...tlsMatch(server), ...sourceMatch(sources) };
+          return tcpChain(
+            t,
+            proxy,
+            { ...chain(server, match, index === 0 ? undefined : index), transportSocket },
+            guards,
+          );
+        });
       }
       default: {
-        const proxy = serverTcpRoute(t, server);
         const guards = connectionGuards(t, guardedBy([server]), server.routes);
-        return proxy === undefined ? [] : [tcpChain(t, proxy, chain(server, {}), guards)];
+        return serverTcpRoutes(t, server).map(({ proxy, sources }, index) =>
+          tcpChain(t, proxy, chain(server, sourceMatch(sources), index === 0 ? undefined : index), guards),
+        );
       }
     }
   });
+}
+
+/** A match for clients of some addresses (`10.0.0.0/8`, or one address). */
+function sourceMatch(sources: readonly string[] = []): { sourcePrefixRanges: CidrRange[] } {
+  return {
+    sourcePrefixRanges: sources.map((source) => {
+      const [addressPrefix = "", length] = source.split("/");
+      const prefixLen = Number(length ?? (addressPrefix.includes(":") ? 128 : 32));
+      return create(CidrRangeSchema, { addressPrefix, prefixLen });
+    }),
+  };
 }
 
 /** The mesh's own TLS goes on as it is, to the service that it asks for. */
@@ -144,10 +171,24 @@ function chain(
 
 /** At the edge of the mesh clients are believed nothing that they could have made up. */
 function managerFor(t: Translation, server: Server, guarded: Guarded): HttpConnectionManager {
-  const limits = limitFilters(t, hostsOfTable(t, server.routes));
+  const hosts = [...hostsOfTable(t, server.routes)];
+  const policies = hosts.map((host) => edgePolicy(t, host, server.port));
   // Who may not ask uses up nobody's limit.
-  const filters = [...authorizationFilters(t, guarded), ...limits, ...outboundFilters()];
+  const filters = [
+    ...authorizationFilters(t, guarded),
+    ...limitFilters(t, hosts),
+    ...overloadFilters(policies),
+    ...outboundFilters(),
+  ];
   const manager = connectionManager(t, server.routes, filters);
+  Object.assign(
+    manager,
+    commonPaths(
+      t,
+      policies,
+      `${placeOfServer(server)}: its hosts have different pathNormalization: their requests have the mesh's, as one chain takes them all`,
+    ),
+  );
   manager.forwardClientCertDetails = ForwardClientCert.SANITIZE_SET;
   // Workloads, at an egress gateway, are inside.
   if (server.tls?.mode !== "ISTIO_MUTUAL") {

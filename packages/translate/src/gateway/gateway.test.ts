@@ -119,6 +119,54 @@ spec:
   ]);
 });
 
+test("TrafficPolicies for a host hold at the gateways that serve it, and for no other host", () => {
+  const policy = (name: string, spec: string, namespace = "edge") => `
+---
+apiVersion: tulle.dev/v1
+kind: TrafficPolicy
+metadata: {name: ${name}, namespace: ${namespace}}
+spec: {${spec}}`;
+  const all =
+    "host: web.example.com, hedging: {after: 50ms}, adaptiveConcurrency: {}, admissionControl: {}, pathNormalization: MERGE_SLASHES";
+  const server = "{port: {number: 80, protocol: HTTP, name: http}, hosts: ['*']}";
+  const made = (more: string) => {
+    const { reader } = mesh(SHOP, yaml(`[${server}]`, more));
+    const table = translate(reader, GATEWAY, ROUTE_TYPE, "http.80").resource!;
+    const filter = fromBinary(
+      ListenerSchema,
+      translate(reader, GATEWAY, LISTENER_TYPE, "virtualInbound").resource!.bytes,
+    ).filterChains[0]!.filters.at(-1)!.configType;
+    const manager =
+      filter.case === "typedConfig" ? anyUnpack(filter.value, HttpConnectionManagerSchema)! : undefined;
+    return {
+      filters: manager!.httpFilters.map(({ name }) => name.split(".").at(-1)),
+      mergeSlashes: manager!.mergeSlashes,
+      hosts: fromBinary(RouteConfigurationSchema, table.bytes).virtualHosts.map((host) => [
+        host.domains[0],
+        ...Object.keys(host.typedPerFilterConfig).map((name) => name.split(".").at(-1)),
+        host.routes[0]?.metadata?.filterMetadata["tulle.dev"]?.["hedge"],
+      ]),
+    };
+  };
+  const WEB = ["web.example.com", "adaptive_concurrency", "admission_control", { afterMs: 50, max: 1 }];
+  expect(made(policy("a", all))).toMatchObject({
+    filters: expect.arrayContaining(["adaptive_concurrency", "admission_control"]),
+    // Its hosts are of two minds: one chain takes them all.
+    mergeSlashes: false,
+    hosts: [WEB, ["other.example.org", undefined]],
+  });
+  expect(made(policy("a", all.replace("web.example.com", "'*'"))).mergeSlashes).toBe(true);
+  // Another port's, another namespace's.
+  for (const other of [policy("a", `port: 81, ${all}`), policy("a", all, "bank")])
+    expect(made(other)).toMatchObject({
+      filters: expect.not.arrayContaining(["admission_control"]),
+      hosts: [
+        ["web.example.com", undefined],
+        ["other.example.org", undefined],
+      ],
+    });
+});
+
 test("a server that redirects says so of every host, with routes or without", () => {
   const server =
     "{port: {number: 80, protocol: HTTP, name: http}, hosts: ['*.example.com'], tls: {httpsRedirect: true}}";
@@ -242,6 +290,49 @@ spec:
   const made = listener(text);
   expect(names(made)).toEqual([["a.example.com"], []]);
   expect(ports(made)).toEqual([443, 5432]);
+});
+
+test("sourceSubnet tells clients of a gateway apart, in the order of the rules", () => {
+  const text = yaml(
+    `[{port: {number: 443, protocol: TLS, name: tls}, hosts: ['*.example.com'], tls: {mode: PASSTHROUGH}}, {port: {number: 5432, protocol: TCP, name: db}, hosts: ['*']}]`,
+    `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: bytes, namespace: shop}
+spec:
+  hosts: ["*"]
+  gateways: [public]
+  tls:
+  - match: [{sniHosts: [a.example.com], sourceSubnet: 10.0.0.0/8}, {sniHosts: [b.example.com]}]
+    route: [{destination: {host: web}}]
+  - match: [{sniHosts: [a.example.com, b.example.com]}]
+    route: [{destination: {host: web}}]
+  tcp:
+  - match: [{sourceSubnet: 10.1.0.0/16}, {sourceSubnet: "fd00::1"}]
+    route: [{destination: {host: web, port: {number: 80}}}]
+  - match: [{sourceSubnet: 10.1.2.0/24}]
+    route: [{destination: {host: web, port: {number: 80}}}]
+  - match: [{sourceSubnet: 10.0.0.0/8}]
+    route: [{destination: {host: web, port: {number: 80}}}]
+  - route: [{destination: {host: web, port: {number: 80}}}]
+  - match: [{sourceSubnet: 192.0.2.0/24}]
+    route: [{destination: {host: web, port: {number: 80}}}]
+`,
+  );
+  const made = listener(text)?.filterChains.map(({ filterChainMatch: match }) => [
+    match?.destinationPort,
+    match?.serverNames,
+    match?.sourcePrefixRanges.map(({ addressPrefix, prefixLen }) => `${addressPrefix}/${prefixLen}`),
+  ]);
+  expect(made).toEqual([
+    [443, ["a.example.com"], ["10.0.0.0/8"]],
+    [443, ["b.example.com"], []],
+    [443, ["a.example.com"], []],
+    [5432, [], ["10.1.0.0/16", "fd00::1/128"]],
+    // 10.1.2.0/24 is the first rule's already, and after a rule for everybody there is nobody left.
+    [5432, [], ["10.0.0.0/8"]],
+    [5432, [], []],
+  ]);
 });
 
 test("RateLimits hold for the hosts of gateways that they select", () => {

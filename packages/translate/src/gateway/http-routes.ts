@@ -1,8 +1,10 @@
-import { create } from "@bufbuild/protobuf";
+import { clone, create } from "@bufbuild/protobuf";
 import {
   VirtualHost_TlsRequirementType as TlsRequirement,
+  RouteSchema,
   VirtualHostSchema,
   type Route,
+  type VirtualHost,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import {
   RouteConfigurationSchema,
@@ -13,6 +15,9 @@ import { injectAnnotated } from "../routes/annotated-faults.js";
 import { rulesOf } from "../routes/delegates.js";
 import { maxDirectResponseBytes } from "../routes/reply.js";
 import { withNotFound } from "./claim-routes.js";
+import { controlAdmission, limitConcurrency } from "../overload-filters.js";
+import { markPolicy } from "../routes/route-marks.js";
+import { edgePolicy } from "../traffic-policies.js";
 import { ruleRoutes } from "../routes/rule-routes.js";
 import type { Translation } from "../translation.js";
 import { boundServices, namesGateway } from "./bound-services.js";
@@ -39,21 +44,28 @@ export function gatewayRoutes(t: Translation, name: string): RouteConfiguration 
   const maxBytes = maxDirectResponseBytes(all);
   return create(RouteConfigurationSchema, {
     name,
-    virtualHosts: [...hosts].map(([host, { routes, redirects }]) =>
-      create(VirtualHostSchema, {
-        name: `${host}:${servers[0]?.port}`,
-        domains: [host],
-        routes: withNotFound(routes),
-        requireTls: redirects ? TlsRequirement.ALL : TlsRequirement.NONE,
-        includeRequestAttemptCount: true,
-        ...limitsOfHost(t, host),
-      }),
-    ),
+    virtualHosts: [...hosts].map(([host, found]) => virtualHostOf(t, host, found, servers[0]?.port ?? 0)),
     // Clients write the port that they connected to, which may be another than the gateway's.
     ignorePortInHostMatching: true,
     validateClusters: false,
     ...(maxBytes !== undefined && { maxDirectResponseBodySizeBytes: maxBytes }),
   });
+}
+
+function virtualHostOf(t: Translation, host: string, found: HostRoutes, port: number): VirtualHost {
+  const policy = edgePolicy(t, host, port);
+  // Hosts share the routes of a rule, and policies may differ between hosts.
+  const routes = found.routes.map((route) => clone(RouteSchema, route));
+  markPolicy(t, routes, policy);
+  const made = create(VirtualHostSchema, {
+    name: `${host}:${port}`,
+    domains: [host],
+    routes: withNotFound(routes),
+    requireTls: found.redirects ? TlsRequirement.ALL : TlsRequirement.NONE,
+    includeRequestAttemptCount: true,
+    ...limitsOfHost(t, host),
+  });
+  return controlAdmission(limitConcurrency(made, policy.adaptiveConcurrency), policy.admissionControl);
 }
 
 /** The hosts of a route table. */

@@ -86,7 +86,7 @@ export function canHold(
   where: string,
 ): boolean {
   if (match.sourceSubnet !== undefined) {
-    t.warn(`${where}: sourceSubnet is not supported, a sidecar has one source; the match is left out`);
+    t.warn(`${where}: sourceSubnet is for gateways, a sidecar has one source; the match is left out`);
     return false;
   }
   if (match.destinationSubnets !== undefined && !isWithin(t, service, match.destinationSubnets, where))

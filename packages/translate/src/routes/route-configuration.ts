@@ -14,12 +14,11 @@ import {
 import { routedFrontend } from "../gateway-api/routed-frontend.js";
 import { serviceRoutes } from "../gateway-api/service-routes.js";
 import { warnOfOverruled } from "../gateway-api/overruled.js";
-import { AdmissionControlSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js";
 import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import { packed } from "../messages.js";
 import { isLocalLimit } from "../rate-limit-parts.js";
 import { rateLimitsOf } from "../rate-limits.js";
-import { ADMISSION_CONTROL_FILTER, admissionControlConfig } from "../overload-filters.js";
+import { controlAdmission } from "../overload-filters.js";
 import { callingPolicy } from "../traffic-policies.js";
 import { injectAnnotated } from "./annotated-faults.js";
 import { parseAuthority, writtenForms } from "../hosts.js";
@@ -57,30 +56,27 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
   if (routes === undefined) return undefined;
   const policy = callingPolicy(t, target.host, authority.port);
   markPolicy(t, routes, policy);
-  const control = policy.admissionControl;
   const limits = rateLimitsOf(t, target.host, "OUTBOUND");
   const forms = writtenForms(target.host, t.view.namespace, t.settings.domainSuffix).map(bracketed);
   const maxBytes = maxDirectResponseBytes(routes);
   return create(RouteConfigurationSchema, {
     name,
     virtualHosts: [
-      create(VirtualHostSchema, {
-        name,
-        domains: forms.flatMap((form) => [form, `${form}:${authority.port}`]),
-        routes,
-        includeRequestAttemptCount: true,
-        rateLimits: limits.flatMap(({ sources }) => sources),
-        typedPerFilterConfig: {
-          ...Object.fromEntries(
+      controlAdmission(
+        create(VirtualHostSchema, {
+          name,
+          domains: forms.flatMap((form) => [form, `${form}:${authority.port}`]),
+          routes,
+          includeRequestAttemptCount: true,
+          rateLimits: limits.flatMap(({ sources }) => sources),
+          typedPerFilterConfig: Object.fromEntries(
             limits.flatMap(({ name: filter, filter: config }) =>
               isLocalLimit(config) ? [[filter, packed(LocalRateLimitSchema, config)] as const] : [],
             ),
           ),
-          ...(control !== undefined && {
-            [ADMISSION_CONTROL_FILTER]: packed(AdmissionControlSchema, admissionControlConfig(control)),
-          }),
-        },
-      }),
+        }),
+        policy.admissionControl,
+      ),
     ],
     validateClusters: false,
     ...(maxBytes !== undefined && { maxDirectResponseBodySizeBytes: maxBytes }),

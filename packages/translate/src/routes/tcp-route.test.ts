@@ -157,7 +157,7 @@ spec:
 test("tcpRoute says what it leaves out", () => {
   const only = "route: [{destination: {host: db}}]";
   expect(warnings(rule(`{match: [{sourceSubnet: 10.0.0.0/8}], ${only}}`))).toEqual([
-    expect.stringContaining("tcp[0]: sourceSubnet is not supported"),
+    expect.stringContaining("tcp[0]: sourceSubnet is for gateways"),
   ]);
   const http = `
 apiVersion: networking.istio.io/v1

@@ -12,6 +12,8 @@ export interface TlsRoute {
   /** Exact ones and `*.suffix`, lower-case; empty = any. */
   readonly serverNames: readonly string[];
   readonly proxy: TcpProxy;
+  /** Blocks of client addresses (`10.0.0.0/8`); absent = any. At gateways only. */
+  readonly sources?: readonly string[];
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { DescEnum, DescField, DescFile, DescMessage, DescMethod, DescService } from "@bufbuild/protobuf";
 import { protoCamelCase, safeObjectProperty } from "@bufbuild/protobuf/reflect";
 
-import { parseField, parseMethod, type FieldText } from "./text.js";
+import { parseField, parseMethod, type FieldText } from "./read-text.js";
 
 /** `google.protobuf.Edition.EDITION_PROTO3`; the build refuses others. */
 const PROTO3 = 999;
@@ -12,7 +12,7 @@ const IMPLICIT = 2;
 const STRING = 9;
 const BYTES = 12;
 
-/** What a file declares, each type by its name without the package; see `text.ts`. */
+/** What a file declares, each type by its name without the package; see `read-text.ts`. */
 export interface LeanTypes {
   readonly messages: Readonly<Record<string, string>>;
   readonly enums: Readonly<Record<string, Readonly<Record<string, number>>>>;

@@ -1,7 +1,7 @@
 import type { DescriptorProto, EnumDescriptorProto, FileDescriptorProto } from "@bufbuild/protobuf/wkt";
 
 import type { LeanTypes } from "./descriptors.js";
-import { messageText, methodText } from "./text.js";
+import { messageText, methodText } from "./write-text.js";
 
 /** What a .proto file declares, for `leanFile`. Throws on what a lean descriptor cannot say: only proto3 has one. */
 export function leanTypesOf(file: FileDescriptorProto): LeanTypes {

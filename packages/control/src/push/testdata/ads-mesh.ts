@@ -3,7 +3,8 @@ import { connect } from "node:http2";
 import * as grpc from "@grpc/grpc-js";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Catalog, CatalogChange, CatalogService, Instance, MeshObject } from "@tulle/api";
-import { Emitter, silentLogger, type Clock, type Disposable } from "@tulle/base";
+import { Emitter, silentLogger, systemClock, type Clock, type Disposable } from "@tulle/base";
+import { getHeader } from "@tulle/http";
 import type { Translate } from "@tulle/translate";
 import { CLUSTER_TYPE, ENDPOINT_TYPE, grpcServiceDefinition, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
 import { AggregatedDiscoveryService } from "@tulle/xds/gen/envoy/service/discovery/v3/ads_pb.js";
@@ -17,6 +18,7 @@ import {
 } from "@tulle/xds/gen/envoy/service/discovery/v3/discovery_pb.js";
 
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "../../config/index.js";
+import { startGrpcServer } from "../../grpc/index.js";
 import { createMemoryStores, type Stores } from "../../stores/open.js";
 import { AdsServer, type AdsServerOptions } from "../ads-server.js";
 
@@ -156,10 +158,10 @@ export async function startTestMesh(
     translate,
     // Stands for the certificate: tests name its account in a header.
     identify: (call) => {
-      const [account] = (call as grpc.ServerUnaryCall<unknown, unknown>).metadata.get("x-certificate");
+      const account = getHeader(call.metadata, "x-certificate");
       if (account === undefined) return undefined;
-      const spiffeId = `spiffe://cluster.local/ns/default/sa/${String(account)}`;
-      return { spiffeId, namespace: "default", serviceAccount: String(account), notAfter };
+      const spiffeId = `spiffe://cluster.local/ns/default/sa/${account}`;
+      return { spiffeId, namespace: "default", serviceAccount: account, notAfter };
     },
     warm: options.warm ?? (() => index.ready),
     catalogChanges: catalog.onChange,
@@ -169,15 +171,14 @@ export async function startTestMesh(
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
   await index.ready;
-  const server = new grpc.Server();
-  const service = ads.service({ anonymous: options.anonymous ?? false });
-  server.addService(service.definition, service.implementation);
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) => {
-      if (error === null) resolve(bound);
-      else reject(error);
-    });
+  const server = await startGrpcServer({
+    address: "127.0.0.1",
+    port: 0,
+    certificates: undefined,
+    methods: ads.methods({ anonymous: options.anonymous ?? false }),
+    clock: systemClock,
   });
+  const { port } = server;
   const clients = new Set<Disposable>();
   const track = <T extends Disposable>(client: T): T => {
     clients.add(client);
@@ -247,7 +248,7 @@ export async function startTestMesh(
       for (const client of clients) client[Symbol.dispose]();
       ads[Symbol.dispose]();
       index[Symbol.dispose]();
-      server.forceShutdown();
+      await server.close(0);
       await stores.close();
     },
   };

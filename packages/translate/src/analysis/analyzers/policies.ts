@@ -1,4 +1,5 @@
-import type { MeshObject, RateLimitSpec } from "@tulle/api";
+import type { HTTPRouteSpec, MeshObject, RateLimitSpec, VirtualServiceSpec } from "@tulle/api";
+import { GRPC_ROUTE, HTTP_ROUTE, VIRTUAL_SERVICE } from "../../kinds.js";
 import { portNamed } from "../../mesh-service.js";
 import type { Analysis } from "../analysis.js";
 import { isUndeclared } from "./references.js";
@@ -33,8 +34,23 @@ export function analyzeRateLimit(analysis: Analysis, object: MeshObject<RateLimi
   if (host !== undefined) isMissing(analysis, object, host);
 }
 
+/** Whether routes of gateways are written for a host: policies hold there by it. */
+function isAtEdge(analysis: Analysis, host: string): boolean {
+  const wanted = host.toLowerCase();
+  const isWritten = (hosts: readonly string[] = []): boolean =>
+    hosts.some((written) => written.toLowerCase() === wanted);
+  return (
+    analysis
+      .objects<VirtualServiceSpec>(VIRTUAL_SERVICE)
+      .some(({ spec }) => (spec.gateways ?? []).some((name) => name !== "mesh") && isWritten(spec.hosts)) ||
+    [HTTP_ROUTE, GRPC_ROUTE].some((kind) =>
+      analysis.objects<Pick<HTTPRouteSpec, "hostnames">>(kind).some(({ spec }) => isWritten(spec.hostnames)),
+    )
+  );
+}
+
 function isMissing(analysis: Analysis, object: MeshObject, host: string): boolean {
-  if (!analysis.isUnknown(host, object.metadata.namespace)) return false;
+  if (!analysis.isUnknown(host, object.metadata.namespace) || isAtEdge(analysis, host)) return false;
   analysis.report(
     "IST0101",
     object,

@@ -1,2 +1,0 @@
-export * from "./descriptors.js";
-export * from "./file.js";
