@@ -102,8 +102,10 @@ export interface TestProxyOptions {
   readonly readMemory?: () => MemoryUse;
   /** Default: the operating system's. */
   readonly systemRootsFile?: string;
-  /** Of everything but the access log; default: the system's. */
+  /** Of everything but the access log and certificates; default: the system's. */
   readonly clock?: Clock;
+  /** By which certificates end; default: the system's. */
+  readonly certificateClock?: Clock;
 }
 
 /** A log whose lines stay in memory. */
@@ -128,7 +130,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
   const configuration = createSnapshotSource({ load });
   const metrics = new MetricsRegistry();
   const identity = options.identity ?? new TestIdentity(options.svid);
-  const tls = new WorkloadTls(identity, systemClock);
+  const tls = new WorkloadTls(identity, options.certificateClock ?? systemClock);
   const accessLog = memoryLog();
   const healthLog = memoryLog();
   // The test, its backends and the proxy are one thread: how late that comes to its work says nothing of the proxy.

@@ -29,6 +29,42 @@ test("tulle explain tells which policy decided, and which came closest and what 
   await explained("explain-not-allowed", "GET", "http://reviews:9080/x/y", ...policies);
 });
 
+const EDGE = ["-f", `${TESTDATA}gateway.yaml`, "-f", `${TESTDATA}services.yaml`];
+
+test("tulle explain tells what a gateway makes of a request, and the sidecar behind it, from files", async () => {
+  const ask = async (name: string, url: string): Promise<void> => {
+    const words = ["explain", url, "--gateway", "ingressgateway.edge", ...EDGE];
+    const { code, out, err } = await runTulle(words);
+    expect([code, err]).toEqual([0, ""]);
+    const { actual, expected } = golden(name, out.replaceAll(TESTDATA, ""));
+    expect(actual).toBe(expected);
+  };
+  await ask("explain-gateway", "https://www.example.com/reviews/7");
+  await ask("explain-gateway-denied", "https://www.example.com/reviews/private/7");
+  await ask("explain-gateway-redirect", "http://www.example.com/");
+  await ask("explain-gateway-unknown", "https://other.example.com/");
+});
+
+test("the gateway and the callee behind it know each other", async () => {
+  const words = ["explain", "https://www.example.com/reviews", "--gateway", "ingressgateway", "-n", "edge"];
+  const { out } = await runTulle([...words, ...EDGE, "-o", "json"]);
+  expect(JSON.parse(out)).toMatchObject({
+    gateway: true,
+    result: { kind: "forward" },
+    next: {
+      request: { principal: "spiffe://cluster.local/ns/edge/sa/ingressgateway" },
+      result: { kind: "forward" },
+    },
+  });
+});
+
+test("a gateway without a port, and one without files, are bad input", async () => {
+  const none = await runTulle(["explain", "http://www.example.com/", "--gateway", "other.edge", ...EDGE]);
+  expect([none.code, none.err]).toEqual([2, expect.stringContaining("istio=other")]);
+  const live = await runTulle(["explain", "http://www.example.com/", "--gateway", "ingressgateway"]);
+  expect([live.code, live.err]).toEqual([2, expect.stringContaining("--gateway needs files")]);
+});
+
 test("tulle explain -o json gives the engine's explanation, the callee's side included", async () => {
   const words = ["explain", "http://reviews:9080/", "-H", "version: v2", "-o", "json"];
   const { code, out } = await runTulle([...words, ...FILES]);
@@ -61,7 +97,7 @@ test.each([
   [["a b", "http://reviews/"], "is not a method"],
   [["http:///x"], "is not a host"],
   [["http://reviews/", "-H", "x"], "is not a header"],
-  [["http://reviews/", "--from", "a/b"], "is not a calling service"],
+  [["http://reviews/", "--from", "a/b"], "is not a service or gateway"],
   [["http://reviews/", "-f", `${TESTDATA}wrong.yaml`], "wrong.yaml:"],
   [["http://reviews/"], "whose request is it?"],
 ])("tulle explain exits with 2 for bad input: %j", async (words, message) => {

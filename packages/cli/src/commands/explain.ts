@@ -14,6 +14,7 @@ interface ExplainOptions extends ServerOptions {
   readonly from?: string;
   readonly namespace?: string;
   readonly requestId?: string;
+  readonly gateway?: string;
   readonly filename?: readonly string[];
   readonly recursive?: boolean;
   readonly proxy?: string;
@@ -33,7 +34,8 @@ Examples:
   $ tulle explain GET http://reviews:9080/reviews --from frontend
   $ tulle explain http://reviews:9080/ -H 'version: v2' --from frontend -o json
   $ tulle explain http://reviews:9080/ --proxy http://127.0.0.1:15000 --request-id 7c1e
-  $ tulle explain http://reviews:9080/ --from frontend -f config/ -f services.yaml`;
+  $ tulle explain http://reviews:9080/ --from frontend -f config/ -f services.yaml
+  $ tulle explain https://www.example.com/cart --gateway ingressgateway.edge -f config/`;
 
 /** What may be wrong with what the user wrote. */
 const BAD_INPUT: ReadonlySet<string> = new Set([
@@ -51,6 +53,12 @@ export function registerExplain(program: Command, context: CliContext, exit: (co
     .argument("<words...>", "[METHOD] URL")
     .option("-H, --header <line>", '"name: value"; repeatable', collect(String))
     .option("--from <service>", "the calling service, SERVICE or SERVICE.NAMESPACE")
+    .addOption(
+      new Option(
+        "--gateway <name>",
+        "with -f, the gateway that the request comes to from outside, NAME or NAME.NAMESPACE",
+      ).conflicts(["from", "proxy"]),
+    )
     .option(
       "-n, --namespace <name>",
       'namespace of the caller and of objects that name none (default: "default")',
@@ -87,15 +95,20 @@ async function ask(
   options: ExplainOptions,
   context: CliContext,
 ): Promise<Explanation> {
-  const { namespace = "default", from, requestId, header: headers = [], filename, proxy } = options;
+  const { namespace = "default", from, gateway, requestId, header: headers = [], filename, proxy } = options;
   if (filename !== undefined) {
     const { explainFiles } = await import("../offline/explain-files.js");
     const { explanation, warnings } = await explainFiles(
-      { filenames: filename, namespace, from, method, url, headers, requestId },
+      { filenames: filename, namespace, from, gateway, method, url, headers, requestId },
       { recursive: options.recursive === true, stdin: context.stdin },
     );
     for (const warning of warnings) context.err(`tulle: warning: ${warning}\n`);
     return explanation;
+  }
+  if (gateway !== undefined) {
+    const message =
+      "--gateway needs files, with -f; a gateway that runs is asked with --proxy, by its admin address";
+    throw new MeshError("invalid", "CLI_BAD_CALLER", message);
   }
   const { requestFrom } = await import("@tulle/engine");
   // What is wrong with it is said here, before anybody is asked.

@@ -2,6 +2,7 @@ import type { Sidecar } from "@tulle/proxy";
 import { InvalidArgumentError, Option, type Command } from "commander";
 
 import type { CliContext } from "../context.js";
+import { gatewayLabels } from "../gateway-labels.js";
 import {
   addMemberOptions,
   ISTIO_PORTS,
@@ -91,7 +92,7 @@ function workloadOf(service: string, options: GatewayCommandOptions): WorkloadOp
   return {
     ...rest,
     service,
-    label: label ?? OWN_LABELS.map((name) => [name, service]),
+    label: label ?? gatewayLabels(service),
     gateway: { portMap, trustedProxies },
     ...(register !== undefined && { port: portMap[register] ?? register, servicePort: register }),
   };
@@ -102,9 +103,6 @@ function parseMapping(text: string): readonly [number, number] {
   if (rest.length > 0) throw new InvalidArgumentError("expected PORT=LOCALPORT, such as 443=8443.");
   return [parsePort(port), parsePort(local)];
 }
-
-/** By which Gateways of Istio and of Gateway API choose it. */
-const OWN_LABELS = ["istio", "gateway.networking.k8s.io/gateway-name"];
 
 /** More proxies in front of a gateway than anybody has. */
 const MAX_PROXIES = 32;

@@ -11,6 +11,8 @@ export interface FilesQuestion {
   readonly namespace: string;
   /** `frontend` or `frontend.shop`. */
   readonly from: string | undefined;
+  /** The gateway that it comes to, in the same form; not together with `from`. */
+  readonly gateway?: string | undefined;
   readonly method: string;
   readonly url: string;
   readonly headers: readonly string[];
@@ -31,9 +33,12 @@ export async function explainFiles(
   for await (const text of readSources(question.filenames, options)) texts.push(text);
   const written = readMesh(texts, question.namespace);
   const mesh = new OfflineMesh(written);
-  const from = question.from === undefined ? undefined : parseCaller(question.from, question.namespace);
+  const named = (text: string | undefined): Caller | undefined =>
+    text === undefined ? undefined : parseCaller(text, question.namespace);
+  const from = named(question.from);
   const explanation = mesh.explain({
     from,
+    gateway: named(question.gateway),
     namespace: question.namespace,
     request: requestFrom(question),
     requestId: question.requestId,
@@ -49,7 +54,7 @@ export async function explainFiles(
 export function parseCaller(text: string, namespace: string): Caller {
   const match = /^([a-z0-9_-]+)(?:\.([a-z0-9-]+))?$/i.exec(text);
   if (match === null) {
-    const message = `${JSON.stringify(text)} is not a calling service: write SERVICE or SERVICE.NAMESPACE`;
+    const message = `${JSON.stringify(text)} is not a service or gateway: write NAME or NAME.NAMESPACE`;
     throw new MeshError("invalid", "CLI_BAD_CALLER", message);
   }
   return { service: match[1] ?? "", namespace: match[2] ?? namespace };

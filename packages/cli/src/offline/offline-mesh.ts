@@ -11,8 +11,10 @@ import {
   type Snapshot,
   type SlotTable,
 } from "@tulle/engine";
+import { MeshError } from "@tulle/base";
 import { spiffeId, type ClientView, type MeshReader, type MeshSettings } from "@tulle/translate";
 
+import { gatewayLabels } from "../gateway-labels.js";
 import { createCatalog } from "./catalog.js";
 import type { WrittenMesh, WrittenMeshObject } from "./read-mesh.js";
 import { SidecarSnapshot } from "./sidecar-snapshot.js";
@@ -36,6 +38,8 @@ export interface OfflineQuestion {
   /** Undefined: somebody in `namespace` of whom nothing else is known. */
   readonly from: Caller | undefined;
   readonly namespace: string;
+  /** The gateway that it comes to, where that is no workload's sidecar; `from` is undefined then. */
+  readonly gateway?: Caller | undefined;
   readonly request: EngineRequest;
   readonly requestId?: string | undefined;
 }
@@ -61,17 +65,37 @@ export class OfflineMesh {
     };
   }
 
-  /** The way of a request: through the caller's sidecar, and then through that of the instance that it goes to. */
+  /** The way of a request: through the caller's sidecar or a gateway, and then through the sidecar of the instance that it goes to. */
   explain(question: OfflineQuestion): Explanation {
-    const { request, requestId } = question;
-    const outbound = this.#sidecar(this.#viewOf(question));
-    const explanation = this.#explain(outbound, request.authority, {
-      direction: "outbound",
-      request,
-      requestId,
-    });
-    const next = this.#explainInbound(explanation, question);
+    const { request, requestId, gateway } = question;
+    const asked: Question = { direction: "outbound", request, requestId };
+    const explanation =
+      gateway === undefined
+        ? this.#explain(this.#sidecar(this.#viewOf(question)), request.authority, asked)
+        : this.#explain(this.#gateway(gateway), INBOUND_LISTENER, asked);
+    const next = this.#explainInbound(explanation, { ...question, from: gateway ?? question.from });
     return next === undefined ? explanation : { ...explanation, next };
+  }
+
+  /** A gateway as `tulle gateway` runs it, with nothing in front of it. */
+  #gateway({ service, namespace }: Caller): SidecarSnapshot {
+    const [known] = this.#reader.catalog.service(namespace, service)?.instances ?? [];
+    const sidecar = this.#sidecar({
+      dialect: "tulle",
+      namespace,
+      mtls: true,
+      labels: { ...Object.fromEntries(gatewayLabels(service)), ...known?.labels },
+      serviceAccount: known?.serviceAccount ?? service,
+      inbound: [],
+      gateway: { trustedProxies: 0 },
+    });
+    if (sidecar.with(INBOUND_LISTENER).inbound(INBOUND_LISTENER) !== undefined) return sidecar;
+    const why = `no Gateway in the files opens a port of the gateway ${namespace}/${service}: its labels are ${gatewayLabels(
+      service,
+    )
+      .map(([key, value]) => `${key}=${value}`)
+      .join(", ")}`;
+    throw new MeshError("invalid", "CLI_BAD_CALLER", why);
   }
 
   /** The caller's snapshot, with what carries calls to `authority`. */

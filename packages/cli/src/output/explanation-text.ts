@@ -80,7 +80,9 @@ type Paint = ReturnType<typeof pc.createColors>;
 function hopLines(hop: Explanation, paint: Paint): string[] {
   const { request, direction } = hop;
   const title = `${request.method} ${request.scheme}://${request.authority}${request.path}`;
-  const where = direction === "outbound" ? "at the caller's sidecar" : "at the callee's sidecar";
+  const where = hop.gateway
+    ? "at the gateway"
+    : `at the ${direction === "outbound" ? "caller" : "callee"}'s sidecar`;
   const lines = [paint.bold(clean(title)) + `  ${where}`, `  ${paint.bold(`→ ${resultText(hop)}`)}`];
   if (request.requestId === undefined && hop.split.some(({ by }) => by === "chance"))
     lines.push("    the likeliest way is shown; --request-id says where one request goes");

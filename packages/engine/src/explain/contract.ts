@@ -20,6 +20,8 @@ export interface Question {
   readonly localAddress?: string | undefined;
   /** Inbound: the server name that the caller's sidecar asks for, which tells port and service. */
   readonly serverName?: string | undefined;
+  /** At a gateway: the port that it comes to; default: by the URL. */
+  readonly port?: number | undefined;
   /** Where an object or one of its rules is written, `reviews.yaml:14`, where somebody knows. */
   readonly locate?: ((owner: Owner) => string | undefined) | undefined;
 }
@@ -216,6 +218,8 @@ export interface ExplainedRoute {
 export interface Explanation {
   readonly version: typeof EXPLANATION_VERSION;
   readonly direction: "outbound" | "inbound";
+  /** It is a gateway's, to which requests come from outside; absent: a sidecar's. */
+  readonly gateway?: true;
   readonly request: {
     readonly method: string;
     readonly scheme: "http" | "https";

@@ -5,8 +5,9 @@ import type { Question } from "./contract.js";
 /** What filters are told of a request that is asked about: as much as the question says. */
 export function factsFor(request: EngineRequest, question: Question): Facts {
   const { direction, principal, remoteAddress, localAddress, serverName = "" } = question;
-  if (direction === "outbound") return { request, principal };
-  const port = Number(localAddress?.slice(localAddress.lastIndexOf(":") + 1));
+  const isGateway = question.port !== undefined;
+  if (direction === "outbound" && !isGateway) return { request, principal };
+  const port = question.port ?? Number(localAddress?.slice(localAddress.lastIndexOf(":") + 1));
   return {
     request,
     principal,

@@ -10,6 +10,7 @@ import { gatewayChain, isGateway } from "../route/gateway-chain.js";
 import { INBOUND_LISTENER, selectChain } from "../route/inbound-chains.js";
 import { routeConnection } from "../route/route-connection.js";
 import { route } from "../route/route.js";
+import { withoutPort } from "../route/virtual-hosts.js";
 import type { HttpChain, Snapshot, TcpChain, UpstreamTls } from "../snapshot/contract.js";
 import { EXPLANATION_VERSION, type ExplainedResult, type Explanation, type Question } from "./contract.js";
 import {
@@ -54,7 +55,9 @@ type TracedView = DecisionView & {
  * Chance follows the request id. Without one the likeliest cluster of a split is followed; all are listed with their
  * probabilities in any case.
  */
-export function explain(view: ExplainView, question: Question): Explanation {
+export function explain(view: ExplainView, asking: Question): Explanation {
+  const gateway = asking.direction === "outbound" && isGateway(view.snapshot);
+  const question = gateway ? atGateway(view.snapshot, asking) : asking;
   const { direction, principal } = question;
   const requestId = question.requestId ?? headerValue(question.request.headers, "x-request-id");
   const chain = chainOf(view.snapshot, question);
@@ -75,6 +78,7 @@ export function explain(view: ExplainView, question: Question): Explanation {
   return {
     version: EXPLANATION_VERSION,
     direction,
+    ...(gateway && { gateway }),
     request: {
       method: request.method,
       scheme: request.scheme,
@@ -92,6 +96,14 @@ export function explain(view: ExplainView, question: Question): Explanation {
     ...parts,
     steps: recorder.steps(question.locate),
   };
+}
+
+/** A question with what the URL tells of the connection that the request comes by. */
+function atGateway(snapshot: Snapshot, question: Question): Question {
+  const { request } = question;
+  const { serverName = request.scheme === "https" ? withoutPort(request.authority) : "" } = question;
+  const port = question.port ?? gatewayChain(snapshot, request, serverName)?.destinationPort;
+  return { ...question, serverName, port };
 }
 
 type FoundChain = HttpChain | TcpChain | undefined | null;
