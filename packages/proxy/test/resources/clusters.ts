@@ -25,8 +25,7 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import { UpstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { HttpProtocolOptionsSchema } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
-import { endpoints } from "./endpoints.js";
-import { ADS, ms, pack, resource, socketAddress, version } from "./message.js";
+import { ADS, ms, pack, resource, socketAddress } from "./message.js";
 
 /** What TLS is spoken with. */
 export type TlsParams = MessageInitShape<typeof TlsParametersSchema>;

@@ -7,9 +7,8 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { ISTIO_ACCESS_LOG_FORMAT } from "../../src/telemetry/access-log-format.js";
-import { cluster } from "./clusters.js";
 import { pack } from "./message.js";
-import { routeTo, routes } from "./routes.js";
+import { routeTo } from "./routes.js";
 
 export function accessLog() {
   return {

@@ -5,9 +5,9 @@ import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { ProxyProtocolSchema } from "@tulle/xds/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js";
 import { DownstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
-import { type TlsParams, cluster } from "./clusters.js";
+import type { TlsParams } from "./clusters.js";
 import { httpFilter, tcpFilter } from "./filters.js";
-import { ms, pack, resource, socketAddress } from "./message.js";
+import { ms, pack, resource } from "./message.js";
 
 interface InboundOptions {
   readonly sni: string;

@@ -8,7 +8,7 @@ import {
 import { type Any, type Duration, DurationSchema, anyPack } from "@bufbuild/protobuf/wkt";
 import type { ResourceChange } from "@tulle/engine";
 
-export let version = 0;
+let version = 0;
 
 export function resource<Desc extends DescMessage>(
   typeUrl: string,

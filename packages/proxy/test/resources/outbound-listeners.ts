@@ -5,11 +5,9 @@ import { LISTENER_TYPE } from "@tulle/xds";
 import { TrafficDirection } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
-import { cluster } from "./clusters.js";
 import { ROUTER, accessLog, managerFilter, tcpFilter } from "./filters.js";
 import { SILENCE } from "./inbound-listeners.js";
 import { ADS, pack, resource } from "./message.js";
-import { routes } from "./routes.js";
 
 /** An API listener whose routes come by RDS under `routes`; paths are normalised as Istio does by default. */
 export function apiListener(

@@ -3,7 +3,6 @@ import type { ResourceChange } from "@tulle/engine";
 import { ROUTE_TYPE } from "@tulle/xds";
 import type { RouteSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
-import { cluster } from "./clusters.js";
 import { ms, resource } from "./message.js";
 
 export type RouteInit = MessageInitShape<typeof RouteSchema>;
