@@ -27,7 +27,7 @@ export function nameTableResource(taker: ResourceTaker): OwnResource {
   return { typeUrl: NAME_TABLE_TYPE, name: NAME_TABLE, taker };
 }
 
-/** The policy for unknown destinations, for a sidecar that connections are redirected to. */
+/** The policy for unknown destinations, of connections that are redirected and of CONNECT. */
 export function virtualOutboundResource(taker: ResourceTaker): OwnResource {
   return { typeUrl: LISTENER_TYPE, name: VIRTUAL_OUTBOUND, taker };
 }
