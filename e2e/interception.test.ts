@@ -57,9 +57,9 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
   }
 
   /** What a client hears that says nothing; "" when it is closed without a word. */
-  async function listen(host: string, port: number): Promise<string> {
+  async function listen(host: string, port: number, family: 4 | 6 = 4): Promise<string> {
     const script = `
-      const socket = require("node:net").connect(${port}, ${JSON.stringify(host)});
+      const socket = require("node:net").connect(${JSON.stringify({ port, host, family })});
       socket.once("data", (data) => { console.log(String(data).trim()); process.exit(0); });
       socket.once("close", () => process.exit(1));
       socket.on("error", () => undefined);
@@ -146,6 +146,25 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
       expect(answer.headers["x-forwarded-client-cert"]).toContain("/sa/shell");
     }
     expect(await redirected("service")).toBeGreaterThan(2);
+  });
+
+  test("names have a virtual IP of IPv6, too, and connections to it arrive", async () => {
+    const { output } = await eventually(async () => {
+      const answer = await curl(
+        "--fail",
+        "--ipv6",
+        "--write-out",
+        "\n%{remote_ip}",
+        "http://reviews:9080/six",
+      );
+      return answer.code === 0 ? answer : undefined;
+    });
+    const [body = "", remote = ""] = output.trim().split("\n");
+    expect((JSON.parse(body) as WebAnswer).url).toBe("/six");
+    expect(remote).toMatch(/^2001:2::f0f0:[0-9a-f]+$/);
+    expect(await listen("banner", 25, 6)).toBe("220 banner ready");
+    // Of a service that is not there.
+    expect((await curl("http://[2001:2::f0f0:fffe]:9080/")).code).not.toBe(0);
   });
 
   test("a request whose Host nobody knows goes to the service that it was sent to", async () => {
