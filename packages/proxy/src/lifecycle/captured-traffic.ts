@@ -66,7 +66,9 @@ export class CapturedTraffic {
   configuration(load: SlotTable): SidecarConfiguration {
     return new SidecarConfiguration(createSnapshotSource({ load, resolvesNames: true }), [
       ...(this.#dnsPort === undefined ? [] : [nameTableResource(this.#names)]),
-      ...(this.#options.gateway === undefined ? [virtualOutboundResource(this.#policy)] : []),
+      ...(this.#options.gateway === undefined
+        ? [virtualOutboundResource(this.#policy, this.#options.intercept === true)]
+        : []),
     ]);
   }
 
