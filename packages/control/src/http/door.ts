@@ -73,6 +73,16 @@ export async function openDoor(parts: DoorParts, closers: (() => Promise<void> |
   return { fetch, certificates: await httpsCertificates(parts, closers) };
 }
 
+/** Refuses logins where nobody logs in. Throws `invalid` CONTROL_LOGIN_OPTIONS. */
+export function checkOpenOptions({ oidcProviders = [] }: ControlPlaneOptions): void {
+  if (oidcProviders.length === 0) return;
+  throw new MeshError(
+    "invalid",
+    "CONTROL_LOGIN_OPTIONS",
+    "OpenID providers have no effect where nobody logs in: add --require-login, or leave them out",
+  );
+}
+
 /** Refuses what cannot stand together with a login. Throws `invalid` CONTROL_LOGIN_OPTIONS. */
 export function checkLoginOptions(options: ControlPlaneOptions): void {
   if (options.plaintextXdsPort !== undefined) {
