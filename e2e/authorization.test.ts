@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { call, type CallOptions } from "./support/http.js";
 import { Mesh } from "./support/mesh.js";
 import { tulle } from "./support/tulle-process.js";
-import type { Workload } from "./support/workload.js";
+import { clusterOf, type Workload } from "./support/workload.js";
 
 // Who may do what: policies as users write them, through real sidecars.
 
@@ -178,3 +178,21 @@ test("a policy that cannot be meant is refused with its field", async () => {
   await expect(apply("wrong", "{action: DENY}")).rejects.toThrow(/spec\.rules: must have at least one rule/);
   applied.pop();
 });
+
+test("what was observed outlives the sidecar that observed it, and the control plane", async () => {
+  const shop = await mesh.run({ service: "shop" });
+  const buyer = await mesh.sidecar({ service: "buyer", args: ["--upstream", "shop:8080"] });
+  await buyer.knows(clusterOf("shop"), 1);
+  await run("policy", "observe");
+  expect((await call(`${buyer.upstream("shop:8080")}/carts/77`)).status).toBe(200);
+  const before = await run("policy", "suggest", "--service", "shop");
+  expect(before.output).toContain("cluster.local/ns/default/sa/buyer");
+  await shop.process.stop();
+  mesh.control.kill9();
+  await mesh.startControlPlane();
+  const after = await run("policy", "suggest", "--service", "shop");
+  expect(after.output).toContain("cluster.local/ns/default/sa/buyer");
+  expect(after.output).toContain("/carts/");
+  await eventually(async () => (await run("policy", "observe", "--stop")).code === 0);
+  expect((await run("policy", "suggest", "--service", "shop")).output).not.toContain("/carts/");
+}, 60_000);

@@ -13,6 +13,8 @@ import { NetworkCommands, SIDECAR_USER } from "./support/network-commands.js";
 import type { TulleProcess } from "./support/tulle-process.js";
 
 const APP_USER = 1000;
+/** Looks like one of the internet. */
+const PUBLIC_ADDRESS = "11.211.0.2";
 const BANNER = fileURLToPath(new URL("support/apps/banner.mjs", import.meta.url));
 const TLS = fileURLToPath(new URL("support/apps/tls.mjs", import.meta.url));
 const OUTSIDE = fileURLToPath(new URL("support/apps/outside.mjs", import.meta.url));
@@ -57,9 +59,9 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
   }
 
   /** What a client hears that says nothing; "" when it is closed without a word. */
-  async function listen(host: string, port: number): Promise<string> {
+  async function listen(host: string, port: number, family: 4 | 6 = 4): Promise<string> {
     const script = `
-      const socket = require("node:net").connect(${port}, ${JSON.stringify(host)});
+      const socket = require("node:net").connect(${JSON.stringify({ port, host, family })});
       socket.once("data", (data) => { console.log(String(data).trim()); process.exit(0); });
       socket.once("close", () => process.exit(1));
       socket.on("error", () => undefined);
@@ -148,6 +150,25 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     expect(await redirected("service")).toBeGreaterThan(2);
   });
 
+  test("names have a virtual IP of IPv6, too, and connections to it arrive", async () => {
+    const { output } = await eventually(async () => {
+      const answer = await curl(
+        "--fail",
+        "--ipv6",
+        "--write-out",
+        "\n%{remote_ip}",
+        "http://reviews:9080/six",
+      );
+      return answer.code === 0 ? answer : undefined;
+    });
+    const [body = "", remote = ""] = output.trim().split("\n");
+    expect((JSON.parse(body) as WebAnswer).url).toBe("/six");
+    expect(remote).toMatch(/^2001:2::f0f0:[0-9a-f]+$/);
+    expect(await listen("banner", 25, 6)).toBe("220 banner ready");
+    // Of a service that is not there.
+    expect((await curl("http://[2001:2::f0f0:fffe]:9080/")).code).not.toBe(0);
+  });
+
   test("a request whose Host nobody knows goes to the service that it was sent to", async () => {
     const { code, output } = await curl("--fail", "--header", "Host: nobody.example", "http://reviews:9080/");
     expect(code).toBe(0);
@@ -179,6 +200,36 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     }
     // 6: the name does not resolve.
     expect((await curl("http://nowhere.example/")).code).toBe(6);
+  });
+
+  test("who uses the outbound port as a proxy gets tunnels to public addresses, and to no others", async () => {
+    // Nobody else's, in namespaces without a way out: only its look matters.
+    await network.runOutside("ip", "address", "replace", `${PUBLIC_ADDRESS}/32`, "dev", "lo");
+    network.startOutside("env", "PORT=8082", `LISTEN=${PUBLIC_ADDRESS}`, "INSTANCE_ID=public", ...WEB);
+    const tunnel = (url: string) =>
+      network.run(
+        APP_USER,
+        "curl",
+        "--silent",
+        "--max-time",
+        "8",
+        "--proxytunnel",
+        "--proxy",
+        "http://127.0.0.1:15001",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_connect} %{http_code}",
+        url,
+      );
+    await eventually(async () => (await tunnel(`http://${PUBLIC_ADDRESS}:8082/`)).output === "200 200");
+    for (const at of [
+      `${OUTSIDE_ADDRESS}:8081`,
+      "outside.example:8081",
+      "127.0.0.1:15000",
+      "169.254.169.254:80",
+    ])
+      expect((await tunnel(`http://${at}/`)).output, at).toBe("404 000");
   });
 
   test("a connection to the outbound port itself is served and never leads to itself", async () => {

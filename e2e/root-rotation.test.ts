@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { connect } from "node:tls";
 
 import type { Svid } from "@tulle/agent";
 import { parseCertificates } from "@tulle/base/spiffe";
@@ -86,6 +87,36 @@ test(
   },
   ROTATIONS * (EVERY_MS + 40_000) + 120_000,
 );
+
+test("an open connection ends within a second of its peer's certificate, and serves nothing after it", async () => {
+  const brief = await svidOf(await controlPlaneOf(mesh), "brief", {
+    joinToken: await joinToken(mesh, "brief"),
+  });
+  const { certificateChainPem: cert, privateKeyPem: key } = brief;
+  const socket = connect({
+    ...web.ready.addresses.inbound,
+    cert,
+    key,
+    servername: SNI,
+    rejectUnauthorized: false,
+  });
+  let [servedAt, closedAt] = [0, 0];
+  socket.on("error", () => undefined);
+  socket.on("data", (chunk: Buffer) => {
+    if (chunk.toString("latin1").startsWith("HTTP/1.1 200 ")) servedAt = Date.now();
+  });
+  socket.once("close", () => (closedAt = Date.now()));
+  await eventually(async () => {
+    if (closedAt === 0) socket.write("GET /served HTTP/1.1\r\nhost: web:8080\r\n\r\n");
+    await pause(50);
+    return closedAt > 0;
+  }, 15_000);
+  const [served, closed] = [servedAt - brief.notAfter, closedAt - brief.notAfter];
+  report("open connection", `after its certificate's end: served ${served} ms, closed ${closed} ms`);
+  expect(closed).toBeGreaterThanOrEqual(0);
+  expect(served).toBeLessThan(1000);
+  expect(closed).toBeLessThan(2500);
+}, 30_000);
 
 test("a certificate of a root that was taken away is let in no more, one of the present root is", async () => {
   const at = web.ready.addresses.inbound;

@@ -34,7 +34,7 @@ const BUILTINS = {
   dns: [],
   translate: [],
   engine: [],
-  registry: ["http", "https", "net", "tls"],
+  registry: ["dgram", "dns", "http", "http2", "https", "net", "tls"],
   agent: ["crypto", "fs", "fs/promises", "net", "path", "tls"],
   proxy: "*",
   control: "*",

@@ -70,6 +70,7 @@ export class Network {
     ip("-n", this.#mesh, "link", "set", `${cable}a`, "up");
     ip("-n", this.#outside, "link", "set", `${cable}b`, "up");
     ip("-n", this.#mesh, "route", "add", "default", "via", OUTSIDE_ADDRESS);
+    ip("-n", this.#mesh, "-6", "route", "add", "default", "via", OUTSIDE_ADDRESS_IPV6);
     mkdirSync(join(NAMESPACES, this.#mesh), { recursive: true });
     writeFileSync(join(NAMESPACES, this.#mesh, "resolv.conf"), `nameserver ${OUTSIDE_ADDRESS}\n`);
   }

@@ -20,7 +20,7 @@ import {
 } from "./access/index.js";
 import { createAdmission, createQuarantine } from "./admission/index.js";
 import { createAnalysisApi, Findings } from "./analysis/index.js";
-import { AgentQueries, AgentServer } from "./agents/index.js";
+import { AgentQueries, AgentServer, KeptTraffic } from "./agents/index.js";
 import { createResourceApi } from "./api-server/resource-api.js";
 import { openMeshIdentity, serveBundle, type IdentityOptions, type MeshIdentity } from "./ca/index.js";
 import { joinStatus, RouteStatuses } from "./gateway-api/index.js";
@@ -340,7 +340,15 @@ async function build(
     });
   // Filled in once the HTTP port is known; nothing asks before.
   let infoFor: ((host: string) => MeshInfo) | undefined;
-  const queries = new AgentQueries({ agents: () => agents.agents(), catalog: registry.catalog });
+  const asked = { agents: () => agents.agents(), catalog: registry.catalog };
+  const keptTraffic = await KeptTraffic.open({
+    coordination: stores.coordination,
+    ask: () => new AgentQueries(asked).connectedTraffic("read"),
+    clock,
+    logger,
+  });
+  closers.push(() => keptTraffic[Symbol.dispose]());
+  const queries = new AgentQueries({ ...asked, kept: keptTraffic });
   const endpoints = new EndpointReports({
     catalog: registry.catalog,
     domainSuffix: SETTINGS.domainSuffix,

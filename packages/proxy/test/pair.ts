@@ -1,4 +1,5 @@
 // Two sidecars with mutual TLS between them, in front of an application.
+import type { Clock } from "@tulle/base";
 import type { TestAuthority } from "@tulle/testkit";
 
 import type { HttpListener } from "../src/listener/outbound-listener.js";
@@ -42,6 +43,8 @@ export interface PairOptions {
   readonly http2?: boolean;
   /** What the client's sidecar offers; default HTTP/2, then HTTP/1.1. */
   readonly alpn?: readonly string[];
+  /** By which certificates end, at both ends. */
+  readonly certificateClock?: Clock;
   /** What mutual TLS is spoken with, at both ends. */
   readonly tlsParams?: TlsParams;
   /** The same, where the client's is another. */
@@ -63,7 +66,9 @@ export async function startPair(authority: TestAuthority, options: PairOptions =
   const clientIdentity = new TestIdentity(
     await (options.clientAuthority ?? authority).issue({ serviceAccount: "frontend" }),
   );
-  const server = createProxy({ identity: serverIdentity, name: "reviews" });
+  const { certificateClock } = options;
+  const clock = certificateClock === undefined ? {} : { certificateClock };
+  const server = createProxy({ identity: serverIdentity, name: "reviews", ...clock });
   const local = "inbound|9080||reviews.default.svc.cluster.local";
   server.apply(
     staticCluster(local, appPort, { http2: options.http2 === true }),
@@ -76,7 +81,7 @@ export async function startPair(authority: TestAuthority, options: PairOptions =
   );
   const inbound = await server.inbound();
   const inboundPort = inbound.tcp.address.port;
-  const client = createProxy({ identity: clientIdentity, name: "frontend" });
+  const client = createProxy({ identity: clientIdentity, name: "frontend", ...clock });
   const tlsParams = options.clientTlsParams ?? options.tlsParams;
   const tls = {
     sni: SNI,

@@ -13,9 +13,33 @@ export type ProbeDefinition =
       /** SNI and name to verify; empty = the URL's host. */
       readonly tlsServerName: string;
     }
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly tls?: ProbeTls }
+  | {
+      readonly kind: "grpc";
+      readonly host: string;
+      readonly port: number;
+      /** Empty = the server as a whole. */
+      readonly service: string;
+      readonly tls?: ProbeTls;
+    }
+  | { readonly kind: "h2ping"; readonly host: string; readonly port: number; readonly tls?: ProbeTls }
+  | { readonly kind: "udp"; readonly host: string; readonly port: number }
   | { readonly kind: "ttl"; readonly ttlMs: number }
   | { readonly kind: "none" };
+
+/** TLS of a probe. */
+export interface ProbeTls {
+  readonly skipVerify: boolean;
+  /** SNI and name to verify; empty = the host. */
+  readonly serverName: string;
+}
+
+/** Probes that ask somebody, every interval. */
+export type AskingProbe = Exclude<ProbeDefinition, { kind: "ttl" | "none" }>;
+
+export function isAsking(probe: ProbeDefinition): probe is AskingProbe {
+  return probe.kind !== "ttl" && probe.kind !== "none";
+}
 
 /** A health check as registered. Durations in milliseconds. */
 export interface CheckDefinition {

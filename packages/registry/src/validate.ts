@@ -1,7 +1,7 @@
 import { DECLARED_PROTOCOLS, declaredProtocol, type Violation } from "@tulle/api";
 import { MeshError } from "@tulle/base";
 import { isMeshName } from "./catalog.js";
-import type { CheckDefinition, NodeDefinition, ServiceDefinition } from "./definition.js";
+import { isAsking, type CheckDefinition, type NodeDefinition, type ServiceDefinition } from "./definition.js";
 import { MESH_ADDRESS_TAG, MESH_KEYS } from "./instance.js";
 
 const LIMIT = {
@@ -112,14 +112,17 @@ export function validateCheck(check: CheckDefinition, prefix = ""): readonly Vio
     report.duration("DeregisterCriticalServiceAfter", check.deregisterAfterMs);
   }
   const { probe } = check;
-  if (probe.kind === "http" || probe.kind === "tcp") {
+  if (isAsking(probe)) {
     report.duration("Interval", check.intervalMs);
     report.duration("Timeout", check.timeoutMs);
   }
   if (probe.kind === "ttl") report.duration("TTL", probe.ttlMs);
-  if (probe.kind === "tcp" && (probe.host === "" || !(probe.port >= 1 && probe.port <= 65_535))) {
-    report.add("TCP", "must be host:port");
+  if ("host" in probe && (probe.host === "" || !(probe.port >= 1 && probe.port <= 65_535))) {
+    const service = probe.kind === "grpc" ? ", or host:port/service" : "";
+    report.add(probe.kind.toUpperCase(), `must be host:port${service}`);
   }
+  if (probe.kind === "grpc" && !/^[\x21-\x7e]{0,100}$/.test(probe.service))
+    report.add("GRPC", "the service must be at most 100 characters without spaces");
   if (probe.kind === "http") {
     if (!isHttpUrl(probe.url)) report.add("HTTP", "must be an http:// or https:// URL");
     if (!/^[A-Za-z]{1,32}$/.test(probe.method)) report.add("Method", "must be a method such as GET");

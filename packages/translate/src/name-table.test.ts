@@ -50,7 +50,7 @@ test("nameTable names registered services with their short forms' parts", () => 
   );
   expect(table(at)).toMatchObject({
     "reviews.default.svc.cluster.local": {
-      ips: [expect.stringMatching(/^240/)],
+      ips: [expect.stringMatching(/^240/), expect.stringMatching(/^2001:2::f0f0:/)],
       registry: "Kubernetes",
       shortname: "reviews",
       namespace: "default",
@@ -63,7 +63,10 @@ test("nameTable names hosts of ServiceEntries that the client sees, with the add
   const seen = table(withIps(mesh([], ENTRIES)));
   expect(Object.keys(seen).sort()).toEqual(["own.example", "payments.example.com"]);
   expect(seen["own.example"]?.ips).toEqual(["192.0.2.9"]);
-  expect(seen["payments.example.com"]).toMatchObject({ registry: "External", ips: ["240.240.0.1"] });
+  expect(seen["payments.example.com"]).toMatchObject({
+    registry: "External",
+    ips: ["240.240.0.1", "2001:2::f0f0:1"],
+  });
   const own = table(withIps(mesh([], ENTRIES)), { ...CLIENT, namespace: "shop" });
   expect(Object.keys(own)).toContain("private.example");
 });

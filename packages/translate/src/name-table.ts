@@ -9,6 +9,7 @@ import { expandHost } from "./hosts.js";
 import { SERVICE_ENTRY } from "./kinds.js";
 import { mayCall } from "./sidecar-scope.js";
 import type { Translation } from "./translation.js";
+import { virtualIpv6 } from "./virtual-ipv6.js";
 import { byAge, isExported } from "./visibility.js";
 
 /** Name of the one NameTable that a client has. */
@@ -34,7 +35,7 @@ export function nameTable(t: Translation): NameTable {
   for (const { id, host, ip } of t.servicesWithVirtualIp()) {
     if (!mayCall(t, { namespace: id.namespace, hosts: [host] }, undefined)) continue;
     names.table[host] = create(NameTable_NameInfoSchema, {
-      ips: [ip],
+      ips: [ip, virtualIpv6(ip)],
       registry: WITH_SHORT_FORMS,
       shortname: id.name.toLowerCase(),
       namespace: id.namespace,
@@ -46,14 +47,20 @@ export function nameTable(t: Translation): NameTable {
     for (const written of object.spec.hosts) {
       if (written.includes("*")) continue;
       const host = expandHost(written.toLowerCase(), namespace, t.settings.domainSuffix);
-      const ips = takesVirtualIp(object.spec) ? [t.virtualIp(host) ?? ""] : ownAddresses(object.spec);
+      const ips = takesVirtualIp(object.spec) ? virtualAddresses(t, host) : ownAddresses(object.spec);
       if (!mayCall(t, { namespace, hosts: [host] }, undefined)) continue;
-      if (Object.hasOwn(names.table, host) || ips.length === 0 || ips.includes("")) continue;
+      if (Object.hasOwn(names.table, host) || ips.length === 0) continue;
       t.own(object);
       names.table[host] = create(NameTable_NameInfoSchema, { ips, registry: AS_WRITTEN, namespace });
     }
   }
   return names;
+}
+
+/** Of both families; none as long as none is allocated. */
+function virtualAddresses(t: Translation, host: string): string[] {
+  const ip = t.virtualIp(host);
+  return ip === undefined ? [] : [ip, virtualIpv6(ip)];
 }
 
 /** Addresses that a ServiceEntry gives its hosts itself; blocks of addresses cannot be an answer. */

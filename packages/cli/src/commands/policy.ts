@@ -168,10 +168,12 @@ async function suggest(options: SuggestOptions, context: CliContext): Promise<nu
 /** What was observed, since when, as comments. */
 function headerOf(traffic: readonly ProxyTraffic[]): string {
   const since = Math.max(...traffic.map((one) => one.since));
+  // One that was started again tells twice.
+  const sidecars = new Set(traffic.map(({ proxy }) => proxy.id)).size;
   const edges = traffic.flatMap(({ inbound }) => inbound);
   const requests = edges.flatMap((edge) => edge.requests).reduce((sum, { count }) => sum + count, 0);
   const connections = edges.reduce((sum, edge) => sum + edge.connections, 0);
-  return `# From ${requests} requests and ${connections} connections that ${traffic.length} sidecars observed since ${new Date(since).toISOString()}.\n`;
+  return `# From ${requests} requests and ${connections} connections that ${sidecars} sidecars observed since ${new Date(since).toISOString()}.\n`;
 }
 
 function warnSilent(

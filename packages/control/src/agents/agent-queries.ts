@@ -21,6 +21,7 @@ import {
 
 import { ANSWER_MS, askKnown, isNamed, record, someAtATime } from "./ask-agent.js";
 import type { AgentQuery, ConnectedAgent } from "./contract.js";
+import type { KeptTraffic } from "./kept-traffic.js";
 import { orderHops, type ToldRecord } from "./order-hops.js";
 
 /** Questions of that kind at once. */
@@ -32,6 +33,10 @@ const MAX_REQUEST_ID = 1024;
 export interface AgentQueriesOptions {
   readonly agents: () => readonly ConnectedAgent[];
   readonly catalog: Pick<Catalog, "service">;
+  /** What proxies observed of their traffic before; absent: nothing is kept. */
+  readonly kept?: Pick<KeptTraffic, "begin" | "forget" | "besides" | "keep">;
+  /** Whose proxies are asked about; default: everybody's. */
+  readonly mayAsk?: (namespace: string) => boolean;
 }
 
 /** What can be asked about a running proxy, by the names of the API. */
@@ -55,7 +60,7 @@ export class AgentQueries {
   limitedTo(mayAsk: (namespace: string) => boolean): AgentQueries {
     const { agents } = this.#options;
     const visible = (): readonly ConnectedAgent[] => agents().filter(({ namespace }) => mayAsk(namespace));
-    return new AgentQueries({ ...this.#options, agents: visible }, this.#load);
+    return new AgentQueries({ ...this.#options, agents: visible, mayAsk }, this.#load);
   }
 
   /** What would become of a request. Rejects with what to do when nobody can tell. */
@@ -96,8 +101,22 @@ export class AgentQueries {
     return { requestId, hops: orderHops(told.slice(0, MAX_HOPS)), asked: agents.length, silent };
   }
 
-  /** What every connected proxy observed of its traffic; begins or ends the observation first. */
+  /**
+   * What every proxy observed of its traffic, those among them that are not connected any more; begins or ends the observation
+   * first.
+   */
   async traffic(action: "read" | "start" | "stop"): Promise<ObservedTraffic> {
+    const { kept, mayAsk = () => true } = this.#options;
+    const { proxies, silent } = await this.connectedTraffic(action);
+    const before = (await kept?.besides(proxies, mayAsk)) ?? [];
+    if (action === "start") await kept?.begin();
+    if (action === "stop") await kept?.forget(mayAsk);
+    else await kept?.keep(proxies);
+    return { proxies: [...proxies, ...before].sort(byId), silent };
+  }
+
+  /** As `traffic`, of those that are connected. */
+  async connectedTraffic(action: "read" | "start" | "stop"): Promise<ObservedTraffic> {
     const proxies: { proxy: ProxyName; report: object }[] = [];
     const silent: { proxy: string; reason: string }[] = [];
     const agents = this.#options.agents();
@@ -110,7 +129,7 @@ export class AgentQueries {
         silent.push({ proxy: agent.id, reason: MeshError.from(thrown).message });
       }
     });
-    proxies.sort((left, right) => (left.proxy.id < right.proxy.id ? -1 : 1));
+    proxies.sort(byId);
     silent.sort((left, right) => (left.proxy < right.proxy ? -1 : 1));
     return { proxies, silent };
   }
@@ -182,6 +201,10 @@ export class AgentQueries {
       this.#load.broadcasts--;
     }
   }
+}
+
+function byId(left: { readonly proxy: ProxyName }, right: { readonly proxy: ProxyName }): number {
+  return left.proxy.id < right.proxy.id ? -1 : 1;
 }
 
 const TRAFFIC_ACTIONS = {

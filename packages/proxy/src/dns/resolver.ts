@@ -11,6 +11,7 @@ import {
 } from "@tulle/dns";
 
 import type { Names } from "./names.js";
+import { usableAddresses } from "./virtual-ips.js";
 
 /** Seconds that clients may keep an answer of the mesh's. */
 const TTL_SECONDS = 30;
@@ -39,11 +40,11 @@ export function createResolver({ names, search, forward }: ResolverOptions): Res
     const { query } = parsed;
     const name = query.labels.join(".");
     const known = query.class === CLASS_IN ? names.addressesOf(name) : undefined;
-    if (known !== undefined) return hostAnswer(query, known, TTL_SECONDS, transport);
+    if (known !== undefined) return hostAnswer(query, usableAddresses(known), TTL_SECONDS, transport);
     const answer = await forward(message, query, transport);
     const isEmpty = answer === undefined || rcodeOf(answer) !== RCODE.NOERROR;
     const inSearch = isEmpty && isAddressQuery(query) ? addressesBefore(name, names, search) : undefined;
-    if (inSearch !== undefined) return hostAnswer(query, inSearch, TTL_SECONDS, transport);
+    if (inSearch !== undefined) return hostAnswer(query, usableAddresses(inSearch), TTL_SECONDS, transport);
     return answer ?? failureAnswer(query, RCODE.SERVFAIL);
   };
 }

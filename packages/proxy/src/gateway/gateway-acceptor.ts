@@ -241,9 +241,14 @@ export class GatewayAcceptor implements Disposable {
     ) => ServerConnection,
     described: GatewayConnection,
   ): void {
-    const connection = new Connection(socket, new GatewaySource(described), this.#options.connection);
+    const source = new GatewaySource(described);
+    const connection = new Connection(socket, source, this.#options.connection);
     this.connections.add(connection);
     socket.on("close", () => this.connections.remove(connection));
+    this.#options.tls.watch(socket, () => {
+      source.end();
+      connection.drain(0);
+    });
     socket.resume();
   }
 
@@ -255,6 +260,7 @@ export class GatewayAcceptor implements Disposable {
     });
     this.#sessions.add(session);
     this.connections.add(session);
+    this.#options.tls.watch(client.socket, () => session.destroy());
     session.start(head);
   }
 

@@ -95,6 +95,7 @@ export class GatewaySource implements RequestSource {
   // The answer for the last authority: on one connection it is nearly always the same.
   #asked = "";
   #misdirected = false;
+  #ended = false;
 
   constructor(connection: GatewayConnection) {
     const { chain } = connection;
@@ -116,7 +117,12 @@ export class GatewaySource implements RequestSource {
   }
 
   get revoked(): boolean {
-    return this.#serving.current === null;
+    return this.#ended || this.#serving.current === null;
+  }
+
+  /** Takes no more requests: its client's certificate does not count any more. */
+  end(): void {
+    this.#ended = true;
   }
 
   isOwnAddress(): boolean {
@@ -137,6 +143,7 @@ export class GatewaySource implements RequestSource {
   }
 
   chain(): HttpChain | undefined | null {
+    if (this.#ended) return null;
     const chain = this.#serving.current;
     return chain === undefined ? undefined : (chain?.http ?? null);
   }

@@ -244,6 +244,11 @@ export class InboundAcceptor implements Disposable {
     const connection = new Connection(socket, source, context);
     this.connections.add(connection);
     socket.on("close", () => this.connections.remove(connection));
+    this.#options.tls.watch(socket, (reason) => {
+      this.#options.logger.info("connections of a peer end", { reason, peer: peerSpiffeId });
+      source.end();
+      connection.drain(0);
+    });
   }
 
   #session(
@@ -266,6 +271,7 @@ export class InboundAcceptor implements Disposable {
       this.#sessions.delete(session);
       this.connections.remove(session);
     });
+    this.#options.tls.watch(client.socket, () => session.destroy());
     return session;
   }
 

@@ -60,6 +60,7 @@ export class InboundSource implements RequestSource {
   // A client says the same of itself with every request.
   #peerValue = "";
   #peer: WorkloadLabels | undefined;
+  #ended = false;
 
   constructor(options: InboundSourceOptions) {
     this.#options = options;
@@ -75,13 +76,18 @@ export class InboundSource implements RequestSource {
     this.connection = options.connection;
   }
 
-  /** Draining, or the chain that let this connection in has gone (plaintext, after a change to strict). */
+  /** Draining, or the chain that let this connection in has gone (plaintext, after a change to strict), or the peer's certificate. */
   get closing(): boolean {
     return this.#options.connections.draining || this.revoked;
   }
 
   get revoked(): boolean {
     return this.chain() === null;
+  }
+
+  /** Takes no more requests: its peer's certificate does not count any more. */
+  end(): void {
+    this.#ended = true;
   }
 
   isOwnAddress(): boolean {
@@ -97,6 +103,7 @@ export class InboundSource implements RequestSource {
   }
 
   chain(): HttpChain | undefined | null {
+    if (this.#ended) return null;
     const snapshot = this.#options.configuration.current;
     if (snapshot !== this.#snapshot) {
       this.#snapshot = snapshot;

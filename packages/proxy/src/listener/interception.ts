@@ -6,6 +6,7 @@ import type { ConnectionSet } from "../connection/connection-set.js";
 import { Detection, type DetectionContext, type Found } from "../detection/detection.js";
 import { silenceAfter } from "../detection/learnt-ports.js";
 import type { Names } from "../dns/names.js";
+import { isVirtualIp } from "../dns/virtual-ips.js";
 import type { ListenAddress } from "../options.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import type { OriginalDestination } from "./original-destination.js";
@@ -13,8 +14,6 @@ import type { OutboundPolicy } from "./outbound-policy.js";
 import type { OwnListeners } from "./own-listeners.js";
 import { Passthrough, type PassthroughWay } from "./passthrough.js";
 
-/** Nothing is there but services (control plane's virtual IPs): an address without one is that of a service that is gone. */
-const VIRTUAL_IPS = "240.240.";
 /**
  * How long a client may say nothing to a destination that the mesh does not know, before the connection to that is made:
  * what a client of TLS says names a service, maybe.
@@ -88,8 +87,10 @@ export class Interception implements Disposable {
       this.#count("service");
       const authority = formatAddress(host, destination.port);
       target.serve(socket, { authority, destination, serveNobody: undefined });
-    } else if (destination.host.startsWith(VIRTUAL_IPS)) this.#refuse(socket);
-    else this.#detect(socket, destination, target);
+    } else if (isVirtualIp(destination.host)) {
+      // Nothing is there but services: an address without one is that of a service that is gone.
+      this.#refuse(socket);
+    } else this.#detect(socket, destination, target);
     return true;
   }
 

@@ -1,4 +1,5 @@
-import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
+import type { Socket } from "node:net";
+import { createSecureContext, TLSSocket, type SecureContext, type SecureContextOptions } from "node:tls";
 
 import {
   revocationsOf,
@@ -10,10 +11,15 @@ import {
   type WorkloadIdentity,
 } from "@tulle/agent";
 import { DisposableStack, Emitter, type Clock, type Disposable } from "@tulle/base";
-import type { SvidRule, SvidVerdict } from "@tulle/base/spiffe";
+import { verifySvid, type SvidRule, type SvidVerdict } from "@tulle/base/spiffe";
 import type { TlsSettings } from "@tulle/engine";
 
+import { OpenPeers, type PeerTerms } from "./open-peers.js";
 import { SAFE_CIPHERS, tlsOptions } from "./tls-options.js";
+
+/** Clients make their connections anew so long before the peer's certificate ends, at most, milliseconds. */
+const MAX_AHEAD_MS = 60_000;
+const NO_CERTIFICATE: SvidVerdict = { ok: false, reason: "this sidecar has no certificate yet" };
 
 /** Contexts that are kept: who speaks differently everywhere makes them anew. */
 const MAX_CONTEXTS = 16;
@@ -27,6 +33,9 @@ export class WorkloadTls implements Disposable {
   readonly #clock: Clock;
   readonly #owned = new DisposableStack();
   readonly #changed = new Emitter<Svid>();
+  readonly #peers: OpenPeers;
+  /** What connections were let in by, as long as nobody watches them. */
+  readonly #judged = new WeakMap<PeerSocket, { readonly terms: PeerTerms; readonly notAfter: number }>();
   #svid: Svid | undefined;
   /** By what is spoken: one, as long as the mesh speaks the same everywhere. */
   readonly #clients = new Map<string, SecureContext>();
@@ -35,11 +44,23 @@ export class WorkloadTls implements Disposable {
     this.#identity = identity;
     this.#clock = clock;
     this.#svid = currentOrUndefined(identity);
+    this.#peers = this.#owned.use(
+      new OpenPeers({
+        clock,
+        graceMs: () => this.graceMs,
+        judge: (chain, terms) => {
+          const rule = this.#rule(terms);
+          return rule === undefined ? NO_CERTIFICATE : verifySvid(chain, rule);
+        },
+      }),
+    );
     this.#owned.use(
       identity.onRotated((svid) => {
+        const before = this.#svid;
         this.#svid = svid;
         this.#clients.clear();
         this.#changed.emit(svid);
+        if (before !== undefined && !trustsTheSame(before, svid)) this.#peers.judgeAnew();
       }),
     );
   }
@@ -90,17 +111,39 @@ export class WorkloadTls implements Disposable {
   }
 
   /** Judges the peer of a connection whose handshake is over, against the bundle of its trust domain. */
-  judge(socket: PeerSocket, wanted: Pick<SvidRule, "trustDomains" | "spiffeIds">): SvidVerdict {
-    const { svid } = this;
-    if (svid === undefined) return { ok: false, reason: "this sidecar has no certificate yet" };
-    const { graceMs } = this;
-    return verifyPeer(socket, {
-      ...wanted,
-      nowMs: this.#clock.now(),
-      bundles: trustBundlesOf(svid),
-      revocations: revocationsOf(svid),
-      graceMs,
-    });
+  judge(socket: PeerSocket, terms: PeerTerms): SvidVerdict {
+    const rule = this.#rule(terms);
+    if (rule === undefined) return NO_CERTIFICATE;
+    const verdict = verifyPeer(socket, rule);
+    if (verdict.ok) this.#judged.set(socket, { terms, notAfter: verdict.notAfter });
+    return verdict;
+  }
+
+  /**
+   * Watches an open connection whose peer `judge` has let in: when the peer counts no more, `onOver` is called once, and the
+   * connection cut a second later. Returns how long a client should use it, milliseconds: a little less than the certificate
+   * lasts. Infinite for a connection that was not judged.
+   */
+  watch(socket: Socket, onOver: (reason: string) => void): number {
+    const judged = socket instanceof TLSSocket ? this.#judged.get(socket) : undefined;
+    if (judged === undefined) return Number.POSITIVE_INFINITY;
+    const { terms, notAfter } = judged;
+    this.#peers.add(socket as TLSSocket, notAfter, terms, onOver);
+    const leftMs = Math.max(0, notAfter - this.#clock.now());
+    return leftMs - Math.min(leftMs / 4, MAX_AHEAD_MS);
+  }
+
+  #rule(terms: PeerTerms): SvidRule | undefined {
+    const { svid, graceMs } = this;
+    return (
+      svid && {
+        ...terms,
+        nowMs: this.#clock.now(),
+        bundles: trustBundlesOf(svid),
+        revocations: revocationsOf(svid),
+        graceMs,
+      }
+    );
   }
 
   [Symbol.dispose](): void {
@@ -115,6 +158,15 @@ function currentOrUndefined(identity: WorkloadIdentity): Svid | undefined {
     // Before the first certificate `current` throws; whoever needs one asks again.
     return undefined;
   }
+}
+
+function trustsTheSame(one: Svid, other: Svid): boolean {
+  return (
+    one.trustBundlePem === other.trustBundlePem &&
+    one.revocationListsPem === other.revocationListsPem &&
+    one.graceMs === other.graceMs &&
+    JSON.stringify(one.federatedBundles) === JSON.stringify(other.federatedBundles)
+  );
 }
 
 /** `cluster.local` of `spiffe://cluster.local/ns/…`. */

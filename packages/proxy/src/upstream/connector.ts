@@ -70,7 +70,13 @@ export class Connector {
     timeoutMs: number,
     listener: ConnectBytesListener,
   ): Disposable {
-    return this.#await(this.#openBytes(endpoint, preamble), endpoint, timeoutMs, listener);
+    return this.#await(this.#openBytes(endpoint, preamble), endpoint, timeoutMs, {
+      onConnected: (socket, transport) => {
+        this.#tls.watch(socket, () => socket.destroy());
+        listener.onConnected(socket, transport);
+      },
+      onConnectFailed: (failure, detail) => listener.onConnectFailed(failure, detail),
+    });
   }
 
   #await(
@@ -125,6 +131,11 @@ export class Connector {
         socket.destroy();
       },
     };
+  }
+
+  /** As {@link WorkloadTls.watch}. */
+  watch(socket: Socket, onOver: () => void): number {
+    return this.#tls.watch(socket, onOver);
   }
 
   /** A socket under way, or why there is none. */

@@ -319,7 +319,10 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     keepAlive.apply(socket, settings);
     const idleTimeoutMs =
       settings.idleTimeoutMs === undefined ? this.#usualIdleMs() : forever(settings.idleTimeoutMs);
-    const maxDurationMs = forever(settings.maxDurationMs);
+    // Before the peer would end it: requests go over a connection by its next certificate.
+    let connection: Http1ClientConnection | Http2ClientConnection | undefined;
+    const usefulMs = this.#context.connector.watch(socket, () => connection?.retire());
+    const maxDurationMs = Math.min(forever(settings.maxDurationMs), usefulMs);
     this.#http2 =
       this.#endpoint.http2 || (socket instanceof TLSSocket && negotiatedHttp2(socket, this.#endpoint));
     if (this.#http2) {
@@ -336,6 +339,7 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
         maxRequests,
         http2: limits.http2Response,
       });
+      connection = http2;
       this.#connections.set(http2, waiting);
       if (this.retired) {
         http2.retire();
@@ -347,13 +351,14 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
       if (this.#removed) http2.retire();
       return;
     }
-    const connection = new Http1ClientConnection(socket, this, queue, coarseWheel, {
+    const http1 = new Http1ClientConnection(socket, this, queue, coarseWheel, {
       idleTimeoutMs,
       maxDurationMs,
       limits: limits.http1Response,
     });
-    this.#connections.set(connection, waiting);
-    this.onConnectionIdle(connection);
+    connection = http1;
+    this.#connections.set(http1, waiting);
+    this.onConnectionIdle(http1);
     // It was thought to speak HTTP/2, and everybody waited for this one connection.
     this.#connectForRest();
   }

@@ -66,8 +66,7 @@ export class CheckRunners implements Disposable {
         return new TtlCheck(clock, target.ttlMs, () =>
           report(key, "critical", `no word from the application for its TTL of ${target.ttlMs} ms`, true),
         );
-      case "http":
-      case "tcp":
+      default:
         return new PeriodicCheck({
           clock,
           random,

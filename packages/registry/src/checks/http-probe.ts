@@ -7,6 +7,7 @@ import {
 import { request as httpsRequest } from "node:https";
 import type { CheckStatus, ProbeDefinition } from "../definition.js";
 import type { ProbeResult } from "./probe.js";
+import { reasonOf } from "./probe-socket.js";
 import { refuseBadAddresses, refuseBadLiteral } from "./refuse-target.js";
 
 type HttpProbe = Extract<ProbeDefinition, { kind: "http" }>;
@@ -30,11 +31,11 @@ export function probeHttp(
     try {
       request = open(probe, signal);
     } catch (thrown) {
-      fail(messageOf(thrown));
+      fail(reasonOf(thrown));
       return;
     }
     request.on("socket", refuseBadAddresses);
-    request.on("error", (error) => fail(messageOf(error)));
+    request.on("error", (error) => fail(reasonOf(error)));
     // Covers what is neither an answer nor an error, such as an upgrade that was not asked for.
     request.on("close", () => fail("closed without an answer"));
     request.on("response", (response) => {
@@ -43,7 +44,7 @@ export function probeHttp(
         if (failure === undefined) {
           const line = `${what}: ${code} ${response.statusMessage ?? ""}`.trimEnd();
           resolve({ status: httpStatusMeaning(code), output: `${line} Output: ${body}` });
-        } else fail(messageOf(failure));
+        } else fail(reasonOf(failure));
         request.destroy();
       });
     });
@@ -98,10 +99,4 @@ function collect(
   response.on("end", () => finish());
   response.on("error", finish);
   response.on("close", () => finish(new Error("the connection was cut in the middle of the answer")));
-}
-
-function messageOf(thrown: unknown): string {
-  // A host with several addresses fails with an empty message and the reasons inside.
-  if (thrown instanceof AggregateError) return thrown.errors.map(messageOf).join("; ");
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -1,5 +1,5 @@
 import { MeshError, type Clock, type Disposable, type Timer } from "@tulle/base";
-import type { CheckDefinition, CheckStatus, ProbeDefinition } from "../definition.js";
+import type { AskingProbe, CheckDefinition, CheckStatus } from "../definition.js";
 import type { Probe, ProbeResult } from "./probe.js";
 import type { Slots } from "./slots.js";
 import { Thresholds } from "./thresholds.js";
@@ -9,7 +9,7 @@ export interface PeriodicCheckOptions {
   /** Numbers in [0, 1). */
   readonly random: () => number;
   readonly definition: CheckDefinition;
-  readonly target: Extract<ProbeDefinition, { kind: "http" | "tcp" }>;
+  readonly target: AskingProbe;
   readonly probe: Probe;
   readonly slots: Slots;
   /** `status` undefined: only the output is new. */

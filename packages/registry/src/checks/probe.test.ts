@@ -1,4 +1,6 @@
+import { createSocket } from "node:dgram";
 import { createServer, type RequestListener } from "node:http";
+import { createServer as createHttp2Server } from "node:http2";
 import { createServer as createTlsServer } from "node:https";
 import { createServer as createTcpServer, type AddressInfo, type Server } from "node:net";
 import { createTestAuthority } from "@tulle/testkit";
@@ -134,8 +136,103 @@ test("a TCP probe passes when it can connect, and is critical when refused or ab
   expect((await aborted).status).toBe("critical");
 });
 
+test("a TCP probe with TLS verifies the certificate unless told not to", async () => {
+  const authority = await createTestAuthority();
+  const { certificateChainPem, privateKeyPem } = await authority.issue({ dnsNames: ["app.test"] });
+  const server = createTlsServer({ cert: certificateChainPem, key: privateKeyPem });
+  server.on("tlsClientError", () => undefined);
+  const port = await listen(server);
+  const ask = (skipVerify: boolean) =>
+    probeOverNetwork(
+      { kind: "tcp", host: "127.0.0.1", port, tls: { skipVerify, serverName: "app.test" } },
+      4096,
+      new AbortController().signal,
+    );
+  expect((await ask(false)).status).toBe("critical");
+  expect((await ask(true)).status).toBe("passing");
+});
+
+/** A server of grpc.health.v1 that answers for services by their names; `undefined` = gRPC status NOT_FOUND. */
+function healthServer(statuses: Readonly<Record<string, number>>): Server {
+  const server = createHttp2Server();
+  server.on("stream", (stream, headers) => {
+    const pieces: Buffer[] = [];
+    stream.on("data", (piece: Buffer) => pieces.push(piece));
+    stream.on("end", () => {
+      const asked = Buffer.concat(pieces).subarray(7).toString();
+      const status = headers[":path"] === "/grpc.health.v1.Health/Check" ? statuses[asked] : undefined;
+      stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+      stream.on("wantTrailers", () =>
+        stream.sendTrailers({ "grpc-status": status === undefined ? "5" : "0" }),
+      );
+      stream.end(status === undefined ? undefined : Buffer.from([0, 0, 0, 0, 2, 0x08, status]));
+    });
+  });
+  return server as unknown as Server;
+}
+
+test.each([
+  ["", "passing", "SERVING"],
+  ["shop.v1.Cart", "critical", "NOT_SERVING"],
+  ["nobody", "critical", "gRPC status 5"],
+])("a gRPC probe of the service %j is %s", async (service, status, told) => {
+  const port = await listen(healthServer({ "": 1, "shop.v1.Cart": 2 }));
+  const signal = new AbortController().signal;
+  expect(await probeOverNetwork({ kind: "grpc", host: "127.0.0.1", port, service }, 4096, signal)).toEqual({
+    status,
+    output: `gRPC check 127.0.0.1:${port}: ${told}`,
+  });
+});
+
+test("an HTTP/2 ping passes where HTTP/2 is spoken, and is critical elsewhere", async () => {
+  const signal = new AbortController().signal;
+  const port = await listen(healthServer({}));
+  expect(await probeOverNetwork({ kind: "h2ping", host: "127.0.0.1", port }, 4096, signal)).toEqual({
+    status: "passing",
+    output: `HTTP2 ping 127.0.0.1:${port}: Success`,
+  });
+  const other = await listen(createTcpServer((socket) => socket.end("220 mail\r\n")));
+  const wrong = await probeOverNetwork({ kind: "h2ping", host: "127.0.0.1", port: other }, 4096, signal);
+  expect(wrong.status).toBe("critical");
+  const refused = await probeOverNetwork(
+    { kind: "grpc", host: "127.0.0.1", port: 1, service: "" },
+    4096,
+    signal,
+  );
+  expect(refused.output).toContain("ECONNREFUSED");
+  const silent = await listen(createTcpServer((socket) => socket.on("error", () => undefined)));
+  const abort = new AbortController();
+  const asked = probeOverNetwork({ kind: "h2ping", host: "127.0.0.1", port: silent }, 4096, abort.signal);
+  abort.abort();
+  expect((await asked).status).toBe("critical");
+});
+
+test("a UDP probe passes on an answer and on silence, and is critical when nobody listens", async () => {
+  const signal = new AbortController().signal;
+  const open = async (answers: boolean) => {
+    const socket = createSocket("udp4");
+    if (answers) socket.on("message", (_message, { port, address }) => socket.send("pong", port, address));
+    await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
+    return { port: socket.address().port, close: () => socket.close() };
+  };
+  const ask = (port: number) => probeOverNetwork({ kind: "udp", host: "127.0.0.1", port }, 4096, signal);
+  const loud = await open(true);
+  expect((await ask(loud.port)).status).toBe("passing");
+  loud.close();
+  const quiet = await open(false);
+  expect((await ask(quiet.port)).status).toBe("passing");
+  quiet.close();
+  expect(await ask(quiet.port)).toMatchObject({
+    status: "critical",
+    output: expect.stringContaining("ECONNREFUSED"),
+  });
+});
+
 test.each([
   { kind: "tcp", host: "169.254.169.254", port: 80 },
+  { kind: "grpc", host: "169.254.169.254", port: 80, service: "" },
+  { kind: "h2ping", host: "0.0.0.0", port: 80 },
+  { kind: "udp", host: "fe80::1", port: 53 },
   { kind: "tcp", host: "0.0.0.0", port: 80 },
   // A name by which resolvers mean 0.0.0.0.
   { kind: "tcp", host: "0", port: 80 },
@@ -149,7 +246,7 @@ test.each([
   { kind: "http", url: "https://[fe80::1]/" },
 ] as const)("SSRF-02 a probe does not ask %j", async (target) => {
   const http = { method: "GET", headers: {}, body: "", tlsSkipVerify: false, tlsServerName: "" };
-  const definition = target.kind === "tcp" ? target : { ...http, ...target };
+  const definition = target.kind === "http" ? { ...http, ...target } : target;
   const result = await probeOverNetwork(definition, 4096, new AbortController().signal);
   expect(result).toMatchObject({ status: "critical", output: expect.stringContaining("is not asked") });
 });

@@ -1,6 +1,8 @@
-import type { CheckStatus, ProbeDefinition } from "../definition.js";
+import type { AskingProbe, CheckStatus } from "../definition.js";
+import { probeHttp2 } from "./http2-probe.js";
 import { probeHttp } from "./http-probe.js";
 import { probeTcp } from "./tcp-probe.js";
+import { probeUdp } from "./udp-probe.js";
 
 export interface ProbeResult {
   readonly status: CheckStatus;
@@ -17,11 +19,22 @@ export interface ProbeResult {
  * place to decide who may.
  */
 export type Probe = (
-  definition: Extract<ProbeDefinition, { kind: "http" | "tcp" }>,
+  definition: AskingProbe,
   outputMaxBytes: number,
   signal: AbortSignal,
 ) => Promise<ProbeResult>;
 
 /** Asks over real sockets. */
-export const probeOverNetwork: Probe = (definition, outputMaxBytes, signal) =>
-  definition.kind === "http" ? probeHttp(definition, outputMaxBytes, signal) : probeTcp(definition, signal);
+export const probeOverNetwork: Probe = (definition, outputMaxBytes, signal) => {
+  switch (definition.kind) {
+    case "http":
+      return probeHttp(definition, outputMaxBytes, signal);
+    case "tcp":
+      return probeTcp(definition, signal);
+    case "grpc":
+    case "h2ping":
+      return probeHttp2(definition, signal);
+    case "udp":
+      return probeUdp(definition, signal);
+  }
+};

@@ -1,41 +1,38 @@
-import { connect } from "node:net";
+import type { Socket } from "node:net";
 
 import { formatAddress } from "@tulle/base";
 
 import type { ProbeDefinition } from "../definition.js";
 import type { ProbeResult } from "./probe.js";
-import { refuseBadAddresses, refuseBadLiteral } from "./refuse-target.js";
+import { openSocket, readyEvent, reasonOf } from "./probe-socket.js";
 
-/** Passes when a connection can be made; nothing is sent. */
+/** Passes when a connection can be made, its TLS handshake included; nothing is sent. */
 export function probeTcp(
-  { host, port }: Extract<ProbeDefinition, { kind: "tcp" }>,
+  target: Extract<ProbeDefinition, { kind: "tcp" }>,
   signal: AbortSignal,
 ): Promise<ProbeResult> {
-  const what = `TCP connect ${formatAddress(host, port)}`;
+  const what = `TCP connect ${formatAddress(target.host, target.port)}`;
   return new Promise((resolve) => {
+    const fail = (reason: string): void => resolve({ status: "critical", output: `${what}: ${reason}` });
+    let socket: Socket;
     try {
-      refuseBadLiteral(host);
+      socket = openSocket(target);
     } catch (thrown) {
-      resolve({ status: "critical", output: `${what}: ${(thrown as Error).message}` });
+      fail(reasonOf(thrown));
       return;
     }
-    const socket = connect({ host, port });
-    refuseBadAddresses(socket);
     const stop = (): void => {
       socket.destroy();
     };
     signal.addEventListener("abort", stop, { once: true });
-    socket.on("connect", () => {
+    socket.on(readyEvent(target), () => {
       resolve({ status: "passing", output: `${what}: Success` });
       socket.destroy();
     });
-    socket.on("error", (error) => {
-      const reason = error instanceof AggregateError ? error.errors.map(String).join("; ") : error.message;
-      resolve({ status: "critical", output: `${what}: ${reason}` });
-    });
+    socket.on("error", (error) => fail(reasonOf(error)));
     socket.on("close", () => {
       signal.removeEventListener("abort", stop);
-      resolve({ status: "critical", output: `${what}: gave up` });
+      fail("gave up");
     });
     if (signal.aborted) stop();
   });

@@ -3,6 +3,7 @@ import {
   type CheckDefinition,
   type CheckStatus,
   type ProbeDefinition,
+  type ProbeTls,
 } from "../../definition.js";
 import type { FieldReader } from "./field-reader.js";
 
@@ -12,13 +13,9 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
   Script:
     "script checks are not supported, since they run commands of whoever may register: use HTTP, TCP or TTL",
   DockerContainerID: "Docker checks are not supported: use HTTP, TCP or TTL",
-  GRPC: "gRPC checks are not supported: use HTTP, TCP or TTL",
-  H2PING: "HTTP/2 ping checks are not supported: use HTTP, TCP or TTL",
-  UDP: "UDP checks are not supported: use HTTP, TCP or TTL",
   OSService: "operating system service checks are not supported: use HTTP, TCP or TTL",
   AliasNode: "alias checks are not supported: use HTTP, TCP or TTL",
   AliasService: "alias checks are not supported: use HTTP, TCP or TTL",
-  TCPUseTLS: "TLS for TCP checks is not supported: use HTTP with an https:// URL, or TCP without TLS",
 };
 
 /** What a check is called and belongs to when its registration does not say. */
@@ -64,7 +61,7 @@ export function parseStatus(fields: FieldReader, fallback: CheckStatus): CheckSt
 }
 
 function parseProbe(fields: FieldReader): ProbeDefinition {
-  const given = ["HTTP", "TCP", "TTL"].filter((kind) => fields.says(kind));
+  const given = ["HTTP", "TCP", "GRPC", "H2PING", "UDP", "TTL"].filter((kind) => fields.says(kind));
   if (given.length > 1) fields.refuse(given[1] ?? "", `cannot be given together with ${given[0]}`);
   if (fields.says("HTTP")) {
     return {
@@ -77,12 +74,40 @@ function parseProbe(fields: FieldReader): ProbeDefinition {
       tlsServerName: fields.text("TLSServerName"),
     };
   }
-  if (fields.says("TCP")) return { kind: "tcp", ...parseHostPort(fields.text("TCP")) };
+  if (fields.says("TCP"))
+    return {
+      kind: "tcp",
+      ...parseHostPort(fields.text("TCP")),
+      ...tlsIf(fields, fields.boolean("TCPUseTLS")),
+    };
+  if (fields.says("GRPC")) {
+    const text = fields.text("GRPC");
+    const slash = text.indexOf("/");
+    return {
+      kind: "grpc",
+      ...parseHostPort(slash < 0 ? text : text.slice(0, slash)),
+      service: slash < 0 ? "" : text.slice(slash + 1),
+      ...tlsIf(fields, fields.boolean("GRPCUseTLS")),
+    };
+  }
+  if (fields.says("H2PING")) {
+    // Consul's default is TLS.
+    const tls = !fields.has("H2PingUseTLS") || fields.boolean("H2PingUseTLS");
+    return { kind: "h2ping", ...parseHostPort(fields.text("H2PING")), ...tlsIf(fields, tls) };
+  }
+  if (fields.says("UDP")) return { kind: "udp", ...parseHostPort(fields.text("UDP")) };
   if (fields.says("TTL")) return { kind: "ttl", ttlMs: fields.duration("TTL") ?? 0 };
   if (!Object.keys(UNSUPPORTED).some((field) => fields.says(field))) {
-    fields.refuse("HTTP", "one of HTTP, TCP (each with Interval) or TTL is required");
+    fields.refuse("HTTP", "one of HTTP, TCP, GRPC, H2PING, UDP (each with Interval) or TTL is required");
   }
   return { kind: "none" };
+}
+
+function tlsIf(fields: FieldReader, wanted: boolean): { readonly tls?: ProbeTls } {
+  if (!wanted) return {};
+  return {
+    tls: { skipVerify: fields.boolean("TLSSkipVerify"), serverName: fields.text("TLSServerName") },
+  };
 }
 
 /** `host:port` or `[v6]:port`; what is not one comes out with port 0, which validation refuses. */

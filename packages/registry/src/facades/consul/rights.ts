@@ -1,7 +1,12 @@
 import { ALL_NAMESPACES, type AccessAction, type Caller } from "@tulle/api";
 import { MeshError } from "@tulle/base";
 import type { Context } from "hono";
-import { DEFAULT_NAMESPACE, type CheckDefinition, type ServiceDefinition } from "../../definition.js";
+import {
+  DEFAULT_NAMESPACE,
+  isAsking,
+  type CheckDefinition,
+  type ServiceDefinition,
+} from "../../definition.js";
 import { accountOf } from "../../instance.js";
 import type { Registry } from "../../registry.js";
 import { serviceKey, type ServiceState } from "../../state.js";
@@ -124,8 +129,8 @@ function ownService(registry: Registry, namespace: string, id: string): ServiceS
 /** The control plane asks on a workload's behalf: only the workload itself may be asked, not what else it can reach. */
 function refuseForeignTarget(context: Context, service: ServiceDefinition, { probe }: CheckDefinition): void {
   if (callerOf(context).subject.role !== "workload") return;
-  const host = probe.kind === "tcp" ? probe.host : probe.kind === "http" ? hostOf(probe.url) : undefined;
-  if (host === undefined) return;
+  if (!isAsking(probe)) return;
+  const host = probe.kind === "http" ? hostOf(probe.url) : probe.host;
   const own = [service.address, ...Object.values(service.taggedAddresses).map(({ address }) => address)];
   if (own.some((address) => address !== "" && address.toLowerCase() === host)) return;
   throw new MeshError(

@@ -1,5 +1,5 @@
 import { formatDuration } from "@tulle/base";
-import type { ServiceDefinition } from "../../definition.js";
+import { isAsking, type ServiceDefinition } from "../../definition.js";
 import type { CheckState, NodeState, ServiceState } from "../../state.js";
 
 /** JSON as Consul's clients read it: every list is a list and every map a map, never null. */
@@ -85,7 +85,7 @@ export function catalogServiceShape(service: ServiceState, datacenter: string): 
 export function checkShape(check: CheckState, node: NodeState, service: ServiceState | undefined): object {
   const { definition, status, output, createIndex, modifyIndex } = check;
   const { probe } = definition;
-  const periodic = probe.kind === "http" || probe.kind === "tcp";
+  const periodic = isAsking(probe);
   return {
     Node: node.definition.name,
     CheckID: definition.id,
