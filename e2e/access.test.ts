@@ -48,10 +48,8 @@ providers:
   - {claim: groups, values: [everybody], role: read-only}
 `,
   );
-  mesh = await Mesh.start([
-    ...["--require-login", "--audit-log", auditFile, "--log-level", "debug"],
-    ...["--oidc-providers", providers],
-  ]);
+  const login = ["--require-login", "--oidc-providers", providers];
+  mesh = await Mesh.start([...login, "--audit-log", auditFile, "--log-level", "debug"]);
   admin = readFileSync(join(mesh.directory, "data", "admin-token"), "utf8").trim();
   caFile = join(mesh.directory, "root.pem");
   writeFileSync(caFile, await publicRootOf(mesh.server));
