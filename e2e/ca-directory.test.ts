@@ -4,12 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
 
+import type { Svid } from "@tulle/agent";
 import { parseCertificates } from "@tulle/base/spiffe";
 import { eventually, makeCertificate, type ChainCertificate } from "@tulle/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
-import { underLoad } from "./support/load.js";
+import { tryTls } from "./support/inbound-tls.js";
+import { report, underLoad } from "./support/load.js";
 import { Mesh } from "./support/mesh.js";
+import { controlPlaneOf, joinToken, svidOf } from "./support/svid.js";
 import { clusterOf, type Address, type Workload } from "./support/workload.js";
 
 // A mesh under its user's own root, with the files of Istio's secret `cacerts`, and a move to another root under load, in the
@@ -130,3 +133,23 @@ test("the root is replaced by the user under load, and no request fails", async 
   expect(result.failures).toBe(0);
   expect(await leadsTo(second, web)).toBe(true);
 }, 90_000);
+
+test("a root that is taken away lets nobody in from then on", async () => {
+  const answerTo = async ({ certificateChainPem: cert, privateKeyPem: key }: Svid): Promise<string> =>
+    (await tryTls(web.ready.addresses.inbound, { cert, key, servername: SNI })).answer;
+  const newcomer = async (): Promise<Svid> =>
+    svidOf(await controlPlaneOf(mesh), "late", { joinToken: await joinToken(mesh, "late") });
+  const former = await newcomer();
+  expect(await answerTo(former)).toBe("HTTP/1.1 200 OK");
+  await provide(first);
+  write("root-cert.pem", first.pem);
+  const takenAwayMs = performance.now();
+  await eventually(async () => (await answerTo(former)) === "");
+  const tookMs = performance.now() - takenAwayMs;
+  report("root of the user's", `refused ${tookMs.toFixed(0)} ms after its files were replaced`);
+  expect(Date.now()).toBeLessThan(former.notAfter);
+  expect(tookMs).toBeLessThan(2000);
+  // The control plane itself has a certificate of the new one at once, and gives others out.
+  const present = await eventually(() => newcomer());
+  expect(await answerTo(present)).toBe("HTTP/1.1 200 OK");
+}, 30_000);

@@ -1,12 +1,13 @@
 import { X509Certificate } from "node:crypto";
 
-import { silentLogger } from "@tulle/base";
-import { eventually, FakeClock } from "@tulle/testkit";
+import { Emitter, silentLogger } from "@tulle/base";
+import { createTestAuthority, eventually, FakeClock } from "@tulle/testkit";
 import { expect, test } from "vitest";
 
 import { createMemoryStores } from "../stores/open.js";
 import { createCertificateAuthority } from "./certificate-authority.js";
 import { createServerIdentity } from "./server-identity.js";
+import type { CertificateSigner } from "./signer.js";
 
 test("createServerIdentity renews at half of the certificate's life, until disposed", async () => {
   const clock = new FakeClock();
@@ -36,4 +37,45 @@ test("createServerIdentity renews at half of the certificate's life, until dispo
   expect(serial()).not.toBe(first);
   identity[Symbol.dispose]();
   expect(clock.pending).toBe(0);
+});
+
+test("createServerIdentity renews at once when its roots are taken away, and not while they are there", async () => {
+  const clock = new FakeClock(Date.now());
+  const [first, second] = [await createTestAuthority(), await createTestAuthority()];
+  const changed = new Emitter<void>();
+  let signs = first;
+  let trustBundlePem = first.rootCertificatePem;
+  const signer = {
+    get trustBundlePem() {
+      return trustBundlePem;
+    },
+    onChanged: changed.event,
+  } as CertificateSigner;
+  const identity = await createServerIdentity({
+    authority: {
+      trustDomain: "cluster.local",
+      signer,
+      serverCertificate: async () => ({
+        ...(await signs.issue({ namespace: "istio-system", serviceAccount: "istiod" })),
+        trustBundlePem,
+      }),
+    },
+    dnsNames: [],
+    ipAddresses: [],
+    clock,
+    random: () => 0,
+    logger: silentLogger,
+  });
+  const chain = (): string => identity.current().certificateChainPem;
+  const before = chain();
+  signs = second;
+  trustBundlePem += second.rootCertificatePem;
+  changed.emit();
+  await clock.advance(0);
+  expect(chain()).toBe(before);
+  expect(identity.current().trustBundlePem).toBe(trustBundlePem);
+  trustBundlePem = second.rootCertificatePem;
+  changed.emit();
+  await eventually(() => chain() !== before);
+  identity[Symbol.dispose]();
 });

@@ -7,12 +7,13 @@ import {
   type Logger,
   type Timer,
 } from "@tulle/base";
+import { parseCertificates, TrustBundles, verifySvid } from "@tulle/base/spiffe";
 
 import type { ServerCertificateProvider } from "../grpc/server-credentials.js";
 import type { CertificateAuthority, OwnCertificate } from "./certificate-authority.js";
 
 export interface ServerIdentityOptions {
-  readonly authority: CertificateAuthority;
+  readonly authority: Pick<CertificateAuthority, "serverCertificate" | "signer" | "trustDomain">;
   /** Names that clients may call the control plane by. */
   readonly dnsNames: readonly string[];
   readonly ipAddresses: readonly string[];
@@ -22,7 +23,10 @@ export interface ServerIdentityOptions {
   readonly logger: Logger;
 }
 
-/** The control plane's own certificate for its TLS ports, renewed at half of its life until disposed. */
+/**
+ * The control plane's own certificate for its TLS ports, renewed at half of its life until disposed, and at once when the roots
+ * that it leads to are no longer among the mesh's: nobody could reach the control plane.
+ */
 export async function createServerIdentity(
   options: ServerIdentityOptions,
 ): Promise<ServerCertificateProvider & Disposable> {
@@ -55,6 +59,7 @@ export async function createServerIdentity(
   const roots = authority.signer.onChanged(() => {
     current = { ...current, trustBundlePem: authority.signer.trustBundlePem };
     rotated.emit(current);
+    if (!isTrusted(current, authority.trustDomain, clock.now())) void renew();
   });
 
   return {
@@ -66,4 +71,13 @@ export async function createServerIdentity(
       timer[Symbol.dispose]();
     },
   };
+}
+
+function isTrusted(
+  { certificateChainPem, trustBundlePem }: OwnCertificate,
+  trustDomain: string,
+  nowMs: number,
+): boolean {
+  const chain = parseCertificates(certificateChainPem).map(({ raw }) => raw);
+  return verifySvid(chain, { nowMs, bundles: new TrustBundles({ [trustDomain]: trustBundlePem }) }).ok;
 }
