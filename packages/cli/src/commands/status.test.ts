@@ -121,7 +121,7 @@ test("tulle status says loudly that a revocation list is out of date, and nothin
     authority: { ...HEALTHY.authority, revocation: { lists: [{ ...list, nextUpdate }] } },
   });
   expect((await status(withList(NOW - 2 * HOUR))).err).toContain(
-    "the revocation list of 0123456789ABCDEF is out of date since 2h: what was revoked since is let in; get a new one",
+    "the revocation list of 0123456789ABCDEF is out of date for 120m: what was revoked since is let in; get a new one",
   );
   expect((await status(withList(NOW + HOUR))).err).not.toContain("revocation");
 });
