@@ -70,7 +70,7 @@ export async function openDoor(parts: DoorParts, closers: (() => Promise<void> |
   if (await bootstrapAdmin({ tokens: accessTokens, file, reset: options.resetAdminToken === true })) {
     logger.warn("made the first admin's token: keep it safe, it is written nowhere else", { file });
   }
-  return { fetch, certificates: await httpsCertificates(parts, closers) };
+  return { fetch, certificates: httpsCertificates(parts, closers) };
 }
 
 /** Refuses logins where nobody logs in. Throws `invalid` CONTROL_LOGIN_OPTIONS. */
@@ -95,12 +95,12 @@ export function checkLoginOptions(options: ControlPlaneOptions): void {
   adminTokenFile(options);
 }
 
-async function httpsCertificates(
+function httpsCertificates(
   { options, serverIdentity, clock }: DoorParts,
   closers: (() => Promise<void> | void)[],
-): Promise<ServerCertificateProvider> {
+): ServerCertificateProvider {
   if (options.httpsCertificate === undefined) return withRoot(serverIdentity);
-  const files = await openCertificateFiles({
+  const files = openCertificateFiles({
     ...options.httpsCertificate,
     trustBundlePem: () => serverIdentity.current().trustBundlePem,
     clock,
