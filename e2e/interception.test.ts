@@ -13,6 +13,8 @@ import { NetworkCommands, SIDECAR_USER } from "./support/network-commands.js";
 import type { TulleProcess } from "./support/tulle-process.js";
 
 const APP_USER = 1000;
+/** Looks like one of the internet. */
+const PUBLIC_ADDRESS = "11.211.0.2";
 const BANNER = fileURLToPath(new URL("support/apps/banner.mjs", import.meta.url));
 const TLS = fileURLToPath(new URL("support/apps/tls.mjs", import.meta.url));
 const OUTSIDE = fileURLToPath(new URL("support/apps/outside.mjs", import.meta.url));
@@ -198,6 +200,36 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     }
     // 6: the name does not resolve.
     expect((await curl("http://nowhere.example/")).code).toBe(6);
+  });
+
+  test("who uses the outbound port as a proxy gets tunnels to public addresses, and to no others", async () => {
+    // Nobody else's, in namespaces without a way out: only its look matters.
+    await network.runOutside("ip", "address", "replace", `${PUBLIC_ADDRESS}/32`, "dev", "lo");
+    network.startOutside("env", "PORT=8082", `LISTEN=${PUBLIC_ADDRESS}`, "INSTANCE_ID=public", ...WEB);
+    const tunnel = (url: string) =>
+      network.run(
+        APP_USER,
+        "curl",
+        "--silent",
+        "--max-time",
+        "8",
+        "--proxytunnel",
+        "--proxy",
+        "http://127.0.0.1:15001",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_connect} %{http_code}",
+        url,
+      );
+    await eventually(async () => (await tunnel(`http://${PUBLIC_ADDRESS}:8082/`)).output === "200 200");
+    for (const at of [
+      `${OUTSIDE_ADDRESS}:8081`,
+      "outside.example:8081",
+      "127.0.0.1:15000",
+      "169.254.169.254:80",
+    ])
+      expect((await tunnel(`http://${at}/`)).output, at).toBe("404 000");
   });
 
   test("a connection to the outbound port itself is served and never leads to itself", async () => {

@@ -23,6 +23,7 @@ import { EndpointHealth } from "../src/health/endpoint-health.js";
 import type { MemoryUse } from "../src/overload/monitors.js";
 import type { InboundInterception } from "../src/listener/inbound-interception.js";
 import { listenInbound } from "../src/listener/inbound-listener.js";
+import type { ConnectListener } from "../src/stream/contract.js";
 import type { Interception } from "../src/listener/interception.js";
 import { listenOutbound, type HttpListener } from "../src/listener/outbound-listener.js";
 import { parseLimits, ProxyLimits } from "../src/limits/proxy-limits.js";
@@ -78,7 +79,7 @@ export interface TestProxy {
   apply(...resources: ResourceChange[]): void;
   /** Port of a loopback listener for `authority`; "" = by Host. */
   listen(authority: string): Promise<number>;
-  listener(authority: string, interception?: Interception): Promise<HttpListener>;
+  listener(authority: string, interception?: Interception, outside?: ConnectListener): Promise<HttpListener>;
   inbound(interception?: InboundInterception, proxyProtocolFrom?: readonly string[]): Promise<HttpListener>;
   /** Access log lines so far. */
   log(): string[];
@@ -197,7 +198,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
       stack.onConfigurationChanged();
       health.onConfigurationChanged();
     },
-    async listener(authority, interception) {
+    async listener(authority, interception, outside) {
       const listener = await listenOutbound({
         name: authority,
         host: "127.0.0.1",
@@ -208,6 +209,7 @@ export function createProxy(options: TestProxyOptions = {}): TestProxy {
         tcp: stack.tcp,
         dropped,
         onUse: () => undefined,
+        outside,
         interception,
       });
       listeners.push(listener);

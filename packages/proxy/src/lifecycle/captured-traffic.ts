@@ -57,11 +57,18 @@ export class CapturedTraffic {
     this.#dnsPort = options.ports?.dns ?? (options.intercept === true ? DNS_PORT : undefined);
   }
 
+  /** What becomes of connections to unknown destinations. */
+  get policy(): OutboundPolicy {
+    return this.#policy;
+  }
+
   /** The sidecar's configuration, with what this part of it needs. */
   configuration(load: SlotTable): SidecarConfiguration {
     return new SidecarConfiguration(createSnapshotSource({ load, resolvesNames: true }), [
       ...(this.#dnsPort === undefined ? [] : [nameTableResource(this.#names)]),
-      ...(this.#options.intercept === true ? [virtualOutboundResource(this.#policy)] : []),
+      ...(this.#options.gateway === undefined
+        ? [virtualOutboundResource(this.#policy, this.#options.intercept === true)]
+        : []),
     ]);
   }
 

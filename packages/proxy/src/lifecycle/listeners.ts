@@ -5,6 +5,7 @@ import type { SnapshotSource } from "@tulle/engine";
 
 import type { GatewayPorts } from "../gateway/index.js";
 import { listenInbound } from "../listener/inbound-listener.js";
+import type { ConnectListener } from "../stream/contract.js";
 import { listenOutbound, type HttpListener } from "../listener/outbound-listener.js";
 import type { ListenTcp } from "../listener/tcp-listener.js";
 import type { ProxyStack } from "../stack.js";
@@ -32,6 +33,8 @@ export interface ListenersContext {
   readonly onUse: (authority: string) => void;
   /** Connections may have been redirected to the outbound and inbound listeners. */
   readonly interceptors: Interceptors | undefined;
+  /** Hosts outside of the mesh, for clients that use the outbound port as a proxy. */
+  readonly outside: ConnectListener | undefined;
 }
 
 /** Where traffic arrives. */
@@ -110,6 +113,7 @@ export async function openListeners(context: ListenersContext, owner: Disposable
         dropped,
         listen,
         onUse: context.onUse,
+        outside: authority === "" ? context.outside : undefined,
         interception: authority === "" ? context.interceptors?.outbound : undefined,
       }),
     );

@@ -3,6 +3,8 @@ import { randomFillSync } from "node:crypto";
 import { DisposableStack, MeshError } from "@tulle/base";
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
 
+import { systemLookUp } from "../dns/system-lookup.js";
+import { OutsideHosts } from "../listener/outside-hosts.js";
 import { listenTcp, type ListenTcp } from "../listener/tcp-listener.js";
 import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { refusingUnderOverload } from "../overload/refused-connections.js";
@@ -47,6 +49,7 @@ export class LocalTraffic implements Traffic {
         stack: this.#stack,
         listen: refusingUnderOverload(listen, this.#stack.overload, parts.metrics),
         interceptors,
+        outside: this.#outside(),
       },
       this.#owned,
     );
@@ -109,6 +112,16 @@ export class LocalTraffic implements Traffic {
 
   async close(): Promise<void> {
     this.#owned[Symbol.dispose]();
+  }
+
+  #outside(): OutsideHosts | undefined {
+    const { options, captured, clock, metrics } = this.#parts;
+    if (options.gateway !== undefined) return undefined;
+    const { parking } = this.#stack.tcp;
+    const wake = (): void => parking.wake();
+    return this.#owned.use(
+      new OutsideHosts({ clock, metrics, policy: captured.policy, lookUp: systemLookUp, wake }),
+    );
   }
 
   #buildStack(): ProxyStack {

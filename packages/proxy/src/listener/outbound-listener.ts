@@ -28,6 +28,8 @@ export interface OutboundListenerOptions {
   readonly listen?: ListenTcp;
   /** A request named this authority (listeners without one of their own). */
   readonly onUse: (authority: string) => void;
+  /** Connections to what is outside of the mesh; undefined: nobody gets one here. */
+  readonly outside?: ConnectListener | undefined;
   /** Connections may have been redirected here. */
   readonly interception?: Interception | undefined;
 }
@@ -76,9 +78,16 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
     knows: (authority) => {
       options.onUse(authority);
       const chain = options.configuration.current.outbound(authority);
+      if (chain === null && options.outside !== undefined) return options.outside.knows(authority);
       return chain === undefined ? undefined : chain !== null;
     },
-    accept: (socket, authority) => acceptorOf(authority).accept(socket),
+    accept: (socket, authority) => {
+      const isOutside = options.configuration.current.outbound(authority) === null;
+      (isOutside && options.outside !== undefined ? options.outside : acceptorOf(authority)).accept(
+        socket,
+        authority,
+      );
+    },
   };
   /** A connection to the service that its destination stands for; HTTP may name another one by Host. */
   const serveRedirected = (socket: Socket, redirected: Redirected): void => {

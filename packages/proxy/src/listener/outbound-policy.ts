@@ -7,7 +7,7 @@ import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/
 const PASSTHROUGH = "PassthroughCluster";
 const BLACK_HOLE = "BlackHoleCluster";
 
-/** What becomes of redirected connections to unknown destinations, as the listener `virtualOutbound` says. */
+/** What becomes of connections to unknown destinations, as the listener `virtualOutbound` says. */
 export class OutboundPolicy {
   #passthrough = false;
 

@@ -17,7 +17,7 @@ function setup() {
   const engine = createSnapshotSource({ load: createLoadTable({ maxSlots: 16 }) });
   const configuration = new SidecarConfiguration(engine, [
     nameTableResource(taker("names")),
-    virtualOutboundResource(taker("policy")),
+    virtualOutboundResource(taker("policy"), true),
   ]);
   return { configuration, taken };
 }

@@ -20,16 +20,21 @@ export interface OwnResource {
   readonly typeUrl: string;
   readonly name: string;
   readonly taker: ResourceTaker;
+  /** A sidecar is not ready before the control plane has answered for it. */
+  readonly required: boolean;
 }
 
 /** The name table, for a sidecar that answers DNS. */
 export function nameTableResource(taker: ResourceTaker): OwnResource {
-  return { typeUrl: NAME_TABLE_TYPE, name: NAME_TABLE, taker };
+  return { typeUrl: NAME_TABLE_TYPE, name: NAME_TABLE, taker, required: true };
 }
 
-/** The policy for unknown destinations, for a sidecar that connections are redirected to. */
-export function virtualOutboundResource(taker: ResourceTaker): OwnResource {
-  return { typeUrl: LISTENER_TYPE, name: VIRTUAL_OUTBOUND, taker };
+/**
+ * The policy for unknown destinations, of connections that are redirected (`required` then) and of CONNECT: other control
+ * planes than ours may have none.
+ */
+export function virtualOutboundResource(taker: ResourceTaker, required: boolean): OwnResource {
+  return { typeUrl: LISTENER_TYPE, name: VIRTUAL_OUTBOUND, taker, required };
 }
 
 /** What was applied to a configuration, or forgotten. */
@@ -60,9 +65,9 @@ export class SidecarConfiguration implements SnapshotSource {
     return this.#engine.current;
   }
 
-  /** Whether the control plane has answered for each of the sidecar's own resources. */
+  /** Whether the control plane has answered for each of the sidecar's own resources that are required. */
   get complete(): boolean {
-    return this.#answered.size === this.#own.length;
+    return this.#own.every((own) => !own.required || this.#answered.has(own));
   }
 
   apply(changes: readonly ResourceChange[]): readonly Rejection[] {

@@ -1,0 +1,129 @@
+import { systemClock } from "@tulle/base";
+import { eventually, FakeClock } from "@tulle/testkit";
+import { afterEach, expect, test } from "vitest";
+
+import { closeAll, createProxy, rawBackend, type TestProxy } from "../../test/harness.js";
+import { Wire } from "../../test/wire.js";
+import type { LookUp } from "../dns/system-lookup.js";
+import { MetricsRegistry } from "../telemetry/metrics.js";
+import { OutsideHosts } from "./outside-hosts.js";
+
+afterEach(closeAll);
+
+const connectTo = (authority: string): string =>
+  `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`;
+const unfound: LookUp = () => Promise.reject(new Error("there is no such name"));
+const found =
+  (...addresses: string[]): LookUp =>
+  () =>
+    Promise.resolve({ addresses, ttlMs: undefined });
+
+/** The outbound port, where the mesh knows none of `authorities`. */
+async function start(
+  lookUp: LookUp,
+  passthrough = true,
+  isReached?: (address: string) => boolean,
+): Promise<{
+  readonly port: number;
+  readonly unknown: (authority: string) => void;
+  readonly proxy: TestProxy;
+}> {
+  const proxy = createProxy();
+  const outside = new OutsideHosts({
+    clock: systemClock,
+    metrics: proxy.metrics,
+    policy: { passthrough },
+    lookUp,
+    wake: () => proxy.stack.tcp.parking.wake(),
+    ...(isReached && { isReached }),
+  });
+  const listener = await proxy.listener("", undefined, outside);
+  const unknown = (name: string): void =>
+    proxy.apply({
+      typeUrl: "type.googleapis.com/envoy.config.listener.v3.Listener",
+      name,
+      version: "0",
+      bytes: undefined,
+    });
+  return { port: listener.tcp.address.port, unknown, proxy };
+}
+
+test("CONNECT to a host outside of the mesh is a connection to the address that was judged", async () => {
+  const server = await rawBackend((socket) => {
+    socket.write("220 outside\r\n");
+    socket.on("data", (bytes: Buffer) => socket.write(bytes));
+  });
+  const asked: string[] = [];
+  const lookUp: LookUp = (name) => {
+    asked.push(name);
+    return Promise.resolve({ addresses: ["10.0.0.1", "127.0.0.1"], ttlMs: undefined });
+  };
+  const { port, unknown } = await start(lookUp, true, (address) => address === "127.0.0.1");
+  const authority = `api.example:${server.port}`;
+  unknown(authority);
+  for (let time = 0; time < 2; time++) {
+    const client = Wire.to(port);
+    client.send(`${connectTo(authority)}early`);
+    const heard = await client.until("early");
+    expect(heard).toContain("HTTP/1.1 200 ");
+    expect(heard).toContain("220 outside\r\n");
+    client.send(" late");
+    await client.until(" late");
+    client.socket.destroy();
+  }
+  // The second one goes by what the first one found.
+  expect(asked).toEqual(["api.example"]);
+});
+
+test.each([
+  ["an address of this machine", "127.0.0.1:15000", unfound],
+  ["one that is spelt another way", "[::ffff:127.0.0.1]:15000", unfound],
+  ["a metadata service", "169.254.169.254:80", unfound],
+  ["a virtual IP", "240.240.0.1:80", unfound],
+  ["a name for a private address", "intranet.example:80", found("10.0.0.1", "fd00::1")],
+  ["a name that looks like an address", "0177.0.0.1:80", found("127.0.0.1")],
+  ["a name that does not resolve", "nowhere.example:80", unfound],
+  ["a short name", "reviews:80", found("1.1.1.1")],
+  ["a name of the mesh's", "reviews.default.svc.cluster.local:80", found("1.1.1.1")],
+])("CONNECT to %s is refused", async (_what, authority, lookUp) => {
+  const { port, unknown } = await start(lookUp);
+  unknown(authority);
+  const client = Wire.to(port);
+  client.send(connectTo(authority));
+  expect(await client.until("\r\n\r\n")).toMatch(/^HTTP\/1\.1 404 /);
+  expect(await client.end()).toBe("end");
+});
+
+test("under REGISTRY_ONLY nobody is looked up", async () => {
+  let asked = 0;
+  const { port, unknown } = await start(() => {
+    asked++;
+    return Promise.reject(new Error("not to be asked"));
+  }, false);
+  unknown("api.example:443");
+  const client = Wire.to(port);
+  client.send(connectTo("api.example:443"));
+  expect(await client.until("\r\n\r\n")).toMatch(/^HTTP\/1\.1 404 /);
+  expect(asked).toBe(0);
+});
+
+test("names that do not answer are given up, and no more than a thousand are remembered", async () => {
+  const clock = new FakeClock();
+  let woken = 0;
+  const outside = new OutsideHosts({
+    clock,
+    metrics: new MetricsRegistry(),
+    policy: { passthrough: true },
+    lookUp: (name) => (name.startsWith("late") ? new Promise(() => undefined) : unfound(name, "all", false)),
+    wake: () => woken++,
+  });
+  expect(outside.knows("late.example:443")).toBeUndefined();
+  await clock.advance(5000);
+  expect(outside.knows("late.example:443")).toBe(false);
+  for (let i = 0; i < 999; i++) expect(outside.knows(`host${i}.example:443`)).toBeUndefined();
+  await eventually(() => woken === 1000);
+  expect(outside.knows("one-more.example:443")).toBe(false);
+  // What was found so long ago makes room.
+  await clock.advance(30_000);
+  expect(outside.knows("one-more.example:443")).toBeUndefined();
+});
