@@ -107,3 +107,39 @@ spec:
     return answers.filter(({ status }) => status === 200).length === 2;
   });
 }, 30_000);
+
+test("the mesh's default limits hold for who says nothing, and requests of high priority have their own", async () => {
+  const waiting: (() => void)[] = [];
+  const port = await servers.http((request, response) => {
+    if (request.url === "/now") response.end();
+    else waiting.push(() => response.end());
+  });
+  await register(mesh, "busy", [port]);
+  await mesh.apply(`
+apiVersion: tulle.dev/v1
+kind: MeshConfig
+metadata: {name: mesh, namespace: istio-system}
+spec: {defaultTrafficPolicy: {connectionPool: {http: {http2MaxRequests: 1}}}}
+---
+apiVersion: tulle.dev/v1
+kind: TrafficPolicy
+metadata: {name: busy}
+spec: {host: busy, connections: {highPriority: {maxRequests: 10}}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: urgent, annotations: {tulle.dev/priority: high}}
+spec: {hosts: [urgent.test], http: [{route: [{destination: {host: busy, port: {number: 8080}}}]}]}
+`);
+  const url = `http://127.0.0.1:${caller.ready.addresses.outbound.port}`;
+  const ask = (host: string, path: string) => call(`${url}${path}`, { headers: { host } });
+  await eventually(async () => (await ask("urgent.test", "/now")).status === 200);
+  await eventually(async () => (await ask("busy:8080", "/now")).status === 200);
+  await limited("rq", "busy", 1);
+  const first = ask("busy:8080", "/");
+  await eventually(() => waiting.length === 1);
+  expect((await ask("busy:8080", "/now")).status).toBe(503);
+  expect((await ask("urgent.test", "/now")).status).toBe(200);
+  waiting[0]!();
+  expect((await first).status).toBe(200);
+}, 30_000);
