@@ -228,3 +228,18 @@ test("an instance that leaves lets open connections end and cuts them when its t
   await eventually(() => staying.closed === "ECONNRESET");
   await leaving.process.exited;
 }, 60_000);
+
+test("a host that exists by its tcp rules alone is another name for the services that they lead to", async () => {
+  await mesh.run({ service: "store", command: BANNER, ...OPTIONS });
+  await mesh.apply(`
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: alias}
+spec: {hosts: [store.alias], tcp: [{match: [{port: 9000}], route: [{destination: {host: store, port: {number: 8080}}}]}]}
+`);
+  const caller = await mesh.sidecar({ service: "customer", args: ["--upstream", "store.alias:9000"] });
+  await caller.knows(clusterOf("store"), 1);
+  const connection = new Connection(caller, "store.alias:9000");
+  await connection.expect("220 store ready\r\n");
+  connection.socket.destroy();
+}, 30_000);

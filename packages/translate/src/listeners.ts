@@ -11,6 +11,7 @@ import {
   type HttpConnectionManager,
   type HttpFilter,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import type { TcpProxy } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { detect, PLAINTEXT_HTTP } from "./detection.js";
 import type { Frontend } from "./gateway-api/parents.js";
 import { routedFrontend } from "./gateway-api/routed-frontend.js";
@@ -27,7 +28,7 @@ import { routeConfigurationName } from "./names.js";
 import { admissionControlFilter } from "./overload-filters.js";
 import { isLocalLimit } from "./rate-limit-parts.js";
 import { rateLimitsOf } from "./rate-limits.js";
-import { tcpRoute } from "./routes/tcp-route.js";
+import { routedTcp, tcpRoute } from "./routes/tcp-route.js";
 import { tlsRoutes } from "./routes/tls-routes.js";
 import { calledHost } from "./services.js";
 import { tcpChain } from "./tcp-proxy.js";
@@ -47,6 +48,13 @@ const HTTP_PORT = 80;
 export function outboundListener(t: Translation, name: string): Listener | undefined {
   const target = targetOf(t, name);
   if (target === undefined) return undefined;
+  if ("bytes" in target) {
+    return create(ListenerSchema, {
+      name,
+      trafficDirection: TrafficDirection.OUTBOUND,
+      filterChains: [tcpChain(t, target.bytes, { name })],
+    });
+  }
   if ("port" in target && carriageOf(t, target.port) !== "http") return chainsListener(t, name, target);
   return create(ListenerSchema, {
     name,
@@ -134,8 +142,11 @@ interface ServiceTarget extends Frontend {
   readonly routes: string;
 }
 
-/** What an authority leads to: a service's port, or a RouteConfiguration alone. */
-function targetOf(t: Translation, name: string): ServiceTarget | { readonly routes: string } | undefined {
+/** What an authority leads to: a service's port, a RouteConfiguration alone, or where rules send its bytes. */
+function targetOf(
+  t: Translation,
+  name: string,
+): ServiceTarget | { readonly routes: string } | { readonly bytes: TcpProxy } | undefined {
   const authority = parseAuthority(name);
   if (authority === undefined) return undefined;
   const { host, service, hidden } = calledHost(t, authority.host, authority.port);
@@ -147,9 +158,11 @@ function targetOf(t: Translation, name: string): ServiceTarget | { readonly rout
     return { routes: routeConfigurationName(host, listenerPort), host, service, port, listenerPort };
   }
   // A host that exists by its routes alone.
-  const rules = virtualServiceFor(t, host)?.spec.http ?? [];
+  const ruling = virtualServiceFor(t, host);
   const listenerPort = authority.port ?? HTTP_PORT;
-  if (rules.length > 0) return { routes: routeConfigurationName(host, listenerPort) };
+  if ((ruling?.spec.http ?? []).length > 0) return { routes: routeConfigurationName(host, listenerPort) };
+  const bytes = ruling && routedTcp(t, ruling, listenerPort);
+  if (bytes !== undefined) return { bytes };
   const routed = routedFrontend(t, host, listenerPort);
   return routed && { routes: routeConfigurationName(routed.host, listenerPort) };
 }

@@ -80,7 +80,7 @@ export function proxyTo(
  */
 export function canHold(
   t: Translation,
-  service: MeshService,
+  service: Pick<MeshService, "addresses">,
   match: L4MatchAttributes,
   listenerPort: number,
   where: string,
@@ -96,7 +96,12 @@ export function canHold(
 }
 
 /** Whether connections to a service go to one of the subnets. */
-function isWithin(t: Translation, service: MeshService, subnets: readonly string[], where: string): boolean {
+function isWithin(
+  t: Translation,
+  service: Pick<MeshService, "addresses">,
+  subnets: readonly string[],
+  where: string,
+): boolean {
   let unsure: string | undefined;
   for (const address of service.addresses()) {
     for (const subnet of subnets) {

@@ -212,3 +212,21 @@ test("inboundListener believes the registry before the workload", () => {
   const { filterChains } = listener(mesh([registered]), serving("tcp"), "virtualInbound");
   expect(filterChains[0]?.filters[0]?.name).toContain("http_connection_manager");
 });
+
+test("a host that no service has carries bytes by its tcp rules alone", () => {
+  const alias = (tcp: string) => `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: alias}
+spec: {hosts: [store.test], tcp: [${tcp}]}
+`;
+  const to = "route: [{destination: {host: db}}]";
+  const proxyOf = (tcp: string, name: string) => {
+    const proxy = tcpProxy(mesh(DB, alias(tcp)), CLIENT, name);
+    return proxy && tcpClustersOf(proxy);
+  };
+  expect(proxyOf(`{${to}}`, "store.test:9000")).toEqual([`outbound|5432||${HOST}`]);
+  expect(proxyOf(`{match: [{port: 9000}], ${to}}`, "store.test:9000")).toEqual([`outbound|5432||${HOST}`]);
+  for (const match of ["port: 9001", "destinationSubnets: [10.0.0.0/8]"])
+    expect(() => proxyOf(`{match: [{${match}}], ${to}}`, "store.test:9000")).toThrow("means nothing");
+});

@@ -30,9 +30,21 @@ export function tcpRoute(t: Translation, frontend: Frontend): TcpProxy {
   return proxyTo(cluster, { case: "cluster", value: cluster }, policy);
 }
 
+/** The addresses of a host that no service has. */
+const NOWHERE = { addresses: (): readonly string[] => [] };
+
+/** Where connections to a host go that exists by its `tcp` rules alone; undefined when none can hold for this client. */
+export function routedTcp(
+  t: Translation,
+  object: MeshObject<VirtualServiceSpec>,
+  listenerPort: number,
+): TcpProxy | undefined {
+  return firstRule(t, NOWHERE, object, listenerPort);
+}
+
 function firstRule(
   t: Translation,
-  service: MeshService,
+  service: Pick<MeshService, "addresses">,
   object: MeshObject<VirtualServiceSpec>,
   listenerPort: number,
 ): TcpProxy | undefined {
