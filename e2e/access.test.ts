@@ -6,6 +6,7 @@ import { eventually } from "@tulle/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { call } from "./support/http.js";
+import { OidcProvider } from "./support/oidc-provider.js";
 import { getInsecurely, publicRootOf } from "./support/https.js";
 import { Mesh } from "./support/mesh.js";
 import { Wire } from "./support/wire.js";
@@ -23,6 +24,7 @@ stringData: {password: canary-secret-hunter2}
 
 const own = mkdtempSync(join(tmpdir(), "tulle-access-"));
 const auditFile = join(own, "audit.jsonl");
+let provider: OidcProvider;
 let mesh: Mesh;
 let web: Workload;
 let caller: Workload;
@@ -32,7 +34,22 @@ let joinToken: string;
 const tokens: Record<string, string> = {};
 
 beforeAll(async () => {
-  mesh = await Mesh.start(["--require-login", "--audit-log", auditFile, "--log-level", "debug"]);
+  const providers = join(own, "providers.yaml");
+  provider = await OidcProvider.start();
+  writeFileSync(
+    providers,
+    `
+providers:
+- issuer: ${provider.issuer}
+  audiences: [tulle]
+  name: preferred_username
+  roles:
+  - {claim: groups, values: [shop-team], role: operator, namespaces: [shop]}
+  - {claim: groups, values: [everybody], role: read-only}
+`,
+  );
+  const login = ["--require-login", "--oidc-providers", providers];
+  mesh = await Mesh.start([...login, "--audit-log", auditFile, "--log-level", "debug"]);
   admin = readFileSync(join(mesh.directory, "data", "admin-token"), "utf8").trim();
   caFile = join(mesh.directory, "root.pem");
   writeFileSync(caFile, await publicRootOf(mesh.server));
@@ -54,6 +71,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await mesh?.end();
+  provider?.close();
   rmSync(own, { recursive: true, force: true });
 });
 
@@ -91,6 +109,30 @@ test("tulle login keeps token and root, and commands find them", async () => {
     output: expect.stringMatching(/^web +1\/1/m),
   });
 });
+
+test("people log in with tokens of an OpenID provider: their groups say what they may, and where", async () => {
+  const everybody = await provider.token({ preferred_username: "eve", groups: ["everybody"] });
+  expect(await as(everybody, "get", "services")).toMatchObject({ code: 0 });
+  const file = join(mesh.directory, "shop.yaml");
+  const policy = (namespace: string): string =>
+    `apiVersion: tulle.dev/v1\nkind: TrafficPolicy\nmetadata: {name: web, namespace: ${namespace}}\nspec: {host: web, hedging: {after: 1s}}\n`;
+  writeFileSync(file, "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n");
+  expect(await as(admin, "apply", "-f", file)).toMatchObject({ code: 0 });
+  writeFileSync(file, policy("shop"));
+  expect(await as(everybody, "apply", "-f", file)).toMatchObject({ code: 1 });
+  const team = await provider.token({ preferred_username: "ann", groups: ["shop-team", "everybody"] });
+  expect(await as(team, "apply", "-f", file)).toMatchObject({ code: 0 });
+  expect(await as(team, "token", "list")).toMatchObject({ code: 6 });
+  writeFileSync(file, policy("default"));
+  expect(await as(team, "apply", "-f", file)).toMatchObject({ code: 1 });
+  for (const refused of [
+    await provider.token({ preferred_username: "bob", groups: ["others"] }),
+    await provider.token({ preferred_username: "ann", groups: ["shop-team"] }, "grafana"),
+    await provider.token({ preferred_username: "ann", groups: ["shop-team"] }, "tulle", -60),
+  ])
+    expect(await as(refused, "get", "services")).toMatchObject({ code: 6 });
+  await eventually(() => readFileSync(auditFile, "utf8").includes(`"who":"oidc:${provider.issuer}#ann"`));
+}, 30_000);
 
 test("roles hold for commands: who may not is told so", async () => {
   const file = join(mesh.directory, "secret.yaml");

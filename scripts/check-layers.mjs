@@ -45,6 +45,7 @@ const BUILTINS = {
 
 /** Folders of pure packages that are edges: their own entry point, builtins that only they may import. */
 const EDGES = [
+  { package: "base", folder: "files", builtins: ["fs", "path"] },
   { package: "base", folder: "spiffe", builtins: ["crypto"] },
   { package: "dns", folder: "server", builtins: ["dgram", "net"] },
   { package: "http", folder: "socket", builtins: ["net", "tls", "util"] },
@@ -113,11 +114,11 @@ function check(name, file, specifier, declared) {
   const where = relative(root, file);
   const folders = FORBIDDEN_FOLDERS.filter((rule) => rule.package === name);
   const inPackage = relative(join(root, "packages", name, "src"), file);
-  const edge = EDGES.find((rule) => rule.package === name);
-  const onEdge = edge !== undefined && inPackage.startsWith(`${edge.folder}/`);
+  const edges = EDGES.filter((rule) => rule.package === name);
+  const edge = edges.find(({ folder }) => inPackage.startsWith(`${folder}/`));
   if (specifier.startsWith(".")) {
     const to = relative(join(root, "packages", name, "src"), join(file, "..", specifier));
-    if (edge !== undefined && !onEdge && to.startsWith(`${edge.folder}/`)) {
+    if (edges.some((other) => other !== edge && to.startsWith(`${other.folder}/`))) {
       problems.push(`${where}: only other packages may import ${to}`);
     }
     for (const rule of folders) {
@@ -129,7 +130,7 @@ function check(name, file, specifier, declared) {
   }
   if (specifier.startsWith("node:")) {
     const builtin = specifier.slice(5);
-    const allowed = onEdge ? edge.builtins : BUILTINS[name];
+    const allowed = edge?.builtins ?? BUILTINS[name];
     if (allowed !== "*" && !allowed.includes(builtin)) {
       problems.push(`${where}: ${name} may not import ${specifier}`);
     }

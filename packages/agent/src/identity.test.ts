@@ -341,6 +341,7 @@ async function startControlPlane(
     const methods = createCertificateService({
       authority,
       joinTokens,
+      usedTokens: { use: () => Promise.resolve(true) },
       peerIdentity,
       clock: useClock,
       logger,

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 
 import { MeshError, parseDuration } from "@tulle/base";
-import type { ControlPlaneOptions, FederatedTrustDomain, JoinIssuer } from "@tulle/control";
+import type { ControlPlaneOptions, FederatedTrustDomain, JoinIssuer, OidcProvider } from "@tulle/control";
 import { parse } from "yaml";
 import { InvalidArgumentError, Option, type Command } from "commander";
 
@@ -15,6 +15,7 @@ export interface IdentityFlags {
   readonly rootTtl?: number;
   readonly expiredCertificateGrace?: number;
   readonly joinIssuers?: string;
+  readonly oidcProviders?: string;
   readonly federation?: string;
   readonly bundleEndpointPort?: number;
   readonly caDir?: string;
@@ -62,6 +63,10 @@ export function addIdentityFlags(command: Command): void {
       "whose tokens let workloads join: Kubernetes clusters, clouds, CIs (YAML or JSON; see docs/identity.md)",
     )
     .option(
+      "--oidc-providers <file>",
+      "OpenID providers whose users log in, and who of them has which role (YAML or JSON; see docs/access.md)",
+    )
+    .option(
       "--federation <file>",
       "other trust domains whose workloads are let in (YAML or JSON; see docs/identity.md)",
     )
@@ -90,6 +95,9 @@ export function identityOptions(flags: IdentityFlags): Partial<ControlPlaneOptio
     ...(flags.caDir !== undefined && { caDirectory: flags.caDir }),
     ...(flags.joinIssuers !== undefined && {
       joinIssuers: readList(flags.joinIssuers, "issuers") as unknown as readonly JoinIssuer[],
+    }),
+    ...(flags.oidcProviders !== undefined && {
+      oidcProviders: readList(flags.oidcProviders, "providers") as unknown as readonly OidcProvider[],
     }),
     ...(flags.federation !== undefined && {
       federation: readList(flags.federation, "trustDomains") as unknown as readonly FederatedTrustDomain[],

@@ -8,4 +8,4 @@ export * from "./config/index.js";
 export * from "./push/index.js";
 export * from "./api-server/resource-api.js";
 export { startControlPlane, type ControlPlane, type ControlPlaneOptions } from "./main.js";
-export { createRotatingFile, type AuditSink } from "./access/index.js";
+export { createRotatingFile, type AuditSink, type OidcProvider } from "./access/index.js";

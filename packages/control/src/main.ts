@@ -12,6 +12,8 @@ import {
   createAccessTokens,
   createAuditLog,
   issuerTokens,
+  oidcLogins,
+  type OidcProvider,
   noAuditLog,
   type AuditSink,
   type GateBindings,
@@ -32,7 +34,7 @@ import {
   type CallAuditOptions,
   type PeerIdentity,
 } from "./grpc/index.js";
-import { checkLoginOptions, openDoor } from "./http/door.js";
+import { checkLoginOptions, checkOpenOptions, openDoor } from "./http/door.js";
 import { hostOf, isLoopback } from "./http/host-check.js";
 import { isWildcard, reachableNames } from "./http/reachable-names.js";
 import { startHttpServer } from "./http/server.js";
@@ -44,7 +46,14 @@ import { createRegistryPersistence } from "./registry-persistence.js";
 import { createMemoryStores, openLmdbStores, type Stores } from "./stores/open.js";
 import { controlMetrics } from "./telemetry/control-metrics.js";
 import { metricsText } from "./telemetry/metrics-text.js";
-import { AddressGuard, guardedFetch, TokenKeys } from "./token-keys/index.js";
+import {
+  AddressGuard,
+  guardedFetch,
+  operatorFetch,
+  StoredKeys,
+  TokenKeys,
+  type FetchText,
+} from "./token-keys/index.js";
 import { changesHosts, createVirtualIps, meshHosts, namesHosts } from "./virtual-ips/index.js";
 
 export interface ControlPlaneOptions extends Partial<IdentityOptions> {
@@ -52,6 +61,8 @@ export interface ControlPlaneOptions extends Partial<IdentityOptions> {
   readonly dataDirectory?: string;
   /** Address of all listeners; default 127.0.0.1. Beyond loopback the HTTP APIs need TLS and a login. */
   readonly listenAddress?: string;
+  /** OpenID providers whose users log in. */
+  readonly oidcProviders?: readonly OidcProvider[];
   /** TLS and a login on loopback too. Beyond it they are not optional. */
   readonly requireLogin?: boolean;
   /** Names and addresses that clients reach the control plane by, beside its own. */
@@ -148,6 +159,7 @@ async function build(
   const startedAt = clock.now();
   const login = options.requireLogin === true || !isLoopback(address);
   if (login) checkLoginOptions(options);
+  else checkOpenOptions(options);
 
   const protectThreshold =
     options.protectThreshold === undefined ? {} : { protectThreshold: options.protectThreshold };
@@ -204,9 +216,14 @@ async function build(
   const audit = auditSink === undefined ? noAuditLog : createAuditLog({ sink: auditSink, clock, logger });
   closers.push(() => audit.close());
   const names = reachableNames(address, options.hosts ?? []);
+  const cidrs = { blocked: options.jwksBlockedCidrs ?? [], allowed: options.jwksAllowedCidrs ?? [] };
+  const guard = new AddressGuard(cidrs);
+  const fetchFor = (configured: string): FetchText => operatorFetch(configured, cidrs);
+  const oidc = oidcLogins({ providers: options.oidcProviders ?? [], clock, fetchFor });
   const identity = await openMeshIdentity(
     { ...options, ...names, trustDomain },
     {
+      fetchFor,
       coordination: stores.coordination,
       clock,
       random,
@@ -219,14 +236,11 @@ async function build(
   closers.push(() => identity[Symbol.dispose]());
   const { peerIdentity, joinTokens } = identity;
   const accessTokens = createAccessTokens({ coordination: stores.coordination, clock });
-  const guard = new AddressGuard({
-    blocked: options.jwksBlockedCidrs ?? [],
-    allowed: options.jwksAllowedCidrs ?? [],
-  });
   const tokenKeys = new TokenKeys({
     objects: () => index.objects("security.istio.io", "RequestAuthentication"),
     changes: config.onChange,
     fetchText: (timeoutMs) => (url, maxBytes) => guardedFetch(url, { guard, timeoutMs, maxBytes }),
+    stored: await StoredKeys.open({ coordination: stores.coordination, clock, logger }),
     clock,
     random,
     logger,
@@ -388,7 +402,7 @@ async function build(
       accessTokens,
       audit,
       identify,
-      verifiers: [issuerTokens(identity.joinIssuers, trustDomain)],
+      verifiers: [issuerTokens(identity.joinIssuers, trustDomain), oidc],
       serverIdentity: identity.server,
       clock,
     },

@@ -1,3 +1,4 @@
+import { FewNames } from "./few-names.js";
 import {
   checkNameCount,
   checkNames,
@@ -39,10 +40,10 @@ export class DeltaSubscription implements Subscription {
   /** What the client has, by the newest responses. A refused version counts, so that it is not sent again. */
   readonly #held = new Map<string, string | typeof ABSENT>();
   /** Asked for explicitly: answered even when the client should know. */
-  readonly #asked = new Set<string>();
-  readonly #marked = new Set<string>();
+  readonly #asked = new FewNames();
+  readonly #marked = new FewNames();
   /** The client has them and they vanished. */
-  readonly #vanished = new Set<string>();
+  readonly #vanished = new FewNames();
   #wildcard = false;
   #wildcardOwed = false;
   #first = true;
@@ -206,7 +207,7 @@ export class DeltaSubscription implements Subscription {
   #unsubscribe(name: string): void {
     this.#held.delete(name);
     this.#vanished.delete(name);
-    this.#inFlight.refused.delete(name);
+    this.#inFlight.forget(name);
     this.#marked.delete(name);
     this.#asked.delete(name);
     // Still covered by the wildcard: the client must hear what that means for this name.

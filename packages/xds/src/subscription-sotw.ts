@@ -168,7 +168,7 @@ export class SotwSubscription implements Subscription {
     const nonce = this.#options.nextNonce();
     this.#inFlight.sent(nonce, changed);
     // What is left was refused in another version than it has now.
-    for (const name of this.#inFlight.refused.keys()) this.#inFlight.refused.delete(name);
+    this.#inFlight.forgetAll();
     const resources = [...next.values()];
     return { nonce, version: combinedVersion(resources), resources, removed: [] };
   }
@@ -179,7 +179,7 @@ export class SotwSubscription implements Subscription {
     for (const name of names) {
       held.delete(name);
       this.#accepted.delete(name);
-      this.#inFlight.refused.delete(name);
+      this.#inFlight.forget(name);
     }
     this.#held = held;
   }

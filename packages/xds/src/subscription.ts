@@ -109,15 +109,22 @@ export function checkNames(names: Iterable<string>): void {
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 
+const NOTHING_REFUSED: ReadonlyMap<string, string> = new Map();
+
 /** Follows the one response in flight: nonce, what it carried, and what the client said to it. */
 export class InFlightResponse {
   #nonce: string | undefined;
   #newest: string | undefined;
   #names = NO_NAMES;
-  readonly refused = new Map<string, string>();
+  #refused: Map<string, string> | undefined;
 
   get nonce(): string | undefined {
     return this.#nonce;
+  }
+
+  /** Names of what was refused, with the client's message. */
+  get refused(): ReadonlyMap<string, string> {
+    return this.#refused ?? NOTHING_REFUSED;
   }
 
   /** `names` are those that the response changes for the client: only they can be why it is refused. */
@@ -125,7 +132,17 @@ export class InFlightResponse {
     this.#nonce = nonce;
     this.#newest = nonce;
     this.#names = names;
-    for (const name of names) this.refused.delete(name);
+    if (this.#refused !== undefined) for (const name of names) this.forget(name);
+  }
+
+  /** What was said of a resource counts no more. */
+  forget(name: string): void {
+    this.#refused?.delete(name);
+  }
+
+  /** As {@link forget}, of every resource. */
+  forgetAll(): void {
+    this.#refused = undefined;
   }
 
   carries(name: string): boolean {
@@ -143,7 +160,8 @@ export class InFlightResponse {
       return { kind: "ack", nonce };
     }
     const message = error.slice(0, MAX_ERROR_LENGTH);
-    for (const name of blamed(this.#names, message)) this.refused.set(name, message);
+    this.#refused ??= new Map();
+    for (const name of blamed(this.#names, message)) this.#refused.set(name, message);
     return { kind: "nack", nonce, message };
   }
 }

@@ -114,6 +114,18 @@ test("tulle status exits 0 when no proxy refused anything, stale ones included",
   expect((await status(HEALTHY)).code).toBe(0);
 });
 
+test("tulle status says loudly that a revocation list is out of date, and nothing of one that is not", async () => {
+  const list = { issuer: "0123456789ABCDEF0123", thisUpdate: NOW - 3 * HOUR, revoked: 1 };
+  const withList = (nextUpdate: number): MeshStatus => ({
+    ...HEALTHY,
+    authority: { ...HEALTHY.authority, revocation: { lists: [{ ...list, nextUpdate }] } },
+  });
+  expect((await status(withList(NOW - 2 * HOUR))).err).toContain(
+    "the revocation list of 0123456789ABCDEF is out of date for 120m: what was revoked since is let in; get a new one",
+  );
+  expect((await status(withList(NOW + HOUR))).err).not.toContain("revocation");
+});
+
 test("tulle status warns of certificates that running workloads should have renewed, and of no others", async () => {
   const { err } = await status(HEALTHY);
   expect(err).toBe(

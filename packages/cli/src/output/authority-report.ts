@@ -46,7 +46,7 @@ export function authorityReport({ authority, controlPlane: { now } }: MeshStatus
 }
 
 function freshness(leftMs: number): string {
-  return leftMs > 0 ? `list good for ${formatAge(leftMs)}` : `list out of date since ${formatAge(-leftMs)}`;
+  return leftMs > 0 ? `list good for ${formatAge(leftMs)}` : `list out of date for ${formatAge(-leftMs)}`;
 }
 
 /** Certificates of the authority that end soon and that nothing replaces, and what else is not as it should be. */
@@ -72,7 +72,7 @@ export function authorityWarnings({ authority, controlPlane: { now } }: MeshStat
   }
   for (const { issuer, nextUpdate = Number.POSITIVE_INFINITY } of authority.revocation?.lists ?? []) {
     if (nextUpdate > now) continue;
-    const text = `the revocation list of ${issuer.slice(0, 16)} is out of date since ${formatAge(now - nextUpdate)}: what was revoked since is let in; get a new one`;
+    const text = `the revocation list of ${issuer.slice(0, 16)} is out of date for ${formatAge(now - nextUpdate)}: what was revoked since is let in; get a new one`;
     problems.push({ level: "error", text });
   }
   if (graceMs > 0) {

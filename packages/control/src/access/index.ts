@@ -9,5 +9,6 @@ export {
 } from "./authenticator.js";
 export { callerOf, createGate, type GateBindings, type ServeRequest } from "./gate.js";
 export { issuerTokens } from "./issuer-tokens.js";
+export { oidcLogins, type OidcProvider, type OidcRole } from "./oidc-logins.js";
 export { OpenRequests } from "./open-requests.js";
 export { createRotatingFile } from "./rotating-file.js";

@@ -1,7 +1,8 @@
 import { formatSpiffeId, MeshError } from "@tulle/base";
 import { decodeJwt } from "jose";
 
-import { isJwt, type JoinIssuers } from "../ca/index.js";
+import type { JoinIssuers } from "../ca/index.js";
+import { isJwt } from "../token-keys/index.js";
 import type { VerifyBearer } from "./authenticator.js";
 
 /**

@@ -1,8 +1,12 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import "reflect-metadata";
 import { webcrypto, X509Certificate } from "node:crypto";
 
 import { create, type JsonObject } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import * as x509 from "@peculiar/x509";
 import { silentLogger, systemClock } from "@tulle/base";
 import { createTestAuthority } from "@tulle/testkit";
@@ -12,13 +16,15 @@ import {
   IstioCertificateService,
   type IstioCertificateResponse,
 } from "@tulle/xds/gen/istio/v1/auth/ca_pb.js";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 
 import { createPeerIdentity } from "../grpc/peer-identity.js";
 import { startGrpcServer, type GrpcServer } from "../grpc/server.js";
 import { createMemoryStores } from "../stores/open.js";
 import { createCertificateAuthority, type CertificateAuthority } from "./certificate-authority.js";
 import { createCertificateService } from "./certificate-service.js";
+import { JoinIssuers } from "./join-issuers.js";
+import { UsedTokens } from "./used-tokens.js";
 import { createJoinTokens, type JoinTokens } from "./join-tokens.js";
 import { createServerIdentity } from "./server-identity.js";
 
@@ -32,6 +38,26 @@ let joinTokens: JoinTokens;
 let server: GrpcServer;
 let identity: Awaited<ReturnType<typeof createServerIdentity>>;
 let burst: number;
+let keys: Awaited<ReturnType<typeof generateKeyPair>>;
+let directory: string;
+let jwksFile: string;
+
+const CI = {
+  issuer: "https://ci.example",
+  audiences: ["tulle"],
+  namespace: "{namespace}",
+  serviceAccount: "{serviceAccount}",
+};
+
+beforeAll(async () => {
+  keys = await generateKeyPair("ES256");
+  directory = await mkdtemp(join(tmpdir(), "tulle-certificates-"));
+  jwksFile = join(directory, "jwks.json");
+  const key = { ...(await exportJWK(keys.publicKey)), kid: "k1", alg: "ES256" };
+  await writeFile(jwksFile, JSON.stringify({ keys: [key] }));
+});
+
+afterAll(() => rm(directory, { recursive: true, force: true }));
 
 beforeEach(async () => {
   burst = 500;
@@ -52,6 +78,30 @@ test("CreateCertificate gives a join token's account a certificate, and refuses 
     code: grpc.status.UNAUTHENTICATED,
     details: expect.stringContaining("join token"),
   });
+});
+
+test("CreateCertificate takes a CI's token with an id once, and a Kubernetes account's as often as it is shown", async () => {
+  const jwt = (claims: object): Promise<string> =>
+    new SignJWT({ ...claims })
+      .setProtectedHeader({ alg: "ES256", kid: "k1" })
+      .setIssuer(CI.issuer)
+      .setAudience("tulle")
+      .setExpirationTime("10m")
+      .sign(keys.privateKey);
+  const account = { namespace: "default", serviceAccount: "reviews" };
+  const once = await jwt({ ...account, jti: "a" });
+  // A bad request must not cost the token.
+  await expect(ask({ token: once, csr: "no request" })).rejects.toThrow();
+  const [first, second] = await Promise.allSettled([ask({ token: once }), ask({ token: once })]);
+  expect([first.status, second.status].sort()).toEqual(["fulfilled", "rejected"]);
+  await expect(ask({ token: once })).rejects.toMatchObject({
+    details: expect.stringContaining("has been used to join before"),
+  });
+  expect((await ask({ token: await jwt({ ...account, jti: "b" }) })).spiffeId).toBe(REVIEWS_ID);
+  const pod = await jwt({ ...account, jti: "c", "kubernetes.io": {} });
+  for (let time = 0; time < 2; time++) expect((await ask({ token: pod })).spiffeId).toBe(REVIEWS_ID);
+  const nameless = await jwt(account);
+  for (let time = 0; time < 2; time++) expect((await ask({ token: nameless })).spiffeId).toBe(REVIEWS_ID);
 });
 
 test("CreateCertificate renews for the current certificate, and the ledger follows", async () => {
@@ -177,6 +227,8 @@ async function start(): Promise<void> {
     methods: createCertificateService({
       authority,
       joinTokens,
+      joinIssuers: new JoinIssuers({ issuers: [{ ...CI, jwksFile }], clock }),
+      usedTokens: new UsedTokens({ coordination, clock }),
       peerIdentity,
       clock,
       logger,

@@ -22,7 +22,9 @@ import {
 import type { PeerIdentityOf } from "../grpc/peer-identity.js";
 import { grpcFailureOf } from "../grpc/status.js";
 import type { CertificateAuthority, Issued } from "./certificate-authority.js";
-import { isJwt, type JoinIssuers } from "./join-issuers.js";
+import { isJwt } from "../token-keys/index.js";
+import type { JoinIssuers, ProvedAccount } from "./join-issuers.js";
+import type { UsedTokens } from "./used-tokens.js";
 import type { JoinTokens } from "./join-tokens.js";
 import { readSigningRequest } from "./certificate-signing-request.js";
 import { type WorkloadAccount } from "./workload-id.js";
@@ -32,6 +34,8 @@ export interface CertificateServiceOptions {
   readonly joinTokens: JoinTokens;
   /** Whose tokens prove an account, beside join tokens; default nobody's. */
   readonly joinIssuers?: JoinIssuers;
+  /** Tokens of join issuers that are used up. */
+  readonly usedTokens: Pick<UsedTokens, "use">;
   readonly peerIdentity: PeerIdentityOf;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -49,6 +53,8 @@ interface Proof {
   readonly trustDomain: string;
   /** Set for a join token, which is used up when a certificate is issued. */
   readonly token: string | undefined;
+  /** Set for a join issuer's token that joins once. */
+  readonly use: ProvedAccount["use"];
   /** Serial number of the certificate that the caller holds. */
   readonly serialNumber: string | undefined;
 }
@@ -78,10 +84,16 @@ export function createCertificateService(options: CertificateServiceOptions): re
       ...(request.validityDuration > 0n && { ttlMs: Number(request.validityDuration) * 1000 }),
       ...(proof.serialNumber !== undefined && { replaces: proof.serialNumber }),
     };
-    if (proof.token !== undefined) {
-      // A bad request must not cost the caller its token, so the request is checked first.
-      await readSigningRequest(wanted.csrPem, wanted.spiffeId);
-      if ((await options.joinTokens.redeem(proof.token)) === undefined) throw badToken();
+    const { token, use } = proof;
+    // A bad request must not cost the caller its token, so the request is checked first.
+    if (token !== undefined || use !== undefined) await readSigningRequest(wanted.csrPem, wanted.spiffeId);
+    if (token !== undefined && (await options.joinTokens.redeem(token)) === undefined) throw badToken();
+    if (use !== undefined && !(await options.usedTokens.use(use.issuer, use.id, use.expiresAt))) {
+      throw new MeshError(
+        "unauthenticated",
+        "CA_JOIN_USED",
+        "the token has been used to join before: show a new one, or let its issuer's tokens be used again (once: false in --join-issuers)",
+      );
     }
     return authority.issue(wanted);
   };
@@ -111,12 +123,12 @@ async function prove(call: GrpcCallInfo, options: CertificateServiceOptions): Pr
     const token = bearerToken(authorization);
     const { trustDomain } = options.authority;
     if (token !== undefined && isJwt(token) && options.joinIssuers !== undefined) {
-      const account = await options.joinIssuers.accountOf(token);
-      return { account, trustDomain, token: undefined, serialNumber: undefined };
+      const { account, use } = await options.joinIssuers.prove(token);
+      return { account, trustDomain, token: undefined, use, serialNumber: undefined };
     }
     const account = token === undefined ? undefined : await options.joinTokens.peek(token);
     if (account === undefined) throw badToken();
-    return { account, trustDomain, token, serialNumber: undefined };
+    return { account, trustDomain, token, use: undefined, serialNumber: undefined };
   }
   const peer = options.peerIdentity(call);
   if (peer === undefined) {
@@ -134,6 +146,7 @@ async function prove(call: GrpcCallInfo, options: CertificateServiceOptions): Pr
     account: { namespace, serviceAccount },
     trustDomain,
     token: undefined,
+    use: undefined,
     serialNumber: new X509Certificate(peer.certificateDer).serialNumber,
   };
 }

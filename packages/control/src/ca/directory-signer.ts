@@ -1,19 +1,10 @@
 import "reflect-metadata";
 import { createPrivateKey, webcrypto, X509Certificate, type KeyObject } from "node:crypto";
-import { watch, type FSWatcher } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import * as x509 from "@peculiar/x509";
-import {
-  Emitter,
-  MeshError,
-  MutableDisposable,
-  systemErrorCode,
-  type Clock,
-  type Logger,
-  type Timer,
-} from "@tulle/base";
+import { Emitter, MeshError, type Clock, type Logger } from "@tulle/base";
+import { WatchedFiles } from "@tulle/base/files";
 import {
   joinPem,
   KeyUsage,
@@ -36,10 +27,11 @@ const FILES = {
   revocations: "ca-crl.pem",
 } as const;
 
-/** Changes are read once none came for this long, milliseconds; and looked for this often where nobody tells of them. */
+/** Files are read so long after the first sign of a change, milliseconds; and looked at so often where nobody tells of one. */
 const SETTLE_MS = 250;
 const LOOK_EVERY_MS = 10_000;
-const MAX_FILE_BYTES = 1 << 20;
+/** Revocation lists go to every workload, with the roots. */
+const MAX_LISTS_BYTES = 1 << 20;
 /** Revocation lists may be from so far in the future. */
 const CLOCK_SKEW_MS = 300_000;
 
@@ -70,24 +62,28 @@ export class DirectorySigner implements CertificateSigner {
   readonly kind = "directory";
   readonly #options: DirectorySignerOptions;
   readonly #changed = new Emitter<void>();
-  readonly #settle = new MutableDisposable<Timer>();
-  readonly #look = new MutableDisposable<Timer>();
-  readonly #watcher: FSWatcher | undefined;
+  readonly #files: WatchedFiles;
   #material: Material;
   #refused = "";
 
-  private constructor(options: DirectorySignerOptions, material: Material) {
+  private constructor(options: DirectorySignerOptions, files: WatchedFiles, material: Material) {
     this.#options = options;
+    this.#files = files;
     this.#material = material;
-    this.#watcher = this.#watch();
-    this.#lookAgain();
+    files.onChanged(() => void this.reload());
   }
 
   readonly onChanged = this.#changed.event;
 
   /** Errors: `invalid` CA_DIRECTORY, which says what is wrong with which file. */
   static async open(options: DirectorySignerOptions): Promise<DirectorySigner> {
-    return new DirectorySigner(options, await read(options));
+    const files = new WatchedFiles({ ...options, settleMs: SETTLE_MS, lookEveryMs: LOOK_EVERY_MS });
+    try {
+      return new DirectorySigner(options, files, await read(options, files));
+    } catch (thrown) {
+      files[Symbol.dispose]();
+      throw thrown;
+    }
   }
 
   get trustBundlePem(): string {
@@ -117,38 +113,14 @@ export class DirectorySigner implements CertificateSigner {
   }
 
   [Symbol.dispose](): void {
-    this.#watcher?.close();
-    this.#settle[Symbol.dispose]();
-    this.#look[Symbol.dispose]();
-  }
-
-  #watch(): FSWatcher | undefined {
-    try {
-      const watcher = watch(this.#options.directory, { persistent: false }, () => this.#readSoon());
-      watcher.on("error", () => undefined);
-      return watcher;
-    } catch {
-      // Looked for by and by, then.
-      return undefined;
-    }
-  }
-
-  #readSoon(): void {
-    const { clock } = this.#options;
-    this.#settle.value = clock.setTimeout(() => void this.reload(), SETTLE_MS, { keepAlive: false });
-  }
-
-  #lookAgain(): void {
-    const { clock } = this.#options;
-    const again = (): void => void this.reload().then(() => this.#lookAgain());
-    this.#look.value = clock.setTimeout(again, LOOK_EVERY_MS, { keepAlive: false });
+    this.#files[Symbol.dispose]();
   }
 
   /** Reads the files again. Never rejects. */
   async reload(): Promise<void> {
     const { logger, directory } = this.#options;
     try {
-      const material = await read(this.#options);
+      const material = await read(this.#options, this.#files);
       this.#refused = "";
       if (material.text === this.#material.text) return;
       this.#material = material;
@@ -167,14 +139,12 @@ export class DirectorySigner implements CertificateSigner {
   }
 }
 
-async function read({ directory, clock }: DirectorySignerOptions): Promise<Material> {
-  const [certificatePem, keyPem, rootsPem, chainPem, revocationsPem] = await Promise.all([
-    readPem(directory, FILES.certificate),
-    readPem(directory, FILES.key),
-    readPem(directory, FILES.roots),
-    readPem(directory, FILES.chain, true),
-    readPem(directory, FILES.revocations, true),
-  ]);
+async function read({ directory, clock }: DirectorySignerOptions, files: WatchedFiles): Promise<Material> {
+  const optional = (file: string): string => files.readIfPresent(join(directory, file)) ?? "";
+  const [certificatePem = "", keyPem = "", rootsPem = ""] = [FILES.certificate, FILES.key, FILES.roots].map(
+    (file) => readPem(files, directory, file),
+  );
+  const [chainPem, revocationsPem] = [optional(FILES.chain), optional(FILES.revocations)];
   const wrong = (file: string, why: string, cause?: unknown): MeshError =>
     new MeshError("invalid", "CA_DIRECTORY", `${join(directory, file)} ${why}`, { cause });
   const parse = (file: string, pem: string): X509Certificate[] => {
@@ -227,16 +197,11 @@ async function read({ directory, clock }: DirectorySignerOptions): Promise<Mater
   };
 }
 
-async function readPem(directory: string, file: string, optional = false): Promise<string> {
-  const path = join(directory, file);
+function readPem(files: WatchedFiles, directory: string, file: string): string {
   try {
-    const content = await readFile(path, "utf8");
-    if (content.length <= MAX_FILE_BYTES) return content;
-    throw new MeshError("invalid", "CA_DIRECTORY", `${path} is too large`);
+    return files.read(join(directory, file));
   } catch (thrown) {
-    if (optional && systemErrorCode(thrown) === "ENOENT") return "";
-    if (thrown instanceof MeshError) throw thrown;
-    const message = `cannot read ${path}: the directory must hold ${Object.values(FILES).join(", ")}, as Istio's secret cacerts`;
+    const message = `${MeshError.from(thrown).message}: the directory must hold ${Object.values(FILES).slice(0, 4).join(", ")}, as Istio's secret cacerts`;
     throw new MeshError("invalid", "CA_DIRECTORY", message, { cause: thrown });
   }
 }
@@ -284,6 +249,7 @@ function whyUnusable(
   authorities: readonly X509Certificate[],
   nowMs: number,
 ): string | undefined {
+  if (pem.length > MAX_LISTS_BYTES) return `is larger than ${MAX_LISTS_BYTES} bytes`;
   const revocations = new RevocationLists(pem);
   if (revocations.unreadable > 0 || (revocations.lists.length === 0 && pem.trim() !== ""))
     return "holds no revocation list in PEM, or one that cannot be used (a delta or partial list, a weak signature)";

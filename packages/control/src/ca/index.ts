@@ -9,4 +9,5 @@ export * from "./server-identity.js";
 export * from "./workload-id.js";
 export type { FederatedTrustDomain } from "./federation/index.js";
 export { serveBundle } from "./federation/index.js";
-export { isJwt, JoinIssuers, type JoinIssuer } from "./join-issuers.js";
+export { UsedTokens } from "./used-tokens.js";
+export { JoinIssuers, type JoinIssuer } from "./join-issuers.js";

@@ -9,7 +9,8 @@ import { createTestAuthority, FakeClock } from "@tulle/testkit";
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
-import { isJwt, JoinIssuers, type JoinIssuer } from "./join-issuers.js";
+import { isJwt } from "../token-keys/index.js";
+import { JoinIssuers, type JoinIssuer } from "./join-issuers.js";
 
 const ISSUER = "https://ci.example";
 const KUBERNETES = {

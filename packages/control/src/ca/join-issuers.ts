@@ -1,7 +1,14 @@
 import { CONTROL_PLANE_ACCOUNT, CONTROL_PLANE_NAMESPACE, MeshError, type Clock } from "@tulle/base";
-import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify, type JWTPayload } from "jose";
+import { decodeJwt, type JWTPayload } from "jose";
 
-import { JwksSource } from "./jwks-source.js";
+import {
+  claimAt,
+  claimText,
+  JwksSource,
+  tokenHead,
+  verifyToken,
+  type FetchText,
+} from "../token-keys/index.js";
 import { IN_CLUSTER, reviewToken, type TokenReviewOptions } from "./token-review.js";
 import { isWorkloadAccount, type WorkloadAccount } from "./workload-id.js";
 
@@ -24,26 +31,28 @@ export interface JoinIssuer {
   /** Default: those of a Kubernetes service account. */
   readonly namespace?: string;
   readonly serviceAccount?: string;
+  /**
+   * Whether a token with an id (`jti`) joins once. Default: it does, but for tokens of Kubernetes service accounts, which a
+   * pod keeps in a file and shows again when its container is started anew.
+   */
+  readonly once?: boolean;
+}
+
+/** What a token proves. */
+export interface ProvedAccount {
+  readonly account: WorkloadAccount;
+  /** Set where the token joins once. */
+  readonly use: { readonly issuer: string; readonly id: string; readonly expiresAt: number } | undefined;
 }
 
 export interface JoinIssuersOptions {
   readonly issuers: readonly JoinIssuer[];
   readonly clock: Clock;
-  /** For keys; default: the host's. */
-  readonly fetch?: typeof fetch;
+  /** For keys, by the URL that is written; default: behind the guard. */
+  readonly fetchFor?: ((configured: string) => FetchText) | undefined;
 }
 
-/** No `none`, no shared secrets. */
-const ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
-const MAX_TOKEN_LENGTH = 16 * 1024;
-const CLOCK_TOLERANCE_S = 30;
-const JWT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const CLAIM = /\{([^{}]+)\}/g;
-
-/** Whether a bearer token has the form of a JWT; join tokens of the control plane have no dots. */
-export function isJwt(token: string): boolean {
-  return JWT.test(token);
-}
 
 /** Knows accounts by tokens of others. What is not clearly allowed is refused. */
 export class JoinIssuers {
@@ -54,7 +63,7 @@ export class JoinIssuers {
   >();
 
   /** Errors: `invalid` CA_JOIN_ISSUER, CA_JWKS. */
-  constructor({ issuers, clock, fetch }: JoinIssuersOptions) {
+  constructor({ issuers, clock, fetchFor }: JoinIssuersOptions) {
     this.#clock = clock;
     for (const rule of issuers) {
       const { issuer, audiences, jwksUri: uri, jwksFile: file, tokenReview } = rule;
@@ -70,8 +79,12 @@ export class JoinIssuers {
         );
       if (tokenReview !== undefined && (uri ?? file) !== undefined)
         throw wrong(`${issuer}: tokenReview excludes jwksUri and jwksFile`);
+      if (rule.once !== undefined && typeof rule.once !== "boolean")
+        throw wrong(`${issuer}: once must be true or false`);
+      if (tokenReview === undefined && (uri ?? file) === undefined)
+        throw wrong(`${issuer}: give jwksUri, jwksFile or tokenReview`);
       const keys =
-        tokenReview === undefined ? new JwksSource({ uri, file, clock, ...(fetch && { fetch }) }) : undefined;
+        tokenReview === undefined ? new JwksSource({ issuer, uri, file, clock, fetchFor }) : undefined;
       this.#byIssuer.set(issuer, { rule, keys });
     }
   }
@@ -81,16 +94,13 @@ export class JoinIssuers {
    * `denied` CA_JOIN_CLAIMS for one that is, of somebody who may not join; `unavailable` when keys cannot be had.
    */
   async accountOf(token: string): Promise<WorkloadAccount> {
-    if (token.length > MAX_TOKEN_LENGTH) throw invalid("it is too long");
-    let issuer: unknown;
-    let kid: string | undefined;
-    try {
-      issuer = decodeJwt(token).iss;
-      ({ kid } = decodeProtectedHeader(token));
-    } catch {
-      throw invalid("it cannot be read");
-    }
-    const known = typeof issuer === "string" ? this.#byIssuer.get(issuer) : undefined;
+    return (await this.prove(token)).account;
+  }
+
+  /** The same, with what must be used up of a token that joins once. */
+  async prove(token: string): Promise<ProvedAccount> {
+    const { issuer, kid } = headOf(token);
+    const known = issuer === undefined ? undefined : this.#byIssuer.get(issuer);
     if (known === undefined) throw invalid("its issuer is not one that is let in (--join-issuers)");
     const { rule, keys } = known;
     const account =
@@ -102,7 +112,8 @@ export class JoinIssuers {
         "CA_RESERVED",
         "the control plane's own identity is not issued on request",
       );
-    return account;
+    // Somebody has vouched for it, so what it says may be believed.
+    return { account, use: useOf(decodeJwt(token), rule) };
   }
 
   async #reviewed(token: string, { audiences, tokenReview, claims }: JoinIssuer): Promise<WorkloadAccount> {
@@ -121,19 +132,9 @@ export class JoinIssuers {
     keys: JwksSource,
   ): Promise<WorkloadAccount> {
     const set = await keys.keys(kid);
-    let payload: JWTPayload;
-    try {
-      ({ payload } = await jwtVerify(token, createLocalJWKSet(set), {
-        issuer: rule.issuer,
-        audience: [...rule.audiences],
-        algorithms: ALGORITHMS,
-        clockTolerance: CLOCK_TOLERANCE_S,
-        currentDate: new Date(this.#clock.now()),
-        requiredClaims: ["exp"],
-      }));
-    } catch (thrown) {
+    const payload = await verifyToken(token, set, rule, this.#clock).catch((thrown: unknown) => {
       throw invalid(thrown instanceof Error ? thrown.message : "it does not verify");
-    }
+    });
     requireClaims(payload, rule.claims);
     const account = {
       namespace: fill(rule.namespace ?? "{kubernetes.io/namespace}", payload),
@@ -148,9 +149,24 @@ export class JoinIssuers {
   }
 }
 
+function headOf(token: string): ReturnType<typeof tokenHead> {
+  try {
+    return tokenHead(token);
+  } catch (thrown) {
+    throw invalid(thrown instanceof Error ? thrown.message : "");
+  }
+}
+
+function useOf(payload: JWTPayload, { issuer, once }: JoinIssuer): ProvedAccount["use"] {
+  const { jti, exp } = payload;
+  const joinsOnce = once ?? !Object.hasOwn(payload, "kubernetes.io");
+  if (!joinsOnce || typeof jti !== "string" || exp === undefined) return undefined;
+  return { issuer, id: jti, expiresAt: exp * 1000 };
+}
+
 function requireClaims(payload: JWTPayload, claims: Readonly<Record<string, string>> = {}): void {
   for (const [path, wanted] of Object.entries(claims)) {
-    if (claimAt(payload, path) === wanted) continue;
+    if (claimText(claimAt(payload, path)) === wanted) continue;
     throw new MeshError(
       "denied",
       "CA_JOIN_CLAIMS",
@@ -161,22 +177,7 @@ function requireClaims(payload: JWTPayload, claims: Readonly<Record<string, stri
 
 /** The text with claims in their places; a claim that is missing or no text leaves a hole, which no account has. */
 function fill(template: string, payload: JWTPayload): string {
-  return template.replaceAll(CLAIM, (_all, path: string) => claimAt(payload, path) ?? "\0");
-}
-
-/** A claim's text, by its name or by a path of names. Numbers and truth values count as their text. */
-function claimAt(payload: JWTPayload, path: string): string | undefined {
-  const textOf = (value: unknown): string | undefined =>
-    typeof value === "string" || typeof value === "number" || typeof value === "boolean"
-      ? String(value)
-      : undefined;
-  if (Object.hasOwn(payload, path)) return textOf(payload[path]);
-  let value: unknown = payload;
-  for (const name of path.split("/")) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return undefined;
-    value = (value as Record<string, unknown>)[name];
-  }
-  return textOf(value);
+  return template.replaceAll(CLAIM, (_all, path: string) => claimText(claimAt(payload, path)) ?? "\0");
 }
 
 function invalid(why: string): MeshError {

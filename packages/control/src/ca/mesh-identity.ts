@@ -14,7 +14,9 @@ import {
 } from "./certificate-authority.js";
 import { createCertificateService } from "./certificate-service.js";
 import { Federation, type FederatedTrustDomain } from "./federation/index.js";
+import type { FetchText } from "../token-keys/index.js";
 import { JoinIssuers, type JoinIssuer } from "./join-issuers.js";
+import { UsedTokens } from "./used-tokens.js";
 import { createJoinTokens, type JoinTokens } from "./join-tokens.js";
 import { DirectorySigner } from "./directory-signer.js";
 import { KnownIntermediates } from "./known-intermediates.js";
@@ -62,6 +64,8 @@ export interface MeshIdentityParts {
   readonly logger: Logger;
   /** A certificate is about to be given to a caller. */
   readonly onIssued?: (issued: Issued, call: GrpcCallInfo) => void;
+  /** How keys of join issuers are fetched, by the URL that is written; default: behind the guard. */
+  readonly fetchFor?: ((configured: string) => FetchText) | undefined;
 }
 
 /** All that makes and knows identities: the certificate authority, who is trusted, who asks. */
@@ -121,7 +125,12 @@ export async function openMeshIdentity(
     const rollover = owned.use(new RootRollover({ authority, distribution, clock, logger }));
     // An expired root must be replaced before anything is signed.
     await rollover.start();
-    const joinIssuers = new JoinIssuers({ issuers: options.joinIssuers ?? [], clock });
+    const joinIssuers = new JoinIssuers({
+      issuers: options.joinIssuers ?? [],
+      clock,
+      fetchFor: parts.fetchFor,
+    });
+    const usedTokens = new UsedTokens({ coordination, clock });
     const joinTokens = createJoinTokens({ coordination, clock });
     const server = owned.use(
       await createServerIdentity({
@@ -145,6 +154,7 @@ export async function openMeshIdentity(
           authority,
           joinTokens,
           joinIssuers,
+          usedTokens,
           peerIdentity,
           clock,
           logger,

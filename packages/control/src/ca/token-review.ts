@@ -52,6 +52,10 @@ export async function reviewToken(
   return namespace === undefined || serviceAccount === undefined ? undefined : { namespace, serviceAccount };
 }
 
+/**
+ * Not behind the guard of addresses: the operator has written the address, which often is one of a private network or this
+ * machine's; redirects are not followed, and the server must have a certificate of the given root before it is told a token.
+ */
 async function post(spec: object, { server, caFile, tokenFile }: TokenReviewOptions): Promise<Review> {
   try {
     const [ca, own] = await Promise.all([readFile(caFile, "utf8"), readFile(tokenFile, "utf8")]);

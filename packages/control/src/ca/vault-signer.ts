@@ -166,7 +166,10 @@ async function fetchChain(options: VaultSignerOptions): Promise<readonly X509Cer
   return chain;
 }
 
-/** The answer's JSON, or its text where it is PEM. */
+/**
+ * The answer's JSON, or its text where it is PEM. Not behind the guard of addresses: the operator has written the address, which
+ * may be an agent's on this machine; redirects are refused, and anything but loopback must prove its name before it is told the token.
+ */
 async function call(
   { address, namespace, tokenFile, fetch: doFetch = fetch }: VaultSignerOptions,
   method: "GET" | "POST",

@@ -70,7 +70,17 @@ export async function openDoor(parts: DoorParts, closers: (() => Promise<void> |
   if (await bootstrapAdmin({ tokens: accessTokens, file, reset: options.resetAdminToken === true })) {
     logger.warn("made the first admin's token: keep it safe, it is written nowhere else", { file });
   }
-  return { fetch, certificates: await httpsCertificates(parts, closers) };
+  return { fetch, certificates: httpsCertificates(parts, closers) };
+}
+
+/** Refuses logins where nobody logs in. Throws `invalid` CONTROL_LOGIN_OPTIONS. */
+export function checkOpenOptions({ oidcProviders = [] }: ControlPlaneOptions): void {
+  if (oidcProviders.length === 0) return;
+  throw new MeshError(
+    "invalid",
+    "CONTROL_LOGIN_OPTIONS",
+    "OpenID providers have no effect where nobody logs in: add --require-login, or leave them out",
+  );
 }
 
 /** Refuses what cannot stand together with a login. Throws `invalid` CONTROL_LOGIN_OPTIONS. */
@@ -85,12 +95,12 @@ export function checkLoginOptions(options: ControlPlaneOptions): void {
   adminTokenFile(options);
 }
 
-async function httpsCertificates(
+function httpsCertificates(
   { options, serverIdentity, clock }: DoorParts,
   closers: (() => Promise<void> | void)[],
-): Promise<ServerCertificateProvider> {
+): ServerCertificateProvider {
   if (options.httpsCertificate === undefined) return withRoot(serverIdentity);
-  const files = await openCertificateFiles({
+  const files = openCertificateFiles({
     ...options.httpsCertificate,
     trustBundlePem: () => serverIdentity.current().trustBundlePem,
     clock,

@@ -1,11 +1,11 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
 
 import { Emitter, MeshError, type Clock, type Disposable, type Logger } from "@tulle/base";
+import { WatchedFiles } from "@tulle/base/files";
 
 import type { ServerCertificate, ServerCertificateProvider } from "../grpc/index.js";
 
-/** How often the files are looked at. */
+/** How often the files are looked at where nobody tells of a change. */
 const LOOK_EVERY_MS = 30_000;
 
 /**
@@ -34,18 +34,25 @@ export interface CertificateFilesOptions {
 
 /**
  * A certificate of the user's own for HTTPS, read anew when its files change; a bad change is logged and the one before
- * goes on. Rejects with `invalid` CONTROL_TLS_FILES.
+ * goes on. Throws `invalid` CONTROL_TLS_FILES.
  */
-export async function openCertificateFiles(
+export function openCertificateFiles(
   options: CertificateFilesOptions,
-): Promise<ServerCertificateProvider & Disposable> {
+): ServerCertificateProvider & Disposable {
   const { clock, logger } = options;
   const rotated = new Emitter<void>();
-  let current = await read(options);
+  const files = new WatchedFiles({ clock, logger, lookEveryMs: LOOK_EVERY_MS });
+  let current: ServerCertificate;
+  try {
+    current = read(options, files);
+  } catch (thrown) {
+    files[Symbol.dispose]();
+    throw thrown;
+  }
   let complained = "";
-  const look = async (): Promise<void> => {
+  files.onChanged(() => {
     try {
-      const next = await read(options);
+      const next = read(options, files);
       complained = "";
       if (
         next.certificateChainPem === current.certificateChainPem &&
@@ -60,25 +67,21 @@ export async function openCertificateFiles(
       if (error.message !== complained) logger.error("the new HTTPS certificate is not used", { error });
       complained = error.message;
     }
-  };
-  const timer = clock.setInterval(() => void look(), LOOK_EVERY_MS, { keepAlive: false });
+  });
   return {
     current: () => ({ ...current, trustBundlePem: options.trustBundlePem() }),
     onRotated: rotated.event,
-    [Symbol.dispose]: () => timer[Symbol.dispose](),
+    [Symbol.dispose]: () => files[Symbol.dispose](),
   };
 }
 
-async function read({
-  certificateFile,
-  keyFile,
-  trustBundlePem,
-}: CertificateFilesOptions): Promise<ServerCertificate> {
+function read(
+  { certificateFile, keyFile, trustBundlePem }: CertificateFilesOptions,
+  files: WatchedFiles,
+): ServerCertificate {
   try {
-    const [certificateChainPem, privateKeyPem] = await Promise.all([
-      readFile(certificateFile, "utf8"),
-      readFile(keyFile, "utf8"),
-    ]);
+    const certificateChainPem = files.read(certificateFile);
+    const privateKeyPem = files.read(keyFile);
     if (!new X509Certificate(certificateChainPem).checkPrivateKey(createPrivateKey(privateKeyPem))) {
       throw new Error("the key is not the certificate's");
     }

@@ -1,27 +1,6 @@
 import { BlockList, isIP } from "node:net";
 
-import { MeshError } from "@tulle/base";
-
-/**
- * Addresses that nobody's configuration may have the control plane ask: itself, what is on its link (the metadata services of
- * clouds above all), what is no single host, and addresses that stand for others.
- */
-const NEVER = [
-  "0.0.0.0/8",
-  "127.0.0.0/8",
-  "169.254.0.0/16",
-  "192.0.0.192/32",
-  "100.100.100.200/32",
-  "224.0.0.0/4",
-  "240.0.0.0/4",
-  "::/128",
-  "::1/128",
-  "64:ff9b::/96",
-  "2002::/16",
-  "fd00:ec2::254/128",
-  "fe80::/10",
-  "ff00::/8",
-];
+import { mayConnectFor, MeshError } from "@tulle/base";
 
 export interface AddressGuardOptions {
   /** More blocks that are not asked. */
@@ -30,13 +9,16 @@ export interface AddressGuardOptions {
   readonly allowed: readonly string[];
 }
 
-/** Says which addresses may be asked. Blocks are written `10.0.0.0/8`. Errors: `invalid` CONTROL_BAD_CIDR. */
+/**
+ * Says which addresses the control plane asks for somebody's configuration: those of `mayConnectFor`, which are not this
+ * machine's, and what its operator says. Blocks are written `10.0.0.0/8`. Errors: `invalid` CONTROL_BAD_CIDR.
+ */
 export class AddressGuard {
   readonly #blocked: BlockList;
   readonly #allowed: BlockList;
 
   constructor({ blocked, allowed }: AddressGuardOptions) {
-    this.#blocked = blockList([...NEVER, ...blocked]);
+    this.#blocked = blockList(blocked);
     this.#allowed = blockList(allowed);
   }
 
@@ -46,7 +28,8 @@ export class AddressGuard {
     const family = version === 6 ? "ipv6" : "ipv4";
     // A zone would make the address another one to the list.
     const plain = address.replace(/%.*$/, "");
-    return this.#allowed.check(plain, family) || !this.#blocked.check(plain, family);
+    if (this.#allowed.check(plain, family)) return true;
+    return mayConnectFor(plain, { loopback: false }) && !this.#blocked.check(plain, family);
   }
 }
 

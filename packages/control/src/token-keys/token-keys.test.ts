@@ -3,6 +3,8 @@ import { Emitter, MeshError, silentLogger } from "@tulle/base";
 import { FakeClock, settle } from "@tulle/testkit";
 import { expect, test } from "vitest";
 
+import { createMemoryStores } from "../stores/open.js";
+import { StoredKeys } from "./stored-keys.js";
 import { TokenKeys } from "./token-keys.js";
 
 const KEYS = '{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}';
@@ -16,6 +18,10 @@ function object(...jwtRules: readonly object[]): MeshObject {
 }
 
 function setup(...objects: MeshObject[]) {
+  return setupWith({ keysOf: () => undefined, keep: () => Promise.resolve() }, ...objects);
+}
+
+function setupWith(stored: Pick<StoredKeys, "keysOf" | "keep">, ...objects: MeshObject[]) {
   const clock = new FakeClock();
   const answers = new Map<string, string | Error>();
   const asked: string[] = [];
@@ -32,6 +38,7 @@ function setup(...objects: MeshObject[]) {
       if (answer instanceof Error) throw answer;
       return answer;
     },
+    stored,
     clock,
     random: () => 0.5,
     logger: silentLogger,
@@ -113,4 +120,45 @@ test("TokenKeys follows what is written and forgets what is not named any more",
   expect(keys.keysOf(source)).toBeUndefined();
   await clock.advance(60 * 60_000);
   expect(asked).toHaveLength(1);
+});
+
+test("the last good keys hold through a restart while the issuer is away, and until nobody has named it for a month", async () => {
+  const rule = object({ issuer: ISSUER, jwksUri: URI });
+  const clock = new FakeClock();
+  const { coordination } = createMemoryStores({ clock });
+  const open = () => StoredKeys.open({ coordination, clock, logger: silentLogger });
+  const before = setupWith(await open(), rule);
+  before.answers.set(URI, KEYS);
+  await settle();
+  expect(before.keys.keysOf(source)).toBe(KEYS);
+  before.keys[Symbol.dispose]();
+  const after = setupWith(await open(), rule);
+  expect(after.keys.keysOf(source)).toBe(KEYS);
+  await settle();
+  // It was asked, and is away.
+  expect([after.asked.length, after.keys.counts.failures, after.keys.keysOf(source)]).toEqual([1, 1, KEYS]);
+  after.answers.set(URI, OTHER);
+  await after.clock.advance(2000);
+  expect(after.keys.keysOf(source)).toBe(OTHER);
+  expect((await open()).keysOf(source)).toBe(OTHER);
+  expect((await open()).keysOf({ ...source, jwksUri: "https://other.example/keys" })).toBeUndefined();
+  await clock.advance(31 * 86_400_000);
+  expect((await open()).keysOf(source)).toBeUndefined();
+  expect(await coordination.range("")).toEqual([]);
+});
+
+test("what stands in the store and is no set of keys is not believed", async () => {
+  const clock = new FakeClock();
+  const { coordination } = createMemoryStores({ clock });
+  const stored = (value: object): Buffer => Buffer.from(JSON.stringify(value));
+  const oct = '{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}';
+  for (const [key, value] of [
+    ["a", Buffer.from("nonsense")],
+    ["b", stored({ source: URI, keys: oct, fetchedAt: clock.now() })],
+    ["c", stored({ source: URI, keys: 7, fetchedAt: clock.now() })],
+  ] as const)
+    await coordination.txn([], [{ op: "put", key: `token-keys/${key}`, value }]);
+  const opened = await StoredKeys.open({ coordination, clock, logger: silentLogger });
+  expect(opened.keysOf(source)).toBeUndefined();
+  expect(await coordination.range("token-keys/")).toEqual([]);
 });

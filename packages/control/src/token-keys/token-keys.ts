@@ -15,6 +15,7 @@ import { keySourceId, keySourceOf, keysDependency, type KeySource } from "@tulle
 
 import type { ConfigChange } from "../config/index.js";
 import { fetchKeys, type FetchText } from "./fetch-keys.js";
+import type { StoredKeys } from "./stored-keys.js";
 
 /** Istio's times. */
 const REFRESH_MS = 20 * 60_000;
@@ -31,6 +32,8 @@ export interface TokenKeysOptions {
   readonly changes: Event<Pick<ConfigChange, "keys">>;
   /** `timeoutMs`: of the whole fetch. */
   readonly fetchText: (timeoutMs: number) => FetchText;
+  /** The last good keys of before the start, and where those of now are kept. */
+  readonly stored: Pick<StoredKeys, "keysOf" | "keep">;
   readonly clock: Clock;
   /** Numbers in [0, 1), for jitter. */
   readonly random: () => number;
@@ -48,8 +51,8 @@ interface Source {
 
 /**
  * The public keys of the issuers that RequestAuthentications name: fetched here, so that sidecars reach no further than the
- * mesh, and anew every 20 minutes. While that fails the last good ones stay; before the first there are none, and no token
- * is good.
+ * mesh, and anew every 20 minutes. While that fails the last good ones stay, through restarts too; before the first there are
+ * none, and no token is good.
  */
 export class TokenKeys implements Disposable {
   readonly #options: TokenKeysOptions;
@@ -114,7 +117,8 @@ export class TokenKeys implements Disposable {
         continue;
       }
       const backoff = new Backoff({ baseMs: RETRY_MIN_MS, maxMs: RETRY_MAX_MS }, random);
-      const made: Source = { source, backoff, timeoutMs, keys: undefined, timer: undefined };
+      const keys = this.#options.stored.keysOf(source);
+      const made: Source = { source, backoff, timeoutMs, keys, timer: undefined };
       this.#sources.set(id, made);
       void this.#fetch(id, made);
     }
@@ -122,7 +126,7 @@ export class TokenKeys implements Disposable {
 
   /** Never rejects. */
   async #fetch(id: string, held: Source): Promise<void> {
-    const { fetchText, logger, random } = this.#options;
+    const { fetchText, logger, random, stored } = this.#options;
     held.timer = undefined;
     this.#fetches++;
     let keys: string | undefined;
@@ -145,7 +149,10 @@ export class TokenKeys implements Disposable {
     held.timer = this.#options.clock.setTimeout(() => void this.#fetch(id, held), delayMs, {
       keepAlive: false,
     });
-    if (keys === undefined || keys === held.keys) return;
+    if (keys === undefined) return;
+    // When they were good last is news, too.
+    void stored.keep(held.source, keys);
+    if (keys === held.keys) return;
     held.keys = keys;
     this.#changed.emit(keysDependency(held.source));
   }

@@ -9,12 +9,12 @@ import {
   type Event,
   type Logger,
 } from "@tulle/base";
+import { WatchedFiles } from "@tulle/base/files";
 import type { ServerTls, Snapshot } from "@tulle/engine";
 
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import { missing, TlsMaterial } from "../tls/tls-material.js";
 import { SAFE_CIPHERS, tlsOptions } from "../tls/tls-options.js";
-import { WatchedFiles } from "../tls/watched-files.js";
 
 export interface ServerContextsOptions {
   readonly clock: Clock;
@@ -45,7 +45,7 @@ export class ServerContexts implements Disposable {
 
   constructor(options: ServerContextsOptions) {
     this.#options = options;
-    this.#files = this.#owned.use(new WatchedFiles(options.clock, options.logger));
+    this.#files = this.#owned.use(new WatchedFiles({ clock: options.clock, logger: options.logger }));
     this.#owned.use(this.#files.onChanged((paths) => this.#onFiles(paths)));
     const updates = options.metrics.counter(
       "tulle_gateway_certificate_updates_total",

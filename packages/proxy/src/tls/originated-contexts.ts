@@ -6,13 +6,13 @@ import {
 } from "node:tls";
 
 import { DisposableStack, Emitter, MeshError, type Clock, type Disposable, type Logger } from "@tulle/base";
+import { WatchedFiles } from "@tulle/base/files";
 import type { EndpointPart, OriginatedTls, Snapshot } from "@tulle/engine";
 
 import type { Counter, MetricsRegistry } from "../telemetry/metrics.js";
 import { systemRootsFile } from "./system-roots.js";
 import { TlsMaterial } from "./tls-material.js";
 import { tlsOptions } from "./tls-options.js";
-import { WatchedFiles } from "./watched-files.js";
 
 /** Files that cannot be used are read again, when somebody wants to connect, so long after. */
 const RETRY_MS = 1000;
@@ -53,7 +53,7 @@ export class OriginatedContexts implements Disposable {
 
   constructor(options: OriginatedContextsOptions) {
     this.#options = options;
-    this.#files = this.#owned.use(new WatchedFiles(options.clock, options.logger));
+    this.#files = this.#owned.use(new WatchedFiles({ clock: options.clock, logger: options.logger }));
     this.#owned.use(this.#files.onChanged((paths) => this.#onFiles(paths)));
     const counts = options.metrics.counter(
       "tulle_tls_context_updates_total",

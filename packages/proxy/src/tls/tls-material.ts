@@ -1,4 +1,5 @@
 import { MeshError } from "@tulle/base";
+import type { WatchedFiles } from "@tulle/base/files";
 import type {
   CertificateSource,
   PemSource,
@@ -7,8 +8,6 @@ import type {
   TlsSecret,
   TrustSource,
 } from "@tulle/engine";
-
-import type { WatchedFiles } from "./watched-files.js";
 
 export interface TlsMaterialOptions {
   readonly files: WatchedFiles;
@@ -20,7 +19,7 @@ export interface TlsMaterialOptions {
 
 /**
  * Gets what a TLS configuration names, and knows the files and Secrets that it came from. Throws `unavailable`
- * PROXY_TLS_SECRET or PROXY_TLS_FILE for what is not there.
+ * PROXY_TLS_SECRET or FILE_UNREADABLE for what is not there.
  */
 export class TlsMaterial {
   readonly #options: TlsMaterialOptions;

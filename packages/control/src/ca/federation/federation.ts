@@ -173,6 +173,10 @@ function check(domain: FederatedTrustDomain, again: boolean, ownDomains: readonl
     throw wrong("endpointSpiffeId must be an id of that trust domain");
 }
 
+/**
+ * Not behind the guard of addresses: the operator has written the address, redirects are not followed, and the endpoint must
+ * prove a name before anything is sent, which no metadata service can.
+ */
 function fetchBundle(
   { trustDomain, profile = "https_spiffe", endpointSpiffeId }: FederatedTrustDomain,
   endpoint: string,

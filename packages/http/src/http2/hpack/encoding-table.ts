@@ -54,7 +54,10 @@ export class EncodingTable {
 
   /** Position of the pair in the table, or one of `Pair`; from now on it is seen. */
   find(policy: NamePolicy, value: string): number {
-    if (this.#numbers.length === 0) this.#allocate();
+    if (this.#numbers.length === 0) {
+      if (this.#maxBytes === 0) return Pair.NEW;
+      this.#allocate();
+    }
     const { name } = policy;
     const hash = hashOf(policy.id, value);
     const slot = (hash ^ (hash >>> 11)) & (SLOTS - 1);
@@ -120,7 +123,7 @@ export class EncodingTable {
     }
   }
 
-  /** Not before a field is sent: an idle connection has none of this, 4 KiB. */
+  /** Not before a field is sent: an idle connection has none of this, 4 KiB, nor one without a table. */
   #allocate(): void {
     this.#names = Array.from({ length: SLOTS }, () => "");
     this.#values = Array.from({ length: SLOTS }, () => "");

@@ -3,24 +3,27 @@ import { readFile } from "node:fs/promises";
 import { MeshError, type Clock } from "@tulle/base";
 import type { JSONWebKeySet } from "jose";
 
+import { fetchKeys, type FetchText } from "./fetch-keys.js";
+import { operatorFetch } from "./operator-fetch.js";
+
 /** Keys are fetched again when they are this old, milliseconds, and for an unknown key not more often than this. */
 const REFRESH_AFTER_MS = 300_000;
 const REFRESH_AT_MOST_EVERY_MS = 10_000;
 /** Keys that could not be fetched again count for this long, milliseconds. */
 const KEEP_MS = 86_400_000;
-const TIMEOUT_MS = 5000;
-const MAX_BYTES = 256 * 1024;
 
 export interface JwksSourceOptions {
+  /** Whose keys they are: without `uri` and `file` its discovery document says where they are. */
+  readonly issuer: string;
   /** `https://…`, plain HTTP on loopback only; or the path of a file. */
   readonly uri?: string | undefined;
   readonly file?: string | undefined;
   readonly clock: Clock;
-  /** Default: the host's. */
-  readonly fetch?: typeof fetch;
+  /** How a URL of the operator's is fetched; default: {@link operatorFetch}. */
+  readonly fetchFor?: ((configured: string) => FetchText) | undefined;
 }
 
-/** A JWK Set from a URL or a file, kept fresh as it is used; the last good one counts for a day. */
+/** An issuer's JWK Set from a URL or a file, kept fresh as it is used; the last good one counts for a day. */
 export class JwksSource {
   readonly #options: JwksSourceOptions;
   #keys: JSONWebKeySet | undefined;
@@ -30,9 +33,11 @@ export class JwksSource {
 
   /** Errors: `invalid` CA_JWKS. */
   constructor(options: JwksSourceOptions) {
-    const { uri, file } = options;
-    if ((uri === undefined) === (file === undefined)) throw wrong("give jwksUri or jwksFile");
-    if (uri !== undefined && !isSafe(uri)) throw wrong(`${uri} must be https://… (http:// on loopback only)`);
+    const { issuer, uri, file } = options;
+    if (uri !== undefined && file !== undefined) throw wrong("give one of jwksUri and jwksFile");
+    const asked = file === undefined ? (uri ?? issuer) : undefined;
+    if (asked !== undefined && !isSafe(asked))
+      throw wrong(`${asked} must be https://… (http:// on loopback only), or jwksUri or jwksFile be given`);
     this.#options = options;
   }
 
@@ -48,7 +53,8 @@ export class JwksSource {
     }
     if (this.#fetching !== undefined) await this.#fetching;
     if (this.#keys === undefined || clock.now() - this.#fetchedAt >= KEEP_MS) {
-      const from = this.#options.uri ?? this.#options.file ?? "";
+      const { issuer, uri, file } = this.#options;
+      const from = uri ?? file ?? issuer;
       throw new MeshError("unavailable", "CA_JWKS", `the keys at ${from} cannot be had; try again later`);
     }
     return this.#keys;
@@ -66,23 +72,10 @@ export class JwksSource {
     }
   }
 
-  async #read(): Promise<string> {
-    const { uri, file, fetch: doFetch = fetch } = this.#options;
-    if (uri === undefined) return readFile(file ?? "", "utf8");
-    const response = await doFetch(uri, {
-      headers: { accept: "application/json" },
-      redirect: "error",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    for await (const chunk of response.body ?? []) {
-      size += chunk.length;
-      if (size > MAX_BYTES) throw new Error("too large");
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks).toString();
+  #read(): Promise<string> {
+    const { issuer, uri: jwksUri, file, fetchFor = operatorFetch } = this.#options;
+    if (file !== undefined) return readFile(file, "utf8");
+    return fetchKeys({ issuer, jwksUri }, fetchFor(jwksUri ?? issuer));
   }
 }
 
