@@ -35,6 +35,7 @@ has an end. Values outside of a limit's bounds are brought to the nearest.
 | \`common_http_protocol_options.max_headers_count\` | \`http1.maxHeaderCount\`, \`http2.maxHeaderCount\` |
 | \`common_http_protocol_options.idle_timeout\` | \`connection.idleTimeoutMs\` |
 | \`common_http_protocol_options.max_connection_duration\` | \`connection.maxDurationMs\` |
+| \`per_connection_buffer_limit_bytes\` of the listener | \`connection.maxBufferedBytes\` |
 | \`delayed_close_timeout\` | \`connection.delayedCloseMs\`; here 0 means that the connection is closed at once |
 | \`request_headers_timeout\` | \`connection.headerTimeoutMs\`, \`http2.headerTimeoutMs\` |
 | \`http2_protocol_options.max_concurrent_streams\` | \`http2.maxConcurrentStreams\` |

@@ -12,6 +12,7 @@ import {
   type Cluster,
   type LoadBalancingPolicy,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { RoutingPriority } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { ClientSideWeightedRoundRobinSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3/client_side_weighted_round_robin_pb.js";
 import { LeastRequestSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js";
 import { OverrideHostSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/override_host/v3/override_host_pb.js";
@@ -23,6 +24,9 @@ import type { OwnBalancing } from "./destination-rules.js";
 import { durationOfText } from "./duration.js";
 import { packed } from "./messages.js";
 import type { Translation } from "./translation.js";
+
+/** What stands for no limit on the wire. */
+const NO_LIMIT = 4_294_967_295;
 
 /** A policy of the list, by its name and its configuration. */
 type Entry = readonly [name: string, config: Any];
@@ -82,6 +86,7 @@ export function applyOwnBalancing(t: Translation, cluster: Cluster, balancing: O
 
 function applyConnections(cluster: Cluster, { connections }: OwnBalancing): void {
   const { preconnectRatio = 1, perClientConnection = false, maxPerInstance, maxPools } = connections ?? {};
+  const { highPriority } = connections ?? {};
   if (preconnectRatio > 1) {
     cluster.preconnectPolicy = create(ClusterSchema, {
       preconnectPolicy: { perUpstreamPreconnectRatio: preconnectRatio },
@@ -94,6 +99,17 @@ function applyConnections(cluster: Cluster, { connections }: OwnBalancing): void
       create(CircuitBreakers_ThresholdsSchema, { maxConnections: maxPerInstance }),
     );
   const [thresholds] = breakers.thresholds;
+  if (highPriority !== undefined)
+    breakers.thresholds.push(
+      create(CircuitBreakers_ThresholdsSchema, {
+        priority: RoutingPriority.HIGH,
+        maxConnections: highPriority.maxConnections ?? NO_LIMIT,
+        maxPendingRequests: highPriority.maxPendingRequests ?? NO_LIMIT,
+        maxRequests: highPriority.maxRequests ?? NO_LIMIT,
+        maxRetries: highPriority.maxRetries ?? NO_LIMIT,
+        trackRemaining: true,
+      }),
+    );
   if (maxPools !== undefined && thresholds !== undefined) thresholds.maxConnectionPools = maxPools;
 }
 

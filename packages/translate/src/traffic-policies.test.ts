@@ -13,6 +13,7 @@ import { ClientSideWeightedRoundRobinSchema } from "@tulle/xds/gen/envoy/extensi
 import { OverrideHostSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/override_host/v3/override_host_pb.js";
 import { RandomSubsettingSchema } from "@tulle/xds/gen/envoy/extensions/load_balancing_policies/random_subsetting/v3/random_subsetting_pb.js";
 import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { RoutingPriority } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { expect, test } from "vitest";
 import {
   apiManager,
@@ -171,6 +172,13 @@ test("connections ahead and connections of one's own come to the cluster", () =>
   expect(cluster(mesh(REVIEWS, policy("a", limits)), CLIENT, at).circuitBreakers).toMatchObject({
     perHostThresholds: [{ maxConnections: 10 }],
     thresholds: [{ maxConnectionPools: 100, maxConnections: 4_294_967_295 }],
+  });
+  const high = "host: reviews, connections: {highPriority: {maxRequests: 5, maxRetries: 0}}";
+  expect(cluster(mesh(REVIEWS, policy("a", high)), CLIENT, at).circuitBreakers?.thresholds[1]).toMatchObject({
+    priority: RoutingPriority.HIGH,
+    maxRequests: 5,
+    maxRetries: 0,
+    maxConnections: 4_294_967_295,
   });
 });
 

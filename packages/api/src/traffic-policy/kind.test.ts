@@ -43,7 +43,13 @@ test("check accepts everything that is documented", () => {
     loadReports: { blackout: "0s", expiration: "1m", updateInterval: "100ms", errorPenalty: 1.5 },
     maxEndpoints: 20,
     overrideHostHeader: "x-gateway-destination-endpoint",
-    connections: { preconnectRatio: 1.5, perClientConnection: true, maxPerInstance: 10, maxPools: 100 },
+    connections: {
+      preconnectRatio: 1.5,
+      perClientConnection: true,
+      maxPerInstance: 10,
+      maxPools: 100,
+      highPriority: { maxRequests: 100, maxRetries: 0 },
+    },
     failover: ["reviews-backup", "reviews.eu.svc.cluster.local"],
   });
 });
@@ -62,7 +68,7 @@ test.each<[string, object, readonly string[]]>([
       loadReports: { updateInterval: "10ms" },
       maxEndpoints: 0,
       overrideHostHeader: "no header",
-      connections: { preconnectRatio: 4, maxPerInstance: 0, maxPools: 1.5 },
+      connections: { preconnectRatio: 4, maxPerInstance: 0, maxPools: 1.5, highPriority: {} },
     },
     [
       "spec.loadReports.updateInterval: expected a duration from 100ms",
@@ -72,6 +78,7 @@ test.each<[string, object, readonly string[]]>([
       "spec.connections.preconnectRatio: expected a ratio",
       "spec.connections.maxPerInstance: expected a count",
       "spec.connections.maxPools: expected a count",
+      "spec.connections.highPriority: must have at least one of",
     ],
   ],
   [

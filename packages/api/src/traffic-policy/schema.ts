@@ -84,8 +84,17 @@ const connections = struct(
     perClientConnection: z.boolean().exactOptional(),
     maxPerInstance: count.exactOptional(),
     maxPools: count.exactOptional(),
+    highPriority: struct(
+      {
+        maxConnections: uint32.exactOptional(),
+        maxPendingRequests: uint32.exactOptional(),
+        maxRequests: uint32.exactOptional(),
+        maxRetries: uint32.exactOptional(),
+      },
+      atLeastOne("maxConnections", "maxPendingRequests", "maxRequests", "maxRetries"),
+    ).exactOptional(),
   },
-  atLeastOne("preconnectRatio", "perClientConnection", "maxPerInstance", "maxPools"),
+  atLeastOne("preconnectRatio", "perClientConnection", "maxPerInstance", "maxPools", "highPriority"),
 );
 
 /** What is decided before anybody knows the subset, or by the service's own sidecar, which is called by no subset. */

@@ -54,6 +54,13 @@ export interface ConnectionExtras {
   readonly maxPerInstance?: number;
   /** Connection pools that a sidecar has for the service at a time, of which `perClientConnection` makes many; default: no limit. */
   readonly maxPools?: number;
+  /** Limits of requests whose rules have the annotation `tulle.dev/priority: high`, counted for themselves; what is not said has none. */
+  readonly highPriority?: {
+    readonly maxConnections?: number;
+    readonly maxPendingRequests?: number;
+    readonly maxRequests?: number;
+    readonly maxRetries?: number;
+  };
 }
 
 /** One more try beside those under way, for requests that may be repeated. */

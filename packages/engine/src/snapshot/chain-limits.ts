@@ -7,10 +7,14 @@ import { at } from "./invalid.js";
 const KIB = 1024;
 
 /**
- * The limits of client connections that a HttpConnectionManager sets; undefined for none. A timeout of 0, which Envoy reads
+ * The limits of client connections that a HttpConnectionManager, or its listener (`bufferBytes`), sets; undefined for none. A timeout of 0, which Envoy reads
  * as "never", sets none: every wait here has an end.
  */
-export function compileLimits(field: string, manager: HttpConnectionManager): ChainLimits | undefined {
+export function compileLimits(
+  field: string,
+  manager: HttpConnectionManager,
+  bufferBytes?: number,
+): ChainLimits | undefined {
   const { commonHttpProtocolOptions: common, http2ProtocolOptions: http2, maxRequestHeadersKb } = manager;
   const limits: Partial<Record<ChainLimit, number>> = {};
   const set = (value: number | undefined, ...names: ChainLimit[]): void => {
@@ -42,6 +46,7 @@ export function compileLimits(field: string, manager: HttpConnectionManager): Ch
     durationMs(at(field, "delayed_close_timeout"), manager.delayedCloseTimeout),
     "connection.delayedCloseMs",
   );
+  set(bufferBytes, "connection.maxBufferedBytes");
   set(http2?.maxConcurrentStreams, "http2.maxConcurrentStreams");
   set(http2?.initialStreamWindowSize, "http2.streamWindowBytes");
   set(http2?.initialConnectionWindowSize, "http2.connectionWindowBytes");

@@ -510,6 +510,15 @@ test("limits of client connections are Envoy's fields, and a time of 0 sets none
     "http2.maxPriorityFramesPerStream": 10,
     "http2.maxWindowUpdatesPerDataFrame": 20,
   });
+  const buffered = change(LISTENER_TYPE, "virtualInbound", ListenerSchema, {
+    name: "virtualInbound",
+    trafficDirection: TrafficDirection.INBOUND,
+    perConnectionBufferLimitBytes: 32_768,
+    filterChains: [chain({}, manager(INLINE))],
+  });
+  expect(compile([buffered]).snapshot.inbound("virtualInbound")?.chains[0]?.http?.limits).toEqual({
+    "connection.maxBufferedBytes": 32_768,
+  });
 });
 
 test("a cluster has limits of an endpoint's connections and of its pools, in both priorities", () => {

@@ -159,6 +159,7 @@ export type ChainLimit =
   | "connection.idleTimeoutMs"
   | "connection.maxDurationMs"
   | "connection.delayedCloseMs"
+  | "connection.maxBufferedBytes"
   | "http1.maxHeadBytes"
   | "http1.maxHeaderCount"
   | "http2.maxHeaderListBytes"

@@ -38,6 +38,7 @@ export function compileHttp(
   any: Any | undefined,
   name: string,
   direction: "inbound" | "outbound",
+  bufferBytes?: number,
 ): HttpSettings {
   const manager = unpack(field, any, HttpConnectionManagerSchema);
   if (manager.stripMatchingHostPort)
@@ -59,7 +60,7 @@ export function compileHttp(
           manager.commonHttpProtocolOptions?.maxStreamDuration,
         ) ?? 0,
       pathNormalization: pathNormalization(field, manager),
-      limits: compileLimits(field, manager),
+      limits: compileLimits(field, manager, bufferBytes),
       proxyStatus: compileProxyStatus(manager),
       requestIdInResponse: manager.alwaysSetRequestIdInResponse,
       edge: manager.useRemoteAddress === true ? { trustedHops: manager.xffNumTrustedHops } : undefined,

@@ -87,11 +87,18 @@ export function compileListener(listener: Listener): ListenerSettings {
   if (listener.filterChainMatcher !== undefined)
     throw invalid("filter_chain_matcher", "is not supported: use filter_chain_match");
   const direction = listener.trafficDirection === TrafficDirection.OUTBOUND ? "outbound" : "inbound";
+  const bufferBytes = listener.perConnectionBufferLimitBytes;
   const chains = listener.filterChains.map((chain, index) =>
-    compileChain(`filter_chains[${index}]`, chain, name, direction),
+    compileChain(`filter_chains[${index}]`, chain, name, direction, bufferBytes),
   );
   if (listener.defaultFilterChain !== undefined) {
-    const chain = compileChain("default_filter_chain", listener.defaultFilterChain, name, direction);
+    const chain = compileChain(
+      "default_filter_chain",
+      listener.defaultFilterChain,
+      name,
+      direction,
+      bufferBytes,
+    );
     chains.push({ ...chain, isDefault: true });
   }
   const [first] = chains;
@@ -170,6 +177,7 @@ function compileChain(
   chain: FilterChain,
   listenerName: string,
   direction: "inbound" | "outbound",
+  bufferBytes: number | undefined,
 ): FilterChainSettings {
   const match = compileMatch(at(field, "filter_chain_match"), chain.filterChainMatch);
   const transport = compileDownstream(at(field, "transport_socket"), chain.transportSocket);
@@ -202,7 +210,7 @@ function compileChain(
     isDefault: false,
     behaviour: isTcpProxy(config)
       ? { tcp: compileTcp(here, config, listenerName, direction, compileGuards(field, guards)) }
-      : { http: compileHttp(here, config, listenerName, direction) },
+      : { http: compileHttp(here, config, listenerName, direction, bufferBytes) },
   };
 }
 

@@ -1,73 +1,47 @@
 import {
-  type AdmissionProgress,
+  hasSteps,
+  internalRedirect,
+  noteRedirect,
+  route,
   type EdgeSettings,
   type EngineRequest,
   type FollowedRedirects,
-  internalRedirect,
-  noteRedirect,
-  type Redirection,
-  route,
   type HttpChain,
   type Plan,
+  type Redirection,
   type ReplyPlan,
-  hasSteps,
 } from "@tulle/engine";
 import {
   getHeader,
-  normalizePath,
+  NO_FIELDS,
+  NO_GRPC_STATUS,
   type HeaderList,
   type Http1Error,
   type RequestHead,
   type ResponseHead,
-  NO_FIELDS,
-  NO_GRPC_STATUS,
-  readGrpcStatus,
 } from "@tulle/http";
 
 import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
-import type { FactSource } from "../facts/fact-source.js";
 import type { Failure } from "../rescue.js";
-import { bindRequest, isBound } from "./affinity.js";
-import type { AuthorizationMetrics } from "../telemetry/authorization-metrics.js";
-import type { Counter, Family } from "../telemetry/metrics.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
-import type { OverloadState } from "../overload/overload-manager.js";
-import type { AuthorityCache } from "./authority-cache.js";
+import { bindRequest, isBound } from "./affinity.js";
+import { AnswerBody, type AnswerBodyOwner } from "./answer-body.js";
 import type { DownstreamStream, RequestHandler, RequestSource, ResetReason } from "./contract.js";
 import { hashRequestId, type OwnView } from "./decision.js";
+import { Destination, type DestinationOwner } from "./destination.js";
 import { DownstreamResponse } from "./downstream-response.js";
-import { CLIENT_GONE, ExchangeRecord } from "./exchange-record.js";
-import type { ProxyNames } from "./failure-headers.js";
-import { FaultyResponse, type FaultyResponseOwner } from "./faulty-response.js";
-import { findChain, findConnection } from "./find-chain.js";
 import { readEdge } from "./edge-request.js";
-import { ExchangeTimers, type ExchangeTimersContext, type ExchangeTimersOwner } from "./exchange-timers.js";
+import type { ExchangeContext } from "./exchange-context.js";
+import { CLIENT_GONE, ExchangeRecord } from "./exchange-record.js";
+import { ExchangeTimers, type ExchangeTimersOwner } from "./exchange-timers.js";
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
-import { Mirrors, type MirrorsContext } from "./mirrors.js";
-import type { Parked, ParkingLot } from "./parking.js";
-import { isFailure } from "./retries.js";
+import { Mirrors } from "./mirrors.js";
 import { ownPlan } from "./own-plan.js";
+import { isFailure } from "./retries.js";
 import { TimeLimits } from "./time-limits.js";
 import { Tries } from "./tries.js";
-import type { TriesContext, TriesOwner } from "./tries-contract.js";
-
-/** What exchanges share. */
-export interface ExchangeContext extends TriesContext, ExchangeTimersContext, MirrorsContext, ProxyNames {
-  readonly parking: ParkingLot;
-  readonly authorities: AuthorityCache;
-  /** Requests beyond a limit, by its name and whether they were refused. */
-  readonly rateLimited: Family<Counter>;
-  readonly authorization: AuthorizationMetrics;
-  readonly overload: OverloadState;
-  /** Answers what steps of chains must know from outside. */
-  readonly facts: FactSource;
-  newRequestId(): string;
-  /** Somebody asked for an authority whose listener is not known: subscribe to it. */
-  onDemand(authority: string): void;
-  /** An exchange is over; its fields are valid until this returns. */
-  onExchangeDone(exchange: Exchange): void;
-}
+import type { TriesOwner } from "./tries-contract.js";
 
 /** A body that is told before the request goes on must come in, where the listener does not say, milliseconds. */
 const BODY_WAIT_MS = 60_000;
@@ -115,17 +89,23 @@ const enum State {
  */
 export class Exchange
   extends ExchangeRecord
-  implements RequestHandler, TriesOwner, ExchangeTimersOwner, Parked, AdmissionGateOwner, FaultyResponseOwner
+  implements
+    RequestHandler,
+    DestinationOwner,
+    AdmissionGateOwner,
+    TriesOwner,
+    AnswerBodyOwner,
+    ExchangeTimersOwner
 {
   readonly #context: ExchangeContext;
   readonly #downstream: DownstreamStream;
   readonly #fields = new RequestFields();
   readonly #view: OwnView;
+  readonly #destination: Destination;
   readonly #gate: AdmissionGate;
   readonly #tries: Tries;
   readonly #response: DownstreamResponse;
-  /** Made when a fault is injected into a response. */
-  #faulty: FaultyResponse | undefined;
+  readonly #body: AnswerBody;
   /** Made when a request is copied. */
   #mirrors: Mirrors | undefined;
   /** Made when a redirect is followed. */
@@ -160,7 +140,9 @@ export class Exchange
       facts,
       authorization,
     );
+    this.#destination = new Destination(this, context, this.#view, !downstream.http2, this);
     this.#response = new DownstreamResponse(this, downstream, context);
+    this.#body = new AnswerBody(this, downstream, context, this);
     this.#timers = new ExchangeTimers(context, this);
     this.#limits = new TimeLimits(context.clock, this.#timers, this, this.#fields);
   }
@@ -188,10 +170,10 @@ export class Exchange
     if (this.source.peerSpiffeId !== "" && this.#fields.peerMetadata !== "") {
       this.peer = this.source.peerOf(this.#fields.peerMetadata);
     }
-    if (head.method === "CONNECT") this.#decideConnect();
+    if (head.method === "CONNECT") this.#destination.find();
     else if (head.upgrade !== "" && !this.#downstream.http2 && lacksKey(head)) this.#fail("bad-upgrade", "");
     else if (refused) this.#fail("overload", "");
-    else this.#decide();
+    else this.#destination.find();
   }
 
   /** What a client outside the mesh says of itself and its way is believed as far as the listener says. */
@@ -222,8 +204,7 @@ export class Exchange
   }
 
   onDownstreamDrain(): void {
-    if (this.#faulty?.active === true) this.#faulty.onDrain();
-    else this.#tries.resumeResponse();
+    this.#body.onDrain();
   }
 
   onDownstreamClose(): void {
@@ -242,74 +223,28 @@ export class Exchange
 
   // Deciding
 
-  onConfigurationChanged(): void {
-    if (this.#state !== State.PARKED) return;
-    if (this.request.method === "CONNECT") this.#decideConnect();
-    else this.#decide();
+  onRouted(chain: HttpChain, routed: Plan | ReplyPlan): void {
+    this.#admit(chain, routed);
   }
 
-  #decide(): void {
-    const view = this.#view;
-    view.snapshot = this.#context.configuration.current;
-    this.snapshot = view.snapshot;
-    view.now = this.#context.clock.monotonic();
-    const chain = findChain(this.source, this.request);
-    if (typeof chain === "string") {
-      this.#fail(chain, "");
-      return;
-    }
-    if (chain === undefined || !chain.warm) {
-      if (chain === undefined) this.#context.onDemand(this.request.authority);
-      this.#park();
-      return;
-    }
-    this.#unpark();
-    this.chain = chain;
-    // Once and for all: what is matched, logged and sent on is one and the same path.
-    this.request.path = normalizePath(this.request.path, chain.pathNormalization);
-    if (this.source.isMisdirected?.(this.request.authority) === true) {
-      this.#fail("misdirected", "");
-      return;
-    }
-    const routed = route(view, chain, this.request);
-    if (routed.kind === "no-route") this.#fail("no-route", "");
-    else this.#admit(chain, routed);
-  }
-
-  /** What is asked for is a connection to a service, which its own requests or bytes come on. */
-  #decideConnect(): void {
-    const { authority } = this.request;
-    const found = this.#downstream.http2 ? "unsupported" : findConnection(this.source, this.request);
-    if (typeof found === "string") {
-      this.#fail(found, "CONNECT");
-      return;
-    }
-    if (found === undefined) {
-      this.#context.onDemand(authority);
-      this.#park();
-      return;
-    }
-    this.#unpark();
+  onConnected(): void {
     this.responseCode = 200;
     this.responseCodeDetails = "connect_accepted";
     this.#finish();
-    this.#downstream.writeConnected(authority);
+    this.#downstream.writeConnected(this.request.authority);
   }
 
-  #park(): void {
-    if (!this.#context.parking.add(this)) {
-      this.#fail("too-many-waiting", "");
-      return;
-    }
-    if (this.#state === State.PARKED) return;
+  onNowhere(failure: Failure, detail: string): void {
+    this.#fail(failure, detail);
+  }
+
+  onParked(timeoutMs: number): void {
     this.#state = State.PARKED;
-    this.#timers.setDeadline(this.#context.parking.timeoutMs);
+    this.#timers.setDeadline(timeoutMs);
   }
 
-  #unpark(): void {
-    if (this.#state !== State.PARKED) return;
+  onUnparked(): void {
     this.#timers.clearDeadline();
-    this.#context.parking.remove(this);
   }
 
   #admit(chain: HttpChain, routed: Plan | ReplyPlan): void {
@@ -409,7 +344,7 @@ export class Exchange
     this.#timers.touch();
     this.#timers.clearRequest();
     this.#response.writeHead(head, serviceTimeMs, this.#isRetriedBelow(head));
-    if (this.admission !== undefined) this.#injectInto(this.admission);
+    if (this.admission !== undefined) this.#body.begin(this.admission);
   }
 
   #endWait(): void {
@@ -462,42 +397,28 @@ export class Exchange
   }
 
   onResponseBody(chunk: Buffer, start: number, end: number): boolean {
-    if (this.#faulty?.active === true) return this.#faulty.write(chunk, start, end);
-    return this.writeFaulty(chunk, start, end);
+    return this.#body.write(chunk, start, end);
   }
 
-  #injectInto(admission: AdmissionProgress): void {
-    if (admission.responseBytesPerSecond === 0 && admission.resetAfterBytes < 0) return;
-    this.#faulty ??= new FaultyResponse(this.#context.clock, this.#context.fineWheel, this);
-    this.#faulty.start(admission);
-  }
-
-  writeFaulty(chunk: Buffer, start: number, end: number): boolean {
-    this.bytesSent += end - start;
-    if (this.grpc) this.responseMessages?.count(chunk, start, end);
+  onAnswerBytes(): boolean {
     this.#timers.touch();
-    if (this.#state === State.TUNNEL && this.#cutRevoked()) return true;
-    return this.#downstream.writeBody(chunk, start, end);
+    return this.#state === State.TUNNEL && this.#cutRevoked();
   }
 
   onResponseEnd(trailers: HeaderList): void {
-    if (this.#faulty?.active === true) this.#faulty.end(trailers);
-    else this.onFaultyEnd(trailers);
+    this.#body.end(trailers);
   }
 
-  onFaultyReset(): void {
-    this.addFlag("FI");
-    this.responseCodeDetails = "fault_filter_reset";
+  onAnswerReset(): void {
     this.#abandon();
     this.#cut();
   }
 
-  resumeFaulty(): void {
+  resumeAnswer(): void {
     this.#tries.resumeResponse();
   }
 
-  onFaultyEnd(trailers: HeaderList): void {
-    if (this.grpc && this.grpcStatus === NO_GRPC_STATUS) this.grpcStatus = readGrpcStatus(trailers);
+  onAnswerEnd(trailers: HeaderList): void {
     this.#finish();
     this.#downstream.writeEnd(trailers);
   }
@@ -539,7 +460,6 @@ export class Exchange
 
   onDeadline(): void {
     if (this.#state === State.PARKED) {
-      this.#unpark();
       this.#fail("not-ready", "");
     } else if (this.#state === State.DELAYED) {
       this.#view.now = this.#context.clock.monotonic();
@@ -576,12 +496,12 @@ export class Exchange
   // Ending
 
   #abandon(): void {
-    this.#unpark();
+    this.#destination.giveUp();
     this.#tries.abandon();
   }
 
   #fail(failure: Failure, reason: string): void {
-    this.#unpark();
+    this.#destination.giveUp();
     this.#end(failureReply(this, failure, reason));
   }
 
@@ -622,7 +542,7 @@ export class Exchange
     const now = this.#context.clock.monotonic();
     if (this.admission !== undefined) {
       this.#gate.leave(now);
-      this.#faulty?.stop();
+      this.#body.stop();
     }
     this.durationMs = now - this.#startMs;
     this.#context.onExchangeDone(this);

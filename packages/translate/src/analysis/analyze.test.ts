@@ -60,7 +60,7 @@ const CASES: readonly (readonly [string, string, readonly string[]])[] = [
     vs(
       "a",
       `hosts: [reviews], http: [{${TO}}]`,
-      ", annotations: {tulle.dev/fault-reset: '0', tulle.dev/split: hash, tulle.dev/hedge-after: 1s, tulle.dev/hedge-max: '1', tulle.dev/retry-non-idempotent: 'true'}",
+      ", annotations: {tulle.dev/fault-reset: '0', tulle.dev/split: hash, tulle.dev/hedge-after: 1s, tulle.dev/hedge-max: '1', tulle.dev/priority: high, tulle.dev/retry-non-idempotent: 'true'}",
     ) +
       dr(
         "r",

@@ -405,3 +405,23 @@ spec:
     expect(action.hashPolicy).toHaveLength(hashed === "" ? 0 : 1);
   },
 );
+
+test("an annotation gives an object's requests priority HIGH, and means nothing otherwise", () => {
+  const at = (annotation: string) =>
+    mesh(
+      SHOP,
+      `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, annotations: {tulle.dev/priority: ${annotation}}}
+spec: {hosts: [reviews], http: [{${TO_REVIEWS}}]}`,
+    );
+  const priority = (annotation: string) => {
+    const [route] = routesOf(at(annotation), CLIENT, NAME);
+    return (route!.action.value as RouteAction).priority;
+  };
+  expect([priority("high"), priority("default"), priority("urgent")]).toEqual([1, 0, 0]);
+  expect(made(at("urgent"), CLIENT, ROUTE_TYPE, NAME).warnings).toEqual([
+    expect.stringContaining("tulle.dev/priority must be high or default"),
+  ]);
+});

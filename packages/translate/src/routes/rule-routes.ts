@@ -16,6 +16,7 @@ import { CORS_FILTER, corsConfig } from "./cors.js";
 import { FAULT_FILTER, faultConfig } from "./fault.js";
 import { forwardAction, hasWeight, ruleHeaders, targetsOf, type RuleContext } from "./forward.js";
 import { headerMutations } from "./headers.js";
+import { annotatedPriority } from "./priority.js";
 import { annotatedRedirects } from "./internal-redirects.js";
 import { matchAll, routeMatch } from "./match.js";
 import { annotatedHedge, markHedge, markRetries } from "./route-marks.js";
@@ -93,6 +94,7 @@ function act(
     const action = forwardAction(t, rule, targets, context);
     const redirects = annotatedRedirects(t, context.where, object.metadata);
     if (redirects !== undefined) action.internalRedirectPolicy = redirects;
+    action.priority = annotatedPriority(t, context.where, object.metadata);
     route.action = { case: "route", value: action };
     const session = rule.session ?? targets.find((target) => target.session !== undefined)?.session;
     if (targets.length > 1) splitByHash(t, object, route, context);

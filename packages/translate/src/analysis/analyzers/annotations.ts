@@ -20,6 +20,7 @@ const ANNOTATIONS: Readonly<Record<string, readonly string[] | "any">> = {
   "tulle.dev/load-balancer": ["DestinationRule"],
   "tulle.dev/persistent-session-strict": ["ServiceEntry"],
   "tulle.dev/retry-non-idempotent": HTTP_RULES,
+  "tulle.dev/priority": HTTP_RULES,
   [SECRET_ACCOUNTS_ANNOTATION]: ["Secret"],
   "tulle.dev/split": HTTP_RULES,
   "tulle.dev/subset-fallback": ["DestinationRule"],
