@@ -9,7 +9,8 @@ import { clusterOf, type Workload } from "./support/workload.js";
 /** V8 gives back what starting took after eight seconds without much to do, later on a busy machine. */
 const SETTLING_MS = 30_000;
 const LOOK_EVERY_MS = 1000;
-/** It settles at 58; before V8 has given back the young generation it is 60, which a busy machine may delay. */
+/** What it is to settle at, and what fails: on a busy machine V8 gives back later what starting took. */
+const GOAL_MB = 58;
 const LIMIT_MB = 60;
 
 let mesh: Mesh;
@@ -40,7 +41,7 @@ test(`an idle sidecar takes ${LIMIT_MB} MB at most`, async () => {
     await pause(LOOK_EVERY_MS);
     settled = residentMb(idle.process.pid);
     afterMs = performance.now() - startedMs;
-  } while (settled > LIMIT_MB && afterMs < SETTLING_MS);
+  } while (settled > GOAL_MB && afterMs < SETTLING_MS);
   report(
     "idle-memory",
     `${begin.toFixed(1)} MB at first, ${settled.toFixed(1)} MB after ${(afterMs / 1000).toFixed(0)} s`,

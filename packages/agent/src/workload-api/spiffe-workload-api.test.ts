@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { Emitter, silentLogger, systemClock } from "@tulle/base";
+import { readRevocationList } from "@tulle/base/spiffe";
 import { createTestAuthority, eventually, type TestAuthority } from "@tulle/testkit";
 import { grpcServiceDefinition } from "@tulle/xds";
 import {
@@ -167,9 +168,12 @@ test("FetchX509SVID gives certificate, key and roots in DER, and again after eve
   const key = createPrivateKey({ key: Buffer.from(given!.x509SvidKey), format: "der", type: "pkcs8" });
   expect(certificate.checkPrivateKey(key)).toBe(true);
   expect(Object.keys(first.federatedBundles)).toEqual(["spiffe://other.example"]);
-  svid = await issue();
+  expect(first.crl).toEqual([]);
+  const revocationListsPem = await authority.revoke([svid!]);
+  svid = { ...(await issue()), revocationListsPem };
   rotated.emit(svid);
   const second = await eventually(() => stream.received[1]);
+  expect(second.crl.map((der) => readRevocationList(der)?.serialNumbers.size)).toEqual([1]);
   expect(new X509Certificate(second.svids[0]!.x509Svid).serialNumber).toBe(svid.serialNumber);
   stream.cancel();
   await eventually(() => !rotated.hasListeners);

@@ -2,7 +2,7 @@ import { createPrivateKey } from "node:crypto";
 
 import { create, type JsonObject } from "@bufbuild/protobuf";
 import { MeshError, type Disposable } from "@tulle/base";
-import { parseCertificates } from "@tulle/base/spiffe";
+import { derOfPem, parseCertificates, splitRevocationLists } from "@tulle/base/spiffe";
 import { GrpcStatus, joinHeader, type HeaderList } from "@tulle/http";
 import {
   GrpcServer,
@@ -39,7 +39,8 @@ import type { ConnectionServer, WorkloadSocketOptions } from "./workload-socket.
 
 /** Streams at once for each connection. */
 const MAX_STREAMS = 64;
-const MAX_MESSAGE_BYTES = 64 * 1024;
+/** In either direction: revocation lists may be long. */
+const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
 /** Every call must carry this, so that a request that was forged through a browser is none (Workload Endpoint section 4). */
 const SECURITY_HEADER = "workload.spiffe.io";
 
@@ -76,12 +77,18 @@ function x509SvidOf(svid: Svid): X509SVIDResponse {
       },
     ],
     federatedBundles: byId(svid.federatedBundles, derOf),
+    crl: listsOf(svid),
   });
+}
+
+/** Revocation lists, each in DER. */
+function listsOf({ revocationListsPem = "" }: Svid): Buffer[] {
+  return splitRevocationLists(revocationListsPem).map(derOfPem);
 }
 
 function x509BundlesOf(svid: Svid): X509BundlesResponse {
   const bundles = { ...svid.federatedBundles, [trustDomainOf(svid)]: svid.trustBundlePem };
-  return create(X509BundlesResponseSchema, { bundles: byId(bundles, derOf) });
+  return create(X509BundlesResponseSchema, { bundles: byId(bundles, derOf), crl: listsOf(svid) });
 }
 
 function jwtBundlesOf(svid: Svid): JWTBundlesResponse {

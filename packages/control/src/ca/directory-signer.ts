@@ -30,6 +30,8 @@ const FILES = {
 /** Files are read so long after the first sign of a change, milliseconds; and looked at so often where nobody tells of one. */
 const SETTLE_MS = 250;
 const LOOK_EVERY_MS = 10_000;
+/** Revocation lists go to every workload, with the roots. */
+const MAX_LISTS_BYTES = 1 << 20;
 /** Revocation lists may be from so far in the future. */
 const CLOCK_SKEW_MS = 300_000;
 
@@ -247,6 +249,7 @@ function whyUnusable(
   authorities: readonly X509Certificate[],
   nowMs: number,
 ): string | undefined {
+  if (pem.length > MAX_LISTS_BYTES) return `is larger than ${MAX_LISTS_BYTES} bytes`;
   const revocations = new RevocationLists(pem);
   if (revocations.unreadable > 0 || (revocations.lists.length === 0 && pem.trim() !== ""))
     return "holds no revocation list in PEM, or one that cannot be used (a delta or partial list, a weak signature)";

@@ -71,9 +71,17 @@ function listed(value: string): readonly string[] {
   return value.includes(",") ? value.split(",").map((element) => element.trim()) : NONE;
 }
 
+let lastMethod = "";
+let lastCapitals = NONE;
+
+/** Remembers the last method: every rule that denies one asks. */
 function capitals(method: string): readonly string[] {
-  const upper = method.toUpperCase();
-  return upper === method ? NONE : [upper];
+  if (method !== lastMethod) {
+    const upper = method.toUpperCase();
+    lastCapitals = upper === method ? NONE : [upper];
+    lastMethod = method;
+  }
+  return lastCapitals;
 }
 
 function isPseudo(name: string): boolean {

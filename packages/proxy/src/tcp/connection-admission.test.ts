@@ -24,6 +24,7 @@ import {
 import {
   cluster,
   endpoints,
+  inboundDetectedListener,
   inboundTcpListener,
   ms,
   staticCluster,
@@ -261,4 +262,31 @@ test("a client that leaves while the service thinks ends its question", async ()
   expect(server.metricsText()).toContain("tulle_asking_requests 1");
   caller.socket.resetAndDestroy();
   await eventually(() => expect(server.metricsText()).toContain("tulle_asking_requests 0"));
+});
+
+test("where the server may speak first it is connected to, and heard by nobody before the service has agreed", async () => {
+  let code = 7;
+  const service = await authorizer(() => says(code));
+  const app = await rawBackend((socket) => {
+    socket.write("hello ");
+    socket.pipe(socket);
+  }, true);
+  const server = createProxy({ identity: new TestIdentity(await authority.issue({ serviceAccount: "db" })) });
+  server.apply(
+    staticCluster(LOCAL, app.port),
+    cluster(AUTHZ, { http2: true }),
+    endpoints(AUTHZ, [{ port: service.port }]),
+    inboundDetectedListener({ sni: SNI, cluster: LOCAL, permissive: true, guards: [asking()] }),
+  );
+  const { port } = (await server.inbound()).tcp.address;
+  const refused = dial(port);
+  await eventually(() => expect(refused.outcome()).toBeDefined());
+  expect([refused.text(), service.asked.length]).toEqual(["", 1]);
+  code = 0;
+  const silent = dial(port);
+  await eventually(() => expect(silent.text()).toBe("hello "));
+  const talking = dial(port);
+  talking.socket.write("bytes");
+  await eventually(() => expect(talking.text()).toBe("hello bytes"));
+  expect(service.asked).toHaveLength(3);
 });

@@ -37,6 +37,14 @@ test("SidecarConfiguration subscribes to its own resources beside the engine's",
   expect([...(wanted.get(NAME_TABLE_TYPE) ?? [])]).toEqual(["name-table"]);
 });
 
+test("SidecarConfiguration is complete without what is not required", () => {
+  const taker = { replace: () => undefined, clear: () => undefined };
+  const engine = createSnapshotSource({ load: createLoadTable({ maxSlots: 16 }) });
+  const configuration = new SidecarConfiguration(engine, [virtualOutboundResource(taker, false)]);
+  expect(configuration.complete).toBe(true);
+  expect(configuration.wanted([]).get(LISTENER_TYPE)).toContain("virtualOutbound");
+});
+
 test("SidecarConfiguration hands each resource to whom it belongs and keeps it for the disk", () => {
   const { configuration, taken } = setup();
   const listener = apiListener("reviews:9080", "r");

@@ -103,8 +103,13 @@ export function inboundTcpListener(
   return inboundWith([...(options.guards ?? []), tcpFilter(options.cluster)], options);
 }
 
-/** The inbound listener of a port that nobody says of what it carries. */
-export function inboundDetectedListener({ sni, cluster, permissive }: InboundOptions): ResourceChange {
+/** The inbound listener of a port that nobody says of what it carries; `guards`: of its bytes. */
+export function inboundDetectedListener({
+  sni,
+  cluster,
+  permissive,
+  guards = [],
+}: InboundOptions & { readonly guards?: Parameters<typeof inboundWith>[0] }): ResourceChange {
   const http = httpFilter(cluster);
   const transportSocket = {
     name: "tls",
@@ -133,7 +138,7 @@ export function inboundDetectedListener({ sni, cluster, permissive }: InboundOpt
               filterChainMatch: { ...plaintext, applicationProtocols: ["http/1.1", "h2c"] },
               filters: [http],
             },
-            { name: "plaintext-tcp", filterChainMatch: plaintext, filters: [tcpFilter(cluster)] },
+            { name: "plaintext-tcp", filterChainMatch: plaintext, filters: [...guards, tcpFilter(cluster)] },
           ]
         : []),
     ],
