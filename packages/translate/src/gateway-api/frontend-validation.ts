@@ -105,7 +105,7 @@ function configMapText(t: Translation, name: string, namespace: string): TextOf 
 
 /** One or more certificates; whether they can be read, OpenSSL says: until then nobody is let in. */
 function isCertificates(pem: string): boolean {
-  return /-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/.test(pem);
+  return /-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/.test(pem);
 }
 
 function joined(texts: readonly string[]): string {

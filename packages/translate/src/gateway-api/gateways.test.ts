@@ -161,6 +161,21 @@ spec: {from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: edge}
   ]);
 });
 
+test("a megabyte of blanks in the place of authorities holds nobody up", () => {
+  const listeners = "[{name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: web}]}}]";
+  const references = `{caCertificateRefs: [{group: "", kind: ConfigMap, name: roots}]}`;
+  const text =
+    gateway(listeners, `, tls: {frontend: {default: {validation: ${references}}}}`) +
+    secret("edge") +
+    `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: roots, namespace: edge}
+data: {ca.crt: "-----BEGIN CERTIFICATE-----${" ".repeat(1_000_000)}"}
+---`;
+  expect(ports(text)).toBeUndefined();
+}, 5000);
+
 test("clients show certificates of authorities in ConfigMaps and Secrets; without one the port stays closed", () => {
   const listeners = `[${HTTP}, {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: web}]}}]`;
   const PEM = "-----BEGIN CERTIFICATE-----\\nYQ==\\n-----END CERTIFICATE-----";
