@@ -111,6 +111,24 @@ test("a list that needs more understanding than there is here is not read", asyn
   expect([lists.lists.length, lists.unreadable]).toEqual([0, 3]);
 });
 
+test("a list that is cut, and what is no list, are seen beside one that can be used", async () => {
+  const list = await makeRevocationList({ issuer: root });
+  const cut = await makeRevocationList({ issuer: middle, revoked: [leaf] });
+  for (const rest of [
+    cut.slice(0, -30),
+    cut.slice(0, cut.length / 2),
+    cut.replace("\n", "\n#"),
+    cut.replaceAll("X509 CRL", "CRL"),
+    leaf.pem,
+  ]) {
+    for (const pem of [list + rest, `${rest}\n${list}`]) {
+      const lists = new RevocationLists(pem);
+      expect(lists.unreadable).toBeGreaterThan(0);
+    }
+  }
+  expect(new RevocationLists(`of the root\n${list}${cut}`).unreadable).toBe(0);
+});
+
 test("a list that was changed is nobody's, or none", async () => {
   const der = derOfPem(await makeRevocationList({ issuer: middle, revoked: [leaf] }));
   const { publicKey } = new X509Certificate(middle.pem);

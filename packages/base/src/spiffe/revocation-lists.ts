@@ -6,6 +6,8 @@ import { readRevocationList, type RevocationList } from "./revocation-list.js";
 
 /** Authorities whose lists are remembered, at most. */
 const MAX_AUTHORITIES = 256;
+/** Of anything in PEM. */
+const BEGIN = "-----BEGIN ";
 
 /** An authority as far as its lists go. */
 export interface ListSigner {
@@ -26,10 +28,10 @@ export class RevocationLists {
   constructor(pem: string) {
     const blocks = splitRevocationLists(pem).map((block) => readRevocationList(derOfPem(block)));
     this.lists = blocks.flatMap((list) => list ?? []);
-    this.unreadable = blocks.length - this.lists.length;
+    this.unreadable = Math.max(blocks.length, pem.split(BEGIN).length - 1) - this.lists.length;
   }
 
-  /** How many there are that cannot be read, or not be used. */
+  /** How many there are that cannot be read, or not be used: those that are cut, and what is no list, among them. */
   readonly unreadable: number;
 
   /** Whether the authority has taken a certificate that it signed back. */

@@ -191,6 +191,7 @@ test("revocation lists beside the authority are told, verified, and read again",
     [await makeRevocationList({ issuer: root, thisUpdate: Date.now() + 3_600_000 }), "of the future"],
     [await makeRevocationList({ issuer: root, hash: "SHA-1" }), "cannot be used"],
     ["nonsense", "holds no revocation list in PEM"],
+    [list + outdated.slice(0, -30), "cannot be used"],
     [list.padEnd(1_100_000), "is larger than"],
   ] as const) {
     await write("ca-crl.pem", wrong);
