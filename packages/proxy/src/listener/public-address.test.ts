@@ -26,6 +26,7 @@ test.each([
   ["a provider's network", "100.100.100.200"],
   ["a metadata service", "169.254.169.254"],
   ["a metadata service", "fd00:ec2::254"],
+  ["a metadata service", "168.63.129.16"],
   ["a link", "fe80::1"],
   ["virtual IPs of the mesh", "240.240.0.1"],
   ["virtual IPs of the mesh", "2001:2::f0f0:1"],

@@ -9,6 +9,8 @@ const SPECIAL = [
   "10.0.0.0/8",
   "100.64.0.0/10",
   "127.0.0.0/8",
+  // No network's: the host agent of every machine of Azure, which gives out its configuration and its secrets.
+  "168.63.129.16/32",
   "169.254.0.0/16",
   "172.16.0.0/12",
   "192.0.0.0/24",
