@@ -81,6 +81,18 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
+test("where tokens are to join once, one without an id does not join", async () => {
+  const nameless = await token();
+  await expect(issuers({ once: true }).prove(nameless)).rejects.toMatchObject({
+    code: "CA_JOIN_JWT",
+    message: expect.stringContaining("no id (jti)"),
+  });
+  await expect(issuers({ once: true }).accountOf(nameless)).resolves.toBeDefined();
+  const named = await token({ claims: { ...KUBERNETES, jti: "a" } });
+  expect((await issuers({ once: true }).prove(named)).use).toMatchObject({ issuer: ISSUER, id: "a" });
+  expect((await issuers({ once: false }).prove(named)).use).toBeUndefined();
+});
+
 test("a Kubernetes service-account token proves its account", async () => {
   expect(await issuers().accountOf(await token())).toEqual({ namespace: "shop", serviceAccount: "reviews" });
   expect(isJwt(await token())).toBe(true);

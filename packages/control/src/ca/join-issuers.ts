@@ -33,7 +33,7 @@ export interface JoinIssuer {
   readonly serviceAccount?: string;
   /**
    * Whether a token with an id (`jti`) joins once. Default: it does, but for tokens of Kubernetes service accounts, which a
-   * pod keeps in a file and shows again when its container is started anew.
+   * pod keeps in a file and shows again when its container is started anew. `true`: those without an id do not join.
    */
   readonly once?: boolean;
 }
@@ -94,11 +94,17 @@ export class JoinIssuers {
    * `denied` CA_JOIN_CLAIMS for one that is, of somebody who may not join; `unavailable` when keys cannot be had.
    */
   async accountOf(token: string): Promise<WorkloadAccount> {
-    return (await this.prove(token)).account;
+    return (await this.#proved(token)).account;
   }
 
   /** The same, with what must be used up of a token that joins once. */
   async prove(token: string): Promise<ProvedAccount> {
+    const { account, rule } = await this.#proved(token);
+    // Somebody has vouched for it, so what it says may be believed.
+    return { account, use: useOf(decodeJwt(token), rule) };
+  }
+
+  async #proved(token: string): Promise<{ readonly account: WorkloadAccount; readonly rule: JoinIssuer }> {
     const { issuer, kid } = headOf(token);
     const known = issuer === undefined ? undefined : this.#byIssuer.get(issuer);
     if (known === undefined) throw invalid("its issuer is not one that is let in (--join-issuers)");
@@ -112,8 +118,7 @@ export class JoinIssuers {
         "CA_RESERVED",
         "the control plane's own identity is not issued on request",
       );
-    // Somebody has vouched for it, so what it says may be believed.
-    return { account, use: useOf(decodeJwt(token), rule) };
+    return { account, rule };
   }
 
   async #reviewed(token: string, { audiences, tokenReview, claims }: JoinIssuer): Promise<WorkloadAccount> {
@@ -160,7 +165,13 @@ function headOf(token: string): ReturnType<typeof tokenHead> {
 function useOf(payload: JWTPayload, { issuer, once }: JoinIssuer): ProvedAccount["use"] {
   const { jti, exp } = payload;
   const joinsOnce = once ?? !Object.hasOwn(payload, "kubernetes.io");
-  if (!joinsOnce || typeof jti !== "string" || exp === undefined) return undefined;
+  if (!joinsOnce) return undefined;
+  if (typeof jti !== "string" || jti === "" || exp === undefined) {
+    if (once !== true) return undefined;
+    throw invalid(
+      "it has no id (jti), and its issuer's tokens are to join once (once: true in --join-issuers)",
+    );
+  }
   return { issuer, id: jti, expiresAt: exp * 1000 };
 }
 
