@@ -56,6 +56,8 @@ interface Subscriber {
   readonly call: Call;
   names: readonly string[];
   nonce: number;
+  /** It has yet to take what it was sent; the newest follows then. */
+  behind: boolean;
   /** Versions of what was sent last and of what was accepted last. */
   sent: string;
   accepted: string;
@@ -111,7 +113,15 @@ export class TrustDistribution implements Disposable {
       return undefined;
     }
     const { spiffeId } = peer;
-    const subscriber: Subscriber = { spiffeId, call, names: [], nonce: 0, sent: "", accepted: "" };
+    const subscriber: Subscriber = {
+      spiffeId,
+      call,
+      names: [],
+      nonce: 0,
+      behind: false,
+      sent: "",
+      accepted: "",
+    };
     const expiry = watchExpiry(this.#options.clock, peer, (error) => {
       finish();
       end(call, error);
@@ -127,7 +137,9 @@ export class TrustDistribution implements Disposable {
         finish();
         call.end();
       },
-      onTaken: () => undefined,
+      onTaken: () => {
+        if (subscriber.behind && call.waitingBytes === 0) this.#send(subscriber);
+      },
       onGone: finish,
     };
   }
@@ -156,6 +168,8 @@ export class TrustDistribution implements Disposable {
     const { version } = trust;
     const { names, call } = subscriber;
     if (names.length === 0) return;
+    subscriber.behind = call.waitingBytes > 0;
+    if (subscriber.behind) return;
     const secrets = names.flatMap((name) => SECRETS[name]?.(trust) ?? []);
     subscriber.nonce++;
     subscriber.sent = version;
