@@ -105,6 +105,11 @@ export class GrpcFrameReader {
     return this.#prefixLength === 0;
   }
 
+  /** Memory that the message under way has, bytes. */
+  get heldBytes(): number {
+    return this.#message.length;
+  }
+
   /** Reads `chunk[start, end)`; `onMessage` gets each message complete, in memory of its own. */
   execute(chunk: Buffer, start: number, end: number, onMessage: (message: Buffer) => void): void {
     let at = start;

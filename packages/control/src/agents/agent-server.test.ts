@@ -83,6 +83,11 @@ test.each([
   expect(agents.agents()).toEqual([]);
 });
 
+test("AgentServer refuses a proxy without a certificate before it says a word", async () => {
+  const stranger = proxy("");
+  expect((await eventually(() => stranger.ended)).code).toBe(GrpcStatus.UNAUTHENTICATED);
+});
+
 test("AgentServer refuses an answer before hello, a second hello, and a proxy that says nothing", async () => {
   const early = proxy();
   early.answer(1, {});

@@ -10,7 +10,8 @@ import {
 import { grpcServiceDefinition } from "@tulle/xds";
 import { Agent, type FromProxy, type ToProxy } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
-import type { AdsIdentity } from "../push/index.js";
+import { grpcFailureOf } from "../grpc/status.js";
+import { noCertificate, type AdsIdentity } from "../push/index.js";
 import { AgentSession } from "./agent-session.js";
 import type { ConnectedAgent } from "./contract.js";
 
@@ -44,7 +45,8 @@ export class AgentServer implements Disposable {
   }
 
   methods(): readonly GrpcServerMethod[] {
-    const connect = (call: GrpcServerCall<ToProxy>): GrpcServerHandler<FromProxy> => this.#serve(call);
+    const connect = (call: GrpcServerCall<ToProxy>): GrpcServerHandler<FromProxy> | undefined =>
+      this.#serve(call);
     return [streamingMethod(grpcServiceDefinition(Agent).connect, connect)];
   }
 
@@ -76,11 +78,18 @@ export class AgentServer implements Disposable {
     for (const session of this.#sessions) session[Symbol.dispose]();
   }
 
-  #serve(call: GrpcServerCall<ToProxy>): GrpcServerHandler<FromProxy> {
+  #serve(call: GrpcServerCall<ToProxy>): GrpcServerHandler<FromProxy> | undefined {
     const { identify, clock, logger, maxStreams = DEFAULT_MAX_STREAMS } = this.#options;
+    const identity = identify(call);
+    if (identity === undefined) {
+      const { status, message } = grpcFailureOf(noCertificate());
+      logger.warn("an agent stream was refused", { peer: call.peer.address, why: message });
+      call.end(status, message);
+      return undefined;
+    }
     const session = new AgentSession({
       call,
-      identity: identify(call),
+      identity,
       clock,
       logger,
       onOpen: (opened) => {

@@ -16,7 +16,7 @@ const DENIALS: ReadonlySet<number> = new Set([GrpcStatus.PERMISSION_DENIED, Grpc
 /** The same method; every call that it refuses for want of rights is written down. */
 export function auditedMethod(method: GrpcServerMethod, options: CallAuditOptions): GrpcServerMethod {
   return {
-    path: method.path,
+    ...method,
     open: (call) =>
       method.open({
         path: call.path,

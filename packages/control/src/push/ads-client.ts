@@ -70,13 +70,21 @@ export function admitClient(
 }
 
 function requireAnonymous(node: XdsNode, anonymous: boolean): void {
-  if (anonymous && node.dialect === "grpc") return;
+  if (!anonymous) throw noCertificate();
+  if (node.dialect === "grpc") return;
   throw new MeshError(
     "unauthenticated",
     "XDS_NO_CERTIFICATE",
-    anonymous
-      ? `a ${node.dialect} client must show its certificate: connect to the TLS port`
-      : "this port serves clients with a certificate of this mesh only; get one with a join token",
+    `a ${node.dialect} client must show its certificate: connect to the TLS port`,
+  );
+}
+
+/** Whoever has none is refused before a byte is read, where nobody else is let in. */
+export function noCertificate(): MeshError {
+  return new MeshError(
+    "unauthenticated",
+    "XDS_NO_CERTIFICATE",
+    "this port serves clients with a certificate of this mesh only; get one with a join token",
   );
 }
 

@@ -23,7 +23,8 @@ import type {
 } from "@tulle/xds/gen/envoy/service/discovery/v3/discovery_pb.js";
 
 import type { ConfigChange } from "../config/index.js";
-import type { AdsIdentity } from "./ads-client.js";
+import { grpcFailureOf } from "../grpc/status.js";
+import { noCertificate, type AdsIdentity } from "./ads-client.js";
 import { AdsSession } from "./ads-session.js";
 import { AdsStream } from "./ads-stream.js";
 import { CatalogChanges, objectDependencies } from "./change-set.js";
@@ -115,12 +116,12 @@ export class AdsServer implements Disposable {
     return [
       streamingMethod(
         streamAggregatedResources,
-        (call: GrpcServerCall<Uint8Array>): GrpcServerHandler<DiscoveryRequest> =>
+        (call: GrpcServerCall<Uint8Array>): GrpcServerHandler<DiscoveryRequest> | undefined =>
           this.#serve(call, sotwWire, anonymous),
       ),
       streamingMethod(
         deltaAggregatedResources,
-        (call: GrpcServerCall<Uint8Array>): GrpcServerHandler<DeltaDiscoveryRequest> =>
+        (call: GrpcServerCall<Uint8Array>): GrpcServerHandler<DeltaDiscoveryRequest> | undefined =>
           this.#serve(call, deltaWire, anonymous),
       ),
     ];
@@ -227,12 +228,19 @@ export class AdsServer implements Disposable {
     call: GrpcServerCall<Uint8Array>,
     wire: WireVariant<Request>,
     anonymous: boolean,
-  ): GrpcServerHandler<Request> {
+  ): GrpcServerHandler<Request> | undefined {
     const { identify, clock, logger } = this.#options;
+    const identity = identify(call);
+    if (identity === undefined && !anonymous) {
+      const { status, message } = grpcFailureOf(noCertificate());
+      logger.warn("an xDS stream was refused", { peer: call.peer.address, why: message });
+      call.end(status, message);
+      return undefined;
+    }
     const number = ++this.#opened;
     const session: AdsSession<Request> = new AdsSession<Request>({
       call,
-      identity: identify(call),
+      identity,
       anonymous,
       writeTimeoutMs: this.#limits.writeTimeoutMs,
       clock,

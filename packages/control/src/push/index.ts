@@ -1,4 +1,4 @@
-export { admitClient, type AdsIdentity } from "./ads-client.js";
+export { admitClient, noCertificate, type AdsIdentity } from "./ads-client.js";
 export * from "./ads-server.js";
 export type { ObjectCondition, ObjectStatus, PushLedger } from "./push-ledger.js";
 export type { ExpectedResource } from "./type-channel.js";

@@ -58,6 +58,11 @@ export interface GrpcServerHandler<Request> {
 /** What answers the calls of one method, messages encoded. See `streamingMethod` and `unaryMethod`. */
 export interface GrpcServerMethod {
   readonly path: string;
+  /**
+   * Set where a call is answered once its request is whole: what may come, bytes, for which the client has a quarter of a
+   * minute. Default: messages of the largest size without end.
+   */
+  readonly maxRequestBytes?: number;
   /** A client calls. Undefined: the call has been ended at once. Messages are in memory of their own. */
   open(call: GrpcServerCall<Uint8Array>): GrpcServerHandler<Buffer> | undefined;
 }
@@ -67,11 +72,15 @@ export interface GrpcServerCallOwner {
   readonly clock: Clock;
   readonly maxMessageBytes: number;
   readonly peer: GrpcPeer;
+  /** Requests that are not whole take so many bytes more, or less. False: there is no room for them. */
+  hold(bytes: number): boolean;
   onCallDone(streamId: number): void;
 }
 
 /** Of a deadline that a client may set. A longer one is none. */
 const MAX_TIMEOUT_MS = 2_147_483_647;
+/** A request that is answered once it is whole must be by then. */
+const REQUEST_TIMEOUT_MS = 15_000;
 
 /** A call on its stream. For `GrpcServer` only. */
 export class ServerCall implements GrpcServerCall<Uint8Array> {
@@ -85,9 +94,16 @@ export class ServerCall implements GrpcServerCall<Uint8Array> {
   readonly #credit: IncomingCredit;
   #handler: GrpcServerHandler<Buffer> | undefined;
   #deadline: Timer | undefined;
+  #requestDeadline: Timer | undefined;
+  #maxRequestBytes: number | undefined;
+  #requestBytes = 0;
+  /** Of requests that are not whole. */
+  #heldBytes = 0;
   #headSent = false;
   /** No event goes to the handler any more. */
   #over = false;
+  /** And it was not the handler that ended the call. */
+  #failed = false;
   #requestDone = false;
   #released = false;
 
@@ -132,7 +148,7 @@ export class ServerCall implements GrpcServerCall<Uint8Array> {
     }
     if (this.waitingBytes > 2 * maxMessageBytes) {
       this.cut();
-      this.#handler?.onGone();
+      this.#tellGone();
       return false;
     }
     this.#sendHead();
@@ -186,21 +202,29 @@ export class ServerCall implements GrpcServerCall<Uint8Array> {
         timeoutMs,
       );
     }
+    this.#maxRequestBytes = method.maxRequestBytes;
+    if (this.#maxRequestBytes !== undefined) {
+      this.#requestDeadline = this.#owner.clock.setTimeout(
+        () => this.#fail(GrpcStatus.DEADLINE_EXCEEDED, "the request is not whole"),
+        REQUEST_TIMEOUT_MS,
+      );
+    }
     this.#guard(() => {
       const handler = method.open(this);
-      if (!this.#over) this.#handler = handler;
+      this.#handler = handler;
+      if (this.#failed) this.#tellGone();
     });
   }
 
   onData(chunk: Buffer, start: number, end: number): void {
-    if (!this.#over) this.#frames.execute(chunk, start, end, this.#onMessage);
-    const { error } = this.#frames;
-    if (error !== undefined && !this.#over) this.#fail(statusOf(error), error.message);
+    if (!this.#over) this.#read(chunk, start, end);
     this.#credit.passed(end - start);
   }
 
   onRequestEnd(): void {
     this.#requestDone = true;
+    this.#hold(0);
+    this.#requestDeadline?.[Symbol.dispose]();
     if (this.#over) return;
     if (this.#frames.complete) this.#tell((handler) => handler.onEnd());
     else this.#fail(GrpcStatus.INTERNAL, "the call's messages end in the middle of one");
@@ -218,8 +242,30 @@ export class ServerCall implements GrpcServerCall<Uint8Array> {
   onGone(): void {
     const over = this.#over;
     this.#stop();
-    if (!over) this.#handler?.onGone();
+    if (!over) this.#tellGone();
     this.#release();
+  }
+
+  #read(chunk: Buffer, start: number, end: number): void {
+    const frames = this.#frames;
+    const max = this.#maxRequestBytes;
+    this.#requestBytes += end - start;
+    if (max !== undefined && this.#requestBytes > max) {
+      this.#fail(GrpcStatus.RESOURCE_EXHAUSTED, `the request is larger than ${max} bytes`);
+      return;
+    }
+    frames.execute(chunk, start, end, this.#onMessage);
+    if (this.#over) return;
+    const { error } = frames;
+    if (error !== undefined) this.#fail(statusOf(error), error.message);
+    else if (!this.#hold(max === undefined ? frames.heldBytes : this.#requestBytes))
+      this.#fail(GrpcStatus.RESOURCE_EXHAUSTED, "too many requests are not whole; try again");
+  }
+
+  #hold(bytes: number): boolean {
+    const more = bytes - this.#heldBytes;
+    this.#heldBytes = bytes;
+    return more === 0 || this.#owner.hold(more);
   }
 
   readonly #onMessage = (message: Buffer): void => {
@@ -244,9 +290,15 @@ export class ServerCall implements GrpcServerCall<Uint8Array> {
   /** Ends the call, which its handler learns. */
   #fail(status: number, message: string): void {
     if (this.#over) return;
-    const handler = this.#handler;
     this.end(status, message);
-    handler?.onGone();
+    this.#tellGone();
+  }
+
+  /** One that is being opened learns it when there is a handler. */
+  #tellGone(): void {
+    this.#failed = true;
+    const handler = this.#handler;
+    if (handler !== undefined) this.#guard(() => handler.onGone());
   }
 
   #sendHead(): void {
@@ -258,7 +310,9 @@ export class ServerCall implements GrpcServerCall<Uint8Array> {
 
   #stop(): void {
     this.#over = true;
+    this.#hold(0);
     this.#deadline?.[Symbol.dispose]();
+    this.#requestDeadline?.[Symbol.dispose]();
   }
 
   #releaseWhenEnded(): void {

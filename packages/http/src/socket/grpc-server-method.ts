@@ -48,7 +48,10 @@ export function streamingMethod<Request, Response>(
   };
 }
 
-/** A method that answers one message with one. `statusOf`: what a failure of `answer` ends the call with. */
+/** Requests of unary calls: one message with its prefix. A certificate's is some KiB. */
+const MAX_UNARY_REQUEST_BYTES = 64 * 1024;
+
+/** A method that answers one message with one, of 64 KiB at most. `statusOf`: what a failure of `answer` ends the call with. */
 export function unaryMethod<Request, Response>(
   codec: GrpcServerCodec<Request, Response>,
   answer: (request: Request, call: GrpcCallInfo) => Promise<Response>,
@@ -56,6 +59,7 @@ export function unaryMethod<Request, Response>(
 ): GrpcServerMethod {
   return {
     path: codec.path,
+    maxRequestBytes: MAX_UNARY_REQUEST_BYTES,
     open: (raw) => {
       let request: Buffer | undefined;
       return {

@@ -74,6 +74,18 @@ const methods: readonly GrpcServerMethod[] = [
     call.end(GrpcStatus.PERMISSION_DENIED, "not you");
     return undefined;
   }),
+  streamingMethod(codec("Flood"), (call: GrpcServerCall<string>) => {
+    call.write("x".repeat(LARGEST + 1));
+    return {
+      onMessage: () => undefined,
+      onTaken: () => undefined,
+      onEnd: () => undefined,
+      onGone: () => {
+        events.push("gone");
+        throw new Error("a secret");
+      },
+    };
+  }),
   streamingMethod(codec("Throw"), () => {
     throw new MeshError("unavailable", "X", "not now");
   }),
@@ -226,6 +238,51 @@ test("what a handler throws ends its own call, and tells the client nothing", as
   expect(events).toEqual(["gone"]);
   other.call.write("still here");
   await eventually(() => events.includes("still here"));
+});
+
+test("a handler whose call fails while it is opened learns it, and what it throws then harms nobody", async () => {
+  const flooding = open("Flood");
+  expect((await eventually(() => flooding.status)).code).toBe(GrpcStatus.RESOURCE_EXHAUSTED);
+  expect(events).toEqual(["gone"]);
+  expect(await ask("Upper", "on")).toBe("ON me");
+});
+
+/** A message of that size of which the last byte does not come. */
+function unfinished(bytes: number): Buffer {
+  return encodeGrpcMessage(Buffer.alloc(bytes)).subarray(0, -1);
+}
+
+test("a unary request is small, and whole in time", async () => {
+  const large = raw("Upper");
+  const refused = fieldsOf(large);
+  large.write(unfinished(65 * 1024));
+  expect(await eventually(() => refused["grpc-status"])).toBe("8");
+  const slow = raw("Upper");
+  const late = fieldsOf(slow);
+  slow.write(unfinished(1000));
+  // Its call is there once one that began later is.
+  expect(await ask("Upper", "on")).toBe("ON me");
+  await clock.advance(15_000);
+  expect(await eventually(() => late["grpc-status"])).toBe("4");
+});
+
+test("requests that are not whole take so much memory together, and no more", async () => {
+  const all = Array.from({ length: 9 }, () => {
+    const stream = raw("Hold");
+    stream.write(unfinished(LARGEST));
+    return fieldsOf(stream);
+  });
+  const refused = () => all.filter((fields) => fields["grpc-status"] === "8").length;
+  await eventually(() => refused() > 0, 20_000);
+  expect(refused()).toBeLessThan(9);
+  // Messages that come in one piece pass all the same, and what is over makes room.
+  expect(await ask("Upper", "on")).toBe("ON me");
+  for (const client of clients.splice(0)) client.close();
+  await eventually(() => events.filter((event) => event === "gone").length === 9);
+  const echo = open("Echo");
+  echo.call.write("m".repeat(LARGEST));
+  echo.call.end();
+  expect((await eventually(() => echo.status, 20_000)).code).toBe(GrpcStatus.OK);
 });
 
 test("a message that cannot be decoded, a compressed one, and one that is cut end the call", async () => {

@@ -33,6 +33,8 @@ export interface GrpcServerOptions {
   readonly clock: Clock;
   /** Largest message in either direction; default 4 MiB. */
   readonly maxMessageBytes?: number;
+  /** Of all requests that are not whole yet; default eight messages of the largest size. */
+  readonly maxHeldBytes?: number;
   /** Calls at once on one connection; default 1,024. */
   readonly maxStreams?: number;
   /** A connection without a call is closed after; default 300,000 milliseconds. */
@@ -55,6 +57,8 @@ export class GrpcServer {
   readonly wheel: TimerWheel;
   readonly #methods: ReadonlyMap<string, GrpcServerMethod>;
   readonly #connections = new Set<ServerConnection>();
+  readonly #maxHeldBytes: number;
+  #heldBytes = 0;
   #closing = false;
   /** Set while closing. */
   #onEmpty: (() => void) | undefined;
@@ -62,6 +66,7 @@ export class GrpcServer {
   constructor(options: GrpcServerOptions) {
     this.clock = options.clock;
     this.maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
+    this.#maxHeldBytes = options.maxHeldBytes ?? 8 * this.maxMessageBytes;
     this.idleTimeoutMs = options.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS;
     this.keepAlive = options.keepAlive ?? DEFAULT_KEEP_ALIVE;
     this.http2 = {
@@ -108,6 +113,12 @@ export class GrpcServer {
     return this.#methods.get(path);
   }
 
+  /** See {@link GrpcServerCallOwner.hold}. */
+  hold(bytes: number): boolean {
+    this.#heldBytes += bytes;
+    return this.#heldBytes <= this.#maxHeldBytes;
+  }
+
   onConnectionGone(connection: ServerConnection): void {
     this.#connections.delete(connection);
     if (this.#connections.size === 0) this.#onEmpty?.();
@@ -152,6 +163,10 @@ class ServerConnection implements Http2TransportOwner, GrpcServerCallOwner {
 
   get maxMessageBytes(): number {
     return this.#server.maxMessageBytes;
+  }
+
+  hold(bytes: number): boolean {
+    return this.#server.hold(bytes);
   }
 
   onCallDone(streamId: number): void {
