@@ -1,4 +1,5 @@
-import { connect, type Socket } from "node:net";
+import { connect, type AddressInfo, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
@@ -247,6 +248,28 @@ test("an open connection is asked about when policies come to ask, once", async 
   await eventually(() => expect(third.text()).toBe("hello "));
   guard(asking());
   await eventually(() => expect(third.outcome()).toBeDefined());
+});
+
+test("a connection that policies come to refuse while it is being made is cut", async () => {
+  const service = await authorizer(() => says(7));
+  const { certificateChainPem: cert, privateKeyPem: key } = await authority.issue({ serviceAccount: "app" });
+  const secure = createTlsServer({ cert, key }, (socket) => void socket.on("error", () => undefined));
+  await new Promise<void>((resolve) => secure.listen(0, "127.0.0.1", resolve));
+  atEnd(() => void secure.close());
+  const waiting: Socket[] = [];
+  const app = await rawBackend((socket) => void waiting.push(socket));
+  const { port, server, guard } = await db(service.port);
+  const tls = { sni: "app", spiffeId: "spiffe://cluster.local/ns/default/sa/app" };
+  server.apply(cluster(LOCAL, { tls }), endpoints(LOCAL, [{ port: app.port, mtls: true }]));
+  const caller = dial(port);
+  const [held] = await eventually(() => (waiting.length > 0 ? waiting : undefined));
+  guard(asking());
+  expect(service.asked).toHaveLength(0);
+  const onwards = connect((secure.address() as AddressInfo).port, "127.0.0.1");
+  onwards.on("error", () => undefined);
+  held!.pipe(onwards).pipe(held!);
+  await eventually(() => expect(caller.outcome()).toBeDefined());
+  expect(service.asked).toHaveLength(1);
 });
 
 test("a client that leaves while the service thinks ends its question", async () => {

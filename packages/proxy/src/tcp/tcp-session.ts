@@ -358,6 +358,8 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     const maxDurationMs = settings?.maxDurationMs ?? 0;
     if (maxDurationMs > 0) this.#endMs = this.#lastActivityMs + maxDurationMs;
     this.#armTimer();
+    // Policies may have changed while it was connected. Not at once: see #refuse.
+    if (this.source.chain() !== this.chain) setImmediate(() => this.judgeAnew());
   }
 
   onBytes(from: "client" | "upstream", bytes: number): void {
