@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect as connectHttp2, type ClientHttp2Session } from "node:http2";
+import { connect as connectTcp, createServer, type AddressInfo, type Socket } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
 
 import { createTestAuthority, eventually, FakeClock, type TestAuthority } from "@tulle/testkit";
@@ -133,6 +134,47 @@ test.each([
   expect(await client.ask()).not.toBe("HTTP/1.1 200 OK");
   await clock.advance(1500);
   await eventually(() => client.socket.destroyed);
+});
+
+test("a handshake that had begun before its root was taken away lets nobody in", async () => {
+  await start();
+  const before = pair.serverIdentity.current();
+  const more = (await createTestAuthority()).rootCertificatePem;
+  for (const [trustBundlePem, answer] of [
+    [before.trustBundlePem + more, "HTTP/1.1 200 OK"],
+    [more, "closed"],
+  ] as const) {
+    // A relay on the way: the server's answer waits there, so the client's last word of the handshake is late.
+    const server = connectTcp(pair.inboundPort, "127.0.0.1");
+    const relay = createServer((client) => void client.on("error", () => undefined).pipe(server));
+    relay.listen(0, "127.0.0.1");
+    await once(relay, "listening");
+    const accepted = once(relay, "connection") as Promise<[Socket]>;
+    const { certificateChainPem: cert, privateKeyPem: key } = pair.clientIdentity.current();
+    const { port } = relay.address() as AddressInfo;
+    const socket = connect({
+      host: "127.0.0.1",
+      port,
+      servername: SNI,
+      cert,
+      key,
+      rejectUnauthorized: false,
+    });
+    socket.on("error", () => undefined);
+    const [client] = await accepted;
+    await once(server, "readable");
+    pair.serverIdentity.rotate({ ...before, trustBundlePem });
+    server.on("error", () => undefined).pipe(client);
+    const said = await new Promise<string>((resolve) => {
+      socket.once("data", (chunk: Buffer) => resolve(chunk.toString("latin1").split("\r\n", 1)[0] ?? ""));
+      socket.once("close", () => resolve("closed"));
+      socket.write("GET / HTTP/1.1\r\nhost: reviews\r\n\r\n");
+    });
+    expect(said).toBe(answer);
+    socket.destroy();
+    server.destroy();
+    relay.close();
+  }
 });
 
 test("a client leaves a server whose certificate was revoked, and finds another there", async () => {

@@ -11,7 +11,7 @@ import {
   type WorkloadIdentity,
 } from "@tulle/agent";
 import { DisposableStack, Emitter, type Clock, type Disposable } from "@tulle/base";
-import { verifySvid, type SvidRule, type SvidVerdict } from "@tulle/base/spiffe";
+import { peerChain, verifySvid, type SvidRule, type SvidVerdict } from "@tulle/base/spiffe";
 import type { TlsSettings } from "@tulle/engine";
 
 import { OpenPeers, type PeerTerms } from "./open-peers.js";
@@ -20,6 +20,9 @@ import { SAFE_CIPHERS, tlsOptions } from "./tls-options.js";
 /** Clients make their connections anew so long before the peer's certificate ends, at most, milliseconds. */
 const MAX_AHEAD_MS = 60_000;
 const NO_CERTIFICATE: SvidVerdict = { ok: false, reason: "this sidecar has no certificate yet" };
+
+/** No handshake may take longer, milliseconds: one that ends later began when whom to trust had changed already. */
+const HANDSHAKE_MS = 600_000;
 
 /** Contexts that are kept: who speaks differently everywhere makes them anew. */
 const MAX_CONTEXTS = 16;
@@ -37,6 +40,8 @@ export class WorkloadTls implements Disposable {
   /** What connections were let in by, as long as nobody watches them. */
   readonly #judged = new WeakMap<PeerSocket, { readonly terms: PeerTerms; readonly notAfter: number }>();
   #svid: Svid | undefined;
+  /** When it has changed whom to trust, monotonic milliseconds. */
+  #trustSinceMs = Number.NEGATIVE_INFINITY;
   /** By what is spoken: one, as long as the mesh speaks the same everywhere. */
   readonly #clients = new Map<string, SecureContext>();
 
@@ -60,7 +65,9 @@ export class WorkloadTls implements Disposable {
         this.#svid = svid;
         this.#clients.clear();
         this.#changed.emit(svid);
-        if (before !== undefined && !trustsTheSame(before, svid)) this.#peers.judgeAnew();
+        if (before === undefined || trustsTheSame(before, svid)) return;
+        this.#trustSinceMs = clock.monotonic();
+        this.#peers.judgeAnew();
       }),
     );
   }
@@ -115,6 +122,11 @@ export class WorkloadTls implements Disposable {
     const rule = this.#rule(terms);
     if (rule === undefined) return NO_CERTIFICATE;
     const verdict = verifyPeer(socket, rule);
+    if (verdict.ok && !this.#isRooted(socket, verdict.spiffeId, rule))
+      return {
+        ok: false,
+        reason: `the chain of ${verdict.spiffeId} leads to no root that is trusted by now`,
+      };
     if (verdict.ok) this.#judged.set(socket, { terms, notAfter: verdict.notAfter });
     return verdict;
   }
@@ -131,6 +143,14 @@ export class WorkloadTls implements Disposable {
     this.#peers.add(socket as TLSSocket, notAfter, terms, onOver);
     const leftMs = Math.max(0, notAfter - this.#clock.now());
     return leftMs - Math.min(leftMs / 4, MAX_AHEAD_MS);
+  }
+
+  /** A handshake that had begun before has verified the chain by the roots of that time. */
+  #isRooted(socket: PeerSocket, spiffeId: string, { bundles }: SvidRule): boolean {
+    if (this.#clock.monotonic() - this.#trustSinceMs >= HANDSHAKE_MS) return true;
+    const chain = peerChain(socket.getPeerCertificate(true));
+    const roots = bundles.rootsOf(trustDomainOf(spiffeId));
+    return roots.some(({ raw }) => chain.some((der) => raw.equals(der)));
   }
 
   #rule(terms: PeerTerms): SvidRule | undefined {
