@@ -141,7 +141,10 @@ export class WorkloadTls implements Disposable {
     if (judged === undefined) return Number.POSITIVE_INFINITY;
     const { terms, notAfter } = judged;
     this.#peers.add(socket as TLSSocket, notAfter, terms, onOver);
-    const leftMs = Math.max(0, notAfter - this.#clock.now());
+    const now = this.#clock.now();
+    // One that is over already lasts as long as the grace.
+    const endsAt = notAfter > now ? notAfter : notAfter + this.graceMs;
+    const leftMs = Math.max(0, endsAt - now);
     return leftMs - Math.min(leftMs / 4, MAX_AHEAD_MS);
   }
 
