@@ -77,7 +77,7 @@ test.each([
     "spec.cases[0].when.url: is required",
   ],
   [`${CASE}  - {name: a, when: {from: a, url: "http:///"}, expect: {}}`, "one.test.yaml:6:"],
-  [`${CASE}  - {name: a, when: {from: a/b, url: a}, expect: {}}`, "is not a calling service"],
+  [`${CASE}  - {name: a, when: {from: a/b, url: a}, expect: {}}`, "is not a service or gateway"],
   [`${CASE}  - {name: a, when: {from: a, url: a}, expect: {split: {v1: ten}}}`, "expected a share"],
   [`${CASE}  - {name: a, when: {from: a, url: a}, expect: {rout: x}}`, "rout"],
   ["spec: {cases: [], given: {files: [nowhere]}}\nmetadata: {name: x}", "there is no file or directory"],
