@@ -94,6 +94,24 @@ test.each([
   expect(await client.end()).toBe("end");
 });
 
+test("a public address that is this machine's is not reached, however it is spelt and whatever name leads there", async () => {
+  let woken = 0;
+  const outside = new OutsideHosts({
+    clock: new FakeClock(),
+    metrics: new MetricsRegistry(),
+    policy: { passthrough: true },
+    lookUp: found("1.1.1.1"),
+    localAddresses: () => ["127.0.0.1", "1.1.1.1", "2606:4700::1111"],
+    wake: () => woken++,
+  });
+  for (const authority of ["1.1.1.1:22", "[::ffff:1.1.1.1]:22", "[2606:4700:0:0:0:0:0:1111]:15000"])
+    expect(outside.knows(authority)).toBe(false);
+  expect(outside.knows("8.8.8.8:53")).toBe(true);
+  expect(outside.knows("self.example:22")).toBeUndefined();
+  await eventually(() => woken === 1);
+  expect(outside.knows("self.example:22")).toBe(false);
+});
+
 test("under REGISTRY_ONLY nobody is looked up", async () => {
   let asked = 0;
   const { port, unknown } = await start(() => {

@@ -7,6 +7,7 @@ import type { LookUp } from "../dns/system-lookup.js";
 import type { ListenAddress } from "../options.js";
 import type { ConnectListener } from "../stream/contract.js";
 import type { Counter, MetricsRegistry } from "../telemetry/metrics.js";
+import { addressesOfThisMachine } from "./own-listeners.js";
 import { Passthrough } from "./passthrough.js";
 import { plainAddress } from "./plain-address.js";
 import { isPublicAddress } from "./public-address.js";
@@ -25,8 +26,10 @@ export interface OutsideHostsOptions {
   readonly lookUp: LookUp;
   /** Whoever asked for what was not known yet looks again. */
   readonly wake: () => void;
-  /** Which addresses are reached; default: those of the public internet. */
+  /** Which addresses are reached; default: those of the public internet that are not this machine's. */
   readonly isReached?: (address: string) => boolean;
+  /** Of this machine, at present; default: what the kernel says. */
+  readonly localAddresses?: () => readonly string[];
 }
 
 interface Name {
@@ -50,13 +53,16 @@ export class OutsideHosts implements ConnectListener, Disposable {
   readonly #refused: Counter;
 
   constructor(options: OutsideHostsOptions) {
-    const { metrics, clock } = options;
+    const { metrics, clock, localAddresses = addressesOfThisMachine } = options;
     const tunnels = metrics.counter(
       "tulle_outside_tunnels_total",
       "CONNECT to hosts outside of the mesh: opened, refused, loop.",
     );
     this.#options = options;
-    this.#isReached = options.isReached ?? isPublicAddress;
+    this.#isReached =
+      options.isReached ??
+      ((address) =>
+        isPublicAddress(address) && !localAddresses().some((own) => plainAddress(own) === address));
     this.#opened = tunnels.with(["result", "opened"]);
     this.#refused = tunnels.with(["result", "refused"]);
     this.#passthrough = new Passthrough(clock, () => tunnels.with(["result", "loop"]).inc());

@@ -42,6 +42,7 @@ export class OwnListeners {
   }
 }
 
-function addressesOfThisMachine(): readonly string[] {
+/** Of all its interfaces, at present. */
+export function addressesOfThisMachine(): readonly string[] {
   return Object.values(networkInterfaces()).flatMap((of) => (of ?? []).map(({ address }) => address));
 }
