@@ -38,6 +38,7 @@ export function compileUrlPath(field: string, { rule }: PathMatcher, inDoubt: bo
     ...INIT,
     wanted: wordsOf(wantedString(matcher)),
     exactPath: matchPattern.case === "exact" && !ignoreCase ? matchPattern.value : undefined,
+    pathPrefix: matchPattern.case === "prefix" && !ignoreCase ? matchPattern.value : undefined,
     test: testReadings(compile(matcher), others, inDoubt),
   });
 }

@@ -18,6 +18,8 @@ export interface LeafInit {
   readonly test: (facts: Facts) => boolean;
   /** The only path that it holds for. */
   readonly exactPath?: string | undefined;
+  /** What a path begins with that it holds for. */
+  readonly pathPrefix?: string | undefined;
   /** A header field, lower-case, without which it does not hold. */
   readonly header?: string | undefined;
 }
@@ -103,23 +105,36 @@ export function reduce(condition: Condition, facts: Facts): Condition {
 
 /** Paths outside of which a condition never holds; undefined = there is no such list. */
 export function exactPaths(condition: Condition): readonly string[] | undefined {
+  return textsOf(condition, ({ exactPath }) => exactPath);
+}
+
+/** Beginnings one of which a path has wherever a condition holds; undefined = there is no such list. */
+export function pathPrefixes(condition: Condition): readonly string[] | undefined {
+  return textsOf(condition, ({ pathPrefix, exactPath }) => pathPrefix ?? exactPath);
+}
+
+/** What leaves say of where they hold, as far as it follows for the whole. */
+function textsOf(
+  condition: Condition,
+  textOf: (init: LeafInit) => string | undefined,
+): readonly string[] | undefined {
   if (condition instanceof Leaf) {
-    const { exactPath } = condition.init;
-    return exactPath === undefined ? undefined : [exactPath];
+    const text = textOf(condition.init);
+    return text === undefined ? undefined : [text];
   }
   if (condition instanceof All) {
     for (const part of condition.parts) {
-      const paths = exactPaths(part);
-      if (paths !== undefined) return paths;
+      const texts = textsOf(part, textOf);
+      if (texts !== undefined) return texts;
     }
     return undefined;
   }
   if (!(condition instanceof Any)) return undefined;
   const found: string[] = [];
   for (const part of condition.parts) {
-    const paths = exactPaths(part);
-    if (paths === undefined) return undefined;
-    found.push(...paths);
+    const texts = textsOf(part, textOf);
+    if (texts === undefined) return undefined;
+    found.push(...texts);
   }
   return found;
 }

@@ -4,7 +4,17 @@ import type { ConnectionFacts, Facts } from "../contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
 import type { Provenance } from "../snapshot/contract.js";
 import { compilePermission, compilePrincipal } from "./compile-rules.js";
-import { All, Any, exactPaths, holds, neededHeader, reduce, type Condition } from "./condition.js";
+import {
+  All,
+  Any,
+  exactPaths,
+  holds,
+  neededHeader,
+  pathPrefixes,
+  reduce,
+  type Condition,
+} from "./condition.js";
+import { PrefixIndex } from "./prefix-index.js";
 import { policyOwner } from "./policy-name.js";
 import { pathReadings } from "./path-readings.js";
 
@@ -25,7 +35,7 @@ const MAX_PATHS = 4096;
 
 /**
  * A set of policies. What only the connection decides is decided once for each of them: for its requests the rules that can
- * still match are left, those for certain paths found by the path.
+ * still match are left, those for certain paths, or paths that begin in some way, found by the path.
  */
 export class Rbac {
   readonly action: RbacAction;
@@ -77,6 +87,7 @@ class ConnectionRules {
   /** Not to be found by path, in their order. */
   readonly #others: readonly Rule[];
   readonly #byPath: ReadonlyMap<string, readonly Rule[]> | undefined;
+  readonly #byPrefix = new PrefixIndex<Rule>();
   /** Of the others those that need a header field, by its name. */
   readonly #byHeader: ReadonlyMap<string, readonly Rule[]> = new Map();
   /** Lengths of these names, as bits: most fields of a request are told from them by it. */
@@ -102,6 +113,7 @@ class ConnectionRules {
       const header = neededHeader(rule.condition);
       if (paths !== undefined && byPath.size + paths.length <= MAX_PATHS)
         for (const path of new Set(paths)) file(byPath, path, rule);
+      else if (this.#byPrefix.add(pathPrefixes(rule.condition), rule)) return false;
       else if (header !== undefined) file(byHeader, header, rule);
       else return true;
       return false;
@@ -117,8 +129,13 @@ class ConnectionRules {
     const readings = pathReadings(request);
     // What may be taken for another path is not to be found by its own.
     if (readings.length > 1) return firstOf(this.#all, facts)?.policy;
-    const named = this.#byPath.get(readings[0]!);
+    const path = readings[0]!;
+    const named = this.#byPath.get(path);
     let found = named === undefined ? undefined : firstOf(named, facts);
+    for (const { length, rules } of this.#byPrefix.groups) {
+      const those = path.length < length ? undefined : rules.get(path.slice(0, length));
+      if (those !== undefined) found = earlier(found, firstOf(those, facts));
+    }
     found = earlier(found, firstOf(this.#others, facts));
     if (this.#headerLengths !== 0) {
       const { headers } = request;
