@@ -84,6 +84,12 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
   // Http2TransportOwner
 
   onHeaders(streamId: number, head: Http2Head): void {
+    if (this.#source.revoked) {
+      // It was on its way when its connection's time was over: nothing was done, and on another connection it may pass.
+      this.#transport.session.reset(streamId, Http2ErrorCode.REFUSED_STREAM);
+      this.#transport.commit();
+      return;
+    }
     const verdict = this.#context.overload.judge(head.headers, this.#source.peerSpiffeId);
     if (verdict === Verdict.REFUSE_QUIETLY) {
       this.#refuse(streamId, head);

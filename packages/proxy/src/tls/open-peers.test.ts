@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { connect as connectHttp2, type ClientHttp2Session } from "node:http2";
+import { connect as connectHttp2, constants, type ClientHttp2Session } from "node:http2";
 import { connect as connectTcp, createServer, type AddressInfo, type Socket } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
 
@@ -107,6 +107,19 @@ test("HTTP/2 is told to go away, may end what is under way, and is cut a second 
   await clock.advance(1500);
   await cut;
   expect(fine.destroyed).toBe(true);
+});
+
+test("a request that is on its way when its peer's time is over is refused so that it may be sent again", async () => {
+  await start();
+  const session = await openHttp2();
+  const fine = session.request({ ":path": "/fine" });
+  await once(fine, "response");
+  const trustBundlePem = (await createTestAuthority()).rootCertificatePem;
+  pair.serverIdentity.rotate({ ...pair.serverIdentity.current(), trustBundlePem });
+  const late = session.request({ ":path": "/late" });
+  late.on("error", () => undefined);
+  await new Promise((resolve) => late.resume().once("close", resolve));
+  expect(late.rstCode).toBe(constants.NGHTTP2_REFUSED_STREAM);
 });
 
 test.each([
