@@ -1,5 +1,5 @@
 import { GrpcStatus, grpcStatusName } from "@tulle/http";
-import type { GrpcCallInfo, GrpcServerMethod } from "@tulle/http/socket";
+import { derivedCall, type GrpcCallInfo, type GrpcServerMethod } from "@tulle/http/socket";
 
 import type { AuditLog } from "../access/index.js";
 import type { PeerIdentityOf } from "./peer-identity.js";
@@ -18,22 +18,15 @@ export function auditedMethod(method: GrpcServerMethod, options: CallAuditOption
   return {
     ...method,
     open: (call) =>
-      method.open({
-        path: call.path,
-        metadata: call.metadata,
-        peer: call.peer,
-        get waitingBytes() {
-          return call.waitingBytes;
-        },
-        write: (message) => call.write(message),
-        end(status, message) {
-          if (status !== undefined && DENIALS.has(status)) auditCall(call, status, undefined, options);
-          call.end(status, message);
-        },
-        cut: () => call.cut(),
-        pause: () => call.pause(),
-        resume: () => call.resume(),
-      }),
+      method.open(
+        derivedCall<Uint8Array>(call, {
+          write: (message) => call.write(message),
+          end(status, message) {
+            if (status !== undefined && DENIALS.has(status)) auditCall(call, status, undefined, options);
+            call.end(status, message);
+          },
+        }),
+      ),
   };
 }
 

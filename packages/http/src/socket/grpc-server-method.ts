@@ -32,7 +32,9 @@ export function streamingMethod<Request, Response>(
   return {
     path: codec.path,
     open: (raw) => {
-      const handler = open(encoding(raw, codec));
+      const handler = open(
+        derivedCall(raw, { write: (message: Response) => raw.write(codec.responseSerialize(message)) }),
+      );
       if (handler === undefined) return undefined;
       return {
         onMessage(bytes) {
@@ -93,9 +95,10 @@ export function unaryMethod<Request, Response>(
   };
 }
 
-function encoding<Request, Response>(
+/** A call that does otherwise in what is given: `raw` with other messages, or seen by somebody more. */
+export function derivedCall<Response>(
   raw: GrpcServerCall<Uint8Array>,
-  { responseSerialize }: GrpcServerCodec<Request, Response>,
+  own: Pick<GrpcServerCall<Response>, "write"> & Partial<Pick<GrpcServerCall<Response>, "end">>,
 ): GrpcServerCall<Response> {
   return {
     path: raw.path,
@@ -104,11 +107,11 @@ function encoding<Request, Response>(
     get waitingBytes() {
       return raw.waitingBytes;
     },
-    write: (message) => raw.write(responseSerialize(message)),
     end: (status, message) => raw.end(status, message),
     cut: () => raw.cut(),
     pause: () => raw.pause(),
     resume: () => raw.resume(),
+    ...own,
   };
 }
 
