@@ -12,15 +12,15 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { tryTls } from "./support/inbound-tls.js";
 import { report, underLoad } from "./support/load.js";
 import { Mesh } from "./support/mesh.js";
+import { startStrictPair, WEB_SNI } from "./support/strict-pair.js";
 import { controlPlaneOf, joinToken, svidOf } from "./support/svid.js";
-import { clusterOf, type Address, type Workload } from "./support/workload.js";
+import { type Address, type Workload } from "./support/workload.js";
 
 // A mesh under its user's own root, with the files of Istio's secret `cacerts`, and a move to another root under load, in the
 // order that docs/identity.md says.
 
 const SIGNS_CERTIFICATES = 32;
 const AUTHORITY = { ca: true, keyUsage: SIGNS_CERTIFICATES };
-const SNI = "outbound_.8080_._.web.default.svc.cluster.local";
 
 const directory = mkdtempSync(join(tmpdir(), "tulle-cacerts-"));
 let first: ChainCertificate;
@@ -49,7 +49,7 @@ async function provide(root: ChainCertificate): Promise<void> {
 /** The certificate that an inbound port shows, and the one above it. */
 function shown(at: Address): Promise<readonly [X509Certificate, X509Certificate]> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ ...at, servername: SNI, rejectUnauthorized: false }, () => {
+    const socket = connect({ ...at, servername: WEB_SNI, rejectUnauthorized: false }, () => {
       const leaf = socket.getPeerCertificate(true);
       socket.destroy();
       resolve([new X509Certificate(leaf.raw), new X509Certificate(leaf.issuerCertificate.raw)]);
@@ -71,17 +71,7 @@ beforeAll(async () => {
   await provide(first);
   write("root-cert.pem", first.pem);
   mesh = await Mesh.start(["--ca-dir", directory, "--certificate-ttl", "8s"]);
-  await mesh.apply(`
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: {name: default}
-spec: {mtls: {mode: STRICT}}
-`);
-  [caller, web] = await Promise.all([
-    mesh.sidecar({ service: "caller", args: ["--upstream", "web:8080"] }),
-    mesh.run({ service: "web" }),
-  ]);
-  await caller.knows(clusterOf("web"), 1);
+  ({ caller, web } = await startStrictPair(mesh));
 }, 60_000);
 
 afterAll(async () => {
@@ -136,7 +126,7 @@ test("the root is replaced by the user under load, and no request fails", async 
 
 test("a root that is taken away lets nobody in from then on", async () => {
   const answerTo = async ({ certificateChainPem: cert, privateKeyPem: key }: Svid): Promise<string> =>
-    (await tryTls(web.ready.addresses.inbound, { cert, key, servername: SNI })).answer;
+    (await tryTls(web.ready.addresses.inbound, { cert, key, servername: WEB_SNI })).answer;
   const newcomer = async (): Promise<Svid> =>
     svidOf(await controlPlaneOf(mesh), "late", { joinToken: await joinToken(mesh, "late") });
   const former = await newcomer();

@@ -5,12 +5,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { call } from "./support/http.js";
 import { tryTls } from "./support/inbound-tls.js";
 import { Mesh } from "./support/mesh.js";
+import { startStrictPair, WEB_SNI } from "./support/strict-pair.js";
 import { controlPlaneOf, joinToken, svidOf } from "./support/svid.js";
-import { clusterOf, type Workload } from "./support/workload.js";
+import type { Workload } from "./support/workload.js";
 
 // A certificate that was stolen is taken back: by its serial number, or with all that its identity has.
 
-const SNI = "outbound_.8080_._.web.default.svc.cluster.local";
 const OK = "HTTP/1.1 200 OK";
 
 let mesh: Mesh;
@@ -20,17 +20,7 @@ let controlPlane: ControlPlaneAddress;
 
 beforeAll(async () => {
   mesh = await Mesh.start();
-  await mesh.apply(`
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: {name: default}
-spec: {mtls: {mode: STRICT}}
-`);
-  [caller, web] = await Promise.all([
-    mesh.sidecar({ service: "caller", args: ["--upstream", "web:8080"] }),
-    mesh.run({ service: "web" }),
-  ]);
-  await caller.knows(clusterOf("web"), 1);
+  ({ caller, web } = await startStrictPair(mesh));
   controlPlane = await controlPlaneOf(mesh);
 }, 60_000);
 
@@ -41,7 +31,7 @@ const join = async (account: string): Promise<Svid> =>
 
 async function answered(svid: Svid): Promise<string> {
   const { certificateChainPem: cert, privateKeyPem: key } = svid;
-  return (await tryTls(web.ready.addresses.inbound, { cert, key, servername: SNI })).answer;
+  return (await tryTls(web.ready.addresses.inbound, { cert, key, servername: WEB_SNI })).answer;
 }
 
 test("what was revoked is refused within a second, is not renewed, and nobody else is touched", async () => {

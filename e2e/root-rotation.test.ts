@@ -9,9 +9,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { tryTls } from "./support/inbound-tls.js";
 import { pause, report, underLoad } from "./support/load.js";
 import { Mesh } from "./support/mesh.js";
+import { startStrictPair, WEB_SNI } from "./support/strict-pair.js";
 import { controlPlaneOf, joinToken, svidOf } from "./support/svid.js";
 import { tulle } from "./support/tulle-process.js";
-import { clusterOf, type Workload } from "./support/workload.js";
+import type { Workload } from "./support/workload.js";
 
 // The root is replaced again and again while requests flow, and the control plane is killed in between.
 
@@ -19,7 +20,6 @@ const RATE = 100;
 /** The long run: `ROOT_ROTATIONS=10 ROOT_ROTATION_EVERY_MS=60000 npx vitest run e2e/root-rotation.test.ts`. */
 const ROTATIONS = Number(process.env["ROOT_ROTATIONS"] ?? 4);
 const EVERY_MS = Number(process.env["ROOT_ROTATION_EVERY_MS"] ?? 6000);
-const SNI = "outbound_.8080_._.web.default.svc.cluster.local";
 
 let mesh: Mesh;
 let caller: Workload;
@@ -30,17 +30,7 @@ let early: Svid;
 beforeAll(async () => {
   // Half of it must do for the control plane to come back: nobody can renew while it is away.
   mesh = await Mesh.start(["--certificate-ttl", "12s"]);
-  await mesh.apply(`
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: {name: default}
-spec: {mtls: {mode: STRICT}}
-`);
-  [caller, web] = await Promise.all([
-    mesh.sidecar({ service: "caller", args: ["--upstream", "web:8080"] }),
-    mesh.run({ service: "web" }),
-  ]);
-  await caller.knows(clusterOf("web"), 1);
+  ({ caller, web } = await startStrictPair(mesh));
   early = await svidOf(await controlPlaneOf(mesh), "early", { joinToken: await joinToken(mesh, "early") });
 }, 60_000);
 
@@ -98,7 +88,7 @@ test("an open connection ends within a second of its peer's certificate, and ser
     ...web.ready.addresses.inbound,
     cert,
     key,
-    servername: SNI,
+    servername: WEB_SNI,
     rejectUnauthorized: false,
   });
   let [servedAt, closedAt] = [0, 0];
@@ -124,7 +114,7 @@ test("a certificate of a root that was taken away is let in no more, one of the 
   const certificate = (svid: Svid) => ({
     cert: svid.certificateChainPem,
     key: svid.privateKeyPem,
-    servername: SNI,
+    servername: WEB_SNI,
   });
   expect((await tryTls(at, certificate(early))).answer).toBe("");
   const late = await svidOf(await controlPlaneOf(mesh), "late", { joinToken: await joinToken(mesh, "late") });
