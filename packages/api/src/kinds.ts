@@ -11,6 +11,8 @@ import { httpRouteKind } from "./http-route/kind.js";
 import { k8sGatewayKind } from "./k8s-gateway/kind.js";
 import type { Kind } from "./kind.js";
 import { meshConfigKind } from "./mesh-config/kind.js";
+import { meshHttpRouteKind } from "./mesh-http-route/kind.js";
+import { meshTcpRouteKind } from "./mesh-tcp-route/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
 import { rateLimitKind } from "./rate-limit/kind.js";
@@ -51,6 +53,8 @@ export const KINDS: readonly Kind[] = [
   healthCheckKind,
   trafficPolicyKind,
   meshConfigKind,
+  meshHttpRouteKind,
+  meshTcpRouteKind,
 ];
 
 /** The kind under a URL's group, version and plural, when it is served at that version. */

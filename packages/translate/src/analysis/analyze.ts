@@ -1,11 +1,14 @@
 import {
   byWeight,
+  KUMA_GROUP,
   type AuthorizationPolicySpec,
   type DestinationRuleSpec,
   type Finding,
   type GatewaySpec,
   type HealthCheckSpec,
+  type MeshHTTPRouteSpec,
   type MeshObject,
+  type MeshTCPRouteSpec,
   type RateLimitSpec,
   type ServiceEntrySpec,
   type SidecarSpec,
@@ -24,6 +27,11 @@ import {
   analyzeSidecarCarriedOut,
   analyzeVirtualServiceCarriedOut,
 } from "./analyzers/carried-out.js";
+import {
+  analyzeMeshHttpRoute,
+  analyzeMeshTcpRoute,
+  analyzeRouteCarriedOut,
+} from "./analyzers/kuma-routes.js";
 import { analyzeConflicts } from "./analyzers/conflicts.js";
 import {
   analyzeMergedRules,
@@ -112,6 +120,20 @@ const ANALYZERS = [
   of<TrafficPolicySpec>("tulle.dev", "TrafficPolicy", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),
   of("gateway.networking.k8s.io", "Gateway", analyzeAnnotations, analyzeK8sGateway),
+  of<MeshHTTPRouteSpec>(
+    KUMA_GROUP,
+    "MeshHTTPRoute",
+    analyzeAnnotations,
+    analyzeMeshHttpRoute,
+    analyzeRouteCarriedOut,
+  ),
+  of<MeshTCPRouteSpec>(
+    KUMA_GROUP,
+    "MeshTCPRoute",
+    analyzeAnnotations,
+    analyzeMeshTcpRoute,
+    analyzeRouteCarriedOut,
+  ),
   ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeAnnotations, analyzeRoute)),
 ];
 
@@ -121,6 +143,7 @@ const CARRIED_OUT: readonly Analyzer<never>[] = [
   analyzeDestinationRuleCarriedOut,
   analyzeGatewayCarriedOut,
   analyzeServiceEntryCarriedOut,
+  analyzeRouteCarriedOut,
 ];
 
 export interface AnalyzeOptions {

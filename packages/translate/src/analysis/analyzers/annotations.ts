@@ -3,7 +3,7 @@ import type { Analysis } from "../analysis.js";
 import { SECRET_ACCOUNTS_ANNOTATION } from "../../secret-data.js";
 import { ALLOW_CONFLICT_ANNOTATION } from "../conflicts.js";
 
-const HTTP_RULES = ["VirtualService", "HTTPRoute", "GRPCRoute"];
+const HTTP_RULES = ["VirtualService", "HTTPRoute", "GRPCRoute", "MeshHTTPRoute"];
 
 /** Kinds that an annotation is for; "any" = all that there are. */
 const ANNOTATIONS: Readonly<Record<string, readonly string[] | "any">> = {
