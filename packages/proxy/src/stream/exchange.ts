@@ -208,7 +208,7 @@ export class Exchange
   }
 
   onDownstreamClose(): void {
-    if (this.#state === State.DONE || this.#state === State.IDLE) return;
+    if (this.#isOver) return;
     this.addFlag("DC");
     this.responseCodeDetails = CLIENT_GONE;
     this.#abandon();
@@ -216,9 +216,35 @@ export class Exchange
   }
 
   onDownstreamError(error: Http1Error): void {
-    if (this.#state === State.DONE || this.#state === State.IDLE) return;
+    if (this.#isOver) return;
     this.#abandon();
     this.#end(malformedReply(this, error));
+  }
+
+  get bufferedBytes(): number {
+    return this.#isOver ? 0 : this.#tries.bufferedBytes;
+  }
+
+  endIdle(share: number): void {
+    this.#timers.endIdle(share);
+  }
+
+  shed(): boolean {
+    if (this.#isOver) return false;
+    this.#abandon();
+    if (!this.#response.started) {
+      this.#fail("overload", "");
+      return true;
+    }
+    // What waits for the client is what takes the memory: it must go, whatever could still be said.
+    this.addFlag("OM");
+    this.responseCodeDetails = "overload_reset";
+    this.#cut();
+    return true;
+  }
+
+  get #isOver(): boolean {
+    return this.#state === State.DONE || this.#state === State.IDLE;
   }
 
   // Deciding

@@ -96,6 +96,11 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
     return this.#body;
   }
 
+  /** Bytes of the request that wait to be sent, or sent again. */
+  get bufferedBytes(): number {
+    return this.#body.heldBytes + (this.#upstream?.bufferedBytes ?? 0);
+  }
+
   /** Prepares for a new request. */
   clear(head: RequestHead): void {
     this.#state = State.IDLE;
