@@ -33,7 +33,13 @@ export const CLIENT_GONE = "downstream_remote_disconnect";
 export abstract class ExchangeRecord implements AccessLogEntry {
   readonly source: RequestSource;
   readonly request = new CanonicalRequest();
-  readonly attempt: AttemptState = { attempts: 0, triedSlots: [], deadlineMs: 0, affinity: undefined };
+  readonly attempt: AttemptState = {
+    attempts: 0,
+    triedSlots: [],
+    deadlineMs: 0,
+    affinity: undefined,
+    probes: true,
+  };
   /** How each try went. */
   readonly tries = new TryLog();
   protocol = "";

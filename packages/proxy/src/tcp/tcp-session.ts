@@ -5,8 +5,10 @@ import {
   NO_SLOT,
   affinityOf,
   currentCluster,
+  offerProbe,
   pick,
   routeConnection,
+  takeProbe,
   type AttemptState,
   type ClusterPart,
   type ConnectionRefusal,
@@ -80,7 +82,9 @@ export class TcpSession<Source extends TcpSource = TcpSource>
   readonly #client: TcpEnd;
   readonly #onClosed: () => void;
   readonly #startMs: number;
-  readonly #attempt: AttemptState = { attempts: 0, triedSlots: [] };
+  readonly #attempt: AttemptState = { attempts: 0, triedSlots: [], probes: true };
+  /** It decides about an endpoint on probation, and nothing is known yet. */
+  #probe = false;
   /** First for the time that it may be parked, then for idleness. */
   readonly #timer: WheelTimer;
   readonly #view: OwnView;
@@ -285,6 +289,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     traffic.connections.add(1);
     traffic.connectionsTotal.inc();
     this.#clusterTraffic = traffic;
+    this.#probe = takeProbe(load, cluster, picked);
     load.addConnections(cluster.slot, 1);
     if (picked.slot !== NO_SLOT) load.addConnections(picked.slot, 1);
     load.begin(cluster.slot, picked.slot, attempt.attempts > 1);
@@ -297,14 +302,16 @@ export class TcpSession<Source extends TcpSource = TcpSource>
         onConnected: (socket, transport) => {
           this.#connecting = undefined;
           this.#observe(picked, startedMs, false);
-          this.#context.outliers.connected(cluster, picked);
+          this.#context.outliers.connected(cluster, picked, this.#probe);
+          this.#probe = false;
           if (this.#holder === undefined) this.#open(plan, { socket, transport });
           else this.#hold({ socket, transport }, this.#holder);
         },
         onConnectFailed: (failure, detail) => {
           this.#connecting = undefined;
           this.#observe(picked, startedMs, true);
-          this.#context.outliers.unreached(cluster, picked, failure === "connect-timeout");
+          this.#context.outliers.unreached(cluster, picked, failure === "connect-timeout", this.#probe);
+          this.#probe = false;
           this.#onConnectFailed(plan, failure, detail);
         },
       },
@@ -465,6 +472,8 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     load.addConnections(cluster.slot, -1);
     if (endpoint.slot !== NO_SLOT) load.addConnections(endpoint.slot, -1);
     load.end(cluster.slot, endpoint.slot, this.attempts > 1);
+    if (this.#probe) offerProbe(load, endpoint.slot);
+    this.#probe = false;
   }
 }
 
