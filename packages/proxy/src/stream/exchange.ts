@@ -33,6 +33,7 @@ import { Destination, type DestinationOwner } from "./destination.js";
 import { DownstreamResponse } from "./downstream-response.js";
 import { readEdge } from "./edge-request.js";
 import type { ExchangeContext } from "./exchange-context.js";
+import { BLACK_HOLE } from "../telemetry/traffic-labels.js";
 import { CLIENT_GONE, ExchangeRecord } from "./exchange-record.js";
 import { ExchangeTimers, type ExchangeTimersOwner } from "./exchange-timers.js";
 import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
@@ -261,6 +262,7 @@ export class Exchange
   }
 
   onNowhere(failure: Failure, detail: string): void {
+    if (failure === "blocked") this.upstreamCluster = BLACK_HOLE.name;
     this.#fail(failure, detail);
   }
 

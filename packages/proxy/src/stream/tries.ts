@@ -320,7 +320,8 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
     const record = this.#record;
     const { attempt } = record;
     const view = this.#retries.refreshView();
-    const picked = pick(view, plan, attempt);
+    const outside = plan.cluster.originalDestination ? record.outside : undefined;
+    const picked = outside ?? pick(view, plan, attempt);
     if ("kind" in picked) {
       this.#fail(picked.flag === "UH" ? "no-healthy-upstream" : "overflow", "");
       return;
