@@ -59,6 +59,8 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   cluster: ClusterPart | undefined;
   /** The endpoint of the last try. */
   endpoint: EndpointPart | undefined;
+  /** The address of a host outside of the mesh that the request goes to; undefined of all others. */
+  outside: EndpointPart | undefined;
   /** Other side: the endpoint's workload (outbound) or the client's (inbound). */
   peer: WorkloadLabels | undefined;
   /** Whether the request has come whole. */
@@ -157,6 +159,7 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     // Setting `length` calls into the runtime, 60 ns; there is one, nearly always.
     while (this.attempt.triedSlots.length > 0) this.attempt.triedSlots.pop();
     this.attempt.affinity = undefined;
+    this.outside = undefined;
     this.timeoutRetry = false;
     this.bodyNotKept = false;
   }

@@ -28,6 +28,7 @@ import type { OwnView } from "../stream/decision.js";
 import type { Parked } from "../stream/parking.js";
 import type { AcquireFailure } from "../stream/contract.js";
 import type { ClusterTraffic } from "../telemetry/upstream-metrics.js";
+import { originalEndpoint } from "../upstream/original-endpoint.js";
 import { ConnectionAdmission, type ConnectionVerdict } from "./connection-admission.js";
 import type { TcpContext, TcpEnd, TcpRecord, TcpSource, TcpTraffic } from "./contract.js";
 import { HeldUpstream } from "./held-upstream.js";
@@ -263,7 +264,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     const cluster = currentCluster(this.#view, plan, this.#attempt);
     this.cluster = cluster;
     const picked = cluster.originalDestination
-      ? originalEndpoint(this.source.originalDestination)
+      ? toOriginal(this.source.originalDestination)
       : pick(this.#view, plan, this.#attempt);
     if ("kind" in picked) {
       this.#fail(picked.flag, picked.flag === "UH" ? "no_healthy_upstream" : "overflow");
@@ -476,24 +477,8 @@ export class TcpSession<Source extends TcpSource = TcpSource>
   }
 }
 
-/** Where the caller was going, as an endpoint: nothing is known of it, so nothing is counted (slot 0). */
-function originalEndpoint(destination: ListenAddress | undefined): EndpointPart | PickFailure {
-  if (destination === undefined) return { kind: "fail", flag: "UH" };
-  const { host, port } = destination;
-  const key = formatAddress(host, port);
-  const unknown = {
-    tls: undefined,
-    overHttp2: undefined,
-    http2: false,
-    proxyProtocol: undefined,
-    proxyTlvs: undefined,
-    perClient: false,
-    hostname: "",
-    weight: 1,
-    healthy: true,
-    workload: undefined,
-  };
-  return { key, host, port, slot: 0, ...unknown };
+function toOriginal(destination: ListenAddress | undefined): EndpointPart | PickFailure {
+  return destination === undefined ? { kind: "fail", flag: "UH" } : originalEndpoint(destination);
 }
 
 function addressOf({ localAddress, localPort }: Socket): string {
