@@ -23,7 +23,10 @@ const annotated = (annotations: Annotations, options: { kind?: string; rules?: s
 const warnings = (at: TestMesh): readonly string[] => made(at, SHOP_CLIENT, ROUTE_TYPE, NAME).warnings;
 
 const service = (labels: Annotations, yaml = ""): TestMesh =>
-  mesh([...shop().map((each) => instance({ ...each, labels }))], yaml);
+  mesh(
+    shop().map((each) => instance({ ...each, labels })),
+    yaml,
+  );
 
 test("statuses, ranges and words of an HTTPRoute are conditions that somebody said, with one retry", () => {
   const at = annotated({ "retry.linkerd.io/http": "gateway-error, 500-501,429" });
