@@ -50,6 +50,8 @@ export interface MeshService {
   addresses(): readonly string[];
   /** How its clients stay with the instance that they have; undefined = they do not. */
   readonly session: SessionRequest | undefined;
+  /** What its object or its instances say of it by annotations; undefined = nothing. */
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
   /** Endpoints that serve `port`, whatever their health, ordered by id. Reading them is recorded. */
   endpoints(port: MeshPort): readonly MeshEndpoint[];
 }

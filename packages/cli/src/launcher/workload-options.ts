@@ -56,6 +56,8 @@ export interface WorkloadOptions extends ReadyTarget, AccessOptions {
   readonly dnsPort?: number;
   /** Connections are redirected to the sidecar. */
   readonly intercept?: boolean;
+  /** Until the first configuration redirected connections go to where they were made to. */
+  readonly failOpen?: boolean;
   /** It is a gateway. */
   readonly gateway?: GatewayOptions;
   /** No sidecar: the application's gRPC library speaks xDS itself. */

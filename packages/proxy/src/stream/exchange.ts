@@ -41,6 +41,7 @@ import { Destination, type DestinationOwner } from "./destination.js";
 import { DownstreamResponse } from "./downstream-response.js";
 import { readEdge } from "./edge-request.js";
 import type { ExchangeContext } from "./exchange-context.js";
+import { BLACK_HOLE } from "../telemetry/traffic-labels.js";
 import { CLIENT_GONE, ExchangeRecord } from "./exchange-record.js";
 import { ExchangeTimers, type ExchangeTimersOwner } from "./exchange-timers.js";
 import {
@@ -248,7 +249,7 @@ export class Exchange
   }
 
   onDownstreamClose(): void {
-    if (this.#state === State.DONE || this.#state === State.IDLE) return;
+    if (this.#isOver) return;
     this.addFlag("DC");
     this.responseCodeDetails = CLIENT_GONE;
     this.#abandon();
@@ -256,9 +257,35 @@ export class Exchange
   }
 
   onDownstreamError(error: Http1Error): void {
-    if (this.#state === State.DONE || this.#state === State.IDLE) return;
+    if (this.#isOver) return;
     this.#abandon();
     this.#end(malformedReply(this, error));
+  }
+
+  get bufferedBytes(): number {
+    return this.#isOver ? 0 : this.#tries.bufferedBytes;
+  }
+
+  endIdle(share: number): void {
+    this.#timers.endIdle(share);
+  }
+
+  shed(): boolean {
+    if (this.#isOver) return false;
+    this.#abandon();
+    if (!this.#response.started) {
+      this.#fail("overload", "");
+      return true;
+    }
+    // What waits for the client is what takes the memory: it must go, whatever could still be said.
+    this.addFlag("OM");
+    this.responseCodeDetails = "overload_reset";
+    this.#cut();
+    return true;
+  }
+
+  get #isOver(): boolean {
+    return this.#state === State.DONE || this.#state === State.IDLE;
   }
 
   // Deciding
@@ -275,6 +302,7 @@ export class Exchange
   }
 
   onNowhere(failure: Failure, detail: string): void {
+    if (failure === "blocked") this.upstreamCluster = BLACK_HOLE.name;
     this.#fail(failure, detail);
   }
 

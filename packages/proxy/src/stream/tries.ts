@@ -96,6 +96,11 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
     return this.#body;
   }
 
+  /** Bytes of the request that wait to be sent, or sent again. */
+  get bufferedBytes(): number {
+    return this.#body.heldBytes + (this.#upstream?.bufferedBytes ?? 0);
+  }
+
   /** Prepares for a new request. */
   clear(head: RequestHead): void {
     this.#state = State.IDLE;
@@ -315,7 +320,8 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
     const record = this.#record;
     const { attempt } = record;
     const view = this.#retries.refreshView();
-    const picked = pick(view, plan, attempt);
+    const outside = plan.cluster.originalDestination ? record.outside : undefined;
+    const picked = outside ?? pick(view, plan, attempt);
     if ("kind" in picked) {
       this.#fail(picked.flag === "UH" ? "no-healthy-upstream" : "overflow", "");
       return;

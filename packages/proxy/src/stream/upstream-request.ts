@@ -31,6 +31,7 @@ export function requestHeadersOf(
     attempt: Math.max(record.attempt.attempts, 1),
     timeoutRetry: record.timeoutRetry && plan.tellsTimeoutRetry === true,
     timeForTryMs: timeForTry(record, plan, nowMs),
+    outside: plan.cluster.originalDestination,
     peerMetadata: source.direction === "outbound" && endpoint.tls?.kind === "mesh" ? peerMetadata : "",
     forwardedClientCert:
       chain === undefined
