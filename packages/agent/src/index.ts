@@ -5,6 +5,7 @@ export * from "./csr.js";
 export * from "./grpc-bootstrap.js";
 export { IdentityFile, type KeptSvid } from "./identity-file.js";
 export * from "./identity.js";
+export * from "./late-identity.js";
 export type { WorkloadNode } from "./node-identity.js";
 export * from "./svid.js";
 export * from "./tls.js";

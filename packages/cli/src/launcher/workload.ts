@@ -7,7 +7,7 @@ import { cliLogger, type CliContext } from "../context.js";
 import { stateDirectory } from "../state-directory.js";
 import type { Companion } from "./companion.js";
 import { freePort } from "./free-port.js";
-import { joinMesh, joinTokenOf } from "./join-mesh.js";
+import { joinMesh, joinTokenOf, joinWhenItIsThere } from "./join-mesh.js";
 import { openWorkloadApi, type WorkloadApi } from "./workload-api.js";
 import { workloadClients } from "./workload-client.js";
 import { deregister, keepRegistered, registrationOf } from "./registration.js";
@@ -65,7 +65,9 @@ export class Workload {
     const { service, namespace, serviceAccount = service } = options;
     const { joining, registering } = await workloadClients(options, directory, context);
     const joinToken = joinTokenOf(options, context);
-    const joined = await joinMesh(joining, { namespace, serviceAccount, joinToken }, directory, logger);
+    const account = { namespace, serviceAccount, joinToken };
+    const join = () => joinMesh(joining, account, directory, logger);
+    const joined = options.failOpen === true ? joinWhenItIsThere(join, context.clock, logger) : await join();
     const start =
       options.proxyless === true
         ? (await import("./proxyless-companion.js")).startProxylessCompanion
@@ -76,12 +78,12 @@ export class Workload {
       instanceId,
       appPort,
       directory,
-      ...joined,
+      joined,
       clock,
       random,
       logger,
     });
-    const { controlPlane } = joined;
+    const { controlPlane } = await joined;
     const api = await openWorkloadApi(directory, {
       identity: companion.identity,
       trustDomain: controlPlane.trustDomain,
