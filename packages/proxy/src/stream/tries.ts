@@ -23,7 +23,7 @@ import { RESET_FAILURES, resetOutcome } from "./reset-outcome.js";
 import { isFailure, Retries } from "./retries.js";
 import type { TriesContext, TriesOwner } from "./tries-contract.js";
 import { TryAccount } from "./try-account.js";
-import { requestHeadersOf, requestTargetOf } from "./upstream-request.js";
+import { requestHeadersOf, requestMethodOf, requestTargetOf } from "./upstream-request.js";
 
 const enum State {
   /** No way is chosen yet; what comes of the body is kept. */
@@ -191,7 +191,7 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
       this.#armTimeout();
       return;
     }
-    stream.writeHead(request.method, target, headers, this.#body.expected, this.#body.contentLength);
+    stream.writeHead(requestMethodOf(record), target, headers, this.#body.expected, this.#body.contentLength);
     const writable = this.#body.replayTo(stream);
     if (this.#body.done) {
       stream.writeEnd(this.#body.trailers);
