@@ -152,7 +152,7 @@ export class Exchange
 
   onRequestHead(head: RequestHead, refused: boolean): void {
     const { clock, authorities } = this.#context;
-    this.clear(head, clock.now(), this.#downstream.http2);
+    this.clear(head, clock.now(), this.#downstream);
     this.#startMs = clock.monotonic();
     this.#state = State.IDLE;
     // What follows an upgrade is the tunnel's.
