@@ -32,3 +32,10 @@ export {
   type Socks5Read,
   type Socks5Refusal,
 } from "./socks5.js";
+export {
+  Base64Decoder,
+  encodeGrpcWebTrailers,
+  grpcWebContentType,
+  readGrpcWebContentType,
+  type GrpcWebContent,
+} from "./grpc-web.js";

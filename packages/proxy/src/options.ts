@@ -11,7 +11,7 @@ export interface InboundPort {
   /** Port on 127.0.0.1 that the application listens on. */
   readonly appPort: number;
   /** What the application speaks there. What is registered counts more. Default: the first bytes of each connection say. */
-  readonly protocol?: "http" | "http2" | "grpc" | "tcp" | "tls" | "https";
+  readonly protocol?: "http" | "http2" | "grpc" | "grpc-web" | "tcp" | "tls" | "https";
   /** Version of the PROXY header that tells the application its client. Default: none. */
   readonly proxyProtocol?: 1 | 2;
 }

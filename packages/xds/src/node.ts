@@ -20,7 +20,7 @@ export interface NodeInboundPort {
 /** Application protocols, as the registry knows them. */
 export type NodeProtocol = (typeof PROTOCOLS)[number];
 
-const PROTOCOLS = ["http", "http2", "grpc", "https", "tls", "tcp"] as const;
+const PROTOCOLS = ["http", "http2", "grpc", "grpc-web", "https", "tls", "tcp"] as const;
 
 /** An xDS client as it describes itself; nothing in it is proved. */
 export interface XdsNode {

@@ -19,7 +19,7 @@ import {
 import { readyOptions, serverOption } from "../command.js";
 import type { ReadyTarget } from "../ready.js";
 
-const PROTOCOLS = ["http", "http2", "grpc", "tcp", "tls", "https"] as const;
+const PROTOCOLS = ["http", "http2", "grpc", "grpc-web", "tcp", "tls", "https"] as const;
 
 /** What `tulle run`, `tulle sidecar` and `tulle gateway` have in common. */
 export interface WorkloadOptions extends ReadyTarget, AccessOptions {

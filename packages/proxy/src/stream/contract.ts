@@ -66,6 +66,8 @@ export interface UpstreamStream {
   readonly localAddress: string;
   /** Whether any byte of this try has left for the network. */
   readonly requestSent: boolean;
+  /** Bytes of the request that the server has not taken. */
+  readonly bufferedBytes: number;
   /** Sends the head. `contentLength` -1 = chunked; 0 with `hasBody` false = no body. */
   writeHead(
     method: string,
@@ -196,4 +198,10 @@ export interface RequestHandler {
   onDownstreamClose(): void;
   /** The client's message turned out malformed after its head. */
   onDownstreamError(error: Http1Error): void;
+  /** Bytes of the request that wait for the server; 0 when nothing is under way. */
+  readonly bufferedBytes: number;
+  /** Memory is short: ends the exchange if nothing has moved for this share, 0 to 1, of its idle timeout. */
+  endIdle(share: number): void;
+  /** Memory is short: ends the exchange. Returns false when none is under way. */
+  shed(): boolean;
 }
