@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
+import type { Checked } from "../kind.js";
 import { meshTcpRouteKind } from "../mesh-tcp-route/kind.js";
 import { meshHttpRouteKind } from "./kind.js";
 
 const TO = { kind: "MeshService", name: "reviews" };
 const BACKEND = { kind: "MeshService", name: "reviews-v2", weight: 3, port: 9080 };
 
-function problems(checked: ReturnType<typeof meshHttpRouteKind.check>): string[] {
+function problems(checked: Checked<unknown>): string[] {
   return checked.ok
     ? checked.warnings.map((text) => `warning: ${text}`)
     : checked.violations.map(({ path, message }) => `${path}: ${message}`);
