@@ -91,7 +91,7 @@ test("its status says that proxies have it, and explain names its rule", async (
     const { output } = await mesh.tulle(["get", "meshhttproute", "reviews", "-o", "yaml"]);
     return output.includes("type: Reconciled") && !output.includes("validationMessages");
   });
-  const { output } = await mesh.tulle([..."explain GET http://reviews:8080/stars --from caller".split(" ")]);
+  const { output } = await mesh.tulle("explain GET http://reviews:8080/stars --from caller".split(" "));
   expect(output).toContain("MeshHTTPRoute default/reviews");
   expect(output).toContain("ratings");
 });
