@@ -1,6 +1,10 @@
 import { parseApiVersion } from "./api-version.js";
 import { authorizationPolicyKind } from "./authorization-policy/kind.js";
 import { configMapKind } from "./config-map/kind.js";
+import { proxyDefaultsKind, serviceDefaultsKind } from "./consul/defaults.js";
+import { serviceResolverKind } from "./consul/service-resolver.js";
+import { serviceRouterKind } from "./consul/service-router.js";
+import { serviceSplitterKind } from "./consul/service-splitter.js";
 import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
 import { gatewayClassKind } from "./gateway-class/kind.js";
@@ -51,6 +55,11 @@ export const KINDS: readonly Kind[] = [
   healthCheckKind,
   trafficPolicyKind,
   meshConfigKind,
+  serviceRouterKind,
+  serviceSplitterKind,
+  serviceResolverKind,
+  serviceDefaultsKind,
+  proxyDefaultsKind,
 ];
 
 /** The kind under a URL's group, version and plural, when it is served at that version. */

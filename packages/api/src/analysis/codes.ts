@@ -164,6 +164,12 @@ const TABLE = {
     level: "Info",
     remedy: "Nothing, where another program reads the object; Tulle leaves it out.",
   },
+  TUL0008: {
+    name: "BrokenDiscoveryChain",
+    level: "Error",
+    remedy:
+      "Correct the entry that is named, so that every subset is declared and no redirect or split leads back.",
+  },
 } as const satisfies Record<string, AnalysisCode>;
 
 /** The code of a finding. */

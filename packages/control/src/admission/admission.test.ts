@@ -102,3 +102,41 @@ test("two health checks for the same endpoints are refused", () => {
   for (const other of ["port: 81, subset: v1", "port: 80", "subset: v1", "port: 80, subset: v2"])
     expect(admit(check("new", `${full}, ${other}`), undefined).violations).toEqual([]);
 });
+
+const resolver = (name: string, spec: string) => objectOf("ServiceResolver", name, spec);
+
+test("an entry of Consul's is refused that breaks a discovery chain, its own or another's; what was broken stays", () => {
+  const declared = resolver("reviews", "{subsets: {v2: {}}}");
+  const empty = resolver("reviews", "{}");
+  const router = objectOf(
+    "ServiceRouter",
+    "web",
+    "{routes: [{destination: {service: reviews, serviceSubset: v2}}]}",
+  );
+  expect(admitAmong()(router, undefined).violations).toEqual([
+    { path: "spec.routes[0].destination", message: 'service "reviews" does not have a subset named "v2"' },
+  ]);
+  expect(admitAmong(declared)(router, undefined).violations).toEqual([]);
+  expect(admitAmong(declared, router)(empty, declared).violations).toEqual([
+    {
+      path: "spec",
+      message:
+        'with it, ServiceRouter default/web spec.routes[0].destination: service "reviews" does not have a subset named "v2"',
+    },
+  ]);
+  expect(admitAmong(router)(empty, undefined).violations).toEqual([]);
+  const circle = admitAmong(resolver("a", "{redirect: {service: b}}"))(
+    resolver("b", "{redirect: {service: a}}"),
+    undefined,
+  );
+  expect(circle.violations.map(({ message }) => message).join()).toContain("lead back to where they began");
+});
+
+test("what proxies would refuse of a router is refused at its route", () => {
+  const router = objectOf(
+    "ServiceRouter",
+    "reviews",
+    '{routes: [{}, {match: {http: {pathRegex: "[[:nope:]]"}}}]}',
+  );
+  expect(admitAmong()(router, undefined).violations).toMatchObject([{ path: "spec.routes[1]" }]);
+});

@@ -1,9 +1,11 @@
-import { objectKey, objectText, type MeshObject, type Violation } from "@tulle/api";
+import { CONSUL_GROUP, objectKey, objectText, type MeshObject, type Violation } from "@tulle/api";
 import { MeshError, type Logger } from "@tulle/base";
 import {
   ALLOW_CONFLICT_ANNOTATION,
+  chainProblems,
   CONFLICTING_KINDS,
   conflictsOf,
+  type ChainProblem,
   type Conflict,
   type MeshReader,
 } from "@tulle/translate";
@@ -40,7 +42,7 @@ export function createAdmission({ reader, logger }: AdmissionOptions): Admit {
       const trial = newRefusals(reader, object, current);
       const verdict = conflictVerdict(object, conflicts);
       return {
-        violations: [...verdict.violations, ...trial],
+        violations: [...verdict.violations, ...newChainProblems(reader, object), ...trial],
         warnings: verdict.warnings,
       };
     } catch (thrown) {
@@ -67,6 +69,21 @@ function newConflicts(
   if (found.length === 0 || current === undefined) return found;
   const before = new Set(conflictsOf(current, all, domain).map(textOf));
   return found.filter((conflict) => !before.has(textOf(conflict)));
+}
+
+/** What would be broken among Consul's entries with the object, in its own discovery chain or in another's. */
+function newChainProblems(reader: MeshReader, object: MeshObject): readonly Violation[] {
+  if (objectKey(object).group !== CONSUL_GROUP) return [];
+  const text = (problem: ChainProblem): string =>
+    `${objectText(objectKey(problem.object))} ${problem.path}: ${problem.message}`;
+  const before = new Set(chainProblems(reader).map(text));
+  return chainProblems(overlay(reader, [object]))
+    .filter((problem) => !before.has(text(problem)))
+    .map((problem) =>
+      problem.object === object
+        ? { path: problem.path, message: problem.message }
+        : { path: "spec", message: `with it, ${text(problem)}` },
+    );
 }
 
 function conflictVerdict(object: MeshObject, conflicts: readonly Conflict[]): Verdict {

@@ -367,6 +367,11 @@ spec:
     dr("r", "host: reviews, trafficPolicy: {tunnel: {targetHost: a, targetPort: 1}}"),
     ["TUL0001 default/r"],
   ],
+  [
+    "entries of Consul's that lead to what nobody declares",
+    "Kind: service-router\nName: reviews\nRoutes: [{Destination: {ServiceSubset: v9}}]\n",
+    ["TUL0008 default/reviews spec.routes[0].destination"],
+  ],
 ];
 
 test.each(CASES)("analyze of %s", (_what, yaml, expected) => {

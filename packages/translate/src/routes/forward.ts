@@ -64,6 +64,7 @@ export function forwardAction(
     retryPolicy: retryPolicy(rule.retries, defaultHttpRetry(t)),
     requestMirrorPolicies: mirrors(t, rule, context),
     hashPolicy: hashPoliciesOf(targets),
+    ...(rule.idleTimeout !== undefined && { idleTimeout: durationOfText(rule.idleTimeout) }),
   });
   const [only] = targets;
   action.clusterSpecifier =

@@ -28,6 +28,8 @@ export interface RouteRule extends Omit<HttpRoute, "match" | "redirect" | "deleg
   readonly match?: readonly RuleMatch[];
   readonly redirect?: RuleRedirect;
   readonly failing?: Failing;
+  /** Without a byte in either direction; a Go duration. Default: the listener's. */
+  readonly idleTimeout?: string;
   /** How clients stay with the instance that they have; absent: as its service says. */
   readonly session?: SessionRequest;
   /** A service that is asked about its requests. */
