@@ -2,15 +2,14 @@ import { CONSUL_GROUP, objectKey, objectText, type MeshObject, type Violation } 
 import { MeshError, type Logger } from "@tulle/base";
 import {
   ALLOW_CONFLICT_ANNOTATION,
-  chainProblems,
   CONFLICTING_KINDS,
   conflictsOf,
-  type ChainProblem,
   type Conflict,
   type MeshReader,
 } from "@tulle/translate";
 
 import { overlay } from "../analysis/index.js";
+import { newlyBroken } from "./broken-chains.js";
 import { tryOut, type TrialRefusal } from "./trial.js";
 
 /** What an object that is about to be written gets to hear. */
@@ -41,9 +40,10 @@ export function createAdmission({ reader, logger }: AdmissionOptions): Admit {
       const conflicts = newConflicts(reader, object, current);
       const trial = newRefusals(reader, object, current);
       const verdict = conflictVerdict(object, conflicts);
+      const chains = chainVerdict(reader, object);
       return {
-        violations: [...verdict.violations, ...newChainProblems(reader, object), ...trial],
-        warnings: verdict.warnings,
+        violations: [...verdict.violations, ...chains.violations, ...trial],
+        warnings: [...verdict.warnings, ...chains.warnings],
       };
     } catch (thrown) {
       // The proxies have the last word, and keep what they have.
@@ -71,19 +71,18 @@ function newConflicts(
   return found.filter((conflict) => !before.has(textOf(conflict)));
 }
 
-/** What would be broken among Consul's entries with the object, in its own discovery chain or in another's. */
-function newChainProblems(reader: MeshReader, object: MeshObject): readonly Violation[] {
-  if (objectKey(object).group !== CONSUL_GROUP) return [];
-  const text = (problem: ChainProblem): string =>
-    `${objectText(objectKey(problem.object))} ${problem.path}: ${problem.message}`;
-  const before = new Set(chainProblems(reader).map(text));
-  return chainProblems(overlay(reader, [object]))
-    .filter((problem) => !before.has(text(problem)))
-    .map((problem) =>
-      problem.object === object
-        ? { path: problem.path, message: problem.message }
-        : { path: "spec", message: `with it, ${text(problem)}` },
-    );
+/** What is named and not declared may be so by the next object: files have no order. */
+function chainVerdict(reader: MeshReader, object: MeshObject): Verdict {
+  if (objectKey(object).group !== CONSUL_GROUP) return EVERYTHING;
+  const broken = newlyBroken(reader, overlay(reader, [object]), object);
+  return {
+    violations: broken
+      .filter(({ kind }) => kind === "impossible")
+      .map(({ path, message }) => ({ path, message })),
+    warnings: broken
+      .filter(({ kind }) => kind === "undeclared")
+      .map(({ path, message }) => `${path}: ${message}: its instances are those labelled version=<subset>`),
+  };
 }
 
 function conflictVerdict(object: MeshObject, conflicts: readonly Conflict[]): Verdict {

@@ -10,6 +10,8 @@ import type { ServiceId } from "../hosts.js";
 import type { Translation } from "../translation.js";
 import { entriesOf, type ResolverEntry, type RouterEntry } from "./entries.js";
 
+/** Problems of one chain; more are not worth reading. */
+const MAX_PROBLEMS = 100;
 /** How many redirects, and how many splits one within the other, are followed. */
 const MAX_STEPS = 16;
 /** Parts from which on splits within splits are not followed. */
@@ -55,6 +57,8 @@ export interface ChainRoute {
 
 /** Something that entries say which cannot be. */
 export interface ChainProblem {
+  /** `undeclared`: a subset that no resolver has, which the next entry may declare; `impossible`: never. */
+  readonly kind: "undeclared" | "impossible";
   readonly object: MeshObject;
   readonly path: string;
   readonly message: string;
@@ -224,15 +228,12 @@ class Compiler {
   }
 
   #undeclared({ object, path }: Place, id: ServiceId, subset: string): void {
-    this.#say(
-      object,
-      path,
-      `service ${JSON.stringify(id.name)} does not have a subset named ${JSON.stringify(subset)}`,
-    );
+    const message = `service ${JSON.stringify(id.name)} does not have a subset named ${JSON.stringify(subset)}`;
+    this.#say(object, path, message, "undeclared");
   }
 
-  #say(object: MeshObject, path: string, message: string): void {
-    if (this.#problems.length < MAX_PARTS) this.#problems.push({ object, path, message });
+  #say(object: MeshObject, path: string, message: string, kind: ChainProblem["kind"] = "impossible"): void {
+    if (this.#problems.length < MAX_PROBLEMS) this.#problems.push({ kind, object, path, message });
   }
 }
 

@@ -26,7 +26,7 @@ export function chainProblems(reader: MeshReader): readonly ChainProblem[] {
       const protocol = kind === SERVICE_RESOLVER ? undefined : bytesOf(t, id);
       if (protocol !== undefined) {
         const message = `service ${JSON.stringify(name)} speaks ${protocol}, which can be neither routed nor split: set its protocol to http, http2 or grpc`;
-        add({ object, path: "spec", message });
+        add({ kind: "impossible", object, path: "spec", message });
       }
       if (seen.has(`${namespace}/${name}`)) continue;
       seen.add(`${namespace}/${name}`);
