@@ -107,7 +107,7 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     network = new Network();
     commands = new NetworkCommands(network);
     ({ directory } = commands);
-    network.startOutside(process.execPath, OUTSIDE, OUTSIDE_ADDRESS, OUTSIDE_ADDRESS_IPV6);
+    network.startOutside(process.execPath, OUTSIDE, OUTSIDE_ADDRESS, OUTSIDE_ADDRESS_IPV6, PUBLIC_ADDRESS);
     startTlsOutside();
     await startControl("ALLOW_ANY");
     const reviews = [
@@ -232,6 +232,37 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
       expect((await tunnel(`http://${at}/`)).output, at).toBe("404 000");
   });
 
+  /** What `http_proxy` makes curl do: the URL is the request's target. */
+  const viaProxy = (url: string) =>
+    network.run(
+      APP_USER,
+      "curl",
+      "--silent",
+      "--max-time",
+      "8",
+      "--proxy",
+      "http://127.0.0.1:15001",
+      "--write-out",
+      "\n%{http_code}",
+      url,
+    );
+
+  test("who uses it as a proxy for http URLs reaches hosts on public addresses, by name too, and no others", async () => {
+    const { output } = await viaProxy("http://public.example:8082/plain");
+    const [body = "", status] = output.split("\n");
+    expect(status, body).toBe("200");
+    const answer = JSON.parse(body) as WebAnswer;
+    expect(answer.url).toBe("/plain");
+    expect(answer.headers["host"]).toBe("public.example:8082");
+    expect(Object.keys(answer.headers).filter((name) => /^x-(envoy|tulle)-/.test(name))).toEqual([]);
+    for (const at of [`${OUTSIDE_ADDRESS}:8081`, "outside.example:8081", "127.0.0.1:15000"])
+      expect((await viaProxy(`http://${at}/`)).output, at).toMatch(/\n404$/);
+    // A service of the mesh, as before.
+    expect((await viaProxy("http://reviews:9080/")).output).toMatch(/\n200$/);
+    const metrics = await network.run(APP_USER, "curl", "--silent", "http://127.0.0.1:15020/metrics");
+    expect(metrics.output).toMatch(/istio_requests_total\{.*destination_service_name="PassthroughCluster"/);
+  });
+
   test("a connection to the outbound port itself is served and never leads to itself", async () => {
     const named = await curl("--fail", "--header", "Host: reviews:9080", "http://127.0.0.1:15001/");
     expect(named.code).toBe(0);
@@ -313,6 +344,7 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     await eventually(async () => (await curl("http://10.211.0.2:8081/")).code !== 0);
     expect((await curl("--fail", "http://reviews:9080/")).code).toBe(0);
     expect(await redirected("refused")).toBeGreaterThan(0);
+    expect((await viaProxy("http://public.example:8082/")).output).toMatch(/ServiceEntry[^]*\n502$/);
   }, 40_000);
 
   test("under REGISTRY_ONLY, TLS to an unknown address reaches the host that it names, if the mesh knows it", async () => {

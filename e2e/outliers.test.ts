@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { call } from "./support/http.js";
 import { Mesh } from "./support/mesh.js";
 import { register, Servers } from "./support/servers.js";
-import { clusterOf, type Workload } from "./support/workload.js";
+import { clusterOf, urlOf, type Workload } from "./support/workload.js";
 
 // Endpoints that fail are ejected by the sidecar of their caller, whatever the registry says of them.
 
@@ -194,6 +194,56 @@ spec: {host: checked, interval: 100ms, noTrafficInterval: 100ms, http: {path: /h
     expect((await call(threads.upstream("shared:8080"))).body).toBe(names[1]);
     expect((await call(threads.upstream("checked:8080"))).body).toBe(names[1]);
   }
+  await threads.process.stop();
+}, 30_000);
+
+test("with failure accrual an instance is away for its penalty, and then one request decides", async () => {
+  const threads = await mesh.sidecar({
+    service: "accrual",
+    args: ["--workers", "2", "--upstream", "accrues:8080"],
+  });
+  const seen: number[] = [];
+  let broken = true;
+  const bad = await servers.http((_request, response) => {
+    seen.push(Date.now());
+    response.statusCode = broken ? 500 : 200;
+    // Others would come in the meantime.
+    setTimeout(() => response.end("bad"), 50);
+  });
+  const good = await servers.http((_request, response) => response.end("good"));
+  await register(mesh, "accrues", [bad, good], "http", {
+    "balancer.linkerd.io/failure-accrual": "consecutive",
+    "balancer.linkerd.io/failure-accrual-consecutive-max-failures": "3",
+    "balancer.linkerd.io/failure-accrual-consecutive-min-penalty": "400ms",
+    "balancer.linkerd.io/failure-accrual-consecutive-max-penalty": "800ms",
+    "balancer.linkerd.io/failure-accrual-consecutive-jitter-ratio": "0",
+  });
+  await threads.knows(clusterOf("accrues"), 2);
+  const ask8 = (): Promise<{ status: number; body: string }[]> =>
+    Promise.all(Array.from({ length: 8 }, () => call(threads.upstream("accrues:8080"))));
+  await eventually(async () => {
+    await ask8();
+    return threads.process.output.includes("endpoint ejected");
+  });
+  const before = seen.length;
+  await eventually(async () => {
+    await ask8();
+    return (threads.process.output.match(/endpoint ejected/g) ?? []).length >= 3;
+  });
+  // Each time that its penalty was over, one request of each round of eight.
+  expect(seen.length - before).toBe(2);
+  expect(seen[before + 1]! - seen[before]!).toBeGreaterThanOrEqual(800);
+  expect(threads.process.output).toMatch(/endpoint ejected .*accrues.*the request on probation failed/);
+  expect(threads.process.output).toMatch(/ejected endpoint on probation .*accrues/);
+  // Without requests it stays so.
+  await eventually(async () => {
+    const { body } = await call(`${urlOf(threads.ready.addresses.admin)}/clusters`);
+    return body.includes("/failed_outlier_check/on_probation");
+  });
+  broken = false;
+  await eventually(async () => (await ask8()).some(({ body }) => body === "bad"));
+  await eventually(() => threads.process.output.includes("the request on probation succeeded"));
+  await eventually(async () => (await ask8()).filter(({ body }) => body === "bad").length > 1);
   await threads.process.stop();
 }, 30_000);
 

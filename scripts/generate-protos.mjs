@@ -27,6 +27,8 @@ const PATHS = [
   "envoy/extensions/filters/http/adaptive_concurrency/v3",
   "envoy/extensions/filters/http/admission_control/v3",
   "envoy/extensions/filters/http/fault/v3",
+  "envoy/extensions/filters/http/grpc_json_transcoder/v3",
+  "envoy/extensions/filters/http/grpc_web/v3",
   "envoy/extensions/filters/http/rbac/v3",
   "envoy/extensions/filters/http/router/v3",
   "envoy/extensions/filters/http/jwt_authn/v3",

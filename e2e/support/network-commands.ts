@@ -23,9 +23,15 @@ export class NetworkCommands {
 
   /** Starts a long-running command; resolves when it is ready. */
   async start(name: string, args: readonly string[], user?: number): Promise<TulleProcess> {
+    const started = this.begin(name, args, user);
+    await started.ready();
+    return started;
+  }
+
+  /** Starts a long-running command. */
+  begin(name: string, args: readonly string[], user?: number): TulleProcess {
     const started = new TulleProcess(this.#optionsOf(name, args, user), { announces: true });
     this.#processes.push(started);
-    await started.ready();
     return started;
   }
 

@@ -42,6 +42,7 @@ export async function register(
   service: string,
   ports: readonly number[],
   protocol = "http",
+  meta: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   for (const [index, port] of ports.entries()) {
     await mesh.client.registry.register({
@@ -49,7 +50,7 @@ export async function register(
       Name: service,
       Address: "127.0.0.1",
       Port: port,
-      Meta: { "tulle-service-port": "8080", "tulle-protocol": protocol },
+      Meta: { "tulle-service-port": "8080", "tulle-protocol": protocol, ...meta },
       Check: { CheckID: `check-${service}-${index}`, TTL: "10m", Status: "passing" },
     });
   }

@@ -76,7 +76,7 @@ afterEach(async () => {
 
 function subscribe(as: Svid | "nobody" = svid, logger: Logger = silentLogger): TrustSubscription {
   const subscription = new TrustSubscription({
-    trustDomain: "cluster.local",
+    trustDomain: () => "cluster.local",
     onTrust: (update) => {
       if (refuse) throw new MeshError("invalid", "X", "not these");
       updates.push(update);

@@ -31,7 +31,8 @@ import {
 import type { TrustUpdate } from "./contract.js";
 
 export interface TrustSubscriptionOptions {
-  readonly trustDomain: string;
+  /** Asked when there is an answer: a sidecar may not know its mesh before. */
+  readonly trustDomain: () => string;
   /** What the control plane tells; throws for what cannot be used, which is refused then. */
   readonly onTrust: (update: TrustUpdate) => void;
   readonly clock: Clock;
@@ -105,7 +106,7 @@ export class TrustSubscription implements Disposable {
     this.#backoff.reset();
     const { nonce: responseNonce, versionInfo } = response;
     try {
-      this.#options.onTrust(readUpdate(response, this.#options.trustDomain));
+      this.#options.onTrust(readUpdate(response, this.#options.trustDomain()));
     } catch (thrown) {
       const { message } = MeshError.from(thrown);
       this.#options.logger.warn("refused the roots that the control plane sent", { error: thrown });

@@ -4,7 +4,7 @@ import { declaredProtocol, protocolOfPortName } from "./app-protocol.js";
 test.each([
   ["http", "http"],
   ["HTTP2", "http2"],
-  ["grpc-web", "grpc"],
+  ["grpc-web", "grpc-web"],
   ["redis", "tcp"],
   ["kubernetes.io/h2c", "http2"],
   ["constructor", undefined],
@@ -17,8 +17,8 @@ test.each([
 test.each([
   ["http-web", "http"],
   ["grpc", "grpc"],
-  ["grpc-web", "grpc"],
-  ["grpc-web-public", "grpc"],
+  ["grpc-web", "grpc-web"],
+  ["grpc-web-public", "grpc-web"],
   ["tcp-mysql", "tcp"],
   ["mysql-primary", "tcp"],
   ["https-", "https"],

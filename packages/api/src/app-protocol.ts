@@ -1,15 +1,15 @@
 /**
  * Application protocols that decide how traffic is carried. `auto`: nobody declared one, so the first bytes of each
- * connection say what it is.
+ * connection say what it is. `grpc-web`: gRPC whose clients may be browsers.
  */
-export type AppProtocol = "http" | "http2" | "grpc" | "https" | "tls" | "tcp" | "auto";
+export type AppProtocol = "http" | "http2" | "grpc" | "grpc-web" | "https" | "tls" | "tcp" | "auto";
 
 /** What Istio's names for protocols mean here. Protocols that are not read are carried as bytes. */
 const DECLARED: Readonly<Record<string, AppProtocol>> = {
   http: "http",
   http2: "http2",
   grpc: "grpc",
-  "grpc-web": "grpc",
+  "grpc-web": "grpc-web",
   https: "https",
   tls: "tls",
   tcp: "tcp",

@@ -26,6 +26,8 @@ import { tcpRouteKind } from "./tcp-route/kind.js";
 import { tlsRouteKind } from "./tls-route/kind.js";
 import { sidecarKind } from "./sidecar/kind.js";
 import { trafficPolicyKind } from "./traffic-policy/kind.js";
+import { validatingAdmissionPolicyKind } from "./validating-admission-policy/kind.js";
+import { validatingAdmissionPolicyBindingKind } from "./validating-admission-policy-binding/kind.js";
 import { virtualServiceKind } from "./virtual-service/kind.js";
 import { workloadEntryKind } from "./workload-entry/kind.js";
 
@@ -60,6 +62,8 @@ export const KINDS: readonly Kind[] = [
   serviceResolverKind,
   serviceDefaultsKind,
   proxyDefaultsKind,
+  validatingAdmissionPolicyKind,
+  validatingAdmissionPolicyBindingKind,
 ];
 
 /** The kind under a URL's group, version and plural, when it is served at that version. */

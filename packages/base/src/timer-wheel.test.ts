@@ -19,6 +19,18 @@ test("TimerWheel fires after the delay and never before it", async () => {
   expect(fired).toEqual([0, 5, 100, 160, 1000]);
 });
 
+test("WheelTimer says how long it will take", async () => {
+  const clock = new FakeClock();
+  const timer = new TimerWheel(clock, 10).timer(() => undefined);
+  expect(timer.leftMs).toBe(0);
+  timer.arm(500);
+  await clock.advance(200);
+  expect(timer.leftMs).toBeGreaterThanOrEqual(300);
+  expect(timer.leftMs).toBeLessThanOrEqual(320);
+  timer.disarm();
+  expect(timer.leftMs).toBe(0);
+});
+
 test("WheelTimer does not fire when disarmed, and once when armed again", async () => {
   const clock = new FakeClock();
   const wheel = new TimerWheel(clock, 10);

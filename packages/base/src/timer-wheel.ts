@@ -7,6 +7,8 @@ export interface WheelTimer {
   arm(delayMs: number): void;
   disarm(): void;
   readonly armed: boolean;
+  /** Milliseconds until it fires, as of now, to a tick; 0 when it is not armed. */
+  readonly leftMs: number;
 }
 
 /**
@@ -69,6 +71,11 @@ export class TimerWheel implements Disposable {
   }
 
   /** For entries only. */
+  untilMs(entry: Entry): number {
+    return Math.max(0, this.#startMs + entry.dueTick * this.#tickMs - this.#clock.monotonic());
+  }
+
+  /** For entries only. */
   cancel(entry: Entry): void {
     if (!entry.linked) return;
     entry.unlink();
@@ -124,6 +131,10 @@ class Entry implements WheelTimer {
 
   get armed(): boolean {
     return this.linked;
+  }
+
+  get leftMs(): number {
+    return this.linked && this.#wheel !== undefined ? this.#wheel.untilMs(this) : 0;
   }
 
   get linked(): boolean {

@@ -2,6 +2,7 @@ export type * from "./contract/admission.js";
 export type * from "./contract/decision.js";
 export type * from "./contract/plan.js";
 export type * from "./contract/request.js";
+export type * from "./contract/translation.js";
 export * from "./contract/load.js";
 
 /**

@@ -39,6 +39,7 @@ export type { Way } from "./route/way.js";
 export { currentCluster } from "./route/current-cluster.js";
 export { endpointHost } from "./route/endpoint-host.js";
 export type { FollowedRedirects, Redirection } from "./route/internal-redirect.js";
+export { grpcWebTranslation } from "./admit/grpc-web.js";
 export { applyHeaders } from "./route/header-mutations.js";
 export { gatewayChain, isGateway } from "./route/gateway-chain.js";
 export { chainsFor, INBOUND_LISTENER, selectChain, selectServerChain } from "./route/inbound-chains.js";

@@ -22,3 +22,10 @@ export { createClientSession, createServerSession } from "./http2/session.js";
 export { HEADER_CASE_FIELD, encodeHeaderCase, restoreHeaderCase } from "./http2/header-case.js";
 export { GrpcFrameReader, GrpcMessageCounter, encodeGrpcMessage } from "./grpc-frames.js";
 export * from "./grpc.js";
+export {
+  Base64Decoder,
+  encodeGrpcWebTrailers,
+  grpcWebContentType,
+  readGrpcWebContentType,
+  type GrpcWebContent,
+} from "./grpc-web.js";

@@ -1,11 +1,11 @@
 import { randomInt } from "node:crypto";
 
-import { createWorkloadIdentity } from "@tulle/agent";
+import { createWorkloadIdentity, LateIdentity, type JoiningIdentity } from "@tulle/agent";
 import { createLogger, systemClock, type Logger } from "@tulle/base";
 
 import { parseLimits } from "./limits/proxy-limits.js";
-import { RunningSidecar } from "./lifecycle/running-sidecar.js";
-import type { Sidecar, SidecarOptions } from "./options.js";
+import { DEFAULT_TRUST_DOMAIN, RunningSidecar } from "./lifecycle/running-sidecar.js";
+import type { Sidecar, SidecarControlPlane, SidecarOptions } from "./options.js";
 
 /**
  * Starts a sidecar: joins the mesh (or takes its identity from the state directory), opens its listeners, subscribes to
@@ -17,22 +17,29 @@ export async function runSidecar(options: SidecarOptions): Promise<Sidecar> {
   const clock = options.clock ?? systemClock;
   // Whoever misspells one should know before anything else happens.
   parseLimits(options.limits ?? []);
+  let known: SidecarControlPlane | undefined;
+  const join = (controlPlane: SidecarControlPlane): Promise<JoiningIdentity> => {
+    known = controlPlane;
+    const { xds: address, rootCertificatePem, trustDomain = DEFAULT_TRUST_DOMAIN, joinToken } = controlPlane;
+    return createWorkloadIdentity({
+      id: {
+        trustDomain,
+        namespace: options.namespace ?? "default",
+        serviceAccount: options.serviceAccount ?? options.service,
+      },
+      stateDirectory: options.stateDirectory,
+      controlPlane: { address, rootCertificatePem },
+      joinToken,
+      clock,
+      random,
+      logger,
+    });
+  };
   const { controlPlane } = options;
-  const trustDomain = controlPlane.trustDomain ?? "cluster.local";
-  const identity = await createWorkloadIdentity({
-    id: {
-      trustDomain,
-      namespace: options.namespace ?? "default",
-      serviceAccount: options.serviceAccount ?? options.service,
-    },
-    stateDirectory: options.stateDirectory,
-    controlPlane: { address: controlPlane.xds, rootCertificatePem: controlPlane.rootCertificatePem },
-    joinToken: options.joinToken,
-    clock,
-    random,
-    logger,
-  });
-  const sidecar = new RunningSidecar(options, { logger, clock, identity, trustDomain, random });
+  const identity =
+    controlPlane instanceof Promise ? new LateIdentity(controlPlane.then(join)) : await join(controlPlane);
+  const parts = { logger, clock, identity, random, controlPlane: () => known };
+  const sidecar = new RunningSidecar(options, parts);
   try {
     await sidecar.start();
   } catch (thrown) {

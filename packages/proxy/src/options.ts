@@ -11,7 +11,7 @@ export interface InboundPort {
   /** Port on 127.0.0.1 that the application listens on. */
   readonly appPort: number;
   /** What the application speaks there. What is registered counts more. Default: the first bytes of each connection say. */
-  readonly protocol?: "http" | "http2" | "grpc" | "tcp" | "tls" | "https";
+  readonly protocol?: "http" | "http2" | "grpc" | "grpc-web" | "tcp" | "tls" | "https";
   /** Version of the PROXY header that tells the application its client. Default: none. */
   readonly proxyProtocol?: 1 | 2;
 }
@@ -51,6 +51,17 @@ export interface GatewayOptions {
 /** Where access log lines go: the process' stdout, a file that is appended to, or nowhere. */
 export type LogSink = "stdout" | "off" | { readonly file: string };
 
+/** Where a sidecar's identity and configuration come from. */
+export interface SidecarControlPlane {
+  /** `host:port` of xDS and certificate service. */
+  readonly xds: string;
+  readonly rootCertificatePem: string;
+  /** Default `cluster.local`. */
+  readonly trustDomain?: string;
+  /** One-time token for the first certificate; not needed while the state directory holds a valid one. */
+  readonly joinToken?: string | undefined;
+}
+
 /** Everything that {@link runSidecar} needs; the command line maps onto it one to one. */
 export interface SidecarOptions {
   /** Service that the workload belongs to; names the workload where nothing better is known. */
@@ -79,15 +90,8 @@ export interface SidecarOptions {
   readonly inboundAddress?: string;
   /** Address that other sidecars reach the inbound listener at. Default 127.0.0.1. */
   readonly meshAddress?: string;
-  readonly controlPlane: {
-    /** `host:port` of xDS and certificate service. */
-    readonly xds: string;
-    readonly rootCertificatePem: string;
-    /** Default `cluster.local`. */
-    readonly trustDomain?: string;
-  };
-  /** One-time token for the first certificate; not needed while the state directory holds a valid one. */
-  readonly joinToken?: string;
+  /** A promise where it is not known yet: until then the listeners are open, and nothing is configured. */
+  readonly controlPlane: SidecarControlPlane | Promise<SidecarControlPlane>;
   /** Holds the key, the certificate and the last good configuration (0700). Created when missing. */
   readonly stateDirectory: string;
   /** There is traffic, for the first time: some fifty requests a second. Not called with `workers`. */
@@ -106,6 +110,11 @@ export interface SidecarOptions {
    * made to. Needs the optional package koffi. Default false.
    */
   readonly intercept?: boolean;
+  /**
+   * Whether redirected connections of the application go to where they were made to until the first configuration is
+   * here: of all times, not since the start. What comes in stays closed. Default false.
+   */
+  readonly failOpen?: boolean;
   /**
    * Networks (`10.0.0.0/8`, `fd00::1`) of load balancers whose connections in plaintext to the inbound listener begin with
    * a PROXY header, version 1 or 2. Who sends one from elsewhere is refused. Default: none.

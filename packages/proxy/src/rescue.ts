@@ -6,6 +6,7 @@ import type { ProxyError } from "./proxy-status.js";
 export type Failure =
   | "no-route"
   | "unknown-service"
+  | "blocked"
   | "misdirected"
   | "not-ready"
   | "too-many-waiting"
@@ -97,6 +98,15 @@ const ROWS: Readonly<Record<Failure, Row>> = {
     details: () => "route_not_found",
     body: (f) =>
       `the mesh knows no HTTP service ${f.authority}; check the name, that it is registered (curl http://127.0.0.1:8500/v1/catalog/services), and that it speaks HTTP (one of protocol tcp is reached by CONNECT, or by an --upstream of its own)`,
+  },
+  blocked: {
+    status: 502,
+    // Envoy's is what an answer of its own has, as Istio's route `block_all` is one.
+    flag: "-",
+    error: "http_request_denied",
+    details: () => "direct_response",
+    body: (f) =>
+      `${f.authority} is outside of the mesh, and the outbound traffic policy is REGISTRY_ONLY: name the host in a ServiceEntry, or allow all (outboundTrafficPolicy ALLOW_ANY)`,
   },
   misdirected: {
     status: 421,

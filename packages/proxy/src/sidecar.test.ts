@@ -11,7 +11,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { startControlPlane, type ControlPlane } from "../../control/src/index.js";
 import { backend, call, closeAll, exchangeBytes } from "../test/harness.js";
 import { runSidecar } from "./main.js";
-import type { Sidecar, SidecarOptions } from "./options.js";
+import type { Sidecar, SidecarControlPlane, SidecarOptions } from "./options.js";
 
 const FREE = { outbound: 0, inbound: 0, admin: 0, metrics: 0, readiness: 0 };
 
@@ -53,6 +53,11 @@ async function joinToken(serviceAccount: string): Promise<string> {
   return (answer as { token: string }).token;
 }
 
+async function controlPlaneFor(account: string): Promise<SidecarControlPlane> {
+  const { addresses, rootCertificatePem } = control.info;
+  return { xds: addresses.xds, rootCertificatePem, joinToken: await joinToken(account) };
+}
+
 async function start(service: string, options: Partial<SidecarOptions> = {}): Promise<Sidecar> {
   const sidecar = await runSidecar({
     service,
@@ -61,8 +66,7 @@ async function start(service: string, options: Partial<SidecarOptions> = {}): Pr
     inbound: [],
     upstreams: [],
     ports: FREE,
-    controlPlane: { xds: control.info.addresses.xds, rootCertificatePem: control.info.rootCertificatePem },
-    joinToken: await joinToken(service),
+    controlPlane: await controlPlaneFor(service),
     stateDirectory: join(directory, service),
     accessLog: { file: join(directory, `${service}.log`) },
     drainMs: 500,
@@ -258,7 +262,8 @@ test("runSidecar rejects, and leaves nothing open, when a port is taken or there
 });
 
 test("a refused join token makes ready reject, and close ends everything", async () => {
-  const sidecar = await start("frontend", { joinToken: "wrong" });
+  const controlPlane = { ...(await controlPlaneFor("frontend")), joinToken: "wrong" };
+  const sidecar = await start("frontend", { controlPlane });
   await expect(sidecar.ready).rejects.toMatchObject({ code: "AGENT_CONTROL_PLANE" });
   const { port } = sidecar.addresses.admin;
   await sidecar.close();

@@ -23,7 +23,7 @@ import { EndpointHealth } from "../src/health/endpoint-health.js";
 import type { MemoryUse } from "../src/overload/monitors.js";
 import type { InboundInterception } from "../src/listener/inbound-interception.js";
 import { listenInbound } from "../src/listener/inbound-listener.js";
-import type { ConnectListener } from "../src/stream/contract.js";
+import type { OutsideWays } from "../src/stream/contract.js";
 import type { Interception } from "../src/listener/interception.js";
 import { listenOutbound, type HttpListener } from "../src/listener/outbound-listener.js";
 import { parseLimits, ProxyLimits } from "../src/limits/proxy-limits.js";
@@ -79,7 +79,7 @@ export interface TestProxy {
   apply(...resources: ResourceChange[]): void;
   /** Port of a loopback listener for `authority`; "" = by Host. */
   listen(authority: string): Promise<number>;
-  listener(authority: string, interception?: Interception, outside?: ConnectListener): Promise<HttpListener>;
+  listener(authority: string, interception?: Interception, outside?: OutsideWays): Promise<HttpListener>;
   inbound(interception?: InboundInterception, proxyProtocolFrom?: readonly string[]): Promise<HttpListener>;
   /** Access log lines so far. */
   log(): string[];

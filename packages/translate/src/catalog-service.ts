@@ -23,6 +23,7 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
       spiffeIds(t.settings, namespace, serviceAccount),
     ),
   );
+  const annotations = serviceLabels(service);
   const host = fullHost(service, t.settings.domainSuffix);
   return {
     host,
@@ -32,7 +33,8 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
     portless: service.portless,
     discovery: "EDS",
     identities: [...identities].sort(),
-    session: sessionOfLabels(serviceLabels(service)),
+    session: sessionOfLabels(annotations),
+    annotations,
     meshed: meshed === 0 ? "none" : meshed === service.instances.length ? "all" : "some",
     addresses: () => {
       const ip = t.virtualIp(host);

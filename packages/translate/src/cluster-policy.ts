@@ -1,19 +1,18 @@
-import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { parseDuration } from "@tulle/base";
 import type { ConnectionPoolSettings, OutlierDetection } from "@tulle/api";
 import { ClusterSchema, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { Http2ProtocolOptionsSchema } from "@tulle/xds/gen/envoy/config/core/v3/protocol_pb.js";
-import { MetadataSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import {
   HttpProtocolOptionsSchema,
   type HttpProtocolOptions,
 } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
+import { note } from "./cluster-notes.js";
 import type { EffectivePolicy } from "./destination-rules.js";
 import { durationOf, durationOfText } from "./duration.js";
 import { applyLoadBalancer } from "./load-balancer.js";
 import type { HttpVersion } from "./mesh-service.js";
 import { packed } from "./messages.js";
-import { TULLE_METADATA } from "./provenance.js";
 import type { Translation } from "./translation.js";
 
 /** Istio's limits where a DestinationRule sets none: as good as none. */
@@ -70,13 +69,6 @@ function applyBudgetInterval(cluster: Cluster, retryBudget: EffectivePolicy["ret
   const intervalMs = parseDuration(retryBudget?.budgetInterval ?? "") ?? 0;
   if (intervalMs <= 0) return;
   note(cluster, { retryBudgetIntervalMs: intervalMs });
-}
-
-/** Adds to what only Tulle's sidecars read of a cluster. */
-function note(cluster: Cluster, more: JsonObject): void {
-  cluster.metadata ??= create(MetadataSchema);
-  const { filterMetadata } = cluster.metadata;
-  filterMetadata[TULLE_METADATA] = { ...filterMetadata[TULLE_METADATA], ...more };
 }
 
 function applyKeepalive(cluster: Cluster, pool: ConnectionPoolSettings | undefined): void {

@@ -15,6 +15,7 @@ import {
 } from "./destination-rules.js";
 import { durationOf } from "./duration.js";
 import { loadAssignment } from "./endpoints.js";
+import { applyFailureAccrual, failureAccrualFor } from "./failure-accrual.js";
 import { keepSessions } from "./load-balancer.js";
 import { fromAds } from "./messages.js";
 import {
@@ -62,6 +63,8 @@ export function outboundCluster(t: Translation, name: string, parsed: ClusterNam
   if (rule !== undefined) warnOfAnnotations(t, rule);
   discover(t, cluster, service, port, parsed);
   applyPolicy(t, cluster, policy, httpVersionOf(port.protocol));
+  const accrual = failureAccrualFor(t, rule?.objects ?? [], service);
+  if (accrual !== undefined) applyFailureAccrual(t, cluster, accrual);
   keepSessions(t, cluster);
   if (cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) {
     cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;

@@ -130,13 +130,13 @@ export interface Untranslated {
  * - Listener `<authority>` as a client writes it (`reviews:9080`, `reviews.default`, `reviews.default.svc.cluster.local:9080`):
  *   an API listener whose route is `<host>:<port>` in full, or for a port that does not carry HTTP, or is not said to, one
  *   without address and with filter chains that carry bytes, and HTTP where it is found; `virtualInbound`: the workload's inbound listener, of a gateway all of its ports; `virtualOutbound`: where
- *   redirected connections to unknown destinations go.
+ *   redirected connections to unknown destinations go; `virtualOutboundHttp`: HTTP to hosts outside of the mesh, where that is allowed.
  * - Secret `kubernetes://<name>`: a certificate of a gateway, `kubernetes://<name>-cacert` the roots of its clients'.
  * - RouteConfiguration `http.<port>` and `https.<port>.<port's name>.<Gateway>.<namespace>`: a gateway's.
  * - NameTable `name-table`: every host that the client may resolve, with its virtual IP.
  * - RouteConfiguration `<full host>:<port>`.
  * - Cluster and ClusterLoadAssignment `outbound|<port>|<subset>|<full host>`; Cluster `inbound|<service port>||<full host>` (static), and
- *   `InboundPassthroughCluster` (the original destination).
+ *   `InboundPassthroughCluster` and `PassthroughCluster` (the original destination).
  * - Secret `kubernetes://<name>` and `kubernetes://<name>-cacert`: a credential that a DestinationRule names, of the client's namespace.
  */
 export type Translate = (

@@ -47,6 +47,7 @@ export function entryService(t: Translation, entry: ServiceEntry, host: string):
     identities: [...identities].sort(),
     subjectAltNames: spec.subjectAltNames,
     session: sessionOfLabels({ ...metadata.labels, ...metadata.annotations }),
+    annotations: metadata.annotations,
     meshed: meshed === 0 ? "none" : meshed === workloads.length ? "all" : "some",
     addresses: () => {
       if (spec.addresses !== undefined && spec.addresses.length > 0) return spec.addresses;

@@ -1,9 +1,12 @@
 import { create, type DescMessage } from "@bufbuild/protobuf";
+import type { AppProtocol } from "@tulle/api";
 import { FilterSchema, type Filter } from "@tulle/xds/gen/envoy/config/listener/v3/listener_components_pb.js";
+import type { VirtualHost } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { CorsSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { StatefulSessionSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js";
 import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
+import { GrpcWebSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.js";
 import { RateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js";
 import { RouterSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import {
@@ -26,6 +29,8 @@ import { EXTERNAL_AUTH_FILTER } from "./routes/external-auth.js";
 import { FAULT_FILTER } from "./routes/fault.js";
 import { SESSION_FILTER } from "./routes/session.js";
 import type { Translation } from "./translation.js";
+
+const GRPC_WEB_FILTER = "envoy.filters.http.grpc_web";
 
 /** What every HTTP connection manager of the mesh has in common. The caller adds its routes and filters. */
 export function connectionManager(
@@ -88,6 +93,27 @@ export function outboundFilters(): HttpFilter[] {
 export function rateLimitFilter(name: string, config: TranslatedRateLimit["filter"]): HttpFilter {
   const value = isLocalLimit(config) ? packed(LocalRateLimitSchema, config) : packed(RateLimitSchema, config);
   return create(HttpFilterSchema, { name, configType: { case: "typedConfig", value } });
+}
+
+/**
+ * What makes gRPC of browsers' calls, on a port that is declared as `grpc-web`. Comes first, so that all other filters
+ * answer what the client understands.
+ */
+export function grpcWebFilters(protocol: AppProtocol | undefined): HttpFilter[] {
+  return protocol === "grpc-web" ? [filter(GRPC_WEB_FILTER, GrpcWebSchema)] : [];
+}
+
+/** The same in a chain for several ports: `takingGrpcWeb` says for which it counts. */
+export function grpcWebFiltersByHost(ports: readonly { readonly protocol: AppProtocol }[]): HttpFilter[] {
+  const filters = grpcWebFilters(ports.find(({ protocol }) => protocol === "grpc-web")?.protocol);
+  for (const made of filters) made.disabled = true;
+  return filters;
+}
+
+/** The virtual host of a port in such a chain. */
+export function takingGrpcWeb(host: VirtualHost, protocol: AppProtocol): VirtualHost {
+  if (protocol === "grpc-web") host.typedPerFilterConfig[GRPC_WEB_FILTER] = packed(GrpcWebSchema);
+  return host;
 }
 
 /** The fault filter, for clients that take nothing else. */

@@ -31,7 +31,15 @@ import type { Guarded } from "./authorization/holding-policies.js";
 import { PLAINTEXT_HTTP } from "./detection.js";
 import { durationOf } from "./duration.js";
 import { writtenForms } from "./hosts.js";
-import { connectionManager, httpFilter, rateLimitFilter, routerFilter } from "./http-connection-manager.js";
+import {
+  connectionManager,
+  grpcWebFilters,
+  grpcWebFiltersByHost,
+  httpFilter,
+  rateLimitFilter,
+  routerFilter,
+  takingGrpcWeb,
+} from "./http-connection-manager.js";
 import type { Inbound } from "./inbound-ports.js";
 import { INBOUND_LISTENER } from "./names.js";
 import { commonPaths } from "./common-paths.js";
@@ -76,7 +84,7 @@ function mtlsBytesChain(t: Translation, inbound: Inbound, offered: readonly stri
 /** `applicationProtocols`: what a client must have offered; empty = any. */
 function mtlsHttpChain(
   t: Translation,
-  { cluster, host, port, serverNames }: Inbound,
+  { cluster, host, port, protocol, serverNames }: Inbound,
   applicationProtocols: readonly string[],
 ): FilterChain {
   const limits = rateLimitsOf(t, host, "INBOUND");
@@ -85,7 +93,7 @@ function mtlsHttpChain(
     limited(everything(t, cluster, port), limits),
     policy.adaptiveConcurrency,
   );
-  const guards = authorizationFilters(t, guardedOf(t, port));
+  const guards = [...grpcWebFilters(protocol), ...authorizationFilters(t, guardedOf(t, port))];
   const manager = inboundManager(t, cluster, [everybody], guards, limits, [policy]);
   // What the peer says about callers before it stands only as a claim of the peer; its own identity is verified.
   manager.forwardClientCertDetails = ForwardClientCert.APPEND_FORWARD;
@@ -145,7 +153,7 @@ function plaintextChain(
   const hosts: { readonly host: VirtualHost; readonly guarded: Guarded }[] = [];
   const limits = new Map<string, TranslatedRateLimit>();
   const policies: TrafficPolicy[] = [];
-  for (const { cluster, host, port } of ports) {
+  for (const { cluster, host, port, protocol } of ports) {
     const own = rateLimitsOf(t, host, "INBOUND");
     for (const limit of own) limits.set(limit.name, limit);
     const policy = servingPolicy(t, host, port.servicePort);
@@ -157,7 +165,7 @@ function plaintextChain(
     if (forms.length === 0) continue;
     const named = limited(virtualHostOf(t, cluster, forms, cluster, port), own);
     const virtualHost = limitConcurrency(named, policy.adaptiveConcurrency);
-    hosts.push({ host: virtualHost, guarded: guardedOf(t, port) });
+    hosts.push({ host: takingGrpcWeb(virtualHost, protocol), guarded: guardedOf(t, port) });
   }
   const [first] = ports;
   if (first !== undefined) {
@@ -166,14 +174,15 @@ function plaintextChain(
       rateLimitsOf(t, first.host, "INBOUND"),
     );
     const virtualHost = limitConcurrency(everybody, policies[0]?.adaptiveConcurrency);
-    hosts.push({ host: virtualHost, guarded: guardedOf(t, first.port) });
+    hosts.push({ host: takingGrpcWeb(virtualHost, first.protocol), guarded: guardedOf(t, first.port) });
   }
   const virtualHosts = hosts.map(({ host }) => host);
   const guards =
     first !== undefined && ports.length === 1
       ? authorizationFilters(t, guardedOf(t, first.port))
       : authorizationFiltersByHost(t, hosts);
-  const manager = inboundManager(t, INBOUND_LISTENER, virtualHosts, guards, [...limits.values()], policies);
+  const all = [...grpcWebFiltersByHost(ports), ...guards];
+  const manager = inboundManager(t, INBOUND_LISTENER, virtualHosts, all, [...limits.values()], policies);
   // Nobody vouches for the sender of plaintext: what it says about certificates is dropped.
   manager.forwardClientCertDetails = ForwardClientCert.SANITIZE;
   return create(FilterChainSchema, {

@@ -14,6 +14,7 @@ export interface Inbound {
   readonly host: string;
   readonly cluster: string;
   readonly accepted: AcceptedTls;
+  readonly protocol: AppProtocol;
   readonly carriage: Carriage;
   /** Server names that mean this port. */
   readonly serverNames: readonly string[];
@@ -38,6 +39,7 @@ function inboundOf(t: Translation, port: InboundPort, seen: Set<string>): Inboun
   if (declared?.service.portless === true) {
     names.push(serverName(host, declared.port.number), anyPortServerName(host));
   }
+  const protocol = protocolOf(t, port, declared);
   const serverNames = [...new Set(names)].filter((name) => !seen.has(name));
   for (const name of serverNames) seen.add(name);
   return {
@@ -45,7 +47,8 @@ function inboundOf(t: Translation, port: InboundPort, seen: Set<string>): Inboun
     host,
     cluster,
     accepted: acceptedTls(t, port.appPort),
-    carriage: carriageOf(t, { protocol: protocolOf(t, port, declared) }),
+    protocol,
+    carriage: carriageOf(t, { protocol }),
     serverNames,
   };
 }

@@ -19,6 +19,7 @@ import { routedFrontend } from "./gateway-api/routed-frontend.js";
 import { parseAuthority } from "./hosts.js";
 import {
   connectionManager,
+  grpcWebFilters,
   httpFilter,
   outboundFilters,
   rateLimitFilter,
@@ -60,7 +61,12 @@ export function outboundListener(t: Translation, name: string): Listener | undef
   return create(ListenerSchema, {
     name,
     trafficDirection: TrafficDirection.OUTBOUND,
-    apiListener: { apiListener: packed(HttpConnectionManagerSchema, managerFor(t, target.routes)) },
+    apiListener: {
+      apiListener: packed(
+        HttpConnectionManagerSchema,
+        managerFor(t, target.routes, "port" in target ? target.port : undefined),
+      ),
+    },
   });
 }
 
@@ -73,7 +79,7 @@ function chainsListener(t: Translation, name: string, target: ServiceTarget): Li
     const chain = create(FilterChainSchema, {
       name: "http",
       filterChainMatch: { transportProtocol: "raw_buffer", applicationProtocols: [...PLAINTEXT_HTTP] },
-      filters: [httpFilter(managerFor(t, routes))],
+      filters: [httpFilter(managerFor(t, routes, port))],
     });
     listener.filterChains.push(chain);
   }
@@ -97,8 +103,9 @@ function chainsListener(t: Translation, name: string, target: ServiceTarget): Li
   return listener;
 }
 
-function managerFor(t: Translation, routes: string): HttpConnectionManager {
-  const manager = connectionManager(t, routes, [...filtersFor(t, routes), ...outboundFilters()]);
+function managerFor(t: Translation, routes: string, port: MeshPort | undefined): HttpConnectionManager {
+  const web = t.view.dialect === "tulle" ? grpcWebFilters(port?.protocol) : [];
+  const manager = connectionManager(t, routes, [...web, ...filtersFor(t, routes), ...outboundFilters()]);
   manager.routeSpecifier = create(HttpConnectionManagerSchema, {
     routeSpecifier: { case: "rds", value: { routeConfigName: routes, configSource: fromAds() } },
   }).routeSpecifier;

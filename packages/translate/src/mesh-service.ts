@@ -54,6 +54,8 @@ export interface MeshService {
   addresses(): readonly string[];
   /** How its clients stay with the instance that they have; undefined = they do not. */
   readonly session: SessionRequest | undefined;
+  /** What its object or its instances say of it by annotations; undefined = nothing. */
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
   /** Endpoints that serve `port`, whatever their health, ordered by id. Reading them is recorded. */
   endpoints(port: MeshPort): readonly MeshEndpoint[];
 }
@@ -79,7 +81,7 @@ export function defaultPort(service: MeshService): MeshPort | undefined {
 
 /** Whether a protocol is carried by the HTTP machinery. */
 export function isHttp(protocol: AppProtocol): boolean {
-  return protocol === "http" || protocol === "http2" || protocol === "grpc";
+  return protocol === "http" || isHttp2(protocol);
 }
 
 /** The version of HTTP that a server speaks in plaintext; `client`: the one that the client speaks to it. */
@@ -88,7 +90,11 @@ export type HttpVersion = "http1" | "http2" | "client";
 /** The version of HTTP that a protocol needs on every hop. */
 export function httpVersionOf(protocol: AppProtocol): HttpVersion {
   if (protocol === "auto") return "client";
-  return protocol === "http2" || protocol === "grpc" ? "http2" : "http1";
+  return isHttp2(protocol) ? "http2" : "http1";
+}
+
+function isHttp2(protocol: AppProtocol): boolean {
+  return protocol === "http2" || protocol === "grpc" || protocol === "grpc-web";
 }
 
 /** How a client's proxy carries a port: as HTTP, as bytes, or as what the first bytes of each connection say. */

@@ -1,6 +1,8 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { LISTENER_TYPE, NAME_TABLE_TYPE } from "@tulle/xds";
+import { CLUSTER_TYPE, LISTENER_TYPE, NAME_TABLE_TYPE } from "@tulle/xds";
+import { Cluster_DiscoveryType, ClusterSchema } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
+import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { NameTableSchema, type NameTable } from "@tulle/xds/gen/istio/networking/nds/v1/nds_pb.js";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
@@ -104,4 +106,25 @@ test.each([
   const config = listener.defaultFilterChain?.filters[0]?.configType;
   const proxy = config?.case === "typedConfig" ? anyUnpack(config.value, TcpProxySchema) : undefined;
   expect(proxy?.clusterSpecifier).toEqual({ case: "cluster", value: cluster });
+});
+
+test("virtualOutboundHttp leads to the passthrough cluster under ALLOW_ANY, and is not there under REGISTRY_ONLY", () => {
+  const open = made(mesh([]), CLIENT, LISTENER_TYPE, "virtualOutboundHttp");
+  const listener = fromBinary(ListenerSchema, open.resource.bytes);
+  const api = listener.apiListener?.apiListener;
+  const manager = api && anyUnpack(api, HttpConnectionManagerSchema);
+  const config = manager?.routeSpecifier.case === "routeConfig" ? manager.routeSpecifier.value : undefined;
+  const [host] = config?.virtualHosts ?? [];
+  expect(host?.domains).toEqual(["*"]);
+  const action = host?.routes[0]?.action;
+  const cluster = action?.case === "route" ? action.value.clusterSpecifier.value : undefined;
+  expect(cluster).toBe("PassthroughCluster");
+  const found = fromBinary(
+    ClusterSchema,
+    made(mesh([]), CLIENT, CLUSTER_TYPE, "PassthroughCluster").resource.bytes,
+  );
+  expect(found.clusterDiscoveryType.value).toBe(Cluster_DiscoveryType.ORIGINAL_DST);
+  expect(found.circuitBreakers?.thresholds[0]?.maxConnectionPools).toBe(1024);
+  const { reader } = mesh([], "", { ...SETTINGS, outboundTrafficPolicy: "REGISTRY_ONLY" });
+  expect(translate(reader, CLIENT, LISTENER_TYPE, "virtualOutboundHttp").resource).toBeUndefined();
 });

@@ -1,10 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import {
-  Cluster_DiscoveryType,
-  Cluster_LbPolicy,
-  ClusterSchema,
-  type Cluster,
-} from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import {
   FilterChainMatchSchema,
   type FilterChain,
@@ -12,9 +7,9 @@ import {
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { acceptedTls } from "./authentication.js";
 import { connectionGuards } from "./authorization/filters.js";
-import { applyPolicy } from "./cluster-policy.js";
 import { mtlsChains, plaintextChains } from "./inbound-chains.js";
 import type { Inbound } from "./inbound-ports.js";
+import { originalDestinationCluster } from "./original-destination.js";
 import { tcpChain } from "./tcp-proxy.js";
 import type { Translation } from "./translation.js";
 
@@ -70,13 +65,5 @@ function passthroughChain(t: Translation): FilterChain | undefined {
 
 /** The cluster of the original destination. */
 export function inboundPassthrough(t: Translation): Cluster | undefined {
-  if (t.view.intercepts !== true) return undefined;
-  const cluster = create(ClusterSchema, {
-    name: INBOUND_PASSTHROUGH,
-    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
-  });
-  applyPolicy(t, cluster, {}, "http1");
-  cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
-  cluster.lbConfig = { case: undefined };
-  return cluster;
+  return t.view.intercepts === true ? originalDestinationCluster(t, INBOUND_PASSTHROUGH) : undefined;
 }

@@ -32,7 +32,14 @@ import { routeConfiguration } from "./routes/route-configuration.js";
 import { INBOUND_PASSTHROUGH, inboundPassthrough } from "./redirected-inbound.js";
 import { credential } from "./secrets.js";
 import { Translation } from "./translation.js";
-import { VIRTUAL_OUTBOUND, virtualOutbound } from "./virtual-outbound.js";
+import {
+  PASSTHROUGH,
+  passthroughCluster,
+  VIRTUAL_OUTBOUND,
+  VIRTUAL_OUTBOUND_HTTP,
+  virtualOutbound,
+  virtualOutboundHttp,
+} from "./virtual-outbound.js";
 
 const DIALECTS: Readonly<Record<Dialect, DialectRules>> = { tulle: tulleDialect, grpc: grpcDialect };
 
@@ -70,7 +77,8 @@ function listenerOf(t: Translation, name: string): Listener | undefined {
   if (name === INBOUND_LISTENER) {
     return t.view.gateway === undefined ? inboundListener(t) : gatewayListener(t);
   }
-  return name === VIRTUAL_OUTBOUND ? virtualOutbound(t) : outboundListener(t, name);
+  if (name === VIRTUAL_OUTBOUND) return virtualOutbound(t);
+  return name === VIRTUAL_OUTBOUND_HTTP ? virtualOutboundHttp(t) : outboundListener(t, name);
 }
 
 /** Only Tulle's own sidecars answer DNS. */
@@ -98,6 +106,7 @@ function cluster(t: Translation, dialect: DialectRules, name: string): Result {
 
 function clusterOf(t: Translation, name: string): Cluster | undefined {
   if (name === INBOUND_PASSTHROUGH) return inboundPassthrough(t);
+  if (name === PASSTHROUGH) return passthroughCluster(t);
   const passed = parsePassedName(name);
   if (passed !== undefined) return passedCluster(t, name, passed);
   const parsed = parseClusterName(name);

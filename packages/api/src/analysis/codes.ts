@@ -165,6 +165,16 @@ const TABLE = {
     remedy: "Nothing, where another program reads the object; Tulle leaves it out.",
   },
   TUL0008: {
+    name: "DeniedByPolicy",
+    level: "Error",
+    remedy: "Change the object: a ValidatingAdmissionPolicy of yours refuses it.",
+  },
+  TUL0009: {
+    name: "WarnedOfByPolicy",
+    level: "Warning",
+    remedy: "Change the object, or the ValidatingAdmissionPolicy of yours that warns of it.",
+  },
+  TUL0010: {
     name: "BrokenDiscoveryChain",
     level: "Error",
     remedy:

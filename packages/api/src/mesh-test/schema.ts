@@ -8,7 +8,7 @@ import { struct } from "../schema/struct.js";
 import type { MeshServicesSpec, MeshTestSpec } from "./type.js";
 
 const boolean = z.boolean({ error: "expected true or false" });
-const PROTOCOLS: readonly string[] = ["http", "http2", "grpc", "tcp", "tls", "https", "auto"];
+const PROTOCOLS: readonly string[] = ["http", "http2", "grpc", "grpc-web", "tcp", "tls", "https", "auto"];
 const protocol = stringThat((value) => PROTOCOLS.includes(value), `one of ${PROTOCOLS.join(", ")}`);
 const dnsName = stringThat(
   (value) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(value),

@@ -23,8 +23,20 @@ export function registerSidecar(program: Command, context: CliContext): void {
     .option(
       "--intercept",
       'take the connections that "tulle intercept up" redirects here (Linux); DNS on 15053 unless --dns-port says else',
+    )
+    .option(
+      "--fail-open",
+      "until the first configuration ever, let redirected connections go to where they were made to, past the mesh (default: refuse them)",
     );
   addWorkloadOptions(command, context, ISTIO_PORTS).addHelpText("after", EXAMPLES);
+  command.hook("preAction", (_program, action) => {
+    const { failOpen, intercept } = action.opts<WorkloadOptions>();
+    if (failOpen === true && intercept !== true) {
+      action.error(
+        "error: --fail-open needs --intercept: only redirected connections say where they were going",
+      );
+    }
+  });
   command.action((options: WorkloadOptions) => sidecar(options, context));
 }
 

@@ -10,14 +10,20 @@ export interface KnownControlPlane {
   readonly rootCertificatePem: string;
 }
 
+/** What it takes to join. */
+export interface Joined {
+  readonly controlPlane: KnownControlPlane;
+  /** Undefined while the control plane is away: the identity of the last start must do. */
+  readonly joinToken: string | undefined;
+}
+
 export interface CompanionOptions {
   readonly workload: WorkloadOptions;
   readonly instanceId: string;
   readonly appPort: number | undefined;
   readonly directory: string;
-  readonly controlPlane: KnownControlPlane;
-  /** Undefined while the control plane is away: the identity of the last start must do. */
-  readonly joinToken: string | undefined;
+  /** A promise where the sidecar is to begin without knowing its mesh (`failOpen`). */
+  readonly joined: Joined | Promise<Joined>;
   readonly clock: Clock;
   /** Numbers in [0, 1). */
   readonly random: () => number;

@@ -2,12 +2,14 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { IdentityFile } from "@tulle/agent";
-import { MeshError, type Logger } from "@tulle/base";
+import { delay, MeshError, type Clock, type Logger } from "@tulle/base";
 import type { Client } from "@tulle/client";
 
 import type { CliContext } from "../context.js";
-import type { KnownControlPlane } from "./companion.js";
+import type { Joined, KnownControlPlane } from "./companion.js";
 import type { WorkloadOptions } from "./workload-options.js";
+
+const JOIN_EVERY_MS = 1000;
 
 export interface JoiningAccount {
   readonly namespace: string;
@@ -33,7 +35,7 @@ export async function joinMesh(
   { joinToken, ...account }: JoiningAccount,
   directory: string,
   logger: Logger,
-): Promise<{ readonly controlPlane: KnownControlPlane; readonly joinToken: string | undefined }> {
+): Promise<Joined> {
   const file = join(directory, "control-plane.json");
   try {
     const { addresses, trustDomain, rootCertificatePem } = await client.info();
@@ -48,6 +50,24 @@ export async function joinMesh(
     if (controlPlane === undefined) throw error;
     logger.warn("the control plane is away: starting with the last known configuration", { error });
     return { controlPlane, joinToken: undefined };
+  }
+}
+
+/** As `join`, again and again as long as the control plane is away. */
+export async function joinWhenItIsThere(
+  join: () => Promise<Joined>,
+  clock: Clock,
+  logger: Logger,
+): Promise<Joined> {
+  for (;;) {
+    try {
+      return await join();
+    } catch (thrown) {
+      const error = MeshError.from(thrown);
+      if (error.kind !== "unavailable" && error.kind !== "timeout") throw error;
+      logger.warn("the control plane is away; trying again", { error });
+      await delay(clock, JOIN_EVERY_MS);
+    }
   }
 }
 

@@ -17,7 +17,8 @@ import type { Companion, CompanionOptions } from "./companion.js";
  * socket. The application finds its bootstrap document through `GRPC_XDS_BOOTSTRAP`.
  */
 export async function startProxylessCompanion(options: CompanionOptions): Promise<Companion> {
-  const { workload, instanceId, directory, controlPlane, joinToken, clock, random, logger } = options;
+  const { workload, instanceId, directory, clock, random, logger } = options;
+  const { controlPlane, joinToken } = await options.joined;
   const { service, namespace, serviceAccount = service, version } = workload;
   const owned = new DisposableStack();
   try {
@@ -35,7 +36,7 @@ export async function startProxylessCompanion(options: CompanionOptions): Promis
     await identity.ready();
     const trust = owned.use(
       new TrustSubscription({
-        trustDomain: controlPlane.trustDomain,
+        trustDomain: () => controlPlane.trustDomain,
         onTrust: (update) => identity.trust(update),
         clock,
         random,

@@ -1,12 +1,12 @@
 import { parseDuration } from "@tulle/base";
-import { runSidecar, type LogSink } from "@tulle/proxy";
+import { runSidecar, type LogSink, type SidecarControlPlane } from "@tulle/proxy";
 
-import type { Companion, CompanionOptions } from "./companion.js";
+import type { Companion, CompanionOptions, Joined } from "./companion.js";
 import { allowFullSpeed } from "./v8-flags.js";
 
 /** Starts a sidecar; resolves when it can serve. */
 export async function startSidecarCompanion(options: CompanionOptions): Promise<Companion> {
-  const { workload, instanceId, appPort, directory, controlPlane, joinToken, clock, logger } = options;
+  const { workload, instanceId, appPort, directory, joined, clock, logger } = options;
   const { service, namespace, serviceAccount = service, version, servicePort, protocol } = workload;
   const proxyProtocol =
     workload.appProxyProtocol === undefined ? {} : { proxyProtocol: workload.appProxyProtocol };
@@ -43,8 +43,8 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     ...(workload.gateway === undefined ? {} : { gateway: workload.gateway }),
     ...placeOf(workload),
     ...(workload.proxyProtocolFrom === undefined ? {} : { proxyProtocolFrom: workload.proxyProtocolFrom }),
-    controlPlane,
-    ...(joinToken === undefined ? {} : { joinToken }),
+    failOpen: workload.failOpen ?? false,
+    controlPlane: joined instanceof Promise ? joined.then(controlPlaneOf) : controlPlaneOf(joined),
     stateDirectory: directory,
     workers: workload.workers,
     onBusy: allowFullSpeed,
@@ -76,6 +76,10 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     drain: () => sidecar.drain(),
     close: () => sidecar.close(),
   };
+}
+
+function controlPlaneOf({ controlPlane, joinToken }: Joined): SidecarControlPlane {
+  return { ...controlPlane, joinToken };
 }
 
 /** A gateway is bound to its address, and nobody of the mesh calls it there. */

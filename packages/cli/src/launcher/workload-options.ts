@@ -19,7 +19,7 @@ import {
 import { readyOptions, serverOption } from "../command.js";
 import type { ReadyTarget } from "../ready.js";
 
-const PROTOCOLS = ["http", "http2", "grpc", "tcp", "tls", "https"] as const;
+const PROTOCOLS = ["http", "http2", "grpc", "grpc-web", "tcp", "tls", "https"] as const;
 
 /** What `tulle run`, `tulle sidecar` and `tulle gateway` have in common. */
 export interface WorkloadOptions extends ReadyTarget, AccessOptions {
@@ -56,6 +56,8 @@ export interface WorkloadOptions extends ReadyTarget, AccessOptions {
   readonly dnsPort?: number;
   /** Connections are redirected to the sidecar. */
   readonly intercept?: boolean;
+  /** Until the first configuration redirected connections go to where they were made to. */
+  readonly failOpen?: boolean;
   /** It is a gateway. */
   readonly gateway?: GatewayOptions;
   /** No sidecar: the application's gRPC library speaks xDS itself. */

@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 
+import { claimStateDirectory } from "@tulle/agent";
 import { delay, MeshError, type Disposable, type Logger } from "@tulle/base";
 import type { Client, ServiceRegistration } from "@tulle/client";
 
@@ -7,7 +8,7 @@ import { cliLogger, type CliContext } from "../context.js";
 import { stateDirectory } from "../state-directory.js";
 import type { Companion } from "./companion.js";
 import { freePort } from "./free-port.js";
-import { joinMesh, joinTokenOf } from "./join-mesh.js";
+import { joinMesh, joinTokenOf, joinWhenItIsThere } from "./join-mesh.js";
 import { openWorkloadApi, type WorkloadApi } from "./workload-api.js";
 import { workloadClients } from "./workload-client.js";
 import { deregister, keepRegistered, registrationOf } from "./registration.js";
@@ -62,10 +63,13 @@ export class Workload {
     const directory =
       options.stateDir ?? stateDirectory(context.environment, "sidecars", options.namespace, instanceId);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
+    await claimStateDirectory(directory);
     const { service, namespace, serviceAccount = service } = options;
     const { joining, registering } = await workloadClients(options, directory, context);
     const joinToken = joinTokenOf(options, context);
-    const joined = await joinMesh(joining, { namespace, serviceAccount, joinToken }, directory, logger);
+    const account = { namespace, serviceAccount, joinToken };
+    const join = () => joinMesh(joining, account, directory, logger);
+    const joined = options.failOpen === true ? joinWhenItIsThere(join, context.clock, logger) : await join();
     const start =
       options.proxyless === true
         ? (await import("./proxyless-companion.js")).startProxylessCompanion
@@ -76,12 +80,12 @@ export class Workload {
       instanceId,
       appPort,
       directory,
-      ...joined,
+      joined,
       clock,
       random,
       logger,
     });
-    const { controlPlane } = joined;
+    const { controlPlane } = await joined;
     const api = await openWorkloadApi(directory, {
       identity: companion.identity,
       trustDomain: controlPlane.trustDomain,

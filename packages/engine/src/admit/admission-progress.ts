@@ -1,5 +1,6 @@
 import type {
   AdmissionMutation,
+  CallTranslation,
   EngineRequest,
   ExchangeWatcher,
   Facts,
@@ -34,6 +35,8 @@ export class AdmissionProgress {
   responseBytesPerSecond = 0;
   /** -1 = never. */
   resetAfterBytes = -1;
+  /** What becomes of body and answer; undefined = they go as they come. */
+  translation: CallTranslation | undefined;
 
   /** Prepares for a new request. */
   clear(): void {
@@ -48,6 +51,7 @@ export class AdmissionProgress {
     if (this.watchers.length > 0) this.watchers.length = 0;
     this.responseBytesPerSecond = 0;
     this.resetAfterBytes = -1;
+    this.translation = undefined;
   }
 
   /** What the next step is told: `facts`, where nothing of them has changed. The answer to a need is told once. */
@@ -61,10 +65,12 @@ export class AdmissionProgress {
   /** Notes what a step alters of the request `came`: header changes add up, of limits the tighter one counts. */
   note(mutation: AdmissionMutation, came: EngineRequest): void {
     const { request, response, limited, judged, watcher, responseBytesPerSecond, resetAfterBytes } = mutation;
-    const { metadata, path } = mutation;
+    const { metadata, path, method } = mutation;
     if (request !== undefined) this.request.push(...request);
-    if ((request !== undefined && request.length > 0) || metadata !== undefined || path !== undefined)
+    const alters = (request !== undefined && request.length > 0) || metadata !== undefined;
+    if (alters || path !== undefined || method !== undefined)
       this.altered = alter(this.altered ?? came, mutation);
+    if (mutation.translation !== undefined) this.translation = mutation.translation;
     if (response !== undefined) this.response.push(...response);
     if (limited !== undefined) this.limited.push(limited);
     if (judged !== undefined) this.judged.push(...judged);
@@ -88,7 +94,7 @@ function alter(
   const altered = [...headers];
   if (mutation.request !== undefined) applyHeaders(altered, mutation.request);
   return {
-    method,
+    method: mutation.method ?? method,
     path: mutation.path ?? path,
     authority,
     scheme,

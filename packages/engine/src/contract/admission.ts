@@ -3,6 +3,7 @@ import type { Fact, FactNeed } from "../facts/contract.js";
 import type { DecisionView } from "./decision.js";
 import type { Plan, ReplyPlan } from "./plan.js";
 import type { EngineRequest, FoundMetadata, HeaderMutation } from "./request.js";
+import type { CallTranslation } from "./translation.js";
 
 /** What only the outside knows of a request, as far as it is known. */
 export interface Facts {
@@ -128,6 +129,10 @@ export interface AdmissionMutation {
   readonly response?: readonly HeaderMutation[] | undefined;
   /** The path with its query, in place of the request's. */
   readonly path?: string | undefined;
+  /** In place of the request's. */
+  readonly method?: string | undefined;
+  /** The request's body and its answer are translated, from the last step on. */
+  readonly translation?: CallTranslation | undefined;
   /** How fast the response's body goes to the client at most; undefined = as it comes. */
   readonly responseBytesPerSecond?: number | undefined;
   /** The client's connection is reset after so many bytes of the response's body; undefined = it is not. */

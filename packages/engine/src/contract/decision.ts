@@ -43,6 +43,8 @@ export interface AttemptState {
   readonly triedSlots: number[];
   /** When the answer must be complete, on the clock of `DecisionView.now`; 0 or absent = no limit. */
   deadlineMs?: number;
+  /** Whether it may be the request that decides about an endpoint on probation: somebody looks at its answer. */
+  readonly probes?: boolean;
   /** Made by `affinityOf` before the first try where the plan has a `hash` or a `session`. */
   affinity?: Affinity | undefined;
 }

@@ -53,6 +53,8 @@ export interface LoadTable {
   unhealthy(endpointSlot: number): number;
   /** Sets or clears one of the bits `UNHEALTHY_*`. */
   setUnhealthy(endpointSlot: number, bit: number, on: boolean): void;
+  /** Clears one of the bits `UNHEALTHY_*`; whether it was set. Of several threads that do, one gets it. */
+  takeUnhealthy(endpointSlot: number, bit: number): boolean;
   /**
    * Takes a token out of a bucket, which is full when it is asked for first. Returns how many there were before: below 1
    * none was taken. `key` is whose bucket it is. Those of `kept` are many at most by configuration and stay; the others,
@@ -89,3 +91,7 @@ export const UNHEALTHY_CHECK = 1;
 export const UNHEALTHY_EJECTED = 2;
 /** An active health check found it degraded: it takes requests when no healthy endpoint is left. */
 export const UNHEALTHY_DEGRADED = 4;
+/** It is ejected still, but its penalty is over: one request is to show whether it may come back. */
+export const UNHEALTHY_PROBATION = 8;
+/** On probation, and that request has not been sent yet. Who sends it takes the bit. */
+export const UNHEALTHY_PROBE_WANTED = 16;

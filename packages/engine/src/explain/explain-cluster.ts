@@ -2,6 +2,7 @@ import {
   UNHEALTHY_CHECK,
   UNHEALTHY_DEGRADED,
   UNHEALTHY_EJECTED,
+  UNHEALTHY_PROBATION,
   type DecisionView,
   type EngineRequest,
   type LoadTable,
@@ -119,6 +120,7 @@ function healthWords({ healthy, slot }: EndpointPart, load: LoadTable): readonly
   if (!healthy) health.push("unhealthy");
   if ((bits & UNHEALTHY_CHECK) !== 0) health.push("failing checks");
   if ((bits & UNHEALTHY_EJECTED) !== 0) health.push("ejected");
+  if ((bits & UNHEALTHY_PROBATION) !== 0) health.push("on probation");
   if ((bits & UNHEALTHY_DEGRADED) !== 0) health.push("degraded");
   return health.length === 0 ? ["healthy"] : health;
 }

@@ -258,7 +258,7 @@ function explainPick(
   }
   const asked = chain.protocol === "http" ? request : undefined;
   const affinity = affinityOf(view, plan, asked, "");
-  const picked = pick(view, plan, { attempts: 0, triedSlots: [], affinity });
+  const picked = pick(view, plan, { attempts: 0, triedSlots: [], affinity, probes: true });
   if ("kind" in picked) {
     const result: ExplainedResult = { kind: "no-endpoint", status: 503, flag: picked.flag };
     return { result, endpoints: explainEndpoints(view, plan, asked, undefined) };

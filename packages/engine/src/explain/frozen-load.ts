@@ -122,6 +122,10 @@ export class FrozenLoad implements LoadTable {
 
   setUnhealthy(): void {}
 
+  takeUnhealthy(): boolean {
+    return false;
+  }
+
   healthEpoch(): number {
     return this.#real.healthEpoch();
   }

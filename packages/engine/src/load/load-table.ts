@@ -223,6 +223,12 @@ class TypedArrayLoadTable implements SlotTable {
     this.#healthEpoch++;
   }
 
+  takeUnhealthy(endpointSlot: number, bit: number): boolean {
+    const wasSet = (this.#unhealthy[endpointSlot]! & bit) !== 0;
+    this.setUnhealthy(endpointSlot, bit, false);
+    return wasSet;
+  }
+
   healthEpoch(): number {
     return this.#healthEpoch;
   }

@@ -215,10 +215,18 @@ abstract class SharedTable {
   }
 
   setUnhealthy(endpointSlot: number, bit: number, on: boolean): void {
-    const before = on
-      ? Atomics.or(this.unhealthyBits, endpointSlot, bit)
-      : Atomics.and(this.unhealthyBits, endpointSlot, ~bit);
-    if (((before & bit) !== 0) !== on) Atomics.add(this.#healthEpoch, 0, 1);
+    if (!on) {
+      this.takeUnhealthy(endpointSlot, bit);
+      return;
+    }
+    const before = Atomics.or(this.unhealthyBits, endpointSlot, bit);
+    if ((before & bit) === 0) Atomics.add(this.#healthEpoch, 0, 1);
+  }
+
+  takeUnhealthy(endpointSlot: number, bit: number): boolean {
+    const wasSet = (Atomics.and(this.unhealthyBits, endpointSlot, ~bit) & bit) !== 0;
+    if (wasSet) Atomics.add(this.#healthEpoch, 0, 1);
+    return wasSet;
   }
 
   healthEpoch(): number {

@@ -10,7 +10,8 @@ import { edsCluster, endpoints, gone } from "../testing/resources.js";
 import { CLUSTER_TYPE } from "@tulle/xds";
 import { OutlierDetector, type OutlierEvent } from "./detector.js";
 import { healthOf } from "./health.js";
-import { recordAnswer, recordReached, recordUnreached } from "./record.js";
+import { offerProbe, takeProbe } from "./probation.js";
+import { probeAnswered, recordAnswer, recordReached, recordUnreached } from "./record.js";
 
 type Settings = Partial<Omit<OutlierDetection, "$typeName" | "$unknown">>;
 
@@ -40,12 +41,20 @@ function cluster(
   count: number,
   name = "reviews",
   errorStatuses: readonly number[] = [],
+  failureAccrual?: { jitterRatio: number; minSuccessRate?: number },
 ): void {
   const addresses = Array.from({ length: count }, (_, index) => ({ address: `10.0.0.${index + 1}` }));
   const rejections = source.apply([
     edsCluster(name, {
       ...(settings === undefined ? {} : { outlierDetection: settings }),
-      metadata: { filterMetadata: { "tulle.dev": { outlierErrorStatuses: [...errorStatuses] } } },
+      metadata: {
+        filterMetadata: {
+          "tulle.dev": {
+            outlierErrorStatuses: [...errorStatuses],
+            ...(failureAccrual && { failureAccrual: { ...failureAccrual } }),
+          },
+        },
+      },
     }),
     endpoints(name, addresses),
   ]);
@@ -389,4 +398,108 @@ test.each<[string, Settings]>([
 ])("a cluster is refused: %s", (message, settings) => {
   const [rejection] = source.apply([edsCluster("reviews", { outlierDetection: settings })]);
   expect(rejection?.message).toContain(message);
+});
+
+/** As a request that goes to an endpoint on probation: takes it, and tells what became of it. */
+function probe(index: number, status: number): boolean {
+  const part = source.current.cluster("reviews")!;
+  const endpoint = part.endpoints[index]!;
+  if (!takeProbe(load, part, endpoint)) return false;
+  const bits = recordAnswer(load.results, part.outlier!, endpoint.slot, status);
+  detector.suspect(
+    source.current,
+    "reviews",
+    endpoint.slot,
+    bits | probeAnswered(part.outlier!, status),
+    now,
+  );
+  return true;
+}
+
+const ACCRUAL: Settings = {
+  consecutive5xx: 3,
+  enforcingSuccessRate: 0,
+  maxEjectionPercent: 100,
+  baseEjectionTime: seconds(1),
+  maxEjectionTime: seconds(5),
+};
+
+test("with failure accrual penalties double up to the longest, and every one ends in probation at its very time", () => {
+  cluster(ACCRUAL, 1, "reviews", [], { jitterRatio: 0 });
+  answers(0, times(3, 500));
+  const penalties = [events.at(-1)!.ejectedForMs];
+  for (let round = 0; round < 4; round++) {
+    passes(penalties.at(-1)! - 1);
+    expect(healthOf(load, slotOf(0))).toMatchObject({ ejected: true, onProbation: false });
+    expect(probe(0, 200)).toBe(false);
+    passes(1);
+    expect(events.at(-1)).toMatchObject({
+      action: "probation",
+      reason: "its penalty is over: one request decides",
+    });
+    expect(healthOf(load, slotOf(0))).toMatchObject({ ejected: true, onProbation: true });
+    expect(probe(0, 500)).toBe(true);
+    expect(events.at(-1)).toMatchObject({ action: "ejected", reason: "the request on probation failed" });
+    penalties.push(events.at(-1)!.ejectedForMs);
+  }
+  expect(penalties).toEqual([1000, 2000, 4000, 5000, 5000]);
+  passes(5000);
+  expect(probe(0, 200)).toBe(true);
+  expect(events.at(-1)).toMatchObject({ action: "returned", reason: "the request on probation succeeded" });
+  expect(load.unhealthy(slotOf(0))).toBe(0);
+  answers(0, times(3, 500));
+  expect(events.at(-1)).toMatchObject({ action: "ejected", ejectedForMs: 1000 });
+});
+
+test("jitter of failure accrual is a share of the penalty", () => {
+  chance = 0.5;
+  cluster(ACCRUAL, 1, "reviews", [], { jitterRatio: 0.4 });
+  answers(0, times(3, 500));
+  expect(events.at(-1)!.ejectedForMs).toBe(1200);
+});
+
+test("on probation one request decides; another one may try when nothing is heard of it, or it says nothing", () => {
+  cluster(ACCRUAL, 2, "reviews", [], { jitterRatio: 0 });
+  answers(0, times(3, 500));
+  passes(1000);
+  const part = source.current.cluster("reviews")!;
+  const take = (): boolean => takeProbe(load, part, part.endpoints[0]!);
+  expect([take(), take()]).toEqual([true, false]);
+  offerProbe(load, slotOf(0));
+  expect([take(), take()]).toEqual([true, false]);
+  passes(10_000);
+  expect([take(), take()]).toEqual([true, false]);
+  // Answers to requests from before decide nothing.
+  answer(0, 200);
+  expect(ejected()).toEqual([0]);
+  expect(events.filter(({ action }) => action === "probation")).toHaveLength(1);
+});
+
+test("a success rate below the threshold ejects as soon as there are requests enough, and 429 is no success", () => {
+  cluster(
+    {
+      ...ACCRUAL,
+      consecutive5xx: 0,
+      failurePercentageThreshold: 20,
+      failurePercentageRequestVolume: 5,
+      failurePercentageMinimumHosts: 1,
+      enforcingFailurePercentage: 100,
+    },
+    2,
+    "reviews",
+    [],
+    { jitterRatio: 0, minSuccessRate: 0.8 },
+  );
+  answers(0, [500, 200, 200, 200, 200]);
+  expect(ejected()).toEqual([]);
+  answer(0, 429);
+  expect(ejected()).toEqual([0]);
+  expect(events.at(-1)).toMatchObject({
+    kind: "failure_percentage",
+    reason: "66.7 % of 6 requests succeeded, it must be 80 %",
+  });
+  answers(1, [500, 500, 500, 500]);
+  passes(10_000);
+  answers(1, [500, 500, 500, 500]);
+  expect(ejected()).toEqual([0]);
 });

@@ -1,14 +1,23 @@
-import { UNHEALTHY_CHECK, UNHEALTHY_EJECTED, type LoadTable } from "../contract.js";
+import {
+  UNHEALTHY_CHECK,
+  UNHEALTHY_EJECTED,
+  UNHEALTHY_PROBATION,
+  UNHEALTHY_PROBE_WANTED,
+  type LoadTable,
+} from "../contract.js";
 import { ResultCount, ResultTime } from "../load/result-table.js";
 import type { ClusterPart, EndpointPart, Snapshot } from "../snapshot/contract.js";
 import type { OutlierSettings } from "../snapshot/outlier-settings.js";
-import { OUTLIER_KINDS, type OutlierKind } from "./kinds.js";
+import { OUTLIER_KINDS, PROBE_FAILED, PROBE_PASSED, SUSPECT_RATE, type OutlierKind } from "./kinds.js";
 import { takeRateOutliers, type RateOutlier } from "./rates.js";
 
 /** Something that became of an endpoint, for logs and statistics. */
 export interface OutlierEvent {
-  /** `spared`: it stands out, but so many are ejected already. `unenforced`: chance spared it (`enforcing_*`). */
-  readonly action: "ejected" | "returned" | "spared" | "unenforced";
+  /**
+   * `probation`: its penalty is over, and one request decides whether it returns. `spared`: it stands out, but so many are
+   * ejected already. `unenforced`: chance spared it (`enforcing_*`).
+   */
+  readonly action: "ejected" | "probation" | "returned" | "spared" | "unenforced";
   readonly cluster: string;
   /** `host:port` */
   readonly endpoint: string;
@@ -35,8 +44,11 @@ interface Ejection {
   readonly cluster: string;
   readonly endpoint: string;
   readonly kind: OutlierKind;
-  /** Monotonic. */
+  /** Monotonic. On probation: when another request may try, because nothing was heard of the one before. */
   readonly untilMs: number;
+  readonly onProbation: boolean;
+  /** Penalties grow until it is back (failure accrual), and not with each ejection of late. */
+  readonly untilBack: boolean;
 }
 
 interface Multiplier {
@@ -90,6 +102,52 @@ export class OutlierDetector {
       const reason = `${rule.count} ${wordsOf(kind, settings)} one after the other`;
       this.#judge(snapshot, cluster, settings, endpoint, { kind, reason, ...rule }, nowMs);
     }
+    if ((bits & SUSPECT_RATE) !== 0) this.#suspectRate(snapshot, cluster, settings, endpoint, nowMs);
+    if ((bits & (PROBE_PASSED | PROBE_FAILED)) !== 0) this.#endProbation(settings, endpoint, bits, nowMs);
+  }
+
+  /** Too few of the answers in the interval so far were good. */
+  #suspectRate(
+    snapshot: Snapshot,
+    cluster: ClusterPart,
+    settings: OutlierSettings,
+    endpoint: EndpointPart,
+    nowMs: number,
+  ): void {
+    const { results } = this.#load;
+    const answers = results.take(ResultCount.ANSWERS, endpoint.slot);
+    const good = Math.min(results.take(ResultCount.GOOD_ANSWERS, endpoint.slot), answers);
+    // Several threads may have said so: the first was judged.
+    if (answers === 0) return;
+    const { minSuccessPercent = 0 } = settings.accrual ?? {};
+    const reason = `${rounded((100 * good) / answers)} % of ${answers} requests succeeded, it must be ${rounded(minSuccessPercent)} %`;
+    const { enforcingPercent } = settings.failurePercentage;
+    const found = { kind: "failure_percentage", reason, enforcingPercent } as const;
+    this.#judge(snapshot, cluster, settings, endpoint, found, nowMs);
+  }
+
+  /** What became of the request that decides about an endpoint. */
+  #endProbation(settings: OutlierSettings, endpoint: EndpointPart, bits: number, nowMs: number): void {
+    const ejection = this.#ejected.get(endpoint.slot);
+    if (ejection?.onProbation !== true) return;
+    if ((bits & PROBE_PASSED) !== 0) {
+      this.#return(endpoint.slot, "the request on probation succeeded");
+      return;
+    }
+    const { cluster, kind } = ejection;
+    this.#setProbation(endpoint.slot, false);
+    const ejectedForMs = this.#eject(cluster, endpoint, settings, kind, nowMs);
+    const ejections = this.#load.results.get(ResultCount.EJECTIONS, endpoint.slot);
+    const reason = "the request on probation failed";
+    this.#onEvent({
+      action: "ejected",
+      cluster,
+      endpoint: endpoint.key,
+      kind,
+      reason,
+      ejections,
+      ejectedForMs,
+    });
   }
 
   /** Ends the intervals that are over. Returns when the next one is; undefined = no cluster detects outliers. */
@@ -106,6 +164,8 @@ export class OutlierDetector {
       }
       this.#due.set(cluster.name, due);
       next = Math.min(next ?? due, due);
+      if (cluster.outlier.accrual !== undefined)
+        next = Math.min(next, this.#endPenalties(cluster.name, nowMs));
     }
     for (const name of this.#due.keys()) {
       if (snapshot.cluster(name)?.outlier === undefined) this.#forget(name);
@@ -133,12 +193,13 @@ export class OutlierDetector {
     const { results } = this.#load;
     for (const { slot, key } of cluster.endpoints) {
       const ejection = this.#ejected.get(slot);
-      if (ejection === undefined) this.#calm(cluster.name, slot, key);
+      if (settings.accrual !== undefined) this.#restartRates(slot);
+      else if (ejection === undefined) this.#calm(cluster.name, slot, key);
       else if (ejection.cluster === cluster.name && ejection.untilMs <= nowMs) {
         this.#return(slot, "its time is over");
       }
     }
-    if (!settings.countsRates) return;
+    if (!settings.countsRates || settings.accrual !== undefined) return;
     const slots = cluster.endpoints.map(({ slot }) => slot);
     for (const outlier of takeRateOutliers(results, settings, slots)) {
       const endpoint = cluster.endpoints.find(({ slot }) => slot === outlier.slot)!;
@@ -154,6 +215,34 @@ export class OutlierDetector {
     }
   }
 
+  /** Endpoints whose penalty is over are on probation now. Returns when the next one's is. */
+  #endPenalties(clusterName: string, nowMs: number): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const [slot, ejection] of this.#ejected) {
+      if (ejection.cluster !== clusterName) continue;
+      let { untilMs } = ejection;
+      if (untilMs <= nowMs) {
+        untilMs = nowMs + PROBE_WAIT_MS;
+        this.#ejected.set(slot, { ...ejection, untilMs, onProbation: true });
+        this.#setProbation(slot, true);
+        if (!ejection.onProbation) this.#tellProbation(slot, ejection);
+      }
+      next = Math.min(next, untilMs);
+    }
+    return next;
+  }
+
+  #tellProbation(slot: number, { cluster, endpoint, kind }: Ejection): void {
+    const ejections = this.#load.results.get(ResultCount.EJECTIONS, slot);
+    const reason = "its penalty is over: one request decides";
+    this.#onEvent({ action: "probation", cluster, endpoint, kind, reason, ejections, ejectedForMs: 0 });
+  }
+
+  #setProbation(slot: number, on: boolean): void {
+    this.#load.setUnhealthy(slot, UNHEALTHY_PROBATION, on);
+    this.#load.setUnhealthy(slot, UNHEALTHY_PROBE_WANTED, on);
+  }
+
   #forget(cluster: string): void {
     this.#due.delete(cluster);
     for (const [slot, multiplier] of this.#multipliers) {
@@ -165,6 +254,11 @@ export class OutlierDetector {
     const multiplier = this.#multipliers.get(slot);
     if (multiplier?.cluster !== cluster) return;
     if (multiplier.endpoint !== endpoint || --multiplier.times <= 0) this.#multipliers.delete(slot);
+  }
+
+  #restartRates(slot: number): void {
+    this.#load.results.take(ResultCount.ANSWERS, slot);
+    this.#load.results.take(ResultCount.GOOD_ANSWERS, slot);
   }
 
   #judge(
@@ -243,17 +337,24 @@ export class OutlierDetector {
     const before = this.#multipliers.get(slot);
     const multiplier = before?.endpoint === key ? before : { cluster, endpoint: key, times: 0 };
     // It does not grow beyond what reaches the longest time: else it would take as long to sink.
-    if (multiplier.times * settings.baseEjectionMs < settings.maxEjectionMs) multiplier.times++;
+    if (penaltyMs(settings, multiplier.times) < settings.maxEjectionMs) multiplier.times++;
     this.#multipliers.set(slot, multiplier);
-    const jitterMs = Math.floor(this.#random() * settings.maxJitterMs);
-    const durationMs =
-      Math.min(multiplier.times * settings.baseEjectionMs, settings.maxEjectionMs) + jitterMs;
+    const wholeMs = Math.min(penaltyMs(settings, multiplier.times), settings.maxEjectionMs);
+    const maxJitterMs = settings.accrual ? wholeMs * settings.accrual.jitterRatio : settings.maxJitterMs;
+    const durationMs = Math.floor(wholeMs + this.#random() * maxJitterMs);
     results.add(ResultCount.EJECTIONS, slot);
     results.set(ResultCount.REASON, slot, OUTLIER_KINDS.indexOf(kind) + 1);
     const dateMs = this.#date();
     results.setTime(ResultTime.EJECTED_AT, slot, dateMs);
     results.setTime(ResultTime.EJECTED_UNTIL, slot, dateMs + durationMs);
-    this.#ejected.set(slot, { cluster, endpoint: key, kind, untilMs: nowMs + durationMs });
+    this.#ejected.set(slot, {
+      cluster,
+      endpoint: key,
+      kind,
+      untilMs: nowMs + durationMs,
+      onProbation: false,
+      untilBack: settings.accrual !== undefined,
+    });
     this.#load.setUnhealthy(slot, UNHEALTHY_EJECTED, true);
     return durationMs;
   }
@@ -264,12 +365,23 @@ export class OutlierDetector {
     this.#ejected.delete(slot);
     const { results } = this.#load;
     for (const column of CONSECUTIVE) results.set(column, slot, 0);
+    if (ejection.untilBack) this.#multipliers.delete(slot);
+    if (ejection.onProbation) this.#setProbation(slot, false);
     this.#load.setUnhealthy(slot, UNHEALTHY_EJECTED, false);
     const ejections = results.get(ResultCount.EJECTIONS, slot);
     const { cluster, endpoint, kind } = ejection;
     this.#onEvent({ action: "returned", cluster, endpoint, kind, reason, ejections, ejectedForMs: 0 });
   }
 }
+
+/** Times one after the other it is ejected: so much longer each time, or with failure accrual twice as long. */
+function penaltyMs({ baseEjectionMs, accrual }: OutlierSettings, times: number): number {
+  if (times === 0) return 0;
+  return accrual === undefined ? times * baseEjectionMs : baseEjectionMs * 2 ** (times - 1);
+}
+
+/** So long nothing may be heard of a request on probation, until another one may try. */
+const PROBE_WAIT_MS = 10_000;
 
 const CONSECUTIVE = [
   ResultCount.CONSECUTIVE_5XX,

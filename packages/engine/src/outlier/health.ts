@@ -1,4 +1,10 @@
-import { UNHEALTHY_CHECK, UNHEALTHY_DEGRADED, UNHEALTHY_EJECTED, type LoadTable } from "../contract.js";
+import {
+  UNHEALTHY_CHECK,
+  UNHEALTHY_DEGRADED,
+  UNHEALTHY_EJECTED,
+  UNHEALTHY_PROBATION,
+  type LoadTable,
+} from "../contract.js";
 import { ResultCount, ResultTime } from "../load/result-table.js";
 import { OUTLIER_KINDS, type OutlierKind } from "./kinds.js";
 
@@ -9,6 +15,8 @@ export interface EndpointHealth {
   /** An active health check says that it should be used last. */
   readonly degraded: boolean;
   readonly ejected: boolean;
+  /** It is ejected still, and one request is to show whether it may come back. */
+  readonly onProbation: boolean;
   /** Why it was ejected the last time; undefined = it never was. */
   readonly ejectedFor: OutlierKind | undefined;
   /** Milliseconds since the epoch; 0 = it never was. */
@@ -30,6 +38,7 @@ export function healthOf(load: LoadTable, slot: number): EndpointHealth {
     checkFailed: (bits & UNHEALTHY_CHECK) !== 0,
     degraded: (bits & UNHEALTHY_DEGRADED) !== 0,
     ejected: (bits & UNHEALTHY_EJECTED) !== 0,
+    onProbation: (bits & UNHEALTHY_PROBATION) !== 0,
     ejectedFor: OUTLIER_KINDS[results.get(ResultCount.REASON, slot) - 1],
     ejectedAtMs: results.time(ResultTime.EJECTED_AT, slot),
     ejectedUntilMs: results.time(ResultTime.EJECTED_UNTIL, slot),

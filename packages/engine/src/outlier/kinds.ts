@@ -14,5 +14,9 @@ export type OutlierKind = (typeof OUTLIER_KINDS)[number];
 export const SUSPECT_5XX = 1;
 export const SUSPECT_GATEWAY = 2;
 export const SUSPECT_LOCAL = 4;
+export const SUSPECT_RATE = 32;
+/** The request that was to decide about an endpoint on probation went well, or did not. */
+export const PROBE_PASSED = 0x200;
+export const PROBE_FAILED = 0x400;
 /** The endpoint says of itself that it is not well (`x-envoy-immediate-health-check-fail`). */
 export const SUSPECT_TOLD = 0x100;

@@ -1,12 +1,20 @@
 import { ResultCount, type ResultTable } from "../load/result-table.js";
-import type { ConsecutiveRule, OutlierSettings } from "../snapshot/outlier-settings.js";
-import { SUSPECT_5XX, SUSPECT_GATEWAY, SUSPECT_LOCAL } from "./kinds.js";
+import type { AccrualSettings, ConsecutiveRule, OutlierSettings } from "../snapshot/outlier-settings.js";
+import {
+  PROBE_FAILED,
+  PROBE_PASSED,
+  SUSPECT_5XX,
+  SUSPECT_GATEWAY,
+  SUSPECT_LOCAL,
+  SUSPECT_RATE,
+} from "./kinds.js";
 
 /** What a failure without an answer counts as where it is not told apart: 503 for a broken connection, 504 for time. */
 const CONNECT_STATUS = 503;
 const TIMEOUT_STATUS = 504;
 const OK_STATUS = 200;
 const ERROR_STATUS = 500;
+const TOO_MANY_REQUESTS = 429;
 
 /**
  * What an answer counts as. Where the cluster says which statuses are errors, these are it and nothing else is: 500, or the
@@ -45,10 +53,29 @@ function count(results: ResultTable, settings: OutlierSettings, slot: number, st
     restart(results, ResultCount.CONSECUTIVE_5XX, slot);
   }
   if (settings.countsRates) {
-    results.add(ResultCount.ANSWERS, slot);
-    if (!failed) results.add(ResultCount.GOOD_ANSWERS, slot);
+    // Of failure accrual, who turns requests away fails them; it is no failure of the endpoint otherwise.
+    const good = !failed && (settings.accrual === undefined || status !== TOO_MANY_REQUESTS);
+    const answers = results.add(ResultCount.ANSWERS, slot);
+    if (good) results.add(ResultCount.GOOD_ANSWERS, slot);
+    else if (settings.accrual !== undefined && succeedsTooRarely(results, settings.accrual, slot, answers))
+      suspect |= SUSPECT_RATE;
   }
   return suspect;
+}
+
+function succeedsTooRarely(
+  results: ResultTable,
+  { minSuccessPercent, minRequests }: AccrualSettings,
+  slot: number,
+  answers: number,
+): boolean {
+  if (minSuccessPercent === 0 || answers < minRequests) return false;
+  return 100 * results.get(ResultCount.GOOD_ANSWERS, slot) < minSuccessPercent * answers;
+}
+
+/** What the answer to the request that decides about an endpoint on probation says of it (`PROBE_*`). */
+export function probeAnswered(settings: OutlierSettings, status: number): number {
+  return judged(settings, status) >= 500 ? PROBE_FAILED : PROBE_PASSED;
 }
 
 /** Counts a connection on which nothing more can be judged: bytes are nobody's business. */

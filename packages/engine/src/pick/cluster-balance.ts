@@ -1,4 +1,10 @@
-import { UNHEALTHY_CHECK, type LoadTable } from "../contract.js";
+import {
+  UNHEALTHY_CHECK,
+  UNHEALTHY_EJECTED,
+  UNHEALTHY_PROBATION,
+  UNHEALTHY_PROBE_WANTED,
+  type LoadTable,
+} from "../contract.js";
 import type { Assignment } from "../snapshot/assignment.js";
 import type { EndpointPart } from "../snapshot/contract.js";
 import type { Balancer } from "./balancer.js";
@@ -25,9 +31,14 @@ export interface Balance {
   readonly health: readonly EndpointHealth[];
   /** The weight that each is balanced with. */
   readonly weights: readonly number[];
+  /** Endpoints on probation, for which a request is wanted. Nearly always none. */
+  readonly probed: readonly EndpointPart[];
 }
 
 const NOBODY: ReadonlySet<number> = new Set();
+const NOBODY_PROBED: readonly EndpointPart[] = [];
+/** Of an endpoint that is ejected and nothing else, and wants a request. */
+const PROBED_BITS = UNHEALTHY_EJECTED | UNHEALTHY_PROBATION | UNHEALTHY_PROBE_WANTED;
 
 /**
  * Keeps a cluster's balance up to date with what the load table holds against its endpoints. Made anew when it is
@@ -168,7 +179,16 @@ export class ClusterBalance {
           : this.#balancing.policy(createCandidates(group.endpoints, group.weights)),
     }));
     let total = 0;
-    return { groups, upTo: groups.map(({ share }) => (total += share)), health, weights };
+    const upTo = groups.map(({ share }) => (total += share));
+    return { groups, upTo, health, weights, probed: this.#probedOf(bits) };
+  }
+
+  /** Those that nothing else is held against. */
+  #probedOf(bits: readonly number[]): readonly EndpointPart[] {
+    if (!bits.some((one) => (one & UNHEALTHY_PROBE_WANTED) !== 0)) return NOBODY_PROBED;
+    return this.#endpoints.filter(
+      ({ healthy }, index) => healthy && bits[index] === PROBED_BITS && this.#included?.has(index) !== false,
+    );
   }
 
   /** The weights as assigned, or by what endpoints report; less for who is warming up. Notes when they change next. */

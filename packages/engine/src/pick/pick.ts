@@ -23,6 +23,7 @@ const GROUP_SALT = 0x6b0f;
  * Picks an endpoint of the plan's cluster, as the view's snapshot has it now: a retry sees what has changed since its
  * request was routed. `attempt.triedSlots` is what the caller has tried; adding the pick to it is the caller's part.
  *
+ * Where an endpoint is on probation, the next request that may go anywhere goes to it (`takeProbe` is the caller's part).
  * The first try of a session goes to the endpoint that it is bound to. A request that names endpoints itself goes to the
  * first of them that is one of the cluster's and was not tried. Else a group is drawn by its share (priorities,
  * localities), then the policy chooses in it. Retries avoid the endpoints that their policy has them do without, those that
@@ -57,7 +58,10 @@ function pickFrom(
   if (trace !== undefined) traceBalance(trace, cluster, balance, view);
   const bound = plan.session === undefined ? undefined : boundTo(view, plan.session, cluster, attempt);
   if (bound === null) return NO_HEALTHY_UPSTREAM;
-  const named = bound ?? namedEndpoint(cluster, balance, attempt);
+  const asked = bound ?? namedEndpoint(cluster, balance, attempt);
+  const probed =
+    asked === undefined && balance.probed.length > 0 ? probedEndpoint(cluster, balance, attempt) : undefined;
+  const named = asked ?? probed;
   const key = attempt.affinity?.key;
   const bits = mix(view.entropy, cluster.salt + attempt.attempts);
   const group =
@@ -66,7 +70,14 @@ function pickFrom(
   if (load.clusterInFlight(cluster.slot) >= cluster.maxRequests) return UPSTREAM_OVERFLOW;
   const picked = named ?? choose(view, plan, attempt, cluster.slot, balance, group!, bits);
   if (trace !== undefined) {
-    const by = named === undefined ? "policy" : bound === undefined ? "name" : "session";
+    const by =
+      probed !== undefined
+        ? "probation"
+        : named === undefined
+          ? "policy"
+          : bound === undefined
+            ? "name"
+            : "session";
     traceChoice(trace, picked, by, cluster.balance.hashed ? key : undefined);
   }
   return picked;
@@ -85,6 +96,18 @@ function namedEndpoint(
     const endpoint = cluster.endpoints[index]!;
     if (!triedSlots.includes(endpoint.slot)) return endpoint;
   }
+  return undefined;
+}
+
+/** An endpoint that wants a request to show whether it may come back, and that this one has not tried. */
+function probedEndpoint(
+  { outlier }: LinkedCluster,
+  { probed }: Balance,
+  { probes, triedSlots }: AttemptState,
+): EndpointPart | undefined {
+  // Another cluster that has the endpoint may have ejected it: its own requests decide.
+  if (probes !== true || outlier?.accrual === undefined) return undefined;
+  for (const endpoint of probed) if (!triedSlots.includes(endpoint.slot)) return endpoint;
   return undefined;
 }
 

@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { DecisionView, HashKey, Plan } from "../contract.js";
-import { UNHEALTHY_CHECK, UNHEALTHY_DEGRADED, UNHEALTHY_EJECTED } from "../contract.js";
+import { UNHEALTHY_CHECK, UNHEALTHY_DEGRADED, UNHEALTHY_EJECTED, UNHEALTHY_PROBATION } from "../contract.js";
 import type { ClusterPart, EndpointPart } from "../snapshot/contract.js";
 import type { Subset } from "./subsets.js";
 import type { LinkedCluster } from "../snapshot/linked-cluster.js";
@@ -93,7 +93,7 @@ export function traceSubset(
 }
 
 /** What an endpoint was chosen by. */
-export type ChosenBy = "policy" | "session" | "name";
+export type ChosenBy = "policy" | "session" | "name" | "probation";
 
 /** Tells which endpoint it is. */
 export function traceChoice(
@@ -130,6 +130,7 @@ export function traceFailure(trace: Trace, cluster: ClusterPart, flag: "UH" | "U
 function reasonOf(by: ChosenBy, key: HashKey | undefined): string {
   if (by === "session") return "the request's session is bound to it";
   if (by === "name") return "the request itself names it";
+  if (by === "probation") return "it is on probation, and this request decides whether it comes back";
   return key === undefined
     ? "chosen by the balancing policy"
     : `what the request hashes to (${hex(key)}) belongs to it`;
@@ -139,6 +140,7 @@ function heldAgainst(bits: number): string {
   const reasons = [
     ...((bits & UNHEALTHY_CHECK) === 0 ? [] : ["its active health check fails"]),
     ...((bits & UNHEALTHY_EJECTED) === 0 ? [] : ["outlier detection has ejected it"]),
+    ...((bits & UNHEALTHY_PROBATION) === 0 ? [] : ["it is on probation"]),
     ...((bits & UNHEALTHY_DEGRADED) === 0 ? [] : ["its health check found it degraded"]),
   ];
   return reasons.length === 0 ? "" : `: ${reasons.join(" and ")}`;

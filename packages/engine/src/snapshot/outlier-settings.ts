@@ -19,6 +19,15 @@ export interface RateRule {
   readonly enforcingLocalPercent: number;
 }
 
+/** How penalties grow, and what ends them, as Linkerd's failure accrual has it. */
+export interface AccrualSettings {
+  /** So much of a penalty may come on top of it, by chance. */
+  readonly jitterRatio: number;
+  /** Below it an endpoint is an outlier as soon as `minRequests` were answered in an interval; 0 = whatever it is. */
+  readonly minSuccessPercent: number;
+  readonly minRequests: number;
+}
+
 /** What makes an endpoint of a cluster an outlier, and what follows (Envoy's `outlier_detection`). */
 export interface OutlierSettings {
   readonly intervalMs: number;
@@ -40,11 +49,16 @@ export interface OutlierSettings {
   readonly healthCheckUnejects: boolean;
   /** The only statuses of answers that are errors; undefined: 5xx. */
   readonly errorStatuses: ReadonlySet<number> | undefined;
+  /** Penalties double, and after one a single request decides; undefined: Envoy's ejections. */
+  readonly accrual: AccrualSettings | undefined;
 }
 
 const FIELD = "outlier_detection";
 
-/** Compiles `outlier_detection`, with Envoy's defaults, and `outlierErrorStatuses` of the metadata `tulle.dev`. */
+/**
+ * Compiles `outlier_detection`, with Envoy's defaults, and of the metadata `tulle.dev` the keys `outlierErrorStatuses` and
+ * `failureAccrual` (`{jitterRatio, minSuccessRate?}`).
+ */
 export function compileOutlier({
   outlierDetection: message,
   metadata,
@@ -76,6 +90,7 @@ export function compileOutlier({
     ),
   };
   const splitLocal = message.splitExternalLocalOriginErrors;
+  const accrual = accrualSettings(metadata, failurePercentage.requestVolume);
   return {
     intervalMs: time("interval", message.interval, 10_000),
     baseEjectionMs,
@@ -111,6 +126,18 @@ export function compileOutlier({
     ),
     healthCheckUnejects: message.successfulActiveHealthCheckUnejectHost ?? true,
     errorStatuses: errorStatuses(metadata),
+    accrual,
+  };
+}
+
+function accrualSettings(metadata: Cluster["metadata"], minRequests: number): AccrualSettings | undefined {
+  const said = filterMetadata(metadata, "tulle.dev")?.["failureAccrual"];
+  if (typeof said !== "object" || said === null || Array.isArray(said)) return undefined;
+  const { jitterRatio, minSuccessRate } = said;
+  return {
+    jitterRatio: typeof jitterRatio === "number" && jitterRatio >= 0 ? Math.min(jitterRatio, 100) : 0,
+    minSuccessPercent: typeof minSuccessRate === "number" ? minSuccessRate * 100 : 0,
+    minRequests,
   };
 }
 

@@ -36,6 +36,13 @@ export class OutgoingBody {
     this.ended = ended;
   }
 
+  /** Forgets what waits: the stream is over, and this is kept for another one. */
+  drop(): void {
+    if (this.#waitingBytes === 0) return;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+  }
+
   /** Borrowed bytes. Returns false when the writer must stop until `resume` says true. */
   write(chunk: Buffer, start: number, end: number): boolean {
     if (end <= start || this.ended) return true;

@@ -37,6 +37,8 @@ export interface AdminContext {
   readonly workers: number;
   node(): JsonObject;
   state(): ServerState;
+  /** Connections pass by the mesh, for want of a configuration. */
+  failsOpen(): boolean;
   ads(): AdsStatus;
   listeners(): Promise<readonly ListenerStatus[]>;
   setLogLevel(level: LogLevel): void;
@@ -50,7 +52,7 @@ const LEVELS: ReadonlySet<string> = new Set(["debug", "info", "warn", "error"]);
 export function adminEndpoints(context: AdminContext): readonly Endpoint[] {
   const { configuration, load, scrape } = context;
   const endpoints: Endpoint[] = [
-    get("/ready", "200 when this sidecar serves", () => ready(context)),
+    readyEndpoint("/ready", context),
     get("/server_info", "version, state and node", () => json(serverInfo(context))),
     get("/clusters", "clusters and their endpoints; ?format=json", (query) =>
       isJson(query)
@@ -97,6 +99,15 @@ export function metricsEndpoint(path: string, scrape: AdminContext["scrape"]): E
   return get(path, "metrics in Prometheus' text format", async () => prometheus(await scrape()));
 }
 
+/** Whether the sidecar serves, under `path`. One that fails open does not: nobody reaches its application. */
+export function readyEndpoint(path: string, context: Pick<AdminContext, "state" | "failsOpen">): Endpoint {
+  return get(path, "200 when this sidecar serves", () => {
+    const state = context.state();
+    const openly = context.failsOpen() ? "FAIL OPEN: redirected connections pass by the mesh\n" : "";
+    return text(`${state}\n${openly}`, state === "LIVE" ? 200 : 503);
+  });
+}
+
 function get(path: string, help: string, handle: Endpoint["handle"]): Endpoint {
   return { path, method: "GET", help, handle };
 }
@@ -111,11 +122,6 @@ function isJson(query: URLSearchParams): boolean {
 
 function prometheus(metrics: MetricsRegistry): Reply {
   return { status: 200, contentType: PROMETHEUS_CONTENT_TYPE, body: prometheusText(metrics) };
-}
-
-function ready(context: AdminContext): Reply {
-  const state = context.state();
-  return text(`${state}\n`, state === "LIVE" ? 200 : 503);
 }
 
 async function stats(scrape: AdminContext["scrape"], query: URLSearchParams): Promise<Reply> {

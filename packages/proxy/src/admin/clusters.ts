@@ -64,6 +64,7 @@ function healthFlags(endpoint: EndpointPart, load: LoadTable): string {
   const flags = [
     health.checkFailed ? "/failed_active_hc" : "",
     health.ejected ? "/failed_outlier_check" : "",
+    health.onProbation ? "/on_probation" : "",
     endpoint.healthy ? "" : "/failed_eds_health",
     health.degraded ? "/degraded_active_hc" : "",
   ].join("");
@@ -71,11 +72,12 @@ function healthFlags(endpoint: EndpointPart, load: LoadTable): string {
 }
 
 function healthStatus(endpoint: EndpointPart, load: LoadTable): unknown {
-  const { checkFailed, ejected, degraded } = healthOf(load, endpoint.slot);
+  const { checkFailed, ejected, onProbation, degraded } = healthOf(load, endpoint.slot);
   return {
     eds_health_status: endpoint.healthy ? "HEALTHY" : "UNHEALTHY",
     ...(checkFailed && { failed_active_health_check: true }),
     ...(ejected && { failed_outlier_check: true }),
+    ...(onProbation && { on_probation: true }),
     ...(degraded && { failed_active_degraded_check: true }),
   };
 }

@@ -2,6 +2,7 @@ import {
   UNHEALTHY_CHECK,
   UNHEALTHY_DEGRADED,
   UNHEALTHY_EJECTED,
+  UNHEALTHY_PROBATION,
   type ClusterPart,
   type EndpointPart,
   type LoadTable,
@@ -83,6 +84,7 @@ export function endpointLoad({ key, slot, healthy }: EndpointPart, load: LoadTab
 
 const HELD: readonly (readonly [number, string])[] = [
   [UNHEALTHY_EJECTED, "ejected"],
+  [UNHEALTHY_PROBATION, "on probation"],
   [UNHEALTHY_CHECK, "failing checks"],
   [UNHEALTHY_DEGRADED, "degraded"],
 ];

@@ -35,6 +35,9 @@ beforeEach(async () => {
     onDownstreamDrain: () => undefined,
     onDownstreamClose: () => void events.push("close"),
     onDownstreamError: (error) => void events.push(`error ${error.code}`),
+    bufferedBytes: 0,
+    endIdle: () => undefined,
+    shed: () => false,
   };
   limitsOfConnection = limits;
   server = createServer({ allowHalfOpen: true }, (socket) => {

@@ -16,6 +16,7 @@ import {
 import { openChannel, SocketWriter, type ByteChannel, type WriterEvents } from "@tulle/http/socket";
 
 import type { LimitName } from "../limits/limit-table.js";
+import type { BufferingStream, RelievableConnection } from "../overload/memory-relief.js";
 import { Verdict } from "../overload/overload-manager.js";
 import { QUIET_HTTP1_RESPONSE } from "../overload/quiet-refusal.js";
 import type { ConnectionLimits } from "../limits/proxy-limits.js";
@@ -48,7 +49,13 @@ const enum Phase {
  * turn leave in one write.
  */
 export class Http1ServerConnection
-  implements ServerConnection, DownstreamStream, Http1Handler<RequestHead>, WriterEvents
+  implements
+    ServerConnection,
+    RelievableConnection,
+    BufferingStream,
+    DownstreamStream,
+    Http1Handler<RequestHead>,
+    WriterEvents
 {
   readonly http2 = false;
   readonly #socket: Socket;
@@ -101,6 +108,7 @@ export class Http1ServerConnection
     // The reason is of no use to anybody: 'close' follows and ends the exchange.
     socket.on("error", () => undefined);
     socket.on("close", () => this.#onClose());
+    context.overload.onConnected(this);
     this.#channel.start((bytes, end) => this.#onBytes(bytes, end));
   }
 
@@ -117,6 +125,33 @@ export class Http1ServerConnection
 
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  // RelievableConnection, BufferingStream
+
+  endIdle(share: number): void {
+    if (this.#phase !== Phase.IDLE) this.#exchange.endIdle(share);
+    else if (this.#drainIdleMs < 0 && this.#isIdleFor(share)) {
+      this.#struck("overload.reduceTimeoutsPercent");
+      this.#linger();
+    }
+  }
+
+  /** While requests that came already wait for their turn, there is no timer. */
+  #isIdleFor(share: number): boolean {
+    return this.#timer.armed && this.#timer.leftMs <= this.#limits.idleTimeoutMs * (1 - share);
+  }
+
+  visitStreams(visit: (stream: BufferingStream) => void): void {
+    visit(this);
+  }
+
+  get bufferedBytes(): number {
+    return this.#writer.pendingBytes + (this.#rest?.length ?? 0) + this.#exchange.bufferedBytes;
+  }
+
+  shed(): void {
+    if (!this.#exchange.shed()) this.reset();
   }
 
   // DownstreamStream
@@ -418,6 +453,7 @@ export class Http1ServerConnection
     const inExchange =
       (this.#phase === Phase.EXCHANGE && !this.#responseDone) || this.#phase === Phase.TUNNEL;
     this.#phase = Phase.CLOSED;
+    this.#context.overload.onDisconnected(this);
     this.#timer.disarm();
     this.#age?.disarm();
     this.#rest = undefined;

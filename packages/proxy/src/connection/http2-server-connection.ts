@@ -5,6 +5,7 @@ import { Http2ErrorCode, StreamTable, type HeaderList, type Http2Head, type Http
 import { Http2Transport, type Http2TransportOwner } from "@tulle/http/socket";
 
 import type { LimitName } from "../limits/limit-table.js";
+import type { BufferingStream, RelievableConnection } from "../overload/memory-relief.js";
 import { Verdict } from "../overload/overload-manager.js";
 import { quietRefusal } from "../overload/quiet-refusal.js";
 import type { RequestSource } from "../stream/contract.js";
@@ -19,7 +20,9 @@ import {
 const MAX_SPARE_STREAMS = 256;
 
 /** An HTTP/2 connection from a client: an exchange for each of its streams. Responses of a turn leave in one write. */
-export class Http2ServerConnection implements ServerConnection, Http2TransportOwner, Http2ServerStreamOwner {
+export class Http2ServerConnection
+  implements ServerConnection, RelievableConnection, Http2TransportOwner, Http2ServerStreamOwner
+{
   readonly #source: RequestSource;
   readonly #context: ServerConnectionContext;
   readonly #transport: Http2Transport;
@@ -40,6 +43,7 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
     const { idleTimeoutMs, maxDurationMs, http2 } = context.limits.of(source);
     this.#idleTimeoutMs = idleTimeoutMs;
     const { queue, coarseWheel } = context;
+    context.overload.onConnected(this);
     this.#transport = new Http2Transport("server", socket, this, queue, coarseWheel, http2);
     this.#lastUsedMs = this.#transport.nowMs;
     this.#maxDurationMs = maxDurationMs;
@@ -65,6 +69,22 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
 
   destroy(): void {
     this.#transport.destroy();
+  }
+
+  // RelievableConnection
+
+  endIdle(share: number): void {
+    if (this.#streams.size > 0) for (const stream of this.#streams.all()) stream.endIdle(share);
+    else if (!this.#draining && this.#idleMs >= this.#idleTimeoutMs * share)
+      this.#end("overload.reduceTimeoutsPercent", this.#idleTimeoutMs);
+  }
+
+  visitStreams(visit: (stream: BufferingStream) => void): void {
+    for (const stream of this.#streams.all()) visit(stream);
+  }
+
+  get #idleMs(): number {
+    return this.#transport.nowMs - this.#lastUsedMs;
   }
 
   // Http2ServerStreamOwner
@@ -171,6 +191,7 @@ export class Http2ServerConnection implements ServerConnection, Http2TransportOw
   }
 
   onTransportClosed(): void {
+    this.#context.overload.onDisconnected(this);
     this.#drainTimer.disarm();
     this.#endStreams();
   }

@@ -10,6 +10,7 @@ import {
 } from "@tulle/http";
 import type { Http2Transport } from "@tulle/http/socket";
 
+import type { BufferingStream } from "../overload/memory-relief.js";
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
 import { tellDeclinedUpgrade } from "../filters/declined-upgrade.js";
 import { addHeaderCase, takeHeaderCase, withHeaderCase } from "./carried-case.js";
@@ -22,7 +23,7 @@ export interface Http2ServerStreamOwner {
 }
 
 /** One request and its response on an HTTP/2 connection. Reused with its exchange: allocates nothing per request. */
-export class Http2ServerStream implements DownstreamStream {
+export class Http2ServerStream implements DownstreamStream, BufferingStream {
   readonly http2 = true;
   readonly #transport: Http2Transport;
   readonly #owner: Http2ServerStreamOwner;
@@ -52,6 +53,23 @@ export class Http2ServerStream implements DownstreamStream {
     this.#body = new OutgoingBody(transport.session);
     this.#credit = new IncomingCredit(transport.session);
     this.#exchange = context.createExchange(this, source);
+  }
+
+  // BufferingStream
+
+  get bufferedBytes(): number {
+    let early = 0;
+    for (const chunk of this.#early) early += chunk.length;
+    return early + this.#body.waitingBytes + this.#exchange.bufferedBytes;
+  }
+
+  shed(): void {
+    // An exchange that is over has left its answer here, which its client does not read.
+    if (!this.#exchange.shed()) this.reset();
+  }
+
+  endIdle(share: number): void {
+    this.#exchange.endIdle(share);
   }
 
   // The session's events
@@ -229,6 +247,7 @@ export class Http2ServerStream implements DownstreamStream {
     if (streamId === 0) return;
     this.#streamId = 0;
     if (this.#early.length > 0) this.#early = [];
+    this.#body.drop();
     this.#owner.onStreamDone(this, streamId);
   }
 }

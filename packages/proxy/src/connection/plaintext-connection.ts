@@ -4,6 +4,7 @@ import type { WheelTimer } from "@tulle/base";
 import { HTTP2_PREFACE } from "@tulle/http";
 
 import type { RequestSource } from "../stream/contract.js";
+import type { BufferingStream, RelievableConnection } from "../overload/memory-relief.js";
 import type { LimitName, LimitValues } from "../limits/limit-table.js";
 import { Http1ServerConnection } from "./http1-server-connection.js";
 import { Http2ServerConnection } from "./http2-server-connection.js";
@@ -16,7 +17,7 @@ const DECISIVE_BYTES = 3;
  * A plaintext connection of a client whose first bytes say whether it speaks HTTP/1 or, by prior knowledge, HTTP/2
  * (RFC 9113 section 3.3).
  */
-export class PlaintextConnection implements ServerConnection {
+export class PlaintextConnection implements ServerConnection, RelievableConnection {
   readonly #socket: Socket;
   readonly #source: RequestSource;
   readonly #context: ServerConnectionContext;
@@ -35,7 +36,8 @@ export class PlaintextConnection implements ServerConnection {
     this.#timer.arm(this.#limits["connection.idleTimeoutMs"]);
     socket.on("data", this.#onData);
     socket.on("end", this.#onEndOfStream);
-    socket.once("close", () => this.#timer.disarm());
+    socket.once("close", this.#onClose);
+    context.overload.onConnected(this);
   }
 
   get busy(): boolean {
@@ -50,6 +52,22 @@ export class PlaintextConnection implements ServerConnection {
   destroy(): void {
     this.#socket.destroy();
   }
+
+  // RelievableConnection: as long as it has not said what it speaks.
+
+  endIdle(share: number): void {
+    const idleMs = this.#limits["connection.idleTimeoutMs"];
+    if (this.#first !== undefined || this.#timer.leftMs > idleMs * (1 - share)) return;
+    this.#context.onLimit("overload.reduceTimeoutsPercent", idleMs, this.#source.remoteAddress);
+    this.#socket.destroy();
+  }
+
+  visitStreams(_visit: (stream: BufferingStream) => void): void {}
+
+  readonly #onClose = (): void => {
+    this.#timer.disarm();
+    this.#context.overload.onDisconnected(this);
+  };
 
   #onTimer(): void {
     const name: LimitName =
@@ -67,8 +85,9 @@ export class PlaintextConnection implements ServerConnection {
       this.#first = first;
       return;
     }
-    this.#timer.disarm();
+    this.#onClose();
     const socket = this.#socket;
+    socket.removeListener("close", this.#onClose);
     socket.removeListener("data", this.#onData);
     socket.removeListener("end", this.#onEndOfStream);
     socket.pause();

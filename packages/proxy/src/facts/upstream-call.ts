@@ -68,7 +68,7 @@ export class UpstreamCall implements UpstreamWaiter, PendingFact {
   readonly #onEnd: (end: UpstreamAnswer | FactFailure) => void;
   readonly #timer: WheelTimer;
   readonly #account: TryAccount;
-  readonly #attempt: AttemptState = { attempts: 0, triedSlots: [] };
+  readonly #attempt: AttemptState = { attempts: 0, triedSlots: [], probes: true };
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
   #head: ResponseHead | undefined;

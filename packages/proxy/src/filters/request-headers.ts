@@ -28,6 +28,8 @@ export interface RequestHeaderPlan {
   readonly timeoutRetry: boolean;
   /** How long the next hop has for this try, milliseconds; 0 = no limit. */
   readonly timeForTryMs: number;
+  /** It leaves the mesh: nobody there is told what proxies tell each other. */
+  readonly outside?: boolean;
   /** Own workload for the next sidecar; "" = none is told. */
   readonly peerMetadata: string;
   /** Verified identity of the client, for the application; "" = none. */
@@ -156,6 +158,8 @@ export function upstreamRequestHeaders(
         out.push(name, plan.host);
         continue;
       case Disposition.INTERNAL:
+        if (edge !== undefined || plan.outside === true) continue;
+        break;
       case Disposition.FORWARDED_FOR:
       case Disposition.FORWARDED_PROTO:
         if (edge !== undefined) continue;
@@ -170,9 +174,7 @@ export function upstreamRequestHeaders(
   }
   if (fields.requestId === "") out.push("x-request-id", plan.requestId);
   if (!fields.hasForwardedProto || edge !== undefined) out.push("x-forwarded-proto", plan.scheme);
-  if (outbound) out.push("x-envoy-attempt-count", String(plan.attempt));
-  if (plan.timeoutRetry) out.push("x-envoy-is-timeout-retry", "true");
-  if (plan.timeForTryMs > 0) out.push("x-envoy-expected-rq-timeout-ms", String(plan.timeForTryMs));
+  if (plan.outside !== true) tellProxies(out, plan);
   if (plan.peerMetadata !== "") out.push(PEER_METADATA_HEADER, plan.peerMetadata);
   if (plan.forwardedClientCert !== "") out.push("x-forwarded-client-cert", plan.forwardedClientCert);
   if (plan.forwardedFor !== "") addForwardedFor(out, plan.forwardedFor);
@@ -181,6 +183,16 @@ export function upstreamRequestHeaders(
   }
   if (plan.mutations.length > 0) applyHeaderMutations(out, plan.mutations, plan.source);
   return out;
+}
+
+/** Adds what the next proxy is told of this try. */
+function tellProxies(
+  out: HeaderList,
+  { direction, attempt, timeoutRetry, timeForTryMs }: RequestHeaderPlan,
+): void {
+  if (direction === "outbound") out.push("x-envoy-attempt-count", String(attempt));
+  if (timeoutRetry) out.push("x-envoy-is-timeout-retry", "true");
+  if (timeForTryMs > 0) out.push("x-envoy-expected-rq-timeout-ms", String(timeForTryMs));
 }
 
 /** Names of two `Connection` fields; nearly always there are none. */

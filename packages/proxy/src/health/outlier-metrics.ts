@@ -36,7 +36,7 @@ export class OutlierMetrics {
   }
 
   count({ action, cluster, kind }: OutlierEvent): void {
-    if (action === "returned") return;
+    if (action === "returned" || action === "probation") return;
     this.#clusters.add(cluster);
     const labels = ["cluster_name", cluster];
     this.#detectedBy.get(kind)?.with(labels).inc();

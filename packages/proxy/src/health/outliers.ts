@@ -100,6 +100,11 @@ export class Outliers implements Disposable {
     switch (action) {
       case "ejected":
         logger.warn("endpoint ejected", { ...fields, kind, ejectedForMs });
+        // Of failure accrual its time is over exactly then, and not with an interval.
+        this.#wakeIn(ejectedForMs);
+        break;
+      case "probation":
+        logger.warn("ejected endpoint on probation", { ...fields, kind });
         break;
       case "returned":
         logger.warn("ejected endpoint returned", { ...fields, kind });

@@ -47,13 +47,14 @@ export class CapturedTraffic {
   readonly #options: TrafficOptions;
   readonly #parts: CapturedTrafficParts;
   readonly #names: Names;
-  readonly #policy = new OutboundPolicy();
+  readonly #policy: OutboundPolicy;
   readonly #dnsPort: number | undefined;
 
   constructor(options: TrafficOptions, parts: CapturedTrafficParts) {
     this.#options = options;
     this.#parts = parts;
     this.#names = new Names(options.namespace ?? "default");
+    this.#policy = new OutboundPolicy(options.intercept === true && options.failOpen === true);
     this.#dnsPort = options.ports?.dns ?? (options.intercept === true ? DNS_PORT : undefined);
   }
 

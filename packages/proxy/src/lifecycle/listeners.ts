@@ -5,7 +5,7 @@ import type { SnapshotSource } from "@tulle/engine";
 
 import type { GatewayPorts } from "../gateway/index.js";
 import { listenInbound } from "../listener/inbound-listener.js";
-import type { ConnectListener } from "../stream/contract.js";
+import type { OutsideWays } from "../stream/contract.js";
 import { listenOutbound, type HttpListener } from "../listener/outbound-listener.js";
 import type { ListenTcp } from "../listener/tcp-listener.js";
 import type { ProxyStack } from "../stack.js";
@@ -34,7 +34,7 @@ export interface ListenersContext {
   /** Connections may have been redirected to the outbound and inbound listeners. */
   readonly interceptors: Interceptors | undefined;
   /** Hosts outside of the mesh, for clients that use the outbound port as a proxy. */
-  readonly outside: ConnectListener | undefined;
+  readonly outside: OutsideWays | undefined;
 }
 
 /** Where traffic arrives. */

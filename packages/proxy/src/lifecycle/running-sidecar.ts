@@ -6,6 +6,7 @@ import {
   DisposableStack,
   formatAddress,
   MeshError,
+  VERSION,
   type Clock,
   type Logger,
   type LogLevel,
@@ -20,9 +21,9 @@ import {
 import { NodeSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { HelloSchema, type Hello } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
-import { adminEndpoints, type ServerState } from "../admin/admin-endpoints.js";
+import { adminEndpoints, readyEndpoint, type ServerState } from "../admin/admin-endpoints.js";
 import { Explainer } from "../admin/explainer.js";
-import { text, type Endpoint } from "../admin/http-endpoints.js";
+import type { Endpoint } from "../admin/http-endpoints.js";
 import { ClusterNames } from "../dns/cluster-names.js";
 import { systemLookUp } from "../dns/system-lookup.js";
 import { EndpointHealth } from "../health/endpoint-health.js";
@@ -33,7 +34,7 @@ import { answerQuery, QUERIES } from "../agent-stream/answer-query.js";
 import { EndpointAges } from "../agent-stream/endpoint-sets.js";
 import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
-import type { Sidecar, SidecarOptions } from "../options.js";
+import type { Sidecar, SidecarControlPlane, SidecarOptions } from "../options.js";
 import { addCircuitBreakerMetrics } from "../telemetry/circuit-breaker-metrics.js";
 import { openLineWriter } from "../telemetry/line-writer.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
@@ -48,19 +49,22 @@ import type { SidecarConfiguration } from "../xds/sidecar-configuration.js";
 import { WantedListeners } from "../xds/wanted-listeners.js";
 import { CapturedTraffic } from "./captured-traffic.js";
 import { upstreamEnvironment } from "./environment.js";
+import { FailOpen } from "./fail-open.js";
 import { LocalTraffic } from "./local-traffic.js";
 import { openLocalServers, type LocalServers } from "./local-servers.js";
 import { Readiness } from "./readiness.js";
 import type { Traffic, TrafficAddresses } from "./traffic.js";
 
-const VERSION = "0.1.0";
+/** SPIFFE's and Istio's. */
+export const DEFAULT_TRUST_DOMAIN = "cluster.local";
 
 /** What a sidecar is given beside its options. */
 export interface SidecarParts {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly identity: JoiningIdentity;
-  readonly trustDomain: string;
+  /** Undefined until it is known; there is no identity before. */
+  readonly controlPlane: () => SidecarControlPlane | undefined;
   /** Numbers in [0, 1), for jitter. */
   readonly random: () => number;
 }
@@ -78,6 +82,8 @@ export class RunningSidecar implements Sidecar {
   readonly #sharedLoad: SharedSlotOwner | undefined;
   readonly #load: SlotTable;
   readonly #captured: CapturedTraffic;
+  /** Undefined unless it was asked for. */
+  readonly #failOpen: FailOpen | undefined;
   readonly #configuration: SidecarConfiguration;
   readonly #wanted: WantedListeners;
   readonly #tls: WorkloadTls;
@@ -119,11 +125,17 @@ export class RunningSidecar implements Sidecar {
     }
     this.#load = this.#sharedLoad ?? createLoadTable(own);
     this.#captured = new CapturedTraffic(options, { clock, logger, metrics: this.#metrics });
+    const { policy } = this.#captured;
+    if (policy.failsOpen) this.#failOpen = new FailOpen({ ...parts, metrics: this.#metrics, policy });
     this.#configuration = this.#captured.configuration(this.#load);
     this.#owned.use(identity);
     this.#tls = this.#owned.use(new WorkloadTls(identity, clock));
     this.#trust = this.#owned.use(
-      new TrustSubscription({ ...parts, onTrust: (update) => identity.trust(update) }),
+      new TrustSubscription({
+        ...parts,
+        trustDomain: () => this.#controlPlane().trustDomain,
+        onTrust: (update) => identity.trust(update),
+      }),
     );
     const lost = this.#metrics
       .counter("tulle_health_log_dropped_total", "Lines of the health log dropped because it is stuck.")
@@ -220,6 +232,7 @@ export class RunningSidecar implements Sidecar {
   async start(): Promise<void> {
     const { clock, identity, logger } = this.#parts;
     await this.#loadConfiguration();
+    this.#failOpen?.announce();
     const traffic = await this.#createTraffic();
     this.#traffic = traffic;
     const addresses = await traffic.open();
@@ -269,7 +282,7 @@ export class RunningSidecar implements Sidecar {
   async #createTraffic(): Promise<Traffic> {
     const { logger, clock } = this.#parts;
     const parts = {
-      options: this.#options,
+      options: { ...this.#options, failOpen: this.#failOpen?.active ?? false },
       clock,
       logger,
       metrics: this.#metrics,
@@ -294,6 +307,8 @@ export class RunningSidecar implements Sidecar {
 
   async #loadConfiguration(): Promise<void> {
     const kept = await this.#cache.load();
+    // What was configured once is never open again, not even when the file is damaged.
+    if (this.#cache.found) this.#captured.policy.clear();
     if (kept.length === 0) return;
     for (const { name, message } of this.#configuration.apply(kept)) {
       this.#parts.logger.warn("a resource on disk is not used", { name, why: message });
@@ -303,18 +318,14 @@ export class RunningSidecar implements Sidecar {
   }
 
   #createAdsClient(): AdsClient {
-    const { clock, logger, trustDomain, random } = this.#parts;
-    const { controlPlane } = this.#options;
+    const { clock, logger, random } = this.#parts;
     return this.#owned.use(
       new AdsClient({
         connect: () => {
           const { svid } = this.#tls;
-          const rootCertificatePem = svid?.trustBundlePem ?? controlPlane.rootCertificatePem;
-          return connectControlPlane(
-            { address: controlPlane.xds, rootCertificatePem, trustDomain },
-            svid,
-            clock,
-          );
+          const { xds: address, trustDomain, ...known } = this.#controlPlane();
+          const rootCertificatePem = svid?.trustBundlePem ?? known.rootCertificatePem;
+          return connectControlPlane({ address, rootCertificatePem, trustDomain }, svid, clock);
         },
         node: this.#node(),
         configuration: this.#configuration,
@@ -332,10 +343,17 @@ export class RunningSidecar implements Sidecar {
     );
   }
 
+  #controlPlane(): Required<Omit<SidecarControlPlane, "joinToken">> {
+    const known = this.#parts.controlPlane();
+    if (known !== undefined) return { trustDomain: DEFAULT_TRUST_DOMAIN, ...known };
+    throw new MeshError("unavailable", "PROXY_NO_CONTROL_PLANE", "the control plane is not known yet");
+  }
+
   #onConfigurationChanged(): void {
     this.#traffic?.onConfigurationChanged();
     this.#explainer.onConfigurationChanged();
     this.#cache.touch();
+    if (this.#failOpen?.check() === true) void this.#cache.flush();
     void this.#readiness.check();
   }
 
@@ -427,6 +445,7 @@ export class RunningSidecar implements Sidecar {
       workers: this.#options.workers ?? 1,
       node: () => ({ ...this.#node(), user_agent_name: "tulle" }),
       state: () => this.#state(),
+      failsOpen: () => this.#failOpen?.active ?? false,
       ads: () => this.#ads?.status() ?? { connected: false, lastError: "", types: new Map() },
       listeners: () => traffic.listeners(),
       setLogLevel: (level) => traffic.setLogLevel(level),
@@ -436,12 +455,10 @@ export class RunningSidecar implements Sidecar {
   }
 
   #readinessEndpoint(): Endpoint {
-    return {
-      path: "/healthz/ready",
-      method: "GET",
-      help: "200 when this sidecar serves",
-      handle: () => text(`${this.#state()}\n`, this.#state() === "LIVE" ? 200 : 503),
-    };
+    return readyEndpoint("/healthz/ready", {
+      state: () => this.#state(),
+      failsOpen: () => this.#failOpen?.active ?? false,
+    });
   }
 
   #state(): ServerState {

@@ -9,7 +9,7 @@ import type { MetricsRegistry } from "../telemetry/metrics.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
 
 /** What a thread that carries traffic needs to know of its sidecar. Plain data. */
-export type TrafficOptions = Omit<SidecarOptions, "clock" | "logger">;
+export type TrafficOptions = Omit<SidecarOptions, "clock" | "logger" | "controlPlane">;
 
 /** What carrying traffic needs of the sidecar's other parts. */
 export interface TrafficParts {

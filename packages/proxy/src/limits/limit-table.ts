@@ -123,6 +123,26 @@ export const LIMITS = {
     "what comes later in a turn of the event loop is refused with 503; when timers are so late, a part of all new requests, the larger the later",
   ),
   "overload.lagSaturatedMs": limit("ms", [5, 5000, MINUTE_MS], "the same", "all new requests are refused"),
+  "overload.reduceTimeoutsPercent": limit(
+    "percent",
+    [1, 80, 1000],
+    "how full this thread's heap, or the memory of the container, is",
+    "idle timeouts of clients' connections and requests are shortened, the more the fuller; to their least at the …ShedPercent",
+    { quiet: true },
+  ),
+  "overload.leastTimeoutPercent": limit(
+    "percent",
+    [1, 10, 100],
+    "what is left then of an idle timeout",
+    "who has been idle for so long is let go",
+    { quiet: true },
+  ),
+  "overload.resetStreamBytes": limit(
+    "bytes",
+    [0, 64 * KIB, 256 * MIB],
+    "what one request and its response hold while heap or memory is beyond its …ShedPercent; 0 = any",
+    "those that hold the most are ended: 503, or a reset where the answer has begun",
+  ),
   "overload.heapShedPercent": limit(
     "percent",
     [1, 92, 1000],

@@ -6,7 +6,7 @@ import type { SnapshotSource } from "@tulle/engine";
 import { ConnectionSet } from "../connection/connection-set.js";
 import type { ServerConnectionContext } from "../connection/server-connection.js";
 import { PlaintextConnection } from "../connection/plaintext-connection.js";
-import type { ConnectListener } from "../stream/contract.js";
+import type { ConnectListener, OutsideWays } from "../stream/contract.js";
 import type { TcpContext } from "../tcp/contract.js";
 import type { Counter } from "../telemetry/metrics.js";
 import type { Interception, Redirected } from "./interception.js";
@@ -28,8 +28,8 @@ export interface OutboundListenerOptions {
   readonly listen?: ListenTcp;
   /** A request named this authority (listeners without one of their own). */
   readonly onUse: (authority: string) => void;
-  /** Connections to what is outside of the mesh; undefined: nobody gets one here. */
-  readonly outside?: ConnectListener | undefined;
+  /** Hosts outside of the mesh; undefined: nobody gets there from here. */
+  readonly outside?: OutsideWays | undefined;
   /** Connections may have been redirected here. */
   readonly interception?: Interception | undefined;
 }
@@ -79,7 +79,7 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
       options.onUse(authority);
       const chain = options.configuration.current.outbound(authority);
       if (chain === null && options.outside !== undefined) return options.outside.knows(authority);
-      return chain === undefined ? undefined : chain !== null;
+      return chain === null ? "unknown-service" : chain && true;
     },
     accept: (socket, authority) => {
       const isOutside = options.configuration.current.outbound(authority) === null;
@@ -108,7 +108,10 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
   const redirection = { detection: options.tcp.detection, connections, serve: serveRedirected };
   const serveAny = (socket: Socket): void => {
     if (options.interception?.take(socket, redirection) === true) return;
-    serve(socket, "", (source) => (source.connects = connects));
+    serve(socket, "", (source) => {
+      source.connects = connects;
+      source.outside = options.outside;
+    });
   };
   const acceptor = options.authority === "" ? undefined : acceptorOf(options.authority);
   const tcp = await (options.listen ?? listenTcp)({

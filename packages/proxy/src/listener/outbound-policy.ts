@@ -9,17 +9,31 @@ const BLACK_HOLE = "BlackHoleCluster";
 
 /** What becomes of connections to unknown destinations, as the listener `virtualOutbound` says. */
 export class OutboundPolicy {
-  #passthrough = false;
+  #passthrough: boolean;
+  #failsOpen: boolean;
 
-  /** Whether they go to where they were made to; false until the control plane says so. */
+  /** `failOpen`: connections pass until the control plane has answered. Default false. */
+  constructor(failOpen = false) {
+    this.#passthrough = failOpen;
+    this.#failsOpen = failOpen;
+  }
+
+  /** Whether they go to where they were made to; false until the control plane says so, unless it fails open. */
   get passthrough(): boolean {
     return this.#passthrough;
+  }
+
+  /** Whether connections pass only because nobody has said anything yet. */
+  get failsOpen(): boolean {
+    return this.#failsOpen;
   }
 
   /** Takes the listener, encoded. Throws `invalid` PROXY_VIRTUAL_OUTBOUND, and what was there stays. */
   replace(bytes: Uint8Array): void {
     const cluster = clusterOf(bytes);
     if (cluster !== PASSTHROUGH && cluster !== BLACK_HOLE) {
+      // An answer that cannot be used is one all the same.
+      if (this.#failsOpen) this.clear();
       throw new MeshError(
         "invalid",
         "PROXY_VIRTUAL_OUTBOUND",
@@ -27,9 +41,11 @@ export class OutboundPolicy {
       );
     }
     this.#passthrough = cluster === PASSTHROUGH;
+    this.#failsOpen = false;
   }
 
   clear(): void {
+    this.#failsOpen = false;
     this.#passthrough = false;
   }
 }

@@ -2,7 +2,7 @@ import { bracketed, formatAddress } from "@tulle/base";
 import type { HttpChain, OutboundChain, Snapshot, SnapshotSource, WorkloadLabels } from "@tulle/engine";
 
 import type { ConnectionSet } from "../connection/connection-set.js";
-import type { ConnectListener, RequestSource } from "../stream/contract.js";
+import type { ConnectListener, OutsideWays, RequestSource } from "../stream/contract.js";
 import type { Redirected } from "./interception.js";
 
 const NO_ADDRESSES: ReadonlySet<string> = new Set();
@@ -27,6 +27,7 @@ export class OutboundSource implements RequestSource {
   #ownAddresses: ReadonlySet<string>;
   readonly #onUse: ((authority: string) => void) | undefined;
   connects: ConnectListener | undefined = undefined;
+  outside: OutsideWays | undefined = undefined;
   #snapshot: Snapshot | undefined;
   #authority = "";
   #chain: HttpChain | undefined | null;

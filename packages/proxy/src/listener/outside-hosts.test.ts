@@ -1,8 +1,11 @@
+import type { IncomingMessage } from "node:http";
+
 import { systemClock } from "@tulle/base";
 import { eventually, FakeClock } from "@tulle/testkit";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 
-import { closeAll, createProxy, rawBackend, type TestProxy } from "../../test/harness.js";
+import { backend, call, closeAll, createProxy, rawBackend, type TestProxy } from "../../test/harness.js";
+import { apiListener, originalDestinationCluster, routes, routeTo } from "../../test/resources.js";
 import { Wire } from "../../test/wire.js";
 import type { LookUp } from "../dns/system-lookup.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
@@ -105,11 +108,11 @@ test("a public address that is this machine's is not reached, however it is spel
     wake: () => woken++,
   });
   for (const authority of ["1.1.1.1:22", "[::ffff:1.1.1.1]:22", "[2606:4700:0:0:0:0:0:1111]:15000"])
-    expect(outside.knows(authority)).toBe(false);
+    expect(outside.knows(authority)).toBe("unknown-service");
   expect(outside.knows("8.8.8.8:53")).toBe(true);
   expect(outside.knows("self.example:22")).toBeUndefined();
   await eventually(() => woken === 1);
-  expect(outside.knows("self.example:22")).toBe(false);
+  expect(outside.knows("self.example:22")).toBe("unknown-service");
 });
 
 test("under REGISTRY_ONLY nobody is looked up", async () => {
@@ -121,7 +124,7 @@ test("under REGISTRY_ONLY nobody is looked up", async () => {
   unknown("api.example:443");
   const client = Wire.to(port);
   client.send(connectTo("api.example:443"));
-  expect(await client.until("\r\n\r\n")).toMatch(/^HTTP\/1\.1 404 /);
+  expect(await client.until("\r\n\r\n")).toMatch(/^HTTP\/1\.1 502 /);
   expect(asked).toBe(0);
 });
 
@@ -137,11 +140,137 @@ test("names that do not answer are given up, and no more than a thousand are rem
   });
   expect(outside.knows("late.example:443")).toBeUndefined();
   await clock.advance(5000);
-  expect(outside.knows("late.example:443")).toBe(false);
+  expect(outside.knows("late.example:443")).toBe("unknown-service");
   for (let i = 0; i < 999; i++) expect(outside.knows(`host${i}.example:443`)).toBeUndefined();
   await eventually(() => woken === 1000);
-  expect(outside.knows("one-more.example:443")).toBe(false);
+  expect(outside.knows("one-more.example:443")).toBe("unknown-service");
   // What was found so long ago makes room.
   await clock.advance(30_000);
   expect(outside.knows("one-more.example:443")).toBeUndefined();
+});
+
+const PASSTHROUGH = [
+  apiListener("virtualOutboundHttp", "allow_any"),
+  routes("allow_any", [routeTo("PassthroughCluster")]),
+  originalDestinationCluster("PassthroughCluster"),
+];
+const toLoopback = (address: string): boolean => address === "127.0.0.1";
+
+describe("a plain request in absolute form", () => {
+  test("goes to the address that its host was judged by, and tells nobody there of the mesh", async () => {
+    const heard: IncomingMessage[] = [];
+    const server = await backend((request, response) => {
+      heard.push(request);
+      response.end("outside");
+    });
+    let asked = 0;
+    const lookUp: LookUp = () => {
+      asked++;
+      return Promise.resolve({ addresses: ["10.0.0.1", "127.0.0.1"], ttlMs: undefined });
+    };
+    const { port, unknown, proxy } = await start(lookUp, true, toLoopback);
+    proxy.apply(...PASSTHROUGH);
+    const authority = `api.example:${server.port}`;
+    unknown(authority);
+    const headers = {
+      host: "elsewhere.example",
+      "x-envoy-peer-metadata": "from the application",
+      "x-tulle-anything": "1",
+      "x-envoy-decorator-operation": "op",
+      traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+      "x-own": "kept",
+    };
+    for (let time = 0; time < 2; time++) {
+      const answer = await call(port, `http://${authority}/a/../b?q=1`, { headers });
+      expect(answer.status, answer.body).toBe(200);
+    }
+    expect(asked).toBe(1);
+    const [request] = heard;
+    expect(request?.url).toBe("/b?q=1");
+    expect(request?.headers).toMatchObject({
+      host: authority,
+      "x-own": "kept",
+      traceparent: headers.traceparent,
+    });
+    const told = Object.keys(request?.headers ?? {}).filter((name) => /^x-(envoy|tulle|istio)-/.test(name));
+    expect(told).toEqual([]);
+    // One connection carried both.
+    expect(heard[0]?.socket.remotePort).toBe(heard[1]?.socket.remotePort);
+    await eventually(() => proxy.log().length === 2);
+    expect(proxy.log()[0]).toMatch(/" 200 - via_upstream .*PassthroughCluster/);
+    expect(proxy.metricsText()).toMatch(
+      /istio_requests_total\{.*destination_service_name="PassthroughCluster".*\} 2/,
+    );
+    // The same name as a service's: what is not an URL names a service of the mesh.
+    expect((await call(port, "/", { headers: { host: authority } })).status).toBe(404);
+  });
+
+  test("waits for the routes that lead outside, and is a 404 where there are none", async () => {
+    const server = await backend((_request, response) => response.end("outside"));
+    const { port, unknown, proxy } = await start(found("127.0.0.1"), true, toLoopback);
+    const authority = `api.example:${server.port}`;
+    unknown(authority);
+    const answer = call(port, `http://${authority}/`);
+    await eventually(() => proxy.demanded.includes("virtualOutboundHttp"));
+    proxy.apply(...PASSTHROUGH);
+    expect((await answer).body).toBe("outside");
+    unknown("virtualOutboundHttp");
+    expect((await call(port, `http://${authority}/`)).status).toBe(404);
+  });
+
+  test.each([
+    ["127.0.0.1:15000", unfound],
+    ["169.254.169.254", unfound],
+    ["intranet.example", found("10.0.0.1")],
+    ["nowhere.example", unfound],
+    ["reviews", found("1.1.1.1")],
+    ["reviews.default.svc.cluster.local:80", found("1.1.1.1")],
+  ] as const)("for %s is refused", async (authority, lookUp) => {
+    const { port, unknown, proxy } = await start(lookUp);
+    proxy.apply(...PASSTHROUGH);
+    unknown(authority);
+    const { status, body } = await call(port, `http://${authority}/`);
+    expect(status, body).toBe(404);
+  });
+
+  test("for an https URL is refused: TLS is asked for by CONNECT", async () => {
+    const { port, unknown, proxy } = await start(found("127.0.0.1"), true, toLoopback);
+    proxy.apply(...PASSTHROUGH);
+    unknown("api.example");
+    expect((await call(port, "https://api.example/")).status).toBe(404);
+  });
+
+  test("is blocked under REGISTRY_ONLY, and nobody is looked up", async () => {
+    let asked = 0;
+    const { port, unknown, proxy } = await start(() => {
+      asked++;
+      return Promise.reject(new Error("not to be asked"));
+    }, false);
+    proxy.apply(...PASSTHROUGH);
+    unknown("api.example");
+    unknown("nobody");
+    const { status, body } = await call(port, "http://api.example/");
+    expect(status).toBe(502);
+    expect(body).toContain("ServiceEntry");
+    expect((await call(port, "http://nobody/")).status).toBe(404);
+    expect(asked).toBe(0);
+    await eventually(() => proxy.log().length === 2);
+    expect(proxy.log()[0]).toMatch(/" 502 - direct_response .*BlackHoleCluster/);
+    expect(proxy.metricsText()).toMatch(
+      /istio_requests_total\{.*destination_service_name="BlackHoleCluster".*response_code="502".*\} 1/,
+    );
+  });
+
+  test("for a host that a ServiceEntry names without endpoints goes to its address, also under REGISTRY_ONLY", async () => {
+    const server = await backend((_request, response) => response.end("outside"));
+    const { port, proxy } = await start(found("127.0.0.1"), false, toLoopback);
+    const authority = `api.example:${server.port}`;
+    proxy.apply(
+      apiListener(authority, "entry"),
+      routes("entry", [routeTo("outbound|80||api.example")]),
+      originalDestinationCluster("outbound|80||api.example"),
+    );
+    expect((await call(port, `http://${authority}/`)).body).toBe("outside");
+    expect((await call(port, "/", { headers: { host: authority } })).body).toBe("outside");
+  });
 });

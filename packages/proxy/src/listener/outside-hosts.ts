@@ -1,12 +1,15 @@
 import { isIP, type Socket } from "node:net";
 
-import type { Clock, Disposable } from "@tulle/base";
+import { formatAddress, type Clock, type Disposable } from "@tulle/base";
+import type { EndpointPart } from "@tulle/engine";
 import { parseAuthority } from "@tulle/http";
 
 import type { LookUp } from "../dns/system-lookup.js";
 import type { ListenAddress } from "../options.js";
-import type { ConnectListener } from "../stream/contract.js";
+import type { Failure } from "../rescue.js";
+import type { OutsideWays } from "../stream/contract.js";
 import type { Counter, MetricsRegistry } from "../telemetry/metrics.js";
+import { originalEndpoint } from "../upstream/original-endpoint.js";
 import { addressesOfThisMachine } from "./own-listeners.js";
 import { Passthrough } from "./passthrough.js";
 import { plainAddress } from "./plain-address.js";
@@ -17,6 +20,7 @@ const MAX_NAMES = 1000;
 const REMEMBERED_MS = 30_000;
 /** A name that was not found by then is not. */
 const PATIENCE_MS = 5000;
+const HTTP_PORT = 80;
 
 export interface OutsideHostsOptions {
   readonly clock: Clock;
@@ -39,14 +43,16 @@ interface Name {
 }
 
 /**
- * Hosts outside of the mesh for those who use the outbound port as a proxy (CONNECT): reached where the policy for unknown
+ * Hosts outside of the mesh for those who use the outbound port as a proxy: reached where the policy for unknown
  * destinations is ALLOW_ANY, and then on the public internet only. What listens on this machine, in private networks
  * or at a cloud's metadata address is not reached by asking a proxy for it: a ServiceEntry names what should be. The
  * address that was judged is the one that is connected to.
  */
-export class OutsideHosts implements ConnectListener, Disposable {
+export class OutsideHosts implements OutsideWays, Disposable {
   readonly #options: OutsideHostsOptions;
   readonly #names = new Map<string, Name>();
+  /** By `host:port`: one object for each, which its connections and its series hang on. */
+  readonly #endpoints = new Map<string, EndpointPart>();
   readonly #passthrough: Passthrough;
   readonly #isReached: (address: string) => boolean;
   readonly #opened: Counter;
@@ -56,7 +62,7 @@ export class OutsideHosts implements ConnectListener, Disposable {
     const { metrics, clock, localAddresses = addressesOfThisMachine } = options;
     const tunnels = metrics.counter(
       "tulle_outside_tunnels_total",
-      "CONNECT to hosts outside of the mesh: opened, refused, loop.",
+      "Connections through this proxy to hosts outside of the mesh: opened, refused, loop.",
     );
     this.#options = options;
     this.#isReached =
@@ -68,11 +74,27 @@ export class OutsideHosts implements ConnectListener, Disposable {
     this.#passthrough = new Passthrough(clock, () => tunnels.with(["result", "loop"]).inc());
   }
 
-  knows(authority: string): boolean | undefined {
-    if (!this.#options.policy.passthrough) return false;
+  knows(authority: string): true | Failure | undefined {
+    if (!this.#options.policy.passthrough) {
+      this.#refused.inc();
+      return this.#isOutside(authority) ? "blocked" : "unknown-service";
+    }
     const destination = this.#destinationOf(authority);
     if (destination === null) this.#refused.inc();
-    return destination === undefined ? undefined : destination !== null;
+    return destination === null ? "unknown-service" : destination && true;
+  }
+
+  endpointOf(authority: string): EndpointPart | Failure | undefined {
+    const destination = this.#destinationOf(authority, HTTP_PORT);
+    if (destination === null) return "unknown-service";
+    if (destination === undefined) return undefined;
+    const key = formatAddress(destination.host, destination.port);
+    let endpoint = this.#endpoints.get(key);
+    if (endpoint === undefined) {
+      if (this.#endpoints.size >= MAX_NAMES) this.#endpoints.clear();
+      this.#endpoints.set(key, (endpoint = originalEndpoint(destination)));
+    }
+    return endpoint;
   }
 
   accept(socket: Socket, authority: string): void {
@@ -89,11 +111,18 @@ export class OutsideHosts implements ConnectListener, Disposable {
     this.#passthrough[Symbol.dispose]();
   }
 
+  /** Whether an authority is written like one that would be reached, were it allowed. */
+  #isOutside(authority: string): boolean {
+    const { host = "" } = parseAuthority(authority) ?? {};
+    const literal = literalOf(host);
+    return isIP(literal) === 0 ? isOutsideName(host) : this.#isReached(literal);
+  }
+
   /** Undefined while its name is looked up; null: there is nothing that may be reached. */
-  #destinationOf(authority: string): ListenAddress | undefined | null {
-    const { host = "", port } = parseAuthority(authority) ?? {};
+  #destinationOf(authority: string, defaultPort?: number): ListenAddress | undefined | null {
+    const { host = "", port = defaultPort } = parseAuthority(authority) ?? {};
     if (port === undefined) return null;
-    const literal = plainAddress(host.replace(/^\[|\]$/g, ""));
+    const literal = literalOf(host);
     if (isIP(literal) !== 0) return this.#isReached(literal) ? { host: literal, port } : null;
     const address = isOutsideName(host) ? this.#addressOf(host) : null;
     return typeof address === "string" ? { host: address, port } : address;
@@ -130,6 +159,10 @@ export class OutsideHosts implements ConnectListener, Disposable {
     for (const [host, { address, sinceMs }] of this.#names)
       if (address !== undefined && now - sinceMs >= REMEMBERED_MS) this.#names.delete(host);
   }
+}
+
+function literalOf(host: string): string {
+  return plainAddress(host.replace(/^\[|\]$/g, ""));
 }
 
 /** Short names and the mesh's own would be its services, or somebody's typing error. */

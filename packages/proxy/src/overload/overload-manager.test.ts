@@ -107,6 +107,37 @@ test("without memory connections go, too: at halfway those that are there, then 
   expect(at(0.5)).toEqual([false, false, false]);
 });
 
+test("idle timeouts shrink before anything is refused, and connections are looked through four times a second", () => {
+  const { manager, memory, tick, gauge } = managed();
+  const shares: number[] = [];
+  const connection = { endIdle: (share: number) => shares.push(share), visitStreams: () => undefined };
+  manager.onConnected(connection);
+  const at = (share: number): void => {
+    memory.memory = share;
+    tick();
+  };
+  at(0.75);
+  expect(shares).toEqual([]);
+  // From 80 % to 90 %, to a tenth of the timeouts.
+  at(0.85);
+  expect(shares.pop()).toBeCloseTo(0.55);
+  expect(manager.pressure).toBe(0);
+  expect(gauge("envoy_overload_scale_percent", "reduce_timeouts")).toBe(50);
+  expect(gauge("envoy_overload_active", "reset_high_memory_stream")).toBe(0);
+  at(0.935);
+  expect(shares.pop()).toBeCloseTo(0.1);
+  expect(gauge("envoy_overload_active", "reduce_timeouts")).toBe(1);
+  expect(gauge("envoy_overload_scale_percent", "reset_high_memory_stream")).toBe(50);
+  // Under pressure the monitors are read every 50 ms.
+  for (let time = 0; time < 4; time++) tick();
+  expect(shares).toEqual([]);
+  tick();
+  expect(shares.length).toBe(1);
+  manager.onDisconnected(connection);
+  for (let time = 0; time < 10; time++) tick();
+  expect(shares.length).toBe(1);
+});
+
 test("its timer ends with it", async () => {
   const { manager, armed } = managed();
   expect(armed()).toBe(true);

@@ -5,12 +5,15 @@ import type { LimitName, LimitValues } from "../limits/limit-table.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import { isHealthCheck } from "./health-check-request.js";
 import { LateTurns } from "./late-turns.js";
+import { MemoryRelief, type RelievableConnection } from "./memory-relief.js";
 import { EventLoopLag, readMemoryUse, type MemoryUse } from "./monitors.js";
 import { pressureOf, type Thresholds } from "./pressure.js";
 
 /** How often the monitors are read (Envoy's refresh interval), and how often under pressure: to be right soon, either way. */
 const REFRESH_MS = 250;
 const PRESSED_REFRESH_MS = 50;
+/** How often connections are looked through for memory, while it is short. */
+const RELIEF_MS = 250;
 
 /** Refusals of a second that are told at length. */
 const TOLD_PER_SECOND = 20;
@@ -36,6 +39,9 @@ export interface OverloadState {
   /** A request was sent on, and it was answered or given up. */
   onSent(): void;
   onAnswered(): void;
+  /** A client's connection is there, and is gone: it may be asked for memory. */
+  onConnected(connection: RelievableConnection): void;
+  onDisconnected(connection: RelievableConnection): void;
 }
 
 /** The state of a proxy that nobody watches. */
@@ -46,6 +52,8 @@ export const CALM: OverloadState = {
   judge: () => Verdict.GO_ON,
   onSent: () => undefined,
   onAnswered: () => undefined,
+  onConnected: () => undefined,
+  onDisconnected: () => undefined,
 };
 
 export interface OverloadOptions {
@@ -66,7 +74,10 @@ interface Monitor {
   readonly thresholds: Thresholds;
   /** It is memory that is short: what a new connection costs cannot be had. */
   readonly memory: boolean;
+  /** Where idle timeouts begin to shrink, and where they are at their least. */
+  readonly trim: Thresholds;
   pressure: number;
+  trimmed: number;
 }
 
 /**
@@ -74,7 +85,8 @@ interface Monitor {
  * timers fire and how full heap and memory are; between its two thresholds, each of these has a growing share of the new
  * requests refused, and at the upper one all. Where it is memory that is short, connections are closed after their
  * exchange from halfway on, and new ones at once at the upper threshold. A thread that is late would only be later for
- * it: its clients would come back with handshakes.
+ * it: its clients would come back with handshakes. Before any of that idle timeouts shrink, and beyond the first threshold the
+ * streams that hold the most memory are reset.
  *
  * Between two looks at the monitors `LateTurns` keeps the thread from becoming late in the first place.
  */
@@ -89,6 +101,12 @@ export class OverloadManager implements OverloadState, Disposable {
   readonly #lag: EventLoopLag;
   readonly #monitors: { readonly lag: Monitor; readonly heap: Monitor; readonly memory: Monitor };
   readonly #refused;
+  readonly #relief: MemoryRelief;
+  readonly #resets;
+  /** Of how much idle timeouts are taken away, 0 to 1, and what of the heaviest streams is reset. */
+  #trimmed = 0;
+  #resetting = 0;
+  #relievedAtMs = Number.NEGATIVE_INFINITY;
   #dueAt = 0;
   #timer: Timer;
   /** What is refused adds up to it: so that exactly the share is, evenly. */
@@ -105,12 +123,18 @@ export class OverloadManager implements OverloadState, Disposable {
     const { turn = clock } = options;
     this.#turns = new LateTurns(clock, turn, limits["overload.lagShedMs"]);
     this.#told = new TokenBucket(TOLD_PER_SECOND, TOLD_PER_SECOND, turn);
+    this.#relief = new MemoryRelief(limits["overload.resetStreamBytes"]);
+    const trimFrom = limits["overload.reduceTimeoutsPercent"];
     const monitor = (name: string, from: LimitName, saturated: LimitName, memory: boolean): Monitor => ({
       name,
       limit: from,
       thresholds: { from: limits[from], saturated: Math.max(limits[from], limits[saturated]) },
       memory,
+      trim: memory
+        ? { from: trimFrom, saturated: Math.max(trimFrom, limits[from]) }
+        : { from: Number.POSITIVE_INFINITY, saturated: Number.POSITIVE_INFINITY },
       pressure: 0,
+      trimmed: 0,
     });
     this.#monitors = {
       lag: monitor("event_loop_lag", "overload.lagShedMs", "overload.lagSaturatedMs", false),
@@ -120,6 +144,12 @@ export class OverloadManager implements OverloadState, Disposable {
     this.#lag = new EventLoopLag(2 * this.#monitors.lag.thresholds.saturated);
     this.#refused = metrics
       .counter("envoy_http_downstream_rq_overload_close", "Requests that were refused because of overload.")
+      .with([]);
+    this.#resets = metrics
+      .counter(
+        "envoy_overload_reset_high_memory_stream_count",
+        "Requests that were ended because they held much memory when it was short.",
+      )
       .with([]);
     this.#showIn(metrics);
     this.#timer = this.#arm();
@@ -137,6 +167,14 @@ export class OverloadManager implements OverloadState, Disposable {
 
   onAnswered(): void {
     this.#turns.onAnswered();
+  }
+
+  onConnected(connection: RelievableConnection): void {
+    this.#relief.add(connection);
+  }
+
+  onDisconnected(connection: RelievableConnection): void {
+    this.#relief.remove(connection);
   }
 
   #isShed(): boolean {
@@ -173,13 +211,34 @@ export class OverloadManager implements OverloadState, Disposable {
     this.refusesConnections = memoryPressure === 1;
     if (this.pressure === 0) this.#credit = 0;
     this.#judgeTurns();
+    this.#trimmed = Math.max(monitors.heap.trimmed, monitors.memory.trimmed);
+    this.#resetting = this.#options.limits["overload.resetStreamBytes"] > 0 ? memoryPressure : 0;
+    this.#relieve();
     this.#timer = this.#arm();
   }
 
   #judge(monitor: Monitor, value: number): void {
     const before = monitor.pressure;
     monitor.pressure = pressureOf(value, monitor.thresholds);
+    monitor.trimmed = pressureOf(value, monitor.trim);
     if (before === 0 && monitor.pressure > 0) this.#options.onOverload(monitor.limit, Math.round(value));
+  }
+
+  /** Gets memory back from clients. */
+  #relieve(): void {
+    if (this.#trimmed === 0 && this.#resetting === 0) return;
+    const now = this.#clock.monotonic();
+    if (now - this.#relievedAtMs < RELIEF_MS) return;
+    this.#relievedAtMs = now;
+    const { limits, onOverload } = this.#options;
+    if (this.#trimmed > 0) {
+      const least = limits["overload.leastTimeoutPercent"] / 100;
+      this.#relief.endIdle(1 - this.#trimmed * (1 - least));
+    }
+    const resets = this.#relief.resetHeaviest(this.#resetting);
+    if (resets === 0) return;
+    this.#resets.inc(resets);
+    onOverload("overload.resetStreamBytes", limits["overload.resetStreamBytes"]);
   }
 
   #judgeTurns(): void {
@@ -204,6 +263,10 @@ export class OverloadManager implements OverloadState, Disposable {
       lag.with([]).set(Math.round(this.#lag.ms));
       scale.with(["action", "stop_accepting_requests"]).set(Math.round(100 * this.pressure));
       active.with(["action", "stop_accepting_requests"]).set(this.pressure > 0 || this.#isLate ? 1 : 0);
+      scale.with(["action", "reduce_timeouts"]).set(Math.round(100 * this.#trimmed));
+      active.with(["action", "reduce_timeouts"]).set(this.#trimmed > 0 ? 1 : 0);
+      scale.with(["action", "reset_high_memory_stream"]).set(Math.round(100 * this.#resetting));
+      active.with(["action", "reset_high_memory_stream"]).set(this.#resetting > 0 ? 1 : 0);
       active.with(["action", "disable_http_keepalive"]).set(this.closesConnections ? 1 : 0);
       active.with(["action", "reject_incoming_connections"]).set(this.refusesConnections ? 1 : 0);
     });

@@ -1,5 +1,7 @@
 import { Agent } from "node:http";
 import { connect } from "node:http2";
+import { connect as tcpConnect } from "node:net";
+
 import { eventually } from "@tulle/testkit";
 import { afterEach, expect, test } from "vitest";
 
@@ -115,6 +117,119 @@ test("over HTTP/2 as well, with a body or without, and a gRPC caller gets its st
   memory.heap = 0;
   await eventually(() => proxy.stack.overload.pressure === 0);
   expect((await ask({ ":path": "/" }))[":status"]).toBe(200);
+});
+
+const BULK_BYTES = 64 * 1024 * 1024;
+
+/** A proxy in front of an application that sends much at once; what one request may hold is little. */
+async function bulky(): Promise<[TestProxy, number]> {
+  memory.heap = 0;
+  const { port: main } = await backend((request, response) => {
+    if (request.url === "/little") response.end("ok");
+    else response.end(Buffer.alloc(BULK_BYTES));
+  });
+  const proxy = createProxy({
+    readMemory: () => memory,
+    limits: ["overload.resetStreamBytes=16384", "overload.heapShedPercent=92"],
+  });
+  proxy.apply(
+    cluster(MAIN),
+    endpoints(MAIN, [{ port: main }]),
+    apiListener("main:80", "r"),
+    routes("r", [routeTo(MAIN)]),
+  );
+  return [proxy, await proxy.listen("main:80")];
+}
+
+const RESETS = /^envoy_overload_reset_high_memory_stream_count(?:\{\})? (\d+)$/m;
+const resetsOf = (proxy: TestProxy): number => Number(RESETS.exec(proxy.metricsText())?.[1] ?? 0);
+
+test("without memory an HTTP/1 client that does not read its answer loses it, and the one beside it does not", async () => {
+  const [proxy, port] = await bulky();
+  const slow = tcpConnect(port, "127.0.0.1");
+  atEnd(() => slow.destroy());
+  let closed = "";
+  slow.on("error", ({ message }) => (closed = message));
+  slow.on("close", () => (closed ||= "closed"));
+  slow.pause();
+  slow.write("GET /bulk HTTP/1.1\r\nhost: main\r\n\r\n");
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  atEnd(() => agent.destroy());
+  expect((await call(port, "/little", { agent })).body).toBe("ok");
+  memory.heap = 0.93;
+  await eventually(() => resetsOf(proxy) === 1);
+  slow.resume();
+  await eventually(() => closed !== "");
+  await eventually(() => / 200 OM overload_reset /.test(proxy.log().join("\n")));
+  expect(proxy.metricsText()).toContain('tulle_limit_exceeded_total{limit="overload.resetStreamBytes"} 1');
+  memory.heap = 0;
+  await eventually(() => proxy.stack.overload.pressure === 0);
+  expect((await call(port, "/little", { agent })).body).toBe("ok");
+});
+
+test("over HTTP/2 only the stream that holds much is reset", async () => {
+  const [proxy, port] = await bulky();
+  const session = connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 65_535 } });
+  atEnd(() => session.destroy());
+  const slow = session.request({ ":path": "/bulk" });
+  let code: number | undefined;
+  slow.on("error", () => undefined);
+  slow.on("close", () => (code = slow.rstCode));
+  await new Promise((resolve) => slow.once("response", resolve));
+  memory.heap = 0.93;
+  await eventually(() => resetsOf(proxy) === 1);
+  memory.heap = 0;
+  await eventually(() => proxy.stack.overload.pressure === 0);
+  const little = session.request({ ":path": "/little" });
+  const status = await new Promise((resolve) => little.once("response", (head) => resolve(head[":status"])));
+  expect(status).toBe(200);
+  slow.resume();
+  await eventually(() => code !== undefined);
+  // INTERNAL_ERROR: its answer is cut.
+  expect(code).toBe(2);
+});
+
+test("while memory gets short idle connections are let go, and busy ones are not", async () => {
+  memory.heap = 0;
+  let answer: (() => void) | undefined;
+  const { port: main } = await backend((request, response) => {
+    if (request.url === "/slow") answer = () => response.end("slow");
+    else response.end("ok");
+  });
+  const limits = ["connection.idleTimeoutMs=60000", "overload.leastTimeoutPercent=1"];
+  const proxy = createProxy({ readMemory: () => memory, limits });
+  proxy.apply(
+    cluster(MAIN),
+    endpoints(MAIN, [{ port: main }]),
+    apiListener("main:80", "r"),
+    routes("r", [routeTo(MAIN)]),
+  );
+  const { tcp, connections } = await proxy.listener("main:80");
+  const { port } = tcp.address;
+  const agent = new Agent({ keepAlive: true });
+  const session = connect(`http://127.0.0.1:${port}`);
+  const silent = tcpConnect(port, "127.0.0.1");
+  silent.on("error", () => undefined);
+  atEnd(() => {
+    agent.destroy();
+    session.destroy();
+    silent.destroy();
+  });
+  const busy = call(port, "/slow", { agent });
+  await eventually(() => answer);
+  expect((await call(port, "/", { agent })).status).toBe(200);
+  const stream = session.request({ ":path": "/" });
+  stream.resume();
+  await new Promise((resolve) => stream.once("close", resolve));
+  await eventually(() => connections.size === 4);
+  // Nothing is refused yet: idle timeouts are down to 0.6 s.
+  memory.heap = 0.92;
+  await eventually(() => connections.size === 1);
+  expect(proxy.metricsText()).toContain(
+    'tulle_limit_exceeded_total{limit="overload.reduceTimeoutsPercent"} 3',
+  );
+  answer?.();
+  expect((await busy).body).toBe("slow");
 });
 
 test("health checks of the mesh get through, and nobody else who says to be one", () => {

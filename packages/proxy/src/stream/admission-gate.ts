@@ -2,6 +2,7 @@ import {
   admit,
   AdmissionProgress,
   type AdmissionReply,
+  type CallTranslation,
   type BodyNeed,
   type EndedExchange,
   type EngineRequest,
@@ -24,6 +25,8 @@ import type { RequestBody } from "./request-body.js";
 
 /** Who waits to be let through. Exactly one of the calls comes, and after a delay or a question another one. */
 export interface AdmissionGateOwner {
+  /** The call is to be translated. Comes before the others, once. */
+  onTranslation(translation: CallTranslation): void;
   onAdmitted(routed: Plan | ReplyPlan): void;
   /** Call `resume` after so many milliseconds. */
   onAdmissionDelay(ms: number): void;
@@ -104,6 +107,8 @@ export class AdmissionGate implements FactAsker {
     if (chain === undefined || routed === undefined) return;
     const record = this.record;
     const admission = admit(this.#view, chain, routed, this.#factsOf(record), this.#progress);
+    const translation = this.#progress?.translation;
+    if (translation !== undefined) this.#owner.onTranslation(translation);
     this.#countLimits();
     this.#countJudgements();
     switch (admission.kind) {

@@ -21,7 +21,7 @@ export interface AnswerBodyOwner {
 /** The body of a server's answer on its way to the client: as it comes, or as a fault has it come. One per exchange, reused. */
 export class AnswerBody implements FaultyResponseOwner {
   readonly #record: ExchangeRecord;
-  readonly #downstream: DownstreamStream;
+  #downstream: DownstreamStream;
   readonly #context: ExchangeTimersContext;
   readonly #owner: AnswerBodyOwner;
   /** Made when a fault is injected into a response. */
@@ -37,6 +37,11 @@ export class AnswerBody implements FaultyResponseOwner {
     this.#downstream = downstream;
     this.#context = context;
     this.#owner = owner;
+  }
+
+  /** Who gets it from here on. */
+  to(downstream: DownstreamStream): void {
+    this.#downstream = downstream;
   }
 
   /** Its head was written: from here on it is as the steps of the chain have it. */

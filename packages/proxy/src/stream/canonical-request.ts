@@ -10,6 +10,8 @@ export class CanonicalRequest implements EngineRequest {
   path = "";
   authority = "";
   scheme: "http" | "https" = "http";
+  /** The client takes us for its proxy: its target is an `http://` URL (RFC 9112 section 3.2.2). */
+  proxied = false;
   headers: HeaderList = NO_FIELDS;
   clientCertificate = false;
   /** Protocol that the connection shall be switched to, "" for an ordinary request. */
@@ -27,7 +29,9 @@ export class CanonicalRequest implements EngineRequest {
     this.headers = head.headers;
     this.upgrade = head.upgrade;
     this.clientCertificate = source.forwardedClientCert !== "";
-    this.path = head.target.startsWith("/") ? head.target : pathOf(head);
+    this.proxied = false;
+    if (head.target.startsWith("/")) this.path = head.target;
+    else this.#fillTarget(head);
     this.scheme = source.secure ? "https" : "http";
     if (head.host !== this.#received) this.#learnHost(head.host, source, authorities);
     const fixed = source.fixedAuthority;
@@ -47,6 +51,12 @@ export class CanonicalRequest implements EngineRequest {
     this.headers = headers;
   }
 
+  #fillTarget({ method, target }: RequestHead): void {
+    const parsed = parseRequestTarget(method, target);
+    this.path = parsed?.path ?? target;
+    this.proxied = parsed?.form === "absolute" && parsed.scheme === "http";
+  }
+
   #learnHost(host: string, source: RequestSource, authorities: AuthorityCache): void {
     // Perhaps cut from a request's head, which would live as long.
     this.#received = Buffer.from(host, "latin1").toString("latin1");
@@ -56,8 +66,4 @@ export class CanonicalRequest implements EngineRequest {
     const isOurs = fixed !== "" && (this.#named === "" || source.isOwnAddress(this.#named));
     this.#sentOn = isOurs ? fixed : this.#received;
   }
-}
-
-function pathOf(head: RequestHead): string {
-  return parseRequestTarget(head.method, head.target)?.path ?? head.target;
 }

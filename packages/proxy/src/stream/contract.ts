@@ -1,7 +1,16 @@
 import type { Socket } from "node:net";
 
-import type { ConnectionFacts, EdgeSettings, HttpChain, ProxyTlv, WorkloadLabels } from "@tulle/engine";
+import type {
+  ConnectionFacts,
+  EdgeSettings,
+  EndpointPart,
+  HttpChain,
+  ProxyTlv,
+  WorkloadLabels,
+} from "@tulle/engine";
 import type { HeaderList, Http1Error, RequestHead, ResponseHead } from "@tulle/http";
+
+import type { Failure } from "../rescue.js";
 
 /**
  * The client's side of one exchange, whatever protocol it speaks. Calls are in this order:
@@ -55,6 +64,8 @@ export interface UpstreamStream {
   readonly localAddress: string;
   /** Whether any byte of this try has left for the network. */
   readonly requestSent: boolean;
+  /** Bytes of the request that the server has not taken. */
+  readonly bufferedBytes: number;
   /** Sends the head. `contentLength` -1 = chunked; 0 with `hasBody` false = no body. */
   writeHead(
     method: string,
@@ -105,10 +116,19 @@ export interface UpstreamWaiter extends UpstreamHandler {
 
 /** A listener whose clients may ask for a connection to a service (CONNECT, RFC 9110 section 9.3.6). */
 export interface ConnectListener {
-  /** Whether there is such a service; undefined = not known yet. */
-  knows(authority: string): boolean | undefined;
+  /** Whether there is such a service, or why it cannot be had; undefined = not known yet. */
+  knows(authority: string): true | Failure | undefined;
   /** Carries on a client's connection as one to the service. It is paused, with unread bytes put back. */
   accept(socket: Socket, authority: string): void;
+}
+
+/** Hosts that the mesh does not know, for clients that use a listener as their proxy. */
+export interface OutsideWays extends ConnectListener {
+  /**
+   * The address that a host was found to have, whatever the policy for unknown ones is, or why nothing goes there;
+   * undefined while it is looked up. Without a port, that of HTTP.
+   */
+  endpointOf(authority: string): EndpointPart | Failure | undefined;
 }
 
 /** What a connection's listener tells about every request on it. One object per connection. */
@@ -152,6 +172,8 @@ export interface RequestSource {
   chain(authority: string): HttpChain | undefined | null;
   /** Takes connections that CONNECT asks for; undefined = there are none to be had here. */
   readonly connects: ConnectListener | undefined;
+  /** Where requests in absolute form go that the mesh has no service for; absent: nowhere. */
+  readonly outside?: OutsideWays | undefined;
   /** The listener takes nothing from this connection any more: its tunnels have no next request to be refused. */
   readonly revoked: boolean;
   /** Whether responses must end their connection (draining). */
@@ -174,4 +196,10 @@ export interface RequestHandler {
   onDownstreamClose(): void;
   /** The client's message turned out malformed after its head. */
   onDownstreamError(error: Http1Error): void;
+  /** Bytes of the request that wait for the server; 0 when nothing is under way. */
+  readonly bufferedBytes: number;
+  /** Memory is short: ends the exchange if nothing has moved for this share, 0 to 1, of its idle timeout. */
+  endIdle(share: number): void;
+  /** Memory is short: ends the exchange. Returns false when none is under way. */
+  shed(): boolean;
 }

@@ -79,17 +79,15 @@ export class Destination implements Parked {
     view.snapshot = this.#context.configuration.current;
     record.snapshot = view.snapshot;
     view.now = this.#context.clock.monotonic();
-    const chain = findChain(source, request);
+    const chain = findChain(source, request, this.#context);
     if (typeof chain === "string") {
       this.#owner.onNowhere(chain, "");
       return;
     }
     if (chain === undefined || !chain.warm) {
-      if (chain === undefined) this.#context.onDemand(request.authority);
       this.#park();
       return;
     }
-    this.giveUp();
     record.chain = chain;
     // Once and for all: what is matched, logged and sent on is one and the same path.
     request.path = normalizePath(request.path, chain.pathNormalization);
@@ -98,8 +96,27 @@ export class Destination implements Parked {
       return;
     }
     const routed = route(view, chain, request);
-    if (routed.kind === "no-route") this.#owner.onNowhere("no-route", "");
-    else this.#owner.onRouted(chain, routed);
+    if (routed.kind === "no-route") {
+      this.#owner.onNowhere("no-route", "");
+      return;
+    }
+    if (routed.kind === "forward" && routed.cluster.originalDestination && !this.#findOutside()) return;
+    this.giveUp();
+    this.#owner.onRouted(chain, routed);
+  }
+
+  /** Finds the address of a host that has no endpoints. False while it is not known, or where it is none to go to. */
+  #findOutside(): boolean {
+    const record = this.#record;
+    const found = record.source.outside?.endpointOf(record.request.authority);
+    if (typeof found === "object") {
+      record.outside = found;
+      return true;
+    }
+    if (found !== undefined) this.#owner.onNowhere(found, "");
+    else if (record.source.outside === undefined) return true;
+    else this.#park();
+    return false;
   }
 
   /** What is asked for is a connection to a service, which its own requests or bytes come on. */

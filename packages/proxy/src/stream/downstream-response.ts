@@ -28,7 +28,7 @@ export class DownstreamResponse {
   /** Whether its head is written. */
   started = false;
   readonly #record: ExchangeRecord;
-  readonly #downstream: DownstreamStream;
+  #downstream: DownstreamStream;
   readonly #names: ProxyNames;
   /** A 100 (Continue) was passed on; a second try's is not. */
   #continued = false;
@@ -37,6 +37,11 @@ export class DownstreamResponse {
     this.#record = record;
     this.#downstream = downstream;
     this.#names = names;
+  }
+
+  /** Who is answered from here on. */
+  to(downstream: DownstreamStream): void {
+    this.#downstream = downstream;
   }
 
   /** Prepares for a new request. */

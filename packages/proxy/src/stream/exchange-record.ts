@@ -33,7 +33,13 @@ export const CLIENT_GONE = "downstream_remote_disconnect";
 export abstract class ExchangeRecord implements AccessLogEntry {
   readonly source: RequestSource;
   readonly request = new CanonicalRequest();
-  readonly attempt: AttemptState = { attempts: 0, triedSlots: [], deadlineMs: 0, affinity: undefined };
+  readonly attempt: AttemptState = {
+    attempts: 0,
+    triedSlots: [],
+    deadlineMs: 0,
+    affinity: undefined,
+    probes: true,
+  };
   /** How each try went. */
   readonly tries = new TryLog();
   protocol = "";
@@ -53,6 +59,8 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   cluster: ClusterPart | undefined;
   /** The endpoint of the last try. */
   endpoint: EndpointPart | undefined;
+  /** The address of a host outside of the mesh that the request goes to; undefined of all others. */
+  outside: EndpointPart | undefined;
   /** Other side: the endpoint's workload (outbound) or the client's (inbound). */
   peer: WorkloadLabels | undefined;
   /** Whether the request has come whole. */
@@ -151,6 +159,7 @@ export abstract class ExchangeRecord implements AccessLogEntry {
     // Setting `length` calls into the runtime, 60 ns; there is one, nearly always.
     while (this.attempt.triedSlots.length > 0) this.attempt.triedSlots.pop();
     this.attempt.affinity = undefined;
+    this.outside = undefined;
     this.timeoutRetry = false;
     this.bodyNotKept = false;
   }

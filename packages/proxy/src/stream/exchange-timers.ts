@@ -59,6 +59,13 @@ export class ExchangeTimers {
     this.#idle.touch();
   }
 
+  /** Tells the owner at once if nothing has moved for this share, 0 to 1, of its time. */
+  endIdle(share: number): void {
+    if (!this.#idle.isIdleFor(share)) return;
+    this.#idle.stop();
+    this.#owner.onIdle();
+  }
+
   limitRequest(ms: number): void {
     this.#request ??= this.#context.fineWheel.timer(() => this.#owner.onRequestTooSlow());
     this.#request.arm(ms);

@@ -1,8 +1,10 @@
 import {
+  grpcWebTranslation,
   hasSteps,
   internalRedirect,
   noteRedirect,
   route,
+  type CallTranslation,
   type EdgeSettings,
   type EngineRequest,
   type FollowedRedirects,
@@ -24,6 +26,12 @@ import {
 import { lacksKey } from "../connection/http1-upgrade.js";
 import { RequestFields } from "../filters/request-headers.js";
 import type { Failure } from "../rescue.js";
+import {
+  TranslatedCall,
+  translatorOf,
+  type TranslatedRequest,
+  type Untranslatable,
+} from "../translation/index.js";
 import { AdmissionGate, type AdmissionGateOwner } from "./admission-gate.js";
 import { bindRequest, isBound } from "./affinity.js";
 import { AnswerBody, type AnswerBodyOwner } from "./answer-body.js";
@@ -33,9 +41,16 @@ import { Destination, type DestinationOwner } from "./destination.js";
 import { DownstreamResponse } from "./downstream-response.js";
 import { readEdge } from "./edge-request.js";
 import type { ExchangeContext } from "./exchange-context.js";
+import { BLACK_HOLE } from "../telemetry/traffic-labels.js";
 import { CLIENT_GONE, ExchangeRecord } from "./exchange-record.js";
 import { ExchangeTimers, type ExchangeTimersOwner } from "./exchange-timers.js";
-import { configuredReply, failureReply, malformedReply, type LocalReply } from "./local-reply.js";
+import {
+  configuredReply,
+  failureReply,
+  malformedReply,
+  untranslatableReply,
+  type LocalReply,
+} from "./local-reply.js";
 import { Mirrors } from "./mirrors.js";
 import { ownPlan } from "./own-plan.js";
 import { isFailure } from "./retries.js";
@@ -93,12 +108,17 @@ export class Exchange
     RequestHandler,
     DestinationOwner,
     AdmissionGateOwner,
+    TranslatedRequest,
     TriesOwner,
     AnswerBodyOwner,
     ExchangeTimersOwner
 {
   readonly #context: ExchangeContext;
   readonly #downstream: DownstreamStream;
+  /** Who is answered: the client, or who translates for it. */
+  #client: DownstreamStream;
+  /** Of a call that is translated. */
+  #translated: TranslatedCall | undefined;
   readonly #fields = new RequestFields();
   readonly #view: OwnView;
   readonly #destination: Destination;
@@ -122,6 +142,7 @@ export class Exchange
     super(source);
     this.#context = context;
     this.#downstream = downstream;
+    this.#client = downstream;
     this.#view = {
       snapshot: context.configuration.current,
       load: context.load,
@@ -154,6 +175,7 @@ export class Exchange
     this.clear(head, clock.now(), this.#downstream.http2);
     this.#startMs = clock.monotonic();
     this.#state = State.IDLE;
+    if (this.#translated !== undefined) this.#endTranslation();
     // What follows an upgrade is the tunnel's.
     this.requestDone = head.upgrade !== "";
     this.#response.clear();
@@ -185,10 +207,16 @@ export class Exchange
 
   onRequestBody(chunk: Buffer, start: number, end: number): void {
     this.bytesReceived += end - start;
-    if (this.grpc) this.requestMessages?.count(chunk, start, end);
     this.#timers.touch();
     if (this.#state === State.TUNNEL && this.#cutRevoked()) return;
     if (this.#state === State.DONE) return;
+    if (this.#translated?.takesBody === true) this.#translated.translator.onRequestBody(chunk, start, end);
+    else this.onTranslatedBody(chunk, start, end);
+  }
+
+  onTranslatedBody(chunk: Buffer, start: number, end: number): void {
+    if (this.#state === State.DONE) return;
+    if (this.grpc) this.requestMessages?.count(chunk, start, end);
     this.#mirrors?.onRequestBody(chunk, start, end);
     this.#tries.onRequestBody(chunk, start, end);
     if (this.#state === State.ASKING) this.#gate.onBody();
@@ -197,10 +225,23 @@ export class Exchange
   onRequestEnd(trailers: HeaderList): void {
     this.requestDone = true;
     if (this.#state === State.DONE) return;
+    if (this.#translated?.takesBody === true) this.#translated.translator.onRequestEnd(trailers);
+    else this.onTranslatedEnd(trailers);
+  }
+
+  onTranslatedEnd(trailers: HeaderList): void {
+    if (this.#state === State.DONE) return;
     if (this.#state === State.FORWARDED) this.#limits.onRequestEnd();
     this.#mirrors?.onRequestEnd(trailers);
     this.#tries.onRequestEnd(trailers);
-    if (this.#state === State.ASKING) this.#gate.onBody();
+    if (this.#state !== State.ASKING) return;
+    if (this.#translated?.awaits === undefined) this.#gate.onBody();
+    else this.#sendWhole(this.#translated.awaits);
+  }
+
+  onUntranslatable(why: Untranslatable): void {
+    this.#abandon();
+    this.#end(untranslatableReply(this, why));
   }
 
   onDownstreamDrain(): void {
@@ -208,7 +249,7 @@ export class Exchange
   }
 
   onDownstreamClose(): void {
-    if (this.#state === State.DONE || this.#state === State.IDLE) return;
+    if (this.#isOver) return;
     this.addFlag("DC");
     this.responseCodeDetails = CLIENT_GONE;
     this.#abandon();
@@ -216,9 +257,35 @@ export class Exchange
   }
 
   onDownstreamError(error: Http1Error): void {
-    if (this.#state === State.DONE || this.#state === State.IDLE) return;
+    if (this.#isOver) return;
     this.#abandon();
     this.#end(malformedReply(this, error));
+  }
+
+  get bufferedBytes(): number {
+    return this.#isOver ? 0 : this.#tries.bufferedBytes;
+  }
+
+  endIdle(share: number): void {
+    this.#timers.endIdle(share);
+  }
+
+  shed(): boolean {
+    if (this.#isOver) return false;
+    this.#abandon();
+    if (!this.#response.started) {
+      this.#fail("overload", "");
+      return true;
+    }
+    // What waits for the client is what takes the memory: it must go, whatever could still be said.
+    this.addFlag("OM");
+    this.responseCodeDetails = "overload_reset";
+    this.#cut();
+    return true;
+  }
+
+  get #isOver(): boolean {
+    return this.#state === State.DONE || this.#state === State.IDLE;
   }
 
   // Deciding
@@ -235,6 +302,7 @@ export class Exchange
   }
 
   onNowhere(failure: Failure, detail: string): void {
+    if (failure === "blocked") this.upstreamCluster = BLACK_HOLE.name;
     this.#fail(failure, detail);
   }
 
@@ -311,10 +379,57 @@ export class Exchange
     this.#cut();
   }
 
+  onTranslation(translation: CallTranslation): void {
+    if (this.#translated !== undefined) return;
+    const translator = translatorOf(translation, this.#downstream, this);
+    this.#translated = new TranslatedCall(translator);
+    this.#answerTo(translator);
+    this.grpc = true;
+    this.#fields.grpc = true;
+    this.clearMessages();
+  }
+
+  #answerTo(client: DownstreamStream): void {
+    this.#client = client;
+    this.#response.to(client);
+    this.#body.to(client);
+  }
+
+  #endTranslation(): void {
+    this.#translated = undefined;
+    this.#answerTo(this.#downstream);
+  }
+
   #forward(routed: Plan): void {
     const plan = this.#fields.controls ? ownPlan(this, routed) : routed;
     this.plan = plan;
     if (isBound(plan)) bindRequest(this, this.#view, plan);
+    if (this.#translated === undefined) this.#send(plan);
+    else this.#sendTranslated(plan, this.#translated);
+  }
+
+  #sendTranslated(plan: Plan, translated: TranslatedCall): void {
+    translated.begin(this.#tries.body);
+    // What came of the body may be nothing that can be translated.
+    if (this.#state === State.DONE) return;
+    if (!translated.translator.takesWholeBody || this.requestDone) {
+      this.#send(plan);
+      return;
+    }
+    translated.awaits = plan;
+    // It may have been held back before it was known that all of it is wanted.
+    this.resumeRequest();
+    this.onAdmissionAwaitsBody();
+  }
+
+  /** The body that a call waited for is here. */
+  #sendWhole(plan: Plan): void {
+    if (this.#translated !== undefined) this.#translated.awaits = undefined;
+    this.#timers.clearDeadline();
+    this.#send(plan);
+  }
+
+  #send(plan: Plan): void {
     this.#state = State.FORWARDED;
     this.#waits = true;
     this.#context.overload.onSent();
@@ -355,7 +470,8 @@ export class Exchange
 
   redirectOf(head: ResponseHead): Redirection | undefined {
     const { chain, plan, request } = this;
-    if (chain === undefined || plan === undefined) return undefined;
+    // The request is not any more what its client sent.
+    if (chain === undefined || plan === undefined || this.#translated !== undefined) return undefined;
     this.#followed ??= { count: 0, ways: [] };
     const found = internalRedirect(this.#view, chain, plan, request, head, this.#followed);
     if (typeof found === "string") return undefined;
@@ -420,7 +536,7 @@ export class Exchange
 
   onAnswerEnd(trailers: HeaderList): void {
     this.#finish();
-    this.#downstream.writeEnd(trailers);
+    this.#client.writeEnd(trailers);
   }
 
   /** Cuts the tunnel when its client is not let in any more. */
@@ -502,7 +618,15 @@ export class Exchange
 
   #fail(failure: Failure, reason: string): void {
     this.#destination.giveUp();
+    if (this.#translated === undefined && this.chain !== undefined) this.#translateFailure(this.chain);
     this.#end(failureReply(this, failure, reason));
+  }
+
+  /** What happens before any step is asked is told in the client's language nevertheless. */
+  #translateFailure(chain: HttpChain): void {
+    if (this.#response.started) return;
+    const translation = grpcWebTranslation(chain, this.request);
+    if (translation !== undefined) this.onTranslation(translation);
   }
 
   /** Answers, unless an answer is under way already. */
@@ -516,7 +640,7 @@ export class Exchange
   #answer(reply: LocalReply): void {
     this.#response.writeReply(reply);
     this.#finish();
-    this.#downstream.writeEnd(NO_FIELDS);
+    this.#client.writeEnd(NO_FIELDS);
   }
 
   /** Ends a gRPC call that has begun to be answered: what came still counts, and the status says that no more will. */
@@ -524,13 +648,13 @@ export class Exchange
     this.grpcStatus = reply.grpcStatus;
     const trailers = this.#response.trailersOf(reply);
     this.#finish();
-    this.#downstream.writeEnd(trailers);
+    this.#client.writeEnd(trailers);
   }
 
   /** The client must notice that its response is not complete. */
   #cut(): void {
     this.#finish();
-    this.#downstream.reset();
+    this.#client.reset();
   }
 
   /** Tells telemetry. Comes before the last call downstream, which may start the next request on this object. */

@@ -16,7 +16,7 @@ import type { RequestBody } from "./request-body.js";
 import { RESET_FAILURES, resetOutcome } from "./reset-outcome.js";
 import type { TriesContext } from "./tries-contract.js";
 import { TryAccount } from "./try-account.js";
-import { requestHeadersOf, requestTargetOf } from "./upstream-request.js";
+import { requestHeadersOf, requestMethodOf, requestTargetOf } from "./upstream-request.js";
 
 /** Who the try is made for. Once it is adopted, the owner gets its events as if they were its own try's. */
 export interface HedgedTryOwner extends UpstreamHandler {
@@ -83,7 +83,7 @@ export class HedgedTry implements UpstreamWaiter {
     const now = context.clock.monotonic();
     const headers = requestHeadersOf(record, fields, this.#plan, this.endpoint, context.peerMetadata, now);
     const target = requestTargetOf(record, this.#plan);
-    stream.writeHead(record.request.method, target, headers, body.expected, body.contentLength);
+    stream.writeHead(requestMethodOf(record), target, headers, body.expected, body.contentLength);
     body.replayTo(stream);
     stream.writeEnd(body.trailers);
   }

@@ -28,6 +28,11 @@ export class IdleTimer {
     if (this.#timer.armed) this.#lastActivityMs = this.#clock.monotonic();
   }
 
+  /** Whether nothing has moved for this share, 0 to 1, of the time. */
+  isIdleFor(share: number): boolean {
+    return this.#timer.armed && this.#clock.monotonic() - this.#lastActivityMs >= this.#idleMs * share;
+  }
+
   stop(): void {
     this.#timer.disarm();
   }

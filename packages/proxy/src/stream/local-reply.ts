@@ -11,6 +11,7 @@ import {
 import { applyHeaderMutations } from "../filters/header-mutations.js";
 import { tellUpstreamFailure } from "../filters/upstream-failure.js";
 import { rescue, rescueHeaders, type Failure } from "../rescue.js";
+import type { Untranslatable } from "../translation/index.js";
 import type { ExchangeRecord } from "./exchange-record.js";
 
 /** An answer that the proxy makes itself. */
@@ -55,6 +56,16 @@ export function malformedReply(record: ExchangeRecord, error: Http1Error): Local
   record.proxyError = "http_request_error";
   record.responseCodeDetails = `http1.${error.code.toLowerCase()}`;
   return textReply(error.status, `${error.message}\n`);
+}
+
+/** Says why a request cannot become a gRPC call. */
+export function untranslatableReply(
+  record: ExchangeRecord,
+  { grpcStatus, message, details }: Untranslatable,
+): LocalReply {
+  record.responseCodeDetails = details;
+  record.proxyError = "http_request_error";
+  return grpcReply(grpcStatus, message);
 }
 
 /** What the configuration says to answer. */

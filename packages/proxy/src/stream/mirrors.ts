@@ -7,7 +7,7 @@ import type { OwnView } from "./decision.js";
 import type { ExchangeRecord } from "./exchange-record.js";
 import { MirrorRequest, type MirrorRequestContext } from "./mirror-request.js";
 import type { RequestBody } from "./request-body.js";
-import { requestHeadersOf, requestTargetOf } from "./upstream-request.js";
+import { requestHeadersOf, requestMethodOf, requestTargetOf } from "./upstream-request.js";
 
 /** What mirrors share. */
 export interface MirrorsContext extends MirrorRequestContext {
@@ -75,7 +75,7 @@ export class Mirrors {
     const headers = requestHeadersOf(record, this.#fields, plan, endpoint, peerMetadata, clock.monotonic());
     if (mirror.marksHost) markHost(headers);
     const request = new MirrorRequest(this.#context, {
-      method: record.request.method,
+      method: requestMethodOf(record),
       target: requestTargetOf(record, plan),
       headers,
       expectsBody: body.expected,

@@ -100,6 +100,16 @@ export class RequestBody {
     this.forget();
   }
 
+  /** Takes out what came so far: another body comes in its place, of unknown length. */
+  takeUntranslated(): readonly Buffer[] {
+    const taken = this.#chunks.splice(0);
+    this.forget();
+    this.expected = true;
+    this.contentLength = -1;
+    this.done = false;
+    return taken;
+  }
+
   /** Sends everything kept. Returns false when the stream asked to stop; it takes the bytes nevertheless. */
   replayTo(stream: UpstreamStream): boolean {
     let writable = true;

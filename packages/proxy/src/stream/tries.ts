@@ -23,7 +23,7 @@ import { RESET_FAILURES, resetOutcome } from "./reset-outcome.js";
 import { isFailure, Retries } from "./retries.js";
 import type { TriesContext, TriesOwner } from "./tries-contract.js";
 import { TryAccount } from "./try-account.js";
-import { requestHeadersOf, requestTargetOf } from "./upstream-request.js";
+import { requestHeadersOf, requestMethodOf, requestTargetOf } from "./upstream-request.js";
 
 const enum State {
   /** No way is chosen yet; what comes of the body is kept. */
@@ -94,6 +94,11 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
   /** The request's, as far as it has come. */
   get body(): RequestBody {
     return this.#body;
+  }
+
+  /** Bytes of the request that wait to be sent, or sent again. */
+  get bufferedBytes(): number {
+    return this.#body.heldBytes + (this.#upstream?.bufferedBytes ?? 0);
   }
 
   /** Prepares for a new request. */
@@ -186,7 +191,7 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
       this.#armTimeout();
       return;
     }
-    stream.writeHead(request.method, target, headers, this.#body.expected, this.#body.contentLength);
+    stream.writeHead(requestMethodOf(record), target, headers, this.#body.expected, this.#body.contentLength);
     const writable = this.#body.replayTo(stream);
     if (this.#body.done) {
       stream.writeEnd(this.#body.trailers);
@@ -315,7 +320,8 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
     const record = this.#record;
     const { attempt } = record;
     const view = this.#retries.refreshView();
-    const picked = pick(view, plan, attempt);
+    const outside = plan.cluster.originalDestination ? record.outside : undefined;
+    const picked = outside ?? pick(view, plan, attempt);
     if ("kind" in picked) {
       this.#fail(picked.flag === "UH" ? "no-healthy-upstream" : "overflow", "");
       return;

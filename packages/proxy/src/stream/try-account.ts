@@ -1,6 +1,13 @@
 import type { Clock } from "@tulle/base";
-import { readLoadReport, type ClusterPart, type EndpointPart, type LoadTable } from "@tulle/engine";
-import type { HeaderList, ResponseHead } from "@tulle/http";
+import {
+  offerProbe,
+  readLoadReport,
+  takeProbe,
+  type ClusterPart,
+  type EndpointPart,
+  type LoadTable,
+} from "@tulle/engine";
+import { NO_GRPC_STATUS, readGrpcStatus, type HeaderList, type ResponseHead } from "@tulle/http";
 
 import type { OutlierRecorder } from "../health/outlier-recorder.js";
 import type { TryLog, TryOutcome } from "../records/try-log.js";
@@ -21,6 +28,8 @@ export class TryAccount {
   #isRetry = false;
   #startMs = 0;
   #observed = false;
+  /** It decides about an endpoint on probation, and nothing is known yet. */
+  #probe = false;
 
   constructor(load: LoadTable, clock: Clock, log: TryLog, outliers: OutlierRecorder) {
     this.#load = load;
@@ -39,6 +48,7 @@ export class TryAccount {
     this.#endpoint = endpoint;
     this.#isRetry = isRetry;
     this.#observed = false;
+    this.#probe = takeProbe(this.#load, cluster, endpoint);
     this.#load.begin(cluster.slot, endpoint.slot, isRetry);
     this.#startMs = this.#clock.monotonic();
     this.#number = this.#log.begin(endpoint.key, this.#startMs);
@@ -64,7 +74,9 @@ export class TryAccount {
     if (cluster === undefined || this.#endpoint === undefined) return;
     if (cluster.reportGapMs !== undefined) this.#readReport(cluster.reportGapMs, head.headers);
     if (cluster.outlier === undefined && cluster.healthCheck === undefined) return;
-    this.#outliers.answered(cluster, this.#endpoint, head.status, head.headers, grpc);
+    this.#outliers.answered(cluster, this.#endpoint, head.status, head.headers, grpc, this.#probe);
+    // Of a gRPC call the trailers may have the last word.
+    if (!grpc || head.status !== 200 || readGrpcStatus(head.headers) !== NO_GRPC_STATUS) this.#probe = false;
   }
 
   /** The end of an answer. */
@@ -82,13 +94,15 @@ export class TryAccount {
   /** The trailers of a gRPC call whose head had no status. */
   grpcEnded(trailers: HeaderList): void {
     if (this.#cluster?.outlier === undefined || this.#endpoint === undefined) return;
-    this.#outliers.trailers(this.#cluster, this.#endpoint, trailers);
+    this.#outliers.trailers(this.#cluster, this.#endpoint, trailers, this.#probe);
+    this.#probe = false;
   }
 
   /** No connection, a broken one, or no answer in time. */
   unreached(timedOut: boolean): void {
     if (this.#cluster?.outlier === undefined || this.#endpoint === undefined) return;
-    this.#outliers.unreached(this.#cluster, this.#endpoint, timedOut);
+    this.#outliers.unreached(this.#cluster, this.#endpoint, timedOut, this.#probe);
+    this.#probe = false;
   }
 
   /** Nothing when none is under way. */
@@ -98,6 +112,8 @@ export class TryAccount {
     if (cluster === undefined || endpoint === undefined) return;
     this.#load.end(cluster.slot, endpoint.slot, this.#isRetry);
     this.observe(failed);
+    if (this.#probe) offerProbe(this.#load, endpoint.slot);
+    this.#probe = false;
     if (!this.#log.isNoted(this.#number)) this.note("abandoned", 0, "");
     this.#cluster = undefined;
     this.#endpoint = undefined;

@@ -1,4 +1,4 @@
-import { endpointHost, type EndpointPart, type Plan } from "@tulle/engine";
+import { applyHeaders, endpointHost, type EndpointPart, type Plan } from "@tulle/engine";
 import type { HeaderList } from "@tulle/http";
 
 import { forwardedClientCert } from "../filters/forwarded-client-cert.js";
@@ -31,6 +31,7 @@ export function requestHeadersOf(
     attempt: Math.max(record.attempt.attempts, 1),
     timeoutRetry: record.timeoutRetry && plan.tellsTimeoutRetry === true,
     timeForTryMs: timeForTry(record, plan, nowMs),
+    outside: plan.cluster.originalDestination,
     peerMetadata: source.direction === "outbound" && endpoint.tls?.kind === "mesh" ? peerMetadata : "",
     forwardedClientCert:
       chain === undefined
@@ -44,13 +45,23 @@ export function requestHeadersOf(
   if (plan.rewritePath !== undefined) tell(headers, "x-envoy-original-path", request.path);
   if (plan.tellsForwardedHost === true && host !== request.host)
     headers.push("x-forwarded-host", request.host);
-  if (admission !== undefined) applyHeaderMutations(headers, admission.request, record);
+  if (admission !== undefined) {
+    applyHeaderMutations(headers, admission.request, record);
+    // That of the body before it was translated.
+    if (admission.translation !== undefined)
+      applyHeaders(headers, [{ op: "remove", name: "content-length" }]);
+  }
   return headers;
 }
 
 /** Sets a field of the proxy's own: a client's is not believed. */
 function tell(headers: HeaderList, name: string, value: string): void {
   applyHeaderMutations(headers, [{ op: "set", name, value }]);
+}
+
+/** The method of a try's request, which a step may have altered. */
+export function requestMethodOf({ request, admission }: ExchangeRecord): string {
+  return admission?.altered?.method ?? request.method;
 }
 
 /** The target of a try's request: the path as it was matched or a step altered it, rewritten as the route says. */

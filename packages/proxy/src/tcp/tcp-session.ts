@@ -5,8 +5,10 @@ import {
   NO_SLOT,
   affinityOf,
   currentCluster,
+  offerProbe,
   pick,
   routeConnection,
+  takeProbe,
   type AttemptState,
   type ClusterPart,
   type ConnectionRefusal,
@@ -26,6 +28,7 @@ import type { OwnView } from "../stream/decision.js";
 import type { Parked } from "../stream/parking.js";
 import type { AcquireFailure } from "../stream/contract.js";
 import type { ClusterTraffic } from "../telemetry/upstream-metrics.js";
+import { originalEndpoint } from "../upstream/original-endpoint.js";
 import { ConnectionAdmission, type ConnectionVerdict } from "./connection-admission.js";
 import type { TcpContext, TcpEnd, TcpRecord, TcpSource, TcpTraffic } from "./contract.js";
 import { HeldUpstream } from "./held-upstream.js";
@@ -79,7 +82,9 @@ export class TcpSession<Source extends TcpSource = TcpSource>
   readonly #client: TcpEnd;
   readonly #onClosed: () => void;
   readonly #startMs: number;
-  readonly #attempt: AttemptState = { attempts: 0, triedSlots: [] };
+  readonly #attempt: AttemptState = { attempts: 0, triedSlots: [], probes: true };
+  /** It decides about an endpoint on probation, and nothing is known yet. */
+  #probe = false;
   /** First for the time that it may be parked, then for idleness. */
   readonly #timer: WheelTimer;
   readonly #view: OwnView;
@@ -259,7 +264,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     const cluster = currentCluster(this.#view, plan, this.#attempt);
     this.cluster = cluster;
     const picked = cluster.originalDestination
-      ? originalEndpoint(this.source.originalDestination)
+      ? toOriginal(this.source.originalDestination)
       : pick(this.#view, plan, this.#attempt);
     if ("kind" in picked) {
       this.#fail(picked.flag, picked.flag === "UH" ? "no_healthy_upstream" : "overflow");
@@ -284,6 +289,7 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     traffic.connections.add(1);
     traffic.connectionsTotal.inc();
     this.#clusterTraffic = traffic;
+    this.#probe = takeProbe(load, cluster, picked);
     load.addConnections(cluster.slot, 1);
     if (picked.slot !== NO_SLOT) load.addConnections(picked.slot, 1);
     load.begin(cluster.slot, picked.slot, attempt.attempts > 1);
@@ -296,14 +302,16 @@ export class TcpSession<Source extends TcpSource = TcpSource>
         onConnected: (socket, transport) => {
           this.#connecting = undefined;
           this.#observe(picked, startedMs, false);
-          this.#context.outliers.connected(cluster, picked);
+          this.#context.outliers.connected(cluster, picked, this.#probe);
+          this.#probe = false;
           if (this.#holder === undefined) this.#open(plan, { socket, transport });
           else this.#hold({ socket, transport }, this.#holder);
         },
         onConnectFailed: (failure, detail) => {
           this.#connecting = undefined;
           this.#observe(picked, startedMs, true);
-          this.#context.outliers.unreached(cluster, picked, failure === "connect-timeout");
+          this.#context.outliers.unreached(cluster, picked, failure === "connect-timeout", this.#probe);
+          this.#probe = false;
           this.#onConnectFailed(plan, failure, detail);
         },
       },
@@ -464,27 +472,13 @@ export class TcpSession<Source extends TcpSource = TcpSource>
     load.addConnections(cluster.slot, -1);
     if (endpoint.slot !== NO_SLOT) load.addConnections(endpoint.slot, -1);
     load.end(cluster.slot, endpoint.slot, this.attempts > 1);
+    if (this.#probe) offerProbe(load, endpoint.slot);
+    this.#probe = false;
   }
 }
 
-/** Where the caller was going, as an endpoint: nothing is known of it, so nothing is counted (slot 0). */
-function originalEndpoint(destination: ListenAddress | undefined): EndpointPart | PickFailure {
-  if (destination === undefined) return { kind: "fail", flag: "UH" };
-  const { host, port } = destination;
-  const key = formatAddress(host, port);
-  const unknown = {
-    tls: undefined,
-    overHttp2: undefined,
-    http2: false,
-    proxyProtocol: undefined,
-    proxyTlvs: undefined,
-    perClient: false,
-    hostname: "",
-    weight: 1,
-    healthy: true,
-    workload: undefined,
-  };
-  return { key, host, port, slot: 0, ...unknown };
+function toOriginal(destination: ListenAddress | undefined): EndpointPart | PickFailure {
+  return destination === undefined ? { kind: "fail", flag: "UH" } : originalEndpoint(destination);
 }
 
 function addressOf({ localAddress, localPort }: Socket): string {

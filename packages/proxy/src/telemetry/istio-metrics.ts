@@ -1,8 +1,12 @@
-import type { ClusterPart } from "@tulle/engine";
-
 import type { Exchange } from "../stream/exchange.js";
 import type { Counter, Family, Histogram, MetricsRegistry } from "./metrics.js";
-import { securityPolicy, trafficLabels, type OwnWorkload } from "./traffic-labels.js";
+import {
+  BLACK_HOLE,
+  securityPolicy,
+  trafficLabels,
+  type LabelledCluster,
+  type OwnWorkload,
+} from "./traffic-labels.js";
 
 /** Istio's histogram buckets, for durations in milliseconds and for sizes in bytes alike. */
 const BUCKETS = [
@@ -25,7 +29,7 @@ interface Series {
 type ByResult = Map<number | string, Series>;
 
 /** Stands for exchanges that found no cluster. */
-const NO_CLUSTER: Pick<ClusterPart, "name" | "serviceHost"> = { name: "", serviceHost: "" };
+const NO_CLUSTER: LabelledCluster = { name: "", serviceHost: "", originalDestination: false };
 
 /**
  * Istio's standard metrics (https://istio.io/latest/docs/reference/config/metrics/). The labels of a series are put
@@ -80,7 +84,8 @@ export class IstioMetrics {
   }
 
   #seriesOf(exchange: Exchange): Series {
-    const cluster = exchange.cluster ?? NO_CLUSTER;
+    const cluster =
+      exchange.cluster ?? (exchange.upstreamCluster === BLACK_HOLE.name ? BLACK_HOLE : NO_CLUSTER);
     let byPeer = this.#series.get(cluster);
     if (byPeer === undefined) {
       byPeer = new WeakMap();
@@ -101,7 +106,7 @@ export class IstioMetrics {
     const key = responseFlags === "" ? code : `${code} ${responseFlags}`;
     let series = byResult.get(key);
     if (series === undefined) {
-      const labels = this.#labels(exchange);
+      const labels = this.#labels(exchange, cluster);
       series = {
         requests: this.#requests.with(labels),
         duration: this.#duration.with(labels),
@@ -115,9 +120,9 @@ export class IstioMetrics {
     return series;
   }
 
-  #labels(exchange: Exchange): string[] {
+  #labels(exchange: Exchange, cluster: LabelledCluster): string[] {
     return [
-      ...trafficLabels(exchange, this.#own),
+      ...trafficLabels(exchange, this.#own, cluster),
       "request_protocol",
       exchange.grpc ? "grpc" : "http",
       "response_code",

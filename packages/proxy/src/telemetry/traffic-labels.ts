@@ -6,10 +6,20 @@ export interface OwnWorkload extends WorkloadLabels {
   principal(): string;
 }
 
+/** What labels say of a cluster. */
+export type LabelledCluster = Pick<ClusterPart, "name" | "serviceHost" | "originalDestination">;
+
+/** Stands for what the policy for unknown hosts blocks (Istio's name). */
+export const BLACK_HOLE: LabelledCluster = {
+  name: "BlackHoleCluster",
+  serviceHost: "",
+  originalDestination: true,
+};
+
 /** What was carried, as far as labels need it: an exchange or a TCP session. */
 export interface LabelledTraffic {
   readonly source: { readonly direction: "inbound" | "outbound"; readonly peerSpiffeId: string };
-  readonly cluster: ClusterPart | undefined;
+  readonly cluster: LabelledCluster | undefined;
   readonly endpoint: EndpointPart | undefined;
   /** Other side: the endpoint's workload (outbound) or the client's (inbound). */
   readonly peer: WorkloadLabels | undefined;
@@ -22,14 +32,20 @@ const UNKNOWN: WorkloadLabels = {
   canonicalRevision: "latest",
 };
 
-/** The labels that Istio's HTTP and TCP metrics have in common: who, to whom. */
-export function trafficLabels(traffic: LabelledTraffic, own: OwnWorkload): string[] {
+/** The labels that Istio's HTTP and TCP metrics have in common: who, to whom. `cluster`: default that of `traffic`. */
+export function trafficLabels(
+  traffic: LabelledTraffic,
+  own: OwnWorkload,
+  cluster: LabelledCluster | undefined = traffic.cluster,
+): string[] {
   const outbound = traffic.source.direction === "outbound";
   const peer = traffic.peer ?? UNKNOWN;
   const source = outbound ? own : peer;
   const destination = outbound ? peer : own;
-  const service = traffic.cluster?.serviceHost ?? "";
-  const [name, namespace] = service === "" ? ["unknown", "unknown"] : serviceName(service);
+  const service = cluster?.serviceHost ?? "";
+  // Whoever is not a service is named by its cluster alone: names that clients make up would be series without end.
+  const unnamed = cluster?.originalDestination === true ? cluster.name : "unknown";
+  const [name, namespace] = service === "" ? [unnamed, "unknown"] : serviceName(service);
   const principals = principalsOf(traffic, own);
   return [
     "reporter",

@@ -110,6 +110,10 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
     return this.#writer.handedOver > this.#sentMark;
   }
 
+  get bufferedBytes(): number {
+    return this.#writer.pendingBytes;
+  }
+
   /** Whether an idle connection still looks alive. */
   get usable(): boolean {
     return !this.#retired && !this.#socket.destroyed && this.#socket.readable && this.#socket.writable;

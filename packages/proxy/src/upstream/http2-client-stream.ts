@@ -70,6 +70,10 @@ export class Http2ClientStream implements UpstreamStream {
     return !this.#unprocessed && this.#transport.writer.handedOver > this.#sentMark;
   }
 
+  get bufferedBytes(): number {
+    return this.#body.waitingBytes;
+  }
+
   /** Binds the next try. */
   bind(handler: UpstreamHandler, reused: boolean): void {
     this.#handler = handler;

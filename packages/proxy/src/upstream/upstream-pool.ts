@@ -90,6 +90,11 @@ export class UpstreamPool implements ClientConnectionOwner, Http2ConnectionOwner
     this.#http2 = endpoint.http2 || endpoint.tls?.alpn.includes("h2") === true;
   }
 
+  /** Whether its endpoint is one that a cluster has, and not an address that a caller was going to. */
+  get ofCluster(): boolean {
+    return this.#endpoint.slot !== NO_SLOT;
+  }
+
   get mutualTls(): boolean {
     return this.#endpoint.tls?.kind === "mesh";
   }

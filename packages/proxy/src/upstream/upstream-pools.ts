@@ -73,7 +73,7 @@ export class UpstreamPools implements Disposable {
       ways.add(wayTo(endpoint));
       if (endpoint.overHttp2 !== undefined) ways.add(wayTo(endpoint.overHttp2));
     }
-    for (const pool of this.#byKey.values()) pool.removed = !ways.has(pool.way);
+    for (const pool of this.#byKey.values()) pool.removed = pool.ofCluster && !ways.has(pool.way);
   }
 
   /** After the workload's certificate changed: mutual-TLS connections are made anew, without cutting an exchange. */

@@ -30,6 +30,7 @@ export class ConfigCache {
   #timer: Timer | undefined;
   #writing: Promise<void> = Promise.resolve();
   #dirty = false;
+  #found = false;
 
   /** `owner` names whose configuration this is: another workload's file in the same directory is not used. */
   constructor(
@@ -47,15 +48,23 @@ export class ConfigCache {
     this.#logger = logger;
   }
 
+  /** Whether `load` found a file, of whatever use: there has been a configuration before. */
+  get found(): boolean {
+    return this.#found;
+  }
+
   /** What was kept; nothing when there is no file or it cannot be used (then a warning is logged). */
   async load(): Promise<readonly ResourceChange[]> {
     let text: string;
     try {
       text = await readFile(this.#path, "utf8");
     } catch (thrown) {
-      if (systemErrorCode(thrown) !== "ENOENT") this.#warn("cannot be read", thrown);
+      if (systemErrorCode(thrown) === "ENOENT") return [];
+      this.#found = true;
+      this.#warn("cannot be read", thrown);
       return [];
     }
+    this.#found = true;
     try {
       return parse(JSON.parse(text), this.#owner);
     } catch (thrown) {

@@ -41,7 +41,7 @@ export function chainRules(t: Translation, host: string): readonly OwnedRule[] |
   for (const entry of entries) t.own(entry);
   for (const { object, path, message } of problems) {
     t.warnOf(
-      "TUL0008",
+      "TUL0010",
       `${object.kind} ${object.metadata.namespace}/${object.metadata.name} ${path}: ${message}`,
     );
   }
@@ -94,7 +94,7 @@ function ruleOf(t: Translation, { written, parts }: ChainRoute): RouteRule {
   const headers = headersOf(destination);
   const [only] = parts;
   const timeout = some(destination.requestTimeout) ?? timeoutOf(parts);
-  const idleTimeout = some(destination.idleTimeout);
+  const idle = parseDuration(some(destination.idleTimeout) ?? "");
   const retries = retriesOf(destination);
   return {
     ...(written?.match?.http !== undefined && { match: [ruleMatch(written.match.http)] }),
@@ -105,7 +105,7 @@ function ruleOf(t: Translation, { written, parts }: ChainRoute): RouteRule {
     ...(headers !== undefined && { headers }),
     ...(destination.prefixRewrite !== undefined && { rewrite: { uri: destination.prefixRewrite } }),
     ...(timeout !== undefined && { timeout }),
-    ...(idleTimeout !== undefined && { idleTimeout }),
+    ...(idle !== undefined && { times: { request: undefined, response: undefined, idle } }),
     ...(retries !== undefined && { retries }),
   };
 }

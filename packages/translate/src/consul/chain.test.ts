@@ -416,7 +416,7 @@ test.each([
   expect(chainProblems(at.reader)).toContainEqual(
     expect.objectContaining({ path, message: expect.stringContaining(message) as string }),
   );
-  expect(analyze(at.reader, { live: true }).map(({ code }) => code)).toContain("TUL0008");
+  expect(analyze(at.reader, { live: true }).map(({ code }) => code)).toContain("TUL0010");
   expect(made(at, CLIENT, LISTENER_TYPE, "web:80").resource).toBeDefined();
   expect(made(at, CLIENT, ROUTE_TYPE, `${WEB}:80`).resource).toBeDefined();
 });

@@ -14,7 +14,12 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { authorizationFilters, connectionGuards } from "../authorization/filters.js";
 import type { Guarded } from "../authorization/holding-policies.js";
-import { connectionManager, httpFilter, outboundFilters } from "../http-connection-manager.js";
+import {
+  connectionManager,
+  grpcWebFilters,
+  httpFilter,
+  outboundFilters,
+} from "../http-connection-manager.js";
 import { addressOf, fromAds } from "../messages.js";
 import { INBOUND_LISTENER } from "../names.js";
 import { provenance } from "../provenance.js";
@@ -65,7 +70,7 @@ function guardedBy(servers: readonly Server[]): Guarded {
 function chainsOf(t: Translation, { servers }: ServedPort): FilterChain[] {
   const [first] = servers;
   // They share a chain: what guards one of them guards all.
-  if (first?.kind === "http") return [httpChain(t, first, guardedBy(servers))];
+  if (first?.kind === "http") return [httpChain(t, first, servers)];
   return servers.flatMap((server) => {
     switch (server.kind) {
       case "https":
@@ -136,10 +141,10 @@ function passedChain(t: Translation, server: Server, name: string): FilterChain 
 }
 
 /** Plaintext for all servers of a port: they have one route table. */
-function httpChain(t: Translation, server: Server, guarded: Guarded): FilterChain {
+function httpChain(t: Translation, server: Server, servers: readonly Server[]): FilterChain {
   return create(FilterChainSchema, {
     ...chain(server, { transportProtocol: "raw_buffer" }),
-    filters: [httpFilter(managerFor(t, server, guarded))],
+    filters: [httpFilter(managerFor(t, server, servers))],
   });
 }
 
@@ -149,7 +154,7 @@ function httpsChain(t: Translation, server: Server): FilterChain | undefined {
   return create(FilterChainSchema, {
     ...chain(server, tlsMatch(server)),
     transportSocket,
-    filters: [httpFilter(managerFor(t, server, guardedBy([server])))],
+    filters: [httpFilter(managerFor(t, server, [server]))],
   });
 }
 
@@ -169,13 +174,17 @@ function chain(
   };
 }
 
-/** At the edge of the mesh clients are believed nothing that they could have made up. */
-function managerFor(t: Translation, server: Server, guarded: Guarded): HttpConnectionManager {
+/**
+ * At the edge of the mesh clients are believed nothing that they could have made up. `servers`: all that share the chain
+ * with `server`.
+ */
+function managerFor(t: Translation, server: Server, servers: readonly Server[]): HttpConnectionManager {
   const hosts = [...hostsOfTable(t, server.routes)];
   const policies = hosts.map((host) => edgePolicy(t, host, server.port));
   // Who may not ask uses up nobody's limit.
   const filters = [
-    ...authorizationFilters(t, guarded),
+    ...grpcWebFilters(servers.some(({ grpcWeb }) => grpcWeb === true) ? "grpc-web" : undefined),
+    ...authorizationFilters(t, guardedBy(servers)),
     ...limitFilters(t, hosts),
     ...overloadFilters(policies),
     ...outboundFilters(),

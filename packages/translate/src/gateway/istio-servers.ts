@@ -26,6 +26,7 @@ function serverOf(owner: MeshObject<GatewaySpec>, server: GatewayServer, index: 
     hosts: hosts.map((written) => servedHost(written, namespace)),
     routes:
       kind === "http" ? `http.${port.number}` : `https.${port.number}.${port.name}.${name}.${namespace}`,
+    grpcWeb: port.protocol.toUpperCase() === "GRPC-WEB",
     redirects: tls?.httpsRedirect === true,
     tls: kind === "https" || kind === "tls" ? tls : undefined,
   };

@@ -46,6 +46,8 @@ export interface Server {
   readonly routes: string;
   /** Every request is answered with a redirect to HTTPS. */
   readonly redirects: boolean;
+  /** Clients may be browsers that speak gRPC-Web. */
+  readonly grpcWeb?: boolean;
   /** Set where TLS ends at the gateway. */
   readonly tls: ServerTlsSettings | undefined;
   /** Secrets with its certificates, besides those that `tls` names. */

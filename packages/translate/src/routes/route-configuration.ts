@@ -32,6 +32,7 @@ import { calledHost, type ResolvedHost } from "../services.js";
 import type { Translation } from "../translation.js";
 import { virtualServiceFor } from "../virtual-services.js";
 import { rulesOf } from "./delegates.js";
+import { applyTimes, callsOfService, withAnnotatedCalls } from "./annotated-calls.js";
 import { defaultAction } from "./forward.js";
 import { matchAll } from "./match.js";
 import { maxDirectResponseBytes } from "./reply.js";
@@ -100,7 +101,14 @@ function routesFor(
   if (virtualService?.spec.http !== undefined && virtualService.spec.http.length > 0) {
     warnOfOverruled(t, virtualService, frontend, [GRPC_ROUTE, HTTP_ROUTE]);
     warnOfOverruledChain(t, host, virtualService);
-    const routes = rulesOf(t, virtualService).flatMap((rule) => ruleRoutes(t, rule, listenerPort));
+    const calls = callsOfService(t, service);
+    const routes = rulesOf(t, virtualService).flatMap((owned) =>
+      ruleRoutes(
+        t,
+        calls === undefined ? owned : { ...owned, rule: withAnnotatedCalls(owned.rule, calls) },
+        listenerPort,
+      ),
+    );
     injectAnnotated(t, virtualService, routes);
     return routes;
   }
@@ -114,11 +122,14 @@ function routesFor(
   if (service === undefined || port === undefined) return undefined;
   const policy = effectivePolicy(t, destinationRuleFor(t, service), "", port.number);
   const cluster = callingCluster(t, service, port.number);
-  const retries = defaultHttpRetry(t);
+  const calls = callsOfService(t, service);
+  const retries = calls?.retries ?? defaultHttpRetry(t);
+  const action = defaultAction({ cluster, policy }, retries);
+  if (calls?.times !== undefined) applyTimes(action, calls.times);
   const route = create(RouteSchema, {
     name: DEFAULT_ROUTE,
     match: matchAll(),
-    action: { case: "route", value: defaultAction({ cluster, policy }, retries) },
+    action: { case: "route", value: action },
     ...(service.session !== undefined && {
       typedPerFilterConfig: { [SESSION_FILTER]: sessionConfig(service.session) },
     }),

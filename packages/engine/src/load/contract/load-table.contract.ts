@@ -160,6 +160,10 @@ export function loadTableContract(name: string, create: (options: LoadTableOptio
     expect(note(UNHEALTHY_EJECTED, true)).toBe(UNHEALTHY_CHECK | UNHEALTHY_EJECTED);
     expect(note(UNHEALTHY_CHECK, false)).toBe(UNHEALTHY_EJECTED);
     expect(epochs).toEqual([0, 1, 1, 2, 3]);
+    expect([load.takeUnhealthy(slot, UNHEALTHY_CHECK), load.healthEpoch()]).toEqual([false, 3]);
+    load.setUnhealthy(slot, UNHEALTHY_CHECK, true);
+    expect([load.takeUnhealthy(slot, UNHEALTHY_CHECK), load.healthEpoch()]).toEqual([true, 5]);
+    expect(load.unhealthy(slot)).toBe(UNHEALTHY_EJECTED);
     load.release(slot);
     expect(load.unhealthy(load.acquire("b"))).toBe(0);
   });

@@ -22,13 +22,13 @@ type ChainEntry = MeshObject<ServiceRouterSpec | ServiceSplitterSpec | ServiceRe
 /** Found once for all entries. */
 const problemsOf = new WeakMap<MeshReader, readonly ChainProblem[]>();
 
-/** TUL0008, IST0101: what of an entry's chain cannot be, and services in it that are not there. */
+/** TUL0010, IST0101: what of an entry's chain cannot be, and services in it that are not there. */
 export function analyzeChain(analysis: Analysis, object: ChainEntry): void {
   const { reader } = analysis;
   const problems = problemsOf.get(reader) ?? chainProblems(reader);
   problemsOf.set(reader, problems);
   for (const problem of problems) {
-    if (problem.object === object) analysis.report("TUL0008", object, problem.path, problem.message);
+    if (problem.object === object) analysis.report("TUL0010", object, problem.path, problem.message);
   }
   const { namespace, name } = object.metadata;
   const t = new Translation(reader, analysis.view(namespace));
