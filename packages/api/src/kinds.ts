@@ -1,6 +1,10 @@
 import { parseApiVersion } from "./api-version.js";
 import { authorizationPolicyKind } from "./authorization-policy/kind.js";
 import { configMapKind } from "./config-map/kind.js";
+import { proxyDefaultsKind, serviceDefaultsKind } from "./consul/defaults.js";
+import { serviceResolverKind } from "./consul/service-resolver.js";
+import { serviceRouterKind } from "./consul/service-router.js";
+import { serviceSplitterKind } from "./consul/service-splitter.js";
 import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
 import { gatewayClassKind } from "./gateway-class/kind.js";
@@ -57,6 +61,11 @@ export const KINDS: readonly Kind[] = [
   meshConfigKind,
   meshHttpRouteKind,
   meshTcpRouteKind,
+  serviceRouterKind,
+  serviceSplitterKind,
+  serviceResolverKind,
+  serviceDefaultsKind,
+  proxyDefaultsKind,
   validatingAdmissionPolicyKind,
   validatingAdmissionPolicyBindingKind,
 ];

@@ -1,5 +1,7 @@
 import type { MergedRule } from "./destination-rules.js";
+import type { MeshEndpoint } from "./mesh-service.js";
 import type { Translation } from "./translation.js";
+import { selects } from "./visibility.js";
 
 /** Label that an undeclared subset selects by. */
 const VERSION_LABEL = "version";
@@ -44,4 +46,16 @@ export function labelsOfSubset(name: string): Readonly<Record<string, string>> {
       return [pair.slice(0, end), pair.slice(end + 1)];
     }),
   );
+}
+
+/** Which endpoints of a service are a subset's. */
+export function subsetSelector(
+  t: Translation,
+  rule: MergedRule | undefined,
+  host: string,
+  subset: string,
+): (endpoint: MeshEndpoint) => boolean {
+  const labels = subsetLabels(t, rule, host, subset);
+  const admits = rule?.subsets.get(subset)?.admits;
+  return (endpoint) => selects(labels, endpoint.labels) && (admits === undefined || admits(endpoint));
 }

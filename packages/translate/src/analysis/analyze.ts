@@ -1,6 +1,7 @@
 import {
   byWeight,
   KUMA_GROUP,
+  CONSUL_GROUP,
   type AuthorizationPolicySpec,
   type DestinationRuleSpec,
   type Finding,
@@ -9,8 +10,13 @@ import {
   type MeshHTTPRouteSpec,
   type MeshObject,
   type MeshTCPRouteSpec,
+  type ProxyDefaultsSpec,
   type RateLimitSpec,
+  type ServiceDefaultsSpec,
   type ServiceEntrySpec,
+  type ServiceResolverSpec,
+  type ServiceRouterSpec,
+  type ServiceSplitterSpec,
   type SidecarSpec,
   type TrafficPolicySpec,
   type VirtualServiceSpec,
@@ -38,6 +44,12 @@ import {
   analyzeRuleHost,
   analyzeServerVerification,
 } from "./analyzers/destination-rules.js";
+import {
+  analyzeChain,
+  analyzeChainCarriedOut,
+  analyzeDefaults,
+  analyzeResolver,
+} from "./analyzers/discovery-chains.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
 import { analyzeRateLimit, analyzeTarget } from "./analyzers/policies.js";
 import { analyzeBoundGateways, analyzeGatewayConflicts, analyzeK8sGateway } from "./analyzers/gateways.js";
@@ -134,6 +146,30 @@ const ANALYZERS = [
     analyzeMeshTcpRoute,
     analyzeRouteCarriedOut,
   ),
+  of<ServiceRouterSpec>(
+    CONSUL_GROUP,
+    "ServiceRouter",
+    analyzeAnnotations,
+    analyzeChain,
+    analyzeChainCarriedOut,
+  ),
+  of<ServiceSplitterSpec>(
+    CONSUL_GROUP,
+    "ServiceSplitter",
+    analyzeAnnotations,
+    analyzeChain,
+    analyzeChainCarriedOut,
+  ),
+  of<ServiceResolverSpec>(
+    CONSUL_GROUP,
+    "ServiceResolver",
+    analyzeAnnotations,
+    analyzeChain,
+    analyzeResolver,
+    analyzeChainCarriedOut,
+  ),
+  of<ServiceDefaultsSpec>(CONSUL_GROUP, "ServiceDefaults", analyzeAnnotations, analyzeDefaults),
+  of<ProxyDefaultsSpec>(CONSUL_GROUP, "ProxyDefaults", analyzeAnnotations, analyzeDefaults),
   ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeAnnotations, analyzeRoute)),
 ];
 
@@ -144,6 +180,7 @@ const CARRIED_OUT: readonly Analyzer<never>[] = [
   analyzeGatewayCarriedOut,
   analyzeServiceEntryCarriedOut,
   analyzeRouteCarriedOut,
+  analyzeChainCarriedOut,
 ];
 
 export interface AnalyzeOptions {

@@ -11,6 +11,7 @@ import {
   RouteConfigurationSchema,
   type RouteConfiguration,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { chainRules, warnOfOverruledChain } from "../consul/chain-routes.js";
 import { routedFrontend } from "../gateway-api/routed-frontend.js";
 import { serviceRoutes } from "../gateway-api/service-routes.js";
 import { warnOfOverruled } from "../gateway-api/overruled.js";
@@ -48,7 +49,7 @@ export const DEFAULT_ROUTE = "default";
 
 /**
  * Routes for calls to `<full host>:<port>`: the rules of its VirtualService, else the routes of Gateway API that are bound
- * to it, else those of its MeshHTTPRoutes before one route to the service. Undefined when the name means none of these.
+ * to it, else Consul's entries, else its MeshHTTPRoutes before one route to the service. Undefined when the name means none of these.
  */
 export function routeConfiguration(t: Translation, name: string): RouteConfiguration | undefined {
   const authority = parseAuthority(name);
@@ -104,6 +105,7 @@ function routesFor(
   if (virtualService?.spec.http !== undefined && virtualService.spec.http.length > 0) {
     warnOfOverruled(t, virtualService, frontend, [GRPC_ROUTE, HTTP_ROUTE]);
     warnOfOverruledPolicies(t, MESH_HTTP_ROUTE, frontend, `${nameOf(virtualService)} rules the same host`);
+    warnOfOverruledChain(t, host, virtualService);
     const calls = callsOfService(t, service);
     const routes = rulesOf(t, virtualService).flatMap((owned) =>
       ruleRoutes(
@@ -116,7 +118,16 @@ function routesFor(
     return routes;
   }
   const routes = frontend && serviceRoutes(t, frontend);
-  if (routes !== undefined) return routes;
+  if (routes !== undefined) {
+    warnOfOverruledChain(t, host, { kind: "a route of Gateway API" });
+    return routes;
+  }
+  const chain = chainRules(t, host);
+  if (chain !== undefined) {
+    const owners = [...new Set(chain.map(({ object }) => nameOf(object)))].join(" and ");
+    warnOfOverruledPolicies(t, MESH_HTTP_ROUTE, frontend, `calls to the same host go by ${owners}`);
+    return chain.flatMap((rule) => ruleRoutes(t, rule, listenerPort));
+  }
   if (service === undefined || port === undefined) return undefined;
   if (carriageOf(t, port) === "http") {
     warnOfOverruledPolicies(t, MESH_TCP_ROUTE, frontend, "the port carries HTTP; write a MeshHTTPRoute");

@@ -158,6 +158,7 @@ export function remark(
   }
 }
 
+/** The ports at which a service is looked at. */
 export function portsOf(service: MeshService | undefined): readonly number[] {
   if (service === undefined) return [HTTP_PORT];
   return service.ports.slice(0, MAX_PORTS).map(({ number }) => number);
