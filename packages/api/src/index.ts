@@ -14,6 +14,7 @@ export { isPathTemplate } from "./authorization-policy/values.js";
 export * from "./catalog.js";
 export { serviceLabels } from "./service-labels.js";
 export * from "./convert.js";
+export { customResourceDefinition, OWN_GROUP } from "./custom-resource-definition/definition.js";
 export * from "./destination-rule/type.js";
 export * from "./effective-policy.js";
 export type * from "./endpoints/type.js";
