@@ -29,6 +29,7 @@ export interface MergedRule {
 export interface EffectivePolicy extends PortTrafficPolicy {
   readonly retryBudget?: TrafficPolicy["retryBudget"];
   readonly proxyProtocol?: TrafficPolicy["proxyProtocol"];
+  readonly tunnel?: TrafficPolicy["tunnel"];
   readonly balancing?: OwnBalancing | undefined;
 }
 
@@ -137,6 +138,7 @@ function forPort(
   if (policy === undefined) return inherited;
   const retryBudget = policy.retryBudget ?? inherited.retryBudget;
   const proxyProtocol = policy.proxyProtocol ?? inherited.proxyProtocol;
+  const tunnel = policy.tunnel ?? inherited.tunnel;
   const own = policy.portLevelSettings?.find((settings) => settings.port.number === port) ?? {
     connectionPool: policy.connectionPool ?? inherited.connectionPool,
     loadBalancer: policy.loadBalancer ?? inherited.loadBalancer,
@@ -150,6 +152,7 @@ function forPort(
     ...(own.tls && { tls: own.tls }),
     ...(retryBudget && { retryBudget }),
     ...(proxyProtocol && { proxyProtocol }),
+    ...(tunnel && { tunnel }),
   };
 }
 

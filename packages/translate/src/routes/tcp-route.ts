@@ -27,7 +27,7 @@ export function tcpRoute(t: Translation, frontend: Frontend): TcpProxy {
   if (byRoute !== undefined) return byRoute;
   const cluster = callingCluster(t, service, port.number);
   const policy = effectivePolicy(t, destinationRuleFor(t, service), "", port.number);
-  return proxyTo(cluster, { case: "cluster", value: cluster }, policy);
+  return proxyTo(t, cluster, { case: "cluster", value: cluster }, policy);
 }
 
 /** The addresses of a host that no service has. */
