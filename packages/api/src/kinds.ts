@@ -1,6 +1,10 @@
 import { parseApiVersion } from "./api-version.js";
 import { authorizationPolicyKind } from "./authorization-policy/kind.js";
 import { configMapKind } from "./config-map/kind.js";
+import { proxyDefaultsKind, serviceDefaultsKind } from "./consul/defaults.js";
+import { serviceResolverKind } from "./consul/service-resolver.js";
+import { serviceRouterKind } from "./consul/service-router.js";
+import { serviceSplitterKind } from "./consul/service-splitter.js";
 import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
 import { gatewayClassKind } from "./gateway-class/kind.js";
@@ -22,6 +26,8 @@ import { tcpRouteKind } from "./tcp-route/kind.js";
 import { tlsRouteKind } from "./tls-route/kind.js";
 import { sidecarKind } from "./sidecar/kind.js";
 import { trafficPolicyKind } from "./traffic-policy/kind.js";
+import { validatingAdmissionPolicyKind } from "./validating-admission-policy/kind.js";
+import { validatingAdmissionPolicyBindingKind } from "./validating-admission-policy-binding/kind.js";
 import { virtualServiceKind } from "./virtual-service/kind.js";
 import { workloadEntryKind } from "./workload-entry/kind.js";
 
@@ -51,6 +57,13 @@ export const KINDS: readonly Kind[] = [
   healthCheckKind,
   trafficPolicyKind,
   meshConfigKind,
+  serviceRouterKind,
+  serviceSplitterKind,
+  serviceResolverKind,
+  serviceDefaultsKind,
+  proxyDefaultsKind,
+  validatingAdmissionPolicyKind,
+  validatingAdmissionPolicyBindingKind,
 ];
 
 /** The kind under a URL's group, version and plural, when it is served at that version. */

@@ -1,5 +1,6 @@
 import type { Kind } from "./kind.js";
 import { apiVersionOf, parseApiVersion } from "./api-version.js";
+import { configEntryObject } from "./consul/entry.js";
 import { findKind, KINDS } from "./kinds.js";
 import { show } from "./schema/describe.js";
 import { parsePath } from "./schema/path.js";
@@ -68,7 +69,7 @@ type Recognised =
 
 function recognise(value: unknown, defaults: Fields, kinds: readonly Kind[]): Recognised {
   if (!isFields(value)) return "is not an object: expected apiVersion, kind, metadata and spec";
-  const object: Fields = { ...defaults, ...value };
+  const object: Fields = configEntryObject(value) ?? { ...defaults, ...value };
   const { apiVersion, kind: name } = object;
   if (typeof apiVersion !== "string")
     return 'has no apiVersion: expected one such as "networking.istio.io/v1"';

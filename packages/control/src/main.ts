@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 
+import { PolicyReviewer } from "@tulle/admission";
 import { isProtected, isServing, KINDS, type MeshInfo, type MeshStatus } from "@tulle/api";
 import { formatAddress, systemClock, VERSION, type Clock, type Logger } from "@tulle/base";
 import { createDnsAnswerer } from "@tulle/dns";
@@ -290,6 +291,7 @@ async function build(
     statusOf: (key) =>
       key.group === "" ? undefined : joinStatus(statusOf(key), routeStatuses.statusOf(key)),
     admit: createAdmission({ reader, logger }),
+    policies: new PolicyReviewer(config),
     logger,
   });
 

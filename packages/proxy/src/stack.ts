@@ -245,6 +245,10 @@ export function buildStack(options: StackOptions): ProxyStack {
     "envoy_http2_codec_errors_total",
     "Streams and connections refused by the HTTP/2 codec.",
   );
+  const socksRefusals = metrics.counter(
+    "tulle_socks_refused_total",
+    "Connections of SOCKS clients refused: malformed, methods, command, address type.",
+  );
   const connection: ServerConnectionContext = {
     queue,
     coarseWheel,
@@ -257,6 +261,10 @@ export function buildStack(options: StackOptions): ProxyStack {
       strikeForCode(error.code, source.remoteAddress, limits.of(source).values);
       logger.debug("request refused", { code: error.code, remote: source.remoteAddress });
       return `${error.message}\n`;
+    },
+    onSocksRefusal: (reason, source) => {
+      socksRefusals.with(["reason", reason]).inc();
+      logger.debug("SOCKS refused", { reason, remote: source.remoteAddress });
     },
     onHttp2Refusal: (refusal, source) => {
       http2Refusals.with(["code", refusal.code]).inc();

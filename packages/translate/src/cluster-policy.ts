@@ -18,7 +18,7 @@ import type { Translation } from "./translation.js";
 /** Istio's limits where a DestinationRule sets none: as good as none. */
 const NO_LIMIT = 4_294_967_295;
 /** Istio's connect timeout. */
-const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
+export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 /** Key under which Envoy looks for HTTP options of a cluster. */
 const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 

@@ -1,5 +1,7 @@
 import type { MergedRule } from "./destination-rules.js";
+import type { MeshEndpoint } from "./mesh-service.js";
 import type { Translation } from "./translation.js";
+import { selects } from "./visibility.js";
 
 /** Label that an undeclared subset selects by. */
 const VERSION_LABEL = "version";
@@ -22,4 +24,16 @@ export function subsetLabels(
     `no DestinationRule declares subset "${subset}" of ${host}: it selects instances labelled ${VERSION_LABEL}=${subset}`,
   );
   return { [VERSION_LABEL]: subset };
+}
+
+/** Which endpoints of a service are a subset's. */
+export function subsetSelector(
+  t: Translation,
+  rule: MergedRule | undefined,
+  host: string,
+  subset: string,
+): (endpoint: MeshEndpoint) => boolean {
+  const labels = subsetLabels(t, rule, host, subset);
+  const admits = rule?.subsets.get(subset)?.admits;
+  return (endpoint) => selects(labels, endpoint.labels) && (admits === undefined || admits(endpoint));
 }

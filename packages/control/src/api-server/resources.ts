@@ -1,3 +1,4 @@
+import { denialText, warningText, type AdmissionUser, type PolicyReviewer } from "@tulle/admission";
 import {
   alreadyExistsStatus,
   conflictStatus,
@@ -13,7 +14,7 @@ import {
 import { MeshError, type Clock } from "@tulle/base";
 
 import type { ResourceStore } from "../stores/resource-store.js";
-import type { Admit } from "../admission/index.js";
+import { PolicyDenialError, type Admit } from "../admission/index.js";
 import { WriteTurns } from "./write-turns.js";
 import { checkObject, invalid } from "./check-object.js";
 import { canonical, type Json, type JsonObject } from "./patch.js";
@@ -32,6 +33,15 @@ export interface ResourcesOptions {
   readonly newUid: () => string;
   /** Looks at every object whose own content is right, before it is stored. Absent: all are. */
   readonly admit?: Admit;
+  /** Users' own rules about what may be written; absent: there are none. */
+  readonly policies?: Pick<PolicyReviewer, "review" | "violationsOf">;
+}
+
+/** Who writes, for users' rules. */
+export interface Writer {
+  readonly user: AdmissionUser;
+  /** Takes down what the audit log shall say of the write. */
+  readonly note: (text: string) => void;
 }
 
 /** Where a write goes and how. */
@@ -42,6 +52,8 @@ export interface WriteTarget {
   readonly namespace: string;
   /** `?dryRun=All`: everything is checked, nothing is stored. */
   readonly dryRun: boolean;
+  /** Absent: the control plane itself, which nobody's rules are for. */
+  readonly writer?: Writer;
 }
 
 export interface Written {
@@ -98,7 +110,7 @@ export class Resources {
     return this.#inTurn(async () => {
       // A name that is taken is told first: what else is wrong may be about the object that has it.
       if ((await this.#options.store.get(key)) !== undefined) throw this.#exists(key);
-      const warnings = [...own, ...this.#admit(object, undefined)];
+      const warnings = [...own, ...(await this.#judge(target, object, undefined))];
       const created = target.dryRun ? object : await this.#create(object, key);
       return { object: created, created: true, warnings };
     });
@@ -169,7 +181,7 @@ export class Resources {
     if (sameContent && equal(next.metadata, current.metadata))
       return { object: current, created: false, warnings: own };
     return this.#inTurn(async () => {
-      const warnings = [...own, ...this.#admit(next, current)];
+      const warnings = [...own, ...(await this.#judge(target, next, current))];
       if (target.dryRun) return { object: next, created: false, warnings };
       const revision = Number(current.metadata.resourceVersion);
       return { object: await this.#options.store.update(next, key, revision), created: false, warnings };
@@ -177,16 +189,27 @@ export class Resources {
   }
 
   /** Deletes an object; a namespace goes with all that is in it. `denied` for the built-in namespaces. */
-  async delete(key: ObjectKey, dryRun: boolean, expected?: string): Promise<MeshObject> {
+  async delete(target: WriteTarget, name: string, expected?: string): Promise<Written> {
+    const key = keyOf(target.kind, { name, namespace: target.namespace });
     const object = await this.get(key);
     if (expected !== undefined && expected !== object.metadata.resourceVersion) throw this.#conflict(key);
     const isNamespace = key.group === "" && key.kind === "Namespace";
     if (isNamespace && BUILTIN_NAMESPACES.includes(key.name)) {
       throw new MeshError("denied", "API_FORBIDDEN", `the namespace ${key.name} cannot be deleted`);
     }
-    if (dryRun) return object;
-    if (isNamespace) await this.#empty(key.name);
-    return this.#options.store.delete(key, expected === undefined ? undefined : Number(expected));
+    const warnings = [...(await this.#review(target, undefined, object))];
+    const content = isNamespace ? await this.#contentOf(key.name) : [];
+    for (const [kind, one] of content) {
+      const each = { ...target, kind, version: kind.storageVersion, namespace: key.name };
+      warnings.push(...(await this.#review(each, undefined, one)));
+    }
+    if (target.dryRun) return { object, created: false, warnings };
+    for (const [kind, { metadata }] of content) await this.#deleteIfThere(keyOf(kind, metadata));
+    const deleted = await this.#options.store.delete(
+      key,
+      expected === undefined ? undefined : Number(expected),
+    );
+    return { object: deleted, created: false, warnings };
   }
 
   /** Nothing is stored between the look at an object and its own storing. */
@@ -194,13 +217,41 @@ export class Resources {
     return this.#options.admit === undefined ? write() : this.#turns.take(write);
   }
 
-  /** Throws an InvalidObjectError when the object must not be stored; else what it gets to hear. */
-  #admit(object: MeshObject, current: MeshObject | undefined): readonly string[] {
-    const verdict = this.#options.admit?.(object, current);
-    if (verdict === undefined) return [];
-    if (verdict.violations.length === 0) return verdict.warnings;
+  /**
+   * Throws an InvalidObjectError when the object must not be stored, a PolicyDenialError when users' rules refuse it; else what it gets to
+   * hear.
+   */
+  async #judge(
+    target: WriteTarget,
+    object: MeshObject,
+    current: MeshObject | undefined,
+  ): Promise<readonly string[]> {
+    const violations = (await this.#options.policies?.violationsOf(object)) ?? [];
+    const told = violations.length > 0 ? [] : await this.#review(target, object, current);
+    const verdict = this.#options.admit?.(object, current) ?? { violations: [], warnings: [] };
+    const all = [...violations, ...verdict.violations];
+    if (all.length === 0) return [...told, ...verdict.warnings];
     const { name } = object.metadata;
-    throw new InvalidObjectError(invalid(object.kind, name), verdict.violations, name);
+    throw new InvalidObjectError(invalid(object.kind, name), all, name);
+  }
+
+  /** What users' rules warn of. Throws a PolicyDenialError when they refuse the write. */
+  async #review(
+    { kind, version, dryRun, writer }: WriteTarget,
+    object: MeshObject | undefined,
+    oldObject: MeshObject | undefined,
+  ): Promise<readonly string[]> {
+    const { policies } = this.#options;
+    if (policies === undefined || writer === undefined) return [];
+    const operation = object === undefined ? "DELETE" : oldObject === undefined ? "CREATE" : "UPDATE";
+    const { user } = writer;
+    const review = await policies.review({ operation, kind, version, object, oldObject, user, dryRun });
+    for (const finding of review.audited) writer.note(warningText(finding));
+    if (review.denied.length > 0) {
+      for (const finding of review.denied) writer.note(denialText(finding));
+      throw new PolicyDenialError(review.denied, (object ?? oldObject)?.metadata.name ?? "");
+    }
+    return review.warned.map(warningText);
   }
 
   async #create(object: MeshObject, key: ObjectKey): Promise<MeshObject> {
@@ -232,18 +283,22 @@ export class Resources {
     return { group: key.group, kind: key.kind, name: key.name, plural: kind?.plural ?? key.kind };
   }
 
-  async #empty(namespace: string): Promise<void> {
+  /** Objects of a namespace, with their kinds. */
+  async #contentOf(namespace: string): Promise<readonly (readonly [Kind, MeshObject])[]> {
     const { objects } = await this.#options.store.list({ namespace });
-    for (const object of objects) {
+    return objects.flatMap((object) => {
       const kind = this.#options.kinds.find(
         (each) => each.kind === object.kind && isOfGroup(object, each.group),
       );
-      if (kind === undefined) continue;
-      try {
-        await this.#options.store.delete(keyOf(kind, object.metadata));
-      } catch (thrown) {
-        if (MeshError.from(thrown).kind !== "not-found") throw thrown;
-      }
+      return kind === undefined ? [] : [[kind, object] as const];
+    });
+  }
+
+  async #deleteIfThere(key: ObjectKey): Promise<void> {
+    try {
+      await this.#options.store.delete(key);
+    } catch (thrown) {
+      if (MeshError.from(thrown).kind !== "not-found") throw thrown;
     }
   }
 

@@ -6,6 +6,7 @@ import {
   DisposableStack,
   formatAddress,
   MeshError,
+  VERSION,
   type Clock,
   type Logger,
   type LogLevel,
@@ -54,7 +55,6 @@ import { openLocalServers, type LocalServers } from "./local-servers.js";
 import { Readiness } from "./readiness.js";
 import type { Traffic, TrafficAddresses } from "./traffic.js";
 
-const VERSION = "0.1.0";
 /** SPIFFE's and Istio's. */
 export const DEFAULT_TRUST_DOMAIN = "cluster.local";
 

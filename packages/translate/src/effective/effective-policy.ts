@@ -160,7 +160,7 @@ function trafficOf(t: Translation, service: MeshService): EffectivePolicyReport[
     const ids = service.ports.flatMap((each) =>
       service
         .endpoints(each)
-        .filter(({ labels }) => selects(subset.labels, labels))
+        .filter((one) => selects(subset.labels, one.labels) && subset.admits?.(one) !== false)
         .map(({ id }) => id),
     );
     return {

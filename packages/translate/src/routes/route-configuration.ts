@@ -11,6 +11,7 @@ import {
   RouteConfigurationSchema,
   type RouteConfiguration,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
+import { chainRules, warnOfOverruledChain } from "../consul/chain-routes.js";
 import { routedFrontend } from "../gateway-api/routed-frontend.js";
 import { serviceRoutes } from "../gateway-api/service-routes.js";
 import { warnOfOverruled } from "../gateway-api/overruled.js";
@@ -99,6 +100,7 @@ function routesFor(
       : port && { host, service, port, listenerPort };
   if (virtualService?.spec.http !== undefined && virtualService.spec.http.length > 0) {
     warnOfOverruled(t, virtualService, frontend, [GRPC_ROUTE, HTTP_ROUTE]);
+    warnOfOverruledChain(t, host, virtualService);
     const calls = callsOfService(t, service);
     const routes = rulesOf(t, virtualService).flatMap((owned) =>
       ruleRoutes(
@@ -111,7 +113,12 @@ function routesFor(
     return routes;
   }
   const routes = frontend && serviceRoutes(t, frontend);
-  if (routes !== undefined) return routes;
+  if (routes !== undefined) {
+    warnOfOverruledChain(t, host, { kind: "a route of Gateway API" });
+    return routes;
+  }
+  const chain = chainRules(t, host);
+  if (chain !== undefined) return chain.flatMap((rule) => ruleRoutes(t, rule, listenerPort));
   if (service === undefined || port === undefined) return undefined;
   const policy = effectivePolicy(t, destinationRuleFor(t, service), "", port.number);
   const cluster = callingCluster(t, service, port.number);

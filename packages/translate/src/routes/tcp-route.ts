@@ -1,6 +1,7 @@
 import type { TcpProxy } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import type { MeshObject, VirtualServiceSpec } from "@tulle/api";
 import { destinationRuleFor, effectivePolicy } from "../destination-rules.js";
+import { chainDestination } from "../consul/chain-routes.js";
 import { serviceTcpRoute } from "../gateway-api/l4-routes.js";
 import { warnOfOverruled } from "../gateway-api/overruled.js";
 import type { Frontend } from "../gateway-api/parents.js";
@@ -9,11 +10,12 @@ import { callingCluster } from "../failover.js";
 import type { MeshService } from "../mesh-service.js";
 import type { Translation } from "../translation.js";
 import { virtualServiceFor } from "../virtual-services.js";
+import { targetOf } from "./destination.js";
 import { canHold, placeOf, proxyByRule, proxyTo } from "./l4-rule.js";
 
 /**
  * Where connections to a port of a service go: to the destinations of the first `tcp` rule of its VirtualService that
- * can hold for this client, else to those of its TCPRoute, else to the service itself.
+ * can hold for this client, else to those of its TCPRoute, else where Consul's entries lead, else to the service itself.
  */
 export function tcpRoute(t: Translation, frontend: Frontend): TcpProxy {
   const { service, port, listenerPort } = frontend;
@@ -25,6 +27,11 @@ export function tcpRoute(t: Translation, frontend: Frontend): TcpProxy {
   }
   const byRoute = serviceTcpRoute(t, frontend);
   if (byRoute !== undefined) return byRoute;
+  const led = chainDestination(t, service.host);
+  if (led !== undefined) {
+    const target = targetOf(t, led, service.namespace, listenerPort);
+    return proxyTo(target.cluster, { case: "cluster", value: target.cluster }, target.policy);
+  }
   const cluster = callingCluster(t, service, port.number);
   const policy = effectivePolicy(t, destinationRuleFor(t, service), "", port.number);
   return proxyTo(cluster, { case: "cluster", value: cluster }, policy);
