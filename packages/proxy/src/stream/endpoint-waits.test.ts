@@ -18,7 +18,7 @@ async function service(
     apiListener("reviews:9080", "reviews:9080"),
     routes("reviews:9080", [routeTo("reviews", action)]),
     cluster("reviews", { more: { metadata: { filterMetadata: { "tulle.dev": { endpointWait: wait } } } } }),
-    endpoints("reviews", [{ address: "127.0.0.1", port: app }]),
+    endpoints("reviews", [{ port: app }]),
   );
   const port = await proxy.listen("reviews:9080");
   const { slot } = proxy.configuration.current.cluster("reviews")!.endpoints[0]!;
@@ -50,7 +50,7 @@ test("one that comes with the configuration is taken, too", async () => {
   const { port: other } = await backend((_request, response) => response.end("other"));
   const answer = ask();
   await eventually(() => waiting(proxy) === "1");
-  proxy.apply(endpoints("reviews", [{ address: "127.0.0.1", port: other }]));
+  proxy.apply(endpoints("reviews", [{ port: other }]));
   expect((await answer).body).toBe("other");
 });
 

@@ -105,8 +105,10 @@ export class EndpointWaits {
     if (configuration.current === this.#snapshot && epoch === this.#epoch) return;
     this.#snapshot = configuration.current;
     this.#epoch = epoch;
-    for (const [name, queue] of [...this.#queues]) {
-      for (const waiter of [...queue.waiters]) {
+    for (const [name, queue] of this.#queues) {
+      // Those that come back are not asked twice.
+      const before = [...queue.waiters];
+      for (const waiter of before) {
         if (!queue.waiters.delete(waiter)) continue;
         this.#countActive(name, -1);
         waiter.onLookAgain();
@@ -118,7 +120,7 @@ export class EndpointWaits {
   #onTimer(): void {
     this.look();
     const nowMs = this.#options.clock.monotonic();
-    for (const [name, queue] of [...this.#queues]) {
+    for (const [name, queue] of this.#queues) {
       for (const { waitUntilMs } of queue.waiters) {
         if (waitUntilMs > nowMs) continue;
         this.#failAll(name, queue);
@@ -130,8 +132,8 @@ export class EndpointWaits {
 
   #failAll(name: string, queue: Queue): void {
     queue.failsFast = true;
-    for (const waiter of [...queue.waiters]) {
-      if (!queue.waiters.delete(waiter)) continue;
+    for (const waiter of queue.waiters) {
+      queue.waiters.delete(waiter);
       this.#countActive(name, -1);
       this.#count(name, "timeout");
       waiter.onEndpointTimeout();
