@@ -56,6 +56,7 @@ import {
   TokenKeys,
   type FetchText,
 } from "./token-keys/index.js";
+import { createValidateApi } from "./webhook/index.js";
 import { changesHosts, createVirtualIps, meshHosts, namesHosts } from "./virtual-ips/index.js";
 
 export interface ControlPlaneOptions extends Partial<IdentityOptions> {
@@ -283,6 +284,7 @@ async function build(
     changes: [config.onChange, registry.catalog.onChanged, virtualIps.onChanged],
   });
   const statusOf = createObjectStatus({ ledger: ads.ledger, findings, quarantine, index: config });
+  const judged = { admit: createAdmission({ reader, logger }), policies: new PolicyReviewer(config) };
   const resourceApi = await createResourceApi({
     kinds: KINDS,
     store: stores.resources,
@@ -291,8 +293,7 @@ async function build(
     newUid: randomUUID,
     statusOf: (key) =>
       key.group === "" ? undefined : joinStatus(statusOf(key), routeStatuses.statusOf(key)),
-    admit: createAdmission({ reader, logger }),
-    policies: new PolicyReviewer(config),
+    ...judged,
     logger,
   });
 
@@ -391,6 +392,7 @@ async function build(
   const consul = createConsulApi(registry, { logger, version: VERSION });
   app.all("/v1/*", (c) => consul.fetch(c.req.raw, c.env));
   app.route("/", createAnalysisApi({ reader, kinds: KINDS, clock, logger }));
+  app.route("/", createValidateApi({ reader, kinds: KINDS, ...judged, logger }));
   app.route(
     "/",
     createTulleApi({

@@ -7,6 +7,7 @@ import type {
   PortTrafficPolicy,
   Subset,
   TrafficPolicy,
+  WaitForEndpoint,
 } from "@tulle/api";
 import { EXACT_HOST, hostMatch } from "./hosts.js";
 import { DESTINATION_RULE } from "./kinds.js";
@@ -52,6 +53,7 @@ export interface OwnBalancing {
   /** Header in which a request names its endpoints. */
   readonly overrideHostHeader?: string | undefined;
   readonly connections?: ConnectionExtras | undefined;
+  readonly waitForEndpoint?: WaitForEndpoint | undefined;
 }
 
 /**
