@@ -174,6 +174,12 @@ const TABLE = {
     level: "Warning",
     remedy: "Change the object, or the ValidatingAdmissionPolicy of yours that warns of it.",
   },
+  TUL0010: {
+    name: "BrokenDiscoveryChain",
+    level: "Error",
+    remedy:
+      "Correct the entry that is named, so that every subset is declared and no redirect or split leads back.",
+  },
 } as const satisfies Record<string, AnalysisCode>;
 
 /** The code of a finding. */

@@ -5,6 +5,8 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { create } from "@bufbuild/protobuf";
 import { TCP_ROUTE, TLS_ROUTE } from "../kinds.js";
+import { MESH_TCP_ROUTE } from "../kuma/kinds.js";
+import { warnOfBound } from "../kuma/overruled.js";
 import { NOBODY } from "../names.js";
 import { targetOf } from "../routes/destination.js";
 import { proxyTo, shareTunnel } from "../routes/l4-rule.js";
@@ -24,6 +26,7 @@ export function serviceTcpRoute(t: Translation, frontend: Frontend): TcpProxy | 
   const [route, ...ignored] = [...(attached.routes as readonly TcpRouteObject[])].sort(byAge);
   if (route === undefined) return undefined;
   t.own(route);
+  warnOfBound(t, MESH_TCP_ROUTE, frontend, [route]);
   for (const { metadata } of ignored) {
     t.warn(
       `TCPRoute ${metadata.namespace}/${metadata.name} has no effect on ${frontend.host}:${frontend.listenerPort}: ` +

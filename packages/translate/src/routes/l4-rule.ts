@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import type { L4MatchAttributes, MeshObject, RouteDestination, VirtualServiceSpec } from "@tulle/api";
+import type { L4MatchAttributes, MeshObject, RouteDestination } from "@tulle/api";
 import {
   TcpProxy_WeightedClusterSchema,
   TcpProxySchema,
@@ -19,17 +19,17 @@ import { targetOf } from "./destination.js";
 /** Endpoints that a connection is tried on before it is given up: the first and two more, as with HTTP's retries. */
 const MAX_CONNECT_ATTEMPTS = 3;
 
-/** A `tcp` or `tls` rule of a VirtualService. */
+/** A rule for connections, such as a `tcp` or `tls` rule of a VirtualService. */
 export interface L4Rule {
-  readonly object: MeshObject<VirtualServiceSpec>;
+  readonly object: MeshObject;
   readonly route: readonly RouteDestination[];
   /** `tcp[0]` */
   readonly field: string;
 }
 
 /** Where a rule stands, for messages. */
-export function placeOf({ object: { metadata }, field }: L4Rule): string {
-  return `VirtualService ${metadata.namespace}/${metadata.name} ${field}`;
+export function placeOf({ object: { kind, metadata }, field }: L4Rule): string {
+  return `${kind} ${metadata.namespace}/${metadata.name} ${field}`;
 }
 
 /** A proxy to the destinations of a rule; undefined, with a warning, when none of them would get anything. */
