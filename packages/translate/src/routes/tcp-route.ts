@@ -40,7 +40,7 @@ export function tcpRoute(t: Translation, frontend: Frontend): TcpProxy {
   if (led !== undefined) {
     warnOfOverruledPolicies(t, MESH_TCP_ROUTE, frontend, "a ServiceResolver leads calls to the same host");
     const target = targetOf(t, led, service.namespace, listenerPort);
-    return proxyTo(target.cluster, { case: "cluster", value: target.cluster }, target.policy);
+    return proxyTo(t, target.cluster, { case: "cluster", value: target.cluster }, target.policy);
   }
   const byPolicy = meshTcpRoute(t, frontend);
   if (byPolicy !== undefined) return byPolicy;
