@@ -7,7 +7,7 @@ import { afterEach, expect, test } from "vitest";
 
 import { ApplicationReadiness } from "./application-probe.js";
 
-const servers: Pick<Server, "close">[] = [];
+const servers: { close(): unknown }[] = [];
 afterEach(() => {
   for (const server of servers.splice(0)) server.close();
 });
