@@ -17,6 +17,7 @@ export * from "./consul/entry.js";
 export * from "./consul/filter.js";
 export * from "./consul/type.js";
 export * from "./convert.js";
+export { customResourceDefinition, OWN_GROUP } from "./custom-resource-definition/definition.js";
 export * from "./destination-rule/type.js";
 export * from "./effective-policy.js";
 export type * from "./endpoints/type.js";
