@@ -38,6 +38,7 @@ export interface RuleSubset extends Subset {
 export interface EffectivePolicy extends PortTrafficPolicy {
   readonly retryBudget?: TrafficPolicy["retryBudget"];
   readonly proxyProtocol?: TrafficPolicy["proxyProtocol"];
+  readonly tunnel?: TrafficPolicy["tunnel"];
   readonly balancing?: OwnBalancing | undefined;
   readonly nearestFirst?: boolean;
 }
@@ -150,6 +151,7 @@ function forPort(
   if (policy === undefined) return inherited;
   const retryBudget = policy.retryBudget ?? inherited.retryBudget;
   const proxyProtocol = policy.proxyProtocol ?? inherited.proxyProtocol;
+  const tunnel = policy.tunnel ?? inherited.tunnel;
   const own = policy.portLevelSettings?.find((settings) => settings.port.number === port) ?? {
     connectionPool: policy.connectionPool ?? inherited.connectionPool,
     loadBalancer: policy.loadBalancer ?? inherited.loadBalancer,
@@ -163,6 +165,7 @@ function forPort(
     ...(own.tls && { tls: own.tls }),
     ...(retryBudget && { retryBudget }),
     ...(proxyProtocol && { proxyProtocol }),
+    ...(tunnel && { tunnel }),
   };
 }
 
