@@ -97,9 +97,10 @@ const loadBalancer = struct(
 const zones = oneTo(64, label);
 
 const zonesWhereNeeded: Rule = ({ type, zones: given }, report) => {
+  if (typeof type !== "string") return;
   const needed = type === "Only" || type === "AnyExcept";
-  if (needed && given === undefined) report(["zones"], `is required with type ${String(type)}`);
-  if (!needed && given !== undefined) report(["zones"], `cannot be given with type ${String(type)}`);
+  if (needed && given === undefined) report(["zones"], `is required with type ${type}`);
+  if (!needed && given !== undefined) report(["zones"], `cannot be given with type ${type}`);
 };
 
 /** With weights for some, nobody could say what the others get. */

@@ -1,4 +1,4 @@
-import type { KumaDestination, MeshLoadBalancing, MeshObject } from "@tulle/api";
+import type { KumaDestination, MeshObject } from "@tulle/api";
 import type { EffectivePolicy, MergedRule } from "../destination-rules.js";
 import { portNamed, type MeshService } from "../mesh-service.js";
 import { nameOf } from "../provenance.js";
@@ -27,7 +27,7 @@ const KINDS: readonly SettingKind[] = [
   {
     kind: MESH_LOAD_BALANCING_STRATEGY,
     settingsOf: (conf) => {
-      const loadBalancer = balancerOf(conf as MeshLoadBalancing);
+      const loadBalancer = balancerOf(conf);
       return loadBalancer === undefined ? {} : { loadBalancer };
     },
   },
