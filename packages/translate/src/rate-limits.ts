@@ -15,12 +15,13 @@ import { durationOfText } from "./duration.js";
 import { globalRateLimit } from "./global-rate-limit.js";
 import { hostMatch } from "./hosts.js";
 import { RATE_LIMIT } from "./kinds.js";
+import { meshRateLimits } from "./kuma/rate-limit.js";
 import { fraction, packed } from "./messages.js";
 import { limitFilterName, matchersOf, type TranslatedRateLimit } from "./rate-limit-parts.js";
 import type { Translation } from "./translation.js";
 import { byAge, selects } from "./visibility.js";
 
-/** The limits of a service (full host) that this client carries out, oldest object first. */
+/** The limits of a service (full host) that this client carries out, oldest object first, then Kuma's policies. */
 export function rateLimitsOf(
   t: Translation,
   host: string,
@@ -28,7 +29,7 @@ export function rateLimitsOf(
 ): readonly TranslatedRateLimit[] {
   // Proxyless clients have no such filter.
   if (t.view.dialect === "grpc") return [];
-  return [...t.objects<RateLimitSpec>(RATE_LIMIT)]
+  const own = [...t.objects<RateLimitSpec>(RATE_LIMIT)]
     .filter((object) => concerns(t, object, host, direction))
     .sort(byAge)
     .flatMap((object) => {
@@ -36,6 +37,7 @@ export function rateLimitsOf(
       const limit = object.spec.global === undefined ? translated(t, object) : globalRateLimit(t, object);
       return limit === undefined ? [] : [limit];
     });
+  return direction === "INBOUND" ? [...own, ...meshRateLimits(t)] : own;
 }
 
 function concerns(

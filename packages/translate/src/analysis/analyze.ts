@@ -23,7 +23,7 @@ import {
 } from "@tulle/api";
 import type { MeshReader } from "../contract.js";
 import { ROUTE_KINDS } from "../gateway-api/route-kinds.js";
-import { KUMA_CALL_KINDS } from "../kuma/kinds.js";
+import { KUMA_SETTING_KINDS } from "../kuma/kinds.js";
 import { Analysis } from "./analysis.js";
 import { analyzeAnnotations } from "./analyzers/annotations.js";
 import { analyzeTargets } from "./analyzers/authorization.js";
@@ -172,7 +172,7 @@ const ANALYZERS = [
   ),
   of<ServiceDefaultsSpec>(CONSUL_GROUP, "ServiceDefaults", analyzeAnnotations, analyzeDefaults),
   of<ProxyDefaultsSpec>(CONSUL_GROUP, "ProxyDefaults", analyzeAnnotations, analyzeDefaults),
-  ...KUMA_CALL_KINDS.map(({ group, kind }) =>
+  ...KUMA_SETTING_KINDS.map(({ group, kind }) =>
     of(group, kind, analyzeAnnotations, analyzeKumaPolicy, analyzePolicyCarriedOut),
   ),
   ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeAnnotations, analyzeRoute)),
