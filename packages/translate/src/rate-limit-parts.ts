@@ -5,6 +5,7 @@ import {
   type LocalRateLimit,
 } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import type { RateLimit as GlobalRateLimitFilter } from "@tulle/xds/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js";
+import { RATE_LIMIT } from "./kinds.js";
 import { routeMatch } from "./routes/match.js";
 import { isUntranslatable } from "./string-match.js";
 import type { Translation } from "./translation.js";
@@ -23,9 +24,20 @@ export function isLocalLimit(filter: TranslatedRateLimit["filter"]): filter is L
   return filter.$typeName === LocalRateLimitSchema.typeName;
 }
 
+type Named = Pick<MeshObject, "kind"> & {
+  readonly metadata: Pick<MeshObject["metadata"], "namespace" | "name">;
+};
+
 /** Name of an object's filter in its chains. */
-export function limitFilterName({ namespace, name }: MeshObject["metadata"]): string {
-  return `tulle.rate_limit.${namespace}.${name}`;
+export function limitFilterName({ kind, metadata: { namespace, name } }: Named): string {
+  return kind === RATE_LIMIT.kind
+    ? `tulle.rate_limit.${namespace}.${name}`
+    : `tulle.rate_limit.${kind}.${namespace}.${name}`;
+}
+
+/** What metrics and buckets of an object's limits are named by. */
+export function limitId({ kind, metadata: { namespace, name } }: Named): string {
+  return kind === RATE_LIMIT.kind ? `${namespace}/${name}` : `${kind}/${namespace}/${name}`;
 }
 
 /** Conditions on requests; undefined when they cannot be said. */
