@@ -25,6 +25,7 @@ import { AgentQueries, AgentServer, KeptTraffic } from "./agents/index.js";
 import { createResourceApi } from "./api-server/resource-api.js";
 import { openMeshIdentity, serveBundle, type IdentityOptions, type MeshIdentity } from "./ca/index.js";
 import { joinStatus, RouteStatuses } from "./gateway-api/index.js";
+import { createConfigEntryApi, EntryRevisions } from "./consul-config/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
 import { EndpointReports } from "./endpoints/index.js";
@@ -376,6 +377,18 @@ async function build(
     );
   };
   const app = new Hono<{ Bindings: GateBindings }>();
+  const revisions = new EntryRevisions(config);
+  closers.push(() => revisions[Symbol.dispose]());
+  const entries = createConfigEntryApi({
+    resources: resourceApi.resources,
+    store: stores.resources,
+    reader,
+    registry,
+    revisions,
+    logger,
+  });
+  for (const path of ["/v1/config", "/v1/config/*", "/v1/discovery-chain/*"])
+    app.all(path, (c) => entries.fetch(c.req.raw, c.env));
   const consul = createConsulApi(registry, { logger, version: VERSION });
   app.all("/v1/*", (c) => consul.fetch(c.req.raw, c.env));
   app.route("/", createAnalysisApi({ reader, kinds: KINDS, clock, logger }));

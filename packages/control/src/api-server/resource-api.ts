@@ -365,7 +365,8 @@ class Verbs {
   }
 }
 
-function writerOf(c: Context): Writer {
+/** Who writes by a request. */
+export function writerOf(c: Context): Writer {
   const caller = callerOf(c);
   return { user: userOf(caller), note: (text) => caller.note(text) };
 }

@@ -229,6 +229,12 @@ export interface EdgeSettings {
   readonly trustedHops: number;
 }
 
+/** What connections are carried through: the endpoint is a proxy, and is asked by HTTP's CONNECT for somebody behind it. */
+export interface TunnelSettings {
+  /** `host:port` */
+  readonly target: string;
+}
+
 /** A listener, or one of its filter chains, that carries bytes as they are (a tcp_proxy). */
 export interface TcpChain {
   readonly protocol: "tcp";
@@ -239,6 +245,8 @@ export interface TcpChain {
   readonly direction: "inbound" | "outbound";
   /** As with {@link HttpChain}; the operators that are about requests are empty. */
   readonly accessLogFormat: string | undefined;
+  /** Undefined: its endpoints are who is meant. */
+  readonly tunnel: TunnelSettings | undefined;
 }
 
 /** Bytes that ask for some server names in a TLS ClientHello. */

@@ -40,13 +40,13 @@ export function tcpRoute(t: Translation, frontend: Frontend): TcpProxy {
   if (led !== undefined) {
     warnOfOverruledPolicies(t, MESH_TCP_ROUTE, frontend, "a ServiceResolver leads calls to the same host");
     const target = targetOf(t, led, service.namespace, listenerPort);
-    return proxyTo(target.cluster, { case: "cluster", value: target.cluster }, target.policy);
+    return proxyTo(t, target.cluster, { case: "cluster", value: target.cluster }, target.policy);
   }
   const byPolicy = meshTcpRoute(t, frontend);
   if (byPolicy !== undefined) return byPolicy;
   const cluster = callingCluster(t, service, port.number);
   const policy = effectivePolicy(t, destinationRuleFor(t, service), "", port.number);
-  return proxyTo(cluster, { case: "cluster", value: cluster }, policy);
+  return proxyTo(t, cluster, { case: "cluster", value: cluster }, policy);
 }
 
 /** The addresses of a host that no service has. */
