@@ -5,6 +5,7 @@ import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
 import { gatewayClassKind } from "./gateway-class/kind.js";
 import { gatewayKind } from "./gateway/kind.js";
+import { grpcJsonTranscoderKind } from "./grpc-json-transcoder/kind.js";
 import { grpcRouteKind } from "./grpc-route/kind.js";
 import { healthCheckKind } from "./health-check/kind.js";
 import { httpRouteKind } from "./http-route/kind.js";
@@ -48,6 +49,7 @@ export const KINDS: readonly Kind[] = [
   tlsRouteKind,
   referenceGrantKind,
   rateLimitKind,
+  grpcJsonTranscoderKind,
   healthCheckKind,
   trafficPolicyKind,
   meshConfigKind,

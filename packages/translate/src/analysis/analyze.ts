@@ -4,6 +4,7 @@ import {
   type DestinationRuleSpec,
   type Finding,
   type GatewaySpec,
+  type GrpcJsonTranscoderSpec,
   type HealthCheckSpec,
   type MeshObject,
   type RateLimitSpec,
@@ -38,6 +39,7 @@ import { analyzeReachability } from "./analyzers/reachability.js";
 import { analyzeReferences } from "./analyzers/references.js";
 import { analyzeRoute } from "./analyzers/routes.js";
 import { analyzeSelector } from "./analyzers/selectors.js";
+import { analyzeTranscoder } from "./analyzers/transcoders.js";
 import { analyzeEntryHosts, analyzeEntryPorts, analyzeEntryWorkloads } from "./analyzers/service-entries.js";
 
 /** Looks at one object among all the others. */
@@ -111,6 +113,14 @@ const ANALYZERS = [
   of<HealthCheckSpec>("tulle.dev", "HealthCheck", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<TrafficPolicySpec>("tulle.dev", "TrafficPolicy", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),
+  of<GrpcJsonTranscoderSpec>(
+    "tulle.dev",
+    "GrpcJsonTranscoder",
+    analyzeAnnotations,
+    analyzeSelector,
+    analyzeTargets,
+    analyzeTranscoder,
+  ),
   of("gateway.networking.k8s.io", "Gateway", analyzeAnnotations, analyzeK8sGateway),
   ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeAnnotations, analyzeRoute)),
 ];
