@@ -1,6 +1,7 @@
 import {
   create,
   fromJson,
+  ScalarType,
   type DescField,
   type DescMessage,
   type JsonValue,
@@ -31,7 +32,6 @@ const AS_TEXT: ReadonlySet<string> = new Set([
   "google.protobuf.StringValue",
   "google.protobuf.BytesValue",
 ]);
-const BOOL = 8;
 
 /** The way to the field `path` of a message; undefined when it has none that a text can be the value of. */
 export function wayTo(message: DescMessage, path: readonly string[]): FieldWay | undefined {
@@ -100,7 +100,7 @@ function jsonOf(field: DescField, text: string): JsonValue {
 
 function isBool(field: DescField): boolean {
   if (field.fieldKind === "message") return field.message.typeName === "google.protobuf.BoolValue";
-  return (field.fieldKind === "scalar" || field.fieldKind === "list") && field.scalar === BOOL;
+  return (field.fieldKind === "scalar" || field.fieldKind === "list") && field.scalar === ScalarType.BOOL;
 }
 
 /** What a field is at the end of a way; undefined = not set. */
