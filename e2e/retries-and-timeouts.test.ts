@@ -1,5 +1,6 @@
 import type { RequestListener } from "node:http";
 
+import { findKind } from "@tulle/api";
 import { eventually } from "@tulle/testkit";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 
@@ -250,6 +251,43 @@ test("hedging: a slow instance costs little more than the delay, and what may no
 }, 30_000);
 
 // The last: it leaves a budget that is spent.
+test("Linkerd's annotations: what an HTTPRoute says is tried again, and the whole stream has its time", async () => {
+  const { resources } = mesh.client;
+  await resources.delete(findKind("networking.istio.io", "VirtualService")!, { name: "web" });
+  await mesh.apply(`
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: web
+  annotations:
+    retry.linkerd.io/http: 500-503
+    retry.linkerd.io/limit: "2"
+    timeout.linkerd.io/request: 700ms
+spec:
+  parentRefs: [{group: "", kind: Service, name: web}]
+  rules: [{name: annotated, backendRefs: [{name: web, port: 8080}]}]
+`);
+  await eventually(async () => JSON.stringify(await caller.admin("/config_dump")).includes('"annotated"'));
+  scriptBoth((_request, response) => {
+    response.statusCode = requests() < 3 ? 502 : 200;
+    response.end();
+  });
+  expect((await ask(POST)).status).toBe(200);
+  expect(requests()).toBe(3);
+  scriptBoth((_request, response) => {
+    response.statusCode = requests() < 2 ? 504 : 200;
+    response.end();
+  });
+  expect((await ask()).status).toBe(504);
+  expect(requests()).toBe(1);
+  scriptBoth(() => undefined);
+  const began = Date.now();
+  const { status, body } = await ask();
+  expect([status, body]).toEqual([504, expect.stringContaining("700 ms")]);
+  expect(Date.now() - began).toBeLessThan(3000);
+  await resources.delete(findKind("gateway.networking.k8s.io", "HTTPRoute")!, { name: "web" });
+}, 30_000);
+
 test("retries of what was sent end with the budget of the DestinationRule", async () => {
   await mesh.apply(`
 apiVersion: networking.istio.io/v1

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -79,10 +79,11 @@ export class Mesh {
     this.environment = { ...process.env, ...home };
   }
 
-  /** Starts a control plane on free ports; `upArgs` are more options of `tulle up`. */
-  static async start(upArgs: readonly string[] = []): Promise<Mesh> {
+  /** Starts a control plane on free ports; `upArgs` are more options of `tulle up`. `files`: a directory to begin with. */
+  static async start(upArgs: readonly string[] = [], files?: string): Promise<Mesh> {
     const mesh = new Mesh(mkdtempSync(join(tmpdir(), "tulle-e2e-")), upArgs);
     try {
+      if (files !== undefined) cpSync(files, mesh.directory, { recursive: true });
       await mesh.startControlPlane();
     } catch (thrown) {
       await mesh.end();

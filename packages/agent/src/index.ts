@@ -7,6 +7,7 @@ export { IdentityFile, type KeptSvid } from "./identity-file.js";
 export * from "./identity.js";
 export * from "./late-identity.js";
 export type { WorkloadNode } from "./node-identity.js";
+export * from "./state-format.js";
 export * from "./svid.js";
 export * from "./tls.js";
 export * from "./trust-subscription.js";

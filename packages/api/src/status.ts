@@ -53,6 +53,8 @@ export interface LostProxy {
 export interface ProxyStatus {
   readonly id: string;
   readonly dialect: string;
+  /** Of its software; absent when it does not say. */
+  readonly version?: string;
   /** SPIFFE id; "" for plaintext clients. */
   readonly identity: string;
   readonly connectedAt: number;

@@ -17,13 +17,21 @@ export const REVIEWS = "reviews.shop:9080";
 
 /** A route of some kind in namespace `shop`, bound to `reviews`; `fields` are those of its rules. */
 export function routeYaml(rules: string, options: RouteOptions = {}): string {
-  const { kind = "HTTPRoute", name = "reviews", namespace = "shop", createdAt, spec = "" } = options;
+  const {
+    kind = "HTTPRoute",
+    name = "reviews",
+    namespace = "shop",
+    createdAt,
+    annotations,
+    spec = "",
+  } = options;
   const { parent = "{kind: Service, group: '', name: reviews, namespace: shop}" } = options;
   const created = createdAt === undefined ? "" : `, creationTimestamp: "${createdAt}"`;
+  const annotated = annotations === undefined ? "" : `, annotations: ${JSON.stringify(annotations)}`;
   return `---
 apiVersion: gateway.networking.k8s.io/v1
 kind: ${kind}
-metadata: {name: ${name}, namespace: ${namespace}${created}}
+metadata: {name: ${name}, namespace: ${namespace}${created}${annotated}}
 spec: {parentRefs: [${parent}], ${spec === "" ? "" : `${spec}, `}rules: ${rules}}
 `;
 }
@@ -34,6 +42,7 @@ export interface RouteOptions {
   readonly namespace?: string;
   /** RFC 3339. */
   readonly createdAt?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
   readonly parent?: string;
   /** More fields of the spec, as flow YAML. */
   readonly spec?: string;

@@ -6,6 +6,7 @@ import { parseNode, type NodeMessage } from "./node.js";
 const sidecar: NodeMessage = {
   id: "sidecar~10.0.0.1~reviews-1.shop~shop.svc.cluster.local",
   userAgentName: "tulle",
+  userAgentVersionType: { case: "userAgentVersion", value: "0.1.0" },
   metadata: {
     NAMESPACE: "shop",
     SERVICE_ACCOUNT: "reviews",
@@ -22,6 +23,7 @@ test("parseNode reads all that a sidecar says", () => {
     node: {
       id: "sidecar~10.0.0.1~reviews-1.shop~shop.svc.cluster.local",
       dialect: "tulle",
+      version: "0.1.0",
       namespace: "shop",
       serviceAccount: "reviews",
       workloadName: "reviews-v1",
@@ -31,6 +33,19 @@ test("parseNode reads all that a sidecar says", () => {
       intercepts: false,
     },
   });
+});
+
+test("parseNode reads a version in text or in numbers, and leaves out what nobody could read", () => {
+  const version = (told: NodeMessage["userAgentVersionType"]): string | undefined => {
+    const parsed = parseNode({ ...sidecar, ...(told && { userAgentVersionType: told }) });
+    return parsed.ok ? parsed.node.version : undefined;
+  };
+  const numbers = { majorNumber: 1, minorNumber: 32, patch: 3 };
+  expect(version({ case: "userAgentBuildVersion", value: { version: numbers } })).toBe("1.32.3");
+  expect(version({ case: "userAgentBuildVersion", value: {} })).toBe("");
+  expect(version({ case: "userAgentVersion", value: "1".repeat(65) })).toBe("");
+  expect(version({ case: "userAgentVersion", value: "1.0\u001b[2J" })).toBe("");
+  expect(version({ case: undefined })).toBe("");
 });
 
 test("parseNode reads whether connections are redirected, and refuses a mode that nobody knows", () => {

@@ -26,6 +26,8 @@ const PROTOCOLS = ["http", "http2", "grpc", "grpc-web", "https", "tls", "tcp"] a
 export interface XdsNode {
   readonly id: string;
   readonly dialect: NodeDialect;
+  /** Of its software, for people: `1.2.3`; "" when it does not say. */
+  readonly version: string;
   /** "" when a `grpc` client does not say. */
   readonly namespace: string;
   /** "" when a `grpc` client does not say. */
@@ -48,10 +50,24 @@ export interface NodeGateway {
   readonly trustedProxies: number;
 }
 
+/** The two ways in which clients tell their version: gRPC and Tulle as text, Envoy in numbers. */
+type NodeVersion =
+  | { readonly case: "userAgentVersion"; readonly value: string }
+  | {
+      readonly case: "userAgentBuildVersion";
+      readonly value: {
+        readonly version?:
+          | { readonly majorNumber: number; readonly minorNumber: number; readonly patch: number }
+          | undefined;
+      };
+    }
+  | { readonly case: undefined; readonly value?: undefined };
+
 /** What of a Node message is read; hostile. */
 export interface NodeMessage {
   readonly id: string;
   readonly userAgentName: string;
+  readonly userAgentVersionType?: NodeVersion;
   readonly metadata?: unknown;
 }
 
@@ -92,6 +108,7 @@ export function parseNode(message: NodeMessage): ParsedNode {
   const node: XdsNode = {
     id: reader.text(message.id, "id", true),
     dialect: dialect ?? "tulle",
+    version: versionOf(message.userAgentVersionType),
     namespace: reader.name(metadata["NAMESPACE"], "metadata.NAMESPACE", DNS_LABEL, strict),
     serviceAccount: reader.name(
       metadata["SERVICE_ACCOUNT"],
@@ -121,6 +138,16 @@ export function parseNode(message: NodeMessage): ParsedNode {
 function dialectOf(userAgentName: string): NodeDialect | undefined {
   if (userAgentName === "tulle") return "tulle";
   return userAgentName.startsWith("gRPC") ? "grpc" : undefined;
+}
+
+const MAX_VERSION_LENGTH = 64;
+
+/** Nothing depends on it: what cannot be shown is left out, not refused. */
+function versionOf(told: NodeVersion | undefined): string {
+  if (told?.case === "userAgentVersion")
+    return told.value.length <= MAX_VERSION_LENGTH && !hasControl(told.value) ? told.value : "";
+  const { majorNumber, minorNumber, patch } = told?.value?.version ?? {};
+  return majorNumber === undefined ? "" : `${majorNumber}.${minorNumber}.${patch}`;
 }
 
 /** `sidecar~<ip>~<instance id>.<namespace>~<namespace>.svc.<domain>`, of a gateway `router~…`. */

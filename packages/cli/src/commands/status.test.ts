@@ -21,6 +21,7 @@ function proxy(
   return {
     id: `sidecar~127.0.0.1~${name}.default~default.svc.cluster.local`,
     dialect: "tulle",
+    version: "0.1.0",
     identity: identity(account),
     connectedAt: NOW - 7 * 60_000,
     admin: "127.0.0.1:15000",
@@ -108,6 +109,27 @@ test.each([
   const { actual, expected } = golden(name, run.out);
   expect(actual).toBe(expected);
   expect(run.code).toBe(1);
+});
+
+test("tulle status warns of proxies beyond the supported versions, and of no others", async () => {
+  const [first, second] = HEALTHY.proxies as [ProxyStatus, ProxyStatus];
+  const { version: _version, ...silent } = second;
+  const of = async (proxyVersion: string): Promise<string> => {
+    const proxies = [
+      { ...first, version: proxyVersion },
+      silent,
+      { ...second, dialect: "grpc", version: "1.0.0" },
+    ];
+    const controlPlane = { ...HEALTHY.controlPlane, version: "0.5.2" };
+    return (await status({ ...HEALTHY, controlPlane, proxies })).err;
+  };
+  expect(await of("0.3.9")).not.toContain("runs");
+  expect(await of("0.2.9")).toContain(
+    "warning: ratings-1.default runs 0.2.9, too old for a control plane 0.5.2",
+  );
+  expect(await of("0.6.0")).toContain(
+    "warning: ratings-1.default runs 0.6.0, newer than the control plane (0.5.2): upgrade the control plane first",
+  );
 });
 
 test("tulle status exits 0 when no proxy refused anything, stale ones included", async () => {

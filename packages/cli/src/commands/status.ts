@@ -32,7 +32,7 @@ export function registerStatus(program: Command, context: CliContext, exit: (cod
     .action(async (options: StatusOptions) => {
       const client = await connect(options, context);
       const status = await client.status();
-      const { expiryWarnings, statusReport } = await import("../output/status-report.js");
+      const { expiryWarnings, statusReport, versionWarnings } = await import("../output/status-report.js");
       const { authorityWarnings } = await import("../output/authority-report.js");
       const { refusals } = await import("../resources/proxies.js");
       context.out(
@@ -40,7 +40,11 @@ export function registerStatus(program: Command, context: CliContext, exit: (cod
           ? await renderStructured(options.output, status)
           : statusReport(status, { server: client.server, colors: context.colors }),
       );
-      const warnings = [...expiryWarnings(status), ...authorityWarnings(status).map(({ text }) => text)];
+      const warnings = [
+        ...expiryWarnings(status),
+        ...versionWarnings(status),
+        ...authorityWarnings(status).map(({ text }) => text),
+      ];
       for (const warning of warnings) context.err(`tulle: warning: ${terminalText(warning)}\n`);
       exit(refusals(status).length > 0 ? EXIT.failed : EXIT.ok);
     });

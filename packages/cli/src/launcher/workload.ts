@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 
+import { claimStateDirectory } from "@tulle/agent";
 import { delay, MeshError, type Disposable, type Logger } from "@tulle/base";
 import type { Client, ServiceRegistration } from "@tulle/client";
 
@@ -62,6 +63,7 @@ export class Workload {
     const directory =
       options.stateDir ?? stateDirectory(context.environment, "sidecars", options.namespace, instanceId);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
+    await claimStateDirectory(directory);
     const { service, namespace, serviceAccount = service } = options;
     const { joining, registering } = await workloadClients(options, directory, context);
     const joinToken = joinTokenOf(options, context);

@@ -3,7 +3,7 @@ import { formatAge, type MeshStatus } from "@tulle/api";
 import { proxyName, refusals } from "../resources/proxies.js";
 import { authorityWarnings } from "./authority-report.js";
 import type { Problem } from "./problem.js";
-import { expiryWarnings } from "./status-report.js";
+import { expiryWarnings, versionWarnings } from "./status-report.js";
 
 /** All that must be done, what is most urgent first. */
 export function problemsOf(status: MeshStatus): readonly Problem[] {
@@ -11,6 +11,7 @@ export function problemsOf(status: MeshStatus): readonly Problem[] {
   const problems: Problem[] = [
     ...authorityWarnings(status),
     ...expiryWarnings(status).map((text) => ({ level: "warning", text }) as const),
+    ...versionWarnings(status).map((text) => ({ level: "warning", text }) as const),
     ...refusals(status).map(
       ({ proxy, type, error }) =>
         ({ level: "error", text: `${proxy} refused its configuration (${type}): ${error ?? ""}` }) as const,

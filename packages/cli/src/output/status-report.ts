@@ -1,4 +1,5 @@
 import { formatAge, type MeshStatus, type ProxyStatus } from "@tulle/api";
+import { SUPPORTED_MINORS_BACK, versionSkew } from "@tulle/base";
 import pc from "picocolors";
 
 import { certificateLives, type CertificateLife } from "../resources/certificates.js";
@@ -25,6 +26,19 @@ export function statusReport(status: MeshStatus, options: StatusReportOptions): 
     certificateTable(certificateLives(status), options.colors),
   ];
   return `${sections.filter((section) => section !== "").join("\n\n")}\n`;
+}
+
+/** Proxies whose version this control plane does not support. */
+export function versionWarnings({ proxies, controlPlane }: MeshStatus): readonly string[] {
+  const { version: ours } = controlPlane;
+  return proxies.flatMap(({ id, dialect, version = "" }) => {
+    const skew = dialect === "tulle" ? versionSkew(ours, version) : "unknown";
+    if (skew === "too-old")
+      return `${proxyName(id)} runs ${version}, too old for a control plane ${ours}, which serves its own minor version and the ${SUPPORTED_MINORS_BACK} before it: upgrade the proxy`;
+    return skew === "newer"
+      ? `${proxyName(id)} runs ${version}, newer than the control plane (${ours}): upgrade the control plane first`
+      : [];
+  });
 }
 
 /** Certificates of running workloads that should have been renewed long ago. */
@@ -86,6 +100,7 @@ function proxyTable({ proxies, controlPlane: { now } }: MeshStatus, colors: bool
     [
       { header: "PROXY", cell: ({ id }) => proxyName(id) },
       { header: "DIALECT", cell: ({ dialect }) => dialect },
+      { header: "VERSION", cell: ({ version = "-" }) => version },
       ...XDS_TYPES.map((type) => ({
         header: type,
         cell: (proxy: ProxyStatus) => xdsState(proxy, type),

@@ -57,6 +57,7 @@ export async function listProxies(client: Client, { names }: ListingQuery): Prom
     namespaced: false,
     columns: [
       { header: "DIALECT", wide: false },
+      { header: "VERSION", wide: false },
       ...XDS_TYPES.map((header) => ({ header, wide: false, paint: "state" as const })),
       { header: "CONNECTED", wide: false },
       { header: "IDENTITY", wide: true },
@@ -71,13 +72,13 @@ export async function listProxies(client: Client, { names }: ListingQuery): Prom
 }
 
 function row(proxy: ProxyStatus, now: number): ListedRow {
-  const { id, dialect, identity, admin, connectedAt } = proxy;
+  const { id, dialect, version = "-", identity, admin, connectedAt } = proxy;
   const states = XDS_TYPES.map((type) => xdsState(proxy, type));
   return {
     name: proxyName(id),
     resource: `proxy/${proxyName(id)}`,
     namespace: "",
-    cells: [dialect, ...states, formatAge(now - connectedAt), identity, admin, id],
+    cells: [dialect, version, ...states, formatAge(now - connectedAt), identity, admin, id],
     data: proxy,
   };
 }

@@ -15,6 +15,8 @@ export interface AdsIdentity extends StreamPeer {
 export interface AdsClient {
   readonly id: string;
   readonly dialect: string;
+  /** "" when it does not say. */
+  readonly version: string;
   /** SPIFFE id; "" for plaintext clients. */
   readonly identity: string;
   /** `host:port` of its admin listener, or "". */
@@ -62,6 +64,7 @@ export function admitClient(
   return {
     id: node.id,
     dialect: node.dialect,
+    version: node.version,
     identity: identity?.spiffeId ?? "",
     admin: node.admin,
     view,

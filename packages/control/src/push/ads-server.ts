@@ -2,6 +2,8 @@ import type { CatalogChange } from "@tulle/api";
 import {
   DisposableStack,
   MeshError,
+  VERSION,
+  versionSkew,
   type Clock,
   type Disposable,
   type Event,
@@ -24,7 +26,7 @@ import type {
 
 import type { ConfigChange } from "../config/index.js";
 import { grpcFailureOf } from "../grpc/status.js";
-import { noCertificate, type AdsIdentity } from "./ads-client.js";
+import { noCertificate, type AdsClient, type AdsIdentity } from "./ads-client.js";
 import { AdsSession } from "./ads-session.js";
 import { AdsStream } from "./ads-stream.js";
 import { CatalogChanges, objectDependencies } from "./change-set.js";
@@ -261,6 +263,7 @@ export class AdsServer implements Disposable {
           onDue: () => this.#due.add(session),
         });
         this.#streams.add(stream);
+        warnOfSkew(client, logger);
         this.metrics.connected++;
         return stream;
       },
@@ -288,4 +291,12 @@ export class AdsServer implements Disposable {
     }
     return session;
   }
+}
+
+/** It is served all the same, as far as the two understand each other. */
+function warnOfSkew({ id, dialect, version }: AdsClient, logger: Logger): void {
+  if (dialect !== "tulle") return;
+  const skew = versionSkew(VERSION, version);
+  if (skew === "too-old" || skew === "newer")
+    logger.warn("a proxy's version is not supported by this control plane", { proxy: id, version, skew });
 }

@@ -62,6 +62,7 @@ export class PushLedger {
       .map(({ client, connectedAt, channels }) => ({
         id: client.id,
         dialect: client.dialect,
+        ...(client.version !== "" && { version: client.version }),
         identity: client.identity,
         connectedAt,
         admin: client.admin,

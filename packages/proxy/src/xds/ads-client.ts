@@ -2,6 +2,7 @@ import { create, type JsonObject } from "@bufbuild/protobuf";
 import {
   Backoff,
   MutableDisposable,
+  VERSION,
   type Clock,
   type Disposable,
   type Logger,
@@ -81,6 +82,7 @@ export class AdsClient implements Disposable {
       id: options.node.id,
       cluster: "",
       userAgentName: "tulle",
+      userAgentVersionType: { case: "userAgentVersion", value: VERSION },
       metadata: options.node.metadata,
     });
     this.#backoff = new Backoff({ baseMs: RECONNECT_MIN_MS, maxMs: RECONNECT_MAX_MS }, options.random);

@@ -7,7 +7,9 @@ import {
   type Route,
   type RouteAction,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 import { COOKIE_PREFIX } from "@tulle/api";
+import { durationOf } from "../duration.js";
 import { NOBODY } from "../names.js";
 import { RESET_FILTER } from "../routes/annotated-faults.js";
 import { CORS_FILTER } from "../routes/cors.js";
@@ -124,14 +126,19 @@ function bareAction(action: RouteAction): RouteAction {
     bare.clusterSpecifier = action.clusterSpecifier;
   }
   bare.retryPolicy = bareRetries(action.retryPolicy);
-  const { timeout } = action;
+  const times = [action.timeout, action.maxStreamDuration?.maxStreamDuration].map(nanosOf);
+  const limits = times.filter((nanos) => nanos > 0);
   // gRPC reads its timeout from here and never from `timeout` (gRFC A31).
-  if (timeout !== undefined && (timeout.seconds > 0n || timeout.nanos > 0)) {
+  if (limits.length > 0) {
     bare.maxStreamDuration = create(RouteActionSchema, {
-      maxStreamDuration: { maxStreamDuration: timeout },
+      maxStreamDuration: { maxStreamDuration: durationOf(Math.min(...limits) / 1e6) },
     }).maxStreamDuration;
   }
   return bare;
+}
+
+function nanosOf(duration: Duration | undefined): number {
+  return duration === undefined ? 0 : Number(duration.seconds) * 1e9 + duration.nanos;
 }
 
 function bareRetries(policy: RetryPolicy | undefined): RetryPolicy | undefined {

@@ -1,5 +1,13 @@
 import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { GRPC_ROUTE, HTTP_ROUTE } from "../kinds.js";
+import { MESH_HTTP_ROUTE } from "../kuma/kinds.js";
+import { warnOfBound } from "../kuma/overruled.js";
+import {
+  annotatedCalls,
+  callsOfService,
+  withAnnotatedCalls,
+  type AnnotatedCalls,
+} from "../routes/annotated-calls.js";
 import type { OwnedRule } from "../routes/rule.js";
 import { ruleRoutes } from "../routes/rule-routes.js";
 import type { Translation } from "../translation.js";
@@ -17,10 +25,12 @@ export function serviceRoutes(t: Translation, frontend: Frontend): Route[] | und
   const attached = attachedRoutes(t, frontend);
   if (attached === undefined || (attached.kind !== HTTP_ROUTE.kind && attached.kind !== GRPC_ROUTE.kind))
     return undefined;
+  warnOfBound(t, MESH_HTTP_ROUTE, frontend, attached.routes);
   const ordered: (Ordered & { readonly owned: OwnedRule })[] = [];
+  const ofService = callsOfService(t, frontend.service);
   for (const route of attached.routes) {
     t.own(route);
-    convertedRules(t, route, frontend.listenerPort).forEach(({ rule, matches }, index) => {
+    convertedRules(t, route, frontend.listenerPort, ofService).forEach(({ rule, matches }, index) => {
       matches.forEach(({ match, precedence }, place) => {
         const owned = { rule: { ...rule, match: [match] }, object: route, field: `rules[${index}]` };
         ordered.push({ precedence, route, rule: index, match: place, owned });
@@ -30,8 +40,26 @@ export function serviceRoutes(t: Translation, frontend: Frontend): Route[] | und
   return ordered.sort(bySpecificity).flatMap(({ owned }) => ruleRoutes(t, owned, frontend.listenerPort));
 }
 
-/** Every rule of an HTTPRoute or GRPCRoute. */
-export function convertedRules(t: Translation, route: RouteObject, listenerPort: number): ConvertedRule[] {
+/**
+ * Every rule of an HTTPRoute or GRPCRoute, with what its annotations say of calls, or else those of the service that it is
+ * bound to.
+ */
+export function convertedRules(
+  t: Translation,
+  route: RouteObject,
+  listenerPort: number,
+  ofService?: AnnotatedCalls,
+): ConvertedRule[] {
+  const { kind, metadata } = route;
+  const where = `${kind} ${metadata.namespace}/${metadata.name}`;
+  const own = annotatedCalls(t, where, metadata.annotations, kind);
+  return plainRules(t, route, listenerPort).map((converted) => ({
+    ...converted,
+    rule: withAnnotatedCalls(converted.rule, own, ofService),
+  }));
+}
+
+function plainRules(t: Translation, route: RouteObject, listenerPort: number): ConvertedRule[] {
   // Gateway API's default: one rule that matches everything, and has no backend.
   if (route.kind === HTTP_ROUTE.kind) {
     const object = route as HttpRouteObject;

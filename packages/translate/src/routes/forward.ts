@@ -15,6 +15,7 @@ import { durationOf, durationOfText } from "../duration.js";
 import { fraction } from "../messages.js";
 import { regexProblem } from "../regex-syntax.js";
 import type { Translation } from "../translation.js";
+import { applyTimes } from "./annotated-calls.js";
 import { targetOf, type Target } from "./destination.js";
 import { hashPolicies } from "./hash-policy.js";
 import { headerMutations, hostRewrite } from "./headers.js";
@@ -60,11 +61,13 @@ export function forwardAction(
 ): RouteAction {
   const destinations = rule.route ?? [];
   const action = create(RouteActionSchema, {
-    timeout: rule.timeout === undefined ? durationOf(0) : durationOfText(rule.timeout),
+    timeout: durationOf(0),
     retryPolicy: retryPolicy(rule.retries, defaultHttpRetry(t)),
     requestMirrorPolicies: mirrors(t, rule, context),
     hashPolicy: hashPoliciesOf(targets),
   });
+  if (rule.times !== undefined) applyTimes(action, rule.times);
+  if (rule.timeout !== undefined) action.timeout = durationOfText(rule.timeout);
   const [only] = targets;
   action.clusterSpecifier =
     targets.length === 1 && only !== undefined

@@ -1,5 +1,6 @@
 import type { HttpMatchRequest, HttpRedirect, HttpRoute, MeshObject } from "@tulle/api";
 import type { ExtAuthz } from "@tulle/xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
+import type { CallTimes } from "./annotated-calls.js";
 import type { SessionRequest } from "./session.js";
 
 /** Conditions on a request: Istio's, and what Gateway API has besides. */
@@ -28,6 +29,8 @@ export interface RouteRule extends Omit<HttpRoute, "match" | "redirect" | "deleg
   readonly match?: readonly RuleMatch[];
   readonly redirect?: RuleRedirect;
   readonly failing?: Failing;
+  /** Of its calls, where `timeout` says nothing of the same. */
+  readonly times?: CallTimes;
   /** How clients stay with the instance that they have; absent: as its service says. */
   readonly session?: SessionRequest;
   /** A service that is asked about its requests. */

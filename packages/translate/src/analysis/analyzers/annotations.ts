@@ -2,9 +2,10 @@ import { SUPPRESS_ANNOTATION, type MeshObject } from "@tulle/api";
 import type { Analysis } from "../analysis.js";
 import { SECRET_ACCOUNTS_ANNOTATION } from "../../secret-data.js";
 import { FAILURE_ACCRUAL_ANNOTATIONS } from "../../failure-accrual.js";
+import { CALL_ANNOTATIONS } from "../../routes/annotated-calls.js";
 import { ALLOW_CONFLICT_ANNOTATION } from "../conflicts.js";
 
-const HTTP_RULES = ["VirtualService", "HTTPRoute", "GRPCRoute"];
+const HTTP_RULES = ["VirtualService", "HTTPRoute", "GRPCRoute", "MeshHTTPRoute"];
 
 /** Kinds that an annotation is for; "any" = all that there are. */
 const ANNOTATIONS: Readonly<Record<string, readonly string[] | "any">> = {
@@ -23,6 +24,12 @@ const ANNOTATIONS: Readonly<Record<string, readonly string[] | "any">> = {
   "tulle.dev/retry-non-idempotent": HTTP_RULES,
   "tulle.dev/priority": HTTP_RULES,
   ...Object.fromEntries(FAILURE_ACCRUAL_ANNOTATIONS.map((key) => [key, ["DestinationRule", "ServiceEntry"]])),
+  ...Object.fromEntries(
+    Object.entries(CALL_ANNOTATIONS).map(([key, not]) => [
+      key,
+      ["HTTPRoute", "GRPCRoute", "ServiceEntry"].filter((kind) => !not.includes(kind)),
+    ]),
+  ),
   [SECRET_ACCOUNTS_ANNOTATION]: ["Secret"],
   "tulle.dev/split": HTTP_RULES,
   "tulle.dev/subset-fallback": ["DestinationRule"],
@@ -82,5 +89,7 @@ function isOurs(key: string): boolean {
   const domain = key.split("/")[0] ?? "";
   // Written by the control plane itself, with the manager's name in it.
   if (key.startsWith("tulle.dev/applied-by-") || key === "tulle.dev/last-applied-configuration") return false;
-  return /(?:^|\.)(?:istio\.io|tulle\.dev)$|^(?:balancer|balancer\.alpha)\.linkerd\.io$/.test(domain);
+  return /(?:^|\.)(?:istio\.io|tulle\.dev)$|^(?:balancer|balancer\.alpha|retry|timeout)\.linkerd\.io$/.test(
+    domain,
+  );
 }
