@@ -39,6 +39,7 @@ export { percentOf } from "./kuma/percentage.js";
 export type * from "./kuma/type.js";
 export type * from "./mesh-config/type.js";
 export type * from "./mesh-http-route/type.js";
+export type * from "./mesh-load-balancing-strategy/type.js";
 export type * from "./mesh-tcp-route/type.js";
 export { meshServicesKind, meshTestKind, OFFLINE_KINDS } from "./mesh-test/kind.js";
 export { parseShare } from "./mesh-test/schema.js";

@@ -17,6 +17,7 @@ import { k8sGatewayKind } from "./k8s-gateway/kind.js";
 import type { Kind } from "./kind.js";
 import { meshConfigKind } from "./mesh-config/kind.js";
 import { meshHttpRouteKind } from "./mesh-http-route/kind.js";
+import { meshLoadBalancingStrategyKind } from "./mesh-load-balancing-strategy/kind.js";
 import { meshTcpRouteKind } from "./mesh-tcp-route/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
@@ -63,6 +64,7 @@ export const KINDS: readonly Kind[] = [
   meshConfigKind,
   meshHttpRouteKind,
   meshTcpRouteKind,
+  meshLoadBalancingStrategyKind,
   serviceRouterKind,
   serviceSplitterKind,
   serviceResolverKind,

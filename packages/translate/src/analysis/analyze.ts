@@ -24,6 +24,7 @@ import {
 } from "@tulle/api";
 import type { MeshReader } from "../contract.js";
 import { ROUTE_KINDS } from "../gateway-api/route-kinds.js";
+import { KUMA_CALL_KINDS } from "../kuma/kinds.js";
 import { Analysis } from "./analysis.js";
 import { analyzeAnnotations } from "./analyzers/annotations.js";
 import { analyzeTargets } from "./analyzers/authorization.js";
@@ -35,10 +36,11 @@ import {
   analyzeVirtualServiceCarriedOut,
 } from "./analyzers/carried-out.js";
 import {
+  analyzeKumaPolicy,
   analyzeMeshHttpRoute,
   analyzeMeshTcpRoute,
-  analyzeRouteCarriedOut,
-} from "./analyzers/kuma-routes.js";
+  analyzePolicyCarriedOut,
+} from "./analyzers/kuma-policies.js";
 import { analyzeConflicts } from "./analyzers/conflicts.js";
 import {
   analyzeMergedRules,
@@ -147,14 +149,14 @@ const ANALYZERS = [
     "MeshHTTPRoute",
     analyzeAnnotations,
     analyzeMeshHttpRoute,
-    analyzeRouteCarriedOut,
+    analyzePolicyCarriedOut,
   ),
   of<MeshTCPRouteSpec>(
     KUMA_GROUP,
     "MeshTCPRoute",
     analyzeAnnotations,
     analyzeMeshTcpRoute,
-    analyzeRouteCarriedOut,
+    analyzePolicyCarriedOut,
   ),
   of<ServiceRouterSpec>(
     CONSUL_GROUP,
@@ -180,6 +182,9 @@ const ANALYZERS = [
   ),
   of<ServiceDefaultsSpec>(CONSUL_GROUP, "ServiceDefaults", analyzeAnnotations, analyzeDefaults),
   of<ProxyDefaultsSpec>(CONSUL_GROUP, "ProxyDefaults", analyzeAnnotations, analyzeDefaults),
+  ...KUMA_CALL_KINDS.map(({ group, kind }) =>
+    of(group, kind, analyzeAnnotations, analyzeKumaPolicy, analyzePolicyCarriedOut),
+  ),
   ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeAnnotations, analyzeRoute)),
 ];
 
@@ -189,7 +194,7 @@ const CARRIED_OUT: readonly Analyzer<never>[] = [
   analyzeDestinationRuleCarriedOut,
   analyzeGatewayCarriedOut,
   analyzeServiceEntryCarriedOut,
-  analyzeRouteCarriedOut,
+  analyzePolicyCarriedOut,
   analyzeChainCarriedOut,
 ];
 
