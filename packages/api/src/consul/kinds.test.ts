@@ -300,6 +300,14 @@ test("paths are told in Consul's words", () => {
   expect(configEntryPath("spec")).toBe("");
 });
 
+test.each([
+  ["Kind: service-splitter\nName: web\nSplits:\n- Weight: 50\n- Weight: 50\n  ServiceSubset: 7\n", 6],
+  ["kind: service-splitter\nname: web\nsplits:\n- weight: 50\n- weight: 50\n  service_subset: 7\n", 6],
+])("what is wrong is found in its line", (text, line) => {
+  const [source] = parseObjects(text, "a.yaml").objects;
+  expect(source?.at("spec.splits[1].serviceSubset").line).toBe(line);
+});
+
 test("files hold entries in Consul's own form or as custom resources", () => {
   const text = `
 Kind: service-splitter

@@ -480,6 +480,20 @@ test("the effective policy names the resolver and counts its subsets", () => {
   ]);
 });
 
+test("the effective policy tells the rules of a chain", () => {
+  const yaml = router("{Match: {HTTP: {PathPrefix: /a}}, Destination: {Service: other, RequestTimeout: 3s}}");
+  const { routes: told } = describePolicy(mesh(ONE_EACH, yaml).reader, "web", {
+    namespace: "default",
+    labels: {},
+  });
+  expect(told?.owner).toBe("ServiceRouter default/web");
+  expect(told?.rules.map(({ field, when }) => [field, when.length])).toEqual([
+    ["routes[0]", 1],
+    ["routes", 0],
+  ]);
+  expect(JSON.stringify(told?.rules)).toContain("other.default.svc.cluster.local");
+});
+
 test("the clusters of a chain name the entries that shaped them", () => {
   const at = mesh(ONE_EACH, FAILOVER);
   for (const [type, name] of [
