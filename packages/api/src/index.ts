@@ -28,6 +28,7 @@ export type * from "./k8s-gateway/type.js";
 export { GATEWAY_API_GROUP } from "./gateway-api/names.js";
 export { isGatewayParent, isMeshParent } from "./gateway-api/parent-warnings.js";
 export * from "./gateway-api/type.js";
+export type * from "./grpc-json-transcoder/type.js";
 export * from "./grpc-route/type.js";
 export * from "./health-check/type.js";
 export * from "./http-route/type.js";

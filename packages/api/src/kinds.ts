@@ -9,6 +9,7 @@ import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
 import { gatewayClassKind } from "./gateway-class/kind.js";
 import { gatewayKind } from "./gateway/kind.js";
+import { grpcJsonTranscoderKind } from "./grpc-json-transcoder/kind.js";
 import { grpcRouteKind } from "./grpc-route/kind.js";
 import { healthCheckKind } from "./health-check/kind.js";
 import { httpLocalRateLimitPolicyKind } from "./http-local-rate-limit-policy/kind.js";
@@ -61,6 +62,7 @@ export const KINDS: readonly Kind[] = [
   rateLimitKind,
   serverKind,
   httpLocalRateLimitPolicyKind,
+  grpcJsonTranscoderKind,
   healthCheckKind,
   trafficPolicyKind,
   meshConfigKind,

@@ -6,6 +6,7 @@ import {
   type DestinationRuleSpec,
   type Finding,
   type GatewaySpec,
+  type GrpcJsonTranscoderSpec,
   type HealthCheckSpec,
   type MeshHTTPRouteSpec,
   type MeshObject,
@@ -61,6 +62,7 @@ import { analyzeReachability } from "./analyzers/reachability.js";
 import { analyzeReferences } from "./analyzers/references.js";
 import { analyzeRoute } from "./analyzers/routes.js";
 import { analyzeSelector } from "./analyzers/selectors.js";
+import { analyzeTranscoder } from "./analyzers/transcoders.js";
 import { analyzeEntryHosts, analyzeEntryPorts, analyzeEntryWorkloads } from "./analyzers/service-entries.js";
 
 /** Looks at one object among all the others. */
@@ -140,6 +142,14 @@ const ANALYZERS = [
     "HTTPLocalRateLimitPolicy",
     analyzeAnnotations,
     analyzeServerTarget,
+  ),
+  of<GrpcJsonTranscoderSpec>(
+    "tulle.dev",
+    "GrpcJsonTranscoder",
+    analyzeAnnotations,
+    analyzeSelector,
+    analyzeTargets,
+    analyzeTranscoder,
   ),
   of("gateway.networking.k8s.io", "Gateway", analyzeAnnotations, analyzeK8sGateway),
   of<MeshHTTPRouteSpec>(
