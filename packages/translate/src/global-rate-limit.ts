@@ -63,7 +63,7 @@ export function globalRateLimit(
     const made = sourceOf(t, descriptor, stage, `RateLimit ${id} global.descriptors[${index}]`);
     return made === undefined ? [] : [made];
   });
-  return { name: limitFilterName(object), filter, sources };
+  return { name: limitFilterName(metadata), filter, sources };
 }
 
 /** Its place among the mesh's global limits, from 1. */

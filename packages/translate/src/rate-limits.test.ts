@@ -154,7 +154,7 @@ test("Linkerd's policy limits all clients together, each of them, and some by nu
   const spec =
     "total: {requestsPerSecond: 100}, identity: {requestsPerSecond: 20}, overrides: [{requestsPerSecond: 25, clientRefs: [{kind: ServiceAccount, name: special, namespace: shop}]}]";
   const { names, limits, hosts } = inbound(server(8080) + ofServer(spec));
-  expect(names).toEqual(["tulle.rate_limit.HTTPLocalRateLimitPolicy.default.few"]);
+  expect(names).toEqual(["tulle.rate_limit.default.few.http-local-rate-limit-policy"]);
   const buckets = limits[0]?.descriptors.map(({ entries, tokenBucket }) => [
     entries.length,
     tokenBucket?.maxTokens,
@@ -191,7 +191,7 @@ test("of two policies for a Server the older one holds, and the other is warned 
     ofServer("total: {requestsPerSecond: 1}", "young", "2026-02-01T00:00:00Z") +
     ofServer("total: {requestsPerSecond: 2}", "old");
   const { names, warnings } = inbound(server(8080) + both);
-  expect(names).toEqual(["tulle.rate_limit.HTTPLocalRateLimitPolicy.default.old"]);
+  expect(names).toEqual(["tulle.rate_limit.default.old.http-local-rate-limit-policy"]);
   expect(warnings).toEqual([expect.stringContaining("default/young has no effect: old is older")]);
 });
 

@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { MeshObject, RateLimitMatch, RateLimitRule, RateLimitSpec } from "@tulle/api";
+import type { MeshObject, RateLimitRule, RateLimitSpec } from "@tulle/api";
 import {
   RateLimitSchema,
   type RateLimit,
@@ -11,17 +11,23 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/common/ratelimit/v3/ratelimit_pb.js";
 import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import { SourceIdentitySchema } from "@tulle/xds/gen/tulle/ratelimit/v1/source_identity_pb.js";
+import { consulRateLimit } from "./consul/instance-limits.js";
 import { durationOfText } from "./duration.js";
 import { globalRateLimit } from "./global-rate-limit.js";
 import { hostMatch } from "./hosts.js";
 import { RATE_LIMIT } from "./kinds.js";
 import { fraction, packed } from "./messages.js";
 import { spiffeIds } from "./names.js";
-import { limitFilterName, limitId, matchersOf, type TranslatedRateLimit } from "./rate-limit-parts.js";
+import {
+  limitFilterName,
+  matchersOf,
+  type LimitMatch,
+  type TranslatedRateLimit,
+} from "./rate-limit-parts.js";
 import type { Translation } from "./translation.js";
 import { byAge, selects } from "./visibility.js";
 
-/** The limits of a service (full host) that this client carries out, oldest object first. */
+/** The limits of a service (full host) that this client carries out: the oldest object first, those of Consul's entries last. */
 export function rateLimitsOf(
   t: Translation,
   host: string,
@@ -29,7 +35,8 @@ export function rateLimitsOf(
 ): readonly TranslatedRateLimit[] {
   // Proxyless clients have no such filter.
   if (t.view.dialect === "grpc") return [];
-  return [...t.objects<RateLimitSpec>(RATE_LIMIT)]
+  const byConsul = direction === "INBOUND" ? consulRateLimit(t, host) : undefined;
+  const limits = [...t.objects<RateLimitSpec>(RATE_LIMIT)]
     .filter((object) => concerns(t, object, host, direction))
     .sort(byAge)
     .flatMap((object) => {
@@ -41,6 +48,9 @@ export function rateLimitsOf(
           : globalRateLimit(t, object);
       return limit === undefined ? [] : [limit];
     });
+  return byConsul === undefined
+    ? limits
+    : [...limits, localRateLimit(t, byConsul, { ...byConsul.spec, limits: byConsul.spec.limits ?? [] })];
 }
 
 function concerns(
@@ -68,11 +78,10 @@ export interface LocalLimit extends Omit<RateLimitRule, "requests"> {
 /** The filter of an object's limits, and what it must know of requests. */
 export function localRateLimit(
   t: Translation,
-  object: Pick<MeshObject, "kind" | "metadata">,
+  { kind, metadata }: Pick<MeshObject, "kind" | "metadata">,
   spec: LocalLimits,
 ): TranslatedRateLimit {
-  const { kind, metadata } = object;
-  const id = limitId(object);
+  const id = `${metadata.namespace}/${metadata.name}`;
   const filter = create(LocalRateLimitSchema, {
     statPrefix: id,
     status: { code: spec.status ?? 429 },
@@ -104,7 +113,7 @@ export function localRateLimit(
       filter.descriptors.push(descriptor);
     }
   });
-  return { name: limitFilterName(object), filter, sources };
+  return { name: limitFilterName(metadata), filter, sources };
 }
 
 /** Callers with buckets of the same size. */
@@ -153,7 +162,7 @@ interface Condition {
 /** Which requests a limit counts. Undefined when that cannot be said. */
 function conditionOf(
   t: Translation,
-  match: RateLimitMatch | undefined,
+  match: LimitMatch | undefined,
   value: string,
   where: string,
 ): Condition | undefined {

@@ -35,7 +35,11 @@ export function serverRateLimits(
       t.warn(
         `HTTPLocalRateLimitPolicy ${metadata.namespace}/${metadata.name} has no effect: ${holding.metadata.name} is older, and for the same Server`,
       );
-    return [localRateLimit(t, holding, { limits: limitsOf(holding.spec, t.view.namespace) })];
+    // A RateLimit may have the same name.
+    const metadata = { ...holding.metadata, name: `${holding.metadata.name}.http-local-rate-limit-policy` };
+    return [
+      localRateLimit(t, { ...holding, metadata }, { limits: limitsOf(holding.spec, t.view.namespace) }),
+    ];
   });
 }
 
