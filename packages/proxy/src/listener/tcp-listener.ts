@@ -1,4 +1,7 @@
+import { unlink } from "node:fs/promises";
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
+
+import { listenOnUnixSocket } from "@tulle/agent";
 
 import { describeError, MeshError, systemErrorCode } from "@tulle/base";
 
@@ -14,6 +17,8 @@ export interface TcpListenerOptions {
   readonly host: string;
   /** 0 = a free one. */
   readonly port: number;
+  /** A Unix socket instead. */
+  readonly path?: string | undefined;
   /** A connection; its `error` event has a listener already. */
   readonly onConnection: (socket: Socket) => void;
   /** Connections that it holds at once; more are closed as they come. */
@@ -45,7 +50,7 @@ export async function listenTcp(
   options: TcpListenerOptions,
   start: StartListening = startListening,
 ): Promise<TcpListener> {
-  const { name, host, port } = options;
+  const { name, host, port, path } = options;
   const server = createServer({
     noDelay: true,
     allowHalfOpen: true,
@@ -58,7 +63,8 @@ export async function listenTcp(
     options.onConnection(socket);
   });
   try {
-    await start(server, { host, port, backlog: BACKLOG });
+    if (path === undefined) await start(server, { host, port, backlog: BACKLOG });
+    else await listenOnUnixSocket((place) => startListening(server, { path: place, backlog: BACKLOG }), path);
   } catch (cause) {
     if (cause instanceof MeshError) throw cause;
     const why = systemErrorCode(cause) ?? describeError(cause);
@@ -67,7 +73,7 @@ export async function listenTcp(
   }
   // What accept() reports later (out of file descriptors) must not end the process.
   server.on("error", () => options.onDrop(false));
-  return listening(server);
+  return path === undefined ? listening(server) : listeningAt(server, path);
 }
 
 /** Resolves once `server.listen(options)` has succeeded. */
@@ -79,6 +85,18 @@ export function startListening(server: Server, options: ListenOptions): Promise<
       resolve();
     });
   });
+}
+
+function listeningAt(server: Server, path: string): TcpListener {
+  return {
+    address: { host: path, port: 0 },
+    stopAccepting: () => {
+      if (!server.listening) return;
+      server.close();
+      // What is left over is replaced by the next one.
+      unlink(path).catch(() => undefined);
+    },
+  };
 }
 
 function listening(server: Server): TcpListener {

@@ -6,11 +6,13 @@ import {
   type DestinationRuleSpec,
   type Finding,
   type GatewaySpec,
+  type GrpcJsonTranscoderSpec,
   type HealthCheckSpec,
   type MeshHTTPRouteSpec,
   type MeshObject,
   type MeshTCPRouteSpec,
   type ProxyDefaultsSpec,
+  type HTTPLocalRateLimitPolicySpec,
   type RateLimitSpec,
   type ServiceDefaultsSpec,
   type ServiceEntrySpec,
@@ -53,13 +55,14 @@ import {
   analyzeResolver,
 } from "./analyzers/discovery-chains.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
-import { analyzeRateLimit, analyzeTarget } from "./analyzers/policies.js";
+import { analyzeRateLimit, analyzeServerTarget, analyzeTarget } from "./analyzers/policies.js";
 import { analyzeBoundGateways, analyzeGatewayConflicts, analyzeK8sGateway } from "./analyzers/gateways.js";
 import { analyzePortSelectors } from "./analyzers/ports.js";
 import { analyzeReachability } from "./analyzers/reachability.js";
 import { analyzeReferences } from "./analyzers/references.js";
 import { analyzeRoute } from "./analyzers/routes.js";
 import { analyzeSelector } from "./analyzers/selectors.js";
+import { analyzeTranscoder } from "./analyzers/transcoders.js";
 import { analyzeEntryHosts, analyzeEntryPorts, analyzeEntryWorkloads } from "./analyzers/service-entries.js";
 
 /** Looks at one object among all the others. */
@@ -133,6 +136,21 @@ const ANALYZERS = [
   of<HealthCheckSpec>("tulle.dev", "HealthCheck", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<TrafficPolicySpec>("tulle.dev", "TrafficPolicy", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),
+  of("policy.linkerd.io", "Server", analyzeAnnotations),
+  of<HTTPLocalRateLimitPolicySpec>(
+    "policy.linkerd.io",
+    "HTTPLocalRateLimitPolicy",
+    analyzeAnnotations,
+    analyzeServerTarget,
+  ),
+  of<GrpcJsonTranscoderSpec>(
+    "tulle.dev",
+    "GrpcJsonTranscoder",
+    analyzeAnnotations,
+    analyzeSelector,
+    analyzeTargets,
+    analyzeTranscoder,
+  ),
   of("gateway.networking.k8s.io", "Gateway", analyzeAnnotations, analyzeK8sGateway),
   of<MeshHTTPRouteSpec>(
     KUMA_GROUP,
