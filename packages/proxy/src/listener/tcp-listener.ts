@@ -5,6 +5,7 @@ import { describeError, MeshError, systemErrorCode } from "@tulle/base";
 import type { ServerConnectionContext } from "../connection/server-connection.js";
 import type { LimitName } from "../limits/limit-table.js";
 import type { ListenAddress } from "../options.js";
+import { handleOf } from "../socket-descriptor.js";
 import type { Counter } from "../telemetry/metrics.js";
 import { SOCKET_HIGH_WATER_BYTES } from "../upstream/connector.js";
 
@@ -31,6 +32,8 @@ export type StartListening = (
 /** A listening socket. */
 export interface TcpListener {
   readonly address: ListenAddress;
+  /** For a process that is to listen as well; undefined when it does not listen any more. */
+  readonly handle: object | undefined;
   /** Takes no more connections. Those that are open stay. */
   stopAccepting(): void;
 }
@@ -70,6 +73,16 @@ export async function listenTcp(
   return listening(server);
 }
 
+/** As `listen`, by what a predecessor listened by under the listener's name, where there is that. */
+export function inheriting(inherited: ReadonlyMap<string, object>): ListenTcp {
+  return (options) => {
+    const handle = inherited.get(options.name);
+    return handle === undefined
+      ? listenTcp(options)
+      : listenTcp(options, (server) => startListening(server, handle));
+  };
+}
+
 /** Resolves once `server.listen(options)` has succeeded. */
 export function startListening(server: Server, options: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -88,6 +101,9 @@ function listening(server: Server): TcpListener {
   }
   return {
     address: { host: address.address, port: address.port },
+    get handle() {
+      return handleOf(server);
+    },
     stopAccepting: () => {
       server.close();
     },
