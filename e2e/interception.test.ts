@@ -263,6 +263,34 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     expect(metrics.output).toMatch(/istio_requests_total\{.*destination_service_name="PassthroughCluster"/);
   });
 
+  const viaSocks = (proxy: string, url: string) =>
+    network.run(
+      APP_USER,
+      "curl",
+      "--silent",
+      "--max-time",
+      "8",
+      "--proxy",
+      `${proxy}://127.0.0.1:15001`,
+      url,
+    );
+
+  test("who uses it as a SOCKS proxy reaches services by name, and hosts on public addresses", async () => {
+    const service = JSON.parse((await viaSocks("socks5h", "http://reviews:9080/socks")).output) as WebAnswer;
+    expect(service.url).toBe("/socks");
+    expect(service.headers["x-forwarded-client-cert"]).toContain("/sa/shell");
+    for (const [proxy, host] of [
+      ["socks5h", "public.example"],
+      ["socks5", PUBLIC_ADDRESS],
+    ] as const) {
+      const { output } = await viaSocks(proxy, `http://${host}:8082/socks`);
+      expect((JSON.parse(output) as WebAnswer).instance).toBe("public");
+    }
+    // 97: the proxy refuses.
+    for (const host of ["nobody.default", OUTSIDE_ADDRESS, "127.0.0.1:15000", "169.254.169.254"])
+      expect((await viaSocks("socks5h", `http://${host}/`)).code, host).toBe(97);
+  });
+
   test("a connection to the outbound port itself is served and never leads to itself", async () => {
     const named = await curl("--fail", "--header", "Host: reviews:9080", "http://127.0.0.1:15001/");
     expect(named.code).toBe(0);
@@ -345,6 +373,7 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     expect((await curl("--fail", "http://reviews:9080/")).code).toBe(0);
     expect(await redirected("refused")).toBeGreaterThan(0);
     expect((await viaProxy("http://public.example:8082/")).output).toMatch(/ServiceEntry[^]*\n502$/);
+    expect((await viaSocks("socks5h", "http://public.example:8082/")).code).toBe(97);
   }, 40_000);
 
   test("under REGISTRY_ONLY, TLS to an unknown address reaches the host that it names, if the mesh knows it", async () => {

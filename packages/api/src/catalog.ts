@@ -36,6 +36,8 @@ export interface Instance {
   readonly protocol: AppProtocol;
   /** Consul's Meta, or a pod's labels. Subsets select on these; `version` is derived from tags when not given. */
   readonly labels: Readonly<Record<string, string>>;
+  /** Consul's Tags; absent = none. */
+  readonly tags?: readonly string[];
   readonly serviceAccount: string;
   /** Relative share of traffic, 0 to 65535; default 1. */
   readonly weight: number;

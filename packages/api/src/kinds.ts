@@ -1,6 +1,10 @@
 import { parseApiVersion } from "./api-version.js";
 import { authorizationPolicyKind } from "./authorization-policy/kind.js";
 import { configMapKind } from "./config-map/kind.js";
+import { proxyDefaultsKind, serviceDefaultsKind } from "./consul/defaults.js";
+import { serviceResolverKind } from "./consul/service-resolver.js";
+import { serviceRouterKind } from "./consul/service-router.js";
+import { serviceSplitterKind } from "./consul/service-splitter.js";
 import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
 import { gatewayClassKind } from "./gateway-class/kind.js";
@@ -11,6 +15,8 @@ import { httpRouteKind } from "./http-route/kind.js";
 import { k8sGatewayKind } from "./k8s-gateway/kind.js";
 import type { Kind } from "./kind.js";
 import { meshConfigKind } from "./mesh-config/kind.js";
+import { meshHttpRouteKind } from "./mesh-http-route/kind.js";
+import { meshTcpRouteKind } from "./mesh-tcp-route/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
 import { rateLimitKind } from "./rate-limit/kind.js";
@@ -22,6 +28,8 @@ import { tcpRouteKind } from "./tcp-route/kind.js";
 import { tlsRouteKind } from "./tls-route/kind.js";
 import { sidecarKind } from "./sidecar/kind.js";
 import { trafficPolicyKind } from "./traffic-policy/kind.js";
+import { validatingAdmissionPolicyKind } from "./validating-admission-policy/kind.js";
+import { validatingAdmissionPolicyBindingKind } from "./validating-admission-policy-binding/kind.js";
 import { virtualServiceKind } from "./virtual-service/kind.js";
 import { workloadEntryKind } from "./workload-entry/kind.js";
 
@@ -51,6 +59,15 @@ export const KINDS: readonly Kind[] = [
   healthCheckKind,
   trafficPolicyKind,
   meshConfigKind,
+  meshHttpRouteKind,
+  meshTcpRouteKind,
+  serviceRouterKind,
+  serviceSplitterKind,
+  serviceResolverKind,
+  serviceDefaultsKind,
+  proxyDefaultsKind,
+  validatingAdmissionPolicyKind,
+  validatingAdmissionPolicyBindingKind,
 ];
 
 /** The kind under a URL's group, version and plural, when it is served at that version. */

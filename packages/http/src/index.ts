@@ -23,6 +23,16 @@ export { HEADER_CASE_FIELD, encodeHeaderCase, restoreHeaderCase } from "./http2/
 export { GrpcFrameReader, GrpcMessageCounter, encodeGrpcMessage } from "./grpc-frames.js";
 export * from "./grpc.js";
 export {
+  readSocks5Greeting,
+  readSocks5Request,
+  SOCKS5_VERSION,
+  Socks5Reply,
+  socks5Greeting,
+  socks5Reply,
+  type Socks5Read,
+  type Socks5Refusal,
+} from "./socks5.js";
+export {
   Base64Decoder,
   encodeGrpcWebTrailers,
   grpcWebContentType,

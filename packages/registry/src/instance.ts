@@ -32,6 +32,7 @@ export function toInstance(service: ServiceState): Instance | undefined {
     ...(servicePort === undefined ? {} : { servicePort: Number(servicePort) }),
     protocol: (protocol === undefined ? undefined : declaredProtocol(protocol)) ?? "auto",
     labels: deriveLabels(definition),
+    ...(definition.tags.length === 0 ? {} : { tags: definition.tags }),
     serviceAccount: accountOf(definition),
     weight: health === "warning" ? definition.weights.warning : definition.weights.passing,
     health,

@@ -1,4 +1,11 @@
-import { servingInstances, serviceLabels, type CatalogService, type Instance } from "@tulle/api";
+import {
+  servingInstances,
+  serviceLabels,
+  type CatalogService,
+  type Instance,
+  type ServicePort,
+} from "@tulle/api";
+import { defaultProtocol } from "./consul/entries.js";
 import { fullHost } from "./hosts.js";
 import type { MeshEndpoint, MeshService } from "./mesh-service.js";
 import { localityOfLabels } from "./locality/locality.js";
@@ -22,7 +29,7 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
     host,
     name: service.name.toLowerCase(),
     namespace: service.namespace,
-    ports: service.ports,
+    ports: portsOf(t, service),
     portless: service.portless,
     discovery: "EDS",
     identities: [...identities].sort(),
@@ -43,6 +50,14 @@ export function catalogService(t: Translation, service: CatalogService): MeshSer
   };
 }
 
+/** Where no instance says what a port speaks, Consul's defaults may. */
+function portsOf(t: Translation, service: CatalogService): readonly ServicePort[] {
+  if (service.ports.every(({ protocol }) => protocol !== "auto")) return service.ports;
+  const protocol = defaultProtocol(t, service);
+  if (protocol === undefined) return service.ports;
+  return service.ports.map((port) => (port.protocol === "auto" ? { ...port, protocol } : port));
+}
+
 /** The service port that an instance serves: the application's own unless it declared another. */
 function servedPort(instance: Instance): number {
   return instance.servicePort ?? instance.address.port;
@@ -57,6 +72,8 @@ function endpointOf(instance: Instance, serving: boolean): MeshEndpoint {
     mesh: mesh === undefined ? undefined : { address: mesh.host, port: mesh.port },
     labels: instance.labels,
     weight: instance.weight,
+    ...(instance.health === "warning" && { warning: true }),
+    ...(instance.tags !== undefined && { tags: instance.tags }),
     health: serving ? "healthy" : instance.health === "maintenance" ? "draining" : "unhealthy",
     locality: instance.locality ?? localityOfLabels(instance.labels),
     service: instance.service,

@@ -7,11 +7,13 @@ import type {
   PortTrafficPolicy,
   Subset,
   TrafficPolicy,
+  WaitForEndpoint,
 } from "@tulle/api";
 import { EXACT_HOST, hostMatch } from "./hosts.js";
 import { DESTINATION_RULE } from "./kinds.js";
 import { defaultTrafficPolicy } from "./mesh-defaults.js";
-import type { MeshService } from "./mesh-service.js";
+import { consulRule } from "./consul/resolver-rule.js";
+import type { MeshEndpoint, MeshService } from "./mesh-service.js";
 import type { Translation } from "./translation.js";
 import { byAge, isExported, selects } from "./visibility.js";
 
@@ -22,14 +24,23 @@ export interface MergedRule {
   /** In order of precedence; never empty. */
   readonly objects: readonly DestinationRule[];
   readonly trafficPolicy: TrafficPolicy | undefined;
-  readonly subsets: ReadonlyMap<string, Subset>;
+  readonly subsets: ReadonlyMap<string, RuleSubset>;
+  /** The nearest endpoints come first even where no outlierDetection watches them. */
+  readonly nearestFirst?: boolean;
+}
+
+/** A subset, by its labels and what else selects its instances. */
+export interface RuleSubset extends Subset {
+  readonly admits?: (endpoint: MeshEndpoint) => boolean;
 }
 
 /** What holds for calls to one port of a subset. */
 export interface EffectivePolicy extends PortTrafficPolicy {
   readonly retryBudget?: TrafficPolicy["retryBudget"];
   readonly proxyProtocol?: TrafficPolicy["proxyProtocol"];
+  readonly tunnel?: TrafficPolicy["tunnel"];
   readonly balancing?: OwnBalancing | undefined;
+  readonly nearestFirst?: boolean;
 }
 
 /** What Istio's settings of a load balancer have no words for. */
@@ -43,12 +54,13 @@ export interface OwnBalancing {
   /** Header in which a request names its endpoints. */
   readonly overrideHostHeader?: string | undefined;
   readonly connections?: ConnectionExtras | undefined;
+  readonly waitForEndpoint?: WaitForEndpoint | undefined;
 }
 
 /**
  * The rules for a service as a client sees them: those of the client's namespace, else those of the service's, else
  * those of the root namespace. Within one namespace the best host match counts; rules for the same host are merged,
- * the oldest first.
+ * the oldest first. Where there is none, what Consul's entries say holds.
  */
 export function destinationRuleFor(
   t: Translation,
@@ -69,9 +81,10 @@ export function destinationRuleFor(
     );
     if (found.length === 0) continue;
     for (const rule of found) t.own(rule);
+    warnOfResolver(t, service, found[0]);
     return merge(found);
   }
-  return undefined;
+  return consulRule(t, service);
 }
 
 /**
@@ -86,7 +99,8 @@ export function effectivePolicy(
 ): EffectivePolicy {
   const whole = forPort(rule?.trafficPolicy, {}, port);
   const ruled = subset === "" ? whole : forPort(rule?.subsets.get(subset)?.trafficPolicy, whole, port);
-  const policy = { ...defaultTrafficPolicy(t), ...ruled };
+  const near = rule?.nearestFirst === true ? { nearestFirst: true } : {};
+  const policy = { ...defaultTrafficPolicy(t), ...ruled, ...near };
   const balancing = rule && ownBalancing(rule);
   return balancing === undefined ? policy : { ...policy, balancing };
 }
@@ -137,6 +151,7 @@ function forPort(
   if (policy === undefined) return inherited;
   const retryBudget = policy.retryBudget ?? inherited.retryBudget;
   const proxyProtocol = policy.proxyProtocol ?? inherited.proxyProtocol;
+  const tunnel = policy.tunnel ?? inherited.tunnel;
   const own = policy.portLevelSettings?.find((settings) => settings.port.number === port) ?? {
     connectionPool: policy.connectionPool ?? inherited.connectionPool,
     loadBalancer: policy.loadBalancer ?? inherited.loadBalancer,
@@ -150,7 +165,22 @@ function forPort(
     ...(own.tls && { tls: own.tls }),
     ...(retryBudget && { retryBudget }),
     ...(proxyProtocol && { proxyProtocol }),
+    ...(tunnel && { tunnel }),
   };
+}
+
+/** Subsets and balancing of two kinds of objects have no order among each other. */
+function warnOfResolver(
+  t: Translation,
+  { host }: Pick<MeshService, "host">,
+  rule: DestinationRule | undefined,
+): void {
+  const resolver = consulRule(t, { host })?.objects.find(({ kind }) => kind === "ServiceResolver");
+  if (resolver === undefined || rule === undefined) return;
+  t.warn(
+    `ServiceResolver ${resolver.metadata.namespace}/${resolver.metadata.name}: its subsets and how it balances have no effect: ` +
+      `DestinationRule ${rule.metadata.namespace}/${rule.metadata.name} is for the same host`,
+  );
 }
 
 /** Rules with a workload selector hold for the client's own namespace only. */

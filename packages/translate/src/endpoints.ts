@@ -16,7 +16,7 @@ import { portNamed, type MeshEndpoint, type MeshPort, type MeshService } from ".
 import type { ClusterName } from "./names.js";
 import { ISTIO_METADATA } from "./provenance.js";
 import { resolveHost } from "./services.js";
-import { subsetLabels } from "./subset-defaults.js";
+import { subsetSelector } from "./subset-defaults.js";
 import { ALL_OR_NOTHING_OVERPROVISIONING, fallbackLabels } from "./subset-fallback.js";
 import { addressUnder, transportTo, type Transport } from "./transport.js";
 import type { Translation } from "./translation.js";
@@ -50,7 +50,7 @@ export function loadAssignment(
   use: "called" | "passed" = "called",
 ): ClusterLoadAssignment {
   const rule = destinationRuleFor(t, service);
-  const labels = subsetLabels(t, rule, service.host, subset);
+  const isMember = subsetSelector(t, rule, service.host, subset);
   const policy = effectivePolicy(t, rule, subset, port.number);
   const transport: Transport =
     use === "passed" ? { kind: "mesh-plaintext" } : transportTo(t, service, policy);
@@ -61,7 +61,7 @@ export function loadAssignment(
     .filter((endpoint) => endpoint.weight >= 1 && isSent(t, endpoint, policy))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
   const members = distinct(
-    sent.filter((endpoint) => selects(labels, endpoint.labels)),
+    sent.filter((endpoint) => isMember(endpoint)),
     transport,
   );
   const plan = localityPlan(t, policy);

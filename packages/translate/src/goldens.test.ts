@@ -68,6 +68,16 @@ const ROUTED = [
   }),
 ];
 
+const CONSUL = ["web", "web", "backup", "backoffice"].map((service, index) =>
+  instance({
+    id: `node/${service}-${index}`,
+    service,
+    ...(service === "web" && { version: `v${index + 1}`, tags: index === 1 ? ["canary"] : [] }),
+    servicePort: 80,
+    address: { host: `10.1.0.${index + 1}`, port: 8080 },
+  }),
+);
+
 interface Case {
   readonly golden: string;
   readonly config: string;
@@ -126,6 +136,20 @@ const CASES: readonly Case[] = [
     config: "gateway-api",
     view: { ...GRPC_CLIENT, mtls: true },
     at: (yaml) => mesh(ROUTED, yaml),
+    listeners: ["api-service:9080"],
+  },
+  {
+    golden: "kuma.tulle",
+    config: "kuma",
+    view: CLIENT,
+    at: (yaml) => mesh([...ROUTED, ...SHOP.slice(1)], yaml),
+    listeners: ["api-service:9080"],
+  },
+  {
+    golden: "kuma.grpc",
+    config: "kuma",
+    view: { ...GRPC_CLIENT, mtls: true },
+    at: (yaml) => mesh([...ROUTED, ...SHOP.slice(1)], yaml),
     listeners: ["api-service:9080"],
   },
   {
@@ -210,6 +234,20 @@ spec: {host: api-service, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}
 `,
       ),
     listeners: ["api-service:9080"],
+  },
+  {
+    golden: "consul.tulle",
+    config: "consul",
+    view: CLIENT,
+    at: (yaml) => mesh(CONSUL, yaml),
+    listeners: ["web:80"],
+  },
+  {
+    golden: "consul.grpc",
+    config: "consul",
+    view: { ...GRPC_CLIENT, mtls: true },
+    at: (yaml) => mesh(CONSUL, yaml),
+    listeners: ["web:80"],
   },
   {
     golden: "defaults.tulle",

@@ -12,6 +12,7 @@ import {
   type HttpFilter,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import type { TcpProxy } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import { chainRules } from "./consul/chain-routes.js";
 import { detect, PLAINTEXT_HTTP } from "./detection.js";
 import type { Frontend } from "./gateway-api/parents.js";
 import { routedFrontend } from "./gateway-api/routed-frontend.js";
@@ -170,6 +171,7 @@ function targetOf(
   if ((ruling?.spec.http ?? []).length > 0) return { routes: routeConfigurationName(host, listenerPort) };
   const bytes = ruling && routedTcp(t, ruling, listenerPort);
   if (bytes !== undefined) return { bytes };
+  if (chainRules(t, host) !== undefined) return { routes: routeConfigurationName(host, listenerPort) };
   const routed = routedFrontend(t, host, listenerPort);
   return routed && { routes: routeConfigurationName(routed.host, listenerPort) };
 }

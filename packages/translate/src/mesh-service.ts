@@ -26,6 +26,10 @@ export interface MeshEndpoint {
   readonly weight: number;
   /** `draining`: taken out on purpose, for sessions that are bound to it only. */
   readonly health: "healthy" | "unhealthy" | "draining";
+  /** One of its checks warns. Absent: none does. */
+  readonly warning?: boolean;
+  /** Consul's. Absent: none. */
+  readonly tags?: readonly string[];
   readonly locality: Locality | undefined;
   readonly service: string;
   readonly namespace: string;

@@ -1,6 +1,8 @@
 import type { MeshObject, TrafficPolicySpec } from "@tulle/api";
 import type { EffectivePolicy } from "./destination-rules.js";
-import { EXACT_HOST, hostMatch } from "./hosts.js";
+import { chainFailover } from "./consul/chain-routes.js";
+import { serviceOfHost } from "./consul/entries.js";
+import { EXACT_HOST, fullHost, hostMatch } from "./hosts.js";
 import { TRAFFIC_POLICY } from "./kinds.js";
 import type { MeshService } from "./mesh-service.js";
 import type { ClusterName } from "./names.js";
@@ -20,6 +22,7 @@ const BALANCING: readonly Setting[] = [
   "maxEndpoints",
   "overrideHostHeader",
   "connections",
+  "waitForEndpoint",
 ];
 const FAILOVER: readonly Setting[] = ["failover"];
 const CALLING: readonly Setting[] = ["hedging", "retries", "admissionControl"];
@@ -44,18 +47,31 @@ export function edgePolicy(t: Translation, host: string, port: number): TrafficP
   return settingsOf(t, { host, namespace: t.view.namespace }, "", port, [...CALLING, ...SERVING]);
 }
 
-/** The services that take over for a service, as they are written, and the namespace in which that is. */
-export function failoverServices(
+/** A service that takes over for another, as it is written in a namespace. */
+export interface FailoverTarget {
+  readonly host: string;
+  readonly namespace: string;
+  readonly subset: string;
+}
+
+/** The services that take over for a service, in their order: by a TrafficPolicy, else by a resolver of Consul's. */
+export function failoverTargets(
   t: Translation,
   service: Service,
   subset: string,
   port: number,
-): { readonly hosts: readonly string[]; readonly namespace: string } {
+): readonly FailoverTarget[] {
   const [holding] = holdingOf(t, service, subset, port, FAILOVER, t.view.namespace);
-  return {
-    hosts: holding?.object.spec.failover ?? [],
-    namespace: holding?.object.metadata.namespace ?? service.namespace,
-  };
+  if (holding !== undefined) {
+    const { namespace } = holding.object.metadata;
+    return (holding.object.spec.failover ?? []).map((host) => ({ host, namespace, subset: "" }));
+  }
+  const id = serviceOfHost(t, service.host);
+  return (id === undefined ? [] : chainFailover(t, id, subset)).map(({ id: to, subset: of }) => ({
+    host: fullHost(to, t.settings.domainSuffix),
+    namespace: to.namespace,
+    subset: of,
+  }));
 }
 
 /** A policy of DestinationRules with what a TrafficPolicy says of balancing. The rules' own annotations come first. */

@@ -5,6 +5,9 @@ import { ALL_NAMESPACES, type Subject } from "./role.js";
 /** The people and programs of this machine where nobody logs in. */
 export const LOCAL_SUBJECT: Subject = { name: "local", role: "admin", namespaces: ALL_NAMESPACES };
 
+const MAX_NOTES = 16;
+const MAX_NOTE = 1024;
+
 /**
  * Who makes one request, for whoever answers it: every answer begins with asking what the caller may. Answers for which
  * nothing was asked are not given out.
@@ -13,6 +16,7 @@ export class Caller {
   readonly subject: Subject;
   #asked = false;
   #action: AccessAction | undefined;
+  readonly #notes: string[] = [];
 
   constructor(subject: Subject) {
     this.subject = subject;
@@ -26,6 +30,15 @@ export class Caller {
   /** What was required of this caller last, for the audit log. */
   get action(): AccessAction | undefined {
     return this.#action;
+  }
+
+  /** What else the audit log shall say of the request, at most {@link MAX_NOTES}. */
+  get notes(): readonly string[] {
+    return this.#notes;
+  }
+
+  note(text: string): void {
+    if (this.#notes.length < MAX_NOTES) this.#notes.push(text.slice(0, MAX_NOTE));
   }
 
   /** Whether the caller may do that: for answers that leave out what it may not see. */

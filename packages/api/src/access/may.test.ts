@@ -7,6 +7,7 @@ import { ALL_NAMESPACES, isRole, ROLES, type Subject } from "./role.js";
 const KINDS: readonly AccessKind[] = [
   "discovery",
   "config",
+  "admission-policy",
   "secret",
   "registration",
   "mesh",
@@ -21,10 +22,10 @@ function subject(role: Subject["role"], namespaces: Subject["namespaces"] = ALL_
 
 /** `r` read, `w` read and write, `-` nothing, in the order of KINDS; asked in namespace `shop`. */
 test.each([
-  ["admin", "rwwwwwww"],
-  ["operator", "rwwwrww-"],
-  ["read-only", "rr-rrr--"],
-  ["workload", "r--w----"],
+  ["admin", "rwwwwwwww"],
+  ["operator", "rwrwwrww-"],
+  ["read-only", "rrr-rrr--"],
+  ["workload", "r---w----"],
 ] as const)("may gives the role %s exactly %s", (role, rights) => {
   const granted = KINDS.map((kind) => {
     const ask = (verb: "read" | "write"): boolean =>

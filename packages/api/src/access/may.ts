@@ -6,6 +6,7 @@ export type AccessVerb = "read" | "write";
  * What can be read or written, as far as rights differ:
  * - `discovery`: which kinds there are, versions, addresses and roots of trust; belongs to no namespace
  * - `config`: the kinds that users write, but for Secrets
+ * - `admission-policy`: rules about what may be written, which are for those who write
  * - `secret`: Secrets
  * - `registration`: services, instances and checks
  * - `mesh`: what the control plane knows of the whole: status, analysis, metrics
@@ -15,6 +16,7 @@ export type AccessVerb = "read" | "write";
 export type AccessKind =
   | "discovery"
   | "config"
+  | "admission-policy"
   | "secret"
   | "registration"
   | "mesh"
@@ -48,6 +50,7 @@ const GRANTS: Readonly<Record<Role, Readonly<Partial<Record<AccessKind, AccessVe
   admin: {
     discovery: "read",
     config: "write",
+    "admission-policy": "write",
     secret: "write",
     registration: "write",
     mesh: "write",
@@ -58,6 +61,7 @@ const GRANTS: Readonly<Record<Role, Readonly<Partial<Record<AccessKind, AccessVe
   operator: {
     discovery: "read",
     config: "write",
+    "admission-policy": "read",
     secret: "write",
     registration: "write",
     mesh: "read",
@@ -67,6 +71,7 @@ const GRANTS: Readonly<Record<Role, Readonly<Partial<Record<AccessKind, AccessVe
   "read-only": {
     discovery: "read",
     config: "read",
+    "admission-policy": "read",
     registration: "read",
     mesh: "read",
     proxy: "read",
@@ -104,6 +109,7 @@ export function describeAction({ verb, kind, namespace, claims = [] }: AccessAct
 const PLURALS: Readonly<Record<AccessKind, string>> = {
   discovery: "what is served",
   config: "configuration",
+  "admission-policy": "admission policies",
   secret: "secrets",
   registration: "registrations",
   mesh: "the state",

@@ -164,6 +164,22 @@ const TABLE = {
     level: "Info",
     remedy: "Nothing, where another program reads the object; Tulle leaves it out.",
   },
+  TUL0008: {
+    name: "DeniedByPolicy",
+    level: "Error",
+    remedy: "Change the object: a ValidatingAdmissionPolicy of yours refuses it.",
+  },
+  TUL0009: {
+    name: "WarnedOfByPolicy",
+    level: "Warning",
+    remedy: "Change the object, or the ValidatingAdmissionPolicy of yours that warns of it.",
+  },
+  TUL0010: {
+    name: "BrokenDiscoveryChain",
+    level: "Error",
+    remedy:
+      "Correct the entry that is named, so that every subset is declared and no redirect or split leads back.",
+  },
 } as const satisfies Record<string, AnalysisCode>;
 
 /** The code of a finding. */

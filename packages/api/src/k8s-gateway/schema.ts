@@ -1,25 +1,12 @@
 import { z } from "zod";
 import { atMost, oneTo } from "../gateway-api/lists.js";
 import { group, hostname, kindName, objectName, sectionName } from "../gateway-api/names.js";
-import { isLabelValue, isQualifiedName, LABEL_KEY, LABEL_VALUE, labels } from "../schema/labels.js";
+import { labelSelector } from "../schema/label-selector.js";
 import { namespaceName } from "../schema/namespaces.js";
 import { port } from "../schema/numbers.js";
-import { nonEmpty, stringThat } from "../schema/strings.js";
+import { nonEmpty } from "../schema/strings.js";
 import { struct, structsOf, unique, type Rule } from "../schema/struct.js";
 import type { K8sGatewaySpec } from "./type.js";
-
-const selector = struct({
-  matchLabels: labels.exactOptional(),
-  matchExpressions: z
-    .array(
-      struct({
-        key: stringThat(isQualifiedName, LABEL_KEY),
-        operator: z.enum(["In", "NotIn", "Exists", "DoesNotExist"]),
-        values: z.array(stringThat(isLabelValue, LABEL_VALUE)).exactOptional(),
-      }),
-    )
-    .exactOptional(),
-});
 
 const tls = struct({
   mode: z.enum(["Terminate", "Passthrough"]).exactOptional(),
@@ -98,7 +85,7 @@ export const k8sGatewaySpec: z.ZodType<K8sGatewaySpec> = struct(
           allowedRoutes: struct({
             namespaces: struct({
               from: z.enum(["All", "Same", "Selector", "None"]).exactOptional(),
-              selector: selector.exactOptional(),
+              selector: labelSelector.exactOptional(),
             }).exactOptional(),
             kinds: atMost(8, struct({ group: group.exactOptional(), kind: kindName })).exactOptional(),
           }).exactOptional(),

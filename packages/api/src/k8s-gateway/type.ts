@@ -1,3 +1,5 @@
+import type { LabelSelector } from "../schema/label-selector.js";
+
 /** Listeners for the world outside, in Gateway API's vocabulary (`Gateway`). Absent fields mean their defaults. */
 export interface K8sGatewaySpec {
   readonly gatewayClassName: string;
@@ -57,14 +59,4 @@ export interface SecretReference {
   readonly name: string;
   /** Default: the Gateway's; any other one needs a ReferenceGrant. */
   readonly namespace?: string;
-}
-
-/** Kubernetes' selector of labels: everything in it must hold. */
-export interface LabelSelector {
-  readonly matchLabels?: Readonly<Record<string, string>>;
-  readonly matchExpressions?: readonly {
-    readonly key: string;
-    readonly operator: "In" | "NotIn" | "Exists" | "DoesNotExist";
-    readonly values?: readonly string[];
-  }[];
 }

@@ -50,13 +50,15 @@ const isOrdinary = (name: string) => isToken(name) && name.toLowerCase() !== "ho
 const isOrdinaryOrAuthority = (name: string) => isToken(name) || name === ":authority";
 const removable = stringThat(isOrdinary, 'the name of a header other than "host"');
 
-const request = struct({
+/** Header operations on requests. */
+export const requestHeaders = struct({
   set: values(isOrdinaryOrAuthority).exactOptional(),
   add: values(isOrdinaryOrAuthority).exactOptional(),
   remove: z.array(removable).exactOptional(),
 });
 
-const response = struct({
+/** Header operations on responses. */
+export const responseHeaders = struct({
   set: values(isOrdinary).exactOptional(),
   add: values(isOrdinary).exactOptional(),
   remove: z.array(removable).exactOptional(),
@@ -64,6 +66,6 @@ const response = struct({
 
 /** Istio's `headers` of routes and destinations. Only a request's authority may be set besides ordinary headers. */
 export const headerManipulation = struct({
-  request: request.exactOptional(),
-  response: response.exactOptional(),
+  request: requestHeaders.exactOptional(),
+  response: responseHeaders.exactOptional(),
 });

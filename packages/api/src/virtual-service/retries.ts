@@ -5,7 +5,7 @@ import { stringThat } from "../schema/strings.js";
 import { struct, type Rule } from "../schema/struct.js";
 
 /** Envoy's conditions for HTTP and gRPC retries. */
-const CONDITIONS: ReadonlySet<string> = new Set([
+export const RETRY_CONDITIONS: ReadonlySet<string> = new Set([
   "5xx",
   "gateway-error",
   "reset",
@@ -29,7 +29,7 @@ function isRetryOn(value: string): boolean {
   if (value.length > 1024) return false;
   return value.split(",").every((part) => {
     const condition = part.trim();
-    return CONDITIONS.has(condition) || /^[1-5]\d\d$/.test(condition);
+    return RETRY_CONDITIONS.has(condition) || /^[1-5]\d\d$/.test(condition);
   });
 }
 

@@ -1,8 +1,10 @@
+import { policyFindings } from "@tulle/admission";
 import {
   findKind,
   isAtLeast,
   isSuppressed,
   toWire,
+  type Finding,
   type FindingLevel,
   type MeshObject,
   type Suppression,
@@ -41,7 +43,7 @@ export async function analyzeConfiguration(
   }
   const found =
     client === undefined
-      ? analyze(offlineReader(written.objects), { live: false })
+      ? await offlineFindings(written.objects)
       : (await client.analyze(questionOf(options, written.objects))).findings;
   const placed: readonly PlacedFinding[] = [
     ...written.findings,
@@ -59,6 +61,13 @@ export async function analyzeConfiguration(
   if (options.output === "text")
     context.err(`${summary(shown, written.objects.length, client !== undefined)}\n`);
   return shown.some(({ level }) => isAtLeast(level, threshold));
+}
+
+/** What analysis finds in files alone, and what policies among them say of the other objects. */
+async function offlineFindings(objects: readonly MeshObject[]): Promise<readonly Finding[]> {
+  const reader = offlineReader(objects);
+  const byPolicies = await policyFindings(reader, objects, { username: "tulle:analyze", groups: [] });
+  return [...analyze(reader, { live: false }), ...byPolicies];
 }
 
 /** `namespace/name` of the objects that others delegate to: to have no hosts is right for them. */

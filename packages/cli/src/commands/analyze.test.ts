@@ -123,3 +123,39 @@ test("tulle analyze --live looks at files as if they were applied", async () => 
   expect(live.out).not.toContain("(VirtualService default/old");
   expect(live.code).toBe(1);
 });
+
+const POLICY = (expression: string, action: string): string => `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: p}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [networking.istio.io], apiVersions: ["*"], operations: [CREATE], resources: [virtualservices]}]
+  validations: [{expression: "${expression}", message: must have a timeout}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: b}
+spec: {policyName: p, validationActions: [${action}]}
+---
+`;
+
+test("tulle analyze applies policies among the files to the other objects", async () => {
+  const objects = `${service("a", `hosts: [a], ${TO}`)}---\n${service("b", "hosts: [b], http: [{timeout: 1s, route: [{destination: {host: reviews}}]}]")}`;
+  const run = (expression: string, action: string) =>
+    runTulle(["analyze", "-"], { stdin: `${POLICY(expression, action)}${objects}` });
+  const rule = "object.spec.http.all(r, has(r.timeout))";
+  const denied = await run(rule, "Deny");
+  expect(denied.out).toMatch(
+    /^Error \[TUL0008\] \(VirtualService default\/a stdin:\d+:1\) Validation failed for ValidatingAdmissionPolicy 'p' with binding 'b': must have a timeout\n/,
+  );
+  expect(denied.out).not.toContain("default/b");
+  expect(denied.code).toBe(1);
+  const warned = await run(rule, "Warn");
+  expect(warned.out).toContain("Warning [TUL0009]");
+  expect(warned.code).toBe(0);
+  const wrong = await run("objekt", "Deny");
+  expect(wrong.out).toMatch(
+    /Error \[IST0106\] \(ValidatingAdmissionPolicy p stdin:8:18\) spec\.validations\[0\]\.expression: is no CEL/,
+  );
+});

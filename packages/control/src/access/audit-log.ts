@@ -18,6 +18,8 @@ export interface AuditRecord {
   readonly action?: AccessAction;
   /** What it was about, where no action says it. */
   readonly object?: string;
+  /** What users' rules say of it. */
+  readonly notes?: readonly string[];
   readonly outcome: "done" | "denied" | "failed";
   /** HTTP status, or the code of a failure. */
   readonly status: number | string;
@@ -99,7 +101,7 @@ export function createAuditLog({ sink, clock, logger }: AuditLogOptions): AuditL
 const MAX_TEXT = 512;
 
 function line(record: AuditRecord, nowMs: number): string {
-  const { requestId, who, role, from, method, path, action, outcome, status } = record;
+  const { requestId, who, role, from, method, path, action, notes, outcome, status } = record;
   const object = action?.object ?? record.object;
   return JSON.stringify({
     time: new Date(nowMs).toISOString(),
@@ -114,6 +116,7 @@ function line(record: AuditRecord, nowMs: number): string {
     namespace: action?.namespace,
     object: object === undefined ? undefined : cut(object),
     claims: action?.claims?.slice(0, 4).map(cut),
+    notes: notes?.map(cut),
     outcome,
     status,
   });

@@ -1,6 +1,7 @@
 import { TLSSocket } from "node:tls";
 
 import type { HttpBindings } from "@hono/node-server";
+import type { AdmissionUser } from "@tulle/admission";
 import { Caller, errorStatus, LOCAL_SUBJECT } from "@tulle/api";
 import { MeshError, type Logger } from "@tulle/base";
 import type { Context, Hono } from "hono";
@@ -21,6 +22,11 @@ export function callerOf(context: Context): Caller {
   const { caller } = (context.env ?? {}) as Partial<GateBindings>;
   if (caller !== undefined) return caller;
   throw new MeshError("denied", "ACCESS_NO_CALLER", "nobody knows who calls");
+}
+
+/** A caller as users' rules see it (`request.userInfo`): its name, and its role as a group. */
+export function userOf({ subject }: Caller): AdmissionUser {
+  return { username: subject.name, groups: [`tulle:${subject.role}`] };
 }
 
 /** Answers one request of the HTTP server. */
@@ -71,6 +77,7 @@ export function createGate(options: GateOptions): ServeRequest {
           who: caller?.subject.name ?? "",
           ...(caller === undefined ? {} : { role: caller.subject.role }),
           ...(caller?.action === undefined ? {} : { action: caller.action }),
+          ...(caller === undefined || caller.notes.length === 0 ? {} : { notes: caller.notes }),
           outcome: denied ? "denied" : response.status < 400 ? "done" : "failed",
           status: code ?? response.status,
         });

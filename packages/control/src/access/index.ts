@@ -7,7 +7,7 @@ export {
   type Authenticated,
   type VerifyBearer,
 } from "./authenticator.js";
-export { callerOf, createGate, type GateBindings, type ServeRequest } from "./gate.js";
+export { callerOf, createGate, userOf, type GateBindings, type ServeRequest } from "./gate.js";
 export { issuerTokens } from "./issuer-tokens.js";
 export { oidcLogins, type OidcProvider, type OidcRole } from "./oidc-logins.js";
 export { OpenRequests } from "./open-requests.js";

@@ -102,3 +102,40 @@ test("two health checks for the same endpoints are refused", () => {
   for (const other of ["port: 81, subset: v1", "port: 80", "subset: v1", "port: 80, subset: v2"])
     expect(admit(check("new", `${full}, ${other}`), undefined).violations).toEqual([]);
 });
+
+const resolver = (name: string, spec: string) => objectOf("ServiceResolver", name, spec);
+
+test("an entry of Consul's is refused that cannot be, and warned of what it names that may come to be declared", () => {
+  const declared = resolver("reviews", "{subsets: {v2: {}}}");
+  const empty = resolver("reviews", "{}");
+  const router = objectOf(
+    "ServiceRouter",
+    "web",
+    "{routes: [{destination: {service: reviews, serviceSubset: v2}}]}",
+  );
+  const missing = 'service "reviews" does not have a subset named "v2"';
+  const verdict = admitAmong()(router, undefined);
+  expect(verdict.violations).toEqual([]);
+  expect(verdict.warnings).toEqual([expect.stringContaining(`spec.routes[0].destination: ${missing}`)]);
+  expect(admitAmong(declared)(router, undefined).warnings).toEqual([]);
+  expect(admitAmong(declared, router)(empty, declared).warnings).toEqual([
+    expect.stringContaining(
+      `spec: with it, ServiceRouter default/web spec.routes[0].destination: ${missing}`,
+    ),
+  ]);
+  expect(admitAmong(router)(empty, undefined).warnings).toEqual([]);
+  const circle = admitAmong(resolver("a", "{redirect: {service: b}}"))(
+    resolver("b", "{redirect: {service: a}}"),
+    undefined,
+  );
+  expect(circle.violations.map(({ message }) => message).join()).toContain("lead back to where they began");
+});
+
+test("what proxies would refuse of a router is refused at its route", () => {
+  const router = objectOf(
+    "ServiceRouter",
+    "reviews",
+    '{routes: [{}, {match: {http: {pathRegex: "[[:nope:]]"}}}]}',
+  );
+  expect(admitAmong()(router, undefined).violations).toMatchObject([{ path: "spec.routes[1]" }]);
+});

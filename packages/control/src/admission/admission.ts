@@ -1,4 +1,4 @@
-import { objectKey, objectText, type MeshObject, type Violation } from "@tulle/api";
+import { CONSUL_GROUP, objectKey, objectText, type MeshObject, type Violation } from "@tulle/api";
 import { MeshError, type Logger } from "@tulle/base";
 import {
   ALLOW_CONFLICT_ANNOTATION,
@@ -9,6 +9,7 @@ import {
 } from "@tulle/translate";
 
 import { overlay } from "../analysis/index.js";
+import { newlyBroken } from "./broken-chains.js";
 import { tryOut, type TrialRefusal } from "./trial.js";
 
 /** What an object that is about to be written gets to hear. */
@@ -39,9 +40,10 @@ export function createAdmission({ reader, logger }: AdmissionOptions): Admit {
       const conflicts = newConflicts(reader, object, current);
       const trial = newRefusals(reader, object, current);
       const verdict = conflictVerdict(object, conflicts);
+      const chains = chainVerdict(reader, object);
       return {
-        violations: [...verdict.violations, ...trial],
-        warnings: verdict.warnings,
+        violations: [...verdict.violations, ...chains.violations, ...trial],
+        warnings: [...verdict.warnings, ...chains.warnings],
       };
     } catch (thrown) {
       // The proxies have the last word, and keep what they have.
@@ -67,6 +69,20 @@ function newConflicts(
   if (found.length === 0 || current === undefined) return found;
   const before = new Set(conflictsOf(current, all, domain).map(textOf));
   return found.filter((conflict) => !before.has(textOf(conflict)));
+}
+
+/** What is named and not declared may be so by the next object: files have no order. */
+function chainVerdict(reader: MeshReader, object: MeshObject): Verdict {
+  if (objectKey(object).group !== CONSUL_GROUP) return EVERYTHING;
+  const broken = newlyBroken(reader, overlay(reader, [object]), object);
+  return {
+    violations: broken
+      .filter(({ kind }) => kind === "impossible")
+      .map(({ path, message }) => ({ path, message })),
+    warnings: broken
+      .filter(({ kind }) => kind === "undeclared")
+      .map(({ path, message }) => `${path}: ${message}: its instances are those labelled version=<subset>`),
+  };
 }
 
 function conflictVerdict(object: MeshObject, conflicts: readonly Conflict[]): Verdict {
@@ -102,6 +118,7 @@ function newRefusals(
 ): readonly TrialRefusal[] {
   const refusals = tryOut(overlay(reader, [object]), object);
   if (refusals.length === 0 || current === undefined) return refusals;
-  const before = new Set(tryOut(reader, current).map(({ message }) => message));
+  // Asked by a webhook, the reader does not have it.
+  const before = new Set(tryOut(overlay(reader, [current]), current).map(({ message }) => message));
   return refusals.filter(({ message }) => !before.has(message));
 }

@@ -69,9 +69,21 @@ export function trialRoots(reader: MeshReader, object: MeshObject): readonly Tri
       const ports = (spec.ingress ?? []).map(({ port }) => port.number);
       return inboundRoots(metadata.namespace, spec.workloadSelector?.labels ?? {}, ports);
     }
+    case "ServiceRouter":
+    case "ServiceSplitter":
+    case "ServiceResolver":
+      return chainRoots(reader, object);
     default:
       return [];
   }
+}
+
+/** A caller of the service that an entry of Consul's is about. */
+function chainRoots(reader: MeshReader, { metadata }: MeshObject): TrialRoot[] {
+  const view = client(metadata.namespace, {});
+  return hostsOf([metadata.name], metadata.namespace, reader).flatMap((host) =>
+    portsOf(reader, host).map((port) => ({ view, typeUrl: LISTENER_TYPE, name: formatAddress(host, port) })),
+  );
 }
 
 function virtualServiceRoots(reader: MeshReader, object: MeshObject<VirtualServiceSpec>): TrialRoot[] {

@@ -100,5 +100,8 @@ function ruleOf(bytes: Uint8Array, message: string, owner: string): string | und
   if (typeof rule !== "string" || typeof config !== "string") return undefined;
   // A delegate's rule is not the root's.
   const [, namespace, name] = owner.split("/");
-  return config.endsWith(`/namespaces/${namespace}/virtual-service/${name}`) ? `spec.${rule}` : undefined;
+  const isOwn = ["virtual-service", "service-router", "service-splitter"].some((kind) =>
+    config.endsWith(`/namespaces/${namespace}/${kind}/${name}`),
+  );
+  return isOwn ? `spec.${rule}` : undefined;
 }

@@ -1,3 +1,6 @@
+import { setImmediate } from "node:timers/promises";
+
+import { policyFindings } from "@tulle/admission";
 import {
   ALL_NAMESPACES,
   apiVersionOf,
@@ -18,7 +21,7 @@ import { MeshError, type Clock, type Logger } from "@tulle/base";
 import { analyze, describePolicy, type MeshReader } from "@tulle/translate";
 import { Hono, type Context } from "hono";
 
-import { callerOf } from "../access/index.js";
+import { callerOf, userOf } from "../access/index.js";
 import { readJson } from "../http/read-json.js";
 import { overlay } from "./overlay-reader.js";
 
@@ -48,11 +51,12 @@ export function createAnalysisApi({ reader, kinds, clock, logger }: AnalysisApiO
     const within = namespace !== "" && written.every(({ metadata }) => metadata.namespace === namespace);
     callerOf(c).require({ verb: "read", kind: "mesh", namespace: within ? namespace : ALL_NAMESPACES });
     const own = new Set(written.map(keyText));
-    const findings = analyze(overlay(reader, written), {
-      live: true,
-      subjects: (object) =>
-        own.has(keyText(object)) || (all && (namespace === "" || object.metadata.namespace === namespace)),
-    });
+    const subjects = (object: MeshObject): boolean =>
+      own.has(keyText(object)) || (all && (namespace === "" || object.metadata.namespace === namespace));
+    const seen = overlay(reader, written);
+    const judged = kinds.flatMap((kind) => seen.objects(kind.group, kind.kind)).filter(subjects);
+    const byPolicies = await policyFindings(seen, judged, userOf(callerOf(c)), setImmediate);
+    const findings = [...analyze(seen, { live: true, subjects }), ...byPolicies];
     return c.json({ findings } satisfies AnalysisAnswer);
   });
   app.get("/tulle/v1/effective-policy", (c) => {

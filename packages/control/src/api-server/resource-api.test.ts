@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
 
+import { PolicyReviewer } from "@tulle/admission";
 import { Caller, KINDS, LOCAL_SUBJECT, type StatusObject } from "@tulle/api";
 import { silentLogger } from "@tulle/base";
-import { FakeClock } from "@tulle/testkit";
+import { eventually, FakeClock } from "@tulle/testkit";
 import { beforeEach, expect, test } from "vitest";
 
+import { createConfigIndex } from "../config/index.js";
 import { createMemoryStores } from "../stores/open.js";
 import { createResourceApi, type ResourceApi } from "./resource-api.js";
 
@@ -197,4 +199,107 @@ test("a collection is deleted by selector", async () => {
   const deleted = await json(send("DELETE", `${RULES}?labelSelector=x%3Dy`));
   expect(deleted.items).toHaveLength(1);
   expect((await json(send("GET", RULES))).items.map((item: any) => item.metadata.name)).toEqual(["b"]);
+});
+
+const GATEKEEPER = {
+  policy: {
+    metadata: { name: "p" },
+    spec: {
+      matchConstraints: {
+        resourceRules: [
+          { apiGroups: ["*"], apiVersions: ["*"], operations: ["*"], resources: ["destinationrules"] },
+        ],
+      },
+      validations: [
+        {
+          expression:
+            "request.operation == 'DELETE' ? oldObject.spec.host != 'kept' : object.spec.host != 'bad'",
+          message: "bad host",
+        },
+      ],
+    },
+  },
+  binding: (validationActions: readonly string[]) => ({
+    metadata: { name: "b" },
+    spec: { policyName: "p", validationActions },
+  }),
+};
+
+async function gatekeeper(...actions: readonly string[]): Promise<void> {
+  const stores = createMemoryStores({ clock });
+  const config = createConfigIndex(stores.resources, { clock, logger: silentLogger, random: () => 0 });
+  await config.ready;
+  api = await createResourceApi({
+    kinds: KINDS,
+    store: stores.resources,
+    clock,
+    version: "1.2.3",
+    newUid: randomUUID,
+    statusOf: () => undefined,
+    policies: new PolicyReviewer(config),
+    logger: silentLogger,
+  });
+  const root = "/apis/admissionregistration.k8s.io/v1";
+  for (const [plural, body] of [
+    ["validatingadmissionpolicies", GATEKEEPER.policy],
+    ["validatingadmissionpolicybindings", GATEKEEPER.binding(actions)],
+  ] as const)
+    expect((await send("POST", `${root}/${plural}`, body)).status).toBe(201);
+  await eventually(
+    () => config.objects("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding").length === 1,
+  );
+}
+
+test("users' rules refuse creates, updates, deletes and the deletion of a whole namespace, also in a dry run", async () => {
+  await gatekeeper("Deny");
+  const refused = await send("POST", RULES, rule("a", "bad"));
+  expect(refused.status).toBe(422);
+  expect(await json(refused)).toMatchObject({
+    reason: "Invalid",
+    message:
+      "destinationrules.networking.istio.io \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: bad host",
+    details: { causes: [{ message: expect.stringContaining("bad host") }] },
+  });
+  expect((await send("POST", `${RULES}?dryRun=All`, rule("a", "bad"))).status).toBe(422);
+  expect((await send("POST", RULES, rule("a"))).status).toBe(201);
+  expect((await send("PUT", `${RULES}/a`, rule("a", "bad"))).status).toBe(422);
+  const patch = { "content-type": "application/merge-patch+json" };
+  expect((await send("PATCH", `${RULES}/a`, { spec: { host: "bad" } }, patch)).status).toBe(422);
+
+  await send("POST", "/api/v1/namespaces", { metadata: { name: "shop" } });
+  const inShop = RULES.replace("/default/", "/shop/");
+  expect((await send("POST", inShop, rule("k", "kept"))).status).toBe(201);
+  expect((await send("DELETE", `${inShop}/k`)).status).toBe(422);
+  expect((await send("DELETE", inShop)).status).toBe(422);
+  expect((await send("DELETE", "/api/v1/namespaces/shop")).status).toBe(422);
+  expect((await send("GET", `${inShop}/k`)).status).toBe(200);
+  expect((await send("DELETE", `${RULES}/a`)).status).toBe(200);
+});
+
+test("users' rules warn, and take down for the audit log", async () => {
+  await gatekeeper("Warn", "Audit");
+  const answer = await send("POST", RULES, rule("a", "bad"));
+  expect(answer.status).toBe(201);
+  expect(answer.headers.get("warning")).toBe(
+    "299 - \"Validation failed for ValidatingAdmissionPolicy 'p' with binding 'b': bad host\"",
+  );
+  expect(LOCAL.caller.notes.at(-1)).toContain("Validation failed");
+});
+
+test("a rule that is no CEL is refused, with every path", async () => {
+  await gatekeeper("Deny");
+  const [validation] = GATEKEEPER.policy.spec.validations;
+  const spec = { ...GATEKEEPER.policy.spec, validations: [{ ...validation, expression: "objekt" }] };
+  const answer = await send("POST", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies", {
+    metadata: { name: "q" },
+    spec,
+  });
+  expect(answer.status).toBe(422);
+  expect((await json(answer)).details.causes).toEqual([
+    {
+      reason: "FieldValueInvalid",
+      field: "spec.validations[0].expression",
+      message: expect.stringContaining("undeclared reference to objekt"),
+    },
+  ]);
 });

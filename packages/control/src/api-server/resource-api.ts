@@ -11,8 +11,8 @@ import {
 import { MeshError, type Clock, type Logger } from "@tulle/base";
 import { Hono, type Context } from "hono";
 
-import { callerOf } from "../access/index.js";
-import type { Admit } from "../admission/index.js";
+import { callerOf, userOf } from "../access/index.js";
+import type { JudgeOptions, Writer } from "../admission/index.js";
 import type { ResourceStore, StoreEvent } from "../stores/resource-store.js";
 import { coreVersions, groupDocument, groupList, resourceList } from "./discovery.js";
 import { OPENAPI_CONTENT_TYPE, openApiDocument } from "./openapi.js";
@@ -35,9 +35,11 @@ import { watchStream } from "./watch.js";
 
 /** Watches open at a time; more are refused with 429. */
 const MAX_WATCHES = 1000;
+/** Of one answer about many objects. */
+const MAX_WARNINGS = 100;
 const APPLIED_BY = "tulle.dev/applied-by-";
 
-export interface ResourceApiOptions {
+export interface ResourceApiOptions extends JudgeOptions {
   readonly kinds: readonly Kind[];
   readonly store: ResourceStore;
   readonly clock: Clock;
@@ -47,8 +49,6 @@ export interface ResourceApiOptions {
   readonly newUid: () => string;
   /** Computed `status` of an object, asked on every read; undefined: the kind's own. */
   readonly statusOf: (key: ObjectKey) => unknown;
-  /** Looks at every object before it is stored; absent: all that are right in themselves are. */
-  readonly admit?: Admit;
   readonly logger: Logger;
 }
 
@@ -290,12 +290,9 @@ class Verbs {
 
   async #delete(c: Context, path: ResourcePath, name: string): Promise<Response> {
     const options = await deleteOptions(c);
-    const object = await this.#resources.delete(
-      this.#key(path, name),
-      options.dryRun,
-      options.resourceVersion,
-    );
-    return respond(deletedStatus(subjectOf(path), object.metadata.uid));
+    const target = { ...this.#target(c, path), dryRun: options.dryRun };
+    const { object, warnings } = await this.#resources.delete(target, name, options.resourceVersion);
+    return withWarnings(respond(deletedStatus(subjectOf(path), object.metadata.uid)), warnings);
   }
 
   async #deleteCollection(c: Context, path: ResourcePath): Promise<Response> {
@@ -303,18 +300,21 @@ class Verbs {
     const selection = readSelection(path, c.req.query());
     const { objects, revision } = await this.#options.store.list(selection.selector);
     const deleted: JsonObject[] = [];
-    for (const object of objects.filter(selection.matches)) {
-      const gone = await this.#resources.delete(keyOf(path.kind, object.metadata), dryRun);
-      deleted.push(this.#wire(path, gone));
+    const warnings: string[] = [];
+    for (const { metadata } of objects.filter(selection.matches)) {
+      const target = { ...this.#target(c, path), namespace: metadata.namespace, dryRun };
+      const gone = await this.#resources.delete(target, metadata.name);
+      deleted.push(this.#wire(path, gone.object));
+      warnings.push(...gone.warnings);
     }
-    return c.json(listWire(path, deleted, { resourceVersion: String(revision) }));
+    return withWarnings(
+      c.json(listWire(path, deleted, { resourceVersion: String(revision) })),
+      warnings.slice(0, MAX_WARNINGS),
+    );
   }
 
   #answer(path: ResourcePath, { object, created, warnings }: Written): Response {
-    const response = Response.json(this.#wire(path, object), { status: created ? 201 : 200 });
-    // RFC 9111's warning header, in the form that kubectl prints: code 299, no agent, quoted text.
-    for (const warning of warnings) response.headers.append("warning", `299 - ${quoted(warning)}`);
-    return response;
+    return withWarnings(Response.json(this.#wire(path, object), { status: created ? 201 : 200 }), warnings);
   }
 
   #table(
@@ -355,13 +355,26 @@ class Verbs {
 
   #target(c: Context, path: ResourcePath): WriteTarget {
     const namespace = path.kind.scope === "Cluster" ? "" : (path.namespace ?? "default");
-    return { kind: path.kind, version: path.version, namespace, dryRun: c.req.query("dryRun") === "All" };
+    const dryRun = c.req.query("dryRun") === "All";
+    return { kind: path.kind, version: path.version, namespace, dryRun, writer: writerOf(c) };
   }
 
   #missing(path: ResourcePath, name: string): MeshError {
     const message = notFoundStatus({ ...subjectOf(path), name }).message ?? "";
     return new MeshError("not-found", "API_NOT_FOUND", message);
   }
+}
+
+/** Who writes by a request. */
+export function writerOf(c: Context): Writer {
+  const caller = callerOf(c);
+  return { user: userOf(caller), note: (text) => caller.note(text) };
+}
+
+/** RFC 9111's warning header, in the form that kubectl prints: code 299, no agent, quoted text. */
+function withWarnings(response: Response, warnings: readonly string[]): Response {
+  for (const warning of warnings) response.headers.append("warning", `299 - ${quoted(warning)}`);
+  return response;
 }
 
 /** How an event looks through a selector: an object that begins or ceases to match is added or deleted. */

@@ -13,9 +13,9 @@ import {
 import { MeshError, type Clock } from "@tulle/base";
 
 import type { ResourceStore } from "../stores/resource-store.js";
-import type { Admit } from "../admission/index.js";
+import { Judge, type JudgeOptions, type Writer } from "../admission/index.js";
 import { WriteTurns } from "./write-turns.js";
-import { checkObject, invalid } from "./check-object.js";
+import { checkObject } from "./check-object.js";
 import { canonical, type Json, type JsonObject } from "./patch.js";
 
 /** Namespaces that always are there. */
@@ -24,14 +24,12 @@ export const BUILTIN_NAMESPACES: readonly string[] = ["default", "istio-system"]
 /** Reads and writes of one object lose to concurrent writers this often before the caller is told. */
 const MAX_CONFLICTS = 8;
 
-export interface ResourcesOptions {
+export interface ResourcesOptions extends JudgeOptions {
   readonly store: ResourceStore;
   readonly kinds: readonly Kind[];
   readonly clock: Clock;
   /** RFC 9562 UUIDs. */
   readonly newUid: () => string;
-  /** Looks at every object whose own content is right, before it is stored. Absent: all are. */
-  readonly admit?: Admit;
 }
 
 /** Where a write goes and how. */
@@ -42,6 +40,8 @@ export interface WriteTarget {
   readonly namespace: string;
   /** `?dryRun=All`: everything is checked, nothing is stored. */
   readonly dryRun: boolean;
+  /** Absent: the control plane itself, which nobody's rules are for. */
+  readonly writer?: Writer;
 }
 
 export interface Written {
@@ -56,10 +56,12 @@ export interface Written {
  */
 export class Resources {
   readonly #options: ResourcesOptions;
+  readonly #judge: Judge;
   readonly #turns = new WriteTurns();
 
   constructor(options: ResourcesOptions) {
     this.#options = options;
+    this.#judge = new Judge(options);
   }
 
   /** Makes sure that the built-in namespaces exist. */
@@ -98,7 +100,7 @@ export class Resources {
     return this.#inTurn(async () => {
       // A name that is taken is told first: what else is wrong may be about the object that has it.
       if ((await this.#options.store.get(key)) !== undefined) throw this.#exists(key);
-      const warnings = [...own, ...this.#admit(object, undefined)];
+      const warnings = [...own, ...(await this.#judge.write(target, object, undefined))];
       const created = target.dryRun ? object : await this.#create(object, key);
       return { object: created, created: true, warnings };
     });
@@ -169,7 +171,7 @@ export class Resources {
     if (sameContent && equal(next.metadata, current.metadata))
       return { object: current, created: false, warnings: own };
     return this.#inTurn(async () => {
-      const warnings = [...own, ...this.#admit(next, current)];
+      const warnings = [...own, ...(await this.#judge.write(target, next, current))];
       if (target.dryRun) return { object: next, created: false, warnings };
       const revision = Number(current.metadata.resourceVersion);
       return { object: await this.#options.store.update(next, key, revision), created: false, warnings };
@@ -177,30 +179,32 @@ export class Resources {
   }
 
   /** Deletes an object; a namespace goes with all that is in it. `denied` for the built-in namespaces. */
-  async delete(key: ObjectKey, dryRun: boolean, expected?: string): Promise<MeshObject> {
+  async delete(target: WriteTarget, name: string, expected?: string): Promise<Written> {
+    const key = keyOf(target.kind, { name, namespace: target.namespace });
     const object = await this.get(key);
     if (expected !== undefined && expected !== object.metadata.resourceVersion) throw this.#conflict(key);
     const isNamespace = key.group === "" && key.kind === "Namespace";
     if (isNamespace && BUILTIN_NAMESPACES.includes(key.name)) {
       throw new MeshError("denied", "API_FORBIDDEN", `the namespace ${key.name} cannot be deleted`);
     }
-    if (dryRun) return object;
-    if (isNamespace) await this.#empty(key.name);
-    return this.#options.store.delete(key, expected === undefined ? undefined : Number(expected));
+    const warnings = [...(await this.#judge.review(target, undefined, object))];
+    const content = isNamespace ? await this.#contentOf(key.name) : [];
+    for (const [kind, one] of content) {
+      const each = { ...target, kind, version: kind.storageVersion, namespace: key.name };
+      warnings.push(...(await this.#judge.review(each, undefined, one)));
+    }
+    if (target.dryRun) return { object, created: false, warnings };
+    for (const [kind, { metadata }] of content) await this.#deleteIfThere(keyOf(kind, metadata));
+    const deleted = await this.#options.store.delete(
+      key,
+      expected === undefined ? undefined : Number(expected),
+    );
+    return { object: deleted, created: false, warnings };
   }
 
   /** Nothing is stored between the look at an object and its own storing. */
   async #inTurn<T>(write: () => Promise<T>): Promise<T> {
     return this.#options.admit === undefined ? write() : this.#turns.take(write);
-  }
-
-  /** Throws an InvalidObjectError when the object must not be stored; else what it gets to hear. */
-  #admit(object: MeshObject, current: MeshObject | undefined): readonly string[] {
-    const verdict = this.#options.admit?.(object, current);
-    if (verdict === undefined) return [];
-    if (verdict.violations.length === 0) return verdict.warnings;
-    const { name } = object.metadata;
-    throw new InvalidObjectError(invalid(object.kind, name), verdict.violations, name);
   }
 
   async #create(object: MeshObject, key: ObjectKey): Promise<MeshObject> {
@@ -232,18 +236,22 @@ export class Resources {
     return { group: key.group, kind: key.kind, name: key.name, plural: kind?.plural ?? key.kind };
   }
 
-  async #empty(namespace: string): Promise<void> {
+  /** Objects of a namespace, with their kinds. */
+  async #contentOf(namespace: string): Promise<readonly (readonly [Kind, MeshObject])[]> {
     const { objects } = await this.#options.store.list({ namespace });
-    for (const object of objects) {
+    return objects.flatMap((object) => {
       const kind = this.#options.kinds.find(
         (each) => each.kind === object.kind && isOfGroup(object, each.group),
       );
-      if (kind === undefined) continue;
-      try {
-        await this.#options.store.delete(keyOf(kind, object.metadata));
-      } catch (thrown) {
-        if (MeshError.from(thrown).kind !== "not-found") throw thrown;
-      }
+      return kind === undefined ? [] : [[kind, object] as const];
+    });
+  }
+
+  async #deleteIfThere(key: ObjectKey): Promise<void> {
+    try {
+      await this.#options.store.delete(key);
+    } catch (thrown) {
+      if (MeshError.from(thrown).kind !== "not-found") throw thrown;
     }
   }
 

@@ -8,6 +8,8 @@ import {
 } from "@tulle/api";
 import { MeshError } from "@tulle/base";
 
+import { PolicyDenialError } from "../admission/index.js";
+
 /** Errors of this API whose HTTP status says more than their kind's. */
 const BY_CODE: ReadonlyMap<string, readonly [number, string]> = new Map([
   ["API_BODY_SIZE", [413, "RequestEntityTooLarge"]],
@@ -22,6 +24,10 @@ export function failure(thrown: unknown, subject?: StatusSubject): Response {
     // The path of a create does not name the object.
     const name = subject.name === "" ? thrown.objectName : subject.name;
     return respond(invalidStatus({ ...subject, name }, thrown.violations));
+  }
+  if (thrown instanceof PolicyDenialError && subject !== undefined) {
+    const name = subject.name === "" ? thrown.objectName : subject.name;
+    return respond(thrown.status({ ...subject, name }));
   }
   const known = thrown instanceof MeshError ? BY_CODE.get(thrown.code) : undefined;
   if (thrown instanceof MeshError && known !== undefined) {

@@ -1,4 +1,4 @@
-import { ALL_NAMESPACES, type AccessAction } from "@tulle/api";
+import { ADMISSION_GROUP, ALL_NAMESPACES, type AccessAction, type Kind } from "@tulle/api";
 import type { Context } from "hono";
 
 import { callerOf } from "../access/index.js";
@@ -11,10 +11,15 @@ export function actionOf(method: string, { kind, namespace, name }: ResourcePath
   const resource = kind.group === "" ? kind.plural : `${kind.plural}.${kind.group}`;
   return {
     verb: READS.has(method) ? "read" : "write",
-    kind: kind.group === "" && kind.kind === "Secret" ? "secret" : "config",
+    kind: rightOf(kind),
     namespace: namespace ?? ALL_NAMESPACES,
     object: name === undefined ? resource : `${resource}/${name}`,
   };
+}
+
+function rightOf({ group, kind }: Kind): AccessAction["kind"] {
+  if (group === ADMISSION_GROUP) return "admission-policy";
+  return group === "" && kind === "Secret" ? "secret" : "config";
 }
 
 /** For what tells which kinds and versions are served. */

@@ -53,6 +53,7 @@ beforeEach(async () => {
       },
       onCodecError: ({ message }) => message,
       onHttp2Refusal: () => undefined,
+      onSocksRefusal: () => undefined,
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

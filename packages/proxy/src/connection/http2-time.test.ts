@@ -91,6 +91,7 @@ function serve(limits = new ProxyLimits()): Http2ServerConnection {
     }),
     onCodecError: () => "",
     onHttp2Refusal: () => undefined,
+    onSocksRefusal: () => undefined,
   });
 }
 

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 
 import type { WheelTimer } from "@tulle/base";
-import { HTTP2_PREFACE } from "@tulle/http";
+import { HTTP2_PREFACE, SOCKS5_VERSION } from "@tulle/http";
 
 import type { RequestSource } from "../stream/contract.js";
 import type { BufferingStream, RelievableConnection } from "../overload/memory-relief.js";
@@ -9,13 +9,14 @@ import type { LimitName, LimitValues } from "../limits/limit-table.js";
 import { Http1ServerConnection } from "./http1-server-connection.js";
 import { Http2ServerConnection } from "./http2-server-connection.js";
 import type { ServerConnection, ServerConnectionContext } from "./server-connection.js";
+import { SocksConnection } from "./socks-connection.js";
 
 /** No HTTP/1.1 request begins like this: the method is reserved (RFC 9113 section 11.6). */
 const DECISIVE_BYTES = 3;
 
 /**
  * A plaintext connection of a client whose first bytes say whether it speaks HTTP/1 or, by prior knowledge, HTTP/2
- * (RFC 9113 section 3.3).
+ * (RFC 9113 section 3.3), or SOCKS where connections can be asked for.
  */
 export class PlaintextConnection implements ServerConnection, RelievableConnection {
   readonly #socket: Socket;
@@ -92,7 +93,8 @@ export class PlaintextConnection implements ServerConnection, RelievableConnecti
     socket.removeListener("end", this.#onEndOfStream);
     socket.pause();
     socket.unshift(first);
-    const Connection = http2 ? Http2ServerConnection : Http1ServerConnection;
+    const socks = first[0] === SOCKS5_VERSION && this.#source.connects !== undefined;
+    const Connection = http2 ? Http2ServerConnection : socks ? SocksConnection : Http1ServerConnection;
     this.#served = new Connection(socket, this.#source, this.#context);
   };
 

@@ -31,6 +31,8 @@ export interface ServerConnectionContext {
   createExchange(downstream: DownstreamStream, source: RequestSource): RequestHandler;
   /** A message was refused by the codec; for counters and logs. Returns the body of the answer. */
   onCodecError(error: Http1Error, source: RequestSource): string;
+  /** A client's SOCKS was refused; for counters and logs. */
+  onSocksRefusal(reason: string, source: RequestSource): void;
   /** An HTTP/2 client broke a rule, on a stream or on its connection; for counters and logs. */
   onHttp2Refusal(refusal: Http2Refusal, source: RequestSource): void;
 }

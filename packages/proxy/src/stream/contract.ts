@@ -20,6 +20,8 @@ import type { Failure } from "../rescue.js";
 export interface DownstreamStream {
   /** Whether the client speaks HTTP/2. */
   readonly http2: boolean;
+  /** What the client speaks, for logs, where that is not HTTP. */
+  readonly protocol?: string;
   writeInterim(status: number, reason: string, headers: HeaderList): void;
   /**
    * `headers` are end-to-end fields, a Content-Length included when `contentLength` is known. `contentLength` -1 =

@@ -23,7 +23,7 @@ import { formatAddress } from "@tulle/base";
 import { TryLog } from "../records/try-log.js";
 import type { AccessLogEntry } from "../telemetry/access-log-format.js";
 import { CanonicalRequest } from "./canonical-request.js";
-import type { RequestSource } from "./contract.js";
+import type { DownstreamStream, RequestSource } from "./contract.js";
 import type { EdgeRequest } from "./edge-request.js";
 
 /** Details of exchanges whose client left. */
@@ -171,12 +171,16 @@ export abstract class ExchangeRecord implements AccessLogEntry {
   }
 
   /** `startTimeMs`: wall clock. */
-  protected clear(head: RequestHead, startTimeMs: number, http2: boolean): void {
+  protected clear(
+    head: RequestHead,
+    startTimeMs: number,
+    { http2, protocol }: Pick<DownstreamStream, "http2" | "protocol">,
+  ): void {
     this.clearAttempt();
     this.requestDone = false;
     this.timeoutMs = 0;
     this.tries.clear();
-    this.protocol = http2 ? "HTTP/2" : head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
+    this.protocol = protocol ?? (http2 ? "HTTP/2" : head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1");
     this.snapshot = undefined;
     this.chain = undefined;
     this.plan = undefined;

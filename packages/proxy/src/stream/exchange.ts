@@ -172,7 +172,7 @@ export class Exchange
 
   onRequestHead(head: RequestHead, refused: boolean): void {
     const { clock, authorities } = this.#context;
-    this.clear(head, clock.now(), this.#downstream.http2);
+    this.clear(head, clock.now(), this.#downstream);
     this.#startMs = clock.monotonic();
     this.#state = State.IDLE;
     if (this.#translated !== undefined) this.#endTranslation();

@@ -1,13 +1,22 @@
 import {
   byWeight,
+  KUMA_GROUP,
+  CONSUL_GROUP,
   type AuthorizationPolicySpec,
   type DestinationRuleSpec,
   type Finding,
   type GatewaySpec,
   type HealthCheckSpec,
+  type MeshHTTPRouteSpec,
   type MeshObject,
+  type MeshTCPRouteSpec,
+  type ProxyDefaultsSpec,
   type RateLimitSpec,
+  type ServiceDefaultsSpec,
   type ServiceEntrySpec,
+  type ServiceResolverSpec,
+  type ServiceRouterSpec,
+  type ServiceSplitterSpec,
   type SidecarSpec,
   type TrafficPolicySpec,
   type VirtualServiceSpec,
@@ -24,12 +33,23 @@ import {
   analyzeSidecarCarriedOut,
   analyzeVirtualServiceCarriedOut,
 } from "./analyzers/carried-out.js";
+import {
+  analyzeMeshHttpRoute,
+  analyzeMeshTcpRoute,
+  analyzeRouteCarriedOut,
+} from "./analyzers/kuma-routes.js";
 import { analyzeConflicts } from "./analyzers/conflicts.js";
 import {
   analyzeMergedRules,
   analyzeRuleHost,
   analyzeServerVerification,
 } from "./analyzers/destination-rules.js";
+import {
+  analyzeChain,
+  analyzeChainCarriedOut,
+  analyzeDefaults,
+  analyzeResolver,
+} from "./analyzers/discovery-chains.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
 import { analyzeRateLimit, analyzeTarget } from "./analyzers/policies.js";
 import { analyzeBoundGateways, analyzeGatewayConflicts, analyzeK8sGateway } from "./analyzers/gateways.js";
@@ -112,6 +132,44 @@ const ANALYZERS = [
   of<TrafficPolicySpec>("tulle.dev", "TrafficPolicy", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),
   of("gateway.networking.k8s.io", "Gateway", analyzeAnnotations, analyzeK8sGateway),
+  of<MeshHTTPRouteSpec>(
+    KUMA_GROUP,
+    "MeshHTTPRoute",
+    analyzeAnnotations,
+    analyzeMeshHttpRoute,
+    analyzeRouteCarriedOut,
+  ),
+  of<MeshTCPRouteSpec>(
+    KUMA_GROUP,
+    "MeshTCPRoute",
+    analyzeAnnotations,
+    analyzeMeshTcpRoute,
+    analyzeRouteCarriedOut,
+  ),
+  of<ServiceRouterSpec>(
+    CONSUL_GROUP,
+    "ServiceRouter",
+    analyzeAnnotations,
+    analyzeChain,
+    analyzeChainCarriedOut,
+  ),
+  of<ServiceSplitterSpec>(
+    CONSUL_GROUP,
+    "ServiceSplitter",
+    analyzeAnnotations,
+    analyzeChain,
+    analyzeChainCarriedOut,
+  ),
+  of<ServiceResolverSpec>(
+    CONSUL_GROUP,
+    "ServiceResolver",
+    analyzeAnnotations,
+    analyzeChain,
+    analyzeResolver,
+    analyzeChainCarriedOut,
+  ),
+  of<ServiceDefaultsSpec>(CONSUL_GROUP, "ServiceDefaults", analyzeAnnotations, analyzeDefaults),
+  of<ProxyDefaultsSpec>(CONSUL_GROUP, "ProxyDefaults", analyzeAnnotations, analyzeDefaults),
   ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeAnnotations, analyzeRoute)),
 ];
 
@@ -121,6 +179,8 @@ const CARRIED_OUT: readonly Analyzer<never>[] = [
   analyzeDestinationRuleCarriedOut,
   analyzeGatewayCarriedOut,
   analyzeServiceEntryCarriedOut,
+  analyzeRouteCarriedOut,
+  analyzeChainCarriedOut,
 ];
 
 export interface AnalyzeOptions {

@@ -4,11 +4,11 @@ import {
   type GatewayClassSpec,
   type GatewayListener,
   type K8sGatewaySpec,
-  type LabelSelector,
   type MeshObject,
   type NamespaceSpec,
   type SecretReference,
   isGatewayParent,
+  selectsLabels,
   type ParentReference,
 } from "@tulle/api";
 import { commonHost } from "../gateway/server.js";
@@ -165,31 +165,11 @@ function allowsNamespace(
       return false;
     case "Selector": {
       const found = t.objects<NamespaceSpec>(NAMESPACE).find((object) => object.metadata.name === namespace);
-      return selector !== undefined && found !== undefined && matches(selector, found.metadata.labels ?? {});
+      return (
+        selector !== undefined && found !== undefined && selectsLabels(selector, found.metadata.labels ?? {})
+      );
     }
   }
-}
-
-function matches(
-  { matchLabels = {}, matchExpressions = [] }: LabelSelector,
-  labels: Record<string, string>,
-): boolean {
-  return (
-    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
-    matchExpressions.every(({ key, operator, values = [] }) => {
-      const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
-      switch (operator) {
-        case "In":
-          return value !== undefined && values.includes(value);
-        case "NotIn":
-          return value === undefined || !values.includes(value);
-        case "Exists":
-          return value !== undefined;
-        case "DoesNotExist":
-          return value === undefined;
-      }
-    })
-  );
 }
 
 /** What is wrong with a reference to a certificate; undefined when nothing is. */

@@ -37,7 +37,7 @@ export function clientLocality({ view }: Translation): Locality | undefined {
  */
 export function localityPlan(
   t: Translation,
-  { loadBalancer, outlierDetection }: EffectivePolicy,
+  { loadBalancer, outlierDetection, nearestFirst }: EffectivePolicy,
 ): LocalityPlan {
   const { localityLbSetting: setting, zoneAwareLbSetting: zoneAware } = loadBalancer ?? {};
   const from = clientLocality(t);
@@ -47,7 +47,7 @@ export function localityPlan(
   if (setting?.enabled === false || zoneAware?.enabled === false) return { kind: "even" };
   const to = distributionFor(setting, from);
   if (to !== undefined) return { kind: "distribute", to };
-  if (outlierDetection === undefined) return { kind: "even" };
+  if (outlierDetection === undefined && nearestFirst !== true) return { kind: "even" };
   if (from === undefined && setting?.failoverPriority === undefined) return { kind: "even" };
   return { kind: "failover", setting: setting ?? {} };
 }

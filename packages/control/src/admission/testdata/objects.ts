@@ -1,10 +1,19 @@
-import { apiVersionOf, objectKey, parseObjects, type CatalogService, type MeshObject } from "@tulle/api";
+import {
+  apiVersionOf,
+  CONSUL_GROUP,
+  objectKey,
+  parseObjects,
+  type CatalogService,
+  type MeshObject,
+} from "@tulle/api";
 import type { MeshReader } from "@tulle/translate";
 
 const GROUPS: Readonly<Record<string, string>> = {
   AuthorizationPolicy: "security.istio.io",
   PeerAuthentication: "security.istio.io",
   HealthCheck: "tulle.dev",
+  ServiceResolver: CONSUL_GROUP,
+  ServiceRouter: CONSUL_GROUP,
 };
 
 /** An object as the store has it; `spec` is YAML. */
@@ -15,7 +24,8 @@ export function objectOf(
   metadata: Partial<MeshObject["metadata"]> = {},
 ): MeshObject {
   const group = GROUPS[kind] ?? "networking.istio.io";
-  const text = `apiVersion: ${group}/v1\nkind: ${kind}\nmetadata: {name: ${name}}\nspec: ${spec}\n`;
+  const version = group === CONSUL_GROUP ? "v1alpha1" : "v1";
+  const text = `apiVersion: ${group}/${version}\nkind: ${kind}\nmetadata: {name: ${name}}\nspec: ${spec}\n`;
   const { objects, problems } = parseObjects(text, "test.yaml");
   const [source] = objects;
   if (source === undefined) throw new Error(JSON.stringify(problems));

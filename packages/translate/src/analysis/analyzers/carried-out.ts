@@ -139,7 +139,7 @@ export function analyzeSidecarCarriedOut(analysis: Analysis, object: MeshObject<
 }
 
 /** What translation says of resources that the object shapes. */
-function remark(
+export function remark(
   analysis: Analysis,
   object: MeshObject,
   resources: readonly (readonly [typeUrl: string, name: string])[],
@@ -158,7 +158,8 @@ function remark(
   }
 }
 
-function portsOf(service: MeshService | undefined): readonly number[] {
+/** The ports at which a service is looked at. */
+export function portsOf(service: MeshService | undefined): readonly number[] {
   if (service === undefined) return [HTTP_PORT];
   return service.ports.slice(0, MAX_PORTS).map(({ number }) => number);
 }
