@@ -9,6 +9,7 @@ import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
 import { gatewayClassKind } from "./gateway-class/kind.js";
 import { gatewayKind } from "./gateway/kind.js";
+import { grpcJsonTranscoderKind } from "./grpc-json-transcoder/kind.js";
 import { grpcRouteKind } from "./grpc-route/kind.js";
 import { healthCheckKind } from "./health-check/kind.js";
 import { httpRouteKind } from "./http-route/kind.js";
@@ -16,6 +17,7 @@ import { k8sGatewayKind } from "./k8s-gateway/kind.js";
 import type { Kind } from "./kind.js";
 import { meshConfigKind } from "./mesh-config/kind.js";
 import { meshHttpRouteKind } from "./mesh-http-route/kind.js";
+import { meshLoadBalancingStrategyKind } from "./mesh-load-balancing-strategy/kind.js";
 import { meshTcpRouteKind } from "./mesh-tcp-route/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
@@ -56,11 +58,13 @@ export const KINDS: readonly Kind[] = [
   tlsRouteKind,
   referenceGrantKind,
   rateLimitKind,
+  grpcJsonTranscoderKind,
   healthCheckKind,
   trafficPolicyKind,
   meshConfigKind,
   meshHttpRouteKind,
   meshTcpRouteKind,
+  meshLoadBalancingStrategyKind,
   serviceRouterKind,
   serviceSplitterKind,
   serviceResolverKind,

@@ -21,7 +21,9 @@ import {
   TcpProxySchema,
   type TcpProxy,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import type { AppProtocol } from "@tulle/api";
 import type { InboundPort } from "./contract.js";
+import { transcoderFilters, transcoderFiltersByHost } from "./grpc-json-transcoders.js";
 import {
   authorizationFilters,
   authorizationFiltersByHost,
@@ -93,7 +95,13 @@ function mtlsHttpChain(
     limited(everything(t, cluster, port), limits),
     policy.adaptiveConcurrency,
   );
-  const guards = [...grpcWebFilters(protocol), ...authorizationFilters(t, guardedOf(t, port))];
+  const guarded = guardedOf(t, port);
+  const guards = [
+    ...grpcWebFilters(protocol),
+    // Policies see the calls that the application gets.
+    ...transcoderFilters(t, { guarded, protocol }),
+    ...authorizationFilters(t, guarded),
+  ];
   const manager = inboundManager(t, cluster, [everybody], guards, limits, [policy]);
   // What the peer says about callers before it stands only as a claim of the peer; its own identity is verified.
   manager.forwardClientCertDetails = ForwardClientCert.APPEND_FORWARD;
@@ -150,7 +158,11 @@ function plaintextChain(
   applicationProtocols: readonly string[],
 ): FilterChain {
   const domains = new Set<string>();
-  const hosts: { readonly host: VirtualHost; readonly guarded: Guarded }[] = [];
+  const hosts: {
+    readonly host: VirtualHost;
+    readonly guarded: Guarded;
+    readonly protocol: AppProtocol;
+  }[] = [];
   const limits = new Map<string, TranslatedRateLimit>();
   const policies: TrafficPolicy[] = [];
   for (const { cluster, host, port, protocol } of ports) {
@@ -165,7 +177,7 @@ function plaintextChain(
     if (forms.length === 0) continue;
     const named = limited(virtualHostOf(t, cluster, forms, cluster, port), own);
     const virtualHost = limitConcurrency(named, policy.adaptiveConcurrency);
-    hosts.push({ host: takingGrpcWeb(virtualHost, protocol), guarded: guardedOf(t, port) });
+    hosts.push({ host: takingGrpcWeb(virtualHost, protocol), guarded: guardedOf(t, port), protocol });
   }
   const [first] = ports;
   if (first !== undefined) {
@@ -174,14 +186,18 @@ function plaintextChain(
       rateLimitsOf(t, first.host, "INBOUND"),
     );
     const virtualHost = limitConcurrency(everybody, policies[0]?.adaptiveConcurrency);
-    hosts.push({ host: takingGrpcWeb(virtualHost, first.protocol), guarded: guardedOf(t, first.port) });
+    hosts.push({
+      host: takingGrpcWeb(virtualHost, first.protocol),
+      guarded: guardedOf(t, first.port),
+      protocol: first.protocol,
+    });
   }
   const virtualHosts = hosts.map(({ host }) => host);
   const guards =
     first !== undefined && ports.length === 1
       ? authorizationFilters(t, guardedOf(t, first.port))
       : authorizationFiltersByHost(t, hosts);
-  const all = [...grpcWebFiltersByHost(ports), ...guards];
+  const all = [...grpcWebFiltersByHost(ports), ...transcoderFiltersByHost(t, hosts), ...guards];
   const manager = inboundManager(t, INBOUND_LISTENER, virtualHosts, all, [...limits.values()], policies);
   // Nobody vouches for the sender of plaintext: what it says about certificates is dropped.
   manager.forwardClientCertDetails = ForwardClientCert.SANITIZE;

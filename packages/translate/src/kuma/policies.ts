@@ -17,7 +17,7 @@ const SYSTEM_NAMESPACE = "kuma-system";
 
 /** What is called: a service, or one of its ports. */
 export interface Called {
-  readonly service: Pick<MeshService, "host" | "namespace" | "name">;
+  readonly service: Pick<MeshService, "host" | "namespace">;
   readonly port?: Pick<MeshPort, "number" | "name">;
 }
 
