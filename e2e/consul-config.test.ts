@@ -150,6 +150,24 @@ test("a redirect makes a service of a name that nobody has registered; a deletio
   await eventually(async () => (await call(caller.upstream("old-web:8080"))).status !== 200);
 }, 60_000);
 
+test("an instance is limited by its service's defaults", async () => {
+  await write({
+    Kind: "service-defaults",
+    Name: "backup",
+    RateLimits: {
+      InstanceLevel: { RequestsPerSecond: 1000, Routes: [{ PathPrefix: "/limited", RequestsPerSecond: 1 }] },
+    },
+  });
+  const statuses = async (path: string): Promise<readonly number[]> => {
+    const url = `${caller.upstream("backup:8080")}${path}`;
+    return (await Promise.all(Array.from({ length: 10 }, () => call(url)))).map(({ status }) => status);
+  };
+  await eventually(
+    async () => (await statuses("/limited/a?b")).filter((status) => status === 429).length >= 8,
+  );
+  expect(await statuses("/free")).toEqual(Array.from({ length: 10 }, () => 200));
+}, 60_000);
+
 test("files in Consul's own form are applied, analysed and explained offline", async () => {
   const file = join(mesh.directory, "entries.yaml");
   writeFileSync(

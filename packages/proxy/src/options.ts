@@ -24,6 +24,8 @@ export interface UpstreamListenerOptions {
   readonly authority: string;
   /** Loopback port; 0 (default) picks a free one. */
   readonly localPort?: number;
+  /** Unix socket instead of a port, which its owner alone may use (0600); at most 90 bytes. Not with `workers`. */
+  readonly socketPath?: string | undefined;
 }
 
 /** Ports of a sidecar; 0 picks a free one. Defaults are Istio's. */
@@ -151,6 +153,7 @@ export interface SidecarOptions {
 }
 
 export interface ListenAddress {
+  /** The path of a Unix socket, whose port is 0. */
   readonly host: string;
   readonly port: number;
 }

@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { MeshObject, RateLimitMatch, RateLimitRule, RateLimitSpec } from "@tulle/api";
+import type { MeshObject, RateLimitRule, RateLimitSpec } from "@tulle/api";
 import {
   RateLimitSchema,
   type RateLimit,
@@ -11,16 +11,22 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/common/ratelimit/v3/ratelimit_pb.js";
 import { LocalRateLimitSchema } from "@tulle/xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import { SourceIdentitySchema } from "@tulle/xds/gen/tulle/ratelimit/v1/source_identity_pb.js";
+import { consulRateLimit } from "./consul/instance-limits.js";
 import { durationOfText } from "./duration.js";
 import { globalRateLimit } from "./global-rate-limit.js";
 import { hostMatch } from "./hosts.js";
 import { RATE_LIMIT } from "./kinds.js";
 import { fraction, packed } from "./messages.js";
-import { limitFilterName, matchersOf, type TranslatedRateLimit } from "./rate-limit-parts.js";
+import {
+  limitFilterName,
+  matchersOf,
+  type LimitMatch,
+  type TranslatedRateLimit,
+} from "./rate-limit-parts.js";
 import type { Translation } from "./translation.js";
 import { byAge, selects } from "./visibility.js";
 
-/** The limits of a service (full host) that this client carries out, oldest object first. */
+/** The limits of a service (full host) that this client carries out: the oldest object first, those of Consul's entries last. */
 export function rateLimitsOf(
   t: Translation,
   host: string,
@@ -28,7 +34,8 @@ export function rateLimitsOf(
 ): readonly TranslatedRateLimit[] {
   // Proxyless clients have no such filter.
   if (t.view.dialect === "grpc") return [];
-  return [...t.objects<RateLimitSpec>(RATE_LIMIT)]
+  const byConsul = direction === "INBOUND" ? consulRateLimit(t, host) : undefined;
+  const limits = [...t.objects<RateLimitSpec>(RATE_LIMIT)]
     .filter((object) => concerns(t, object, host, direction))
     .sort(byAge)
     .flatMap((object) => {
@@ -36,6 +43,7 @@ export function rateLimitsOf(
       const limit = object.spec.global === undefined ? translated(t, object) : globalRateLimit(t, object);
       return limit === undefined ? [] : [limit];
     });
+  return byConsul === undefined ? limits : [...limits, translated(t, byConsul)];
 }
 
 function concerns(
@@ -50,7 +58,10 @@ function concerns(
   return namespace === t.view.namespace;
 }
 
-function translated(t: Translation, { spec, metadata }: MeshObject<RateLimitSpec>): TranslatedRateLimit {
+function translated(
+  t: Translation,
+  { kind, spec, metadata }: MeshObject<RateLimitSpec>,
+): TranslatedRateLimit {
   const id = `${metadata.namespace}/${metadata.name}`;
   const filter = create(LocalRateLimitSchema, {
     statPrefix: id,
@@ -66,7 +77,7 @@ function translated(t: Translation, { spec, metadata }: MeshObject<RateLimitSpec
   const sources: RateLimit[] = [];
   (spec.limits ?? []).forEach((limit, index) => {
     const key = `${id}/${index}`;
-    const condition = conditionOf(t, limit.match, key, `RateLimit ${id} limits[${index}]`);
+    const condition = conditionOf(t, limit.match, key, `${kind} ${id} limits[${index}]`);
     if (condition === undefined) return;
     const caller = callerOf(limit);
     sources.push(create(RateLimitSchema, { actions: [condition.action, ...caller.actions] }));
@@ -94,7 +105,7 @@ interface Condition {
 /** Which requests a limit counts. Undefined when that cannot be said. */
 function conditionOf(
   t: Translation,
-  match: RateLimitMatch | undefined,
+  match: LimitMatch | undefined,
   value: string,
   where: string,
 ): Condition | undefined {

@@ -82,5 +82,5 @@ function listeners(addresses: SidecarAddresses): string {
     ...Object.entries(own),
     ...upstreams.map((upstream): [string, ListenAddress] => [upstream.name, upstream]),
   ];
-  return named.map(([name, { host, port }]) => `${name}=${host}:${port}`).join(" ");
+  return named.map(([name, { host, port }]) => `${name}=${port === 0 ? host : `${host}:${port}`}`).join(" ");
 }

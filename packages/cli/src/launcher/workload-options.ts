@@ -121,7 +121,7 @@ export function addWorkloadOptions(
     .addOption(
       new Option(
         "--upstream <service[:port][=localport]>",
-        "service that the application calls; repeat for more. Told to it as <SERVICE>_URL",
+        "service that the application calls, at a free port, a given one, or a socket (reviews=unix:/run/reviews.sock); repeat for more. Told to it as <SERVICE>_URL",
       ).argParser(collect(parseUpstream)),
     )
     .addOption(

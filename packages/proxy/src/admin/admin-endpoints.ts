@@ -5,6 +5,7 @@ import type { LoadTable, SnapshotSource } from "@tulle/engine";
 import type { LearntPort } from "../detection/learnt-ports.js";
 import type { CheckFailure } from "../health/health-checks.js";
 import type { ListenerStatus } from "../lifecycle/traffic.js";
+import { addressJson, isSocketPath } from "../socket-path.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import { prometheusText } from "../telemetry/prometheus-text.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
@@ -165,7 +166,7 @@ async function listeners(context: AdminContext, asJson: boolean): Promise<Reply>
       all
         .map(
           ({ name, address, protocol, learnt }) =>
-            `${name}::${address.host}:${address.port} ${protocol}\n${learnt.map(learntLine).join("")}`,
+            `${name}::${isSocketPath(address.host) ? address.host : `${address.host}:${address.port}`} ${protocol}\n${learnt.map(learntLine).join("")}`,
         )
         .join(""),
     );
@@ -173,7 +174,7 @@ async function listeners(context: AdminContext, asJson: boolean): Promise<Reply>
     listener_statuses: all.map(({ name, address, connections, protocol, learnt }) => ({
       name,
       protocol,
-      local_address: { socket_address: { address: address.host, port_value: address.port } },
+      local_address: addressJson(address),
       connections,
       detected: learnt.map(({ port, verdict, silenceMs }) => ({ port, verdict, timeout_ms: silenceMs })),
     })),

@@ -1,4 +1,7 @@
+import { unlink } from "node:fs/promises";
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
+
+import { listenOnUnixSocket } from "@tulle/agent";
 
 import { describeError, MeshError, systemErrorCode } from "@tulle/base";
 
@@ -15,6 +18,8 @@ export interface TcpListenerOptions {
   readonly host: string;
   /** 0 = a free one. */
   readonly port: number;
+  /** A Unix socket instead. */
+  readonly path?: string | undefined;
   /** A connection; its `error` event has a listener already. */
   readonly onConnection: (socket: Socket) => void;
   /** Connections that it holds at once; more are closed as they come. */
@@ -48,7 +53,7 @@ export async function listenTcp(
   options: TcpListenerOptions,
   start: StartListening = startListening,
 ): Promise<TcpListener> {
-  const { name, host, port } = options;
+  const { name, host, port, path } = options;
   const server = createServer({
     noDelay: true,
     allowHalfOpen: true,
@@ -61,7 +66,8 @@ export async function listenTcp(
     options.onConnection(socket);
   });
   try {
-    await start(server, { host, port, backlog: BACKLOG });
+    if (path === undefined) await start(server, { host, port, backlog: BACKLOG });
+    else await listenOnUnixSocket((place) => startListening(server, { path: place, backlog: BACKLOG }), path);
   } catch (cause) {
     if (cause instanceof MeshError) throw cause;
     const why = systemErrorCode(cause) ?? describeError(cause);
@@ -70,7 +76,7 @@ export async function listenTcp(
   }
   // What accept() reports later (out of file descriptors) must not end the process.
   server.on("error", () => options.onDrop(false));
-  return listening(server);
+  return path === undefined ? listening(server) : listeningAt(server, path);
 }
 
 /** As `listen`, by what a predecessor listened by under the listener's name, where there is that. */
@@ -92,6 +98,18 @@ export function startListening(server: Server, options: ListenOptions): Promise<
       resolve();
     });
   });
+}
+
+function listeningAt(server: Server, path: string): TcpListener {
+  return {
+    address: { host: path, port: 0 },
+    stopAccepting: () => {
+      if (!server.listening) return;
+      server.close();
+      // What is left over is replaced by the next one.
+      unlink(path).catch(() => undefined);
+    },
+  };
 }
 
 function listening(server: Server): TcpListener {

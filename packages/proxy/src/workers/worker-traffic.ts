@@ -68,6 +68,10 @@ export class WorkerTraffic implements Traffic {
         `workers must be a whole number from 1 to ${MAX_WORKERS}`,
       );
     }
+    if (parts.options.upstreams.some(({ socketPath }) => socketPath !== undefined)) {
+      const message = "workers cannot share a Unix socket; leave out --workers, or give the upstream a port";
+      throw new MeshError("invalid", "PROXY_WORKERS_SOCKET", message);
+    }
     this.#parts = parts;
   }
 

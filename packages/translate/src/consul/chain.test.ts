@@ -18,7 +18,9 @@ import {
 } from "../../testdata/mesh.js";
 import { analyze } from "../analysis/index.js";
 import { describePolicy } from "../effective/index.js";
+import { rateLimitsOf } from "../rate-limits.js";
 import { translate } from "../translate.js";
+import { Translation } from "../translation.js";
 import { chainProblems } from "./problems.js";
 
 const WEB = "web.default.svc.cluster.local";
@@ -348,6 +350,53 @@ UpstreamConfig:
   expect(other.circuitBreakers).toMatchObject({ thresholds: [threshold] });
   expect(other.outlierDetection?.enforcingConsecutive5xx).toBe(0);
   expect(cluster(mesh(ONE_EACH, yaml), CLIENT, to("web")).connectTimeout).toMatchObject({ seconds: 10n });
+});
+
+test("instances are limited: the first route that matches counts, what none matches the service's own rate", () => {
+  const yaml = `
+Kind: service-defaults
+Name: web
+RateLimits:
+  InstanceLevel:
+    RequestsPerSecond: 100
+    RequestsMaxBurst: 150
+    Routes:
+      - {PathExact: /login, RequestsPerSecond: 5}
+      - {PathPrefix: /log, RequestsPerSecond: 10, RequestsMaxBurst: 20}
+`;
+  const view = {
+    ...CLIENT,
+    inbound: [{ service: "web", namespace: "default", servicePort: 80, appPort: 8080 }],
+  };
+  const [limit] = rateLimitsOf(new Translation(mesh(ONE_EACH, yaml).reader, view), WEB, "INBOUND");
+  expect(limit?.filter).toMatchObject({
+    descriptors: [
+      { tokenBucket: { maxTokens: 5, tokensPerFill: { value: 5 }, fillInterval: { seconds: 1n } } },
+      { tokenBucket: { maxTokens: 20, tokensPerFill: { value: 10 } } },
+      { tokenBucket: { maxTokens: 150, tokensPerFill: { value: 100 } } },
+    ].map(({ tokenBucket }) => ({
+      tokenBucket: { ...tokenBucket, tokensPerFill: tokenBucket.tokensPerFill.value },
+    })),
+  });
+  const headers = (limit?.sources ?? []).map(({ actions: [action] }) =>
+    action?.actionSpecifier.case === "headerValueMatch" ? action.actionSpecifier.value.headers : [],
+  );
+  expect(headers).toMatchObject([
+    [{ headerMatchSpecifier: { value: { matchPattern: { value: { regex: "/login(?:\\?.*)?" } } } } }],
+    [
+      { headerMatchSpecifier: { value: { matchPattern: { case: "prefix", value: "/log" } } } },
+      {
+        invertMatch: true,
+        headerMatchSpecifier: { value: { matchPattern: { value: { regex: "/login(?:\\?.*)?" } } } },
+      },
+    ],
+    [
+      {
+        invertMatch: true,
+        headerMatchSpecifier: { value: { matchPattern: { value: { regex: "/login(?:\\?.*)?|/log.*" } } } },
+      },
+    ],
+  ]);
 });
 
 const VIRTUAL_SERVICE = `

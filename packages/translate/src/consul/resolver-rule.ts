@@ -11,11 +11,11 @@ import {
   type OutlierDetection,
   type TrafficPolicy,
 } from "@tulle/api";
-import { parseDuration } from "@tulle/base";
 import type { MergedRule, RuleSubset } from "../destination-rules.js";
 import type { ServiceId } from "../hosts.js";
 import type { MeshEndpoint, MeshService } from "../mesh-service.js";
 import type { Translation } from "../translation.js";
+import { some } from "./written-duration.js";
 import { defaultsOf, entriesOf, serviceOfHost, type ResolverEntry } from "./entries.js";
 
 /**
@@ -59,10 +59,8 @@ function subjectOf({ service, address, port, tags = [], labels }: MeshEndpoint) 
 
 function policyOf(resolver: ResolverEntry | undefined, upstream: ConsulUpstream): TrafficPolicy {
   const { connectTimeoutMs, limits, passiveHealthCheck } = upstream;
-  const written = resolver?.spec.connectTimeout;
-  const isTimed = (parseDuration(written ?? "") ?? 0) > 0;
   const connectTimeout =
-    connectTimeoutMs === undefined ? (isTimed ? written : undefined) : `${connectTimeoutMs}ms`;
+    (connectTimeoutMs ?? 0) > 0 ? `${connectTimeoutMs}ms` : some(resolver?.spec.connectTimeout);
   const tcp = {
     ...(connectTimeout !== undefined && { connectTimeout }),
     ...(limits?.maxConnections !== undefined && { maxConnections: limits.maxConnections }),
@@ -134,8 +132,9 @@ function hashOf({ field, fieldValue = "", cookieConfig, sourceIP }: ConsulHashPo
 }
 
 function outliersOf(check: NonNullable<ConsulUpstream["passiveHealthCheck"]>): OutlierDetection {
-  const { interval, maxFailures, maxEjectionPercent, baseEjectionTime, enforcingConsecutive5xx } = check;
-  const failures = enforcingConsecutive5xx === 0 ? 0 : maxFailures;
+  const { maxFailures = 0, maxEjectionPercent, enforcingConsecutive5xx } = check;
+  const [interval, baseEjectionTime] = [some(check.interval), some(check.baseEjectionTime)];
+  const failures = enforcingConsecutive5xx === 0 ? 0 : maxFailures > 0 ? maxFailures : undefined;
   return {
     ...(failures !== undefined && { consecutive5xxErrors: failures }),
     ...(interval !== undefined && { interval }),

@@ -69,7 +69,7 @@ export function analyzeResolver(analysis: Analysis, object: MeshObject<ServiceRe
     say("ringHashConfig.maximumRingSize", "a ring has at most 8,388,608 entries");
 }
 
-const CARRIED_OUT = new Set(["protocol", "upstreamConfig", "meta", "config"]);
+const CARRIED_OUT = new Set(["protocol", "upstreamConfig", "rateLimits", "meta", "config"]);
 
 /** TUL0001: defaults of services and proxies that nobody goes by. */
 export function analyzeDefaults(
