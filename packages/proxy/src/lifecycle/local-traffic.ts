@@ -134,7 +134,7 @@ export class LocalTraffic implements Traffic {
   async #retire(listeners: readonly HttpListener[], drainMs: number): Promise<void> {
     const { clock } = this.#parts;
     // Not the listeners' own way, which would cut those that have said nothing yet: they were just accepted.
-    for (const { tcp } of listeners) tcp.stopAccepting();
+    for (const { tcp } of listeners) tcp.leave();
     await delay(clock, SETTLING_MS);
     await Promise.all(
       listeners.map(({ connections }) => drainConnections(connections, drainMs, clock, RETIRING_IDLE_MS)),

@@ -20,6 +20,8 @@ export interface TcpListenerOptions {
   readonly port: number;
   /** A Unix socket instead. */
   readonly path?: string | undefined;
+  /** What a predecessor listened by; undefined: the address is opened. */
+  readonly inherited?: object | undefined;
   /** A connection; its `error` event has a listener already. */
   readonly onConnection: (socket: Socket) => void;
   /** Connections that it holds at once; more are closed as they come. */
@@ -41,6 +43,8 @@ export interface TcpListener {
   readonly handle: object | undefined;
   /** Takes no more connections. Those that are open stay. */
   stopAccepting(): void;
+  /** The same, where another process goes on listening at this address. */
+  leave(): void;
 }
 
 /** Opens a listener: {@link listenTcp}, or what shares the port with other threads. */
@@ -66,7 +70,8 @@ export async function listenTcp(
     options.onConnection(socket);
   });
   try {
-    if (path === undefined) await start(server, { host, port, backlog: BACKLOG });
+    if (options.inherited !== undefined) await startListening(server, options.inherited);
+    else if (path === undefined) await start(server, { host, port, backlog: BACKLOG });
     else await listenOnUnixSocket((place) => startListening(server, { path: place, backlog: BACKLOG }), path);
   } catch (cause) {
     if (cause instanceof MeshError) throw cause;
@@ -81,12 +86,7 @@ export async function listenTcp(
 
 /** As `listen`, by what a predecessor listened by under the listener's name, where there is that. */
 export function inheriting(inherited: ReadonlyMap<string, object>): ListenTcp {
-  return (options) => {
-    const handle = inherited.get(options.name);
-    return handle === undefined
-      ? listenTcp(options)
-      : listenTcp(options, (server) => startListening(server, handle));
-  };
+  return (options) => listenTcp({ ...options, inherited: inherited.get(options.name) });
 }
 
 /** Resolves once `server.listen(options)` has succeeded. */
@@ -103,6 +103,12 @@ export function startListening(server: Server, options: ListenOptions): Promise<
 function listeningAt(server: Server, path: string): TcpListener {
   return {
     address: { host: path, port: 0 },
+    get handle() {
+      return handleOf(server);
+    },
+    leave: () => {
+      server.close();
+    },
     stopAccepting: () => {
       if (!server.listening) return;
       server.close();
@@ -121,6 +127,9 @@ function listening(server: Server): TcpListener {
     address: { host: address.address, port: address.port },
     get handle() {
       return handleOf(server);
+    },
+    leave: () => {
+      server.close();
     },
     stopAccepting: () => {
       server.close();
