@@ -71,6 +71,8 @@ export * from "./status.js";
 export * from "./tcp-route/type.js";
 export * from "./tls-route/type.js";
 export * from "./traffic-policy/type.js";
+export * from "./server/type.js";
+export * from "./http-local-rate-limit-policy/type.js";
 export * from "./validating-admission-policy/type.js";
 export * from "./validating-admission-policy-binding/type.js";
 export * from "./virtual-service/grpc-status.js";

@@ -12,6 +12,7 @@ import {
   type MeshObject,
   type MeshTCPRouteSpec,
   type ProxyDefaultsSpec,
+  type HTTPLocalRateLimitPolicySpec,
   type RateLimitSpec,
   type ServiceDefaultsSpec,
   type ServiceEntrySpec,
@@ -54,7 +55,7 @@ import {
   analyzeResolver,
 } from "./analyzers/discovery-chains.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
-import { analyzeRateLimit, analyzeTarget } from "./analyzers/policies.js";
+import { analyzeRateLimit, analyzeServerTarget, analyzeTarget } from "./analyzers/policies.js";
 import { analyzeBoundGateways, analyzeGatewayConflicts, analyzeK8sGateway } from "./analyzers/gateways.js";
 import { analyzePortSelectors } from "./analyzers/ports.js";
 import { analyzeReachability } from "./analyzers/reachability.js";
@@ -135,6 +136,13 @@ const ANALYZERS = [
   of<HealthCheckSpec>("tulle.dev", "HealthCheck", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<TrafficPolicySpec>("tulle.dev", "TrafficPolicy", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),
+  of("policy.linkerd.io", "Server", analyzeAnnotations),
+  of<HTTPLocalRateLimitPolicySpec>(
+    "policy.linkerd.io",
+    "HTTPLocalRateLimitPolicy",
+    analyzeAnnotations,
+    analyzeServerTarget,
+  ),
   of<GrpcJsonTranscoderSpec>(
     "tulle.dev",
     "GrpcJsonTranscoder",
