@@ -28,11 +28,7 @@ import {
 import type { Translation } from "./translation.js";
 import { byAge, selects } from "./visibility.js";
 
-<<<<<<< HEAD
-/** The limits of a service (full host) that this client carries out, oldest object first, then Kuma's policies. */
-=======
-/** The limits of a service (full host) that this client carries out: the oldest object first, those of Consul's entries last. */
->>>>>>> main
+/** The limits of a service (full host) that this client carries out: the oldest RateLimit first, then those of Consul's entries and of Kuma's policies. */
 export function rateLimitsOf(
   t: Translation,
   host: string,
@@ -40,12 +36,8 @@ export function rateLimitsOf(
 ): readonly TranslatedRateLimit[] {
   // Proxyless clients have no such filter.
   if (t.view.dialect === "grpc") return [];
-<<<<<<< HEAD
-  const own = [...t.objects<RateLimitSpec>(RATE_LIMIT)]
-=======
   const byConsul = direction === "INBOUND" ? consulRateLimit(t, host) : undefined;
   const limits = [...t.objects<RateLimitSpec>(RATE_LIMIT)]
->>>>>>> main
     .filter((object) => concerns(t, object, host, direction))
     .sort(byAge)
     .flatMap((object) => {
@@ -57,13 +49,9 @@ export function rateLimitsOf(
           : globalRateLimit(t, object);
       return limit === undefined ? [] : [limit];
     });
-<<<<<<< HEAD
-  return direction === "INBOUND" ? [...own, ...meshRateLimits(t)] : own;
-=======
-  return byConsul === undefined
-    ? limits
-    : [...limits, localRateLimit(t, byConsul, { ...byConsul.spec, limits: byConsul.spec.limits ?? [] })];
->>>>>>> main
+  if (byConsul !== undefined)
+    limits.push(localRateLimit(t, byConsul, { ...byConsul.spec, limits: byConsul.spec.limits ?? [] }));
+  return direction === "INBOUND" ? [...limits, ...meshRateLimits(t)] : limits;
 }
 
 function concerns(
