@@ -47,12 +47,7 @@ import {
   analyzeRuleHost,
   analyzeServerVerification,
 } from "./analyzers/destination-rules.js";
-import {
-  analyzeChain,
-  analyzeChainCarriedOut,
-  analyzeDefaults,
-  analyzeResolver,
-} from "./analyzers/discovery-chains.js";
+import { analyzeChain, analyzeChainCarriedOut, analyzeDefaults } from "./analyzers/discovery-chains.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
 import { analyzeRateLimit, analyzeTarget } from "./analyzers/policies.js";
 import { analyzeBoundGateways, analyzeGatewayConflicts, analyzeK8sGateway } from "./analyzers/gateways.js";
@@ -177,7 +172,6 @@ const ANALYZERS = [
     "ServiceResolver",
     analyzeAnnotations,
     analyzeChain,
-    analyzeResolver,
     analyzeChainCarriedOut,
   ),
   of<ServiceDefaultsSpec>(CONSUL_GROUP, "ServiceDefaults", analyzeAnnotations, analyzeDefaults),
