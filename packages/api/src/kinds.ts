@@ -19,6 +19,7 @@ import type { Kind } from "./kind.js";
 import { meshConfigKind } from "./mesh-config/kind.js";
 import { meshHttpRouteKind } from "./mesh-http-route/kind.js";
 import { meshLoadBalancingStrategyKind } from "./mesh-load-balancing-strategy/kind.js";
+import { meshRateLimitKind } from "./mesh-rate-limit/kind.js";
 import { meshTcpRouteKind } from "./mesh-tcp-route/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
@@ -69,6 +70,7 @@ export const KINDS: readonly Kind[] = [
   meshHttpRouteKind,
   meshTcpRouteKind,
   meshLoadBalancingStrategyKind,
+  meshRateLimitKind,
   serviceRouterKind,
   serviceSplitterKind,
   serviceResolverKind,
