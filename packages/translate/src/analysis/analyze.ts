@@ -48,12 +48,7 @@ import {
   analyzeRuleHost,
   analyzeServerVerification,
 } from "./analyzers/destination-rules.js";
-import {
-  analyzeChain,
-  analyzeChainCarriedOut,
-  analyzeDefaults,
-  analyzeResolver,
-} from "./analyzers/discovery-chains.js";
+import { analyzeChain, analyzeChainCarriedOut, analyzeDefaults } from "./analyzers/discovery-chains.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
 import { analyzeRateLimit, analyzeServerTarget, analyzeTarget } from "./analyzers/policies.js";
 import { analyzeBoundGateways, analyzeGatewayConflicts, analyzeK8sGateway } from "./analyzers/gateways.js";
@@ -152,6 +147,7 @@ const ANALYZERS = [
     analyzeTranscoder,
   ),
   of("gateway.networking.k8s.io", "Gateway", analyzeAnnotations, analyzeK8sGateway),
+  of("gateway.networking.k8s.io", "ListenerSet", analyzeAnnotations, analyzeK8sGateway),
   of<MeshHTTPRouteSpec>(
     KUMA_GROUP,
     "MeshHTTPRoute",
@@ -185,7 +181,6 @@ const ANALYZERS = [
     "ServiceResolver",
     analyzeAnnotations,
     analyzeChain,
-    analyzeResolver,
     analyzeChainCarriedOut,
   ),
   of<ServiceDefaultsSpec>(CONSUL_GROUP, "ServiceDefaults", analyzeAnnotations, analyzeDefaults),
