@@ -150,6 +150,24 @@ test("a redirect makes a service of a name that nobody has registered; a deletio
   await eventually(async () => (await call(caller.upstream("old-web:8080"))).status !== 200);
 }, 60_000);
 
+test("an instance is limited by its service's defaults", async () => {
+  await write({
+    Kind: "service-defaults",
+    Name: "backup",
+    RateLimits: {
+      InstanceLevel: { RequestsPerSecond: 1000, Routes: [{ PathPrefix: "/limited", RequestsPerSecond: 1 }] },
+    },
+  });
+  const statuses = async (path: string): Promise<readonly number[]> => {
+    const url = `${caller.upstream("backup:8080")}${path}`;
+    return (await Promise.all(Array.from({ length: 10 }, () => call(url)))).map(({ status }) => status);
+  };
+  await eventually(
+    async () => (await statuses("/limited/a?b")).filter((status) => status === 429).length >= 8,
+  );
+  expect(await statuses("/free")).toEqual(Array.from({ length: 10 }, () => 200));
+}, 60_000);
+
 test("files in Consul's own form are applied, analysed and explained offline", async () => {
   const file = join(mesh.directory, "entries.yaml");
   writeFileSync(
@@ -157,7 +175,10 @@ test("files in Consul's own form are applied, analysed and explained offline", a
     `Kind: service-resolver
 Name: backup
 RequestTimeout: 7s
-LoadBalancer: {Policy: least_request, LeastRequestConfig: {ChoiceCount: 3}}
+---
+Kind: service-defaults
+Name: backup
+MaxInboundConnections: 9
 ---
 Kind: service-splitter
 Name: web
@@ -168,7 +189,7 @@ Splits: [{Weight: 100, Service: backup}]
   expect(applied.output).toContain("serviceresolver.consul.hashicorp.com/backup created");
   expect(applied.output).toContain("servicesplitter.consul.hashicorp.com/web configured");
   const analyzed = await mesh.tulle(["analyze", file]);
-  expect(analyzed.output).toContain("leastRequestConfig.choiceCount");
+  expect(analyzed.output).toContain("spec.maxInboundConnections");
   const tests = join(mesh.directory, "entries.test.yaml");
   writeFileSync(tests, MESH_TEST);
   const from = ["--from", "caller", "-f", file, "-f", tests];
@@ -176,7 +197,7 @@ Splits: [{Weight: 100, Service: backup}]
   expect(explained.output).toContain("ServiceSplitter default/web splits");
   expect(await mesh.tulle(["test", tests])).toMatchObject({ code: 0 });
   const status = await call(
-    `${mesh.server}/apis/consul.hashicorp.com/v1alpha1/namespaces/default/serviceresolvers/backup`,
+    `${mesh.server}/apis/consul.hashicorp.com/v1alpha1/namespaces/default/servicedefaults/backup`,
   );
   expect(status.body).toContain("TUL0001");
 }, 60_000);

@@ -48,6 +48,7 @@ import { commonPaths } from "./common-paths.js";
 import { adaptiveConcurrencyFilter, limitConcurrency } from "./overload-filters.js";
 import type { TranslatedRateLimit } from "./rate-limit-parts.js";
 import { rateLimitsOf } from "./rate-limits.js";
+import { serverRateLimits } from "./server-rate-limits.js";
 import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
 import { matchAll } from "./routes/match.js";
 import { inboundRetryPolicy } from "./routes/retry.js";
@@ -89,7 +90,7 @@ function mtlsHttpChain(
   { cluster, host, port, protocol, serverNames }: Inbound,
   applicationProtocols: readonly string[],
 ): FilterChain {
-  const limits = rateLimitsOf(t, host, "INBOUND");
+  const limits = limitsOf(t, host, port);
   const policy = servingPolicy(t, host, port.servicePort);
   const everybody = limitConcurrency(
     limited(everything(t, cluster, port), limits),
@@ -166,7 +167,7 @@ function plaintextChain(
   const limits = new Map<string, TranslatedRateLimit>();
   const policies: TrafficPolicy[] = [];
   for (const { cluster, host, port, protocol } of ports) {
-    const own = rateLimitsOf(t, host, "INBOUND");
+    const own = limitsOf(t, host, port);
     for (const limit of own) limits.set(limit.name, limit);
     const policy = servingPolicy(t, host, port.servicePort);
     policies.push(policy);
@@ -181,10 +182,7 @@ function plaintextChain(
   }
   const [first] = ports;
   if (first !== undefined) {
-    const everybody = limited(
-      everything(t, first.cluster, first.port),
-      rateLimitsOf(t, first.host, "INBOUND"),
-    );
+    const everybody = limited(everything(t, first.cluster, first.port), limitsOf(t, first.host, first.port));
     const virtualHost = limitConcurrency(everybody, policies[0]?.adaptiveConcurrency);
     hosts.push({
       host: takingGrpcWeb(virtualHost, first.protocol),
@@ -217,6 +215,11 @@ function guardedOf({ view }: Translation, { appPort }: InboundPort): Guarded {
     .filter((port) => port.appPort === appPort)
     .map(({ namespace, service }) => ({ namespace, name: service }));
   return { services, port: appPort };
+}
+
+/** The limits of a port of the workload. */
+function limitsOf(t: Translation, host: string, port: InboundPort): readonly TranslatedRateLimit[] {
+  return [...rateLimitsOf(t, host, "INBOUND"), ...serverRateLimits(t, host, port)];
 }
 
 /** The host's requests count for these limits. */

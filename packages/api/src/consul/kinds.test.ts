@@ -63,7 +63,10 @@ const RESOLVER = {
   loadBalancer: {
     policy: "ring_hash",
     ringHashConfig: { minimumRingSize: 64 },
-    hashPolicies: [{ field: "cookie", fieldValue: "user", cookieConfig: { ttl: "1h", path: "/" } }],
+    hashPolicies: [
+      { field: "cookie", fieldValue: "user", cookieConfig: { ttl: "1h", path: "/" }, terminal: true },
+      { sourceIP: true },
+    ],
   },
 };
 const DEFAULTS = {
@@ -76,6 +79,16 @@ const DEFAULTS = {
     overrides: [
       { name: "db", passiveHealthCheck: { interval: "5s", maxFailures: 3, enforcingConsecutive5xx: 100 } },
     ],
+  },
+  rateLimits: {
+    instanceLevel: {
+      requestsPerSecond: 100,
+      requestsMaxBurst: 150,
+      routes: [
+        { pathExact: "/login", requestsPerSecond: 5 },
+        { pathRegex: "/x.*", requestsPerSecond: 5, requestsMaxBurst: 10 },
+      ],
+    },
   },
   maxInboundConnections: 5,
 };
@@ -218,6 +231,20 @@ test.each<[string, Kind, object, readonly string[]]>([
     serviceResolverKind,
     { loadBalancer: { policy: "random", hashPolicies: [{ sourceIP: true }] } },
     ["is for the policies ring_hash and maglev"],
+  ],
+  [
+    "limits of nothing",
+    serviceDefaultsKind,
+    {
+      rateLimits: {
+        instanceLevel: { requestsMaxBurst: 9, routes: [{ pathExact: "/a" }, { requestsPerSecond: 1 }] },
+      },
+    },
+    [
+      "routes[0].requestsPerSecond: is required",
+      "routes[1]: must have exactly one of pathExact",
+      "instanceLevel.requestsMaxBurst: has no effect without requestsPerSecond",
+    ],
   ],
   ["an unknown protocol", serviceDefaultsKind, { protocol: "smtp" }, ["spec.protocol"]],
   ["an unknown field", serviceDefaultsKind, { protocoll: "http" }, ["did you mean protocol"]],
