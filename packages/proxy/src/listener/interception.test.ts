@@ -45,7 +45,7 @@ const names = {
   hostNamed: (name: string) => (name === "reviews" || name === HOST ? HOST : undefined),
 } as Names;
 /** A service has an address of its own, which is a backend's. */
-const withLoopback = { ...names, hostOf: () => HOST } as unknown as Names;
+const withLoopback = { hostOf: () => HOST, hostNamed: () => undefined } as unknown as Names;
 
 function policyBytes(target: string): Uint8Array {
   const proxy = create(TcpProxySchema, { clusterSpecifier: { case: "cluster", value: target } });
