@@ -175,7 +175,10 @@ test("files in Consul's own form are applied, analysed and explained offline", a
     `Kind: service-resolver
 Name: backup
 RequestTimeout: 7s
-LoadBalancer: {Policy: least_request, LeastRequestConfig: {ChoiceCount: 3}}
+---
+Kind: service-defaults
+Name: backup
+MaxInboundConnections: 9
 ---
 Kind: service-splitter
 Name: web
@@ -186,7 +189,7 @@ Splits: [{Weight: 100, Service: backup}]
   expect(applied.output).toContain("serviceresolver.consul.hashicorp.com/backup created");
   expect(applied.output).toContain("servicesplitter.consul.hashicorp.com/web configured");
   const analyzed = await mesh.tulle(["analyze", file]);
-  expect(analyzed.output).toContain("leastRequestConfig.choiceCount");
+  expect(analyzed.output).toContain("spec.maxInboundConnections");
   const tests = join(mesh.directory, "entries.test.yaml");
   writeFileSync(tests, MESH_TEST);
   const from = ["--from", "caller", "-f", file, "-f", tests];
@@ -194,7 +197,7 @@ Splits: [{Weight: 100, Service: backup}]
   expect(explained.output).toContain("ServiceSplitter default/web splits");
   expect(await mesh.tulle(["test", tests])).toMatchObject({ code: 0 });
   const status = await call(
-    `${mesh.server}/apis/consul.hashicorp.com/v1alpha1/namespaces/default/serviceresolvers/backup`,
+    `${mesh.server}/apis/consul.hashicorp.com/v1alpha1/namespaces/default/servicedefaults/backup`,
   );
   expect(status.body).toContain("TUL0001");
 }, 60_000);

@@ -163,6 +163,26 @@ spec:
   await eventually(async () => (await answerers()) === 2);
 });
 
+test("a MeshRateLimit refuses what is too much for a workload, in its own words", async () => {
+  await apply(`apiVersion: kuma.io/v1alpha1
+kind: MeshRateLimit
+metadata: {name: few}
+spec:
+  targetRef: {kind: MeshService, name: ratings}
+  rules:
+  - default:
+      local:
+        http: {requestRate: {num: 3, interval: 1h}, onRateLimit: {status: 503, headers: {set: [{name: x-limited, value: "true"}]}}}
+`);
+  const refused = await eventually(async () => {
+    const answer = await ask("/stars");
+    return answer.status === 503 && answer;
+  });
+  expect(refused.headers["x-limited"]).toBe("true");
+  // Others are not limited.
+  expect((await ask("/")).status).toBe(200);
+});
+
 test("a policy of another mesh is refused, with everything else that is wrong with it", async () => {
   const { code, output } = await withFile(
     ["apply"],

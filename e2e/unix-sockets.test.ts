@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { eventually } from "@tulle/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
+import { pause } from "./support/load.js";
 import { Mesh } from "./support/mesh.js";
 import type { Workload } from "./support/workload.js";
 
@@ -56,6 +57,15 @@ spec:
 `);
   await eventually(async () => (await ask("/second")) === "socket /second");
   expect(JSON.stringify(await web.admin("/clusters?format=json"))).toContain('"pipe"');
+});
+
+test("a successor goes on at the same socket", async () => {
+  caller.process.signal("SIGUSR2");
+  await eventually(() => caller.process.output.includes("has taken over"));
+  // The former one listens no more after a second.
+  await pause(1500);
+  expect(await ask("/third")).toBe("socket /third");
+  expect(statSync(socket).mode & 0o777).toBe(0o600);
 });
 
 test("the socket goes with its sidecar", async () => {

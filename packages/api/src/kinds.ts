@@ -16,9 +16,11 @@ import { httpLocalRateLimitPolicyKind } from "./http-local-rate-limit-policy/kin
 import { httpRouteKind } from "./http-route/kind.js";
 import { k8sGatewayKind } from "./k8s-gateway/kind.js";
 import type { Kind } from "./kind.js";
+import { listenerSetKind } from "./listener-set/kind.js";
 import { meshConfigKind } from "./mesh-config/kind.js";
 import { meshHttpRouteKind } from "./mesh-http-route/kind.js";
 import { meshLoadBalancingStrategyKind } from "./mesh-load-balancing-strategy/kind.js";
+import { meshRateLimitKind } from "./mesh-rate-limit/kind.js";
 import { meshTcpRouteKind } from "./mesh-tcp-route/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
@@ -54,6 +56,7 @@ export const KINDS: readonly Kind[] = [
   authorizationPolicyKind,
   gatewayClassKind,
   k8sGatewayKind,
+  listenerSetKind,
   httpRouteKind,
   grpcRouteKind,
   tcpRouteKind,
@@ -69,6 +72,7 @@ export const KINDS: readonly Kind[] = [
   meshHttpRouteKind,
   meshTcpRouteKind,
   meshLoadBalancingStrategyKind,
+  meshRateLimitKind,
   serviceRouterKind,
   serviceSplitterKind,
   serviceResolverKind,

@@ -16,6 +16,7 @@ import { durationOfText } from "./duration.js";
 import { globalRateLimit } from "./global-rate-limit.js";
 import { hostMatch } from "./hosts.js";
 import { RATE_LIMIT } from "./kinds.js";
+import { meshRateLimits } from "./kuma/rate-limit.js";
 import { fraction, packed } from "./messages.js";
 import { spiffeIds } from "./names.js";
 import {
@@ -27,7 +28,7 @@ import {
 import type { Translation } from "./translation.js";
 import { byAge, selects } from "./visibility.js";
 
-/** The limits of a service (full host) that this client carries out: the oldest object first, those of Consul's entries last. */
+/** The limits of a service (full host) that this client carries out: the oldest RateLimit first, then those of Consul's entries and of Kuma's policies. */
 export function rateLimitsOf(
   t: Translation,
   host: string,
@@ -48,9 +49,9 @@ export function rateLimitsOf(
           : globalRateLimit(t, object);
       return limit === undefined ? [] : [limit];
     });
-  return byConsul === undefined
-    ? limits
-    : [...limits, localRateLimit(t, byConsul, { ...byConsul.spec, limits: byConsul.spec.limits ?? [] })];
+  if (byConsul !== undefined)
+    limits.push(localRateLimit(t, byConsul, { ...byConsul.spec, limits: byConsul.spec.limits ?? [] }));
+  return direction === "INBOUND" ? [...limits, ...meshRateLimits(t)] : limits;
 }
 
 function concerns(

@@ -63,7 +63,10 @@ const RESOLVER = {
   loadBalancer: {
     policy: "ring_hash",
     ringHashConfig: { minimumRingSize: 64 },
-    hashPolicies: [{ field: "cookie", fieldValue: "user", cookieConfig: { ttl: "1h", path: "/" } }],
+    hashPolicies: [
+      { field: "cookie", fieldValue: "user", cookieConfig: { ttl: "1h", path: "/" }, terminal: true },
+      { sourceIP: true },
+    ],
   },
 };
 const DEFAULTS = {

@@ -127,7 +127,7 @@ export interface ConsulLoadBalancer {
   readonly policy?: "random" | "round_robin" | "least_request" | "ring_hash" | "maglev" | "";
   readonly leastRequestConfig?: { readonly choiceCount?: number };
   readonly ringHashConfig?: { readonly minimumRingSize?: number; readonly maximumRingSize?: number };
-  /** At most one. */
+  /** What is hashed, together; after one that is `terminal` and is there, nothing more. */
   readonly hashPolicies?: readonly ConsulHashPolicy[];
 }
 

@@ -36,6 +36,8 @@ export interface AdminContext {
   readonly startedAtMs: number;
   /** Threads that carry traffic. */
   readonly workers: number;
+  /** Sidecars that there were of this one before. */
+  readonly epoch: number;
   node(): JsonObject;
   state(): ServerState;
   /** Connections pass by the mesh, for want of a configuration. */
@@ -151,7 +153,7 @@ function serverInfo(context: AdminContext): unknown {
     state: context.state(),
     uptime_current_epoch: `${uptimeSeconds}s`,
     uptime_all_epochs: `${uptimeSeconds}s`,
-    command_line_options: { concurrency: context.workers },
+    command_line_options: { concurrency: context.workers, restart_epoch: context.epoch },
     node: context.node(),
     control_plane: { connected, last_error: lastError, types: Object.fromEntries(types) },
   };

@@ -285,7 +285,14 @@ export class WorkerTraffic implements Traffic {
 /** What a worker gets of the options. */
 function trafficOptions(options: SidecarOptions): TrafficOptions {
   // Functions stay in their thread: with workers V8's flags are set before any of them starts.
-  const { clock: _clock, logger: _logger, onBusy: _onBusy, controlPlane: _controlPlane, ...rest } = options;
+  const {
+    clock: _clock,
+    logger: _logger,
+    onBusy: _onBusy,
+    controlPlane: _controlPlane,
+    inherited: _inherited,
+    ...rest
+  } = options;
   return rest;
 }
 

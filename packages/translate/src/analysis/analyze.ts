@@ -25,7 +25,7 @@ import {
 } from "@tulle/api";
 import type { MeshReader } from "../contract.js";
 import { ROUTE_KINDS } from "../gateway-api/route-kinds.js";
-import { KUMA_CALL_KINDS } from "../kuma/kinds.js";
+import { KUMA_SETTING_KINDS } from "../kuma/kinds.js";
 import { Analysis } from "./analysis.js";
 import { analyzeAnnotations } from "./analyzers/annotations.js";
 import { analyzeTargets } from "./analyzers/authorization.js";
@@ -48,12 +48,7 @@ import {
   analyzeRuleHost,
   analyzeServerVerification,
 } from "./analyzers/destination-rules.js";
-import {
-  analyzeChain,
-  analyzeChainCarriedOut,
-  analyzeDefaults,
-  analyzeResolver,
-} from "./analyzers/discovery-chains.js";
+import { analyzeChain, analyzeChainCarriedOut, analyzeDefaults } from "./analyzers/discovery-chains.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
 import { analyzeRateLimit, analyzeServerTarget, analyzeTarget } from "./analyzers/policies.js";
 import { analyzeBoundGateways, analyzeGatewayConflicts, analyzeK8sGateway } from "./analyzers/gateways.js";
@@ -152,6 +147,7 @@ const ANALYZERS = [
     analyzeTranscoder,
   ),
   of("gateway.networking.k8s.io", "Gateway", analyzeAnnotations, analyzeK8sGateway),
+  of("gateway.networking.k8s.io", "ListenerSet", analyzeAnnotations, analyzeK8sGateway),
   of<MeshHTTPRouteSpec>(
     KUMA_GROUP,
     "MeshHTTPRoute",
@@ -185,12 +181,11 @@ const ANALYZERS = [
     "ServiceResolver",
     analyzeAnnotations,
     analyzeChain,
-    analyzeResolver,
     analyzeChainCarriedOut,
   ),
   of<ServiceDefaultsSpec>(CONSUL_GROUP, "ServiceDefaults", analyzeAnnotations, analyzeDefaults),
   of<ProxyDefaultsSpec>(CONSUL_GROUP, "ProxyDefaults", analyzeAnnotations, analyzeDefaults),
-  ...KUMA_CALL_KINDS.map(({ group, kind }) =>
+  ...KUMA_SETTING_KINDS.map(({ group, kind }) =>
     of(group, kind, analyzeAnnotations, analyzeKumaPolicy, analyzePolicyCarriedOut),
   ),
   ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeAnnotations, analyzeRoute)),

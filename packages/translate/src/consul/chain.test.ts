@@ -290,6 +290,27 @@ test.each([
   expect(routes(yaml)[0]?.action.value).toMatchObject({ hashPolicy: [{ policySpecifier }] });
 });
 
+test("a resolver's balancers have their own settings, and hash several things together", () => {
+  const balanced = (settings: string) => `Kind: service-resolver\nName: web\nLoadBalancer: ${settings}\n`;
+  const least = balanced("{Policy: least_request, LeastRequestConfig: {ChoiceCount: 3}}");
+  expect(cluster(mesh(ONE_EACH, least), CLIENT, to("web")).lbConfig).toMatchObject({
+    value: { choiceCount: 3 },
+  });
+  const ring = balanced(
+    "{Policy: ring_hash, RingHashConfig: {MinimumRingSize: 64, MaximumRingSize: 128}, " +
+      "HashPolicies: [{Field: header, FieldValue: x-user, Terminal: true}, {SourceIP: true}]}",
+  );
+  expect(cluster(mesh(ONE_EACH, ring), CLIENT, to("web")).lbConfig).toMatchObject({
+    value: { minimumRingSize: 64n, maximumRingSize: 128n },
+  });
+  expect(routes(ring)[0]?.action.value).toMatchObject({
+    hashPolicy: [
+      { terminal: true, policySpecifier: { case: "header" } },
+      { terminal: false, policySpecifier: { case: "connectionProperties" } },
+    ],
+  });
+});
+
 test("prioritizeByLocality prefers what is near, without anything that watches", () => {
   const at = (region: string) => ({ locality: { region, zone: "a", subzone: "" } });
   const instances = [
@@ -503,14 +524,12 @@ Config: {protocol: http, local_connect_timeout_ms: 5}
 Kind: service-resolver
 Name: web
 Redirect: {Service: nobody}
-LoadBalancer: {Policy: least_request, LeastRequestConfig: {ChoiceCount: 3}}
 `;
   const found = analyze(mesh(ONE_EACH, yaml).reader, { live: true });
   expect(found.map(({ code, path }) => `${code} ${path}`).sort()).toEqual([
     "IST0101 spec",
     "TUL0001 spec.config.local_connect_timeout_ms",
     "TUL0001 spec.expose",
-    "TUL0001 spec.loadBalancer.leastRequestConfig.choiceCount",
     "TUL0001 spec.maxInboundConnections",
   ]);
 });

@@ -7,6 +7,7 @@ export const MESH_LOAD_BALANCING_STRATEGY: KindRef = {
   group: KUMA_GROUP,
   kind: "MeshLoadBalancingStrategy",
 };
+export const MESH_RATE_LIMIT: KindRef = { group: KUMA_GROUP, kind: "MeshRateLimit" };
 
-/** Policies that say how calls are made, once it is known where they go. */
-export const KUMA_CALL_KINDS: readonly KindRef[] = [MESH_LOAD_BALANCING_STRATEGY];
+/** Policies that lead no calls. */
+export const KUMA_SETTING_KINDS: readonly KindRef[] = [MESH_LOAD_BALANCING_STRATEGY, MESH_RATE_LIMIT];
