@@ -3,7 +3,10 @@ import { expect, test } from "vitest";
 import { parseObjects } from "./parse.js";
 
 test.each([
-  ["gateway-api.md", ["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "ReferenceGrant", "Gateway"]],
+  [
+    "gateway-api.md",
+    ["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "ReferenceGrant", "Gateway", "ListenerSet"],
+  ],
   [
     "kuma.md",
     [
