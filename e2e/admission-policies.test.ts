@@ -178,3 +178,41 @@ test("tulle apply is refused as kubectl is, and analyze finds the same in files 
   );
   expect(code).toBe(1);
 });
+
+test.skipIf(!hasKubectl)("kubectl asks the webhook, which stores nothing", async () => {
+  const question = (object: object): string =>
+    file(
+      JSON.stringify({
+        apiVersion: "admission.k8s.io/v1",
+        kind: "AdmissionReview",
+        request: {
+          uid: "one",
+          operation: "CREATE",
+          namespace: "default",
+          kind: { group: "networking.istio.io", version: "v1", kind: "DestinationRule" },
+          object: { metadata: { name: "asked", namespace: "default" }, ...object },
+          userInfo: { username: "mary" },
+        },
+      }),
+    );
+  const bad = await kubectl("create", "--raw", "/validate", "-f", question({ spec: { hots: "x" } }));
+  expect(JSON.parse(bad.output).response).toMatchObject({
+    uid: "one",
+    allowed: false,
+    status: { code: 422, message: expect.stringContaining("spec.hots: is not a known field") },
+  });
+  const good = await kubectl("create", "--raw", "/validate", "-f", question({ spec: { host: "nowhere" } }));
+  expect(JSON.parse(good.output).response).toMatchObject({
+    allowed: true,
+    warnings: [expect.stringContaining("IST0174")],
+  });
+  expect((await kubectl("get", "destinationrule", "asked")).output).toContain("not found");
+});
+
+test("tulle crds prints a definition of each own kind", async () => {
+  const { code, output } = await command("crds");
+  expect(code).toBe(0);
+  for (const plural of ["ratelimits", "healthchecks", "trafficpolicies", "meshconfigs"])
+    expect(output).toContain(`name: ${plural}.tulle.dev`);
+  expect(output).toMatch(/openAPIV3Schema:\n\s+type: object/);
+});

@@ -1,12 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync } from "node:fs";
-import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { eventually } from "@tulle/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
+import { Connection } from "./support/connection.js";
 import { Mesh } from "./support/mesh.js";
 import { clusterOf, type Workload } from "./support/workload.js";
 
@@ -22,32 +22,6 @@ beforeAll(async () => {
 }, 60_000);
 
 afterAll(() => mesh.end());
-
-/** A connection to an upstream's listener, with what came so far. */
-class Connection {
-  readonly socket: Socket;
-  closed = "";
-  #received = "";
-
-  constructor(workload: Workload, upstream: string) {
-    const { hostname, port } = new URL(workload.upstream(upstream));
-    this.socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
-    this.socket.on("data", (chunk: Buffer) => (this.#received += chunk.toString("latin1")));
-    this.socket.on("end", () => (this.closed ||= "end"));
-    this.socket.on("error", (error: NodeJS.ErrnoException) => (this.closed ||= error.code ?? "error"));
-  }
-
-  get received(): string {
-    return this.#received;
-  }
-
-  /** Waits until all that came is `expected`, and forgets it. */
-  async expect(expected: string): Promise<void> {
-    await eventually(() => this.#received.length >= expected.length || this.closed !== "");
-    expect(this.#received).toBe(expected);
-    this.#received = "";
-  }
-}
 
 /** A command as Redis takes it: https://redis.io/docs/latest/develop/reference/protocol-spec/ */
 function resp(...words: readonly string[]): string {

@@ -34,6 +34,13 @@ metadata: {name: slow}
 spec:
   host: slow
   adaptiveConcurrency: {minConcurrency: 4, measureRequests: 10, measureInterval: 10m}
+---
+apiVersion: tulle.dev/v1
+kind: TrafficPolicy
+metadata: {name: resting}
+spec:
+  host: resting
+  waitForEndpoint: {timeout: 1500ms, maxRequests: 2}
 `;
 
 const AT_THE_EDGE = `
@@ -253,3 +260,45 @@ test("at a gateway policies hold by the host that clients name: hedging, admissi
   for (let request = 0; request < 200; request++) await at("failing");
   expect(failing.requests.length).toBeLessThan(120);
 }, 40_000);
+
+test("while no instance is ready requests wait for one, and fail fast after they have waited in vain", async () => {
+  const [app] = apps;
+  app!.script((_request, response) => void response.end("here"));
+  await mesh.client.registry.register({
+    ID: "resting-1",
+    Name: "resting",
+    Address: "127.0.0.1",
+    Port: app!.port,
+    Meta: { "tulle-service-port": "8080", "tulle-protocol": "http" },
+    Check: { CheckID: "resting", TTL: "10m", Status: "passing" },
+  });
+  await mesh.apply(POLICIES);
+  const sidecar = await mesh.sidecar({ service: "patient", args: ["--upstream", "resting:8080"] });
+  const ask = (): Promise<{ status: number; body: string }> => call(sidecar.upstream("resting:8080"));
+  const health = async (status: "passing" | "critical", usable: number): Promise<void> => {
+    await mesh.client.registry.updateCheck("resting", status);
+    await sidecar.knows(clusterOf("resting"), usable);
+  };
+  const waiting = async (count: number): Promise<void> => {
+    await eventually(async () =>
+      (await sidecar.metrics()).includes(
+        `tulle_endpoint_wait_active{cluster_name="${clusterOf("resting")}"} ${count}`,
+      ),
+    );
+  };
+  await eventually(async () => (await ask()).body === "here");
+  await health("critical", 0);
+  const waits = [ask(), ask()];
+  await waiting(2);
+  expect((await ask()).body).toContain("as many requests wait for one as may");
+  await health("passing", 1);
+  expect((await Promise.all(waits)).map(({ body }) => body)).toEqual(["here", "here"]);
+  await health("critical", 0);
+  expect((await ask()).body).toContain("was ready in the time that requests wait for one");
+  const began = Date.now();
+  const { status, body } = await ask();
+  expect([status, body]).toEqual([503, expect.stringContaining("requests fail at once")]);
+  expect(Date.now() - began).toBeLessThan(1000);
+  await health("passing", 1);
+  expect((await ask()).status).toBe(200);
+}, 60_000);

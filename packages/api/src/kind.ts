@@ -1,3 +1,5 @@
+import type { z } from "zod";
+
 /** Where in an object something is wrong, in the notation of `kubectl`: `spec.http[0].route[1].weight`. */
 export interface Violation {
   readonly path: string;
@@ -75,6 +77,8 @@ export interface Kind<Spec = unknown> {
    * warns of deprecated fields, which it rewrites to their successors in the returned spec.
    */
   readonly check: (raw: Readonly<Record<string, unknown>>) => Checked<Spec>;
+  /** The form of `spec`, for those who publish it: of our own kinds. What rules say beside it is in `check` alone. */
+  readonly specSchema?: z.ZodType<Spec>;
   /**
    * Core kinds that keep nothing under `spec`: their wire form has no such field, only the object's `extra`. Default
    * false.

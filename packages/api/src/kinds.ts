@@ -15,6 +15,8 @@ import { httpRouteKind } from "./http-route/kind.js";
 import { k8sGatewayKind } from "./k8s-gateway/kind.js";
 import type { Kind } from "./kind.js";
 import { meshConfigKind } from "./mesh-config/kind.js";
+import { meshHttpRouteKind } from "./mesh-http-route/kind.js";
+import { meshTcpRouteKind } from "./mesh-tcp-route/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
 import { rateLimitKind } from "./rate-limit/kind.js";
@@ -57,6 +59,8 @@ export const KINDS: readonly Kind[] = [
   healthCheckKind,
   trafficPolicyKind,
   meshConfigKind,
+  meshHttpRouteKind,
+  meshTcpRouteKind,
   serviceRouterKind,
   serviceSplitterKind,
   serviceResolverKind,

@@ -1,5 +1,6 @@
 import type { Kind } from "./kind.js";
 import { apiVersionOf, parseApiVersion } from "./api-version.js";
+import { fromUniversal } from "./kuma/universal.js";
 import { configEntryObject } from "./consul/entry.js";
 import { findKind, KINDS } from "./kinds.js";
 import { show } from "./schema/describe.js";
@@ -27,7 +28,7 @@ export interface SourceObjects {
 
 /**
  * The objects of a YAML or JSON text of one or more documents, in order. Lists (`kind: List` or `VirtualServiceList`)
- * stand for their items. Never throws.
+ * stand for their items, and what is written in Kuma's universal form for the object that it means. Never throws.
  */
 export function parseObjects(text: string, source: string, kinds: readonly Kind[] = KINDS): SourceObjects {
   const { documents, problems } = readYaml(text, source);
@@ -69,7 +70,7 @@ type Recognised =
 
 function recognise(value: unknown, defaults: Fields, kinds: readonly Kind[]): Recognised {
   if (!isFields(value)) return "is not an object: expected apiVersion, kind, metadata and spec";
-  const object: Fields = configEntryObject(value) ?? { ...defaults, ...value };
+  const object: Fields = configEntryObject(value) ?? fromUniversal(value) ?? { ...defaults, ...value };
   const { apiVersion, kind: name } = object;
   if (typeof apiVersion !== "string")
     return 'has no apiVersion: expected one such as "networking.istio.io/v1"';

@@ -10,6 +10,7 @@ import { registerEndpoints } from "./commands/endpoints.js";
 import { registerExplain } from "./commands/explain.js";
 import { registerIntercept } from "./commands/intercept.js";
 import { registerGet } from "./commands/get.js";
+import { registerCrds } from "./commands/crds.js";
 import { registerKubeconfig } from "./commands/kubeconfig.js";
 import { registerLogLevel } from "./commands/log-level.js";
 import { registerLogin } from "./commands/login.js";
@@ -51,6 +52,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerToken,
   registerLogin,
   registerKubeconfig,
+  registerCrds,
   registerCompletion,
   registerVersion,
 ];

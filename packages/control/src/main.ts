@@ -25,6 +25,7 @@ import { AgentQueries, AgentServer, KeptTraffic } from "./agents/index.js";
 import { createResourceApi } from "./api-server/resource-api.js";
 import { openMeshIdentity, serveBundle, type IdentityOptions, type MeshIdentity } from "./ca/index.js";
 import { joinStatus, RouteStatuses } from "./gateway-api/index.js";
+import { createConfigEntryApi, EntryRevisions } from "./consul-config/index.js";
 import { createConfigIndex, createMeshReader, type ConfigIndex } from "./config/index.js";
 import { startDnsServer } from "./dns/server.js";
 import { EndpointReports } from "./endpoints/index.js";
@@ -55,6 +56,7 @@ import {
   TokenKeys,
   type FetchText,
 } from "./token-keys/index.js";
+import { createValidateApi } from "./webhook/index.js";
 import { changesHosts, createVirtualIps, meshHosts, namesHosts } from "./virtual-ips/index.js";
 
 export interface ControlPlaneOptions extends Partial<IdentityOptions> {
@@ -282,6 +284,7 @@ async function build(
     changes: [config.onChange, registry.catalog.onChanged, virtualIps.onChanged],
   });
   const statusOf = createObjectStatus({ ledger: ads.ledger, findings, quarantine, index: config });
+  const judged = { admit: createAdmission({ reader, logger }), policies: new PolicyReviewer(config) };
   const resourceApi = await createResourceApi({
     kinds: KINDS,
     store: stores.resources,
@@ -290,8 +293,7 @@ async function build(
     newUid: randomUUID,
     statusOf: (key) =>
       key.group === "" ? undefined : joinStatus(statusOf(key), routeStatuses.statusOf(key)),
-    admit: createAdmission({ reader, logger }),
-    policies: new PolicyReviewer(config),
+    ...judged,
     logger,
   });
 
@@ -375,9 +377,22 @@ async function build(
     );
   };
   const app = new Hono<{ Bindings: GateBindings }>();
+  const revisions = new EntryRevisions(config);
+  closers.push(() => revisions[Symbol.dispose]());
+  const entries = createConfigEntryApi({
+    resources: resourceApi.resources,
+    store: stores.resources,
+    reader,
+    registry,
+    revisions,
+    logger,
+  });
+  for (const path of ["/v1/config", "/v1/config/*", "/v1/discovery-chain/*"])
+    app.all(path, (c) => entries.fetch(c.req.raw, c.env));
   const consul = createConsulApi(registry, { logger, version: VERSION });
   app.all("/v1/*", (c) => consul.fetch(c.req.raw, c.env));
   app.route("/", createAnalysisApi({ reader, kinds: KINDS, clock, logger }));
+  app.route("/", createValidateApi({ reader, kinds: KINDS, ...judged, logger }));
   app.route(
     "/",
     createTulleApi({

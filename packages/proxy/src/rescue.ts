@@ -11,6 +11,9 @@ export type Failure =
   | "not-ready"
   | "too-many-waiting"
   | "no-healthy-upstream"
+  | "endpoint-wait-timeout"
+  | "endpoint-wait-full"
+  | "fail-fast"
   | "overflow"
   | "overload"
   | "connect-failure"
@@ -138,6 +141,30 @@ const ROWS: Readonly<Record<Failure, Row>> = {
     details: () => "no_healthy_upstream",
     body: (f) =>
       `no healthy instance of ${f.cluster || f.authority}; register one, or see why its health checks fail (tulle status, or /clusters on the sidecar's admin port)`,
+  },
+  "endpoint-wait-timeout": {
+    status: 503,
+    flag: "UH",
+    error: "destination_unavailable",
+    details: () => "no_healthy_upstream{endpoint_wait_timeout}",
+    body: (f) =>
+      `no instance of ${f.cluster || f.authority} was ready in the time that requests wait for one (waitForEndpoint of its TrafficPolicy); register one, or see why its health checks fail (tulle status, or /clusters on the sidecar's admin port)`,
+  },
+  "endpoint-wait-full": {
+    status: 503,
+    flag: "UO",
+    error: "destination_unavailable",
+    details: () => "overflow{waiting_for_endpoint}",
+    body: (f) =>
+      `no instance of ${f.cluster || f.authority} is ready, and as many requests wait for one as may (waitForEndpoint.maxRequests of its TrafficPolicy); retry later`,
+  },
+  "fail-fast": {
+    status: 503,
+    flag: "UH",
+    error: "destination_unavailable",
+    details: () => "no_healthy_upstream{fail_fast}",
+    body: (f) =>
+      `no instance of ${f.cluster || f.authority} is ready, and others have waited for one in vain (waitForEndpoint of its TrafficPolicy): until one is, requests fail at once; see why its health checks fail (tulle status, or /clusters on the sidecar's admin port)`,
   },
   overflow: {
     status: 503,

@@ -21,6 +21,7 @@ import { TrafficObserver } from "./observed/traffic-observer.js";
 import { DecisionRecords } from "./records/decision-records.js";
 import { AuthorityCache } from "./stream/authority-cache.js";
 import { hashRequestId } from "./stream/decision.js";
+import { EndpointWaits } from "./stream/endpoint-waits.js";
 import { Exchange } from "./stream/exchange.js";
 import type { ExchangeContext } from "./stream/exchange-context.js";
 import { ParkingLot } from "./stream/parking.js";
@@ -153,6 +154,13 @@ export function buildStack(options: StackOptions): ProxyStack {
       .with([])
       .set(parking.size),
   );
+  const endpointWaits = new EndpointWaits({
+    clock,
+    configuration: options.configuration,
+    load,
+    fineWheel,
+    metrics,
+  });
   collectAdmission(metrics, load);
   const overload = owned.use(
     new OverloadManager({
@@ -199,6 +207,7 @@ export function buildStack(options: StackOptions): ProxyStack {
   const exchange: ExchangeContext = {
     ...calls,
     coarseWheel,
+    endpointWaits,
     parking,
     authorities: new AuthorityCache(),
     proxyName: options.proxyStatus === false ? "" : `tulle-${options.workload.canonicalName}`,
@@ -302,6 +311,7 @@ export function buildStack(options: StackOptions): ProxyStack {
       originated.onConfigurationChanged();
       if (!removal.armed) removal.arm(REMOVAL_MS);
       parking.wake();
+      endpointWaits.look();
     },
     [Symbol.dispose]: () => owned[Symbol.dispose](),
   };

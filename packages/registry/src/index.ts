@@ -10,6 +10,10 @@ export {
   type ServiceDefinition,
 } from "./definition.js";
 export { createDnsDirectory } from "./dns-directory.js";
+export type { Waiting, WatchedList } from "./facades/consul/blocking.js";
+export { checkCommon as checkConsulQuery } from "./facades/consul/query.js";
+export { answerWatched, failure as consulFailure, json as consulJson } from "./facades/consul/respond.js";
+export { namespaceOf as consulNamespaceOf } from "./facades/consul/rights.js";
 export { createConsulApi, type ConsulApiOptions } from "./facades/consul/api.js";
 export { instanceId } from "./instance.js";
 export { createMemoryPersistence, type RegistryPersistence } from "./persistence.js";

@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { parseDuration } from "@tulle/base";
-import type { ConnectionPoolSettings, OutlierDetection } from "@tulle/api";
+import type { ConnectionPoolSettings, OutlierDetection, WaitForEndpoint } from "@tulle/api";
 import { ClusterSchema, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { Http2ProtocolOptionsSchema } from "@tulle/xds/gen/envoy/config/core/v3/protocol_pb.js";
 import {
@@ -38,6 +38,7 @@ export function applyPolicy(
   applyKeepalive(cluster, connectionPool);
   applyHttpOptions(cluster, connectionPool, version);
   applyLoadBalancer(t, cluster, policy);
+  applyEndpointWait(t, cluster, policy.balancing?.waitForEndpoint);
   if (outlierDetection !== undefined) applyOutlierDetection(t, cluster, outlierDetection);
 }
 
@@ -69,6 +70,19 @@ function applyBudgetInterval(cluster: Cluster, retryBudget: EffectivePolicy["ret
   const intervalMs = parseDuration(retryBudget?.budgetInterval ?? "") ?? 0;
   if (intervalMs <= 0) return;
   note(cluster, { retryBudgetIntervalMs: intervalMs });
+}
+
+/** Linkerd's time until it fails fast. */
+const ENDPOINT_WAIT = "3s";
+const ENDPOINT_WAIT_REQUESTS = 100;
+
+/** What to do while no endpoint is ready, for which Envoy has no field, as metadata for Tulle's sidecars. */
+function applyEndpointWait(t: Translation, cluster: Cluster, wait: WaitForEndpoint | undefined): void {
+  if (wait === undefined || t.view.dialect !== "tulle") return;
+  const timeoutMs = parseDuration(wait.timeout ?? ENDPOINT_WAIT) ?? 0;
+  note(cluster, {
+    endpointWait: { timeoutMs, maxRequests: wait.maxRequests ?? ENDPOINT_WAIT_REQUESTS },
+  });
 }
 
 function applyKeepalive(cluster: Cluster, pool: ConnectionPoolSettings | undefined): void {

@@ -57,8 +57,8 @@ export function outboundCluster(t: Translation, name: string, parsed: ClusterNam
     name,
     metadata: { filterMetadata: metadata(rule, service, parsed) },
   });
-  if (rule?.trafficPolicy?.tunnel !== undefined) {
-    t.warn(`${name}: trafficPolicy.tunnel is not supported and has no effect`);
+  if (policy.tunnel !== undefined && carriageOf(t, port) === "http") {
+    t.warn(`${name}: trafficPolicy.tunnel is for tcp and tls routes, and has no effect on HTTP`);
   }
   if (rule !== undefined) warnOfAnnotations(t, rule);
   discover(t, cluster, service, port, parsed);

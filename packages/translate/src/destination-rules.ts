@@ -7,6 +7,7 @@ import type {
   PortTrafficPolicy,
   Subset,
   TrafficPolicy,
+  WaitForEndpoint,
 } from "@tulle/api";
 import { EXACT_HOST, hostMatch } from "./hosts.js";
 import { DESTINATION_RULE } from "./kinds.js";
@@ -37,6 +38,7 @@ export interface RuleSubset extends Subset {
 export interface EffectivePolicy extends PortTrafficPolicy {
   readonly retryBudget?: TrafficPolicy["retryBudget"];
   readonly proxyProtocol?: TrafficPolicy["proxyProtocol"];
+  readonly tunnel?: TrafficPolicy["tunnel"];
   readonly balancing?: OwnBalancing | undefined;
   readonly nearestFirst?: boolean;
 }
@@ -52,6 +54,7 @@ export interface OwnBalancing {
   /** Header in which a request names its endpoints. */
   readonly overrideHostHeader?: string | undefined;
   readonly connections?: ConnectionExtras | undefined;
+  readonly waitForEndpoint?: WaitForEndpoint | undefined;
 }
 
 /**
@@ -148,6 +151,7 @@ function forPort(
   if (policy === undefined) return inherited;
   const retryBudget = policy.retryBudget ?? inherited.retryBudget;
   const proxyProtocol = policy.proxyProtocol ?? inherited.proxyProtocol;
+  const tunnel = policy.tunnel ?? inherited.tunnel;
   const own = policy.portLevelSettings?.find((settings) => settings.port.number === port) ?? {
     connectionPool: policy.connectionPool ?? inherited.connectionPool,
     loadBalancer: policy.loadBalancer ?? inherited.loadBalancer,
@@ -161,6 +165,7 @@ function forPort(
     ...(own.tls && { tls: own.tls }),
     ...(retryBudget && { retryBudget }),
     ...(proxyProtocol && { proxyProtocol }),
+    ...(tunnel && { tunnel }),
   };
 }
 

@@ -139,6 +139,20 @@ const CASES: readonly Case[] = [
     listeners: ["api-service:9080"],
   },
   {
+    golden: "kuma.tulle",
+    config: "kuma",
+    view: CLIENT,
+    at: (yaml) => mesh([...ROUTED, ...SHOP.slice(1)], yaml),
+    listeners: ["api-service:9080"],
+  },
+  {
+    golden: "kuma.grpc",
+    config: "kuma",
+    view: { ...GRPC_CLIENT, mtls: true },
+    at: (yaml) => mesh([...ROUTED, ...SHOP.slice(1)], yaml),
+    listeners: ["api-service:9080"],
+  },
+  {
     golden: "detected.tulle",
     config: "detected",
     view: { ...CLIENT, inbound: INBOUND.slice(0, 1) },

@@ -24,3 +24,8 @@ export function provenance(
   if (rule !== undefined) filterMetadata[TULLE_METADATA] = { rule };
   return { filterMetadata };
 }
+
+/** `VirtualService default/reviews`, for messages. */
+export function nameOf({ kind, metadata }: MeshObject): string {
+  return `${kind} ${metadata.namespace}/${metadata.name}`;
+}

@@ -19,11 +19,33 @@ export function subsetLabels(
   if (subset === "") return {};
   const declared = rule?.subsets.get(subset);
   if (declared !== undefined) return declared.labels ?? {};
+  if (subset.includes("=")) return labelsOfSubset(subset);
   t.warnOf(
     "TUL0002",
     `no DestinationRule declares subset "${subset}" of ${host}: it selects instances labelled ${VERSION_LABEL}=${subset}`,
   );
   return { [VERSION_LABEL]: subset };
+}
+
+/**
+ * The name of a subset that says its labels itself, `version=v2`, for policies that select instances by labels. Equal
+ * labels give equal names, and no declared subset has such a one.
+ */
+export function labelledSubset(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .sort()
+    .join(",");
+}
+
+/** The labels that such a name says. */
+export function labelsOfSubset(name: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    name.split(",").map((pair) => {
+      const end = pair.indexOf("=");
+      return [pair.slice(0, end), pair.slice(end + 1)];
+    }),
+  );
 }
 
 /** Which endpoints of a service are a subset's. */

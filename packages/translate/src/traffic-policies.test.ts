@@ -182,6 +182,20 @@ test("connections ahead and connections of one's own come to the cluster", () =>
   });
 });
 
+test("how requests wait for an endpoint comes to the cluster of Tulle's sidecars, with its defaults", () => {
+  const at = `outbound|9080||${HOST}`;
+  const wait = (spec: string, view = CLIENT) =>
+    cluster(mesh(REVIEWS, policy("a", `host: reviews, waitForEndpoint: ${spec}`)), view, at).metadata
+      ?.filterMetadata["tulle.dev"]?.["endpointWait"];
+  expect(wait("{}")).toEqual({ timeoutMs: 3000, maxRequests: 100 });
+  expect(wait("{timeout: 500ms, maxRequests: 7}")).toEqual({ timeoutMs: 500, maxRequests: 7 });
+  expect(wait("{}", GRPC_CLIENT)).toBeUndefined();
+  expect(
+    made(mesh(REVIEWS, policy("a", "host: reviews, waitForEndpoint: {}")), GRPC_CLIENT, CLUSTER_TYPE, at)
+      .warnings,
+  ).toEqual([expect.stringContaining("balance without waitForEndpoint")]);
+});
+
 test("services that take over stand behind the service's own cluster, for routes and for bytes", () => {
   const services = [
     ...REVIEWS,

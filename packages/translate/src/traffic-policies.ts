@@ -22,6 +22,7 @@ const BALANCING: readonly Setting[] = [
   "maxEndpoints",
   "overrideHostHeader",
   "connections",
+  "waitForEndpoint",
 ];
 const FAILOVER: readonly Setting[] = ["failover"];
 const CALLING: readonly Setting[] = ["hedging", "retries", "admissionControl"];

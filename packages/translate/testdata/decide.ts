@@ -20,6 +20,8 @@ export interface Client {
 export interface Decision {
   /** `<host>:<port>` that it goes to; undefined when it is answered at once. */
   readonly backend?: string;
+  /** Of the backend; undefined: the whole service. */
+  readonly subset?: string;
   /** Of an answer; 404 where no route matches. */
   readonly status?: number;
   readonly location?: string;
@@ -76,10 +78,11 @@ function decisionOf(routed: Routed, request: EngineRequest): Decision {
       return { status, route: routeName, ...(location !== undefined && { location }) };
     }
     case "forward": {
-      const [, port, , host] = routed.cluster.name.split("|");
+      const [, port, subset = "", host] = routed.cluster.name.split("|");
       const path = routed.rewritePath?.(request.path);
       return {
         backend: `${host?.replace(".svc.cluster.local", "")}:${port}`,
+        ...(subset !== "" && { subset }),
         route: routed.routeName,
         ...(path !== undefined && { path }),
         ...(routed.rewriteAuthority !== undefined && { authority: routed.rewriteAuthority }),

@@ -81,7 +81,7 @@ export function configEntryContent(content: Fields): Fields {
 
 /** Where something of a custom resource stands in an entry: `spec.routes[0].match` is `Routes[0].Match`. */
 export function configEntryPath(path: string): string {
-  const own = path === "spec" ? "" : path.replace(/^spec\./, "");
+  const own = path === "spec" ? "" : path.replace(/^(?:spec|metadata)\./, "");
   return own.replace(/(^|\.)([A-Za-z]\w*)/g, (_all, dot: string, name: string) => dot + wireName(name));
 }
 

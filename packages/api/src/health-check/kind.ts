@@ -15,5 +15,6 @@ export const healthCheckKind: Kind<HealthCheckSpec> = {
   categories: ["tulle-dev"],
   scope: "Namespaced",
   columns: healthCheckColumns,
+  specSchema: healthCheckSpec,
   check: checkSpec({ schema: healthCheckSpec }),
 };

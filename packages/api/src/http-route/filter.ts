@@ -22,7 +22,7 @@ const authPath = stringThat(
   'a path of at most 1024 characters, such as "/check"',
 );
 
-const pathModifier = struct(
+export const pathModifier = struct(
   {
     type: z.enum(["ReplaceFullPath", "ReplacePrefixMatch"]),
     replaceFullPath: newPath.exactOptional(),
@@ -31,7 +31,7 @@ const pathModifier = struct(
   fieldOfType({ ReplaceFullPath: "replaceFullPath", ReplacePrefixMatch: "replacePrefixMatch" }),
 );
 
-const requestRedirect = struct({
+export const requestRedirect = struct({
   scheme: z.enum(["http", "https"]).exactOptional(),
   hostname: preciseHostname.exactOptional(),
   path: pathModifier.exactOptional(),

@@ -12,7 +12,7 @@ const NEVER_SENT = ["//", "/./", "/../", "%2f", "%2F", "#"];
 const NEVER_AT_THE_END = ["/..", "/."];
 
 /** A path that is compared as it stands is one that a client can send. */
-const plainPath: Rule = ({ type = "PathPrefix", value = "/" }, report) => {
+export const plainPath: Rule = ({ type = "PathPrefix", value = "/" }, report) => {
   if (type === "RegularExpression" || typeof value !== "string") return;
   if (!value.startsWith("/")) {
     report(["value"], `must begin with "/", got ${show(value)}`);
@@ -26,10 +26,12 @@ const plainPath: Rule = ({ type = "PathPrefix", value = "/" }, report) => {
   }
 };
 
+export const pathText = stringThat((value) => value.length <= 1024, "a path of at most 1024 characters");
+
 const path = struct(
   {
     type: z.enum(["Exact", "PathPrefix", "RegularExpression"]).exactOptional(),
-    value: stringThat((value) => value.length <= 1024, "a path of at most 1024 characters").exactOptional(),
+    value: pathText.exactOptional(),
   },
   plainPath,
 );

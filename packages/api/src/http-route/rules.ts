@@ -44,7 +44,7 @@ function matchesOnePrefix(rule: Fields): boolean {
 }
 
 /** Paths of every `replacePrefixMatch` in a list of filters. */
-function* replacedPrefixes(fields: Fields): Iterable<readonly (string | number)[]> {
+export function* replacedPrefixes(fields: Fields): Iterable<readonly (string | number)[]> {
   for (const [index, filter] of structsOf(fields["filters"])) {
     for (const name of ["requestRedirect", "urlRewrite"]) {
       const modifier = isFields(filter[name]) ? filter[name]["path"] : undefined;

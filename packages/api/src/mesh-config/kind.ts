@@ -17,6 +17,7 @@ export const meshConfigKind: Kind<MeshConfigSpec> = {
   categories: ["tulle"],
   scope: "Namespaced",
   columns: meshConfigColumns,
+  specSchema: meshConfigSpec,
   check: (raw) => {
     const checked = checkSpec({ schema: meshConfigSpec, warn: meshConfigWarnings })(raw);
     const namespace = isFields(raw["metadata"]) ? raw["metadata"]["namespace"] : undefined;

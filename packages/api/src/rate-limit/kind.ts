@@ -15,5 +15,6 @@ export const rateLimitKind: Kind<RateLimitSpec> = {
   categories: ["tulle"],
   scope: "Namespaced",
   columns: rateLimitColumns,
+  specSchema: rateLimitSpec,
   check: checkSpec({ schema: rateLimitSpec }),
 };

@@ -50,6 +50,7 @@ test("check accepts everything that is documented", () => {
       maxPools: 100,
       highPriority: { maxRequests: 100, maxRetries: 0 },
     },
+    waitForEndpoint: { timeout: "500ms", maxRequests: 10 },
     failover: ["reviews-backup", "reviews.eu.svc.cluster.local"],
   });
 });

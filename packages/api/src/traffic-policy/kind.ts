@@ -15,5 +15,6 @@ export const trafficPolicyKind: Kind<TrafficPolicySpec> = {
   categories: ["tulle-dev"],
   scope: "Namespaced",
   columns: trafficPolicyColumns,
+  specSchema: trafficPolicySpec,
   check: checkSpec({ schema: trafficPolicySpec }),
 };

@@ -97,6 +97,11 @@ const connections = struct(
   atLeastOne("preconnectRatio", "perClientConnection", "maxPerInstance", "maxPools", "highPriority"),
 );
 
+const waitForEndpoint = struct({
+  timeout: durationWithin(1, 60_000, 'a duration from 1ms to 60s, such as "3s"').exactOptional(),
+  maxRequests: integer(1, 10_000, "a number of requests").exactOptional(),
+});
+
 /** What is decided before anybody knows the subset, or by the service's own sidecar, which is called by no subset. */
 const NOT_BY_SUBSET = ["hedging", "retries", "adaptiveConcurrency", "admissionControl", "pathNormalization"];
 
@@ -108,7 +113,7 @@ const subsetsOnlyBalance: Rule = (fields, report) => {
   }
 };
 
-const BALANCING = ["maxEndpoints", "overrideHostHeader", "connections", "failover"];
+const BALANCING = ["maxEndpoints", "overrideHostHeader", "connections", "waitForEndpoint", "failover"];
 
 const reportsNeedTheirBalancer: Rule = (fields, report) => {
   if (fields["loadReports"] === undefined || fields["loadBalancer"] === "CLIENT_SIDE_WEIGHTED_ROUND_ROBIN")
@@ -127,6 +132,7 @@ export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = struct(
     maxEndpoints: integer(1, 100_000, "a number of instances").exactOptional(),
     overrideHostHeader: headerName.exactOptional(),
     connections: connections.exactOptional(),
+    waitForEndpoint: waitForEndpoint.exactOptional(),
     failover: z
       .array(host)
       .min(1, "must have at least one host")

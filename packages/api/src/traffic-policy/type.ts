@@ -15,6 +15,8 @@ export interface TrafficPolicySpec {
   /** Header in which a request names the instances that it shall go to: `10.0.0.5:8080,10.0.0.6:8080`. */
   readonly overrideHostHeader?: string;
   readonly connections?: ConnectionExtras;
+  /** Requests of callers wait for an instance where none is ready; default: they fail at once. */
+  readonly waitForEndpoint?: WaitForEndpoint;
   /** Services that take what the service's healthy instances cannot, in this order; each by its port of the same number, or its only one. */
   readonly failover?: readonly string[];
   /** How much more than its part of the load consistent hashing may give to an endpoint, percent; at least 100. */
@@ -27,6 +29,14 @@ export interface TrafficPolicySpec {
   readonly admissionControl?: AdmissionControl;
   /** How the service's sidecars bring paths into one form; default: as the mesh. */
   readonly pathNormalization?: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
+}
+
+/** A queue for requests while no instance is ready. When the first of them has waited in vain, all fail at once until one is. */
+export interface WaitForEndpoint {
+  /** At most 60s; default 3s. */
+  readonly timeout?: string;
+  /** In each thread of a caller's sidecar, 1 to 10000; default 100. */
+  readonly maxRequests?: number;
 }
 
 /** How endpoints are balanced that Istio has no word for. */

@@ -185,7 +185,8 @@ function routeLines(route: ExplainedRoute, { upstream, request, result }: Explan
   if (upstream !== undefined) {
     const changed = upstream.path !== request.path || upstream.authority !== request.authority;
     if (changed) add("sent as", `${request.method} ${upstream.path}, Host ${upstream.authority}`);
-    const { tls } = upstream;
+    const { tls, tunnel } = upstream;
+    if (tunnel !== undefined) add("tunnel", `CONNECT ${tunnel}, asked of the endpoint`);
     if (tls?.originated !== undefined) add("TLS", originatedText(tls.serverName, tls.originated));
     else if (tls !== undefined) add("mutual TLS", `with ${tls.spiffeIds.join(" or ")}`);
   }

@@ -1,9 +1,10 @@
+import { kindOf } from "@tulle/engine";
+
 /** `VirtualService default/back http[2]` for the object and rule that a route comes from; "" for none. */
 export function ownerInWords({ config, rule }: { readonly config: string; readonly rule: string }): string {
   const [, namespace, kind, name] = /\/namespaces\/([^/]*)\/([^/]+)\/([^/]+)$/.exec(config) ?? [];
   if (kind === undefined) return "";
-  const words = kind.replaceAll(/(?:^|-)([a-z])/g, (_match, letter: string) => letter.toUpperCase());
-  return `${words} ${namespace}/${name}${rule === "" ? "" : ` ${rule}`}`;
+  return `${kindOf(kind)} ${namespace}/${name}${rule === "" ? "" : ` ${rule}`}`;
 }
 
 /** `back.default.svc.cluster.local port 8080, subset v2` for a cluster's name; other names as they are. */

@@ -112,6 +112,12 @@ function call(
   });
 }
 
+function admissionReview(namespace: string): object {
+  const kind = { group: "networking.istio.io", version: "v1", kind: "DestinationRule" };
+  const request = { uid: "1", operation: "CREATE", namespace, kind, object: {} };
+  return { apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview", request };
+}
+
 /** Every kind of path, and for admin, operator, reader, workload and shop-operator whether it is let in. */
 const MATRIX: readonly (readonly [string, string, unknown, string])[] = [
   ["GET", "/version", undefined, "aorws"],
@@ -129,6 +135,11 @@ const MATRIX: readonly (readonly [string, string, unknown, string])[] = [
   ["GET", "/tulle/v1/effective-policy?host=reviews.bank.svc.cluster.local&namespace=shop", undefined, "aor"],
   ["POST", "/tulle/v1/analyze", {}, "aor"],
   ["POST", "/tulle/v1/analyze", { namespace: "shop" }, "aors"],
+  ["POST", "/validate", admissionReview(""), "aor"],
+  ["POST", "/validate", admissionReview("shop"), "aors"],
+  ["GET", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies", undefined, "aor"],
+  ["POST", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies", {}, "a"],
+  ["DELETE", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/b", undefined, "a"],
   ["GET", "/tulle/v1/why/x", undefined, "aors"],
   ["POST", "/tulle/v1/explain", { from: "x", method: "GET", url: "http://a/" }, "aor"],
   ["POST", "/tulle/v1/explain", { from: "x", namespace: "shop", method: "GET", url: "http://a/" }, "aors"],

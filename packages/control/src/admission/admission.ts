@@ -118,6 +118,7 @@ function newRefusals(
 ): readonly TrialRefusal[] {
   const refusals = tryOut(overlay(reader, [object]), object);
   if (refusals.length === 0 || current === undefined) return refusals;
-  const before = new Set(tryOut(reader, current).map(({ message }) => message));
+  // Asked by a webhook, the reader does not have it.
+  const before = new Set(tryOut(overlay(reader, [current]), current).map(({ message }) => message));
   return refusals.filter(({ message }) => !before.has(message));
 }

@@ -1,3 +1,3 @@
 export { createAnalysisApi } from "./analysis-api.js";
 export { Findings } from "./findings.js";
-export { overlay } from "./overlay-reader.js";
+export { overlay, without } from "./overlay-reader.js";

@@ -28,6 +28,21 @@ export function overlay(reader: MeshReader, objects: readonly MeshObject[]): Mes
   };
 }
 
+/** What is stored as if an object were not. */
+export function without(reader: MeshReader, object: MeshObject): MeshReader {
+  const { group } = objectKey(object);
+  const { namespace, name } = object.metadata;
+  const isOther = ({ metadata }: MeshObject): boolean =>
+    metadata.namespace !== namespace || metadata.name !== name;
+  return {
+    ...reader,
+    objects: (of, kind) => {
+      const all = reader.objects(of, kind);
+      return of === group && kind === object.kind ? all.filter(isOther) : all;
+    },
+  };
+}
+
 function merge(stored: readonly MeshObject[], added: readonly MeshObject[]): readonly MeshObject[] {
   const all = new Map<string, MeshObject>();
   for (const object of [...stored, ...added]) all.set(nameKey(object), object);

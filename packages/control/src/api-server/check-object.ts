@@ -1,12 +1,6 @@
-import {
-  apiVersionOf,
-  checkMetadata,
-  InvalidObjectError,
-  type Kind,
-  type MeshObject,
-  type Violation,
-} from "@tulle/api";
+import { apiVersionOf, checkMetadata, type Kind, type MeshObject, type Violation } from "@tulle/api";
 
+import { invalidObject } from "../admission/index.js";
 import { isObject, type JsonObject } from "./patch.js";
 
 export interface CheckedObject {
@@ -45,7 +39,7 @@ export function checkObject(
   const content = kind.check({ ...written, apiVersion, kind: kind.kind });
   if (!content.ok) violations.push(...content.violations);
   if (violations.length > 0 || !metadata.ok || !content.ok)
-    throw new InvalidObjectError(invalid(kind.kind, nameOf(raw)), violations, nameOf(raw));
+    throw invalidObject(kind.kind, nameOf(raw), violations);
 
   const { name, labels, annotations, finalizers, ownerReferences } = metadata.metadata;
   const object: MeshObject = {
@@ -67,11 +61,6 @@ export function checkObject(
     ...(content.extra === undefined ? {} : { extra: content.extra }),
   };
   return { object, warnings: content.warnings };
-}
-
-/** What the error of an object says that is refused. */
-export function invalid(kind: string, name: string): string {
-  return `${kind} "${name}" is invalid`;
 }
 
 function nameOf(raw: JsonObject): string {

@@ -1,4 +1,3 @@
-import type { PolicyReviewer } from "@tulle/admission";
 import {
   apiVersionOf,
   deletedStatus,
@@ -13,7 +12,7 @@ import { MeshError, type Clock, type Logger } from "@tulle/base";
 import { Hono, type Context } from "hono";
 
 import { callerOf, userOf } from "../access/index.js";
-import type { Admit } from "../admission/index.js";
+import type { JudgeOptions, Writer } from "../admission/index.js";
 import type { ResourceStore, StoreEvent } from "../stores/resource-store.js";
 import { coreVersions, groupDocument, groupList, resourceList } from "./discovery.js";
 import { OPENAPI_CONTENT_TYPE, openApiDocument } from "./openapi.js";
@@ -29,7 +28,7 @@ import { readJson, readObject } from "./request-body.js";
 import { failure, notFoundPath, respond } from "./responses.js";
 import { parseResourcePath, type ResourcePath } from "./resource-path.js";
 import { actionOf, requireDiscovery } from "./rights.js";
-import { keyOf, Resources, type Writer, type WriteTarget, type Written } from "./resources.js";
+import { keyOf, Resources, type WriteTarget, type Written } from "./resources.js";
 import { readSelection, type Selection } from "./selection.js";
 import { tableOf, wantsTable, type IncludeObject } from "./table.js";
 import { watchStream } from "./watch.js";
@@ -40,7 +39,7 @@ const MAX_WATCHES = 1000;
 const MAX_WARNINGS = 100;
 const APPLIED_BY = "tulle.dev/applied-by-";
 
-export interface ResourceApiOptions {
+export interface ResourceApiOptions extends JudgeOptions {
   readonly kinds: readonly Kind[];
   readonly store: ResourceStore;
   readonly clock: Clock;
@@ -50,10 +49,6 @@ export interface ResourceApiOptions {
   readonly newUid: () => string;
   /** Computed `status` of an object, asked on every read; undefined: the kind's own. */
   readonly statusOf: (key: ObjectKey) => unknown;
-  /** Looks at every object before it is stored; absent: all that are right in themselves are. */
-  readonly admit?: Admit;
-  /** Users' own rules about what may be written; absent: there are none. */
-  readonly policies?: Pick<PolicyReviewer, "review" | "violationsOf">;
   readonly logger: Logger;
 }
 
@@ -370,7 +365,8 @@ class Verbs {
   }
 }
 
-function writerOf(c: Context): Writer {
+/** Who writes by a request. */
+export function writerOf(c: Context): Writer {
   const caller = callerOf(c);
   return { user: userOf(caller), note: (text) => caller.note(text) };
 }

@@ -1,4 +1,3 @@
-import { denialText, warningText, type AdmissionUser, type PolicyReviewer } from "@tulle/admission";
 import {
   alreadyExistsStatus,
   conflictStatus,
@@ -14,9 +13,9 @@ import {
 import { MeshError, type Clock } from "@tulle/base";
 
 import type { ResourceStore } from "../stores/resource-store.js";
-import { PolicyDenialError, type Admit } from "../admission/index.js";
+import { Judge, type JudgeOptions, type Writer } from "../admission/index.js";
 import { WriteTurns } from "./write-turns.js";
-import { checkObject, invalid } from "./check-object.js";
+import { checkObject } from "./check-object.js";
 import { canonical, type Json, type JsonObject } from "./patch.js";
 
 /** Namespaces that always are there. */
@@ -25,23 +24,12 @@ export const BUILTIN_NAMESPACES: readonly string[] = ["default", "istio-system"]
 /** Reads and writes of one object lose to concurrent writers this often before the caller is told. */
 const MAX_CONFLICTS = 8;
 
-export interface ResourcesOptions {
+export interface ResourcesOptions extends JudgeOptions {
   readonly store: ResourceStore;
   readonly kinds: readonly Kind[];
   readonly clock: Clock;
   /** RFC 9562 UUIDs. */
   readonly newUid: () => string;
-  /** Looks at every object whose own content is right, before it is stored. Absent: all are. */
-  readonly admit?: Admit;
-  /** Users' own rules about what may be written; absent: there are none. */
-  readonly policies?: Pick<PolicyReviewer, "review" | "violationsOf">;
-}
-
-/** Who writes, for users' rules. */
-export interface Writer {
-  readonly user: AdmissionUser;
-  /** Takes down what the audit log shall say of the write. */
-  readonly note: (text: string) => void;
 }
 
 /** Where a write goes and how. */
@@ -68,10 +56,12 @@ export interface Written {
  */
 export class Resources {
   readonly #options: ResourcesOptions;
+  readonly #judge: Judge;
   readonly #turns = new WriteTurns();
 
   constructor(options: ResourcesOptions) {
     this.#options = options;
+    this.#judge = new Judge(options);
   }
 
   /** Makes sure that the built-in namespaces exist. */
@@ -110,7 +100,7 @@ export class Resources {
     return this.#inTurn(async () => {
       // A name that is taken is told first: what else is wrong may be about the object that has it.
       if ((await this.#options.store.get(key)) !== undefined) throw this.#exists(key);
-      const warnings = [...own, ...(await this.#judge(target, object, undefined))];
+      const warnings = [...own, ...(await this.#judge.write(target, object, undefined))];
       const created = target.dryRun ? object : await this.#create(object, key);
       return { object: created, created: true, warnings };
     });
@@ -181,7 +171,7 @@ export class Resources {
     if (sameContent && equal(next.metadata, current.metadata))
       return { object: current, created: false, warnings: own };
     return this.#inTurn(async () => {
-      const warnings = [...own, ...(await this.#judge(target, next, current))];
+      const warnings = [...own, ...(await this.#judge.write(target, next, current))];
       if (target.dryRun) return { object: next, created: false, warnings };
       const revision = Number(current.metadata.resourceVersion);
       return { object: await this.#options.store.update(next, key, revision), created: false, warnings };
@@ -197,11 +187,11 @@ export class Resources {
     if (isNamespace && BUILTIN_NAMESPACES.includes(key.name)) {
       throw new MeshError("denied", "API_FORBIDDEN", `the namespace ${key.name} cannot be deleted`);
     }
-    const warnings = [...(await this.#review(target, undefined, object))];
+    const warnings = [...(await this.#judge.review(target, undefined, object))];
     const content = isNamespace ? await this.#contentOf(key.name) : [];
     for (const [kind, one] of content) {
       const each = { ...target, kind, version: kind.storageVersion, namespace: key.name };
-      warnings.push(...(await this.#review(each, undefined, one)));
+      warnings.push(...(await this.#judge.review(each, undefined, one)));
     }
     if (target.dryRun) return { object, created: false, warnings };
     for (const [kind, { metadata }] of content) await this.#deleteIfThere(keyOf(kind, metadata));
@@ -215,43 +205,6 @@ export class Resources {
   /** Nothing is stored between the look at an object and its own storing. */
   async #inTurn<T>(write: () => Promise<T>): Promise<T> {
     return this.#options.admit === undefined ? write() : this.#turns.take(write);
-  }
-
-  /**
-   * Throws an InvalidObjectError when the object must not be stored, a PolicyDenialError when users' rules refuse it; else what it gets to
-   * hear.
-   */
-  async #judge(
-    target: WriteTarget,
-    object: MeshObject,
-    current: MeshObject | undefined,
-  ): Promise<readonly string[]> {
-    const violations = (await this.#options.policies?.violationsOf(object)) ?? [];
-    const told = violations.length > 0 ? [] : await this.#review(target, object, current);
-    const verdict = this.#options.admit?.(object, current) ?? { violations: [], warnings: [] };
-    const all = [...violations, ...verdict.violations];
-    if (all.length === 0) return [...told, ...verdict.warnings];
-    const { name } = object.metadata;
-    throw new InvalidObjectError(invalid(object.kind, name), all, name);
-  }
-
-  /** What users' rules warn of. Throws a PolicyDenialError when they refuse the write. */
-  async #review(
-    { kind, version, dryRun, writer }: WriteTarget,
-    object: MeshObject | undefined,
-    oldObject: MeshObject | undefined,
-  ): Promise<readonly string[]> {
-    const { policies } = this.#options;
-    if (policies === undefined || writer === undefined) return [];
-    const operation = object === undefined ? "DELETE" : oldObject === undefined ? "CREATE" : "UPDATE";
-    const { user } = writer;
-    const review = await policies.review({ operation, kind, version, object, oldObject, user, dryRun });
-    for (const finding of review.audited) writer.note(warningText(finding));
-    if (review.denied.length > 0) {
-      for (const finding of review.denied) writer.note(denialText(finding));
-      throw new PolicyDenialError(review.denied, (object ?? oldObject)?.metadata.name ?? "");
-    }
-    return review.warned.map(warningText);
   }
 
   async #create(object: MeshObject, key: ObjectKey): Promise<MeshObject> {

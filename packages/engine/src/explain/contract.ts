@@ -250,6 +250,8 @@ export interface Explanation {
   readonly upstream?: {
     readonly authority: string;
     readonly path: string;
+    /** `host:port` that the endpoint, a proxy, is asked for by CONNECT; absent: it is who is meant. */
+    readonly tunnel?: string;
     /** The server name of the hop, and who must answer it; absent in plaintext. */
     readonly tls?: {
       readonly serverName: string;

@@ -250,6 +250,7 @@ function explainPick(
   const upstream = {
     authority: written ?? request.authority,
     path: plan.rewritePath === undefined ? request.path : plan.rewritePath(request.path),
+    ...(chain.protocol === "tcp" && chain.tunnel !== undefined && { tunnel: chain.tunnel.target }),
   };
   if (plan.cluster.originalDestination) {
     const reason = "the connection goes on to where the caller's was going";

@@ -3,8 +3,8 @@ import type { Owner } from "./contract.js";
 
 /** Kinds that their path does not tell how to write. */
 const SPELLINGS: readonly (readonly [RegExp, string])[] = [
-  [/^(http|grpc|tcp|tls|udp)-?route$/, "Route"],
-  [/^(http|grpc|tcp|tls|udp)-?filter$/, "Filter"],
+  [/^(mesh-)?(http|grpc|tcp|tls|udp)-?route$/, "Route"],
+  [/^(mesh-)?(http|grpc|tcp|tls|udp)-?filter$/, "Filter"],
 ];
 
 /** The owner that a provenance names; undefined for what the mesh adds itself. */
@@ -21,10 +21,10 @@ export function ownerOf(
 }
 
 /** `virtual-service` → `VirtualService` */
-function kindOf(written: string): string {
+export function kindOf(written: string): string {
   for (const [form, suffix] of SPELLINGS) {
-    const protocol = form.exec(written)?.[1];
-    if (protocol !== undefined) return protocol.toUpperCase() + suffix;
+    const [, mesh, protocol] = form.exec(written) ?? [];
+    if (protocol !== undefined) return (mesh === undefined ? "" : "Mesh") + protocol.toUpperCase() + suffix;
   }
   return written.replace(/(?:^|-)([a-z])/g, (_match, letter: string) => letter.toUpperCase());
 }

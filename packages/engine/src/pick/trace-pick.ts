@@ -120,11 +120,15 @@ export function traceFailure(trace: Trace, cluster: ClusterPart, flag: "UH" | "U
     reason:
       flag === "UO"
         ? `has as many requests under way as its circuit breaker allows (${cluster.maxRequests})`
-        : cluster.endpoints.length === 0
-          ? "has no endpoints"
-          : "none of its endpoints may take the request",
+        : `${cluster.endpoints.length === 0 ? "has no endpoints" : "none of its endpoints may take the request"}${waitWords(cluster)}`,
     facts: { flag },
   });
+}
+
+function waitWords({ endpointWait }: ClusterPart): string {
+  if (endpointWait === undefined) return "";
+  const { timeoutMs, maxRequests } = endpointWait;
+  return `: requests wait up to ${timeoutMs} ms for one, ${maxRequests} at a time in each thread, unless others have waited in vain`;
 }
 
 function reasonOf(by: ChosenBy, key: HashKey | undefined): string {

@@ -1,3 +1,4 @@
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type {
   Cluster,
   Cluster_CustomClusterType,
@@ -11,7 +12,7 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import type { EndpointHealth } from "../pick/health.js";
-import type { Provenance } from "./contract.js";
+import type { EndpointWait, Provenance } from "./contract.js";
 import { compilePolicy } from "../pick/compile-policy.js";
 import type { CompiledPolicy } from "../pick/compile-policy.js";
 import { compileSubsets, type SubsetSettings } from "../pick/subset-settings.js";
@@ -22,7 +23,7 @@ import { compileBreakers, compileHighBreakers, type Breakers } from "./circuit-b
 import { compileNamed, type NamedEndpoints } from "./dns-settings.js";
 import { durationMs } from "./duration.js";
 import { at, invalid } from "./invalid.js";
-import { provenanceOf } from "./metadata.js";
+import { filterMetadata, provenanceOf } from "./metadata.js";
 import { compileConnections } from "./connection-settings.js";
 import type { ConnectionSettings } from "./connection-settings.js";
 import { compileHealthCheck } from "./health-check-settings.js";
@@ -45,6 +46,7 @@ export interface ClusterSettings extends Breakers {
   readonly connection: ConnectionSettings;
   readonly outlier: OutlierSettings | undefined;
   readonly healthCheck: HealthCheckSettings | undefined;
+  readonly endpointWait: EndpointWait | undefined;
   /** Endpoints in plaintext speak HTTP/2 by prior knowledge (`explicit_http_config.http2_protocol_options`). */
   readonly http2: boolean;
   /** Endpoints in plaintext speak what their client does (`use_downstream_protocol_config`). */
@@ -93,6 +95,7 @@ export function compileCluster(cluster: Cluster, resolvesNames = false): Cluster
     connection: compileConnections(cluster, httpOptions),
     outlier: compileOutlier(cluster),
     healthCheck: compileHealthCheck(cluster),
+    endpointWait: compileEndpointWait(cluster),
     http2: isExplicitHttp2(cluster, httpOptions),
     httpAsClient: httpOptions?.upstreamProtocolOptions.case === "useDownstreamProtocolConfig",
     originalDestination: discovery === DiscoveryType.ORIGINAL_DST,
@@ -109,6 +112,30 @@ export function compileCluster(cluster: Cluster, resolvesNames = false): Cluster
         ? { members: compileMembers("cluster_type", type.value) }
         : compileDiscovery(cluster, discovery, resolvesNames),
   };
+}
+
+const MAX_WAIT_MS = 3_600_000;
+const MAX_WAITING = 1_000_000;
+
+/** `endpointWait` of the metadata `tulle.dev`: `{timeoutMs, maxRequests}`. */
+function compileEndpointWait({ metadata }: Cluster): EndpointWait | undefined {
+  const said = filterMetadata(metadata, "tulle.dev")?.["endpointWait"];
+  if (said === undefined) return undefined;
+  const { timeoutMs, maxRequests } = isObject(said) ? said : {};
+  if (!isBetween(timeoutMs, 1, MAX_WAIT_MS) || !isBetween(maxRequests, 1, MAX_WAITING))
+    throw invalid(
+      "metadata.tulle.dev.endpointWait",
+      `must have timeoutMs, at most ${MAX_WAIT_MS}, and maxRequests, at most ${MAX_WAITING}`,
+    );
+  return { timeoutMs, maxRequests };
+}
+
+function isObject(value: JsonValue): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isBetween(value: JsonValue | undefined, least: number, most: number): value is number {
+  return typeof value === "number" && value >= least && value <= most;
 }
 
 /** Of the two ways to say it, as in Envoy the policy comes first: with one, `lb_subset_config` is not looked at. */

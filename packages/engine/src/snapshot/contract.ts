@@ -109,6 +109,13 @@ export interface EndpointPart {
   readonly workload: WorkloadLabels | undefined;
 }
 
+/** How requests wait for an endpoint of their cluster to be ready. */
+export interface EndpointWait {
+  readonly timeoutMs: number;
+  /** In each thread. */
+  readonly maxRequests: number;
+}
+
 export interface ClusterPart {
   readonly name: string;
   /** Full host of the service and its port, for metrics; "" when unknown. */
@@ -138,6 +145,8 @@ export interface ClusterPart {
   readonly outlier: OutlierSettings | undefined;
   /** How endpoints are asked whether they are well; undefined = they are not. */
   readonly healthCheck: HealthCheckSettings | undefined;
+  /** Requests wait for an endpoint where none is ready, as long and as many as this; absent = they fail at once. */
+  readonly endpointWait?: EndpointWait | undefined;
   /** Its endpoints are weighed by the reports in their answers, of which those further apart do not belong together, ms. */
   readonly reportGapMs?: number | undefined;
   /** Headers in which a request may name the endpoints that it goes to. */
@@ -220,6 +229,12 @@ export interface EdgeSettings {
   readonly trustedHops: number;
 }
 
+/** What connections are carried through: the endpoint is a proxy, and is asked by HTTP's CONNECT for somebody behind it. */
+export interface TunnelSettings {
+  /** `host:port` */
+  readonly target: string;
+}
+
 /** A listener, or one of its filter chains, that carries bytes as they are (a tcp_proxy). */
 export interface TcpChain {
   readonly protocol: "tcp";
@@ -230,6 +245,8 @@ export interface TcpChain {
   readonly direction: "inbound" | "outbound";
   /** As with {@link HttpChain}; the operators that are about requests are empty. */
   readonly accessLogFormat: string | undefined;
+  /** Undefined: its endpoints are who is meant. */
+  readonly tunnel: TunnelSettings | undefined;
 }
 
 /** Bytes that ask for some server names in a TLS ClientHello. */

@@ -2,6 +2,7 @@ import type {
   ClusterPart,
   ConnectionSettings,
   EndpointPart,
+  EndpointWait,
   HealthCheckSettings,
   OutlierSettings,
   Provenance,
@@ -41,6 +42,7 @@ export class LinkedCluster implements ClusterPart {
   readonly connection: ConnectionSettings;
   readonly outlier: OutlierSettings | undefined;
   readonly healthCheck: HealthCheckSettings | undefined;
+  readonly endpointWait: EndpointWait | undefined;
   readonly reportGapMs: number | undefined;
   readonly overrideHeaders: readonly string[] | undefined;
   readonly endpoints: readonly EndpointPart[];
@@ -90,6 +92,7 @@ export class LinkedCluster implements ClusterPart {
     this.connection = settings.connection;
     this.outlier = settings.outlier;
     this.healthCheck = settings.healthCheck;
+    this.endpointWait = settings.endpointWait;
     this.reportGapMs = settings.balancing.reported?.expirationMs;
     this.overrideHeaders = settings.balancing.overrideHeaders;
     this.endpoints = endpoints;

@@ -118,12 +118,34 @@ test.each([
     "the sum of the weights",
   ],
   [{ ...(TO_A as object), maxConnectAttempts: 0 }, 1, "max_connect_attempts: must be at least 1"],
-  [{ ...(TO_A as object), tunnelingConfig: {} }, 1, "tunneling_config: is not supported"],
   [TO_A, 2, "filter_chains: an outbound listener"],
 ])("a tcp_proxy of %j in %i chains is refused", (init, chains, message) => {
   const { source } = sourceOf();
   const [rejection] = source.apply([tcpListener("l", init as TcpInit, chains)]);
   expect(rejection?.message).toContain(message);
+});
+
+test.each([
+  [{ hostname: "" }, "tunneling_config.hostname: must be a host with a port"],
+  [{ hostname: "a" }, "tunneling_config.hostname"],
+  [{ hostname: "a:0" }, "tunneling_config.hostname"],
+  [{ hostname: "a b:1" }, "tunneling_config.hostname"],
+  [{ hostname: "a:1\r\nx: y" }, "tunneling_config.hostname"],
+  [{ hostname: "%REQUESTED_SERVER_NAME%:443" }, "tunneling_config.hostname"],
+  [{ hostname: "a:1", usePost: true }, "tunneling_config.use_post: is not supported"],
+  [{ hostname: "a:1", headersToAdd: [{}] }, "tunneling_config.headers_to_add: is not supported"],
+])("a tcp_proxy with the tunnel %j is refused", (tunnelingConfig, message) => {
+  const { source } = sourceOf();
+  const [rejection] = source.apply([tcpListener("l", { ...(TO_A as object), tunnelingConfig } as TcpInit)]);
+  expect(rejection?.message).toContain(message);
+});
+
+test("a TCP chain has the tunnel of its tcp_proxy", () => {
+  const { source } = sourceOf();
+  const tunnelled = { ...(TO_A as object), tunnelingConfig: { hostname: "[2001:db8::1]:443" } } as TcpInit;
+  expect(source.apply([tcpListener("l", tunnelled), tcpListener("m", TO_A)])).toEqual([]);
+  expect(source.current.outbound("l")).toMatchObject({ tunnel: { target: "[2001:db8::1]:443" } });
+  expect(source.current.outbound("m")).toMatchObject({ tunnel: undefined });
 });
 
 test("connections from one address go to one endpoint where the source is hashed", () => {

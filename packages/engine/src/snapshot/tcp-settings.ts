@@ -1,10 +1,13 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
-import type { TcpProxy } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import type {
+  TcpProxy,
+  TcpProxy_TunnelingConfig,
+} from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import type { HashPolicy } from "@tulle/xds/gen/envoy/type/v3/hash_policy_pb.js";
 import { RequestHash } from "../affinity/request-hash.js";
 import type { ConnectionGuard } from "../authorization/connection-guard.js";
-import type { TcpChain } from "./contract.js";
+import type { TcpChain, TunnelSettings } from "./contract.js";
 import { saltOf } from "../entropy.js";
 import { RETRY_ON_CONNECT_FAILURE } from "../route/retry-on.js";
 import type { CompiledRetry } from "../route/retry-policy.js";
@@ -20,6 +23,7 @@ export interface TcpSettings {
   readonly name: string;
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
+  readonly tunnel: TunnelSettings | undefined;
   readonly target: Way | Split<Way>;
   /** Those that it leads to, and those that are asked. */
   readonly clusters: readonly string[];
@@ -34,6 +38,7 @@ export class BytesChain implements TcpChain {
   readonly warm: boolean;
   readonly direction: "inbound" | "outbound";
   readonly accessLogFormat: string | undefined;
+  readonly tunnel: TunnelSettings | undefined;
   readonly target: Way | Split<Way>;
   readonly guards: readonly ConnectionGuard[];
 
@@ -42,6 +47,7 @@ export class BytesChain implements TcpChain {
     this.warm = warm;
     this.direction = settings.direction;
     this.accessLogFormat = settings.accessLogFormat;
+    this.tunnel = settings.tunnel;
     this.target = settings.target;
     this.guards = settings.guards;
   }
@@ -76,6 +82,7 @@ export function compileTcp(
     direction,
     guards,
     accessLogFormat: accessLogFormat(at(field, "access_log"), proxy.accessLog),
+    tunnel: compileTunnel(at(field, "tunneling_config"), proxy.tunnelingConfig),
     target,
     clusters: [...new Set([...clusters, ...guards.flatMap((guard) => guard.clusters)])],
   };
@@ -121,6 +128,21 @@ function createWay(field: string, proxy: TcpProxy, clusterName: string): Way {
   });
 }
 
+const HOST_AND_PORT = /^(?:\[[0-9a-f:.]+\]|[\w.~-]+):[1-9]\d{0,4}$/i;
+
+function compileTunnel(
+  field: string,
+  config: TcpProxy_TunnelingConfig | undefined,
+): TunnelSettings | undefined {
+  if (config === undefined) return undefined;
+  const { hostname, usePost, headersToAdd, postPath } = config;
+  if (usePost || postPath !== "") throw invalid(at(field, "use_post"), "is not supported");
+  if (headersToAdd.length > 0) throw invalid(at(field, "headers_to_add"), "is not supported");
+  // Envoy's command operators are none of these.
+  if (!HOST_AND_PORT.test(hostname)) throw invalid(at(field, "hostname"), "must be a host with a port");
+  return { target: hostname };
+}
+
 /** The address is all there is to hash of a connection. */
 function compileHash(field: string, policies: readonly HashPolicy[]): RequestHash | undefined {
   if (policies.length === 0) return undefined;
@@ -155,7 +177,6 @@ function refuseOthers(field: string, proxy: TcpProxy): void {
   const others: readonly (readonly [string, boolean])[] = [
     ["on_demand", proxy.onDemand !== undefined],
     ["metadata_match", proxy.metadataMatch !== undefined],
-    ["tunneling_config", proxy.tunnelingConfig !== undefined],
     ["max_downstream_connection_duration", proxy.maxDownstreamConnectionDuration !== undefined],
   ];
   for (const [name, set] of others) if (set) throw invalid(at(field, name), "is not supported");

@@ -7,6 +7,7 @@ import type { Failure } from "../rescue.js";
 import type { UpstreamMetrics } from "../telemetry/upstream-metrics.js";
 import type { UpstreamPools } from "../upstream/upstream-pools.js";
 import type { ResetReason } from "./contract.js";
+import type { EndpointWaits } from "./endpoint-waits.js";
 import type { ReplayLimit } from "./request-body.js";
 
 /** What tries share. */
@@ -17,6 +18,7 @@ export interface TriesContext extends ReplayLimit {
   readonly pools: UpstreamPools;
   readonly upstreamMetrics: UpstreamMetrics;
   readonly outliers: OutlierRecorder;
+  readonly endpointWaits: EndpointWaits;
   /** For timeouts of a request. */
   readonly fineWheel: TimerWheel;
   /** For timeouts of minutes. */

@@ -3,6 +3,7 @@ import {
   countFirstTry,
   currentCluster,
   pick,
+  type ClusterPart,
   type Outcome,
   type Plan,
   type RedirectPlan,
@@ -14,6 +15,7 @@ import type { Failure } from "../rescue.js";
 import type { UpstreamPool } from "../upstream/upstream-pool.js";
 import type { AcquireFailure, ResetReason, UpstreamStream, UpstreamWaiter } from "./contract.js";
 import type { OwnView } from "./decision.js";
+import type { EndpointWaiter } from "./endpoint-waits.js";
 import type { ExchangeRecord } from "./exchange-record.js";
 import type { HedgedTry, HedgedTryOwner } from "./hedged-try.js";
 import { Hedges } from "./hedges.js";
@@ -28,6 +30,8 @@ import { requestHeadersOf, requestMethodOf, requestTargetOf } from "./upstream-r
 const enum State {
   /** No way is chosen yet; what comes of the body is kept. */
   IDLE,
+  /** Waits for an endpoint that is ready. */
+  WAITING,
   /** Waits for a connection. */
   ACQUIRING,
   ACTIVE,
@@ -50,9 +54,12 @@ const enum State {
  *               └─ BACKOFF ◄┘ (engine.next)
  * ```
  *
+ * Before ACQUIRING it is WAITING where no endpoint is ready and the cluster has requests wait for one.
+ *
  * Where the route hedges, more tries run beside this one (`Hedges`); the one whose answer is good first takes its place.
  */
-export class Tries implements UpstreamWaiter, HedgedTryOwner {
+export class Tries implements UpstreamWaiter, HedgedTryOwner, EndpointWaiter {
+  waitUntilMs = 0;
   readonly #context: TriesContext;
   readonly #record: ExchangeRecord;
   readonly #fields: RequestFields;
@@ -104,6 +111,7 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
   /** Prepares for a new request. */
   clear(head: RequestHead): void {
     this.#state = State.IDLE;
+    this.waitUntilMs = 0;
     this.#plan = undefined;
     this.#responseStarted = false;
     this.#tunnelHalfEnded = false;
@@ -322,12 +330,15 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
     const view = this.#retries.refreshView();
     const outside = plan.cluster.originalDestination ? record.outside : undefined;
     const picked = outside ?? pick(view, plan, attempt);
-    if ("kind" in picked) {
-      this.#fail(picked.flag === "UH" ? "no-healthy-upstream" : "overflow", "");
-      return;
-    }
     // A retry sees the cluster as it is now, which pick looked at too.
     const cluster = currentCluster(view, plan, attempt);
+    if ("kind" in picked) {
+      if (picked.flag === "UO") this.#fail("overflow", "");
+      else if (cluster.endpointWait === undefined) this.#fail("no-healthy-upstream", "");
+      else this.#awaitEndpoint(cluster);
+      return;
+    }
+    if (cluster.endpointWait !== undefined) this.#context.endpointWaits.onReady(cluster.name);
     if (attempt.attempts === 0 && this.#body.keep) countFirstTry(view, cluster);
     attempt.attempts++;
     attempt.triedSlots.push(picked.slot);
@@ -337,6 +348,21 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
     // Of HTTP's versions only gRPC's is known of the client: between sidecars HTTP/2 carries them all.
     this.#pool = pools.for((record.grpc ? picked.overHttp2 : undefined) ?? picked, record.source);
     this.#pool.acquire(cluster, this);
+  }
+
+  #awaitEndpoint(cluster: ClusterPart): void {
+    this.#state = State.WAITING;
+    this.#record.cluster = cluster;
+    const refusal = this.#context.endpointWaits.wait(cluster, this);
+    if (refusal !== undefined) this.#fail(refusal === "full" ? "endpoint-wait-full" : "fail-fast", "");
+  }
+
+  onLookAgain(): void {
+    this.#tryOnce();
+  }
+
+  onEndpointTimeout(): void {
+    this.#fail("endpoint-wait-timeout", "");
   }
 
   /** Tries again if the engine says so; otherwise it is over with `failure`. */
@@ -518,6 +544,9 @@ export class Tries implements UpstreamWaiter, HedgedTryOwner {
   }
 
   #end(): void {
+    const { cluster } = this.#record;
+    if (this.#state === State.WAITING && cluster !== undefined)
+      this.#context.endpointWaits.withdraw(cluster.name, this);
     this.#state = State.OVER;
     this.#timer.disarm();
     this.#hedges?.cancel();

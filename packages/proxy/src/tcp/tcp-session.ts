@@ -16,6 +16,7 @@ import {
   type PickFailure,
   type Plan,
   type TcpChain,
+  type TunnelSettings,
   type WorkloadLabels,
 } from "@tulle/engine";
 
@@ -33,6 +34,7 @@ import { ConnectionAdmission, type ConnectionVerdict } from "./connection-admiss
 import type { TcpContext, TcpEnd, TcpRecord, TcpSource, TcpTraffic } from "./contract.js";
 import { HeldUpstream } from "./held-upstream.js";
 import { resetEnd, TcpPipe, type TcpPipeOwner } from "./tcp-pipe.js";
+import { openTunnel } from "./tunnel.js";
 
 const NOTHING = Buffer.alloc(0);
 
@@ -304,8 +306,10 @@ export class TcpSession<Source extends TcpSource = TcpSource>
           this.#observe(picked, startedMs, false);
           this.#context.outliers.connected(cluster, picked, this.#probe);
           this.#probe = false;
-          if (this.#holder === undefined) this.#open(plan, { socket, transport });
-          else this.#hold({ socket, transport }, this.#holder);
+          const upstream = { socket, transport };
+          const tunnel = this.chain?.tunnel;
+          if (tunnel === undefined) this.#onConnected(plan, upstream);
+          else this.#ask(plan, upstream, tunnel, cluster.connectTimeoutMs);
         },
         onConnectFailed: (failure, detail) => {
           this.#connecting = undefined;
@@ -316,6 +320,25 @@ export class TcpSession<Source extends TcpSource = TcpSource>
         },
       },
     );
+  }
+
+  /** The endpoint is a proxy, which is asked for who is meant. What it says of that is not held against it. */
+  #ask(plan: Plan, upstream: TcpEnd, tunnel: TunnelSettings, timeoutMs: number): void {
+    this.#connecting = openTunnel(upstream, tunnel, this.#context.coarseWheel, timeoutMs, {
+      onTunnel: () => {
+        this.#connecting = undefined;
+        this.#onConnected(plan, upstream);
+      },
+      onRefused: (detail) => {
+        this.#connecting = undefined;
+        this.#onConnectFailed(plan, "connect-failure", detail);
+      },
+    });
+  }
+
+  #onConnected(plan: Plan, upstream: TcpEnd): void {
+    if (this.#holder === undefined) this.#open(plan, upstream);
+    else this.#hold(upstream, this.#holder);
   }
 
   #observe(endpoint: EndpointPart, startedMs: number, failed: boolean): void {

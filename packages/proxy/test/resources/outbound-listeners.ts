@@ -35,7 +35,11 @@ export function apiListener(
 export function tcpListener(
   name: string,
   cluster: string,
-  init: { readonly maxConnectAttempts?: number; readonly idleTimeout?: Duration } = {},
+  init: {
+    readonly maxConnectAttempts?: number;
+    readonly idleTimeout?: Duration;
+    readonly tunnelingConfig?: { readonly hostname: string };
+  } = {},
 ): ResourceChange {
   const message = create(ListenerSchema, {
     name,

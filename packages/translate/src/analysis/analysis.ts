@@ -1,12 +1,4 @@
-import {
-  finding,
-  objectKey,
-  suppresses,
-  type Finding,
-  type FindingCode,
-  type MeshObject,
-  type ObjectKey,
-} from "@tulle/api";
+import { finding, objectKey, suppresses, type Finding, type FindingCode, type MeshObject } from "@tulle/api";
 import type { ClientView, MeshReader } from "../contract.js";
 import { resolveHost, type ResolvedHost } from "../services.js";
 import { serviceNamed } from "../hosts.js";
@@ -92,10 +84,4 @@ export class Analysis {
     const id = serviceNamed(host.toLowerCase(), namespace, this.domain);
     return id !== undefined && !id.name.includes(".");
   }
-}
-
-/** `VirtualService default/reviews`, for messages about another object. */
-export function nameOf(object: MeshObject): string {
-  const { kind, namespace, name }: ObjectKey = objectKey(object);
-  return `${kind} ${namespace}/${name}`;
 }

@@ -1,12 +1,15 @@
 import {
   byWeight,
+  KUMA_GROUP,
   CONSUL_GROUP,
   type AuthorizationPolicySpec,
   type DestinationRuleSpec,
   type Finding,
   type GatewaySpec,
   type HealthCheckSpec,
+  type MeshHTTPRouteSpec,
   type MeshObject,
+  type MeshTCPRouteSpec,
   type ProxyDefaultsSpec,
   type RateLimitSpec,
   type ServiceDefaultsSpec,
@@ -30,6 +33,11 @@ import {
   analyzeSidecarCarriedOut,
   analyzeVirtualServiceCarriedOut,
 } from "./analyzers/carried-out.js";
+import {
+  analyzeMeshHttpRoute,
+  analyzeMeshTcpRoute,
+  analyzeRouteCarriedOut,
+} from "./analyzers/kuma-routes.js";
 import { analyzeConflicts } from "./analyzers/conflicts.js";
 import {
   analyzeMergedRules,
@@ -124,6 +132,20 @@ const ANALYZERS = [
   of<TrafficPolicySpec>("tulle.dev", "TrafficPolicy", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),
   of("gateway.networking.k8s.io", "Gateway", analyzeAnnotations, analyzeK8sGateway),
+  of<MeshHTTPRouteSpec>(
+    KUMA_GROUP,
+    "MeshHTTPRoute",
+    analyzeAnnotations,
+    analyzeMeshHttpRoute,
+    analyzeRouteCarriedOut,
+  ),
+  of<MeshTCPRouteSpec>(
+    KUMA_GROUP,
+    "MeshTCPRoute",
+    analyzeAnnotations,
+    analyzeMeshTcpRoute,
+    analyzeRouteCarriedOut,
+  ),
   of<ServiceRouterSpec>(
     CONSUL_GROUP,
     "ServiceRouter",
@@ -157,6 +179,7 @@ const CARRIED_OUT: readonly Analyzer<never>[] = [
   analyzeDestinationRuleCarriedOut,
   analyzeGatewayCarriedOut,
   analyzeServiceEntryCarriedOut,
+  analyzeRouteCarriedOut,
   analyzeChainCarriedOut,
 ];
 

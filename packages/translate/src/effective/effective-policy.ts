@@ -15,6 +15,7 @@ import { hostMatch } from "../hosts.js";
 import { VIRTUAL_SERVICE } from "../kinds.js";
 import type { MeshService } from "../mesh-service.js";
 import { routeConfigurationName } from "../names.js";
+import { nameOf } from "../provenance.js";
 import { rulesOf } from "../routes/delegates.js";
 import { calledHost, resolveHost } from "../services.js";
 import { sidecarOf } from "../sidecar-scope.js";
@@ -204,8 +205,4 @@ function warningsOf(
     for (const warning of made.resource === undefined ? [] : made.warnings) warnings.add(warning);
   }
   return [...warnings];
-}
-
-function nameOf({ kind, metadata }: MeshObject): string {
-  return `${kind} ${metadata.namespace}/${metadata.name}`;
 }

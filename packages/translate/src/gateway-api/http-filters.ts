@@ -33,14 +33,18 @@ export interface FilterEffects {
   readonly rule: readonly RuleProblem[];
 }
 
-/** Where filters stand. */
-export interface FilterContext {
-  readonly route: RouteObject;
-  /** `rules[0]` or `rules[0].backendRefs[1]` */
-  readonly field: string;
+/** What the requests have in common that filters change. */
+export interface ChangedPlace {
   /** The prefix that the rule's only match asks for, as written. */
   readonly prefix: string | undefined;
   readonly listenerPort: number;
+}
+
+/** Where filters stand. */
+export interface FilterContext extends ChangedPlace {
+  readonly route: RouteObject;
+  /** `rules[0]` or `rules[0].backendRefs[1]` */
+  readonly field: string;
 }
 
 /** Seconds that browsers keep the answer to a preflight when nothing is said. */
@@ -54,17 +58,12 @@ export function filterEffects(
   const refs: RefProblem[] = [];
   const rule: RuleProblem[] = [];
   const mirrors: HttpMirrorPolicy[] = [];
-  let effects: Pick<FilterEffects, "headers" | "redirect" | "rewrite" | "corsPolicy" | "externalAuth"> = {};
+  let effects: RequestChanges & Pick<FilterEffects, "corsPolicy" | "externalAuth"> = requestChanges(
+    filters,
+    context,
+  );
   filters.forEach((filter, index) => {
-    const { requestHeaderModifier: request, responseHeaderModifier: response, extensionRef } = filter;
-    const { requestMirror, requestRedirect, urlRewrite, cors, externalAuth } = filter;
-    if (request !== undefined || response !== undefined) {
-      effects = { ...effects, headers: { ...effects.headers, ...manipulation(request, response) } };
-    }
-    if (requestRedirect !== undefined) {
-      effects = { ...effects, redirect: redirectOf(requestRedirect, context) };
-    }
-    if (urlRewrite !== undefined) effects = { ...effects, rewrite: rewriteOf(urlRewrite, context) };
+    const { requestMirror, cors, externalAuth, extensionRef } = filter;
     if (cors !== undefined) effects = { ...effects, corsPolicy: corsOf(cors) };
     if (externalAuth !== undefined) {
       const { check, problem } = externalAuthorizer(t, externalAuth, context.route);
@@ -94,6 +93,24 @@ export function filterEffects(
     if (problem !== undefined) refs.push({ ...problem, message: `${problem.message}; nothing is mirrored` });
     else mirrors.push({ destination, percentage: { value: mirroredPercent(written) } });
   }
+}
+
+/** What filters say themselves of a request and its answer: their headers, a redirect, its host and path. */
+export type RequestChanges = Pick<FilterEffects, "headers" | "redirect" | "rewrite">;
+
+/** What filters change that refer to nothing else. */
+export function requestChanges(filters: readonly HTTPRouteFilter[], place: ChangedPlace): RequestChanges {
+  let changes: RequestChanges = {};
+  for (const filter of filters) {
+    const { requestHeaderModifier: request, responseHeaderModifier: response } = filter;
+    if (request !== undefined || response !== undefined) {
+      changes = { ...changes, headers: { ...changes.headers, ...manipulation(request, response) } };
+    }
+    const { requestRedirect, urlRewrite } = filter;
+    if (requestRedirect !== undefined) changes = { ...changes, redirect: redirectOf(requestRedirect, place) };
+    if (urlRewrite !== undefined) changes = { ...changes, rewrite: rewriteOf(urlRewrite, place) };
+  }
+  return changes;
 }
 
 /** The effects of a rule's filters and those of its only backend's. */
@@ -149,7 +166,7 @@ function byName(fields: NonNullable<HeaderModifier["set"]>): Record<string, stri
   return Object.fromEntries(fields.map(({ name, value }) => [name, value.replaceAll("%", "%%")]));
 }
 
-function redirectOf(redirect: HTTPRequestRedirect, context: FilterContext): RuleRedirect {
+function redirectOf(redirect: HTTPRequestRedirect, context: ChangedPlace): RuleRedirect {
   const { scheme, hostname, port } = redirect;
   const change = pathChange(redirect.path, context.prefix);
   const target = port ?? redirectPort(redirect, context);
@@ -165,12 +182,12 @@ function redirectOf(redirect: HTTPRequestRedirect, context: FilterContext): Rule
 }
 
 /** A new scheme brings its own port; a new host alone is asked at the port that was called. */
-function redirectPort({ scheme, hostname }: HTTPRequestRedirect, { listenerPort }: FilterContext) {
+function redirectPort({ scheme, hostname }: HTTPRequestRedirect, { listenerPort }: ChangedPlace) {
   if (scheme !== undefined) return scheme === "https" ? 443 : 80;
   return hostname === undefined ? undefined : listenerPort;
 }
 
-function rewriteOf({ hostname, path }: HTTPUrlRewrite, { prefix }: FilterContext): HttpRewrite {
+function rewriteOf({ hostname, path }: HTTPUrlRewrite, { prefix }: ChangedPlace): HttpRewrite {
   const change = pathChange(path, prefix);
   const regex = change.whole === undefined ? change.regex : wholePath(change.whole);
   return {

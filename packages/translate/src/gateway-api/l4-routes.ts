@@ -5,9 +5,11 @@ import {
 } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { create } from "@bufbuild/protobuf";
 import { TCP_ROUTE, TLS_ROUTE } from "../kinds.js";
+import { MESH_TCP_ROUTE } from "../kuma/kinds.js";
+import { warnOfBound } from "../kuma/overruled.js";
 import { NOBODY } from "../names.js";
 import { targetOf } from "../routes/destination.js";
-import { proxyTo } from "../routes/l4-rule.js";
+import { proxyTo, shareTunnel } from "../routes/l4-rule.js";
 import type { TlsRoute } from "../routes/tls-routes.js";
 import type { Translation } from "../translation.js";
 import { byAge } from "../visibility.js";
@@ -24,6 +26,7 @@ export function serviceTcpRoute(t: Translation, frontend: Frontend): TcpProxy | 
   const [route, ...ignored] = [...(attached.routes as readonly TcpRouteObject[])].sort(byAge);
   if (route === undefined) return undefined;
   t.own(route);
+  warnOfBound(t, MESH_TCP_ROUTE, frontend, [route]);
   for (const { metadata } of ignored) {
     t.warn(
       `TCPRoute ${metadata.namespace}/${metadata.name} has no effect on ${frontend.host}:${frontend.listenerPort}: ` +
@@ -52,7 +55,7 @@ export function serviceTlsRoutes(t: Translation, frontend: Frontend): readonly T
     const proxy = routeProxy(t, route, route.spec.rules[0]?.backendRefs ?? [], frontend);
     made.push({ serverNames: names.filter((name) => name !== ""), proxy });
   }
-  if (!taken.has("")) made.push({ serverNames: [], proxy: toNobody(frontend) });
+  if (!taken.has("")) made.push({ serverNames: [], proxy: toNobody(t, frontend) });
   return made;
 }
 
@@ -77,16 +80,22 @@ export function routeProxy(
     return destination && targetOf(t, destination, metadata.namespace, frontend.listenerPort);
   });
   const [first] = usable;
-  if (first === undefined) return toNobody(frontend);
+  if (first === undefined) return toNobody(t, frontend);
+  if (!shareTunnel(usable.map(({ backend }) => backend.policy))) {
+    t.warn(
+      `${route.kind} ${metadata.namespace}/${metadata.name}: its backends must have the same tunnel, or none; connections are refused`,
+    );
+    return toNobody(t, frontend);
+  }
   const prefix = `${metadata.name}/rules[0]`;
   if (usable.length === 1 && lost === 0) {
-    return proxyTo(prefix, { case: "cluster", value: first.backend.cluster }, first.backend.policy);
+    return proxyTo(t, prefix, { case: "cluster", value: first.backend.cluster }, first.backend.policy);
   }
   const clusters = usable.map(({ backend, weight }) => ({ name: backend.cluster, weight }));
   const weight = lostWeight(references, clusters);
   if (weight > 0) clusters.push({ name: NOBODY, weight });
   const weighted = create(TcpProxy_WeightedClusterSchema, { clusters });
-  return proxyTo(prefix, { case: "weightedClusters", value: weighted }, first.backend.policy);
+  return proxyTo(t, prefix, { case: "weightedClusters", value: weighted }, first.backend.policy);
 }
 
 /** Weight of the backends that are not there. */
@@ -99,6 +108,6 @@ function lostWeight(
   return sum(references) - sum(usable);
 }
 
-function toNobody({ host, listenerPort }: Pick<Frontend, "host" | "listenerPort">): TcpProxy {
-  return proxyTo(`${host}:${listenerPort}`, { case: "cluster", value: NOBODY }, {});
+function toNobody(t: Translation, { host, listenerPort }: Pick<Frontend, "host" | "listenerPort">): TcpProxy {
+  return proxyTo(t, `${host}:${listenerPort}`, { case: "cluster", value: NOBODY }, {});
 }

@@ -18,9 +18,19 @@ export interface Ordered {
  * oldest route, of the first by namespace and name, then as they are listed.
  */
 export function bySpecificity(left: Ordered, right: Ordered): number {
-  for (let index = 0; index < left.precedence.length; index++) {
-    const difference = (right.precedence[index] ?? 0) - (left.precedence[index] ?? 0);
+  return (
+    byPrecedence(left.precedence, right.precedence) ||
+    byAge(left.route, right.route) ||
+    left.rule - right.rule ||
+    left.match - right.match
+  );
+}
+
+/** Higher ones first. */
+export function byPrecedence(left: Precedence, right: Precedence): number {
+  for (let index = 0; index < left.length; index++) {
+    const difference = (right[index] ?? 0) - (left[index] ?? 0);
     if (difference !== 0) return difference;
   }
-  return byAge(left.route, right.route) || left.rule - right.rule || left.match - right.match;
+  return 0;
 }

@@ -1,5 +1,7 @@
 import type { Route } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { GRPC_ROUTE, HTTP_ROUTE } from "../kinds.js";
+import { MESH_HTTP_ROUTE } from "../kuma/kinds.js";
+import { warnOfBound } from "../kuma/overruled.js";
 import {
   annotatedCalls,
   callsOfService,
@@ -23,6 +25,7 @@ export function serviceRoutes(t: Translation, frontend: Frontend): Route[] | und
   const attached = attachedRoutes(t, frontend);
   if (attached === undefined || (attached.kind !== HTTP_ROUTE.kind && attached.kind !== GRPC_ROUTE.kind))
     return undefined;
+  warnOfBound(t, MESH_HTTP_ROUTE, frontend, attached.routes);
   const ordered: (Ordered & { readonly owned: OwnedRule })[] = [];
   const ofService = callsOfService(t, frontend.service);
   for (const route of attached.routes) {

@@ -1,12 +1,14 @@
 import { create } from "@bufbuild/protobuf";
-import type { L4MatchAttributes, MeshObject, RouteDestination, VirtualServiceSpec } from "@tulle/api";
+import type { L4MatchAttributes, MeshObject, RouteDestination } from "@tulle/api";
 import {
   TcpProxy_WeightedClusterSchema,
   TcpProxySchema,
   type TcpProxy,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import { formatAddress } from "@tulle/base";
 import type { EffectivePolicy } from "../destination-rules.js";
 import { durationOfText } from "../duration.js";
+import { NOBODY } from "../names.js";
 import type { Translation } from "../translation.js";
 import { isForMesh } from "../virtual-services.js";
 import { isSource } from "../visibility.js";
@@ -17,17 +19,17 @@ import { targetOf } from "./destination.js";
 /** Endpoints that a connection is tried on before it is given up: the first and two more, as with HTTP's retries. */
 const MAX_CONNECT_ATTEMPTS = 3;
 
-/** A `tcp` or `tls` rule of a VirtualService. */
+/** A rule for connections, such as a `tcp` or `tls` rule of a VirtualService. */
 export interface L4Rule {
-  readonly object: MeshObject<VirtualServiceSpec>;
+  readonly object: MeshObject;
   readonly route: readonly RouteDestination[];
   /** `tcp[0]` */
   readonly field: string;
 }
 
 /** Where a rule stands, for messages. */
-export function placeOf({ object: { metadata }, field }: L4Rule): string {
-  return `VirtualService ${metadata.namespace}/${metadata.name} ${field}`;
+export function placeOf({ object: { kind, metadata }, field }: L4Rule): string {
+  return `${kind} ${metadata.namespace}/${metadata.name} ${field}`;
 }
 
 /** A proxy to the destinations of a rule; undefined, with a warning, when none of them would get anything. */
@@ -41,26 +43,44 @@ export function proxyByRule(t: Translation, rule: L4Rule, listenerPort: number):
     ...targetOf(t, destination, metadata.namespace, listenerPort),
     weight: weight ?? 0,
   }));
+  if (!shareTunnel(targets.map(({ policy }) => policy))) {
+    t.warn(`${placeOf(rule)}: its destinations must have the same tunnel, or none; the rule is left out`);
+    return undefined;
+  }
   const prefix = `${metadata.name}/${rule.field}`;
   const [first] = targets;
   const policy = first?.policy ?? {};
   if (targets.length === 1 && first !== undefined) {
-    return proxyTo(prefix, { case: "cluster", value: first.cluster }, policy);
+    return proxyTo(t, prefix, { case: "cluster", value: first.cluster }, policy);
   }
   // Destinations of weight 0 get nothing and are left out, so that nothing has to be kept warm for them.
   const clusters = targets
     .filter(({ weight }) => weight > 0)
     .map(({ cluster, weight }) => ({ name: cluster, weight }));
   const weighted = create(TcpProxy_WeightedClusterSchema, { clusters });
-  return proxyTo(prefix, { case: "weightedClusters", value: weighted }, policy);
+  return proxyTo(t, prefix, { case: "weightedClusters", value: weighted }, policy);
 }
 
-/** A proxy to clusters, with the idle timeout and the source hash of a policy. */
+/** Whether connections to all of some destinations go through one tunnel, or all through none. */
+export function shareTunnel(policies: readonly EffectivePolicy[]): boolean {
+  return new Set(policies.map(({ tunnel }) => JSON.stringify(tunnel))).size < 2;
+}
+
+/** A proxy to clusters, with the idle timeout, the source hash and the tunnel of a policy. */
 export function proxyTo(
+  t: Translation,
   statPrefix: string,
   clusterSpecifier: TcpProxy["clusterSpecifier"],
   policy: EffectivePolicy,
 ): TcpProxy {
+  const { tunnel } = policy;
+  if (tunnel?.protocol === "POST") {
+    // Without it, what is meant for somebody behind the destination would be said to the destination.
+    t.warn(
+      `${statPrefix}: trafficPolicy.tunnel with protocol POST is not supported: connections are refused; use CONNECT`,
+    );
+    return proxyTo(t, statPrefix, { case: "cluster", value: NOBODY }, {});
+  }
   const idle = policy.connectionPool?.tcp?.idleTimeout;
   return create(TcpProxySchema, {
     statPrefix,
@@ -69,6 +89,9 @@ export function proxyTo(
     // Of a connection there is nothing to hash but where it comes from.
     ...(policy.loadBalancer?.consistentHash?.useSourceIp === true && {
       hashPolicy: [{ policySpecifier: { case: "sourceIp", value: {} } }],
+    }),
+    ...(tunnel !== undefined && {
+      tunnelingConfig: { hostname: formatAddress(tunnel.targetHost, tunnel.targetPort) },
     }),
     ...(idle !== undefined && { idleTimeout: durationOfText(idle) }),
   });

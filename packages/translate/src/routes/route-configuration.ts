@@ -24,9 +24,13 @@ import { callingPolicy } from "../traffic-policies.js";
 import { injectAnnotated } from "./annotated-faults.js";
 import { parseAuthority, writtenForms } from "../hosts.js";
 import { GRPC_ROUTE, HTTP_ROUTE } from "../kinds.js";
-import { carriageOf, portNamed, type MeshService } from "../mesh-service.js";
+import { carriageOf, portNamed, type MeshPort, type MeshService } from "../mesh-service.js";
 import { callingCluster } from "../failover.js";
+import { meshHttpRoutes } from "../kuma/http-routes.js";
+import { MESH_HTTP_ROUTE, MESH_TCP_ROUTE } from "../kuma/kinds.js";
+import { warnOfOverruledPolicies } from "../kuma/overruled.js";
 import { routeConfigurationName } from "../names.js";
+import { nameOf } from "../provenance.js";
 import { destinationRuleFor, effectivePolicy } from "../destination-rules.js";
 import { calledHost, type ResolvedHost } from "../services.js";
 import type { Translation } from "../translation.js";
@@ -44,8 +48,8 @@ import { ruleRoutes } from "./rule-routes.js";
 export const DEFAULT_ROUTE = "default";
 
 /**
- * Routes for calls to `<full host>:<port>`: the rules of its VirtualService, else one route to the service. Undefined when
- * the name means neither.
+ * Routes for calls to `<full host>:<port>`: the rules of its VirtualService, else the routes of Gateway API that are bound
+ * to it, else Consul's entries, else its MeshHTTPRoutes before one route to the service. Undefined when the name means none of these.
  */
 export function routeConfiguration(t: Translation, name: string): RouteConfiguration | undefined {
   const authority = parseAuthority(name);
@@ -100,6 +104,7 @@ function routesFor(
       : port && { host, service, port, listenerPort };
   if (virtualService?.spec.http !== undefined && virtualService.spec.http.length > 0) {
     warnOfOverruled(t, virtualService, frontend, [GRPC_ROUTE, HTTP_ROUTE]);
+    warnOfOverruledPolicies(t, MESH_HTTP_ROUTE, frontend, `${nameOf(virtualService)} rules the same host`);
     warnOfOverruledChain(t, host, virtualService);
     const calls = callsOfService(t, service);
     const routes = rulesOf(t, virtualService).flatMap((owned) =>
@@ -118,8 +123,22 @@ function routesFor(
     return routes;
   }
   const chain = chainRules(t, host);
-  if (chain !== undefined) return chain.flatMap((rule) => ruleRoutes(t, rule, listenerPort));
+  if (chain !== undefined) {
+    const owners = [...new Set(chain.map(({ object }) => nameOf(object)))].join(" and ");
+    warnOfOverruledPolicies(t, MESH_HTTP_ROUTE, frontend, `calls to the same host go by ${owners}`);
+    return chain.flatMap((rule) => ruleRoutes(t, rule, listenerPort));
+  }
   if (service === undefined || port === undefined) return undefined;
+  if (carriageOf(t, port) === "http") {
+    warnOfOverruledPolicies(t, MESH_TCP_ROUTE, frontend, "the port carries HTTP; write a MeshHTTPRoute");
+  }
+  const byPolicy = frontend && meshHttpRoutes(t, frontend);
+  if (byPolicy?.takeAll === true) return [...byPolicy.routes];
+  return [...(byPolicy?.routes ?? []), defaultRoute(t, service, port)];
+}
+
+/** Sends every request to the service that was called. */
+function defaultRoute(t: Translation, service: MeshService, port: MeshPort): Route {
   const policy = effectivePolicy(t, destinationRuleFor(t, service), "", port.number);
   const cluster = callingCluster(t, service, port.number);
   const calls = callsOfService(t, service);
@@ -135,16 +154,17 @@ function routesFor(
     }),
   });
   markRetries(route, retries, {});
-  return [route];
+  return route;
 }
 
 /** Rules for other protocols than HTTP. Those of `tcp` matter where the service has a port for them. */
 function warnOfOthers(
   t: Translation,
-  { spec, metadata }: MeshObject<VirtualServiceSpec>,
+  virtualService: MeshObject<VirtualServiceSpec>,
   service: MeshService | undefined,
 ): void {
-  const where = `VirtualService ${metadata.namespace}/${metadata.name}`;
+  const { spec } = virtualService;
+  const where = nameOf(virtualService);
   if ((service?.ports ?? []).some((port) => carriageOf(t, port) !== "http")) return;
   for (const kind of ["tls", "tcp"] as const) {
     if (spec[kind] === undefined) continue;

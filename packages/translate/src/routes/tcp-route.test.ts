@@ -1,5 +1,5 @@
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
-import { LISTENER_TYPE } from "@tulle/xds";
+import { CLUSTER_TYPE, LISTENER_TYPE } from "@tulle/xds";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { UpstreamTlsContextSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { expect, test } from "vitest";
@@ -229,4 +229,65 @@ spec: {hosts: [store.test], tcp: [${tcp}]}
   expect(proxyOf(`{match: [{port: 9000}], ${to}}`, "store.test:9000")).toEqual([`outbound|5432||${HOST}`]);
   for (const match of ["port: 9001", "destinationSubnets: [10.0.0.0/8]"])
     expect(() => proxyOf(`{match: [{${match}}], ${to}}`, "store.test:9000")).toThrow("means nothing");
+});
+
+const EGRESS = `---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: egress}
+spec:
+  hosts: [egress.example]
+  resolution: STATIC
+  endpoints: [{address: 192.0.2.3}]
+  ports: [{number: 3128, name: tcp, protocol: TCP}, {number: 8080, name: http, protocol: HTTP}]
+`;
+const viaTunnel = (tunnel: string, subsets = ""): string => `---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: egress}
+spec: {host: egress.example, trafficPolicy: {${tunnel}}${subsets}}
+`;
+const TUNNEL = "tunnel: {targetHost: db.corp, targetPort: 5432}";
+const toEgress = (subset = "", weight = ""): string =>
+  `{destination: {host: egress.example, port: {number: 3128}${subset}}${weight}}`;
+
+test("connections that are led to a host with a tunnel are carried through it", () => {
+  const yaml = rule(`{route: [${toEgress()}]}`) + EGRESS + viaTunnel(TUNNEL);
+  expect(warnings(yaml)).toEqual([]);
+  expect(tcpProxy(mesh(DB, yaml), CLIENT, "db:5432")).toMatchObject({
+    clusterSpecifier: { value: "outbound|3128||egress.example" },
+    tunnelingConfig: { hostname: "db.corp:5432", usePost: false },
+  });
+  // Those of the host itself, too, and no others.
+  expect(tcpProxy(mesh(DB, yaml), CLIENT, "egress.example:3128")?.tunnelingConfig?.hostname).toBe(
+    "db.corp:5432",
+  );
+  expect(tcpProxy(mesh(DB, EGRESS + viaTunnel(TUNNEL)), CLIENT, "db:5432")?.tunnelingConfig).toBeUndefined();
+});
+
+test("a tunnel by POST, and destinations whose tunnels differ, get nothing, which is said", () => {
+  const post =
+    rule(`{route: [${toEgress()}]}`) + EGRESS + viaTunnel(TUNNEL.replace("{", "{protocol: POST, "));
+  const proxy = tcpProxy(mesh(DB, post), CLIENT, "db:5432");
+  expect(proxy && tcpClustersOf(proxy)).not.toContain("outbound|3128||egress.example");
+  expect(proxy?.tunnelingConfig).toBeUndefined();
+  expect(warnings(post)).toEqual([expect.stringContaining("protocol POST is not supported")]);
+  const mixed =
+    rule(`{route: [${toEgress(", subset: a", ", weight: 1")}, ${toEgress("", ", weight: 1")}]}`) +
+    EGRESS +
+    viaTunnel(
+      "connectionPool: {tcp: {idleTimeout: 9s}}",
+      `, subsets: [{name: a, trafficPolicy: {${TUNNEL}}}]`,
+    );
+  expect(warnings(mixed)).toEqual([expect.stringContaining("must have the same tunnel")]);
+});
+
+test("a tunnel has no effect on HTTP, which is said", () => {
+  const { warnings: said } = made(
+    mesh([], EGRESS + viaTunnel(TUNNEL)),
+    CLIENT,
+    CLUSTER_TYPE,
+    "outbound|8080||egress.example",
+  );
+  expect(said).toEqual([expect.stringContaining("no effect on HTTP")]);
 });

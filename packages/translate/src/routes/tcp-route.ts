@@ -7,7 +7,11 @@ import { warnOfOverruled } from "../gateway-api/overruled.js";
 import type { Frontend } from "../gateway-api/parents.js";
 import { TCP_ROUTE } from "../kinds.js";
 import { callingCluster } from "../failover.js";
-import type { MeshService } from "../mesh-service.js";
+import { MESH_HTTP_ROUTE, MESH_TCP_ROUTE } from "../kuma/kinds.js";
+import { warnOfOverruledPolicies } from "../kuma/overruled.js";
+import { meshTcpRoute } from "../kuma/tcp-route.js";
+import { carriageOf, type MeshService } from "../mesh-service.js";
+import { nameOf } from "../provenance.js";
 import type { Translation } from "../translation.js";
 import { virtualServiceFor } from "../virtual-services.js";
 import { targetOf } from "./destination.js";
@@ -15,26 +19,34 @@ import { canHold, placeOf, proxyByRule, proxyTo } from "./l4-rule.js";
 
 /**
  * Where connections to a port of a service go: to the destinations of the first `tcp` rule of its VirtualService that
- * can hold for this client, else to those of its TCPRoute, else where Consul's entries lead, else to the service itself.
+ * can hold for this client, else to those of its TCPRoute, else where Consul's entries lead, else to those of its
+ * MeshTCPRoute, else to the service itself.
  */
 export function tcpRoute(t: Translation, frontend: Frontend): TcpProxy {
   const { service, port, listenerPort } = frontend;
+  if (carriageOf(t, port) === "bytes") {
+    warnOfOverruledPolicies(t, MESH_HTTP_ROUTE, frontend, "the port does not carry HTTP");
+  }
   const virtualService = virtualServiceFor(t, service.host);
   const byRule = virtualService && firstRule(t, service, virtualService, listenerPort);
   if (virtualService !== undefined && byRule !== undefined) {
     warnOfOverruled(t, virtualService, frontend, [TCP_ROUTE]);
+    warnOfOverruledPolicies(t, MESH_TCP_ROUTE, frontend, `${nameOf(virtualService)} rules the same host`);
     return byRule;
   }
   const byRoute = serviceTcpRoute(t, frontend);
   if (byRoute !== undefined) return byRoute;
   const led = chainDestination(t, service.host);
   if (led !== undefined) {
+    warnOfOverruledPolicies(t, MESH_TCP_ROUTE, frontend, "a ServiceResolver leads calls to the same host");
     const target = targetOf(t, led, service.namespace, listenerPort);
-    return proxyTo(target.cluster, { case: "cluster", value: target.cluster }, target.policy);
+    return proxyTo(t, target.cluster, { case: "cluster", value: target.cluster }, target.policy);
   }
+  const byPolicy = meshTcpRoute(t, frontend);
+  if (byPolicy !== undefined) return byPolicy;
   const cluster = callingCluster(t, service, port.number);
   const policy = effectivePolicy(t, destinationRuleFor(t, service), "", port.number);
-  return proxyTo(cluster, { case: "cluster", value: cluster }, policy);
+  return proxyTo(t, cluster, { case: "cluster", value: cluster }, policy);
 }
 
 /** The addresses of a host that no service has. */

@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { Topic } from "../../change-index.js";
 import type { Registry } from "../../registry.js";
-import { waitForChange } from "./blocking.js";
+import { waitForChange, type Waiting, type WatchedList } from "./blocking.js";
 import { blockingOf } from "./query.js";
 
 /** JSON as Consul sends it, indented with `?pretty`. */
@@ -17,19 +17,35 @@ export function done(context: Context): Response {
   return context.body("", 200);
 }
 
-/** Answers a list that can be watched: waits if asked to, then reads, with the list's index in the header. */
-export async function watchable(
+/** Answers a list of the registry that can be watched. */
+export function watchable(
   context: Context,
   registry: Registry,
   topic: Topic,
   read: () => unknown,
 ): Promise<Response> {
-  await waitForChange(registry, topic, blockingOf(context), context.req.raw.signal);
-  context.header("X-Consul-Index", String(registry.catalog.index.of(topic)));
+  const { index } = registry.catalog;
+  const list: WatchedList = {
+    index: () => index.of(topic),
+    newest: () => index.current,
+    listen: (listener) => index.listen(topic, listener),
+  };
+  return answerWatched(context, list, registry, read);
+}
+
+/** Answers a list that can be watched: waits if asked to, then reads, with the list's index in the header. */
+export async function answerWatched(
+  context: Context,
+  list: WatchedList,
+  waiting: Waiting,
+  read: () => unknown,
+): Promise<Response> {
+  await waitForChange(list, waiting, blockingOf(context), context.req.raw.signal);
+  context.header("X-Consul-Index", String(list.index()));
   context.header("X-Consul-KnownLeader", "true");
   context.header("X-Consul-LastContact", "0");
   context.header("X-Consul-Effective-Consistency", "leader");
-  return json(context, read());
+  return json(context, await read());
 }
 
 /** The only place where failures become answers: plain text, with Consul's status codes. */

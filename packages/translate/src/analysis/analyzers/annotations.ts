@@ -5,7 +5,7 @@ import { FAILURE_ACCRUAL_ANNOTATIONS } from "../../failure-accrual.js";
 import { CALL_ANNOTATIONS } from "../../routes/annotated-calls.js";
 import { ALLOW_CONFLICT_ANNOTATION } from "../conflicts.js";
 
-const HTTP_RULES = ["VirtualService", "HTTPRoute", "GRPCRoute"];
+const HTTP_RULES = ["VirtualService", "HTTPRoute", "GRPCRoute", "MeshHTTPRoute"];
 
 /** Kinds that an annotation is for; "any" = all that there are. */
 const ANNOTATIONS: Readonly<Record<string, readonly string[] | "any">> = {

@@ -1,5 +1,6 @@
 import type { MeshObject } from "@tulle/api";
-import { nameOf, type Analysis } from "../analysis.js";
+import { nameOf } from "../../provenance.js";
+import type { Analysis } from "../analysis.js";
 import { conflictsOf, CONFLICTING_KINDS } from "../conflicts.js";
 
 /** IST0109, IST0110, IST0111, TUL0006: two objects that claim the same. */

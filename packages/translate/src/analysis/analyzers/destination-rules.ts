@@ -2,7 +2,8 @@ import type { ClientTlsSettings, DestinationRuleSpec, MeshObject } from "@tulle/
 import { expandHost } from "../../hosts.js";
 import { DESTINATION_RULE } from "../../kinds.js";
 import { byAge } from "../../visibility.js";
-import { nameOf, type Analysis } from "../analysis.js";
+import { nameOf } from "../../provenance.js";
+import type { Analysis } from "../analysis.js";
 import { instancesWith } from "./references.js";
 import { sharedNamespace } from "../visibility-overlap.js";
 

@@ -4,7 +4,8 @@ import { gatewayStatus } from "../../gateway-api/gateway-status.js";
 import { commonHost, fullGatewayName } from "../../gateway/index.js";
 import { GATEWAY } from "../../kinds.js";
 import { selects } from "../../visibility.js";
-import { nameOf, type Analysis } from "../analysis.js";
+import { nameOf } from "../../provenance.js";
+import type { Analysis } from "../analysis.js";
 
 type Gateway = MeshObject<GatewaySpec>;
 

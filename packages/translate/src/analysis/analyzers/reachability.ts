@@ -3,7 +3,8 @@ import { rulesOf, type VirtualServiceRule } from "../../routes/delegates.js";
 import { routeMatch } from "../../routes/match.js";
 import { isUntranslatable } from "../../string-match.js";
 import { Translation } from "../../translation.js";
-import { nameOf, type Analysis } from "../analysis.js";
+import { nameOf } from "../../provenance.js";
+import type { Analysis } from "../analysis.js";
 import { coversConnection, coversRequest } from "../implication.js";
 
 type VirtualService = MeshObject<VirtualServiceSpec>;

@@ -1,4 +1,4 @@
-import type { DestinationRuleSpec, MeshObject, VirtualServiceSpec } from "@tulle/api";
+import type { Destination, DestinationRuleSpec, MeshObject, VirtualServiceSpec } from "@tulle/api";
 import { destinationRuleFor } from "../../destination-rules.js";
 import { hostMatch } from "../../hosts.js";
 import { DESTINATION_RULE, VIRTUAL_SERVICE } from "../../kinds.js";
@@ -14,30 +14,37 @@ type VirtualService = MeshObject<VirtualServiceSpec>;
 export function analyzeReferences(analysis: Analysis, object: VirtualService): void {
   for (const named of destinationsOf(object)) {
     const { destination, path } = named;
-    const { namespace } = object.metadata;
-    if (analysis.isUnknown(destination.host, namespace)) {
-      analysis.report(
-        "IST0101",
-        object,
-        `${path}.host`,
-        `there is no service ${destination.host}: calls to it fail`,
-      );
-      continue;
-    }
-    const { service } = analysis.resolve(destination.host, namespace);
-    if (service === undefined) continue;
-    const port = destination.port?.number;
-    if (port !== undefined && portNamed(service, port) === undefined) {
-      const known = service.ports.map(({ number }) => number).join(", ");
-      const message = `${service.host} has no port ${port}; it has ${known === "" ? "none" : known}`;
-      analysis.report("IST0101", object, `${path}.port.number`, message);
-    }
-    analyzeSubset(analysis, object, named, service);
+    const service = analyzeDestination(analysis, object, destination, {
+      host: `${path}.host`,
+      port: `${path}.port.number`,
+    });
+    if (service !== undefined) analyzeSubset(analysis, object, named, service);
   }
   (object.spec.http ?? []).forEach((rule, index) => {
     if (rule.delegate !== undefined)
       analyzeDelegate(analysis, object, rule.delegate, `spec.http[${index}].delegate`);
   });
+}
+
+/** IST0101: the service or the port of a destination is not there. The service, where it is; `paths`: where they are written. */
+export function analyzeDestination(
+  analysis: Analysis,
+  object: MeshObject,
+  { host, port }: Destination,
+  paths: { readonly host: string; readonly port: string },
+): MeshService | undefined {
+  const { namespace } = object.metadata;
+  if (analysis.isUnknown(host, namespace)) {
+    analysis.report("IST0101", object, paths.host, `there is no service ${host}: calls to it fail`);
+    return undefined;
+  }
+  const { service } = analysis.resolve(host, namespace);
+  if (service !== undefined && port !== undefined && portNamed(service, port.number) === undefined) {
+    const known = service.ports.map(({ number }) => number).join(", ");
+    const message = `${service.host} has no port ${port.number}; it has ${known === "" ? "none" : known}`;
+    analysis.report("IST0101", object, paths.port, message);
+  }
+  return service;
 }
 
 function analyzeSubset(

@@ -10,7 +10,8 @@ import { serviceNamed } from "../../hosts.js";
 import { SERVICE_ENTRY, WORKLOAD_ENTRY } from "../../kinds.js";
 import { takesVirtualIp } from "../../name-table.js";
 import { byAge, selects } from "../../visibility.js";
-import { nameOf, type Analysis } from "../analysis.js";
+import { nameOf } from "../../provenance.js";
+import type { Analysis } from "../analysis.js";
 import { sharedNamespace } from "../visibility-overlap.js";
 
 type ServiceEntry = MeshObject<ServiceEntrySpec>;

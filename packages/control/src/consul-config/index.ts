@@ -1,0 +1,2 @@
+export { createConfigEntryApi, type ConfigEntryApiOptions } from "./config-entry-api.js";
+export { EntryRevisions } from "./entry-revisions.js";

@@ -1,0 +1,1 @@
+export { createValidateApi } from "./validate-api.js";
