@@ -18,6 +18,7 @@ export interface WorkloadReady {
     readonly inbound: Address;
     readonly admin: Address;
     readonly metrics: Address;
+    readonly readiness: Address;
     readonly upstreams: readonly (Address & { readonly name: string })[];
   };
 }

@@ -1,6 +1,8 @@
 import type { WorkloadIdentity } from "@tulle/agent";
 import type { Clock, Logger } from "@tulle/base";
 
+import type { ApplicationProbe } from "./lifecycle/application-probe.js";
+
 /** One port of the workload that the mesh may call. */
 export interface InboundPort {
   /** Service name, e.g. `reviews`. */
@@ -115,6 +117,8 @@ export interface SidecarOptions {
    * here: of all times, not since the start. What comes in stays closed. Default false.
    */
   readonly failOpen?: boolean;
+  /** Makes `/healthz/ready` say whether the application is ready, too, which it then asks. Default: the sidecar alone. */
+  readonly readyIncludesApp?: ApplicationProbe;
   /**
    * Networks (`10.0.0.0/8`, `fd00::1`) of load balancers whose connections in plaintext to the inbound listener begin with
    * a PROXY header, version 1 or 2. Who sends one from elsewhere is refused. Default: none.

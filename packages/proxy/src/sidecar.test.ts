@@ -202,6 +202,26 @@ test("an endpoint that leaves the registry is no longer called, and one that com
   await eventually(async () => (await call(port)).status === 200);
 });
 
+test("/healthz/ready says whether the application is ready, where that was asked for", async () => {
+  let status = 503;
+  const app = await backend((_request, response) => {
+    response.statusCode = status;
+    response.end();
+  });
+  const server = await start("reviews", { readyIncludesApp: { port: app.port, path: "/healthy" } });
+  await server.ready;
+  const ready = () => call(server.addresses.readiness.port, "/healthz/ready");
+  expect(await ready()).toMatchObject({
+    status: 503,
+    body: "APPLICATION NOT READY: GET /healthy: 503\n",
+  });
+  expect((await call(server.addresses.admin.port, "/ready")).status).toBe(200);
+  status = 204;
+  await eventually(async () => (await ready()).body === "LIVE\n");
+  await server.drain();
+  expect((await ready()).body).toBe("DRAINING\n");
+});
+
 test("drain takes the sidecar out of service without failing what is under way", async () => {
   let release: (() => void) | undefined;
   const app = await backend((_request, response) => {

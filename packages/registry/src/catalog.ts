@@ -51,6 +51,7 @@ export class MemoryCatalog implements RegistryCatalog {
   /** What translation sees of a service, until it changes. */
   readonly #views = new Map<string, CatalogService>();
   readonly #changed: Emitter<CatalogChange>;
+  readonly #checksChanged: Emitter<void>;
   readonly #topics = new Set<Topic>();
   readonly #touched = new Map<string, { namespace: string; name: string }>();
   #registrations = 0;
@@ -58,10 +59,16 @@ export class MemoryCatalog implements RegistryCatalog {
   constructor(index: ChangeIndex, onListenerError: (thrown: unknown) => void) {
     this.index = index;
     this.#changed = new Emitter(onListenerError);
+    this.#checksChanged = new Emitter(onListenerError);
   }
 
   get onChanged(): Event<CatalogChange> {
     return this.#changed.event;
+  }
+
+  /** Some check, or what it belongs to, has come, gone or another status. */
+  get onChecksChanged(): Event<void> {
+    return this.#checksChanged.event;
   }
 
   get registrationCount(): number {
@@ -188,6 +195,7 @@ export class MemoryCatalog implements RegistryCatalog {
     this.#touched.clear();
     if (services.length > 0) this.#changed.emit({ services });
     for (const topic of topics) this.index.announce(topic);
+    if (topics.includes("checks")) this.#checksChanged.emit();
   }
 
   #touch(...topics: readonly Topic[]): void {

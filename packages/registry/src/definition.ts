@@ -25,6 +25,14 @@ export type ProbeDefinition =
   | { readonly kind: "h2ping"; readonly host: string; readonly port: number; readonly tls?: ProbeTls }
   | { readonly kind: "udp"; readonly host: string; readonly port: number }
   | { readonly kind: "ttl"; readonly ttlMs: number }
+  | {
+      /** As healthy as a node, or as one of its services, is by its own checks and its node's. */
+      readonly kind: "alias";
+      /** Empty = the one that the check is on. */
+      readonly node: string;
+      /** Id of a service in the check's namespace; empty = the node alone. */
+      readonly service: string;
+    }
   | { readonly kind: "none" };
 
 /** TLS of a probe. */
@@ -35,10 +43,10 @@ export interface ProbeTls {
 }
 
 /** Probes that ask somebody, every interval. */
-export type AskingProbe = Exclude<ProbeDefinition, { kind: "ttl" | "none" }>;
+export type AskingProbe = Exclude<ProbeDefinition, { kind: "ttl" | "alias" | "none" }>;
 
 export function isAsking(probe: ProbeDefinition): probe is AskingProbe {
-  return probe.kind !== "ttl" && probe.kind !== "none";
+  return probe.kind !== "ttl" && probe.kind !== "alias" && probe.kind !== "none";
 }
 
 /** A health check as registered. Durations in milliseconds. */

@@ -22,6 +22,8 @@ export interface HealthTrackerOptions {
   readonly random: () => number;
   readonly probe: Probe;
   readonly maxConcurrent: number;
+  /** What an alias check says now. */
+  readonly aliased: (definition: CheckDefinition) => CheckResult;
   /** False: nothing runs, statuses stay as they are told. */
   readonly enabled: boolean;
   /** Gives the index of a change of status that is about to be made. */
@@ -30,12 +32,20 @@ export interface HealthTrackerOptions {
   readonly onTransition: (owner: CheckOwner, before: CheckStatus, check: CheckState) => void;
 }
 
+/** What a check has found out. */
+export interface CheckResult {
+  readonly status: CheckStatus;
+  readonly output: string;
+}
+
 /** Runs the checks of the own node and writes their results into the states. */
 export class HealthTracker implements Disposable {
   readonly #options: HealthTrackerOptions;
   readonly #runners: CheckRunners;
   /** By {@link serviceKey} of namespace and check id. */
   readonly #owners = new Map<string, CheckOwner>();
+  /** Keys of the alias checks among them. */
+  readonly #aliases = new Set<string>();
   #started = false;
 
   constructor(options: HealthTrackerOptions) {
@@ -74,6 +84,8 @@ export class HealthTracker implements Disposable {
     for (const { definition } of next?.checks.values() ?? []) {
       const key = keyOf(definition);
       if (next !== undefined) this.#owners.set(key, next);
+      if (definition.probe.kind === "alias") this.#aliases.add(key);
+      else this.#aliases.delete(key);
       if (this.#started) this.#runners.start(key, definition);
     }
   }
@@ -83,7 +95,19 @@ export class HealthTracker implements Disposable {
     const key = keyOf(definition);
     if (this.#owners.get(key) !== owner) return;
     this.#owners.delete(key);
+    this.#aliases.delete(key);
     this.#runners.stop(key);
+  }
+
+  /** Something in the catalog has changed: alias checks are told what they stand for. */
+  followAliases(): void {
+    if (!this.#started) return;
+    for (const key of this.#aliases) {
+      const check = this.#owners.get(key)?.checks.get(key.slice(key.indexOf("\0") + 1));
+      if (check === undefined) continue;
+      const { status, output } = this.#options.aliased(check.definition);
+      if (status !== check.status || output !== check.output) this.#record(key, status, output);
+    }
   }
 
   /** The application's own word about a TTL check, and a sign of life. */

@@ -1,5 +1,6 @@
 import { isProtected } from "@tulle/api";
 import { MeshError, type Clock, type Logger, type Timer } from "@tulle/base";
+import { aliasedHealth } from "./aliased-health.js";
 import { CatalogWriter } from "./catalog-writer.js";
 import { MemoryCatalog } from "./catalog.js";
 import { ChangeIndex } from "./change-index.js";
@@ -84,12 +85,23 @@ export class LocalRegistry implements Registry {
       maxConcurrent: options.maxConcurrentChecks ?? 256,
       enabled: options.checksEnabled ?? true,
       nextIndex,
+      aliased: (check) => aliasedHealth(this.catalog, this.nodeName, check),
       onTransition: (owner, before, { definition: { id }, status }) => {
         this.catalog.touchChecks(owner);
         this.catalog.commit();
         this.#logger.info("check changed", { check: id, from: before, to: status });
         this.#writer.storeSoon(owner);
       },
+    });
+    // Follows what alias checks stand for: once for all that changes in one turn.
+    let following = false;
+    this.catalog.onChecksChanged(() => {
+      if (following) return;
+      following = true;
+      queueMicrotask(() => {
+        following = false;
+        if (!this.#disposed) this.#health.followAliases();
+      });
     });
     this.#writer = new CatalogWriter({
       catalog: this.catalog,
@@ -118,6 +130,7 @@ export class LocalRegistry implements Registry {
     this.#health.start();
     this.#reaper = this.clock.setInterval(() => void this.#reap(), REAPER_PERIOD_MS, { keepAlive: false });
     this.catalog.commit();
+    this.#health.followAliases();
   }
 
   [Symbol.dispose](): void {

@@ -361,3 +361,96 @@ test("one or two that fall silent are gone", async () => {
   await clock.advance(11_000);
   expect(served(registry)).toEqual([]);
 });
+
+const alias = (
+  id: string,
+  service: string,
+  extra: Partial<CheckDefinition> = {},
+  node = "",
+): CheckDefinition => checkDefinition({ id, probe: { kind: "alias", node, service }, ...extra });
+const checkOf = (registry: Registry, service: string, id: string) => {
+  const state = registry.catalog.node("tulle")?.services.get(`default\0${service}`)?.checks.get(id);
+  return state && `${state.status}: ${state.output}`;
+};
+
+test("an alias check says what the service behind it says, and its node", async () => {
+  const registry = await start();
+  await registry.registerService(api("front"), [alias("a", "back")]);
+  await settle();
+  expect(checkOf(registry, "front", "a")).toBe("critical: Service back could not be found on node tulle");
+  await registry.registerService(serviceDefinition({ name: "back" }), []);
+  await settle();
+  expect(checkOf(registry, "front", "a")).toBe("passing: No checks found.");
+  expect(healths(registry)).toEqual(["tulle/front passing"]);
+
+  await registry.registerService(serviceDefinition({ name: "back" }), [ttl("t"), ttl("u")]);
+  registry.updateTtlCheck("default", "t", "passing", "");
+  registry.updateTtlCheck("default", "u", "warning", "slow");
+  await settle();
+  expect(checkOf(registry, "front", "a")).toBe('warning: Aliased check "u" failing: slow');
+  registry.updateTtlCheck("default", "t", "critical", "gone");
+  await settle();
+  expect(checkOf(registry, "front", "a")).toBe('critical: Aliased check "t" failing: gone');
+  expect(healths(registry)).toEqual(["tulle/front critical"]);
+  registry.updateTtlCheck("default", "t", "passing", "");
+  registry.updateTtlCheck("default", "u", "passing", "");
+  await settle();
+  expect(checkOf(registry, "front", "a")).toBe("passing: All checks passing.");
+
+  await registry.setNodeMaintenance(true, "");
+  await settle();
+  expect(checkOf(registry, "front", "a")).toContain('critical: Aliased check "Node Maintenance Mode"');
+  await registry.setNodeMaintenance(false, "");
+  await registry.deregisterService("default", "back");
+  await settle();
+  expect(checkOf(registry, "front", "a")).toContain("critical: Service back could not be found");
+});
+
+test("an alias of a node goes by the node's checks alone, on another node, too", async () => {
+  const registry = await start();
+  const node = (status: "passing" | "critical") =>
+    registry.registerNode({
+      node: { name: "db-1", address: "10.0.0.1", id: "", meta: {}, taggedAddresses: {} },
+      checks: [
+        {
+          definition: checkDefinition({ id: "disk", probe: { kind: "none" }, initialStatus: status }),
+          output: "full",
+        },
+      ],
+    });
+  await registry.registerService(api("front"), [alias("a", "", {}, "db-1")]);
+  await settle();
+  expect(checkOf(registry, "front", "a")).toBe("critical: Node db-1 could not be found");
+  await node("passing");
+  await settle();
+  expect(checkOf(registry, "front", "a")).toBe("passing: All checks passing.");
+  await node("critical");
+  await settle();
+  expect(checkOf(registry, "front", "a")).toBe('critical: Aliased check "disk" failing: full');
+});
+
+test("aliases of aliases are followed, and a circle is not ill for ever", async () => {
+  const registry = await start();
+  const names = ["a", "b", "c"];
+  for (const [at, name] of names.entries())
+    await registry.registerService(api(name), [alias(`is-${name}`, names[(at + 1) % 3] ?? "")]);
+  await settle();
+  expect(healths(registry)).toEqual(["tulle/a passing", "tulle/b passing", "tulle/c passing"]);
+  await registry.registerCheck(ttl("t", { serviceId: "c" }));
+  await settle();
+  expect(healths(registry)).toEqual(["tulle/a critical", "tulle/b critical", "tulle/c critical"]);
+  registry.updateTtlCheck("default", "t", "passing", "");
+  await settle();
+  expect(healths(registry)).toEqual(["tulle/a passing", "tulle/b passing", "tulle/c passing"]);
+});
+
+test("an alias check holds after a restart", async () => {
+  const persistence = createMemoryPersistence();
+  const first = await start({ persistence });
+  await first.registerService(serviceDefinition({ name: "back" }), []);
+  await first.registerService(api("front"), [alias("a", "back")]);
+  await first.stored();
+  const second = await start({ persistence });
+  await settle();
+  expect(checkOf(second, "front", "a")).toBe("passing: No checks found.");
+});

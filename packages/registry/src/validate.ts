@@ -116,6 +116,10 @@ export function validateCheck(check: CheckDefinition, prefix = ""): readonly Vio
     report.duration("Interval", check.intervalMs);
     report.duration("Timeout", check.timeoutMs);
   }
+  if (probe.kind === "alias") {
+    report.text("AliasService", probe.service || "-", LIMIT.id);
+    report.text("AliasNode", probe.node || "-", LIMIT.name);
+  }
   if (probe.kind === "ttl") report.duration("TTL", probe.ttlMs);
   if ("host" in probe && (probe.host === "" || !(probe.port >= 1 && probe.port <= 65_535))) {
     const service = probe.kind === "grpc" ? ", or host:port/service" : "";

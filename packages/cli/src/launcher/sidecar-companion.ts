@@ -44,6 +44,14 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     ...placeOf(workload),
     ...(workload.proxyProtocolFrom === undefined ? {} : { proxyProtocolFrom: workload.proxyProtocolFrom }),
     failOpen: workload.failOpen ?? false,
+    ...(workload.readyIncludesApp === true && appPort !== undefined
+      ? {
+          readyIncludesApp: {
+            port: appPort,
+            ...(workload.healthPath === undefined ? {} : { path: workload.healthPath }),
+          },
+        }
+      : {}),
     controlPlane: joined instanceof Promise ? joined.then(controlPlaneOf) : controlPlaneOf(joined),
     stateDirectory: directory,
     workers: workload.workers,

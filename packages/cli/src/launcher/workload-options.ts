@@ -45,6 +45,7 @@ export interface WorkloadOptions extends ReadyTarget, AccessOptions {
   /** Undefined: found out from the first bytes of each connection. */
   readonly protocol?: (typeof PROTOCOLS)[number];
   readonly healthPath?: string;
+  readonly readyIncludesApp?: boolean;
   readonly healthInterval?: string;
   readonly stateDir?: string;
   readonly outboundPort?: number;
@@ -133,6 +134,10 @@ export function addWorkloadOptions(
         .argParser(checkDuration)
         .default("1s"),
     )
+    .option(
+      "--ready-includes-app",
+      "make /healthz/ready of the sidecar say whether the application is ready, too: asked as --health-path says",
+    )
     .addOption(
       port("--outbound-port <port>", "outbound proxy (service by Host, or HTTP_PROXY)", ports.outbound),
     )
@@ -152,7 +157,10 @@ export function addWorkloadOptions(
   addMemberOptions(command, context, ports);
   // What only several options together show. Said here, as commander says what it finds itself.
   command.hook("preAction", (_program, action) => {
-    const { port: appPort, servicePort } = action.opts<WorkloadOptions>();
+    const { port: appPort, servicePort, readyIncludesApp } = action.opts<WorkloadOptions>();
+    if (readyIncludesApp === true && appPort === undefined) {
+      action.error("error: --ready-includes-app needs --port: say where the application listens");
+    }
     if (servicePort !== undefined && appPort === undefined) {
       action.error("error: --service-port needs --port: say where the application listens");
     }

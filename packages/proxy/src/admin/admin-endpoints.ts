@@ -100,11 +100,21 @@ export function metricsEndpoint(path: string, scrape: AdminContext["scrape"]): E
 }
 
 /** Whether the sidecar serves, under `path`. One that fails open does not: nobody reaches its application. */
-export function readyEndpoint(path: string, context: Pick<AdminContext, "state" | "failsOpen">): Endpoint {
-  return get(path, "200 when this sidecar serves", () => {
+export function readyEndpoint(
+  path: string,
+  context: Pick<AdminContext, "state" | "failsOpen"> & {
+    /** Why the application is not ready; absent: nobody asks it. */
+    readonly applicationProblem?: () => Promise<string | undefined>;
+  },
+): Endpoint {
+  return get(path, "200 when this sidecar serves", async () => {
     const state = context.state();
     const openly = context.failsOpen() ? "FAIL OPEN: redirected connections pass by the mesh\n" : "";
-    return text(`${state}\n${openly}`, state === "LIVE" ? 200 : 503);
+    if (state !== "LIVE") return text(`${state}\n${openly}`, 503);
+    const problem = await context.applicationProblem?.();
+    return problem === undefined
+      ? text(`${state}\n${openly}`)
+      : text(`APPLICATION NOT READY: ${problem}\n`, 503);
   });
 }
 

@@ -21,6 +21,7 @@ import {
 import { NodeSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { HelloSchema, type Hello } from "@tulle/xds/gen/tulle/v1/agent_pb.js";
 
+import { ApplicationReadiness } from "./application-probe.js";
 import { adminEndpoints, readyEndpoint, type ServerState } from "../admin/admin-endpoints.js";
 import { Explainer } from "../admin/explainer.js";
 import type { Endpoint } from "../admin/http-endpoints.js";
@@ -455,9 +456,12 @@ export class RunningSidecar implements Sidecar {
   }
 
   #readinessEndpoint(): Endpoint {
+    const probe = this.#options.readyIncludesApp;
+    const application = probe && new ApplicationReadiness(probe, this.#parts.clock);
     return readyEndpoint("/healthz/ready", {
       state: () => this.#state(),
       failsOpen: () => this.#failOpen?.active ?? false,
+      ...(application === undefined ? {} : { applicationProblem: () => application.problem() }),
     });
   }
 

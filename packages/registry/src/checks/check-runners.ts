@@ -61,6 +61,7 @@ export class CheckRunners implements Disposable {
     const target = definition.probe;
     switch (target.kind) {
       case "none":
+      case "alias":
         return undefined;
       case "ttl":
         return new TtlCheck(clock, target.ttlMs, () =>

@@ -120,7 +120,8 @@ test.each([
   ["Checks[0].H2PING", { Name: "a", Check: { H2PING: "x:0", Interval: "1s" } }],
   ["Checks[0].UDP", { Name: "a", Check: { UDP: "x:70000", Interval: "1s" } }],
   ["Check.UDP", { Name: "a", Check: { UDP: "x:53", TCP: "x:1", Interval: "1s" } }],
-  ["Check.AliasService", { Name: "a", Check: { AliasService: "b" } }],
+  ["Check.AliasService", { Name: "a", Check: { AliasService: "b", TTL: "10s" } }],
+  ["Check.OSService", { Name: "a", Check: { OSService: "b" } }],
   ["Check.TTL", { Name: "a", Check: { TTL: "soon" } }],
   ["Check.Status", { Name: "a", Check: { TTL: "1s", Status: "fine" } }],
   ["Check.HTTP", { Name: "a", Check: {} }],
@@ -280,4 +281,15 @@ test("blocking queries beyond the limit are refused with 429", async () => {
   expect((await get(`/v1/catalog/services?index=${index}`)).status).toBe(429);
   await register({ Name: "api", Port: 1 });
   expect((await first).status).toBe(200);
+});
+
+test("an alias check is taken by service and by node, and shown as one", async () => {
+  await register({ Name: "back" });
+  await register({ Name: "front", Check: { AliasService: "back" } });
+  await register({ Name: "other", Check: { AliasNode: "nowhere", CheckID: "by-node" } });
+  await settle();
+  expect(await getJson("/v1/agent/checks")).toMatchObject({
+    "service:front": { Type: "alias", Status: "passing", Output: "No checks found.", Interval: "" },
+    "by-node": { Type: "alias", Status: "critical", Output: "Node nowhere could not be found" },
+  });
 });

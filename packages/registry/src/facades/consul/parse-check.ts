@@ -12,10 +12,10 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
   Args: "script checks are not supported, since they run commands of whoever may register: use HTTP, TCP or TTL",
   Script:
     "script checks are not supported, since they run commands of whoever may register: use HTTP, TCP or TTL",
-  DockerContainerID: "Docker checks are not supported: use HTTP, TCP or TTL",
-  OSService: "operating system service checks are not supported: use HTTP, TCP or TTL",
-  AliasNode: "alias checks are not supported: use HTTP, TCP or TTL",
-  AliasService: "alias checks are not supported: use HTTP, TCP or TTL",
+  DockerContainerID:
+    "Docker checks are not supported, since they run commands of whoever may register: use HTTP, TCP or TTL",
+  OSService:
+    "operating system service checks are not supported, since the registry need not run on the machine of the service: use HTTP, TCP, or TTL from the service manager",
 };
 
 /** What a check is called and belongs to when its registration does not say. */
@@ -61,7 +61,9 @@ export function parseStatus(fields: FieldReader, fallback: CheckStatus): CheckSt
 }
 
 function parseProbe(fields: FieldReader): ProbeDefinition {
-  const given = ["HTTP", "TCP", "GRPC", "H2PING", "UDP", "TTL"].filter((kind) => fields.says(kind));
+  const given = ["HTTP", "TCP", "GRPC", "H2PING", "UDP", "TTL", "AliasService", "AliasNode"].filter(
+    (kind) => fields.says(kind) && !(kind === "AliasNode" && fields.says("AliasService")),
+  );
   if (given.length > 1) fields.refuse(given[1] ?? "", `cannot be given together with ${given[0]}`);
   if (fields.says("HTTP")) {
     return {
@@ -97,8 +99,13 @@ function parseProbe(fields: FieldReader): ProbeDefinition {
   }
   if (fields.says("UDP")) return { kind: "udp", ...parseHostPort(fields.text("UDP")) };
   if (fields.says("TTL")) return { kind: "ttl", ttlMs: fields.duration("TTL") ?? 0 };
+  if (fields.says("AliasService") || fields.says("AliasNode"))
+    return { kind: "alias", node: fields.text("AliasNode"), service: fields.text("AliasService") };
   if (!Object.keys(UNSUPPORTED).some((field) => fields.says(field))) {
-    fields.refuse("HTTP", "one of HTTP, TCP, GRPC, H2PING, UDP (each with Interval) or TTL is required");
+    fields.refuse(
+      "HTTP",
+      "one of HTTP, TCP, GRPC, H2PING, UDP (each with Interval), TTL, AliasService or AliasNode is required",
+    );
   }
   return { kind: "none" };
 }
