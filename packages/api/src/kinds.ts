@@ -22,6 +22,7 @@ import { peerAuthenticationKind } from "./peer-authentication/kind.js";
 import { rateLimitKind } from "./rate-limit/kind.js";
 import { requestAuthenticationKind } from "./request-authentication/kind.js";
 import { referenceGrantKind } from "./reference-grant/kind.js";
+import { runtimeKind } from "./runtime/kind.js";
 import { secretKind } from "./secret/kind.js";
 import { serviceEntryKind } from "./service-entry/kind.js";
 import { tcpRouteKind } from "./tcp-route/kind.js";
@@ -59,6 +60,7 @@ export const KINDS: readonly Kind[] = [
   healthCheckKind,
   trafficPolicyKind,
   meshConfigKind,
+  runtimeKind,
   meshHttpRouteKind,
   meshTcpRouteKind,
   serviceRouterKind,

@@ -17,6 +17,7 @@ export const MESH_CONFIG: KindRef = { group: "tulle.dev", kind: "MeshConfig" };
 export const AUTHORIZATION_POLICY: KindRef = { group: SECURITY, kind: "AuthorizationPolicy" };
 export const RATE_LIMIT: KindRef = { group: "tulle.dev", kind: "RateLimit" };
 export const TRAFFIC_POLICY: KindRef = { group: "tulle.dev", kind: "TrafficPolicy" };
+export const RUNTIME: KindRef = { group: "tulle.dev", kind: "Runtime" };
 export const NAMESPACE: KindRef = { group: "", kind: "Namespace" };
 export const GATEWAY_CLASS_KIND: KindRef = { group: GATEWAY_API, kind: "GatewayClass" };
 export const K8S_GATEWAY: KindRef = { group: GATEWAY_API, kind: "Gateway" };

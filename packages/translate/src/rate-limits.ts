@@ -56,7 +56,10 @@ function translated(t: Translation, { spec, metadata }: MeshObject<RateLimitSpec
     statPrefix: id,
     status: { code: spec.status ?? 429 },
     filterEnabled: { defaultValue: fraction(100) },
-    filterEnforced: { defaultValue: fraction(spec.shadow === true ? 0 : 100) },
+    filterEnforced: {
+      defaultValue: fraction(spec.shadow === true ? 0 : 100),
+      runtimeKey: spec.runtimeKey ?? "",
+    },
     enableXRatelimitHeaders:
       spec.tellsLimits === false
         ? XRateLimitHeadersRFCVersion.OFF

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { runtimeKey } from "../runtime/schema.js";
 import { durationOf, positiveDuration } from "../schema/durations.js";
 import { headerName, isToken } from "../schema/headers.js";
 import { host, serviceReference } from "../schema/hosts.js";
@@ -84,6 +85,8 @@ const global = struct({
 const globalHasNoShadow: Rule = (fields, report) => {
   if (fields["global"] !== undefined && fields["shadow"] !== undefined)
     report(["shadow"], "cannot stand beside global: the rate limit service says whom it only counts");
+  if (fields["global"] !== undefined && fields["runtimeKey"] !== undefined)
+    report(["runtimeKey"], "cannot stand beside global: the rate limit service says who is refused");
 };
 
 /** Callers count for services that they name. */
@@ -120,6 +123,7 @@ export const rateLimitSpec: z.ZodType<RateLimitSpec> = struct(
     selector: matchLabelsSelector.exactOptional(),
     direction: z.enum(["INBOUND", "OUTBOUND"]).exactOptional(),
     shadow: z.boolean().exactOptional(),
+    runtimeKey: runtimeKey.exactOptional(),
     status: integer(400, 599, "an HTTP error status").exactOptional(),
     grpcStatus: z.enum(["UNAVAILABLE", "RESOURCE_EXHAUSTED"]).exactOptional(),
     tellsLimits: z.boolean().exactOptional(),
