@@ -49,6 +49,13 @@ const SPECS: Readonly<Record<string, object>> = {
   },
   TrafficPolicy: { host: "reviews", hedging: { after: "50ms" }, adaptiveConcurrency: { percentile: 50 } },
   Runtime: { values: { "reviews.canary": 10, half: { numerator: 5000, denominator: "TEN_THOUSAND" } } },
+  GrpcJsonTranscoder: {
+    selector: { matchLabels: { app: "library" } },
+    services: ["library.v1.Library"],
+    descriptors: { configMap: { name: "library", key: "library.binpb" } },
+    printOptions: { addWhitespace: true },
+    maxRequestBodySize: 1024,
+  },
   MeshConfig: {
     meshMTLS: { minProtocolVersion: "TLSV1_3" },
     defaultTrafficPolicy: {

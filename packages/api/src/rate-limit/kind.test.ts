@@ -21,6 +21,13 @@ test("check accepts limits of every form", () => {
         per: "SOURCE",
       },
       { requests: 5, interval: "50ms", perHeader: "x-user" },
+      {
+        requests: 10,
+        interval: "1s",
+        per: "SOURCE",
+        countsUnidentified: true,
+        overrides: [{ serviceAccounts: ["web", "shop/batch"], requests: 50, interval: "2s", burst: 100 }],
+      },
     ],
   };
   expect(rateLimitKind.check({ spec })).toEqual({ ok: true, spec, warnings: [] });
@@ -76,6 +83,18 @@ test.each<[Record<string, unknown>, string]>([
   ],
   [{ limits: [{ requests: 1 }] }, "spec.limits[0].interval: is required"],
   [{ limits: [{ ...limits[0], per: "SOURCE", perHeader: "x" }] }, "spec.limits[0]"],
+  [
+    { limits: [{ ...limits[0], overrides: [{ serviceAccounts: ["web"], requests: 1 }] }] },
+    "spec.limits[0].overrides: needs per: SOURCE",
+  ],
+  [
+    { limits: [{ ...limits[0], per: "SOURCE", overrides: [{ serviceAccounts: ["a", "a"], requests: 1 }] }] },
+    "spec.limits[0].overrides[0].serviceAccounts[1]: is named twice",
+  ],
+  [
+    { limits: [{ ...limits[0], per: "SOURCE", overrides: [{ serviceAccounts: ["a/b/c"], requests: 1 }] }] },
+    "spec.limits[0].overrides[0].serviceAccounts[0]",
+  ],
   [{ limits: [{ ...limits[0], perHeader: "no name" }] }, "spec.limits[0].perHeader: expected a header name"],
   [{ limits, status: 200 }, "spec.status: expected an HTTP error status from 400 to 599"],
   [{ limits, direction: "OUTBOUND" }, "spec.host: is required with direction OUTBOUND"],

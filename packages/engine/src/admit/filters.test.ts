@@ -437,6 +437,32 @@ describe("local rate limits", () => {
       expect(kind(other)).toBe("continue");
   });
 
+  test("identities may have a bucket, or none, by name; and clients without one share theirs", () => {
+    const by = (config: object) => ({
+      case: "extension",
+      value: { name: "s", typedConfig: packed(SourceIdentitySchema, config) },
+    });
+    const config = { descriptors: [{ entries: entries(["source_identity", ""]), tokenBucket: bucket(1) }] };
+    const kinds = (settings: object, principals: readonly (string | undefined)[]): string[] => {
+      const { ask } = limited(config, action(by(settings)));
+      return principals.map(
+        (principal) => ask({}, principal === undefined ? {} : { principal }).admission.kind,
+      );
+    };
+    expect(kinds({ only: ["spiffe://a"] }, ["spiffe://a", "spiffe://a", "spiffe://b", "spiffe://b"])).toEqual(
+      ["continue", "reply", "continue", "continue"],
+    );
+    expect(
+      kinds({ except: ["spiffe://a"] }, ["spiffe://a", "spiffe://a", "spiffe://b", "spiffe://b"]),
+    ).toEqual(["continue", "continue", "continue", "reply"]);
+    expect(kinds({}, [undefined, undefined])).toEqual(["continue", "continue"]);
+    expect(kinds({ unidentified: "nobody" }, [undefined, "spiffe://a", undefined])).toEqual([
+      "continue",
+      "continue",
+      "reply",
+    ]);
+  });
+
   test("the default bucket counts for described requests too, unless told otherwise", () => {
     const config = {
       tokenBucket: bucket(1),

@@ -100,12 +100,14 @@ export async function openListeners(context: ListenersContext, owner: Disposable
     port: number,
     authority: string,
     at = hosts.local,
+    path?: string,
   ): Promise<HttpListener> =>
     own(
       await listenOutbound({
         name,
         host: at,
         port,
+        path,
         authority,
         configuration,
         connection: stack.connection,
@@ -119,9 +121,10 @@ export async function openListeners(context: ListenersContext, owner: Disposable
     );
 
   const upstreams: HttpListener[] = [];
-  for (const [index, { authority }] of options.upstreams.entries()) {
+  for (const [index, { authority, socketPath }] of options.upstreams.entries()) {
     const port = ports.upstreams[index] ?? 0;
-    upstreams.push(await outboundOn(`upstream ${authority}`, port, authority.toLowerCase()));
+    const name = `upstream ${authority}`;
+    upstreams.push(await outboundOn(name, port, authority.toLowerCase(), hosts.local, socketPath));
   }
   if (options.gateway !== undefined) {
     const { GatewayPorts: Ports } = await import("../gateway/index.js");

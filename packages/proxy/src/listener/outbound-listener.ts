@@ -18,6 +18,8 @@ export interface OutboundListenerOptions {
   readonly name: string;
   readonly host: string;
   readonly port: number;
+  /** A Unix socket instead. */
+  readonly path?: string | undefined;
   /** Authority that this listener stands for; "" = each request names its service in Host or its target. */
   readonly authority: string;
   readonly configuration: SnapshotSource;
@@ -56,8 +58,8 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
   const serve = (socket: Socket, authority: string, extend: (source: OutboundSource) => void): void => {
     const source = new OutboundSource(
       authority,
-      formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
-      formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0),
+      options.path ?? formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
+      options.path === undefined ? formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0) : "",
       own,
       options.configuration,
       connections,
@@ -118,6 +120,7 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
     name: options.name,
     host: options.host,
     port: options.port,
+    path: options.path,
     ...refusals(options.connection, options.name, options.dropped),
     onConnection: (socket) => (acceptor === undefined ? serveAny(socket) : acceptor.accept(socket)),
   });

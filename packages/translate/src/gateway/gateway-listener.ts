@@ -20,6 +20,7 @@ import {
   httpFilter,
   outboundFilters,
 } from "../http-connection-manager.js";
+import { transcoderFilters } from "../grpc-json-transcoders.js";
 import { addressOf, fromAds } from "../messages.js";
 import { INBOUND_LISTENER } from "../names.js";
 import { provenance } from "../provenance.js";
@@ -187,7 +188,8 @@ function managerFor(t: Translation, server: Server, servers: readonly Server[]):
     ...authorizationFilters(t, guardedBy(servers)),
     ...limitFilters(t, hosts),
     ...overloadFilters(policies),
-    ...outboundFilters(),
+    // Policies, limits and CORS see the requests that clients write.
+    ...outboundFilters(transcoderFilters(t, { guarded: guardedBy(servers), protocol: undefined })),
   ];
   const manager = connectionManager(t, server.routes, filters);
   Object.assign(

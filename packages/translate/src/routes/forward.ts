@@ -42,7 +42,7 @@ export function defaultAction(target: Target, retries: HttpRetry | undefined): R
     clusterSpecifier: { case: "cluster", value: target.cluster },
     timeout: durationOf(0),
     retryPolicy: retryPolicy(undefined, retries),
-    hashPolicy: hashPolicies(target.policy.loadBalancer?.consistentHash),
+    hashPolicy: hashPolicies(target.policy.loadBalancer),
   });
 }
 
@@ -80,7 +80,7 @@ export function forwardAction(
 
 /** What the destinations hash, each thing once: destinations of one service hash alike. */
 function hashPoliciesOf(targets: readonly Target[]): RouteAction_HashPolicy[] {
-  const found = targets.flatMap((target) => hashPolicies(target.policy.loadBalancer?.consistentHash));
+  const found = targets.flatMap((target) => hashPolicies(target.policy.loadBalancer));
   return found.filter(
     (policy, index) =>
       found.findIndex((other) => equals(RouteAction_HashPolicySchema, other, policy)) === index,
