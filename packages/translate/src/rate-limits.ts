@@ -67,7 +67,10 @@ function concerns(
 }
 
 /** Limits that each sidecar counts by itself, from whatever object. */
-export interface LocalLimits extends Pick<RateLimitSpec, "shadow" | "status" | "grpcStatus" | "tellsLimits"> {
+export interface LocalLimits extends Pick<
+  RateLimitSpec,
+  "shadow" | "runtimeKey" | "status" | "grpcStatus" | "tellsLimits"
+> {
   readonly limits: readonly LocalLimit[];
 }
 
