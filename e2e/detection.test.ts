@@ -236,3 +236,24 @@ test.each(["vault", "declared"])(
   },
   30_000,
 );
+
+test("a MeshConfig says how long a silent client is waited for", async () => {
+  await mesh.apply(`
+apiVersion: tulle.dev/v1
+kind: MeshConfig
+metadata: {name: mesh, namespace: istio-system}
+spec: {protocolDetectionTimeout: 800ms}
+`);
+  // One that has not learnt yet who speaks first.
+  const fresh = await mesh.sidecar({ service: "fresh", args: ["--upstream", "banner:8080"] });
+  const first = await listen(addressOf("banner:8080", fresh));
+  first.socket.destroy();
+  expect(first.ms).toBeGreaterThan(700);
+  const next = await listen(addressOf("banner:8080", fresh));
+  next.socket.destroy();
+  expect(next.text).toBe(first.text);
+  await mesh.client.resources.delete(findKind("tulle.dev", "MeshConfig")!, {
+    name: "mesh",
+    namespace: "istio-system",
+  });
+});

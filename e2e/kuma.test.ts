@@ -21,12 +21,14 @@ beforeAll(async () => {
   mesh = await Mesh.start();
   const upstreams = ["reviews:8080", "db:8080"].flatMap((name) => ["--upstream", name]);
   const version = (name: string) => ["--version", name];
+  const zone = (name: string) => ["--label", `istio-locality=eu.${name}`];
   const tcp = { healthPath: "", args: ["--protocol", "tcp"], command: BANNER };
   [caller] = await Promise.all([
-    mesh.sidecar({ service: "caller", args: upstreams }),
+    mesh.sidecar({ service: "caller", args: [...upstreams, ...zone("a")] }),
     mesh.run({ service: "reviews", name: "reviews-v1", args: version("v1") }),
     mesh.run({ service: "reviews", name: "reviews-v2", args: version("v2") }),
-    mesh.run({ service: "ratings" }),
+    mesh.run({ service: "ratings", name: "ratings-a", args: zone("a") }),
+    mesh.run({ service: "ratings", name: "ratings-b", args: zone("b") }),
     mesh.run({ ...tcp, service: "db" }),
     mesh.run({ ...tcp, service: "db-next" }),
   ]);
@@ -138,6 +140,47 @@ spec:
     rules: [{default: {backendRefs: [{kind: MeshService, name: db-next}]}}]
 `);
   await eventually(async () => (await banner()).includes("220 db-next "));
+});
+
+test("a MeshLoadBalancingStrategy keeps requests in the caller's zone, or lets them go to those that it names", async () => {
+  const strategy = (awareness: string) =>
+    apply(`apiVersion: kuma.io/v1alpha1
+kind: MeshLoadBalancingStrategy
+metadata: {name: near}
+spec:
+  to: [{targetRef: {kind: MeshService, name: ratings}, default: {localityAwareness: ${awareness}}}]
+`);
+  const answerers = async () => {
+    const seen = new Set<string>();
+    for (let round = 0; round < 20; round++) seen.add((await ask("/stars")).body.slice(0, 25));
+    return seen.size;
+  };
+  await eventually(async () => (await answerers()) === 2);
+  await strategy("{}");
+  await eventually(async () => (await answerers()) === 1);
+  expect((await ask("/stars")).body).toContain("ratings-a");
+  await strategy("{disabled: true}");
+  await eventually(async () => (await answerers()) === 2);
+});
+
+test("a MeshRateLimit refuses what is too much for a workload, in its own words", async () => {
+  await apply(`apiVersion: kuma.io/v1alpha1
+kind: MeshRateLimit
+metadata: {name: few}
+spec:
+  targetRef: {kind: MeshService, name: ratings}
+  rules:
+  - default:
+      local:
+        http: {requestRate: {num: 3, interval: 1h}, onRateLimit: {status: 503, headers: {set: [{name: x-limited, value: "true"}]}}}
+`);
+  const refused = await eventually(async () => {
+    const answer = await ask("/stars");
+    return answer.status === 503 && answer;
+  });
+  expect(refused.headers["x-limited"]).toBe("true");
+  // Others are not limited.
+  expect((await ask("/")).status).toBe(200);
 });
 
 test("a policy of another mesh is refused, with everything else that is wrong with it", async () => {

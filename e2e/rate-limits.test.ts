@@ -28,6 +28,11 @@ spec:
     requests: 1
     interval: 1h
     perHeader: x-user
+  - match: {uri: {prefix: /own}}
+    requests: 1
+    interval: 1h
+    per: SOURCE
+    overrides: [{serviceAccounts: [two], requests: 3}]
 ---
 apiVersion: tulle.dev/v1
 kind: RateLimit
@@ -126,6 +131,12 @@ test("each caller has a count of its own, by its identity", async () => {
   expect((await ask(one, "/each")).status).toBe(200);
 });
 
+test("a caller may have numbers of its own", async () => {
+  const own = async (caller: Workload): Promise<number> => (await ask(caller, "/own")).status;
+  expect([await own(one), await own(one)]).toEqual([200, 429]);
+  expect([await own(two), await own(two), await own(two), await own(two)]).toEqual([200, 200, 200, 429]);
+});
+
 test("each value of a header has a count of its own", async () => {
   const as = async (user: string): Promise<number> =>
     (await ask(one, "/user", { headers: { "x-user": user } })).status;
@@ -201,3 +212,34 @@ test("a service counts for all sidecars, for each caller", async () => {
   await eventually(async () => (await ask(two, "/global")).status === 500);
   expect((await ask(two, "/elsewhere")).status).toBe(200);
 }, 40_000);
+
+test("Linkerd's HTTPLocalRateLimitPolicy holds at its Server, for all clients and for some of them", async () => {
+  const { process } = await mesh.run({ service: "linked", command: RECORDER });
+  const callers = await Promise.all(
+    ["plain", "special"].map((name) => mesh.sidecar({ service: name, args: ["--upstream", "linked:8080"] })),
+  );
+  await mesh.apply(`
+apiVersion: policy.linkerd.io/v1beta3
+kind: Server
+metadata: {name: linked-http}
+spec: {podSelector: {}, port: 8080, accessPolicy: all-unauthenticated}
+---
+apiVersion: policy.linkerd.io/v1alpha1
+kind: HTTPLocalRateLimitPolicy
+metadata: {name: linked}
+spec:
+  targetRef: {group: policy.linkerd.io, kind: Server, name: linked-http}
+  identity: {requestsPerSecond: 1}
+  overrides: [{requestsPerSecond: 1000, clientRefs: [{kind: ServiceAccount, name: special}]}]
+`);
+  const burst = async (caller: Workload): Promise<number[]> => {
+    const answers = await Promise.all(Array.from({ length: 6 }, () => call(caller.upstream("linked:8080"))));
+    return answers.map(({ status }) => status);
+  };
+  const [plain, special] = callers;
+  await eventually(async () => (await burst(plain!)).includes(429));
+  expect(await burst(special!)).toEqual([200, 200, 200, 200, 200, 200]);
+  const { code, output } = await mesh.tulle(["get", "httplocalratelimitpolicies"]);
+  expect([code, output]).toEqual([0, expect.stringContaining("linked-http")]);
+  await process.stop();
+}, 30_000);

@@ -18,6 +18,9 @@ const PACKAGES = ["base", "api", "client", "xds", "http", "dns", "engine", "agen
 /** Files of google.protobuf that messages use. */
 const WELL_KNOWN_TYPES = ["any", "duration", "empty", "field_mask", "struct", "timestamp", "wrappers"];
 
+/** What is bundled apart, for `require`: it is loaded where the configuration has use for it. */
+const TRANSCODING = "transcoding";
+
 const stamp = join(out, ".stamp");
 const wanted = fingerprint();
 if (readIfThere(stamp) === wanted) process.exit(0);
@@ -25,7 +28,7 @@ if (readIfThere(stamp) === wanted) process.exit(0);
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 await build({
-  plugins: [generatedCode(), lazyRegularExpressions()],
+  plugins: [generatedCode(), lazyRegularExpressions(), lazyTranscoding()],
   entryPoints: {
     workload: join(root, "packages/cli/dist/workload-main.js"),
     // A thread of its own (proxy/src/workers/spawn-worker.ts looks for it beside itself).
@@ -51,6 +54,19 @@ await build({
   banner: {
     js: 'import { createRequire as createRequire_ } from "node:module"; const require = createRequire_(import.meta.url); import { fileURLToPath as fileURLToPath_ } from "node:url"; import { dirname as dirname_ } from "node:path"; const __filename = fileURLToPath_(import.meta.url); const __dirname = dirname_(__filename);',
   },
+});
+await build({
+  entryPoints: { [TRANSCODING]: join(root, "packages/xds/dist/transcoding/index.js") },
+  outdir: out,
+  outExtension: { ".js": ".cjs" },
+  bundle: true,
+  platform: "node",
+  format: "cjs",
+  target: "node20",
+  minifyWhitespace: true,
+  minifySyntax: true,
+  legalComments: "linked",
+  logLevel: "warning",
 });
 writeFileSync(stamp, wanted);
 
@@ -107,7 +123,7 @@ function wordsOf(packages) {
     for (const path of readdirSync(dist, { recursive: true })) {
       if (!/\.m?js$/.test(path) || path.startsWith("gen") || path.endsWith("json-registry-messages.js"))
         continue;
-      if (path.startsWith("bundle")) continue;
+      if (path.startsWith("bundle") || path.startsWith("transcoding")) continue;
       for (const [word] of readFileSync(join(dist, path), "utf8").matchAll(/[A-Za-z_$][\w$]*/g))
         words.add(word);
     }
@@ -130,6 +146,29 @@ function lazyRegularExpressions() {
         contents: `export const RE2JS = { compile: (pattern) => require("re2js").RE2JS.compile(pattern) };`,
         resolveDir: root,
       }));
+    },
+  };
+}
+
+/** Calls by HTTP with JSON need messages made from descriptors: that is loaded with the first transcoder. */
+function lazyTranscoding() {
+  return {
+    name: "lazy-transcoding",
+    setup(builder) {
+      builder.onResolve({ filter: /^@tulle\/xds\/transcoding$/ }, ({ path }) => ({
+        path,
+        namespace: "lazy-own",
+      }));
+      builder.onLoad({ filter: /.*/, namespace: "lazy-own" }, () => ({
+        contents: `export const createTranscoder = (settings) => require("./${TRANSCODING}.cjs").createTranscoder(settings);`,
+      }));
+      builder.onResolve(
+        { filter: new RegExp(`^\\./${TRANSCODING}\\.cjs$`), namespace: "lazy-own" },
+        ({ path }) => ({
+          path,
+          external: true,
+        }),
+      );
     },
   };
 }

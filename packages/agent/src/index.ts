@@ -11,4 +11,5 @@ export * from "./state-format.js";
 export * from "./svid.js";
 export * from "./tls.js";
 export * from "./trust-subscription.js";
+export { listenOnUnixSocket } from "./unix-socket.js";
 export * from "./workload-api/workload-socket.js";

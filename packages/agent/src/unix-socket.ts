@@ -26,7 +26,7 @@ export async function listenOnUnixSocket(
     throw new MeshError(
       "already-exists",
       "AGENT_SOCKET_IN_USE",
-      `another agent listens on ${socketPath}; stop it first`,
+      `somebody listens on ${socketPath} already; stop that first`,
     );
   }
   await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });

@@ -4,7 +4,7 @@ import { parseObjects } from "./parse.js";
 
 test.each([
   ["gateway-api.md", ["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "ReferenceGrant", "Gateway"]],
-  ["kuma.md", ["MeshHTTPRoute", "MeshTCPRoute"]],
+  ["kuma.md", ["MeshHTTPRoute", "MeshTCPRoute", "MeshLoadBalancingStrategy", "MeshRateLimit"]],
 ])("every example of docs/%s is valid, and there is one of each kind", (name, expected) => {
   const page = readFileSync(new URL(`../../../docs/${name}`, import.meta.url), "utf8");
   const examples = [...page.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? "");

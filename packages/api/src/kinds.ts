@@ -9,20 +9,27 @@ import { destinationRuleKind } from "./destination-rule/kind.js";
 import { eventKind } from "./event/kind.js";
 import { gatewayClassKind } from "./gateway-class/kind.js";
 import { gatewayKind } from "./gateway/kind.js";
+import { grpcJsonTranscoderKind } from "./grpc-json-transcoder/kind.js";
 import { grpcRouteKind } from "./grpc-route/kind.js";
 import { healthCheckKind } from "./health-check/kind.js";
+import { httpLocalRateLimitPolicyKind } from "./http-local-rate-limit-policy/kind.js";
 import { httpRouteKind } from "./http-route/kind.js";
 import { k8sGatewayKind } from "./k8s-gateway/kind.js";
 import type { Kind } from "./kind.js";
+import { listenerSetKind } from "./listener-set/kind.js";
 import { meshConfigKind } from "./mesh-config/kind.js";
 import { meshHttpRouteKind } from "./mesh-http-route/kind.js";
+import { meshLoadBalancingStrategyKind } from "./mesh-load-balancing-strategy/kind.js";
+import { meshRateLimitKind } from "./mesh-rate-limit/kind.js";
 import { meshTcpRouteKind } from "./mesh-tcp-route/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
 import { rateLimitKind } from "./rate-limit/kind.js";
 import { requestAuthenticationKind } from "./request-authentication/kind.js";
 import { referenceGrantKind } from "./reference-grant/kind.js";
+import { runtimeKind } from "./runtime/kind.js";
 import { secretKind } from "./secret/kind.js";
+import { serverKind } from "./server/kind.js";
 import { serviceEntryKind } from "./service-entry/kind.js";
 import { tcpRouteKind } from "./tcp-route/kind.js";
 import { tlsRouteKind } from "./tls-route/kind.js";
@@ -50,17 +57,24 @@ export const KINDS: readonly Kind[] = [
   authorizationPolicyKind,
   gatewayClassKind,
   k8sGatewayKind,
+  listenerSetKind,
   httpRouteKind,
   grpcRouteKind,
   tcpRouteKind,
   tlsRouteKind,
   referenceGrantKind,
   rateLimitKind,
+  serverKind,
+  httpLocalRateLimitPolicyKind,
+  grpcJsonTranscoderKind,
   healthCheckKind,
   trafficPolicyKind,
   meshConfigKind,
+  runtimeKind,
   meshHttpRouteKind,
   meshTcpRouteKind,
+  meshLoadBalancingStrategyKind,
+  meshRateLimitKind,
   serviceRouterKind,
   serviceSplitterKind,
   serviceResolverKind,

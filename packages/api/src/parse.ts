@@ -1,7 +1,7 @@
 import type { Kind } from "./kind.js";
 import { apiVersionOf, parseApiVersion } from "./api-version.js";
 import { fromUniversal } from "./kuma/universal.js";
-import { configEntryObject } from "./consul/entry.js";
+import { configEntryObject, configEntryPath } from "./consul/entry.js";
 import { findKind, KINDS } from "./kinds.js";
 import { show } from "./schema/describe.js";
 import { parsePath } from "./schema/path.js";
@@ -39,7 +39,10 @@ export function parseObjects(text: string, source: string, kinds: readonly Kind[
       const result = recognise(value, defaults, kinds);
       if (typeof result === "string") wrong.push({ ...document.at(path), message: result });
       else if ("unknownKind" in result) wrong.push({ ...document.at(path), ...result });
-      else found.push({ ...result, ...document.at(path), at: locator(document, path) });
+      else {
+        const { writtenAs, ...object } = result;
+        found.push({ ...object, ...document.at(path), at: locator(document, path, writtenAs) });
+      }
     }
   }
   return { objects: found, problems: wrong };
@@ -64,13 +67,14 @@ function expandList(value: unknown): readonly Candidate[] {
 }
 
 type Recognised =
-  | Pick<SourceObject, "object" | "kind" | "version">
+  | (Pick<SourceObject, "object" | "kind" | "version"> & { readonly writtenAs: EntryForm | undefined })
   | { readonly message: string; readonly unknownKind: string }
   | string;
 
 function recognise(value: unknown, defaults: Fields, kinds: readonly Kind[]): Recognised {
   if (!isFields(value)) return "is not an object: expected apiVersion, kind, metadata and spec";
-  const object: Fields = configEntryObject(value) ?? fromUniversal(value) ?? { ...defaults, ...value };
+  const entry = configEntryObject(value);
+  const object: Fields = entry ?? fromUniversal(value) ?? { ...defaults, ...value };
   const { apiVersion, kind: name } = object;
   if (typeof apiVersion !== "string")
     return 'has no apiVersion: expected one such as "networking.istio.io/v1"';
@@ -88,7 +92,8 @@ function recognise(value: unknown, defaults: Fields, kinds: readonly Kind[]): Re
     const known = kind.versions.map((version) => apiVersionOf(kind.group, version)).join(", ");
     return `has the apiVersion ${show(apiVersion)}: a ${name} can be written in ${known}`;
   }
-  return { object, kind, version: parsed.version };
+  const form = "Kind" in value ? "CamelCase" : "snake_case";
+  return { object, kind, version: parsed.version, writtenAs: entry === undefined ? undefined : form };
 }
 
 function unknownKind(group: string, name: string, kinds: readonly Kind[]): string {
@@ -101,6 +106,14 @@ function unknownKind(group: string, name: string, kinds: readonly Kind[]): strin
   return `${what} ${unknownField(name, names).replace("a known field", "known here")}`;
 }
 
-function locator(document: YamlDocument, root: readonly (string | number)[]): SourceObject["at"] {
-  return (path) => document.at([...root, ...parsePath(path)]);
+/** How the fields of a configuration entry of Consul's are spelt. */
+type EntryForm = "CamelCase" | "snake_case";
+
+function locator(
+  document: YamlDocument,
+  root: readonly (string | number)[],
+  form: EntryForm | undefined,
+): SourceObject["at"] {
+  return (path) =>
+    document.at([...root, ...parsePath(form === undefined ? path : configEntryPath(path, form))]);
 }

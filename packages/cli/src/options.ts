@@ -27,16 +27,22 @@ export interface UpstreamArgument {
   readonly authority: string;
   /** Loopback port for the application; 0: a free one. */
   readonly localPort: number;
+  /** Unix socket instead. */
+  readonly socketPath?: string;
 }
 
-/** Reads `SERVICE[:PORT][=LOCALPORT]`. */
+/** Reads `SERVICE[:PORT][=LOCALPORT]` or `SERVICE[:PORT]=unix:/PATH`. */
 export function parseUpstream(text: string): UpstreamArgument {
-  const match = /^([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?(?::\d{1,5})?)(?:=(\d{1,5}))?$/.exec(text);
+  const match =
+    /^([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?(?::\d{1,5})?)(?:=(\d{1,5})|=unix:(?:\/\/)?(\/[^\0]+))?$/.exec(
+      text,
+    );
   if (match === null || text.length > 300) {
     throw new InvalidArgumentError(
-      "expected SERVICE[:PORT][=LOCALPORT], such as ratings:9080 or ratings:9080=9081.",
+      "expected SERVICE[:PORT][=LOCALPORT] or SERVICE[:PORT]=unix:/PATH, such as ratings:9080 or ratings:9080=9081.",
     );
   }
+  if (match[4] !== undefined) return { authority: match[1] ?? "", localPort: 0, socketPath: match[4] };
   return { authority: match[1] ?? "", localPort: match[3] === undefined ? 0 : parsePort(match[3]) };
 }
 

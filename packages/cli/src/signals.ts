@@ -25,6 +25,12 @@ export function endingSignal(endWithFd?: number): Promise<NodeJS.Signals> & Disp
   });
 }
 
+/** Calls for each SIGUSR2, until disposed; who may send one is who may end the process. */
+export function onUpgradeSignal(listener: () => void): Disposable {
+  process.on("SIGUSR2", listener);
+  return { [Symbol.dispose]: () => void process.off("SIGUSR2", listener) };
+}
+
 /** Resolves when `signal` aborts; never without one. */
 export function aborted(signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {

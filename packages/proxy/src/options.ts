@@ -24,6 +24,8 @@ export interface UpstreamListenerOptions {
   readonly authority: string;
   /** Loopback port; 0 (default) picks a free one. */
   readonly localPort?: number;
+  /** Unix socket instead of a port, which its owner alone may use (0600); at most 90 bytes. Not with `workers`. */
+  readonly socketPath?: string | undefined;
 }
 
 /** Ports of a sidecar; 0 picks a free one. Defaults are Istio's. */
@@ -103,6 +105,13 @@ export interface SidecarOptions {
    * share. Needs Linux, and Node.js 22.12 or the optional package koffi. At most 64. Default 1.
    */
   readonly workers?: number;
+  /**
+   * What a predecessor on this machine listened by, by the listener's name (see `SidecarHandover`): taken over in place of
+   * opening ports.
+   */
+  readonly inherited?: ReadonlyMap<string, object>;
+  /** How many sidecars there were of this one before it. Default 0. */
+  readonly epoch?: number;
   /** How long exchanges under way may take after `drain()`, milliseconds. Default 5,000. */
   readonly drainMs?: number;
   /** Who is asked for names outside of the mesh. Default: the nameservers of /etc/resolv.conf, at the start. */
@@ -144,8 +153,20 @@ export interface SidecarOptions {
 }
 
 export interface ListenAddress {
+  /** The path of a Unix socket, whose port is 0. */
   readonly host: string;
   readonly port: number;
+}
+
+/** How a sidecar gives its place to a successor in another process. */
+export interface SidecarHandover {
+  /** What it listens by, by the listener's name: for `ChildProcess.send`, and `SidecarOptions.inherited` there. */
+  readonly sockets: ReadonlyMap<string, object>;
+  /**
+   * Call once the successor serves. Leaves the sockets, the control plane and the state directory to it, and finishes what is
+   * under way in both directions, `drainMs` at most. Never rejects; `close()` follows.
+   */
+  readonly retire: (drainMs: number) => Promise<void>;
 }
 
 /** A running sidecar. */
@@ -173,6 +194,8 @@ export interface Sidecar {
    * The outbound listeners go on serving the application until `close()`. Never rejects; calling it again waits for the first.
    */
   drain(): Promise<void>;
+  /** For a successor. Throws `invalid` PROXY_NO_HANDOVER where one cannot take over: gateways, DNS, several threads. */
+  handover(): SidecarHandover;
   /** Ends every connection and listener, at once. Idempotent. */
   close(): Promise<void>;
   /** Rejects with `internal` PROXY_WORKER_FAILED when the sidecar cannot go on; never resolves. The caller closes it. */

@@ -1,5 +1,6 @@
 import { request as httpRequest } from "node:http";
 import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -317,4 +318,45 @@ test("the admin interface explains a request, asking the control plane for what 
   const wrong = await ask("{");
   expect([wrong.status, await wrong.text()]).toEqual([400, expect.stringContaining("JSON object")]);
   expect((await ask(" ".repeat(70_000))).status).toBe(413);
+});
+
+function isRefused(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => socket.end());
+    socket.on("error", () => resolve(true));
+    socket.on("close", () => resolve(false));
+  });
+}
+
+test("a sidecar with a successor leaves its sockets and finishes what it has", async () => {
+  let answer: (() => void) | undefined;
+  const app = await backend((_request, response) => (answer = () => response.end("late")));
+  const inbound = [{ service: "reviews", namespace: "default", servicePort: 9080, appPort: app.port }];
+  const server = await start("reviews", { inbound });
+  await server.ready;
+  await register("reviews", app.port, server);
+  const client = await start("frontend", { upstreams: [{ authority: "reviews:9080" }] });
+  await client.ready;
+  const port = client.addresses.upstreams[0]?.port ?? 0;
+  const { sockets, retire } = client.handover();
+  expect([...sockets.keys()].sort()).toEqual([
+    "admin",
+    "inbound",
+    "metrics",
+    "outbound",
+    "readiness",
+    "upstream reviews:9080",
+  ]);
+  const late = call(port);
+  await eventually(() => answer);
+  const retired = retire(20_000);
+  for (const taken of [port, client.addresses.admin.port]) await eventually(() => isRefused(taken));
+  answer?.();
+  expect(await late).toMatchObject({ status: 200, body: "late" });
+  await retired;
+});
+
+test("no successor can take over from a sidecar that answers DNS", async () => {
+  const sidecar = await start("frontend", { ports: { ...FREE, dns: 0 } });
+  expect(() => sidecar.handover()).toThrow(expect.objectContaining({ code: "PROXY_NO_HANDOVER" }));
 });

@@ -4,6 +4,7 @@ export {
   type TlsParams,
   cluster,
   originalDestinationCluster,
+  socketCluster,
   staticCluster,
 } from "./resources/clusters.js";
 export { DEFAULT_RETRIES, type RouteInit, routeTo, routes } from "./resources/routes.js";

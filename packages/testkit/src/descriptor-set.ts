@@ -25,7 +25,7 @@ export function compileProto(text: string): Uint8Array {
     const args = ["build", "--path", "own/test.proto", "--exclude-source-info", "-o", "set.binpb"];
     const { status, stderr } = spawnSync(buf, args, { cwd: directory, encoding: "utf8" });
     if (status !== 0) throw new Error(`buf build failed: ${stderr}`);
-    return readFileSync(join(directory, "set.binpb"));
+    return new Uint8Array(readFileSync(join(directory, "set.binpb")));
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -1,7 +1,10 @@
 import type {
   ConnectionExtras,
+  ConsistentHash,
   DestinationRuleSpec,
+  LoadBalancerSettings,
   LoadReports,
+  MeshLocalityAwareness,
   MeshObject,
   OwnLoadBalancer,
   PortTrafficPolicy,
@@ -11,6 +14,7 @@ import type {
 } from "@tulle/api";
 import { EXACT_HOST, hostMatch } from "./hosts.js";
 import { DESTINATION_RULE } from "./kinds.js";
+import { withKumaSettings } from "./kuma/call-settings.js";
 import { defaultTrafficPolicy } from "./mesh-defaults.js";
 import { consulRule } from "./consul/resolver-rule.js";
 import type { MeshEndpoint, MeshService } from "./mesh-service.js";
@@ -27,6 +31,8 @@ export interface MergedRule {
   readonly subsets: ReadonlyMap<string, RuleSubset>;
   /** The nearest endpoints come first even where no outlierDetection watches them. */
   readonly nearestFirst?: boolean;
+  /** What holds for calls to a port where the rule does not say. */
+  readonly portDefaults?: (port: number) => Partial<EffectivePolicy>;
 }
 
 /** A subset, by its labels and what else selects its instances. */
@@ -35,12 +41,29 @@ export interface RuleSubset extends Subset {
 }
 
 /** What holds for calls to one port of a subset. */
-export interface EffectivePolicy extends PortTrafficPolicy {
+export interface EffectivePolicy extends Omit<PortTrafficPolicy, "loadBalancer"> {
+  readonly loadBalancer?: BalancerSettings;
   readonly retryBudget?: TrafficPolicy["retryBudget"];
   readonly proxyProtocol?: TrafficPolicy["proxyProtocol"];
   readonly tunnel?: TrafficPolicy["tunnel"];
   readonly balancing?: OwnBalancing | undefined;
   readonly nearestFirst?: boolean;
+}
+
+/** Settings of a load balancer: Istio's, and what Kuma has besides. */
+export interface BalancerSettings extends LoadBalancerSettings {
+  /** What of a request chooses its endpoint, in the place of the key in `consistentHash`. */
+  readonly hashes?: readonly HashKey[];
+  readonly leastRequest?: { readonly choiceCount?: number; readonly activeRequestBias?: number };
+  readonly ring?: { readonly maximumSize?: number; readonly murmur?: boolean };
+  readonly zones?: MeshLocalityAwareness;
+}
+
+/** One of several things that are hashed. */
+export interface HashKey {
+  readonly hash: ConsistentHash;
+  /** Nothing after it counts once there is a hash. */
+  readonly terminal: boolean;
 }
 
 /** What Istio's settings of a load balancer have no words for. */
@@ -60,12 +83,16 @@ export interface OwnBalancing {
 /**
  * The rules for a service as a client sees them: those of the client's namespace, else those of the service's, else
  * those of the root namespace. Within one namespace the best host match counts; rules for the same host are merged,
- * the oldest first. Where there is none, what Consul's entries say holds.
+ * the oldest first. Where there is none, what Consul's entries say holds. What neither says, Kuma's policies may.
  */
 export function destinationRuleFor(
   t: Translation,
-  service: Pick<MeshService, "host" | "namespace">,
+  service: Pick<MeshService, "host" | "namespace" | "ports" | "portless">,
 ): MergedRule | undefined {
+  return withKumaSettings(t, service, ruleFor(t, service));
+}
+
+function ruleFor(t: Translation, service: Pick<MeshService, "host" | "namespace">): MergedRule | undefined {
   const { view, settings } = t;
   const rules = t.objects<DestinationRuleSpec>(DESTINATION_RULE);
   for (const namespace of new Set([view.namespace, service.namespace, settings.rootNamespace])) {
@@ -100,7 +127,7 @@ export function effectivePolicy(
   const whole = forPort(rule?.trafficPolicy, {}, port);
   const ruled = subset === "" ? whole : forPort(rule?.subsets.get(subset)?.trafficPolicy, whole, port);
   const near = rule?.nearestFirst === true ? { nearestFirst: true } : {};
-  const policy = { ...defaultTrafficPolicy(t), ...ruled, ...near };
+  const policy = { ...defaultTrafficPolicy(t), ...rule?.portDefaults?.(port), ...ruled, ...near };
   const balancing = rule && ownBalancing(rule);
   return balancing === undefined ? policy : { ...policy, balancing };
 }

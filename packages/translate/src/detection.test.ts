@@ -146,3 +146,20 @@ spec:
   expect(described(entry, "shop.example:3").inspectors).toHaveLength(2);
   expect(tcpProxy(entry, CLIENT, "shop.example:4")).toBeDefined();
 });
+
+test("a MeshConfig says how long detection waits, of listeners that detect and of unknown destinations", () => {
+  const yaml = (timeout: string): string => `
+apiVersion: tulle.dev/v1
+kind: MeshConfig
+metadata: {name: mesh, namespace: istio-system}
+spec: {protocolDetectionTimeout: ${timeout}}
+`;
+  const timeoutOf = (text: string, name: string) =>
+    listener(at("auto", text), CLIENT, name).listenerFiltersTimeout;
+  expect(timeoutOf("", "db:5432")).toMatchObject({ seconds: 0n, nanos: 50_000_000 });
+  expect(timeoutOf("", "virtualOutbound")).toBeUndefined();
+  for (const name of ["db:5432", "virtualOutbound"]) {
+    expect(timeoutOf(yaml("1500ms"), name)).toMatchObject({ seconds: 1n, nanos: 500_000_000 });
+    expect(timeoutOf(yaml("0s"), name)).toMatchObject({ seconds: 0n, nanos: 0 });
+  }
+});

@@ -11,6 +11,7 @@ import {
 } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { destinationRuleFor, effectivePolicy, type EffectivePolicy } from "./destination-rules.js";
 import { localityPlan, place } from "./locality/locality-plan.js";
+import { overprovisioningOf } from "./locality/zone-order.js";
 import { addressOf } from "./messages.js";
 import { portNamed, type MeshEndpoint, type MeshPort, type MeshService } from "./mesh-service.js";
 import type { ClusterName } from "./names.js";
@@ -76,9 +77,11 @@ export function loadAssignment(
   }
   const standIns = known.slice(members.length);
   warnOfEmptySubset(t, service, subset, members, standIns);
+  const byZone = plan.kind === "zones" ? overprovisioningOf(plan.setting) : undefined;
+  const overprovisioningFactor = standIns.length > 0 ? ALL_OR_NOTHING_OVERPROVISIONING : byZone;
   return create(ClusterLoadAssignmentSchema, {
     clusterName,
-    ...(standIns.length > 0 && { policy: { overprovisioningFactor: ALL_OR_NOTHING_OVERPROVISIONING } }),
+    ...(overprovisioningFactor !== undefined && { policy: { overprovisioningFactor } }),
     endpoints: groups.map((group) =>
       create(LocalityLbEndpointsSchema, {
         locality: {

@@ -76,15 +76,16 @@ export function pathNormalization(mode: NonNullable<MeshSettings["pathNormalizat
 
 /**
  * The filters of outbound chains: what routes may configure, then the router. Without such configuration they do nothing,
- * so a client that does not know one may go without.
+ * so a client that does not know one may go without. `last`: others that come behind those.
  */
-export function outboundFilters(): HttpFilter[] {
+export function outboundFilters(last: readonly HttpFilter[] = []): HttpFilter[] {
   return [
     optional(CORS_FILTER, CorsSchema),
     optional(EXTERNAL_AUTH_FILTER, RouteExtAuthzSchema),
     faultFilter(),
     optional(RESET_FILTER, ConnectionResetSchema),
     optional(SESSION_FILTER, StatefulSessionSchema),
+    ...last,
     routerFilter(),
   ];
 }

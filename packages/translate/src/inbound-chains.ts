@@ -21,7 +21,9 @@ import {
   TcpProxySchema,
   type TcpProxy,
 } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import type { AppProtocol } from "@tulle/api";
 import type { InboundPort } from "./contract.js";
+import { transcoderFilters, transcoderFiltersByHost } from "./grpc-json-transcoders.js";
 import {
   authorizationFilters,
   authorizationFiltersByHost,
@@ -46,6 +48,7 @@ import { commonPaths } from "./common-paths.js";
 import { adaptiveConcurrencyFilter, limitConcurrency } from "./overload-filters.js";
 import type { TranslatedRateLimit } from "./rate-limit-parts.js";
 import { rateLimitsOf } from "./rate-limits.js";
+import { serverRateLimits } from "./server-rate-limits.js";
 import { DEFAULT_ROUTE } from "./routes/route-configuration.js";
 import { matchAll } from "./routes/match.js";
 import { inboundRetryPolicy } from "./routes/retry.js";
@@ -87,13 +90,19 @@ function mtlsHttpChain(
   { cluster, host, port, protocol, serverNames }: Inbound,
   applicationProtocols: readonly string[],
 ): FilterChain {
-  const limits = rateLimitsOf(t, host, "INBOUND");
+  const limits = limitsOf(t, host, port);
   const policy = servingPolicy(t, host, port.servicePort);
   const everybody = limitConcurrency(
     limited(everything(t, cluster, port), limits),
     policy.adaptiveConcurrency,
   );
-  const guards = [...grpcWebFilters(protocol), ...authorizationFilters(t, guardedOf(t, port))];
+  const guarded = guardedOf(t, port);
+  const guards = [
+    ...grpcWebFilters(protocol),
+    // Policies see the calls that the application gets.
+    ...transcoderFilters(t, { guarded, protocol }),
+    ...authorizationFilters(t, guarded),
+  ];
   const manager = inboundManager(t, cluster, [everybody], guards, limits, [policy]);
   // What the peer says about callers before it stands only as a claim of the peer; its own identity is verified.
   manager.forwardClientCertDetails = ForwardClientCert.APPEND_FORWARD;
@@ -150,11 +159,15 @@ function plaintextChain(
   applicationProtocols: readonly string[],
 ): FilterChain {
   const domains = new Set<string>();
-  const hosts: { readonly host: VirtualHost; readonly guarded: Guarded }[] = [];
+  const hosts: {
+    readonly host: VirtualHost;
+    readonly guarded: Guarded;
+    readonly protocol: AppProtocol;
+  }[] = [];
   const limits = new Map<string, TranslatedRateLimit>();
   const policies: TrafficPolicy[] = [];
   for (const { cluster, host, port, protocol } of ports) {
-    const own = rateLimitsOf(t, host, "INBOUND");
+    const own = limitsOf(t, host, port);
     for (const limit of own) limits.set(limit.name, limit);
     const policy = servingPolicy(t, host, port.servicePort);
     policies.push(policy);
@@ -165,23 +178,24 @@ function plaintextChain(
     if (forms.length === 0) continue;
     const named = limited(virtualHostOf(t, cluster, forms, cluster, port), own);
     const virtualHost = limitConcurrency(named, policy.adaptiveConcurrency);
-    hosts.push({ host: takingGrpcWeb(virtualHost, protocol), guarded: guardedOf(t, port) });
+    hosts.push({ host: takingGrpcWeb(virtualHost, protocol), guarded: guardedOf(t, port), protocol });
   }
   const [first] = ports;
   if (first !== undefined) {
-    const everybody = limited(
-      everything(t, first.cluster, first.port),
-      rateLimitsOf(t, first.host, "INBOUND"),
-    );
+    const everybody = limited(everything(t, first.cluster, first.port), limitsOf(t, first.host, first.port));
     const virtualHost = limitConcurrency(everybody, policies[0]?.adaptiveConcurrency);
-    hosts.push({ host: takingGrpcWeb(virtualHost, first.protocol), guarded: guardedOf(t, first.port) });
+    hosts.push({
+      host: takingGrpcWeb(virtualHost, first.protocol),
+      guarded: guardedOf(t, first.port),
+      protocol: first.protocol,
+    });
   }
   const virtualHosts = hosts.map(({ host }) => host);
   const guards =
     first !== undefined && ports.length === 1
       ? authorizationFilters(t, guardedOf(t, first.port))
       : authorizationFiltersByHost(t, hosts);
-  const all = [...grpcWebFiltersByHost(ports), ...guards];
+  const all = [...grpcWebFiltersByHost(ports), ...transcoderFiltersByHost(t, hosts), ...guards];
   const manager = inboundManager(t, INBOUND_LISTENER, virtualHosts, all, [...limits.values()], policies);
   // Nobody vouches for the sender of plaintext: what it says about certificates is dropped.
   manager.forwardClientCertDetails = ForwardClientCert.SANITIZE;
@@ -201,6 +215,11 @@ function guardedOf({ view }: Translation, { appPort }: InboundPort): Guarded {
     .filter((port) => port.appPort === appPort)
     .map(({ namespace, service }) => ({ namespace, name: service }));
   return { services, port: appPort };
+}
+
+/** The limits of a port of the workload. */
+function limitsOf(t: Translation, host: string, port: InboundPort): readonly TranslatedRateLimit[] {
+  return [...rateLimitsOf(t, host, "INBOUND"), ...serverRateLimits(t, host, port)];
 }
 
 /** The host's requests count for these limits. */

@@ -37,7 +37,7 @@ export function inboundListener(t: Translation): Listener | undefined {
     filterChains,
   });
   if (ports.some(({ carriage }) => carriage !== "http")) {
-    detect(listener, { http: ports.some(({ carriage }) => carriage === "detected") });
+    detect(t, listener, { http: ports.some(({ carriage }) => carriage === "detected") });
   }
   return listener;
 }

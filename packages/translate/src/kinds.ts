@@ -16,10 +16,18 @@ export const PEER_AUTHENTICATION: KindRef = { group: SECURITY, kind: "PeerAuthen
 export const MESH_CONFIG: KindRef = { group: "tulle.dev", kind: "MeshConfig" };
 export const AUTHORIZATION_POLICY: KindRef = { group: SECURITY, kind: "AuthorizationPolicy" };
 export const RATE_LIMIT: KindRef = { group: "tulle.dev", kind: "RateLimit" };
+export const SERVER: KindRef = { group: "policy.linkerd.io", kind: "Server" };
+export const HTTP_LOCAL_RATE_LIMIT_POLICY: KindRef = {
+  group: "policy.linkerd.io",
+  kind: "HTTPLocalRateLimitPolicy",
+};
 export const TRAFFIC_POLICY: KindRef = { group: "tulle.dev", kind: "TrafficPolicy" };
+export const RUNTIME: KindRef = { group: "tulle.dev", kind: "Runtime" };
+export const GRPC_JSON_TRANSCODER: KindRef = { group: "tulle.dev", kind: "GrpcJsonTranscoder" };
 export const NAMESPACE: KindRef = { group: "", kind: "Namespace" };
 export const GATEWAY_CLASS_KIND: KindRef = { group: GATEWAY_API, kind: "GatewayClass" };
 export const K8S_GATEWAY: KindRef = { group: GATEWAY_API, kind: "Gateway" };
+export const LISTENER_SET: KindRef = { group: GATEWAY_API, kind: "ListenerSet" };
 export const HTTP_ROUTE: KindRef = { group: GATEWAY_API, kind: "HTTPRoute" };
 export const GRPC_ROUTE: KindRef = { group: GATEWAY_API, kind: "GRPCRoute" };
 export const TCP_ROUTE: KindRef = { group: GATEWAY_API, kind: "TCPRoute" };

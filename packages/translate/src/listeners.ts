@@ -98,7 +98,7 @@ function chainsListener(t: Translation, name: string, target: ServiceTarget): Li
     listener.filterChains.push(rest);
   } else {
     listener.defaultFilterChain = rest;
-    detect(listener, { http });
+    detect(t, listener, { http });
   }
   return listener;
 }

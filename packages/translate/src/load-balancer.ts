@@ -1,11 +1,12 @@
 import { create } from "@bufbuild/protobuf";
-import type { LoadBalancerSettings, Warmup } from "@tulle/api";
+import type { Warmup } from "@tulle/api";
 import {
   Cluster_CommonLbConfig_ConsistentHashingLbConfigSchema,
   Cluster_CommonLbConfig_LocalityWeightedLbConfigSchema,
   Cluster_CommonLbConfigSchema,
   Cluster_DiscoveryType,
   Cluster_LbPolicy,
+  Cluster_RingHashLbConfig_HashFunction,
   Cluster_RingHashLbConfigSchema,
   Cluster_SlowStartConfigSchema,
   ClusterSchema,
@@ -13,7 +14,7 @@ import {
   type Cluster_SlowStartConfig,
 } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { HealthStatus, HealthStatusSetSchema } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
-import type { EffectivePolicy } from "./destination-rules.js";
+import type { BalancerSettings, EffectivePolicy } from "./destination-rules.js";
 import { durationOfText } from "./duration.js";
 import { localityPlan, warnOfLocality, weighsLocalities } from "./locality/locality-plan.js";
 import { applyOwnBalancing } from "./own-balancing.js";
@@ -43,7 +44,8 @@ export function applyLoadBalancer(t: Translation, cluster: Cluster, policy: Effe
     });
   }
   cluster.commonLbConfig = config;
-  if (loadBalancer?.consistentHash !== undefined) applyHash(cluster, loadBalancer.consistentHash);
+  if (loadBalancer?.consistentHash !== undefined)
+    applyHash(cluster, loadBalancer.consistentHash, loadBalancer.ring);
   else applySimple(cluster, loadBalancer);
   if (loadBalancer?.simple === "PASSTHROUGH" && !isOriginal(cluster)) {
     t.warn(
@@ -71,7 +73,11 @@ function isOriginal({ clusterDiscoveryType }: Cluster): boolean {
   return clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST;
 }
 
-function applyHash(cluster: Cluster, hash: NonNullable<LoadBalancerSettings["consistentHash"]>): void {
+function applyHash(
+  cluster: Cluster,
+  hash: NonNullable<BalancerSettings["consistentHash"]>,
+  ring: BalancerSettings["ring"] = {},
+): void {
   if (hash.maglev !== undefined) {
     // 0 is Istio's way to say: the default.
     const tableSize = hash.maglev.tableSize === 0 ? undefined : hash.maglev.tableSize;
@@ -89,12 +95,16 @@ function applyHash(cluster: Cluster, hash: NonNullable<LoadBalancerSettings["con
   cluster.lbConfig = {
     case: "ringHashLbConfig",
     value: create(Cluster_RingHashLbConfigSchema, {
-      minimumRingSize: BigInt(Math.min(minimum, MAX_RING_SIZE)),
+      minimumRingSize: BigInt(Math.min(minimum, ring.maximumSize ?? MAX_RING_SIZE)),
+      ...(ring.maximumSize !== undefined && { maximumRingSize: BigInt(ring.maximumSize) }),
+      ...(ring.murmur === true && {
+        hashFunction: Cluster_RingHashLbConfig_HashFunction.MURMUR_HASH_2,
+      }),
     }),
   };
 }
 
-function applySimple(cluster: Cluster, settings: LoadBalancerSettings | undefined): void {
+function applySimple(cluster: Cluster, settings: BalancerSettings | undefined): void {
   const slowStartConfig = slowStart(settings?.warmup);
   switch (settings?.simple ?? "UNSPECIFIED") {
     case "ROUND_ROBIN":
@@ -114,9 +124,20 @@ function applySimple(cluster: Cluster, settings: LoadBalancerSettings | undefine
     case "UNSPECIFIED":
     case "LEAST_REQUEST":
       cluster.lbPolicy = Cluster_LbPolicy.LEAST_REQUEST;
-      if (slowStartConfig !== undefined) {
+      if (slowStartConfig !== undefined || settings?.leastRequest !== undefined) {
+        const { choiceCount, activeRequestBias } = settings?.leastRequest ?? {};
+        const bias = activeRequestBias !== undefined && {
+          activeRequestBias: { defaultValue: activeRequestBias, runtimeKey: "" },
+        };
         cluster.lbConfig = create(ClusterSchema, {
-          lbConfig: { case: "leastRequestLbConfig", value: { slowStartConfig } },
+          lbConfig: {
+            case: "leastRequestLbConfig",
+            value: {
+              ...(slowStartConfig && { slowStartConfig }),
+              ...(choiceCount !== undefined && { choiceCount }),
+              ...bias,
+            },
+          },
         }).lbConfig;
       }
   }

@@ -61,7 +61,10 @@ export interface MeshService {
 }
 
 /** The port that a caller means who wrote `number`; undefined when the service has none such. */
-export function portNamed(service: MeshService, number: number): MeshPort | undefined {
+export function portNamed(
+  service: Pick<MeshService, "ports" | "portless">,
+  number: number,
+): MeshPort | undefined {
   const declared = service.ports.find((port) => port.number === number);
   if (declared !== undefined) return declared;
   return service.portless ? service.ports[0] : undefined;

@@ -25,10 +25,10 @@ export function fromAds(): ConfigSource {
   });
 }
 
-/** A TCP address, or a Unix socket when `host` is an absolute path. */
+/** A TCP address, or a Unix socket when `host` is an absolute path, or an abstract name with `@`. */
 export function addressOf(host: string, port: number): Address {
   return create(AddressSchema, {
-    address: host.startsWith("/")
+    address: /^[/@]/.test(host)
       ? { case: "pipe", value: { path: host } }
       : {
           case: "socketAddress",

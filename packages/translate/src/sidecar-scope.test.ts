@@ -130,6 +130,20 @@ test.each([
 });
 
 test.each([
+  ["unix:///run/app.sock", "/run/app.sock"],
+  ["unix://@app", "@app"],
+])("an ingress with the endpoint %s leads to a Unix socket", (endpoint, path) => {
+  const inbound = [{ service: "reviews", namespace: "default", servicePort: 9080, appPort: 8080 }];
+  const yaml = sidecar("a", `{ingress: [{port: {number: 8080}, defaultEndpoint: '${endpoint}'}]}`);
+  const name = "inbound|9080||reviews.default.svc.cluster.local";
+  const { resource, warnings } = made(at(yaml), { ...CLIENT, inbound }, CLUSTER_TYPE, name);
+  const cluster = fromBinary(ClusterSchema, resource.bytes);
+  const address = cluster.loadAssignment?.endpoints[0]?.lbEndpoints[0]?.hostIdentifier;
+  expect(address?.value).toMatchObject({ address: { address: { case: "pipe", value: { path } } } });
+  expect(warnings).toEqual([]);
+});
+
+test.each([
   ["", "127.0.0.1", 8080],
   [", defaultEndpoint: '127.0.0.1:9000'", "127.0.0.1", 9000],
   [", defaultEndpoint: '0.0.0.0:9000'", "127.0.0.1", 9000],

@@ -31,3 +31,8 @@ export function stringMatcher(match: StringMatch, ignoreCase = false): StringMat
 export function isUntranslatable(value: object): value is Untranslatable {
   return "problem" in value;
 }
+
+/** A text as a regular expression that matches it alone. */
+export function literal(text: string): string {
+  return text.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+}

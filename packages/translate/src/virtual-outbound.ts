@@ -10,6 +10,7 @@ import { RouteActionSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_co
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import { givenSilence } from "./detection.js";
 import type { OutboundTrafficPolicy } from "./contract.js";
 import { durationOf } from "./duration.js";
 import { connectionManager, routerFilter } from "./http-connection-manager.js";
@@ -48,7 +49,9 @@ export function virtualOutbound(t: Translation): Listener | undefined {
     name: "envoy.filters.network.tcp_proxy",
     configType: { case: "typedConfig", value: proxy },
   });
+  const silence = givenSilence(t);
   return create(ListenerSchema, {
+    ...(silence && { listenerFiltersTimeout: silence, continueOnListenerFiltersTimeout: true }),
     name: VIRTUAL_OUTBOUND,
     trafficDirection: TrafficDirection.OUTBOUND,
     address: addressOf("0.0.0.0", OUTBOUND_PORT),

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { textColumn } from "../column.js";
 import { duration } from "../schema/durations.js";
-import { integer, percent, uint32 } from "../schema/numbers.js";
-import { isFields, struct, type Rule } from "../schema/struct.js";
+import { integer, uint32, wholePercent } from "../schema/numbers.js";
+import { exactlyOne, isFields, struct, type Rule } from "../schema/struct.js";
 import { namespaceName } from "../schema/namespaces.js";
-import { consulKind, meta, partition, serviceName } from "./parts.js";
+import { absolutePath, consulKind, meta, operand, partition, serviceName } from "./parts.js";
 import type { ProxyDefaultsSpec, ServiceDefaultsSpec } from "./type.js";
 
 const PROTOCOLS = ["tcp", "http", "http2", "grpc"] as const;
@@ -13,7 +13,7 @@ const PROTOCOLS = ["tcp", "http", "http2", "grpc"] as const;
 const anything = z.unknown().exactOptional();
 
 const upstream = {
-  connectTimeoutMs: integer(1, 3_600_000, "milliseconds").exactOptional(),
+  connectTimeoutMs: integer(0, 3_600_000, "milliseconds").exactOptional(),
   limits: struct({
     maxConnections: uint32.exactOptional(),
     maxPendingRequests: uint32.exactOptional(),
@@ -22,13 +22,52 @@ const upstream = {
   passiveHealthCheck: struct({
     interval: duration.exactOptional(),
     maxFailures: uint32.exactOptional(),
-    maxEjectionPercent: percent.exactOptional(),
+    maxEjectionPercent: wholePercent.exactOptional(),
     baseEjectionTime: duration.exactOptional(),
     enforcingConsecutive5xx: z
       .union([z.literal(0), z.literal(100)], { error: "expected 0 or 100: ejection is off or on" })
       .exactOptional(),
   }).exactOptional(),
 };
+
+const rate = {
+  requestsPerSecond: uint32.exactOptional(),
+  requestsMaxBurst: uint32.exactOptional(),
+};
+
+/** A number of 0 is how Consul's clients say nothing. */
+const hasRate: Rule = (fields, report) => {
+  if ((fields["requestsPerSecond"] ?? 0) === 0) report(["requestsPerSecond"], "is required");
+};
+
+const burstOfRate: Rule = (fields, report) => {
+  if ((fields["requestsPerSecond"] ?? 0) === 0 && (fields["requestsMaxBurst"] ?? 0) !== 0)
+    report(["requestsMaxBurst"], "has no effect without requestsPerSecond");
+};
+
+const rateLimits = struct({
+  instanceLevel: struct(
+    {
+      ...rate,
+      routes: z
+        .array(
+          struct(
+            {
+              ...rate,
+              pathExact: absolutePath.exactOptional(),
+              pathPrefix: absolutePath.exactOptional(),
+              pathRegex: operand.exactOptional(),
+            },
+            exactlyOne("pathExact", "pathPrefix", "pathRegex"),
+            hasRate,
+          ),
+        )
+        .max(32, "must have at most 32 routes")
+        .exactOptional(),
+    },
+    burstOfRate,
+  ).exactOptional(),
+});
 
 const upstreamConfig = struct({
   defaults: struct(upstream).exactOptional(),
@@ -64,7 +103,7 @@ export const serviceDefaultsKind = consulKind<ServiceDefaultsSpec>(
       maxInboundConnections: anything,
       localConnectTimeoutMs: anything,
       localRequestTimeoutMs: anything,
-      rateLimits: anything,
+      rateLimits: rateLimits.exactOptional(),
       envoyExtensions: anything,
     }),
   },

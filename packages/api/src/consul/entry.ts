@@ -79,10 +79,14 @@ export function configEntryContent(content: Fields): Fields {
   return wireFields(content);
 }
 
-/** Where something of a custom resource stands in an entry: `spec.routes[0].match` is `Routes[0].Match`. */
-export function configEntryPath(path: string): string {
-  const own = path === "spec" ? "" : path.replace(/^(?:spec|metadata)\./, "");
-  return own.replace(/(^|\.)([A-Za-z]\w*)/g, (_all, dot: string, name: string) => dot + wireName(name));
+/**
+ * Where something of a custom resource stands in an entry: `spec.routes[0].idleTimeout` is `Routes[0].IdleTimeout`, or
+ * `routes[0].idle_timeout`.
+ */
+export function configEntryPath(path: string, form: "CamelCase" | "snake_case" = "CamelCase"): string {
+  const own = /^(?:spec|metadata)$/.test(path) ? "" : path.replace(/^(?:spec|metadata)\./, "");
+  const nameIn = form === "CamelCase" ? wireName : snakeName;
+  return own.replace(/(^|\.)([A-Za-z]\w*)/g, (_all, dot: string, name: string) => dot + nameIn(name));
 }
 
 /**
@@ -146,4 +150,8 @@ function wireValue(name: string, value: unknown): unknown {
 
 function wireName(name: string): string {
   return UNUSUAL[name] ?? name.slice(0, 1).toUpperCase() + name.slice(1);
+}
+
+function snakeName(name: string): string {
+  return name.replace(/[A-Z]+/g, (letters) => `_${letters.toLowerCase()}`);
 }

@@ -63,7 +63,10 @@ const RESOLVER = {
   loadBalancer: {
     policy: "ring_hash",
     ringHashConfig: { minimumRingSize: 64 },
-    hashPolicies: [{ field: "cookie", fieldValue: "user", cookieConfig: { ttl: "1h", path: "/" } }],
+    hashPolicies: [
+      { field: "cookie", fieldValue: "user", cookieConfig: { ttl: "1h", path: "/" }, terminal: true },
+      { sourceIP: true },
+    ],
   },
 };
 const DEFAULTS = {
@@ -76,6 +79,16 @@ const DEFAULTS = {
     overrides: [
       { name: "db", passiveHealthCheck: { interval: "5s", maxFailures: 3, enforcingConsecutive5xx: 100 } },
     ],
+  },
+  rateLimits: {
+    instanceLevel: {
+      requestsPerSecond: 100,
+      requestsMaxBurst: 150,
+      routes: [
+        { pathExact: "/login", requestsPerSecond: 5 },
+        { pathRegex: "/x.*", requestsPerSecond: 5, requestsMaxBurst: 10 },
+      ],
+    },
   },
   maxInboundConnections: 5,
 };
@@ -219,6 +232,20 @@ test.each<[string, Kind, object, readonly string[]]>([
     { loadBalancer: { policy: "random", hashPolicies: [{ sourceIP: true }] } },
     ["is for the policies ring_hash and maglev"],
   ],
+  [
+    "limits of nothing",
+    serviceDefaultsKind,
+    {
+      rateLimits: {
+        instanceLevel: { requestsMaxBurst: 9, routes: [{ pathExact: "/a" }, { requestsPerSecond: 1 }] },
+      },
+    },
+    [
+      "routes[0].requestsPerSecond: is required",
+      "routes[1]: must have exactly one of pathExact",
+      "instanceLevel.requestsMaxBurst: has no effect without requestsPerSecond",
+    ],
+  ],
   ["an unknown protocol", serviceDefaultsKind, { protocol: "smtp" }, ["spec.protocol"]],
   ["an unknown field", serviceDefaultsKind, { protocoll: "http" }, ["did you mean protocol"]],
   [
@@ -298,6 +325,14 @@ test("what is written out reads back as what it was", () => {
 test("paths are told in Consul's words", () => {
   expect(configEntryPath("spec.routes[0].match.http.pathExact")).toBe("Routes[0].Match.HTTP.PathExact");
   expect(configEntryPath("spec")).toBe("");
+});
+
+test.each([
+  ["Kind: service-splitter\nName: web\nSplits:\n- Weight: 50\n- Weight: 50\n  ServiceSubset: 7\n", 6],
+  ["kind: service-splitter\nname: web\nsplits:\n- weight: 50\n- weight: 50\n  service_subset: 7\n", 6],
+])("what is wrong is found in its line", (text, line) => {
+  const [source] = parseObjects(text, "a.yaml").objects;
+  expect(source?.at("spec.splits[1].serviceSubset").line).toBe(line);
 });
 
 test("files hold entries in Consul's own form or as custom resources", () => {

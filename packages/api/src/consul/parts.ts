@@ -53,6 +53,11 @@ export const meta = mapOf(
   "1 to 128 characters",
 );
 
+export const absolutePath = stringThat(
+  (value) => /^\/[^\s#?]{0,8191}$/.test(value),
+  'a path such as "/admin"',
+);
+
 /** Paths, header values and what they are compared with. */
 export const operand = stringThat((value) => value.length > 0 && value.length <= MAX_STRING, "a value");
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { textColumn } from "../column.js";
 import { duration } from "../schema/durations.js";
-import { uint32 } from "../schema/numbers.js";
+import { integer, uint32 } from "../schema/numbers.js";
 import { mapOf } from "../schema/labels.js";
 import { label, stringThat } from "../schema/strings.js";
 import { excludes, isFields, listOf, struct, type Fields, type Rule } from "../schema/struct.js";
@@ -93,15 +93,14 @@ const hashesSomething: Rule = (fields, report) => {
 const loadBalancer = struct(
   {
     policy: z.enum(["random", "round_robin", "least_request", "ring_hash", "maglev", ""]).exactOptional(),
-    leastRequestConfig: struct({ choiceCount: uint32.exactOptional() }).exactOptional(),
+    leastRequestConfig: struct({
+      choiceCount: integer(2, 1_000_000, "a number of choices").exactOptional(),
+    }).exactOptional(),
     ringHashConfig: struct({
       minimumRingSize: uint32.exactOptional(),
       maximumRingSize: uint32.exactOptional(),
     }).exactOptional(),
-    hashPolicies: z
-      .array(hashPolicy)
-      .max(1, "must have at most one policy: a request's endpoint is chosen by one thing")
-      .exactOptional(),
+    hashPolicies: z.array(hashPolicy).max(16, "must have at most 16 items").exactOptional(),
   },
   hashesSomething,
 );

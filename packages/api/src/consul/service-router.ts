@@ -6,11 +6,10 @@ import { statusCode, uint32 } from "../schema/numbers.js";
 import { stringThat } from "../schema/strings.js";
 import { atMostOne, exactlyOne, struct, structsOf, isFields, type Rule } from "../schema/struct.js";
 import { RETRY_CONDITIONS } from "../virtual-service/retries.js";
-import { consulKind, meta, operand, target } from "./parts.js";
+import { absolutePath, consulKind, meta, operand, target } from "./parts.js";
 import type { ServiceRouterSpec } from "./type.js";
 
 const MAX_ROUTES = 1000;
-const absolute = stringThat((value) => /^\/[^\s#?]{0,8191}$/.test(value), 'a path such as "/admin"');
 const method = stringThat(isToken, 'a method such as "GET"');
 const name = stringThat(isToken, "a name without spaces");
 
@@ -55,8 +54,8 @@ const namedOnce: Rule = (fields, report) => {
 
 const http = struct(
   {
-    pathExact: absolute.exactOptional(),
-    pathPrefix: absolute.exactOptional(),
+    pathExact: absolutePath.exactOptional(),
+    pathPrefix: absolutePath.exactOptional(),
     pathRegex: operand.exactOptional(),
     caseInsensitive: z.boolean().exactOptional(),
     methods: z.array(method).max(64, "must have at most 64 items").exactOptional(),
@@ -71,7 +70,7 @@ const condition = stringThat((value) => RETRY_CONDITIONS.has(value), 'a conditio
 
 const destination = struct({
   ...target,
-  prefixRewrite: absolute.exactOptional(),
+  prefixRewrite: absolutePath.exactOptional(),
   requestTimeout: duration.exactOptional(),
   idleTimeout: duration.exactOptional(),
   numRetries: uint32.exactOptional(),

@@ -127,7 +127,7 @@ export interface ConsulLoadBalancer {
   readonly policy?: "random" | "round_robin" | "least_request" | "ring_hash" | "maglev" | "";
   readonly leastRequestConfig?: { readonly choiceCount?: number };
   readonly ringHashConfig?: { readonly minimumRingSize?: number; readonly maximumRingSize?: number };
-  /** At most one. */
+  /** What is hashed, together; after one that is `terminal` and is there, nothing more. */
   readonly hashPolicies?: readonly ConsulHashPolicy[];
 }
 
@@ -151,7 +151,25 @@ export interface ServiceDefaultsSpec {
     /** By the service that is called; setting by setting before the defaults. */
     readonly overrides?: readonly (ConsulUpstream & { readonly name: string; readonly namespace?: string })[];
   };
+  /** Of each instance; what is beyond is answered 429. */
+  readonly rateLimits?: { readonly instanceLevel?: ConsulInstanceLimits };
   readonly meta?: Readonly<Record<string, string>>;
+}
+
+export interface ConsulRate {
+  readonly requestsPerSecond?: number;
+  /** So many at once after a rest; default: `requestsPerSecond`. */
+  readonly requestsMaxBurst?: number;
+}
+
+/** The first route that matches counts a request, else the instance's own rate. */
+export interface ConsulInstanceLimits extends ConsulRate {
+  /** With a rate each. */
+  readonly routes?: readonly (ConsulRate & {
+    readonly pathExact?: string;
+    readonly pathPrefix?: string;
+    readonly pathRegex?: string;
+  })[];
 }
 
 /** How a service calls another. */

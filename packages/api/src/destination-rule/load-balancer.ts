@@ -17,12 +17,17 @@ function isPrime(value: number): boolean {
   return true;
 }
 
-const tableSize = integer(0, MAX_TABLE).refine((value) => value === 0 || isPrime(value), {
+export const tableSize = integer(0, MAX_TABLE).refine((value) => value === 0 || isPrime(value), {
   error: "expected a prime number, such as 65537",
 });
 
+export const cookieName = stringThat(
+  (value) => /^[^\s;,=]{1,256}$/.test(value),
+  'the name of a cookie such as "session"',
+);
+
 const httpCookie = struct({
-  name: stringThat((value) => /^[^\s;,=]{1,256}$/.test(value), 'the name of a cookie such as "session"'),
+  name: cookieName,
   path: text.exactOptional(),
   ttl: duration.exactOptional(),
   attributes: z.array(struct({ name: nonEmpty, value: text.exactOptional() })).exactOptional(),

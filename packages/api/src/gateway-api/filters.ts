@@ -4,14 +4,14 @@ import { group, kindName, objectName } from "./names.js";
 /** The field that holds what a filter of some type does. */
 export type FilterFields = Readonly<Record<string, string>>;
 
-/** A filter has the field of its type and no other. */
-export function fieldOfType(fields: FilterFields): Rule {
+/** A filter, or `what` else has a type, has the field of its type and no other. */
+export function fieldOfType(fields: FilterFields, what = "a filter"): Rule {
   return (filter, report) => {
     for (const [type, field] of Object.entries(fields)) {
       if (filter["type"] === type && filter[field] === undefined)
-        report([field], `is required for a filter of type ${type}`);
+        report([field], `is required for ${what} of type ${type}`);
       if (filter["type"] !== type && filter[field] !== undefined)
-        report([field], `belongs to a filter of type ${type}`);
+        report([field], `belongs to ${what} of type ${type}`);
     }
   };
 }

@@ -25,11 +25,12 @@ const distinctNames: Rule = (fields, report) => {
   listOf(fields["remove"]).forEach((name, index) => note(["remove", index], name));
 };
 
+const additions = { set: atMost(16, field).exactOptional(), add: atMost(16, field).exactOptional() };
+
+/** Headers of an answer that has none to lose. */
+export const headerAdditions = struct(additions, distinctNames);
+
 export const headerModifier = struct(
-  {
-    set: atMost(16, field).exactOptional(),
-    add: atMost(16, field).exactOptional(),
-    remove: atMost(16, changed).exactOptional(),
-  },
+  { ...additions, remove: atMost(16, changed).exactOptional() },
   distinctNames,
 );

@@ -52,3 +52,10 @@ export type KumaPercentage = number | string;
 export interface KumaPolicySpec {
   readonly targetRef?: KumaTarget;
 }
+
+/** A policy of those that take requests. At most one of the lists is there. */
+export interface KumaInboundPolicySpec<Conf> extends KumaPolicySpec {
+  readonly rules?: readonly { readonly default?: Conf }[];
+  /** The same in older policies. */
+  readonly from?: readonly { readonly targetRef: { readonly kind: "Mesh" }; readonly default?: Conf }[];
+}

@@ -94,6 +94,17 @@ test.each([
   expect(found.join("\n")).toContain(message);
 });
 
+test("warns of a protocol detection that waits for ever, and refuses what is no duration", () => {
+  expect(check({ protocolDetectionTimeout: "0s" })).toMatchObject({
+    ok: true,
+    warnings: [expect.stringContaining("servers that speak first")],
+  });
+  expect(check({ protocolDetectionTimeout: "soon" })).toMatchObject({
+    ok: false,
+    violations: [{ path: "spec.protocolDetectionTimeout" }],
+  });
+});
+
 test("takes Istio's defaults for calls, and refuses those that make no sense", () => {
   const defaults = {
     defaultTrafficPolicy: {
@@ -101,6 +112,7 @@ test("takes Istio's defaults for calls, and refuses those that make no sense", (
       outlierDetection: { consecutive5xxErrors: 3 },
     },
     connectTimeout: "2s",
+    protocolDetectionTimeout: "200ms",
     defaultHttpRetryPolicy: { attempts: 3, retryOn: "503" },
     defaultInboundHttpRetryPolicy: {},
   };

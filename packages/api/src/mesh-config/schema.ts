@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { connectionPool } from "../destination-rule/connection-pool.js";
 import { outlierDetection } from "../destination-rule/outlier-detection.js";
-import { positiveDuration } from "../schema/durations.js";
+import { duration, positiveDuration } from "../schema/durations.js";
 import { isToken } from "../schema/headers.js";
 import { serviceReference } from "../schema/hosts.js";
 import { mapOf } from "../schema/labels.js";
@@ -95,6 +95,7 @@ export const meshConfigSpec: z.ZodType<MeshConfigSpec> = struct(
       atLeastOne("connectionPool", "outlierDetection"),
     ).exactOptional(),
     connectTimeout: positiveDuration.exactOptional(),
+    protocolDetectionTimeout: duration.exactOptional(),
     defaultHttpRetryPolicy: retries.exactOptional(),
     defaultInboundHttpRetryPolicy: retries.exactOptional(),
   },

@@ -16,6 +16,11 @@ export interface MeshConfigSpec {
   };
   /** Of connections whose DestinationRule has no pool; default 10s. */
   readonly connectTimeout?: string;
+  /**
+   * How long a client may say nothing, on ports without a declared protocol, before its server gets a chance to speak. Default
+   * 50ms; 0s: as long as it takes, and servers that speak first never do.
+   */
+  readonly protocolDetectionTimeout?: string;
   /** Of routes that say nothing of retries; default: two, of what cannot have reached the application. */
   readonly defaultHttpRetryPolicy?: HttpRetry;
   /** Of the callee's sidecar towards its application. */

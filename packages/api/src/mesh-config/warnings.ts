@@ -1,8 +1,19 @@
+import { parseDuration } from "@tulle/base";
+
 import type { MeshConfigSpec } from "./type.js";
 
 /** What is accepted in a MeshConfig and looks like a mistake. */
-export function meshConfigWarnings({ meshMTLS, tlsDefaults }: MeshConfigSpec): readonly string[] {
+export function meshConfigWarnings({
+  meshMTLS,
+  tlsDefaults,
+  protocolDetectionTimeout = "50ms",
+}: MeshConfigSpec): readonly string[] {
   const warnings: string[] = [];
+  if (parseDuration(protocolDetectionTimeout) === 0) {
+    warnings.push(
+      "spec.protocolDetectionTimeout of 0s waits for clients as long as it takes: of servers that speak first (MySQL, SMTP), on ports whose protocol nobody declares, nothing is heard",
+    );
+  }
   if (hasSuites(meshMTLS) && meshMTLS?.minProtocolVersion !== "TLSV1_2") {
     warnings.push(
       "spec.meshMTLS.cipherSuites has no effect: the mesh speaks TLS 1.3, whose suites are always the same, unless minProtocolVersion is TLSV1_2",

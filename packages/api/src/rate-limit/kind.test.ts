@@ -7,6 +7,7 @@ test("check accepts limits of every form", () => {
     selector: { matchLabels: { version: "v2" } },
     direction: "INBOUND",
     shadow: true,
+    runtimeKey: "reviews.limited",
     status: 503,
     grpcStatus: "UNAVAILABLE",
     tellsLimits: false,
@@ -20,6 +21,13 @@ test("check accepts limits of every form", () => {
         per: "SOURCE",
       },
       { requests: 5, interval: "50ms", perHeader: "x-user" },
+      {
+        requests: 10,
+        interval: "1s",
+        per: "SOURCE",
+        countsUnidentified: true,
+        overrides: [{ serviceAccounts: ["web", "shop/batch"], requests: 50, interval: "2s", burst: 100 }],
+      },
     ],
   };
   expect(rateLimitKind.check({ spec })).toEqual({ ok: true, spec, warnings: [] });
@@ -51,6 +59,8 @@ test.each<[Record<string, unknown>, string]>([
   [{}, "spec: must have exactly one of limits, global"],
   [{ limits, global }, "spec: must have exactly one of limits, global"],
   [{ global, shadow: true }, "spec.shadow: cannot stand beside global"],
+  [{ global, runtimeKey: "a" }, "spec.runtimeKey: cannot stand beside global"],
+  [{ limits, runtimeKey: "a b" }, "spec.runtimeKey: expected a key"],
   [{ global: { ...global, service: "a b" } }, "spec.global.service: expected a service"],
   [{ global: { ...global, descriptors: [] } }, "spec.global.descriptors: must have at least one descriptor"],
   [
@@ -73,6 +83,18 @@ test.each<[Record<string, unknown>, string]>([
   ],
   [{ limits: [{ requests: 1 }] }, "spec.limits[0].interval: is required"],
   [{ limits: [{ ...limits[0], per: "SOURCE", perHeader: "x" }] }, "spec.limits[0]"],
+  [
+    { limits: [{ ...limits[0], overrides: [{ serviceAccounts: ["web"], requests: 1 }] }] },
+    "spec.limits[0].overrides: needs per: SOURCE",
+  ],
+  [
+    { limits: [{ ...limits[0], per: "SOURCE", overrides: [{ serviceAccounts: ["a", "a"], requests: 1 }] }] },
+    "spec.limits[0].overrides[0].serviceAccounts[1]: is named twice",
+  ],
+  [
+    { limits: [{ ...limits[0], per: "SOURCE", overrides: [{ serviceAccounts: ["a/b/c"], requests: 1 }] }] },
+    "spec.limits[0].overrides[0].serviceAccounts[0]",
+  ],
   [{ limits: [{ ...limits[0], perHeader: "no name" }] }, "spec.limits[0].perHeader: expected a header name"],
   [{ limits, status: 200 }, "spec.status: expected an HTTP error status from 400 to 599"],
   [{ limits, direction: "OUTBOUND" }, "spec.host: is required with direction OUTBOUND"],

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { isServiceAccount } from "../authorization-policy/values.js";
+import { runtimeKey } from "../runtime/schema.js";
 import { durationOf, positiveDuration } from "../schema/durations.js";
 import { headerName, isToken } from "../schema/headers.js";
 import { host, serviceReference } from "../schema/hosts.js";
@@ -11,6 +13,10 @@ import type { RateLimitSpec } from "./type.js";
 
 /** As short as Envoy takes them. */
 const interval = durationOf(50, 'a duration of at least 50ms, such as "1s" or "1m"');
+const serviceAccount = stringThat(
+  isServiceAccount,
+  'a service account such as "reviews" or "default/reviews"',
+);
 const positive = uint32.refine((value) => value >= 1, "must be at least 1");
 
 const match = struct({
@@ -18,6 +24,34 @@ const match = struct({
   method: stringMatch.exactOptional(),
   headers: mapOf(presenceMatch, isToken, 'a header name such as "x-user"').exactOptional(),
 });
+
+const override = struct({
+  serviceAccounts: z
+    .array(serviceAccount)
+    .min(1, "must have at least one service account")
+    .max(64, "must have at most 64 service accounts"),
+  requests: positive,
+  interval: interval.exactOptional(),
+  burst: positive.exactOptional(),
+});
+
+/** Others have no count of their own that could be another one. */
+const onlyPerSource: Rule = (fields, report) => {
+  if (fields["per"] === "SOURCE") return;
+  for (const name of ["overrides", "countsUnidentified"])
+    if (fields[name] !== undefined) report([name], "needs per: SOURCE");
+};
+
+const eachAccountOnce: Rule = (fields, report) => {
+  const seen = new Set<unknown>();
+  for (const [index, { serviceAccounts }] of structsOf(fields["overrides"])) {
+    if (!Array.isArray(serviceAccounts)) continue;
+    serviceAccounts.forEach((account: unknown, position) => {
+      if (seen.has(account)) report(["overrides", index, "serviceAccounts", position], "is named twice");
+      seen.add(account);
+    });
+  }
+};
 
 const limit = struct(
   {
@@ -27,8 +61,16 @@ const limit = struct(
     burst: positive.exactOptional(),
     per: z.enum(["SOURCE", "CLIENT_ADDRESS"]).exactOptional(),
     perHeader: headerName.exactOptional(),
+    overrides: z
+      .array(override)
+      .min(1, "must have at least one override")
+      .max(64, "must have at most 64 overrides")
+      .exactOptional(),
+    countsUnidentified: z.boolean().exactOptional(),
   },
   atMostOne("per", "perHeader"),
+  onlyPerSource,
+  eachAccountOnce,
 );
 
 const keyOrValue = stringThat(
@@ -84,6 +126,8 @@ const global = struct({
 const globalHasNoShadow: Rule = (fields, report) => {
   if (fields["global"] !== undefined && fields["shadow"] !== undefined)
     report(["shadow"], "cannot stand beside global: the rate limit service says whom it only counts");
+  if (fields["global"] !== undefined && fields["runtimeKey"] !== undefined)
+    report(["runtimeKey"], "cannot stand beside global: the rate limit service says who is refused");
 };
 
 /** Callers count for services that they name. */
@@ -120,6 +164,7 @@ export const rateLimitSpec: z.ZodType<RateLimitSpec> = struct(
     selector: matchLabelsSelector.exactOptional(),
     direction: z.enum(["INBOUND", "OUTBOUND"]).exactOptional(),
     shadow: z.boolean().exactOptional(),
+    runtimeKey: runtimeKey.exactOptional(),
     status: integer(400, 599, "an HTTP error status").exactOptional(),
     grpcStatus: z.enum(["UNAVAILABLE", "RESOURCE_EXHAUSTED"]).exactOptional(),
     tellsLimits: z.boolean().exactOptional(),

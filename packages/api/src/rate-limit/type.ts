@@ -10,6 +10,8 @@ export interface RateLimitSpec {
   readonly direction?: RateLimitDirection;
   /** Counts and refuses nobody. Default false. */
   readonly shadow?: boolean;
+  /** Runtime key of the share of requests over the limit that are refused; where no Runtime has it, all are (with `shadow`: none). */
+  readonly runtimeKey?: string;
   /** What a refused request is answered with; 400 to 599, default 429. */
   readonly status?: number;
   /** What a refused gRPC call is answered with; default RESOURCE_EXHAUSTED. */
@@ -68,6 +70,20 @@ export interface RateLimitRule {
   readonly per?: "SOURCE" | "CLIENT_ADDRESS";
   /** Each value of this header has a count of its own; requests without it are not counted. */
   readonly perHeader?: string;
+  /** Other numbers for some callers, each with a count of its own. Only `per: SOURCE`. */
+  readonly overrides?: readonly RateLimitOverride[];
+  /** Callers without mutual TLS are counted as well, all of them together. Only `per: SOURCE`; default false: they are not. */
+  readonly countsUnidentified?: boolean;
+}
+
+export interface RateLimitOverride {
+  /** `<namespace>/<service account>`, or the service account alone for the object's namespace. */
+  readonly serviceAccounts: readonly string[];
+  readonly requests: number;
+  /** Default: that of the limit. */
+  readonly interval?: string;
+  /** Default: `requests`. */
+  readonly burst?: number;
 }
 
 /** All conditions must hold. */

@@ -1,10 +1,11 @@
 import type { Command } from "commander";
 
 import type { CliContext } from "../context.js";
+import { EXIT } from "../exit-code.js";
 import type { AppProcess as Application } from "../launcher/app-process.js";
 import { addWorkloadOptions, FREE_PORTS, type WorkloadOptions } from "../launcher/workload-options.js";
 import { announceReady } from "../ready.js";
-import { endingSignal } from "../signals.js";
+import { endingSignal, onUpgradeSignal } from "../signals.js";
 
 /** The application has this long to end after SIGTERM. */
 const APP_GRACE_MS = 10_000;
@@ -46,12 +47,18 @@ async function run(
   options: WorkloadOptions,
   context: CliContext,
 ): Promise<number> {
+  const { isSuccessor, runSuccessor } = await import("../launcher/run-successor.js");
+  if (isSuccessor(context)) {
+    await runSuccessor(options, context);
+    return EXIT.ok;
+  }
   const { Workload } = await import("../launcher/workload.js");
   const { startUnlessEnded } = await import("../launcher/start-unless-ended.js");
   const { AppProcess } = await import("../launcher/app-process.js");
   const { waitUntilListening } = await import("../launcher/free-port.js");
   const ending = endingSignal(options.endWithFd);
   const workload = await startUnlessEnded(Workload.start(options, context), ending);
+  const upgrades = onUpgradeSignal(() => void workload.upgrade());
   let app: Application | undefined;
   try {
     const environment = { ...withoutCredentials(context.environment), ...workload.environment() };
@@ -72,6 +79,7 @@ async function run(
     throw thrown;
   } finally {
     await workload.companion.close();
+    upgrades[Symbol.dispose]();
     ending[Symbol.dispose]();
   }
 }

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import type { CliContext } from "../context.js";
 import { addWorkloadOptions, ISTIO_PORTS, type WorkloadOptions } from "../launcher/workload-options.js";
 import { announceReady } from "../ready.js";
-import { endingSignal } from "../signals.js";
+import { endingSignal, onUpgradeSignal } from "../signals.js";
 
 type SidecarAddresses = Sidecar["addresses"];
 
@@ -41,6 +41,11 @@ export function registerSidecar(program: Command, context: CliContext): void {
 }
 
 async function sidecar(options: WorkloadOptions, context: CliContext): Promise<void> {
+  const { isSuccessor, runSuccessor } = await import("../launcher/run-successor.js");
+  if (isSuccessor(context)) {
+    await runSuccessor(options, context);
+    return;
+  }
   const { Workload } = await import("../launcher/workload.js");
   const { startUnlessEnded } = await import("../launcher/start-unless-ended.js");
   const { waitUntilListening } = await import("../launcher/free-port.js");
@@ -49,6 +54,7 @@ async function sidecar(options: WorkloadOptions, context: CliContext): Promise<v
   context.err(
     `tulle: sidecar of ${options.service} is ready: ${listeners(workload.companion.addresses as SidecarAddresses)}\n`,
   );
+  const upgrades = onUpgradeSignal(() => void workload.upgrade());
   const { quitRequested, failed } = workload.companion;
   const ended = Promise.race([ending, quitRequested, failed]);
   try {
@@ -64,6 +70,7 @@ async function sidecar(options: WorkloadOptions, context: CliContext): Promise<v
   } finally {
     await workload.leave();
     await workload.companion.close();
+    upgrades[Symbol.dispose]();
     ending[Symbol.dispose]();
   }
 }
@@ -75,5 +82,5 @@ function listeners(addresses: SidecarAddresses): string {
     ...Object.entries(own),
     ...upstreams.map((upstream): [string, ListenAddress] => [upstream.name, upstream]),
   ];
-  return named.map(([name, { host, port }]) => `${name}=${host}:${port}`).join(" ");
+  return named.map(([name, { host, port }]) => `${name}=${port === 0 ? host : `${host}:${port}`}`).join(" ");
 }

@@ -1,6 +1,8 @@
 import type { WorkloadIdentity } from "@tulle/agent";
 import type { Clock, Logger } from "@tulle/base";
 
+import type { SidecarHandover } from "@tulle/proxy";
+
 import type { WorkloadOptions } from "./workload-options.js";
 
 /** What a sidecar must know of the control plane to start while that is away. */
@@ -17,6 +19,16 @@ export interface Joined {
   readonly joinToken: string | undefined;
 }
 
+/** What a companion goes on with that takes over from another one. */
+export interface Inheritance {
+  readonly instanceId: string;
+  readonly appPort: number | undefined;
+  /** How many there were before it. */
+  readonly epoch: number;
+  /** What its predecessor listened by, by the listener's name. */
+  readonly sockets: ReadonlyMap<string, object>;
+}
+
 export interface CompanionOptions {
   readonly workload: WorkloadOptions;
   readonly instanceId: string;
@@ -28,6 +40,7 @@ export interface CompanionOptions {
   /** Numbers in [0, 1). */
   readonly random: () => number;
   readonly logger: Logger;
+  readonly inheritance?: Inheritance;
 }
 
 /** What stands between an application and the mesh: a sidecar, or for proxyless gRPC an xDS relay. */
@@ -44,6 +57,8 @@ export interface Companion {
   readonly failed: Promise<never>;
   /** Variables for the application. */
   environment(): Record<string, string>;
+  /** For a successor. Throws where none can take over; absent: none ever can. */
+  handover?(): SidecarHandover;
   /** Finishes what is under way. */
   drain(): Promise<void>;
   close(): Promise<void>;

@@ -6,7 +6,7 @@ import { allowFullSpeed } from "./v8-flags.js";
 
 /** Starts a sidecar; resolves when it can serve. */
 export async function startSidecarCompanion(options: CompanionOptions): Promise<Companion> {
-  const { workload, instanceId, appPort, directory, joined, clock, logger } = options;
+  const { workload, instanceId, appPort, directory, joined, clock, logger, inheritance } = options;
   const { service, namespace, serviceAccount = service, version, servicePort, protocol } = workload;
   const proxyProtocol =
     workload.appProxyProtocol === undefined ? {} : { proxyProtocol: workload.appProxyProtocol };
@@ -64,6 +64,7 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     healthLog: logSink(workload.healthLog),
     logger,
     clock,
+    ...(inheritance && { inherited: inheritance.sockets, epoch: inheritance.epoch }),
   });
   if (workload.workers > 1) allowFullSpeed();
   try {
@@ -81,6 +82,7 @@ export async function startSidecarCompanion(options: CompanionOptions): Promise<
     quitRequested,
     failed,
     environment: () => sidecar.environment(),
+    handover: () => sidecar.handover(),
     drain: () => sidecar.drain(),
     close: () => sidecar.close(),
   };

@@ -68,6 +68,8 @@ export interface WorkloadOptions extends ReadyTarget, AccessOptions {
   /** `NAME=VALUE` each; those of the environment first. */
   readonly limit: readonly string[];
   readonly drain: string;
+  /** How long a sidecar with a successor may take to finish what it has. */
+  readonly upgradeDrain: string;
   /** Share of the successes that decision records are kept of. */
   readonly recordPercent: number;
   /** Whether error answers of the sidecar carry Proxy-Status. */
@@ -119,7 +121,7 @@ export function addWorkloadOptions(
     .addOption(
       new Option(
         "--upstream <service[:port][=localport]>",
-        "service that the application calls; repeat for more. Told to it as <SERVICE>_URL",
+        "service that the application calls, at a free port, a given one, or a socket (reviews=unix:/run/reviews.sock); repeat for more. Told to it as <SERVICE>_URL",
       ).argParser(collect(parseUpstream)),
     )
     .addOption(
@@ -227,6 +229,14 @@ export function addMemberOptions(
       new Option("--drain <duration>", "how long requests under way may take at the end")
         .argParser(checkDuration)
         .default("5s"),
+    )
+    .addOption(
+      new Option(
+        "--upgrade-drain <duration>",
+        "how long connections may go on at a sidecar that another one has taken over from (SIGUSR2)",
+      )
+        .argParser(checkDuration)
+        .default("10m"),
     )
     .addOption(
       new Option(

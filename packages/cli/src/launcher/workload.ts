@@ -1,17 +1,11 @@
-import { mkdirSync } from "node:fs";
-
-import { claimStateDirectory } from "@tulle/agent";
-import { delay, MeshError, type Disposable, type Logger } from "@tulle/base";
+import { delay, MeshError, parseDuration, type Disposable, type Logger } from "@tulle/base";
 import type { Client, ServiceRegistration } from "@tulle/client";
 
-import { cliLogger, type CliContext } from "../context.js";
-import { stateDirectory } from "../state-directory.js";
-import type { Companion } from "./companion.js";
-import { freePort } from "./free-port.js";
-import { joinMesh, joinTokenOf, joinWhenItIsThere } from "./join-mesh.js";
-import { openWorkloadApi, type WorkloadApi } from "./workload-api.js";
-import { workloadClients } from "./workload-client.js";
+import type { CliContext } from "../context.js";
+import { startMember, type Member } from "./member.js";
 import { deregister, keepRegistered, registrationOf } from "./registration.js";
+import { SidecarPlace } from "./sidecar-place.js";
+import { openWorkloadApi, type WorkloadApi } from "./workload-api.js";
 import type { WorkloadOptions } from "./workload-options.js";
 
 /**
@@ -23,7 +17,7 @@ const REGISTER_EVERY_MS = 1000;
 
 /** A member of the mesh: its companion with its registration. What `tulle run` and `tulle sidecar` start. */
 export class Workload {
-  readonly companion: Companion;
+  readonly companion: SidecarPlace;
   readonly instanceId: string;
   /** Where the application listens, or is to listen; undefined for a client only. */
   readonly appPort: number | undefined;
@@ -35,65 +29,39 @@ export class Workload {
   #registration: { readonly value: ServiceRegistration; readonly keeper: Disposable | undefined } | undefined;
   #ending: Promise<void> | undefined;
 
-  private constructor(
-    options: WorkloadOptions,
-    context: CliContext,
-    client: Client,
-    companion: Companion,
-    api: WorkloadApi,
-    instanceId: string,
-    appPort: number | undefined,
-    logger: Logger,
-  ) {
+  private constructor(options: WorkloadOptions, context: CliContext, member: Member, api: WorkloadApi) {
     this.#options = options;
     this.#context = context;
-    this.#client = client;
-    this.companion = companion;
+    this.#client = member.registering;
     this.#api = api;
-    this.instanceId = instanceId;
-    this.appPort = appPort;
-    this.logger = logger;
+    this.instanceId = member.instanceId;
+    this.appPort = member.appPort;
+    this.logger = member.logger;
+    const { instanceId, appPort } = member;
+    this.companion = new SidecarPlace({
+      first: member.companion,
+      instanceId,
+      appPort,
+      releaseFirst: () => api.close(),
+      drainMs: parseDuration(options.drain) ?? 5000,
+      retireMs: parseDuration(options.upgradeDrain) ?? 600_000,
+      environment: context.environment,
+      clock: context.clock,
+    });
   }
 
   /** Joins the mesh and starts the companion; resolves when it can serve. */
   static async start(options: WorkloadOptions, context: CliContext): Promise<Workload> {
-    const logger = cliLogger(context, options.logLevel);
-    const appPort = options.port === 0 ? await freePort(context.random) : options.port;
-    const instanceId = options.instanceId ?? defaultInstanceId(options, context);
-    const directory =
-      options.stateDir ?? stateDirectory(context.environment, "sidecars", options.namespace, instanceId);
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    await claimStateDirectory(directory);
-    const { service, namespace, serviceAccount = service } = options;
-    const { joining, registering } = await workloadClients(options, directory, context);
-    const joinToken = joinTokenOf(options, context);
-    const account = { namespace, serviceAccount, joinToken };
-    const join = () => joinMesh(joining, account, directory, logger);
-    const joined = options.failOpen === true ? joinWhenItIsThere(join, context.clock, logger) : await join();
-    const start =
-      options.proxyless === true
-        ? (await import("./proxyless-companion.js")).startProxylessCompanion
-        : (await import("./sidecar-companion.js")).startSidecarCompanion;
-    const { clock, random } = context;
-    const companion = await start({
-      workload: options,
-      instanceId,
-      appPort,
-      directory,
-      joined,
-      clock,
-      random,
-      logger,
-    });
-    const { controlPlane } = await joined;
+    const member = await startMember(options, context);
+    const { companion, directory, controlPlane, logger } = member;
     const api = await openWorkloadApi(directory, {
       identity: companion.identity,
       trustDomain: controlPlane.trustDomain,
       controlPlaneAddress: controlPlane.xds,
-      clock,
+      clock: context.clock,
       logger,
     });
-    return new Workload(options, context, registering, companion, api, instanceId, appPort, logger);
+    return new Workload(options, context, member, api);
   }
 
   /** What the application finds in its environment. */
@@ -160,6 +128,18 @@ export class Workload {
     }
   }
 
+  /** Has a new sidecar take over, from what is installed now; the present one goes on when it does not get ready. */
+  async upgrade(): Promise<void> {
+    const { err } = this.#context;
+    try {
+      const { version, pid } = await this.companion.upgrade();
+      err(`tulle: a new sidecar (version ${version}, process ${pid}) has taken over\n`);
+    } catch (thrown) {
+      const { message } = MeshError.from(thrown);
+      err(`tulle: no new sidecar has taken over, the present one goes on: ${message}\n`);
+    }
+  }
+
   /** The order that loses no request: deregister, let it reach the callers, finish what is under way. */
   leave(): Promise<void> {
     this.#ending ??= this.#leave();
@@ -176,15 +156,4 @@ export class Workload {
     await this.companion.drain();
     await this.#api.close();
   }
-}
-
-function defaultInstanceId({ service, version, port = 0 }: WorkloadOptions, context: CliContext): string {
-  // A fixed port makes a name that the next start finds its identity under again.
-  const last =
-    port === 0
-      ? Math.floor(context.random() * 36 ** 6)
-          .toString(36)
-          .padStart(6, "0")
-      : String(port);
-  return [service, ...(version === undefined ? [] : [version]), last].join("-");
 }

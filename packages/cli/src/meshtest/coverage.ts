@@ -14,8 +14,8 @@ export interface RuleCoverage {
   readonly reached: boolean;
 }
 
-/** Lists under `spec` whose items are rules: VirtualService's and Gateway API's. */
-const LISTS: readonly string[] = ["http", "tls", "tcp", "rules"];
+/** Lists under `spec` whose items are rules: VirtualService's, Gateway API's and those of Consul's routers. */
+const LISTS: readonly string[] = ["http", "tls", "tcp", "rules", "routes"];
 
 /** Which rules of which objects requests took. */
 export class Coverage {

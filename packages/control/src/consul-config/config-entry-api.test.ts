@@ -1,4 +1,6 @@
 import { silentLogger, systemClock } from "@tulle/base";
+import { eventually } from "@tulle/testkit";
+import Consul from "consul";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { startControlPlane, type ControlPlane } from "../main.js";
@@ -121,6 +123,32 @@ test("a blocking query waits for a change of its kind, of a chain for one of any
   expect(changed.text).toContain('"block"');
   expect((await call("GET", `/v1/config/proxy-defaults?index=${changed.index}&wait=10ms`)).status).toBe(200);
   expect((await call("GET", "/v1/config/service-splitter?index=999999999&wait=30s")).status).toBe(200);
+});
+
+test("the npm package consul, which has no words for chains, watches one by its own rules", async () => {
+  const { http } = control.info.addresses;
+  const consul = new Consul({ host: "127.0.0.1", port: Number(http.split(":").at(-1)) });
+  await consul.agent.service.register({ name: "watched", port: 80 });
+  // As the package's own methods: the response, for its index, and the body.
+  const method = async ({ index, wait }: { index?: bigint; wait: string }): Promise<unknown> => {
+    const url = `http://${http}/v1/discovery-chain/watched?wait=${wait}&index=${index ?? 0}`;
+    const response = await fetch(url);
+    return [{ headers: Object.fromEntries(response.headers) }, await response.json()];
+  };
+  const watch = consul.watch({ method, options: { wait: "30s" } } as never);
+  const starts: string[] = [];
+  watch.on("change", (data) => starts.push((data as { Chain: { StartNode: string } }).Chain.StartNode));
+  try {
+    await eventually(() => starts.length === 1);
+    await put(resolver("watched", "v1"));
+    await put(splitter("watched", "v1"));
+    await eventually(() => starts.at(-1) === "splitter:watched.default.default");
+  } finally {
+    watch.end();
+    consul.destroy();
+    // Ends the query that still waits.
+    await put(resolver("other"));
+  }
 });
 
 test("the discovery chain is answered in its envelope, also as it would be", async () => {

@@ -8,6 +8,7 @@ import { extAuthzKind } from "./ext-authz.js";
 import { faultKind } from "./fault.js";
 import { routeExtAuthzKind } from "./route-ext-authz.js";
 import { globalRateLimitKind } from "./global-rate-limit.js";
+import { grpcJsonTranscoderKind } from "./grpc-json-transcoder.js";
 import { grpcWebKind } from "./grpc-web.js";
 import { localRateLimitKind } from "./local-rate-limit.js";
 import type { FilterKind } from "./filter-kind.js";
@@ -15,6 +16,7 @@ import type { FilterKind } from "./filter-kind.js";
 /** Every filter that is carried out, besides the router. A new one has a file of its own and a line here. */
 const KINDS: readonly FilterKind[] = [
   grpcWebKind,
+  grpcJsonTranscoderKind,
   corsKind,
   jwtKind,
   extAuthzKind,

@@ -180,7 +180,7 @@ describe("faults", () => {
     ],
     [{ abort: { percentage: ALWAYS } }, "abort: must set one of"],
     [{ delay: { percentage: ALWAYS } }, "delay.fixed_delay: must be above zero"],
-    [{ abortPercentRuntime: "k", abort }, "abort_percent_runtime: is not supported"],
+    [{ abortHttpStatusRuntime: "k", abort }, "abort_http_status_runtime: is not supported"],
     [{ responseRateLimit: { percentage: ALWAYS } }, "response_rate_limit: must set one of"],
   ])("a fault that cannot be carried out is refused by field (#%#)", (fault, expected) => {
     expect(faulty(fault).rejections.join("\n")).toContain(expected);
@@ -435,6 +435,32 @@ describe("local rate limits", () => {
     expect([kind(same), kind(same)]).toEqual(["continue", "reply"]);
     if (other !== same && JSON.stringify(other) !== JSON.stringify(same))
       expect(kind(other)).toBe("continue");
+  });
+
+  test("identities may have a bucket, or none, by name; and clients without one share theirs", () => {
+    const by = (config: object) => ({
+      case: "extension",
+      value: { name: "s", typedConfig: packed(SourceIdentitySchema, config) },
+    });
+    const config = { descriptors: [{ entries: entries(["source_identity", ""]), tokenBucket: bucket(1) }] };
+    const kinds = (settings: object, principals: readonly (string | undefined)[]): string[] => {
+      const { ask } = limited(config, action(by(settings)));
+      return principals.map(
+        (principal) => ask({}, principal === undefined ? {} : { principal }).admission.kind,
+      );
+    };
+    expect(kinds({ only: ["spiffe://a"] }, ["spiffe://a", "spiffe://a", "spiffe://b", "spiffe://b"])).toEqual(
+      ["continue", "reply", "continue", "continue"],
+    );
+    expect(
+      kinds({ except: ["spiffe://a"] }, ["spiffe://a", "spiffe://a", "spiffe://b", "spiffe://b"]),
+    ).toEqual(["continue", "continue", "continue", "reply"]);
+    expect(kinds({}, [undefined, undefined])).toEqual(["continue", "continue"]);
+    expect(kinds({ unidentified: "nobody" }, [undefined, "spiffe://a", undefined])).toEqual([
+      "continue",
+      "continue",
+      "reply",
+    ]);
   });
 
   test("the default bucket counts for described requests too, unless told otherwise", () => {

@@ -2,13 +2,16 @@ import type {
   RateLimit,
   RateLimit_Action,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
-import { SourceIdentitySchema } from "@tulle/xds/gen/tulle/ratelimit/v1/source_identity_pb.js";
+import {
+  SourceIdentitySchema,
+  type SourceIdentity,
+} from "@tulle/xds/gen/tulle/ratelimit/v1/source_identity_pb.js";
 import type { Facts, Plan, RateLimitSource, RateLimitSources, ReplyPlan } from "../contract.js";
 import type { RateLimitDescriptor } from "../facts/rate-limit.js";
 import { compileHeaderTests } from "../route/header-test.js";
 import { requestValue } from "../route/header-value.js";
 import { withoutPort } from "../route/virtual-hosts.js";
-import { holds } from "../snapshot/any.js";
+import { holds, unpack } from "../snapshot/any.js";
 import { at, invalid } from "../snapshot/invalid.js";
 
 /** One entry of a descriptor; "skip" = none, the others count; undefined = there is no descriptor. */
@@ -70,6 +73,16 @@ export function descriptorsOf(
   return found;
 }
 
+function sourceIdentity({ only, except, unidentified }: SourceIdentity): Entry {
+  const stranger = unidentified === "" ? undefined : (["source_identity", unidentified] as const);
+  const [included, excluded] = [new Set(only), new Set(except)];
+  return (_plan, { principal }) => {
+    if (principal === undefined) return stranger;
+    if ((included.size > 0 && !included.has(principal)) || excluded.has(principal)) return undefined;
+    return ["source_identity", principal];
+  };
+}
+
 function compileAction(field: string, { actionSpecifier: action }: RateLimit_Action): Entry {
   switch (action.case) {
     case "requestHeaders": {
@@ -99,8 +112,9 @@ function compileAction(field: string, { actionSpecifier: action }: RateLimit_Act
       return (plan) => (plan.kind === "forward" ? ["destination_cluster", plan.cluster.name] : undefined);
     case "extension":
       if (action.value.typedConfig !== undefined && holds(action.value.typedConfig, SourceIdentitySchema))
-        return (_plan, { principal }) =>
-          principal === undefined ? undefined : ["source_identity", principal];
+        return sourceIdentity(
+          unpack(at(field, "extension.typed_config"), action.value.typedConfig, SourceIdentitySchema),
+        );
       throw invalid(
         at(field, "extension"),
         `must be a ${SourceIdentitySchema.typeName}: others are not supported`,

@@ -1,5 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { formatAddress } from "@tulle/base";
+import type { Address } from "@tulle/xds/gen/envoy/config/core/v3/address_pb.js";
 import type { Locality } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { HealthStatus } from "@tulle/xds/gen/envoy/config/core/v3/health_check_pb.js";
 import type { ClusterLoadAssignment } from "@tulle/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js";
@@ -50,14 +51,20 @@ export const NO_ENDPOINTS: Assignment = {
 const TRANSPORT_MATCH = "envoy.transport_socket_match";
 /** Envoy's default of `policy.overprovisioning_factor`, percent. */
 const OVERPROVISIONING = 140;
+/** As many bytes as an address of the family has room for, with its end. */
+const MAX_SOCKET_PATH = 107;
 /** Priorities above are refused, as in Envoy. */
 const MAX_PRIORITY = 128;
 
 /**
  * Compiles a ClusterLoadAssignment. An address that occurs twice counts once, its first occurrence. Drop policies
- * are not evaluated.
+ * are not evaluated. `takesSockets`: endpoints may be Unix sockets of this machine (Envoy's `pipe`).
  */
-export function compileAssignment(field: string, message: ClusterLoadAssignment): Assignment {
+export function compileAssignment(
+  field: string,
+  message: ClusterLoadAssignment,
+  takesSockets = false,
+): Assignment {
   const endpoints: AssignedEndpoint[] = [];
   const seen = new Set<string>();
   message.endpoints.forEach((group, locality) => {
@@ -69,7 +76,13 @@ export function compileAssignment(field: string, message: ClusterLoadAssignment)
     const members =
       group.lbConfig.case === "loadBalancerEndpoints" ? group.lbConfig.value.lbEndpoints : group.lbEndpoints;
     members.forEach((member, index) => {
-      const endpoint = compileEndpoint(at(here, `lb_endpoints[${index}]`), member, group.priority, locality);
+      const endpoint = compileEndpoint(
+        at(here, `lb_endpoints[${index}]`),
+        member,
+        group.priority,
+        locality,
+        takesSockets,
+      );
       if (seen.has(endpoint.key)) return;
       seen.add(endpoint.key);
       endpoints.push(endpoint);
@@ -95,27 +108,22 @@ function compileEndpoint(
   member: LbEndpoint,
   priority: number,
   locality: number,
+  takesSockets: boolean,
 ): AssignedEndpoint {
   if (member.hostIdentifier.case !== "endpoint") throw invalid(at(field, "endpoint"), "must be set");
   const here = at(field, "endpoint.address");
   const address = member.hostIdentifier.value.address?.address;
-  if (address?.case !== "socketAddress") throw invalid(here, "must be a socket_address");
-  const { address: host, portSpecifier } = address.value;
-  if (host === "" || /[\0-\x20\x7f/]/.test(host))
-    throw invalid(at(here, "socket_address.address"), `${JSON.stringify(host)} is not an address`);
-  const port = portSpecifier.case === "portValue" ? portSpecifier.value : 0;
-  if (port < 1 || port > 65_535)
-    throw invalid(at(here, "socket_address.port_value"), "must be between 1 and 65535");
+  const { key, host, port } = placeOf(here, address, takesSockets);
   const weight = member.loadBalancingWeight ?? 1;
   if (weight < 1) throw invalid(at(field, "load_balancing_weight"), "must be at least 1");
   const { hostname } = member.hostIdentifier.value;
   if (/[\0-\x20\x7f/]/.test(hostname))
     throw invalid(at(field, "endpoint.hostname"), `${JSON.stringify(hostname)} is no host`);
   return {
-    key: formatAddress(host, port),
+    key,
     host,
     port,
-    hostname: hostname === "" && !/^[\d.]+$|:/.test(host) ? host : hostname,
+    hostname: hostname === "" && port !== 0 && !/^[\d.]+$|:/.test(host) ? host : hostname,
     weight,
     health: healthOf(member.healthStatus),
     priority,
@@ -124,6 +132,28 @@ function compileEndpoint(
     labels: filterMetadata(member.metadata, LB_METADATA),
     workload: workloadOf(member.metadata),
   };
+}
+
+/** Of a Unix socket the path is host and key, and the port is 0. */
+function placeOf(
+  field: string,
+  address: Address["address"] | undefined,
+  takesSockets: boolean,
+): Pick<AssignedEndpoint, "key" | "host" | "port"> {
+  if (takesSockets && address?.case === "pipe") {
+    const { path } = address.value;
+    if (!/^[/@][^\0]+$/.test(path) || path.length > MAX_SOCKET_PATH)
+      throw invalid(at(field, "pipe.path"), `must be an absolute path of ${MAX_SOCKET_PATH} bytes at most`);
+    return { key: path, host: path, port: 0 };
+  }
+  if (address?.case !== "socketAddress") throw invalid(field, "must be a socket_address");
+  const { address: host, portSpecifier } = address.value;
+  if (host === "" || /[\0-\x20\x7f/@]/.test(host))
+    throw invalid(at(field, "socket_address.address"), `${JSON.stringify(host)} is not an address`);
+  const port = portSpecifier.case === "portValue" ? portSpecifier.value : 0;
+  if (port < 1 || port > 65_535)
+    throw invalid(at(field, "socket_address.port_value"), "must be between 1 and 65535");
+  return { key: formatAddress(host, port), host, port };
 }
 
 /** What EDS says of an endpoint, in our words. */

@@ -164,7 +164,7 @@ function compileDiscovery(
     case DiscoveryType.STATIC:
       if (cluster.loadAssignment === undefined)
         throw invalid("load_assignment", `must be set for type ${DiscoveryType[discovery]}`);
-      return { fixed: compileAssignment("load_assignment", cluster.loadAssignment) };
+      return { fixed: compileAssignment("load_assignment", cluster.loadAssignment, true) };
     case DiscoveryType.ORIGINAL_DST:
       return { fixed: NO_ENDPOINTS };
     default:

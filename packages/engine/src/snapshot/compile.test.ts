@@ -262,6 +262,40 @@ test("endpoints without a usable address are refused by field", () => {
   ).toContain("must be a socket_address");
 });
 
+test("a static cluster may have a Unix socket, whose path fits an address", () => {
+  const staticTo = (path: string) =>
+    compile([
+      change(CLUSTER_TYPE, "c", ClusterSchema, {
+        name: "c",
+        clusterDiscoveryType: { case: "type", value: DiscoveryType.STATIC },
+        loadAssignment: {
+          clusterName: "c",
+          endpoints: [
+            {
+              lbEndpoints: [
+                {
+                  hostIdentifier: {
+                    case: "endpoint",
+                    value: { address: { address: { case: "pipe", value: { path } } } },
+                  },
+                },
+              ],
+            },
+          ],
+        },
+      }),
+    ]);
+  for (const path of ["/run/app.sock", "@abstract"])
+    expect(staticTo(path).snapshot.cluster("c")?.endpoints[0]).toMatchObject({
+      key: path,
+      host: path,
+      port: 0,
+      hostname: "",
+    });
+  for (const path of ["", "run/app.sock", "/", "/a\0b", `/${"x".repeat(107)}`])
+    expect(staticTo(path).messages[0], path).toContain("pipe.path: must be an absolute path");
+});
+
 const INLINE = {
   routeSpecifier: {
     case: "routeConfig",

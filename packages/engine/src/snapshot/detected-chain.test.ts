@@ -44,7 +44,7 @@ const AS_CLIENT = {
 };
 const REST: ChainInit = { filters: [tcpTo("rest")] };
 
-function applied(filterChains: ChainInit[], defaultFilterChain?: ChainInit) {
+function applied(filterChains: ChainInit[], defaultFilterChain?: ChainInit, nanos = 50_000_000) {
   const load = createLoadTable({ maxSlots: 100 });
   const source = createSnapshotSource({ load });
   const [rejection] = source.apply([
@@ -53,12 +53,17 @@ function applied(filterChains: ChainInit[], defaultFilterChain?: ChainInit) {
       trafficDirection: TrafficDirection.OUTBOUND,
       filterChains,
       ...(defaultFilterChain !== undefined && { defaultFilterChain }),
-      listenerFiltersTimeout: { nanos: 50_000_000 },
+      listenerFiltersTimeout: { nanos },
     }),
   ]);
   const chain = (): OutboundChain | undefined | null => source.current.outbound("db:1");
   return { source, load, chain, message: rejection?.message };
 }
+
+test("a timeout of zero is none: a silent client is waited for", () => {
+  const chain = applied([HTTP], REST, 0).chain();
+  expect(chain?.protocol === "detected" && chain.silenceMs).toBeGreaterThan(3_600_000);
+});
 
 test("outbound gives a chain that tells HTTP, TLS by name and the rest apart", () => {
   const { source, load, chain } = applied([HTTP, named("a", "A.example"), named("wild", "*.example")], REST);

@@ -14,7 +14,7 @@ import { compileDownstream } from "./downstream-tls.js";
 import type { DownstreamTransport } from "./downstream-tls.js";
 import { compileTaking } from "./detected-chain.js";
 import type { Taking } from "./detected-chain.js";
-import { durationMs } from "./duration.js";
+import { durationMs, MAX_TIMER_MS } from "./duration.js";
 import { compileHttp } from "./http-settings.js";
 import type { HttpSettings } from "./http-settings.js";
 import { at, invalid } from "./invalid.js";
@@ -103,8 +103,7 @@ export function compileListener(listener: Listener): ListenerSettings {
   }
   const [first] = chains;
   if (first === undefined) throw invalid("filter_chains", "must not be empty, or api_listener be set");
-  const silenceMs =
-    durationMs("listener_filters_timeout", listener.listenerFiltersTimeout) ?? DEFAULT_SILENCE_MS;
+  const silenceMs = silenceOf(listener);
   const addresses = addressesOf(listener);
   // What has an address takes connections: of a sidecar's workload, or of a gateway's clients.
   if (
@@ -131,6 +130,12 @@ export function compileListener(listener: Listener): ListenerSettings {
   return chains.length === 1
     ? { kind: "authority", name, behaviour: first.behaviour }
     : { kind: "detected", name, silenceMs, chains, taking };
+}
+
+/** Zero is no timeout, as with Envoy: the client is waited for. */
+function silenceOf(listener: Listener): number {
+  const ms = durationMs("listener_filters_timeout", listener.listenerFiltersTimeout);
+  return ms === 0 ? MAX_TIMER_MS : (ms ?? DEFAULT_SILENCE_MS);
 }
 
 /** The mesh's mutual TLS is answered before anything tells the chain: its chains must agree on what is spoken. */

@@ -5,6 +5,7 @@ import type { LoadTable, SnapshotSource } from "@tulle/engine";
 import type { LearntPort } from "../detection/learnt-ports.js";
 import type { CheckFailure } from "../health/health-checks.js";
 import type { ListenerStatus } from "../lifecycle/traffic.js";
+import { addressJson, isSocketPath } from "../socket-path.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
 import { prometheusText } from "../telemetry/prometheus-text.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
@@ -35,6 +36,8 @@ export interface AdminContext {
   readonly startedAtMs: number;
   /** Threads that carry traffic. */
   readonly workers: number;
+  /** Sidecars that there were of this one before. */
+  readonly epoch: number;
   node(): JsonObject;
   state(): ServerState;
   /** Connections pass by the mesh, for want of a configuration. */
@@ -150,7 +153,7 @@ function serverInfo(context: AdminContext): unknown {
     state: context.state(),
     uptime_current_epoch: `${uptimeSeconds}s`,
     uptime_all_epochs: `${uptimeSeconds}s`,
-    command_line_options: { concurrency: context.workers },
+    command_line_options: { concurrency: context.workers, restart_epoch: context.epoch },
     node: context.node(),
     control_plane: { connected, last_error: lastError, types: Object.fromEntries(types) },
   };
@@ -163,7 +166,7 @@ async function listeners(context: AdminContext, asJson: boolean): Promise<Reply>
       all
         .map(
           ({ name, address, protocol, learnt }) =>
-            `${name}::${address.host}:${address.port} ${protocol}\n${learnt.map(learntLine).join("")}`,
+            `${name}::${isSocketPath(address.host) ? address.host : `${address.host}:${address.port}`} ${protocol}\n${learnt.map(learntLine).join("")}`,
         )
         .join(""),
     );
@@ -171,7 +174,7 @@ async function listeners(context: AdminContext, asJson: boolean): Promise<Reply>
     listener_statuses: all.map(({ name, address, connections, protocol, learnt }) => ({
       name,
       protocol,
-      local_address: { socket_address: { address: address.host, port_value: address.port } },
+      local_address: addressJson(address),
       connections,
       detected: learnt.map(({ port, verdict, silenceMs }) => ({ port, verdict, timeout_ms: silenceMs })),
     })),

@@ -1,6 +1,7 @@
 import { healthOf, type ClusterPart, type EndpointPart, type LoadTable, type Snapshot } from "@tulle/engine";
 
 import type { CheckFailure } from "../health/health-checks.js";
+import { addressJson } from "../socket-path.js";
 
 /** Envoy's `/clusters` text: one `cluster::host::name::value` per line. */
 export function clustersText(snapshot: Snapshot, load: LoadTable): string {
@@ -43,7 +44,7 @@ export function clustersJson(
       name: cluster.name,
       added_via_api: true,
       host_statuses: cluster.endpoints.map((endpoint) => ({
-        address: { socket_address: { address: endpoint.host, port_value: endpoint.port } },
+        address: addressJson(endpoint),
         stats: [{ name: "rq_active", type: "GAUGE", value: String(load.inFlight(endpoint.slot)) }],
         health_status: healthStatus(endpoint, load),
         ejection: ejectionOf(endpoint, load),

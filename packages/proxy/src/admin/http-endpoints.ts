@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import { MeshError, systemErrorCode, type Logger } from "@tulle/base";
 
 import type { ListenAddress } from "../options.js";
+import { handleOf } from "../socket-descriptor.js";
 
 export interface Reply {
   readonly status: number;
@@ -32,10 +33,15 @@ export interface HttpEndpointsOptions {
   readonly port: number;
   readonly endpoints: readonly Endpoint[];
   readonly logger: Logger;
+  /** What a predecessor listened by; undefined: it opens its port. */
+  readonly inherited?: object | undefined;
 }
 
 export interface LocalHttpServer {
+  readonly name: string;
   readonly address: ListenAddress;
+  /** For a process that is to listen as well. */
+  readonly handle: object | undefined;
   close(): void;
 }
 
@@ -108,12 +114,16 @@ export function serveEndpoints(options: HttpEndpointsOptions): Promise<LocalHttp
       reject(new MeshError("unavailable", "PROXY_LISTEN_FAILED", message, { cause: error }));
     };
     server.once("error", onError);
-    server.listen({ host, port }, () => {
+    server.listen(options.inherited ?? { host, port }, () => {
       server.removeListener("error", onError);
       server.on("error", (error) => logger.warn(`${name} server`, { error }));
       const address = server.address();
       const bound = typeof address === "object" && address !== null ? address : { address: host, port };
       resolve({
+        name,
+        get handle() {
+          return handleOf(server);
+        },
         address: { host: bound.address, port: bound.port },
         close: () => {
           server.close();

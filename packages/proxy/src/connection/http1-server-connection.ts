@@ -21,6 +21,7 @@ import { Verdict } from "../overload/overload-manager.js";
 import { QUIET_HTTP1_RESPONSE } from "../overload/quiet-refusal.js";
 import type { ConnectionLimits } from "../limits/proxy-limits.js";
 import type { DownstreamStream, RequestHandler, RequestSource } from "../stream/contract.js";
+import { resetSocket } from "../socket-reset.js";
 import { tellEnd } from "./http1-response-end.js";
 import { confirmSwitch } from "./http1-upgrade.js";
 import {
@@ -233,7 +234,7 @@ export class Http1ServerConnection
   reset(): void {
     // With TCP's reset even a client that reads until the connection closes sees that the response is cut.
     if (this.#socket instanceof TLSSocket) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
+    else resetSocket(this.#socket);
   }
 
   pauseRequest(): void {

@@ -7,6 +7,13 @@ test("upstreamEnvironment says that an upstream does not speak HTTP", () => {
   expect(environment).toMatchObject({ DB_URL: "tcp://127.0.0.1:1", DB_SERVICE_PORT: "1" });
 });
 
+test("upstreamEnvironment has the URL alone of a Unix socket", () => {
+  const environment = upstreamEnvironment([
+    { name: "db:5432", host: "/run/db.sock", port: 0, scheme: "tcp" },
+  ]);
+  expect(environment).toEqual({ DB_URL: "unix:///run/db.sock" });
+});
+
 test("upstreamEnvironment names each upstream the way Kubernetes does, and tells namesakes apart", () => {
   const environment = upstreamEnvironment([
     { name: "message-service:9080", host: "127.0.0.1", port: 1 },

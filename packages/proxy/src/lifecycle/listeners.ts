@@ -100,12 +100,14 @@ export async function openListeners(context: ListenersContext, owner: Disposable
     port: number,
     authority: string,
     at = hosts.local,
+    path?: string,
   ): Promise<HttpListener> =>
     own(
       await listenOutbound({
         name,
         host: at,
         port,
+        path,
         authority,
         configuration,
         connection: stack.connection,
@@ -113,15 +115,16 @@ export async function openListeners(context: ListenersContext, owner: Disposable
         dropped,
         listen,
         onUse: context.onUse,
-        outside: authority === "" ? context.outside : undefined,
+        outside: context.outside,
         interception: authority === "" ? context.interceptors?.outbound : undefined,
       }),
     );
 
   const upstreams: HttpListener[] = [];
-  for (const [index, { authority }] of options.upstreams.entries()) {
+  for (const [index, { authority, socketPath }] of options.upstreams.entries()) {
     const port = ports.upstreams[index] ?? 0;
-    upstreams.push(await outboundOn(`upstream ${authority}`, port, authority.toLowerCase()));
+    const name = `upstream ${authority}`;
+    upstreams.push(await outboundOn(name, port, authority.toLowerCase(), hosts.local, socketPath));
   }
   if (options.gateway !== undefined) {
     const { GatewayPorts: Ports } = await import("../gateway/index.js");

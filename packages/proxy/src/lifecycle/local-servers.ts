@@ -41,7 +41,8 @@ export async function openLocalServers(
     port: number,
     endpoints: readonly Endpoint[],
   ): Promise<LocalHttpServer> => {
-    const server = await serveEndpoints({ name, host, port, endpoints, logger });
+    const inherited = options.inherited?.get(name);
+    const server = await serveEndpoints({ name, host, port, endpoints, logger, inherited });
     owner.defer(() => server.close());
     return server;
   };

@@ -1,21 +1,23 @@
 import { randomFillSync } from "node:crypto";
 
-import { DisposableStack, MeshError } from "@tulle/base";
+import { delay, DisposableStack, MeshError } from "@tulle/base";
 import type { LoadTable, SnapshotSource } from "@tulle/engine";
 
 import { systemLookUp } from "../dns/system-lookup.js";
 import { OutsideHosts } from "../listener/outside-hosts.js";
-import { listenTcp, type ListenTcp } from "../listener/tcp-listener.js";
+import { inheriting, listenTcp, type ListenTcp } from "../listener/tcp-listener.js";
 import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { refusingUnderOverload } from "../overload/refused-connections.js";
 import type { ObservationAction, TrafficReport } from "../observed/contract.js";
 import { explainRecord, type RecordAnswer } from "../records/record-answer.js";
+import type { HttpListener } from "../listener/outbound-listener.js";
+import type { SidecarHandover } from "../options.js";
 import { buildStack, type ProxyStack } from "../stack.js";
 import { createRequestIds } from "../stream/request-ids.js";
 import { openLineWriter } from "../telemetry/line-writer.js";
 import { nodeId, workloadName } from "../xds/node.js";
 import type { CapturedTraffic } from "./captured-traffic.js";
-import { drainConnections } from "./drain.js";
+import { drainConnections, RETIRING_IDLE_MS } from "./drain.js";
 import { drainMsOf, openListeners, trafficPorts, type Listeners } from "./listeners.js";
 import type { ListenerStatus, Traffic, TrafficAddresses, TrafficParts, TrafficPorts } from "./traffic.js";
 
@@ -26,6 +28,9 @@ export interface LocalTrafficParts extends TrafficParts {
   /** How listeners are opened; default: with a port of their own. */
   readonly listen?: ListenTcp;
 }
+
+/** What was accepted last has said by then what it is. */
+const SETTLING_MS = 1000;
 
 /** Carries traffic in this thread. */
 export class LocalTraffic implements Traffic {
@@ -41,7 +46,8 @@ export class LocalTraffic implements Traffic {
 
   async open(ports: TrafficPorts = trafficPorts(this.#parts.options)): Promise<TrafficAddresses> {
     const interceptors = await this.#parts.captured.interceptors(this.#parts.configuration, this.#owned);
-    const { listen = listenTcp, ...parts } = this.#parts;
+    const { inherited } = this.#parts.options;
+    const { listen = inherited === undefined ? listenTcp : inheriting(inherited), ...parts } = this.#parts;
     this.#listeners = await openListeners(
       {
         ...parts,
@@ -108,6 +114,31 @@ export class LocalTraffic implements Traffic {
     if (inbound === undefined) return;
     inbound.stopAccepting();
     await drainConnections(inbound.connections, drainMsOf(options), clock);
+  }
+
+  get handover(): SidecarHandover | undefined {
+    const { inbound, outbound, outboundIpv6, upstreams, gateway } = this.#mustListen();
+    if (gateway !== undefined) return undefined;
+    const all = [...upstreams, outbound, outboundIpv6, inbound].filter((each) => each !== undefined);
+    const sockets = new Map(
+      all.flatMap(({ name, tcp }) => (tcp.handle === undefined ? [] : [[name, tcp.handle] as const])),
+    );
+    // Two of one name could not be told apart.
+    if (sockets.size < all.length) return undefined;
+    return {
+      sockets,
+      retire: (drainMs) => this.#retire(all, drainMs),
+    };
+  }
+
+  async #retire(listeners: readonly HttpListener[], drainMs: number): Promise<void> {
+    const { clock } = this.#parts;
+    // Not the listeners' own way, which would cut those that have said nothing yet: they were just accepted.
+    for (const { tcp } of listeners) tcp.leave();
+    await delay(clock, SETTLING_MS);
+    await Promise.all(
+      listeners.map(({ connections }) => drainConnections(connections, drainMs, clock, RETIRING_IDLE_MS)),
+    );
   }
 
   async close(): Promise<void> {

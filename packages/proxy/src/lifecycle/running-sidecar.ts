@@ -35,7 +35,7 @@ import { answerQuery, QUERIES } from "../agent-stream/answer-query.js";
 import { EndpointAges } from "../agent-stream/endpoint-sets.js";
 import { parseLimits, ProxyLimits } from "../limits/proxy-limits.js";
 import { INBOUND_LISTENER } from "../listener/inbound-source.js";
-import type { Sidecar, SidecarControlPlane, SidecarOptions } from "../options.js";
+import type { Sidecar, SidecarControlPlane, SidecarHandover, SidecarOptions } from "../options.js";
 import { addCircuitBreakerMetrics } from "../telemetry/circuit-breaker-metrics.js";
 import { openLineWriter } from "../telemetry/line-writer.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
@@ -101,6 +101,7 @@ export class RunningSidecar implements Sidecar {
   #agent: AgentStream | undefined;
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
+  #retired = false;
   #quit: () => void = () => undefined;
   #fail: (error: MeshError) => void = () => undefined;
 
@@ -222,6 +223,32 @@ export class RunningSidecar implements Sidecar {
   drain(): Promise<void> {
     this.#draining ??= this.#drain();
     return this.#draining;
+  }
+
+  handover(): SidecarHandover {
+    const { admin, metrics, readiness, dns } = this.#mustBeOpen();
+    const traffic = dns === undefined ? this.#traffic?.handover : undefined;
+    if (traffic === undefined) {
+      throw new MeshError(
+        "invalid",
+        "PROXY_NO_HANDOVER",
+        "no successor can take over from a gateway, a sidecar that answers DNS, or one with --workers: restart it",
+      );
+    }
+    const servers = [admin, metrics, readiness];
+    const own = servers.flatMap(({ name, handle }) =>
+      handle === undefined ? [] : [[name, handle] as const],
+    );
+    return {
+      sockets: new Map([...traffic.sockets, ...own]),
+      retire: async (drainMs) => {
+        this.#retired = true;
+        for (const server of servers) server.close();
+        for (const part of [this.#ads, this.#agent, this.#trust, this.identity]) part?.[Symbol.dispose]();
+        await this.#cache.release();
+        await traffic.retire(drainMs);
+      },
+    };
   }
 
   close(): Promise<void> {
@@ -444,6 +471,7 @@ export class RunningSidecar implements Sidecar {
       version: VERSION,
       startedAtMs: this.#startedAtMs,
       workers: this.#options.workers ?? 1,
+      epoch: this.#options.epoch ?? 0,
       node: () => ({ ...this.#node(), user_agent_name: "tulle" }),
       state: () => this.#state(),
       failsOpen: () => this.#failOpen?.active ?? false,
@@ -466,7 +494,7 @@ export class RunningSidecar implements Sidecar {
   }
 
   #state(): ServerState {
-    if (this.#draining !== undefined || this.#closing !== undefined) return "DRAINING";
+    if (this.#retired || this.#draining !== undefined || this.#closing !== undefined) return "DRAINING";
     return this.#readiness.live ? "LIVE" : "PRE_INITIALIZING";
   }
 

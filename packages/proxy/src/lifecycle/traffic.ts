@@ -2,7 +2,7 @@ import type { Clock, Logger, LogLevel } from "@tulle/base";
 
 import type { LearntPort } from "../detection/learnt-ports.js";
 import type { Suspicion } from "../health/outlier-recorder.js";
-import type { ListenAddress, SidecarOptions } from "../options.js";
+import type { ListenAddress, SidecarHandover, SidecarOptions } from "../options.js";
 import type { ObservationAction, TrafficReport } from "../observed/contract.js";
 import type { RecordAnswer } from "../records/record-answer.js";
 import type { MetricsRegistry } from "../telemetry/metrics.js";
@@ -72,6 +72,8 @@ export interface Traffic {
   observe(action: ObservationAction): Promise<TrafficReport>;
   /** Takes no more inbound connections and finishes what is under way. Never rejects. */
   drain(): Promise<void>;
+  /** For a successor in another process; undefined where none can take over. */
+  readonly handover?: SidecarHandover | undefined;
   /** Ends every connection and listener. */
   close(): Promise<void>;
 }

@@ -14,11 +14,6 @@ import type { OutboundPolicy } from "./outbound-policy.js";
 import type { OwnListeners } from "./own-listeners.js";
 import { Passthrough, type PassthroughWay } from "./passthrough.js";
 
-/**
- * How long a client may say nothing to a destination that the mesh does not know, before the connection to that is made:
- * what a client of TLS says names a service, maybe.
- */
-const SILENCE_MS = 50;
 const NOTHING = Buffer.alloc(0);
 
 export interface InterceptionOptions {
@@ -103,11 +98,12 @@ export class Interception implements Disposable {
     const { connections } = target;
     const { ports } = target.detection;
     const port = formatAddress(destination.host, destination.port);
+    const { silenceMs } = this.#options.policy;
     const detection = new Detection<PassthroughWay>(
       socket,
       {
-        silenceMs: ports.silenceMs(port, SILENCE_MS),
-        learn: ({ kind }) => ports.learn(port, kind, silenceAfter(kind, SILENCE_MS), "unknown"),
+        silenceMs: ports.silenceMs(port, silenceMs),
+        learn: ({ kind }) => ports.learn(port, kind, silenceAfter(kind, silenceMs), "unknown"),
         open: (listener) =>
           this.#options.policy.passthrough
             ? this.#passthrough.open(socket, destination, listener)

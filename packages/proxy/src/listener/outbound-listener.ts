@@ -6,6 +6,7 @@ import type { SnapshotSource } from "@tulle/engine";
 import { ConnectionSet } from "../connection/connection-set.js";
 import type { ServerConnectionContext } from "../connection/server-connection.js";
 import { PlaintextConnection } from "../connection/plaintext-connection.js";
+import { isVirtualIp } from "../dns/virtual-ips.js";
 import type { ConnectListener, OutsideWays } from "../stream/contract.js";
 import type { TcpContext } from "../tcp/contract.js";
 import type { Counter } from "../telemetry/metrics.js";
@@ -18,6 +19,8 @@ export interface OutboundListenerOptions {
   readonly name: string;
   readonly host: string;
   readonly port: number;
+  /** A Unix socket instead. */
+  readonly path?: string | undefined;
   /** Authority that this listener stands for; "" = each request names its service in Host or its target. */
   readonly authority: string;
   readonly configuration: SnapshotSource;
@@ -28,7 +31,7 @@ export interface OutboundListenerOptions {
   readonly listen?: ListenTcp;
   /** A request named this authority (listeners without one of their own). */
   readonly onUse: (authority: string) => void;
-  /** Hosts outside of the mesh; undefined: nobody gets there from here. */
+  /** Hosts outside of the mesh, and of services without endpoints; undefined: nobody gets there from here. */
   readonly outside?: OutsideWays | undefined;
   /** Connections may have been redirected here. */
   readonly interception?: Interception | undefined;
@@ -56,8 +59,8 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
   const serve = (socket: Socket, authority: string, extend: (source: OutboundSource) => void): void => {
     const source = new OutboundSource(
       authority,
-      formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
-      formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0),
+      options.path ?? formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
+      options.path === undefined ? formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0) : "",
       own,
       options.configuration,
       connections,
@@ -71,8 +74,12 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
   };
   /** Connections to one service, whatever it speaks. */
   const acceptorOf = (authority: string): UpstreamAcceptor =>
-    new UpstreamAcceptor(authority, options.tcp, connections, (socket) =>
-      serve(socket, authority, () => undefined),
+    new UpstreamAcceptor(
+      authority,
+      options.tcp,
+      connections,
+      (socket) => serve(socket, authority, (source) => (source.outside = options.outside)),
+      { outside: options.outside },
     );
   const connects: ConnectListener = {
     knows: (authority) => {
@@ -100,6 +107,7 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
       (http) => serve(http, "", (source) => source.redirectedTo(redirected)),
       {
         localAddress: formatAddress(destination.host, destination.port),
+        ...(!isVirtualIp(destination.host) && { destination }),
         ...(serveNobody === undefined ? {} : { serveNobody }),
       },
     );
@@ -118,6 +126,7 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
     name: options.name,
     host: options.host,
     port: options.port,
+    path: options.path,
     ...refusals(options.connection, options.name, options.dropped),
     onConnection: (socket) => (acceptor === undefined ? serveAny(socket) : acceptor.accept(socket)),
   });

@@ -6,11 +6,13 @@ import { expect, test } from "vitest";
 
 import { OutboundPolicy } from "./outbound-policy.js";
 
-function listener(target: string): Uint8Array {
+function listener(target: string, timeoutMs?: number): Uint8Array {
   const proxy = create(TcpProxySchema, { clusterSpecifier: { case: "cluster", value: target } });
   const configType = { case: "typedConfig", value: anyPack(TcpProxySchema, proxy) } as const;
   const defaultFilterChain = { filters: [{ name: "tcp", configType }] };
-  return toBinary(ListenerSchema, create(ListenerSchema, { defaultFilterChain }));
+  const listenerFiltersTimeout =
+    timeoutMs === undefined ? {} : { listenerFiltersTimeout: { nanos: timeoutMs * 1_000_000 } };
+  return toBinary(ListenerSchema, create(ListenerSchema, { defaultFilterChain, ...listenerFiltersTimeout }));
 }
 
 const stateOf = ({ passthrough, failsOpen }: OutboundPolicy) => ({ passthrough, failsOpen });
@@ -44,4 +46,15 @@ test("a policy that fails open lets pass until the first answer, and never again
     expect.objectContaining({ code: "PROXY_VIRTUAL_OUTBOUND" }),
   );
   expect(stateOf(damaged)).toEqual({ passthrough: false, failsOpen: false });
+});
+
+test("how long a client may say nothing is the listener's to say; zero is as long as it takes", () => {
+  const policy = new OutboundPolicy();
+  expect(policy.silenceMs).toBe(50);
+  policy.replace(listener("PassthroughCluster", 250));
+  expect(policy.silenceMs).toBe(250);
+  policy.replace(listener("PassthroughCluster", 0));
+  expect(policy.silenceMs).toBeGreaterThan(3_600_000);
+  policy.clear();
+  expect(policy.silenceMs).toBe(50);
 });

@@ -1,10 +1,14 @@
+import { unlink } from "node:fs/promises";
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
+
+import { listenOnUnixSocket } from "@tulle/agent";
 
 import { describeError, MeshError, systemErrorCode } from "@tulle/base";
 
 import type { ServerConnectionContext } from "../connection/server-connection.js";
 import type { LimitName } from "../limits/limit-table.js";
 import type { ListenAddress } from "../options.js";
+import { handleOf } from "../socket-descriptor.js";
 import type { Counter } from "../telemetry/metrics.js";
 import { SOCKET_HIGH_WATER_BYTES } from "../upstream/connector.js";
 
@@ -14,6 +18,10 @@ export interface TcpListenerOptions {
   readonly host: string;
   /** 0 = a free one. */
   readonly port: number;
+  /** A Unix socket instead. */
+  readonly path?: string | undefined;
+  /** What a predecessor listened by; undefined: the address is opened. */
+  readonly inherited?: object | undefined;
   /** A connection; its `error` event has a listener already. */
   readonly onConnection: (socket: Socket) => void;
   /** Connections that it holds at once; more are closed as they come. */
@@ -31,8 +39,12 @@ export type StartListening = (
 /** A listening socket. */
 export interface TcpListener {
   readonly address: ListenAddress;
+  /** For a process that is to listen as well; undefined when it does not listen any more. */
+  readonly handle: object | undefined;
   /** Takes no more connections. Those that are open stay. */
   stopAccepting(): void;
+  /** The same, where another process goes on listening at this address. */
+  leave(): void;
 }
 
 /** Opens a listener: {@link listenTcp}, or what shares the port with other threads. */
@@ -45,7 +57,7 @@ export async function listenTcp(
   options: TcpListenerOptions,
   start: StartListening = startListening,
 ): Promise<TcpListener> {
-  const { name, host, port } = options;
+  const { name, host, port, path } = options;
   const server = createServer({
     noDelay: true,
     allowHalfOpen: true,
@@ -58,7 +70,9 @@ export async function listenTcp(
     options.onConnection(socket);
   });
   try {
-    await start(server, { host, port, backlog: BACKLOG });
+    if (options.inherited !== undefined) await startListening(server, options.inherited);
+    else if (path === undefined) await start(server, { host, port, backlog: BACKLOG });
+    else await listenOnUnixSocket((place) => startListening(server, { path: place, backlog: BACKLOG }), path);
   } catch (cause) {
     if (cause instanceof MeshError) throw cause;
     const why = systemErrorCode(cause) ?? describeError(cause);
@@ -67,7 +81,12 @@ export async function listenTcp(
   }
   // What accept() reports later (out of file descriptors) must not end the process.
   server.on("error", () => options.onDrop(false));
-  return listening(server);
+  return path === undefined ? listening(server) : listeningAt(server, path);
+}
+
+/** As `listen`, by what a predecessor listened by under the listener's name, where there is that. */
+export function inheriting(inherited: ReadonlyMap<string, object>): ListenTcp {
+  return (options) => listenTcp({ ...options, inherited: inherited.get(options.name) });
 }
 
 /** Resolves once `server.listen(options)` has succeeded. */
@@ -81,6 +100,24 @@ export function startListening(server: Server, options: ListenOptions): Promise<
   });
 }
 
+function listeningAt(server: Server, path: string): TcpListener {
+  return {
+    address: { host: path, port: 0 },
+    get handle() {
+      return handleOf(server);
+    },
+    leave: () => {
+      server.close();
+    },
+    stopAccepting: () => {
+      if (!server.listening) return;
+      server.close();
+      // What is left over is replaced by the next one.
+      unlink(path).catch(() => undefined);
+    },
+  };
+}
+
 function listening(server: Server): TcpListener {
   const address = server.address();
   if (address === null || typeof address === "string") {
@@ -88,6 +125,12 @@ function listening(server: Server): TcpListener {
   }
   return {
     address: { host: address.address, port: address.port },
+    get handle() {
+      return handleOf(server);
+    },
+    leave: () => {
+      server.close();
+    },
     stopAccepting: () => {
       server.close();
     },

@@ -638,6 +638,7 @@ export class Exchange
 
   /** The telemetry's other fields are set before. */
   #answer(reply: LocalReply): void {
+    if (this.#translated !== undefined) this.#translated.translator.localStatus = reply.httpStatus;
     this.#response.writeReply(reply);
     this.#finish();
     this.#client.writeEnd(NO_FIELDS);

@@ -17,6 +17,8 @@ import type { ExchangeRecord } from "./exchange-record.js";
 /** An answer that the proxy makes itself. */
 export interface LocalReply {
   readonly status: number;
+  /** Of a gRPC caller's answer: what any other one would be answered with. */
+  readonly httpStatus?: number;
   readonly headers: HeaderList;
   /** A gRPC caller is told it in `headers`. */
   readonly body: string;
@@ -42,7 +44,7 @@ export function failureReply(record: ExchangeRecord, failure: Failure, reason: s
   record.responseCodeDetails = made.details;
   record.proxyError = made.error;
   const reply = record.grpc
-    ? grpcReply(made.grpcStatus, made.body.trimEnd())
+    ? grpcReply(made.grpcStatus, made.body.trimEnd(), made.status)
     : textReply(made.status, made.body);
   if (failure === "overflow") reply.headers.push("x-envoy-overloaded", "true");
   if (failure === "overload") reply.headers.push("x-envoy-local-overloaded", "true");
@@ -61,11 +63,11 @@ export function malformedReply(record: ExchangeRecord, error: Http1Error): Local
 /** Says why a request cannot become a gRPC call. */
 export function untranslatableReply(
   record: ExchangeRecord,
-  { grpcStatus, message, details }: Untranslatable,
+  { grpcStatus, status, message, details }: Untranslatable,
 ): LocalReply {
   record.responseCodeDetails = details;
   record.proxyError = "http_request_error";
-  return grpcReply(grpcStatus, message);
+  return grpcReply(grpcStatus, message, status);
 }
 
 /** What the configuration says to answer. */
@@ -77,7 +79,7 @@ export function configuredReply(
   mutations: readonly HeaderMutation[],
   bytes?: Uint8Array,
 ): LocalReply {
-  if (record.grpc && status >= 400) return grpcReply(grpcStatusOf(status), body);
+  if (record.grpc && status >= 400) return grpcReply(grpcStatusOf(status), body, status);
   const out = [...headers];
   applyHeaderMutations(out, mutations, record);
   if (record.admission !== undefined) applyHeaderMutations(out, record.admission.response, record);
@@ -93,7 +95,7 @@ export function admissionReply(
   mutations: readonly HeaderMutation[],
 ): LocalReply {
   if (!record.grpc) return configuredReply(record, status, body, headers, mutations);
-  const reply = grpcReply(grpcStatus ?? grpcStatusOf(status), body);
+  const reply = grpcReply(grpcStatus ?? grpcStatusOf(status), body, status);
   // What gRPC says of the content has been said.
   for (let i = 0; i < headers.length; i += 2)
     if (lowerName(headers[i]!) !== "content-type") reply.headers.push(headers[i]!, headers[i + 1]!);
@@ -106,8 +108,8 @@ function textReply(status: number, body: string): LocalReply {
 }
 
 /** A status and nothing else: an HTTP status or a text would tell a gRPC caller little. */
-function grpcReply(grpcStatus: number, message: string): LocalReply {
-  return { status: 200, headers: trailersOnly(grpcStatus, message), body: message, grpcStatus };
+function grpcReply(grpcStatus: number, message: string, httpStatus: number): LocalReply {
+  return { status: 200, httpStatus, headers: trailersOnly(grpcStatus, message), body: message, grpcStatus };
 }
 
 function timeoutOf({ plan, chain, timeoutMs }: ExchangeRecord, failure: Failure): number {

@@ -1,3 +1,4 @@
+import { resetSocket } from "../socket-reset.js";
 import type { TcpEnd } from "./contract.js";
 
 const NOTHING = Buffer.alloc(0);
@@ -118,7 +119,7 @@ export function resetEnd({ socket, transport }: TcpEnd): void {
   if (!transport.destroyed && !transport.connecting && !socket.writableEnded) {
     // Node.js ends the stream before it resets it, which a peer cannot tell from a proper end.
     transport.destroySoon = () => transport.destroy();
-    transport.resetAndDestroy();
+    resetSocket(transport);
   }
   socket.destroy();
 }

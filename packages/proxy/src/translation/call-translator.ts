@@ -2,7 +2,7 @@ import type { HeaderList } from "@tulle/http";
 
 import type { DownstreamStream } from "../stream/contract.js";
 
-/** Why what a client sent cannot become gRPC. */
+/** Why what a client sent cannot become gRPC, or what a service answered cannot become what the client takes. */
 export interface Untranslatable {
   readonly grpcStatus: number;
   /** For clients that take HTTP statuses. */
@@ -17,7 +17,7 @@ export interface TranslatedRequest {
   /** Borrowed bytes. */
   onTranslatedBody(chunk: Buffer, start: number, end: number): void;
   onTranslatedEnd(trailers: HeaderList): void;
-  /** Nothing more comes. The answer that says so comes by way of the translator. */
+  /** Nothing more comes, and what was sent on is taken back. The answer that says so comes by way of the translator. */
   onUntranslatable(why: Untranslatable): void;
 }
 
@@ -33,6 +33,9 @@ export abstract class CallTranslator implements DownstreamStream {
     this.client = client;
     this.request = request;
   }
+
+  /** What the proxy would answer itself to a client without gRPC; undefined: the service answers. */
+  localStatus: number | undefined;
 
   /** Whether nothing comes of the request's body before all of it is here. */
   abstract readonly takesWholeBody: boolean;

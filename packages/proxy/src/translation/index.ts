@@ -3,6 +3,7 @@ import type { CallTranslation } from "@tulle/engine";
 import type { DownstreamStream } from "../stream/contract.js";
 import type { CallTranslator, TranslatedRequest } from "./call-translator.js";
 import { GrpcWebTranslator } from "./grpc-web-translator.js";
+import { JsonTranslator } from "./json-translator.js";
 
 export { TranslatedCall } from "./translated-call.js";
 export type { CallTranslator, TranslatedRequest, Untranslatable } from "./call-translator.js";
@@ -13,5 +14,7 @@ export function translatorOf(
   client: DownstreamStream,
   request: TranslatedRequest,
 ): CallTranslator {
-  return new GrpcWebTranslator(translation, client, request);
+  return translation.kind === "json"
+    ? new JsonTranslator(translation, client, request)
+    : new GrpcWebTranslator(translation, client, request);
 }

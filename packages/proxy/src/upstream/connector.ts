@@ -5,6 +5,7 @@ import { noNameCheck } from "@tulle/agent";
 import { MeshError, systemErrorCode, type Disposable, type TimerWheel } from "@tulle/base";
 import type { EndpointPart, UpstreamTls } from "@tulle/engine";
 
+import { connectOptions } from "../socket-path.js";
 import type { OriginatedContexts } from "../tls/originated-contexts.js";
 import { nameMismatch } from "../tls/peer-names.js";
 import type { WorkloadTls } from "../tls/workload-tls.js";
@@ -140,8 +141,8 @@ export class Connector {
 
   /** A socket under way, or why there is none. */
   #open(endpoint: EndpointPart, preamble: Buffer | undefined): Socket | string {
-    const { host, port, tls } = endpoint;
-    const options = { host, port, noDelay: true, highWaterMark: SOCKET_HIGH_WATER_BYTES };
+    const { tls } = endpoint;
+    const options = { ...connectOptions(endpoint), noDelay: true, highWaterMark: SOCKET_HIGH_WATER_BYTES };
     if (tls === undefined) return beginWith(preamble, connectTcp(options));
     const tlsOptions = this.#tlsOptions(tls);
     if (typeof tlsOptions === "string") return tlsOptions;
@@ -154,11 +155,11 @@ export class Connector {
 
   /** As `#open`; what goes through is anybody's protocol. */
   #openBytes(endpoint: EndpointPart, preamble: Buffer | undefined): Opening | string {
-    const { host, port, tls } = endpoint;
+    const { tls } = endpoint;
     const options = { noDelay: true, allowHalfOpen: true, highWaterMark: SOCKET_HIGH_WATER_BYTES };
     const tlsOptions = tls && this.#tlsOptions(tls);
     if (typeof tlsOptions === "string") return tlsOptions;
-    const transport = beginWith(preamble, connectTcp({ host, port, ...options }));
+    const transport = beginWith(preamble, connectTcp({ ...connectOptions(endpoint), ...options }));
     if (tlsOptions === undefined) return { socket: transport, transport };
     transport.on("error", () => undefined);
     return { socket: connectTls({ socket: transport, ...tlsOptions }), transport };

@@ -21,6 +21,7 @@ import {
 } from "@tulle/http/socket";
 
 import { askToSwitch, wrongSwitch } from "../connection/http1-upgrade.js";
+import { resetSocket } from "../socket-reset.js";
 import type { ResetReason, UpstreamHandler, UpstreamStream } from "../stream/contract.js";
 
 /** Who a connection belongs to. */
@@ -191,7 +192,7 @@ export class Http1ClientConnection implements UpstreamStream, Http1Handler<Respo
       return;
     }
     // Who cuts a tunnel does not end it: with a proper end the server would take what it has for all there is.
-    if (this.#switched && !(this.#socket instanceof TLSSocket)) this.#socket.resetAndDestroy();
+    if (this.#switched && !(this.#socket instanceof TLSSocket)) resetSocket(this.#socket);
     else this.#socket.destroy();
   }
 

@@ -68,6 +68,10 @@ export class WorkerTraffic implements Traffic {
         `workers must be a whole number from 1 to ${MAX_WORKERS}`,
       );
     }
+    if (parts.options.upstreams.some(({ socketPath }) => socketPath !== undefined)) {
+      const message = "workers cannot share a Unix socket; leave out --workers, or give the upstream a port";
+      throw new MeshError("invalid", "PROXY_WORKERS_SOCKET", message);
+    }
     this.#parts = parts;
   }
 
@@ -281,7 +285,14 @@ export class WorkerTraffic implements Traffic {
 /** What a worker gets of the options. */
 function trafficOptions(options: SidecarOptions): TrafficOptions {
   // Functions stay in their thread: with workers V8's flags are set before any of them starts.
-  const { clock: _clock, logger: _logger, onBusy: _onBusy, controlPlane: _controlPlane, ...rest } = options;
+  const {
+    clock: _clock,
+    logger: _logger,
+    onBusy: _onBusy,
+    controlPlane: _controlPlane,
+    inherited: _inherited,
+    ...rest
+  } = options;
   return rest;
 }
 

@@ -31,6 +31,7 @@ export class ConfigCache {
   #writing: Promise<void> = Promise.resolve();
   #dirty = false;
   #found = false;
+  #released = false;
 
   /** `owner` names whose configuration this is: another workload's file in the same directory is not used. */
   constructor(
@@ -73,8 +74,15 @@ export class ConfigCache {
     }
   }
 
+  /** Leaves the file to another process. Resolves when nothing is being written any more. */
+  async release(): Promise<void> {
+    await this.flush();
+    this.#released = true;
+  }
+
   /** The configuration changed: writes it soon. */
   touch(): void {
+    if (this.#released) return;
     this.#dirty = true;
     this.#timer ??= this.#clock.setTimeout(() => void this.flush(), WRITE_DELAY_MS, { keepAlive: false });
   }

@@ -191,6 +191,31 @@ export function staticCluster(
   return resource(CLUSTER_TYPE, name, ClusterSchema, message);
 }
 
+/** A static cluster of a Unix socket. */
+export function socketCluster(name: string, path: string): ResourceChange {
+  const message = create(ClusterSchema, {
+    name,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
+    connectTimeout: ms(1000),
+    loadAssignment: {
+      clusterName: name,
+      endpoints: [
+        {
+          lbEndpoints: [
+            {
+              hostIdentifier: {
+                case: "endpoint",
+                value: { address: { address: { case: "pipe", value: { path } } } },
+              },
+            },
+          ],
+        },
+      ],
+    },
+  });
+  return resource(CLUSTER_TYPE, name, ClusterSchema, message);
+}
+
 /** A cluster that leads to where a redirected connection was made to. */
 export function originalDestinationCluster(name: string): ResourceChange {
   const message = create(ClusterSchema, {

@@ -326,6 +326,28 @@ const CASES: readonly (readonly [string, string, readonly string[]])[] = [
     ],
   ],
   [
+    "Linkerd's annotations",
+    vs(
+      "a",
+      `hosts: [reviews], http: [{${TO}}]`,
+      ", annotations: {balancer.linkerd.io/failure-accrual: consecutive, retry.linkerd.io/https: 5xx, linkerd.io/inject: enabled}",
+    ),
+    [
+      'IST0107 default/a metadata.annotations["balancer.linkerd.io/failure-accrual"]',
+      'IST0108 default/a metadata.annotations["retry.linkerd.io/https"]',
+    ],
+  ],
+  [
+    "a Server that is not there",
+    `
+apiVersion: policy.linkerd.io/v1alpha1
+kind: HTTPLocalRateLimitPolicy
+metadata: {name: a, namespace: default}
+spec: {targetRef: {group: policy.linkerd.io, kind: Server, name: web}, total: {requestsPerSecond: 1}}
+`,
+    ["IST0101 default/a spec.targetRef.name"],
+  ],
+  [
     "annotations",
     vs(
       "a",

@@ -6,11 +6,13 @@ import {
   type DestinationRuleSpec,
   type Finding,
   type GatewaySpec,
+  type GrpcJsonTranscoderSpec,
   type HealthCheckSpec,
   type MeshHTTPRouteSpec,
   type MeshObject,
   type MeshTCPRouteSpec,
   type ProxyDefaultsSpec,
+  type HTTPLocalRateLimitPolicySpec,
   type RateLimitSpec,
   type ServiceDefaultsSpec,
   type ServiceEntrySpec,
@@ -23,6 +25,7 @@ import {
 } from "@tulle/api";
 import type { MeshReader } from "../contract.js";
 import { ROUTE_KINDS } from "../gateway-api/route-kinds.js";
+import { KUMA_SETTING_KINDS } from "../kuma/kinds.js";
 import { Analysis } from "./analysis.js";
 import { analyzeAnnotations } from "./analyzers/annotations.js";
 import { analyzeTargets } from "./analyzers/authorization.js";
@@ -34,30 +37,27 @@ import {
   analyzeVirtualServiceCarriedOut,
 } from "./analyzers/carried-out.js";
 import {
+  analyzeKumaPolicy,
   analyzeMeshHttpRoute,
   analyzeMeshTcpRoute,
-  analyzeRouteCarriedOut,
-} from "./analyzers/kuma-routes.js";
+  analyzePolicyCarriedOut,
+} from "./analyzers/kuma-policies.js";
 import { analyzeConflicts } from "./analyzers/conflicts.js";
 import {
   analyzeMergedRules,
   analyzeRuleHost,
   analyzeServerVerification,
 } from "./analyzers/destination-rules.js";
-import {
-  analyzeChain,
-  analyzeChainCarriedOut,
-  analyzeDefaults,
-  analyzeResolver,
-} from "./analyzers/discovery-chains.js";
+import { analyzeChain, analyzeChainCarriedOut, analyzeDefaults } from "./analyzers/discovery-chains.js";
 import { analyzeExpressions } from "./analyzers/expressions.js";
-import { analyzeRateLimit, analyzeTarget } from "./analyzers/policies.js";
+import { analyzeRateLimit, analyzeServerTarget, analyzeTarget } from "./analyzers/policies.js";
 import { analyzeBoundGateways, analyzeGatewayConflicts, analyzeK8sGateway } from "./analyzers/gateways.js";
 import { analyzePortSelectors } from "./analyzers/ports.js";
 import { analyzeReachability } from "./analyzers/reachability.js";
 import { analyzeReferences } from "./analyzers/references.js";
 import { analyzeRoute } from "./analyzers/routes.js";
 import { analyzeSelector } from "./analyzers/selectors.js";
+import { analyzeTranscoder } from "./analyzers/transcoders.js";
 import { analyzeEntryHosts, analyzeEntryPorts, analyzeEntryWorkloads } from "./analyzers/service-entries.js";
 
 /** Looks at one object among all the others. */
@@ -131,20 +131,36 @@ const ANALYZERS = [
   of<HealthCheckSpec>("tulle.dev", "HealthCheck", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<TrafficPolicySpec>("tulle.dev", "TrafficPolicy", analyzeAnnotations, analyzeConflicts, analyzeTarget),
   of<RateLimitSpec>("tulle.dev", "RateLimit", analyzeAnnotations, analyzeRateLimit, analyzeSelector),
+  of("policy.linkerd.io", "Server", analyzeAnnotations),
+  of<HTTPLocalRateLimitPolicySpec>(
+    "policy.linkerd.io",
+    "HTTPLocalRateLimitPolicy",
+    analyzeAnnotations,
+    analyzeServerTarget,
+  ),
+  of<GrpcJsonTranscoderSpec>(
+    "tulle.dev",
+    "GrpcJsonTranscoder",
+    analyzeAnnotations,
+    analyzeSelector,
+    analyzeTargets,
+    analyzeTranscoder,
+  ),
   of("gateway.networking.k8s.io", "Gateway", analyzeAnnotations, analyzeK8sGateway),
+  of("gateway.networking.k8s.io", "ListenerSet", analyzeAnnotations, analyzeK8sGateway),
   of<MeshHTTPRouteSpec>(
     KUMA_GROUP,
     "MeshHTTPRoute",
     analyzeAnnotations,
     analyzeMeshHttpRoute,
-    analyzeRouteCarriedOut,
+    analyzePolicyCarriedOut,
   ),
   of<MeshTCPRouteSpec>(
     KUMA_GROUP,
     "MeshTCPRoute",
     analyzeAnnotations,
     analyzeMeshTcpRoute,
-    analyzeRouteCarriedOut,
+    analyzePolicyCarriedOut,
   ),
   of<ServiceRouterSpec>(
     CONSUL_GROUP,
@@ -165,11 +181,13 @@ const ANALYZERS = [
     "ServiceResolver",
     analyzeAnnotations,
     analyzeChain,
-    analyzeResolver,
     analyzeChainCarriedOut,
   ),
   of<ServiceDefaultsSpec>(CONSUL_GROUP, "ServiceDefaults", analyzeAnnotations, analyzeDefaults),
   of<ProxyDefaultsSpec>(CONSUL_GROUP, "ProxyDefaults", analyzeAnnotations, analyzeDefaults),
+  ...KUMA_SETTING_KINDS.map(({ group, kind }) =>
+    of(group, kind, analyzeAnnotations, analyzeKumaPolicy, analyzePolicyCarriedOut),
+  ),
   ...ROUTE_KINDS.map(({ group, kind }) => of(group, kind, analyzeAnnotations, analyzeRoute)),
 ];
 
@@ -179,7 +197,7 @@ const CARRIED_OUT: readonly Analyzer<never>[] = [
   analyzeDestinationRuleCarriedOut,
   analyzeGatewayCarriedOut,
   analyzeServiceEntryCarriedOut,
-  analyzeRouteCarriedOut,
+  analyzePolicyCarriedOut,
   analyzeChainCarriedOut,
 ];
 

@@ -9,6 +9,7 @@ import type {
 import { fullHost, type ServiceId } from "../hosts.js";
 import type { OwnedRule, RouteRule } from "../routes/rule.js";
 import { resolveHost } from "../services.js";
+import { mayUseRules } from "../sidecar-scope.js";
 import type { Translation } from "../translation.js";
 import {
   chainOf,
@@ -21,6 +22,7 @@ import {
 } from "./chain.js";
 import { entriesOf, serviceOfHost } from "./entries.js";
 import { ruleMatch } from "./route-match.js";
+import { some } from "./written-duration.js";
 
 /** Weights are whole numbers: a split's step is a hundredth of a percent, and splits within splits divide further. */
 const WEIGHT_SCALE = 10_000;
@@ -33,7 +35,7 @@ export function chainRules(t: Translation, host: string): readonly OwnedRule[] |
   const id = serviceOfHost(t, host);
   if (id === undefined) return undefined;
   const { routes, entries, problems } = chainOf(t, id);
-  if (routes.length === 0) return undefined;
+  if (routes.length === 0 || !mayUseRules(t, { namespace: id.namespace, hosts: [host] })) return undefined;
   const exists = routes.some(({ parts }) =>
     parts.some(({ target }) => [target, ...target.failover].some((one) => isRegistered(t, one.id))),
   );
@@ -153,11 +155,6 @@ function retriesOf(destination: ConsulRouteDestination): HttpRetry | undefined {
     attempts: numRetries === 0 ? 1 : numRetries,
     ...(conditions.length > 0 && { retryOn: conditions.join(",") }),
   };
-}
-
-/** 0 says nothing. */
-function some(duration: string | undefined): string | undefined {
-  return duration !== undefined && (parseDuration(duration) ?? 0) > 0 ? duration : undefined;
 }
 
 function isSameService(a: ServiceId, b: ServiceId): boolean {

@@ -18,7 +18,9 @@ import {
 } from "../../testdata/mesh.js";
 import { analyze } from "../analysis/index.js";
 import { describePolicy } from "../effective/index.js";
+import { rateLimitsOf } from "../rate-limits.js";
 import { translate } from "../translate.js";
+import { Translation } from "../translation.js";
 import { chainProblems } from "./problems.js";
 
 const WEB = "web.default.svc.cluster.local";
@@ -288,6 +290,27 @@ test.each([
   expect(routes(yaml)[0]?.action.value).toMatchObject({ hashPolicy: [{ policySpecifier }] });
 });
 
+test("a resolver's balancers have their own settings, and hash several things together", () => {
+  const balanced = (settings: string) => `Kind: service-resolver\nName: web\nLoadBalancer: ${settings}\n`;
+  const least = balanced("{Policy: least_request, LeastRequestConfig: {ChoiceCount: 3}}");
+  expect(cluster(mesh(ONE_EACH, least), CLIENT, to("web")).lbConfig).toMatchObject({
+    value: { choiceCount: 3 },
+  });
+  const ring = balanced(
+    "{Policy: ring_hash, RingHashConfig: {MinimumRingSize: 64, MaximumRingSize: 128}, " +
+      "HashPolicies: [{Field: header, FieldValue: x-user, Terminal: true}, {SourceIP: true}]}",
+  );
+  expect(cluster(mesh(ONE_EACH, ring), CLIENT, to("web")).lbConfig).toMatchObject({
+    value: { minimumRingSize: 64n, maximumRingSize: 128n },
+  });
+  expect(routes(ring)[0]?.action.value).toMatchObject({
+    hashPolicy: [
+      { terminal: true, policySpecifier: { case: "header" } },
+      { terminal: false, policySpecifier: { case: "connectionProperties" } },
+    ],
+  });
+});
+
 test("prioritizeByLocality prefers what is near, without anything that watches", () => {
   const at = (region: string) => ({ locality: { region, zone: "a", subzone: "" } });
   const instances = [
@@ -348,6 +371,53 @@ UpstreamConfig:
   expect(other.circuitBreakers).toMatchObject({ thresholds: [threshold] });
   expect(other.outlierDetection?.enforcingConsecutive5xx).toBe(0);
   expect(cluster(mesh(ONE_EACH, yaml), CLIENT, to("web")).connectTimeout).toMatchObject({ seconds: 10n });
+});
+
+test("instances are limited: the first route that matches counts, what none matches the service's own rate", () => {
+  const yaml = `
+Kind: service-defaults
+Name: web
+RateLimits:
+  InstanceLevel:
+    RequestsPerSecond: 100
+    RequestsMaxBurst: 150
+    Routes:
+      - {PathExact: /login, RequestsPerSecond: 5}
+      - {PathPrefix: /log, RequestsPerSecond: 10, RequestsMaxBurst: 20}
+`;
+  const view = {
+    ...CLIENT,
+    inbound: [{ service: "web", namespace: "default", servicePort: 80, appPort: 8080 }],
+  };
+  const [limit] = rateLimitsOf(new Translation(mesh(ONE_EACH, yaml).reader, view), WEB, "INBOUND");
+  expect(limit?.filter).toMatchObject({
+    descriptors: [
+      { tokenBucket: { maxTokens: 5, tokensPerFill: { value: 5 }, fillInterval: { seconds: 1n } } },
+      { tokenBucket: { maxTokens: 20, tokensPerFill: { value: 10 } } },
+      { tokenBucket: { maxTokens: 150, tokensPerFill: { value: 100 } } },
+    ].map(({ tokenBucket }) => ({
+      tokenBucket: { ...tokenBucket, tokensPerFill: tokenBucket.tokensPerFill.value },
+    })),
+  });
+  const headers = (limit?.sources ?? []).map(({ actions: [action] }) =>
+    action?.actionSpecifier.case === "headerValueMatch" ? action.actionSpecifier.value.headers : [],
+  );
+  expect(headers).toMatchObject([
+    [{ headerMatchSpecifier: { value: { matchPattern: { value: { regex: "/login(?:\\?.*)?" } } } } }],
+    [
+      { headerMatchSpecifier: { value: { matchPattern: { case: "prefix", value: "/log" } } } },
+      {
+        invertMatch: true,
+        headerMatchSpecifier: { value: { matchPattern: { value: { regex: "/login(?:\\?.*)?" } } } },
+      },
+    ],
+    [
+      {
+        invertMatch: true,
+        headerMatchSpecifier: { value: { matchPattern: { value: { regex: "/login(?:\\?.*)?|/log.*" } } } },
+      },
+    ],
+  ]);
 });
 
 const VIRTUAL_SERVICE = `
@@ -454,14 +524,12 @@ Config: {protocol: http, local_connect_timeout_ms: 5}
 Kind: service-resolver
 Name: web
 Redirect: {Service: nobody}
-LoadBalancer: {Policy: least_request, LeastRequestConfig: {ChoiceCount: 3}}
 `;
   const found = analyze(mesh(ONE_EACH, yaml).reader, { live: true });
   expect(found.map(({ code, path }) => `${code} ${path}`).sort()).toEqual([
     "IST0101 spec",
     "TUL0001 spec.config.local_connect_timeout_ms",
     "TUL0001 spec.expose",
-    "TUL0001 spec.loadBalancer.leastRequestConfig.choiceCount",
     "TUL0001 spec.maxInboundConnections",
   ]);
 });
@@ -478,6 +546,20 @@ test("the effective policy names the resolver and counts its subsets", () => {
     ["healthy", "ServiceResolver default/web", 1],
     ["all", "ServiceResolver default/web", 3],
   ]);
+});
+
+test("the effective policy tells the rules of a chain", () => {
+  const yaml = router("{Match: {HTTP: {PathPrefix: /a}}, Destination: {Service: other, RequestTimeout: 3s}}");
+  const { routes: told } = describePolicy(mesh(ONE_EACH, yaml).reader, "web", {
+    namespace: "default",
+    labels: {},
+  });
+  expect(told?.owner).toBe("ServiceRouter default/web");
+  expect(told?.rules.map(({ field, when }) => [field, when.length])).toEqual([
+    ["routes[0]", 1],
+    ["routes", 0],
+  ]);
+  expect(JSON.stringify(told?.rules)).toContain("other.default.svc.cluster.local");
 });
 
 test("the clusters of a chain name the entries that shaped them", () => {

@@ -179,7 +179,12 @@ class ChainAnswer {
   #connectTimeout({ id, subset }: ChainTarget): string {
     const { override } = this.#question;
     if (override?.connectTimeout !== undefined) return override.connectTimeout;
-    const rule = destinationRuleFor(this.#t, { host: this.#host(id), namespace: id.namespace });
+    const host = this.#host(id);
+    const { service } = resolveHost(this.#t, host, id.namespace);
+    const rule = destinationRuleFor(
+      this.#t,
+      service ?? { host, namespace: id.namespace, ports: [], portless: true },
+    );
     const { connectionPool } = effectivePolicy(this.#t, rule, subset, 0);
     return connectionPool?.tcp?.connectTimeout ?? `${DEFAULT_CONNECT_TIMEOUT_MS / 1000}s`;
   }

@@ -6,17 +6,16 @@ import {
   type ConsulUpstream,
   type ConsistentHash,
   type DestinationRuleSpec,
-  type LoadBalancerSettings,
   type MeshObject,
   type OutlierDetection,
   type TrafficPolicy,
 } from "@tulle/api";
-import { parseDuration } from "@tulle/base";
-import type { MergedRule, RuleSubset } from "../destination-rules.js";
+import type { BalancerSettings, HashKey, MergedRule, RuleSubset } from "../destination-rules.js";
 import type { ServiceId } from "../hosts.js";
 import type { MeshEndpoint, MeshService } from "../mesh-service.js";
 import type { Translation } from "../translation.js";
-import { defaultsOf, entriesOf, serviceOfHost, type ResolverEntry } from "./entries.js";
+import { some } from "./written-duration.js";
+import { defaultsOf, resolverOf, serviceOfHost, type ResolverEntry } from "./entries.js";
 
 /**
  * What Consul's entries say of calls to a service, in the words of a DestinationRule: its resolver of subsets and
@@ -25,7 +24,7 @@ import { defaultsOf, entriesOf, serviceOfHost, type ResolverEntry } from "./entr
 export function consulRule(t: Translation, service: Pick<MeshService, "host">): MergedRule | undefined {
   const id = serviceOfHost(t, service.host);
   if (id === undefined) return undefined;
-  const { resolver } = entriesOf(t, id);
+  const resolver = resolverOf(t, id);
   const called = upstreamOf(t, id);
   const objects = [
     ...(resolver === undefined ? [] : [resolver]),
@@ -59,10 +58,8 @@ function subjectOf({ service, address, port, tags = [], labels }: MeshEndpoint) 
 
 function policyOf(resolver: ResolverEntry | undefined, upstream: ConsulUpstream): TrafficPolicy {
   const { connectTimeoutMs, limits, passiveHealthCheck } = upstream;
-  const written = resolver?.spec.connectTimeout;
-  const isTimed = (parseDuration(written ?? "") ?? 0) > 0;
   const connectTimeout =
-    connectTimeoutMs === undefined ? (isTimed ? written : undefined) : `${connectTimeoutMs}ms`;
+    (connectTimeoutMs ?? 0) > 0 ? `${connectTimeoutMs}ms` : some(resolver?.spec.connectTimeout);
   const tcp = {
     ...(connectTimeout !== undefined && { connectTimeout }),
     ...(limits?.maxConnections !== undefined && { maxConnections: limits.maxConnections }),
@@ -83,7 +80,7 @@ function policyOf(resolver: ResolverEntry | undefined, upstream: ConsulUpstream)
   };
 }
 
-function balancerOf(resolver: ResolverEntry | undefined): LoadBalancerSettings | undefined {
+function balancerOf(resolver: ResolverEntry | undefined): BalancerSettings | undefined {
   const { loadBalancer, prioritizeByLocality } = resolver?.spec ?? {};
   const { mode } = prioritizeByLocality ?? {};
   if (loadBalancer === undefined && mode === undefined) return undefined;
@@ -93,29 +90,35 @@ function balancerOf(resolver: ResolverEntry | undefined): LoadBalancerSettings |
   };
 }
 
-const SIMPLE = {
-  random: "RANDOM",
-  round_robin: "ROUND_ROBIN",
-  least_request: "LEAST_REQUEST",
-} as const;
+function algorithmOf(settings: ConsulLoadBalancer): BalancerSettings {
+  const { hashPolicies = [], leastRequestConfig, ringHashConfig } = settings;
+  switch (settings.policy ?? "") {
+    case "random":
+      return { simple: "RANDOM" };
+    case "round_robin":
+      return { simple: "ROUND_ROBIN" };
+    case "least_request":
+      return {
+        simple: "LEAST_REQUEST",
+        ...(leastRequestConfig !== undefined && { leastRequest: leastRequestConfig }),
+      };
+    case "maglev":
+      return { consistentHash: { maglev: {} }, hashes: hashPolicies.map(hashKeyOf) };
+    case "ring_hash": {
+      const { minimumRingSize, maximumRingSize: maximumSize } = ringHashConfig ?? {};
+      return {
+        consistentHash: { ringHash: minimumRingSize === undefined ? {} : { minimumRingSize } },
+        hashes: hashPolicies.map(hashKeyOf),
+        ...(maximumSize !== undefined && { ring: { maximumSize } }),
+      };
+    }
+    default:
+      return {};
+  }
+}
 
-function algorithmOf({
-  policy = "",
-  hashPolicies,
-  ringHashConfig,
-}: ConsulLoadBalancer): LoadBalancerSettings {
-  if (policy === "") return {};
-  if (policy !== "ring_hash" && policy !== "maglev") return { simple: SIMPLE[policy] };
-  const [hash] = hashPolicies ?? [];
-  const minimumRingSize = ringHashConfig?.minimumRingSize;
-  return {
-    consistentHash: {
-      ...(hash === undefined ? {} : hashOf(hash)),
-      ...(policy === "maglev"
-        ? { maglev: {} }
-        : { ringHash: minimumRingSize === undefined ? {} : { minimumRingSize } }),
-    },
-  };
+function hashKeyOf(policy: ConsulHashPolicy): HashKey {
+  return { hash: hashOf(policy), terminal: policy.terminal === true };
 }
 
 function hashOf({ field, fieldValue = "", cookieConfig, sourceIP }: ConsulHashPolicy): ConsistentHash {
@@ -134,8 +137,9 @@ function hashOf({ field, fieldValue = "", cookieConfig, sourceIP }: ConsulHashPo
 }
 
 function outliersOf(check: NonNullable<ConsulUpstream["passiveHealthCheck"]>): OutlierDetection {
-  const { interval, maxFailures, maxEjectionPercent, baseEjectionTime, enforcingConsecutive5xx } = check;
-  const failures = enforcingConsecutive5xx === 0 ? 0 : maxFailures;
+  const { maxFailures = 0, maxEjectionPercent, enforcingConsecutive5xx } = check;
+  const [interval, baseEjectionTime] = [some(check.interval), some(check.baseEjectionTime)];
+  const failures = enforcingConsecutive5xx === 0 ? 0 : maxFailures > 0 ? maxFailures : undefined;
   return {
     ...(failures !== undefined && { consecutive5xxErrors: failures }),
     ...(interval !== undefined && { interval }),

@@ -1,4 +1,5 @@
 import type { ConsulHeaderMatch, ConsulHttpMatch, ConsulQueryMatch, StringMatch } from "@tulle/api";
+import { literal } from "../string-match.js";
 import type { RuleMatch } from "../routes/rule.js";
 
 /** The conditions of a router's route in the terms of rules. */
@@ -51,9 +52,4 @@ function queryMatch({ exact, regex }: ConsulQueryMatch): StringMatch {
 
 function flags(ignoreCase: boolean | undefined): string {
   return ignoreCase === true ? "(?i)" : "";
-}
-
-/** A text as a regular expression that matches it alone. */
-function literal(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }

@@ -62,7 +62,9 @@ function leaveOutOperators(
 }
 
 function cluster(t: Translation, full: Cluster): Cluster {
-  if (full.loadAssignment !== undefined) endpoints(t, full.loadAssignment);
+  // A static cluster is the workload's own application.
+  const isStatic = full.clusterDiscoveryType.value === Cluster_DiscoveryType.STATIC;
+  if (full.loadAssignment !== undefined && !isStatic) endpoints(t, full.loadAssignment);
   ejectUnreachable(full);
   return full;
 }
@@ -89,7 +91,7 @@ function ejectUnreachable(cluster: Cluster): void {
   });
 }
 
-/** TCP endpoints only. */
+/** TCP endpoints only: a socket that somebody else's object names would be one of whoever calls. */
 function endpoints(t: Translation, full: ClusterLoadAssignment): ClusterLoadAssignment {
   for (const locality of full.endpoints) {
     const usable = locality.lbEndpoints.filter(({ hostIdentifier }) => {
@@ -98,7 +100,7 @@ function endpoints(t: Translation, full: ClusterLoadAssignment): ClusterLoadAssi
     });
     if (usable.length < locality.lbEndpoints.length) {
       t.warn(
-        `${full.clusterName}: Tulle's proxy does not connect to Unix sockets yet; such endpoints are left out`,
+        `${full.clusterName}: Tulle's proxy connects to Unix sockets of its own application alone (Sidecar ingress.defaultEndpoint); such endpoints are left out`,
       );
     }
     locality.lbEndpoints = usable;

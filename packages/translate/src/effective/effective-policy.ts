@@ -10,6 +10,7 @@ import {
 import { ROUTE_TYPE } from "@tulle/xds";
 import { acceptedTls } from "../authentication.js";
 import type { ClientView, MeshReader } from "../contract.js";
+import { chainRules } from "../consul/chain-routes.js";
 import { destinationRuleFor, effectivePolicy } from "../destination-rules.js";
 import { hostMatch } from "../hosts.js";
 import { VIRTUAL_SERVICE } from "../kinds.js";
@@ -90,7 +91,7 @@ function endpointCount(service: MeshService | undefined): number {
 
 function routesOf(t: Translation, host: string): EffectivePolicyReport["routes"] {
   const object = virtualServiceFor(t, host);
-  if (object === undefined) return undefined;
+  if (object === undefined) return chainOf(t, host);
   const rules: EffectiveRule[] = [];
   for (const { rule, object: owner, index } of rulesOf(t, object)) {
     // Rules that cannot hold for these clients are not theirs.
@@ -117,6 +118,23 @@ function routesOf(t: Translation, host: string): EffectivePolicyReport["routes"]
     });
   }
   return { owner: nameOf(object), rules, ignored: othersFor(t, host, object).map(nameOf) };
+}
+
+/** Where Consul's entries lead, of which the one that decides for most is the owner. */
+function chainOf(t: Translation, host: string): EffectivePolicyReport["routes"] {
+  const rules = chainRules(t, host) ?? [];
+  const last = rules.at(-1);
+  if (last === undefined) return undefined;
+  return {
+    owner: nameOf(last.object),
+    rules: rules.map(({ rule, object, field }) => ({
+      field,
+      owner: nameOf(object),
+      when: (rule.match ?? []).map(matchText).filter((text) => text !== ""),
+      does: actionTexts(rule),
+    })),
+    ignored: [],
+  };
 }
 
 /** Objects for the host, exact or by wildcard, that clients see and that do not hold. */

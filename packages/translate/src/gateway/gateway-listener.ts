@@ -20,6 +20,7 @@ import {
   httpFilter,
   outboundFilters,
 } from "../http-connection-manager.js";
+import { transcoderFilters } from "../grpc-json-transcoders.js";
 import { addressOf, fromAds } from "../messages.js";
 import { INBOUND_LISTENER } from "../names.js";
 import { provenance } from "../provenance.js";
@@ -62,8 +63,8 @@ export function gatewayListener(t: Translation): Listener | undefined {
 /** A port as policies see it. */
 function guardedBy(servers: readonly Server[]): Guarded {
   const gateways = servers
-    .filter(({ owner }) => owner.apiVersion.startsWith("gateway.networking.k8s.io/"))
-    .map(({ owner: { metadata } }) => ({ namespace: metadata.namespace, name: metadata.name }));
+    .flatMap(({ listener }) => listener?.gateway ?? [])
+    .map(({ metadata }) => ({ namespace: metadata.namespace, name: metadata.name }));
   return { services: [], gateways, port: servers[0]?.port };
 }
 
@@ -187,7 +188,8 @@ function managerFor(t: Translation, server: Server, servers: readonly Server[]):
     ...authorizationFilters(t, guardedBy(servers)),
     ...limitFilters(t, hosts),
     ...overloadFilters(policies),
-    ...outboundFilters(),
+    // Policies, limits and CORS see the requests that clients write.
+    ...outboundFilters(transcoderFilters(t, { guarded: guardedBy(servers), protocol: undefined })),
   ];
   const manager = connectionManager(t, server.routes, filters);
   Object.assign(

@@ -3,3 +3,11 @@ import type { KindRef } from "../translation.js";
 
 export const MESH_HTTP_ROUTE: KindRef = { group: KUMA_GROUP, kind: "MeshHTTPRoute" };
 export const MESH_TCP_ROUTE: KindRef = { group: KUMA_GROUP, kind: "MeshTCPRoute" };
+export const MESH_LOAD_BALANCING_STRATEGY: KindRef = {
+  group: KUMA_GROUP,
+  kind: "MeshLoadBalancingStrategy",
+};
+export const MESH_RATE_LIMIT: KindRef = { group: KUMA_GROUP, kind: "MeshRateLimit" };
+
+/** Policies that lead no calls. */
+export const KUMA_SETTING_KINDS: readonly KindRef[] = [MESH_LOAD_BALANCING_STRATEGY, MESH_RATE_LIMIT];

@@ -17,7 +17,7 @@ const SYSTEM_NAMESPACE = "kuma-system";
 
 /** What is called: a service, or one of its ports. */
 export interface Called {
-  readonly service: Pick<MeshService, "host" | "namespace" | "name">;
+  readonly service: Pick<MeshService, "host" | "namespace">;
   readonly port?: Pick<MeshPort, "number" | "name">;
 }
 
@@ -46,7 +46,7 @@ export function holdingItems<Item extends ToItem>(
   const found: (HoldingItem<Item> & { readonly rank: readonly number[]; readonly name: string })[] = [];
   for (const object of t.objects<KumaPolicySpec & { readonly to?: readonly Item[] }>(kind)) {
     const { spec, metadata } = object;
-    const role = roleOf(t, metadata.namespace, called);
+    const role = roleOf(t, metadata.namespace, called.service.namespace);
     if (role === 0 || !isForClient(t, spec.targetRef, metadata.namespace)) continue;
     (spec.to ?? []).forEach((item, index) => {
       const closeness = closenessOf(t, item.targetRef, metadata.namespace, called);
@@ -62,9 +62,9 @@ export function holdingItems<Item extends ToItem>(
 }
 
 /** Whose a policy is: 3 = of the client's namespace, 2 = of the service's, 1 = of the mesh; 0 = it does not hold. */
-function roleOf(t: Translation, namespace: string, { service }: Called): number {
+export function roleOf(t: Translation, namespace: string, ofService: string): number {
   if (namespace === t.view.namespace) return 3;
-  if (namespace === service.namespace) return 2;
+  if (namespace === ofService) return 2;
   return namespace === t.settings.rootNamespace || namespace === SYSTEM_NAMESPACE ? 1 : 0;
 }
 
@@ -77,7 +77,7 @@ const KINDS: readonly KumaTarget["kind"][] = [
 ];
 
 /** How narrowly a policy selects proxies. */
-function specificity({
+export function specificity({
   kind = "Mesh",
   proxyTypes,
   tags,

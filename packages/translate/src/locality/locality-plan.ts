@@ -1,4 +1,4 @@
-import type { Locality, LocalityLbSetting, ZoneAwareLbSetting } from "@tulle/api";
+import type { Locality, LocalityLbSetting, MeshLocalityAwareness, ZoneAwareLbSetting } from "@tulle/api";
 import type { EffectivePolicy } from "../destination-rules.js";
 import type { MeshEndpoint } from "../mesh-service.js";
 import type { Translation } from "../translation.js";
@@ -11,6 +11,7 @@ import {
   zoneAwareWeights,
   type LocalityGroup,
 } from "./shares.js";
+import { inZoneOrder } from "./zone-order.js";
 
 /** Envoy's default: with few endpoints a zone has too few of them for its share to mean anything. */
 const MIN_CLUSTER_SIZE = 6;
@@ -24,7 +25,9 @@ export type LocalityPlan =
   /** The nearest first, the next ones when those fail. */
   | { readonly kind: "failover"; readonly setting: LocalityLbSetting }
   /** In the client's zone as far as there is room, and in other regions only when those of its own fail. */
-  | { readonly kind: "zone-aware"; readonly setting: ZoneAwareLbSetting };
+  | { readonly kind: "zone-aware"; readonly setting: ZoneAwareLbSetting }
+  /** The client's zone first, then those that are named, and no other. */
+  | { readonly kind: "zones"; readonly setting: MeshLocalityAwareness; readonly from: Locality };
 
 /** Where the client is. */
 export function clientLocality({ view }: Translation): Locality | undefined {
@@ -41,6 +44,9 @@ export function localityPlan(
 ): LocalityPlan {
   const { localityLbSetting: setting, zoneAwareLbSetting: zoneAware } = loadBalancer ?? {};
   const from = clientLocality(t);
+  const zones = loadBalancer?.zones;
+  if (zones !== undefined)
+    return from === undefined ? { kind: "even" } : { kind: "zones", setting: zones, from };
   if (zoneAware !== undefined && zoneAware.enabled !== false) {
     return from === undefined ? { kind: "even" } : { kind: "zone-aware", setting: zoneAware };
   }
@@ -58,6 +64,9 @@ export function warnOfLocality(
   where: string,
   { loadBalancer, outlierDetection }: EffectivePolicy,
 ): void {
+  if (loadBalancer?.zones !== undefined && clientLocality(t) === undefined) {
+    t.warn(`${where}: localityAwareness has no effect on workloads that do not say in which zone they are`);
+  }
   const setting = loadBalancer?.localityLbSetting ?? loadBalancer?.zoneAwareLbSetting;
   if (setting === undefined || setting.enabled === false || outlierDetection !== undefined) return;
   if (setting.failover === undefined && setting.failoverPriority === undefined) return;
@@ -65,8 +74,9 @@ export function warnOfLocality(
 }
 
 /** Whether a plan gives localities weights that proxies must go by. */
-export function weighsLocalities({ kind }: LocalityPlan): boolean {
-  return kind === "distribute" || kind === "zone-aware";
+export function weighsLocalities(plan: LocalityPlan): boolean {
+  if (plan.kind === "zones") return (plan.setting.localZone?.affinityTags ?? []).length > 0;
+  return plan.kind === "distribute" || plan.kind === "zone-aware";
 }
 
 /** Endpoints of one locality and priority, with the weight that they have together. */
@@ -92,6 +102,8 @@ export function place(t: Translation, plan: LocalityPlan, endpoints: readonly Me
       const priorities = ranks(endpoints, from, plan.setting);
       return grouped(endpoints, (index) => priorities[index]!);
     }
+    case "zones":
+      return inZoneOrder(endpoints, { locality: plan.from, labels: t.view.labels }, plan.setting);
     case "zone-aware": {
       const priorities = ranks(endpoints, from, plan.setting, true);
       return weighedByZone(

@@ -4,14 +4,18 @@ import {
   RouteAction_HashPolicySchema,
   type RouteAction_HashPolicy,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
+import type { BalancerSettings } from "../destination-rules.js";
 import { durationOfText } from "../duration.js";
 
 /** What of a request chooses its endpoint under consistent hashing. */
-export function hashPolicies(hash: ConsistentHash | undefined): RouteAction_HashPolicy[] {
-  const specifier = hash === undefined ? undefined : policySpecifier(hash);
-  return specifier === undefined
-    ? []
-    : [create(RouteAction_HashPolicySchema, { policySpecifier: specifier })];
+export function hashPolicies({ consistentHash, hashes }: BalancerSettings = {}): RouteAction_HashPolicy[] {
+  if (consistentHash === undefined) return [];
+  return (hashes ?? [{ hash: consistentHash, terminal: false }]).flatMap(({ hash, terminal }) => {
+    const specifier = policySpecifier(hash);
+    return specifier === undefined
+      ? []
+      : [create(RouteAction_HashPolicySchema, { policySpecifier: specifier, terminal })];
+  });
 }
 
 function policySpecifier(hash: ConsistentHash): RouteAction_HashPolicy["policySpecifier"] | undefined {

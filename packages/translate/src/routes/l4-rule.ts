@@ -15,6 +15,7 @@ import { isSource } from "../visibility.js";
 import type { MeshService } from "../mesh-service.js";
 import { overlap } from "../subnets.js";
 import { targetOf } from "./destination.js";
+import { hashPolicies } from "./hash-policy.js";
 
 /** Endpoints that a connection is tried on before it is given up: the first and two more, as with HTTP's retries. */
 const MAX_CONNECT_ATTEMPTS = 3;
@@ -87,7 +88,9 @@ export function proxyTo(
     clusterSpecifier,
     maxConnectAttempts: MAX_CONNECT_ATTEMPTS,
     // Of a connection there is nothing to hash but where it comes from.
-    ...(policy.loadBalancer?.consistentHash?.useSourceIp === true && {
+    ...(hashPolicies(policy.loadBalancer).some(
+      ({ policySpecifier: { case: input } }) => input === "connectionProperties",
+    ) && {
       hashPolicy: [{ policySpecifier: { case: "sourceIp", value: {} } }],
     }),
     ...(tunnel !== undefined && {

@@ -4,8 +4,10 @@ import type { Analysis } from "../analysis.js";
 /** Kinds that sidecars carry policies out for. */
 const CARRIED_OUT = ["Service", "Gateway"];
 
+type TargetingSpec = Pick<AuthorizationPolicySpec, "targetRef" | "targetRefs">;
+
 /** TUL0001, IST0101: what a policy is attached to. Gateways are looked up by whoever opens them. */
-export function analyzeTargets(analysis: Analysis, object: MeshObject<AuthorizationPolicySpec>): void {
+export function analyzeTargets(analysis: Analysis, object: MeshObject<TargetingSpec>): void {
   const { targetRef, targetRefs = [] } = object.spec;
   const look = (path: string, { kind, name }: { readonly kind: string; readonly name: string }): void => {
     const { namespace } = object.metadata;

@@ -58,18 +58,7 @@ export function analyzeChainCarriedOut(analysis: Analysis, object: ChainEntry): 
   }
 }
 
-/** TUL0001: settings of a resolver that have no equal. */
-export function analyzeResolver(analysis: Analysis, object: MeshObject<ServiceResolverSpec>): void {
-  const { loadBalancer } = object.spec;
-  const say = (path: string, message: string): void =>
-    analysis.report("TUL0001", object, `spec.loadBalancer.${path}`, message);
-  if (loadBalancer?.leastRequestConfig?.choiceCount !== undefined)
-    say("leastRequestConfig.choiceCount", "the less loaded of two instances is chosen");
-  if (loadBalancer?.ringHashConfig?.maximumRingSize !== undefined)
-    say("ringHashConfig.maximumRingSize", "a ring has at most 8,388,608 entries");
-}
-
-const CARRIED_OUT = new Set(["protocol", "upstreamConfig", "meta", "config"]);
+const CARRIED_OUT = new Set(["protocol", "upstreamConfig", "rateLimits", "meta", "config"]);
 
 /** TUL0001: defaults of services and proxies that nobody goes by. */
 export function analyzeDefaults(

@@ -1,5 +1,11 @@
-import type { HTTPRouteSpec, MeshObject, RateLimitSpec, VirtualServiceSpec } from "@tulle/api";
-import { GRPC_ROUTE, HTTP_ROUTE, VIRTUAL_SERVICE } from "../../kinds.js";
+import type {
+  HTTPLocalRateLimitPolicySpec,
+  HTTPRouteSpec,
+  MeshObject,
+  RateLimitSpec,
+  VirtualServiceSpec,
+} from "@tulle/api";
+import { GRPC_ROUTE, HTTP_ROUTE, SERVER, VIRTUAL_SERVICE } from "../../kinds.js";
 import { portNamed } from "../../mesh-service.js";
 import type { Analysis } from "../analysis.js";
 import { isUndeclared } from "./references.js";
@@ -32,6 +38,21 @@ export function analyzeTarget(analysis: Analysis, object: MeshObject<Target>): v
 export function analyzeRateLimit(analysis: Analysis, object: MeshObject<RateLimitSpec>): void {
   const { host } = object.spec;
   if (host !== undefined) isMissing(analysis, object, host);
+}
+
+/** IST0101: the Server that a policy of Linkerd's is for is not there. */
+export function analyzeServerTarget(
+  analysis: Analysis,
+  object: MeshObject<HTTPLocalRateLimitPolicySpec>,
+): void {
+  const { namespace } = object.metadata;
+  const { name } = object.spec.targetRef;
+  const isThere = analysis
+    .objects(SERVER)
+    .some(({ metadata }) => metadata.namespace === namespace && metadata.name === name);
+  if (isThere) return;
+  const message = `there is no Server ${name} in namespace ${namespace}: the ${object.kind} has no effect`;
+  analysis.report("IST0101", object, "spec.targetRef.name", message);
 }
 
 /** Whether routes of gateways are written for a host: policies hold there by it. */

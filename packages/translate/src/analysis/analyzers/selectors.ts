@@ -1,5 +1,6 @@
 import type {
   AuthorizationPolicySpec,
+  GrpcJsonTranscoderSpec,
   MeshObject,
   PeerAuthenticationSpec,
   RateLimitSpec,
@@ -43,8 +44,9 @@ function selectorOf(
       const { workloadSelector } = (object as MeshObject<SidecarSpec>).spec;
       return { labels: workloadSelector?.labels ?? {}, path: "spec.workloadSelector" };
     }
+    case "GrpcJsonTranscoder":
     case "RateLimit": {
-      const { selector } = (object as MeshObject<RateLimitSpec>).spec;
+      const { selector } = (object as MeshObject<RateLimitSpec | GrpcJsonTranscoderSpec>).spec;
       return { labels: selector?.matchLabels ?? {}, path: "spec.selector" };
     }
     default:

@@ -92,6 +92,14 @@ test.each<[what: string, kind: string, to: string, expected: readonly string[]]>
       "TUL0001 : MeshTCPRoute default/a to[0] has no effect on reviews.default.svc.cluster.local:9080: the port carries HTTP; write a MeshHTTPRoute",
     ],
   ],
+  [
+    "balancing of a service that is not there",
+    "MeshLoadBalancingStrategy",
+    "{targetRef: {kind: MeshService, name: nobody}, default: {loadBalancer: {type: Random}}}, {targetRef: {kind: Mesh}}",
+    [
+      "IST0101 spec.to[0].targetRef: there is no service nobody.default.svc.cluster.local: the MeshLoadBalancingStrategy has no effect on it",
+    ],
+  ],
 ])("analysis of %s", (_what, kind, item, expected) => {
   expect([...findings(kind, item)].sort()).toEqual(expected);
 });

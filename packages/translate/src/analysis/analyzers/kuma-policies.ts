@@ -6,17 +6,29 @@ import type {
   MeshObject,
   MeshTCPRouteSpec,
 } from "@tulle/api";
-import { LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
+import { CLUSTER_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
 import { formatAddress } from "@tulle/base";
 import { destinationOf } from "../../kuma/backends.js";
 import { referredHosts } from "../../kuma/service-names.js";
-import { routeConfigurationName } from "../../names.js";
+import { outboundClusterName, routeConfigurationName } from "../../names.js";
 import { regexProblem } from "../../regex-syntax.js";
 import { labelsOfSubset } from "../../subset-defaults.js";
 import { Translation } from "../../translation.js";
 import type { Analysis } from "../analysis.js";
 import { portsOf, remark } from "./carried-out.js";
 import { analyzeDestination, instancesWith } from "./references.js";
+
+/** A policy by whom it is for. */
+interface Policy {
+  readonly to?: readonly { readonly targetRef: KumaDestination }[];
+}
+
+/** IST0101 of a policy that says how calls are made: services that are not there. */
+export function analyzeKumaPolicy(analysis: Analysis, object: MeshObject<Policy>): void {
+  (object.spec.to ?? []).forEach(({ targetRef }, index) => {
+    analyzeKumaDestination(analysis, object, targetRef, `spec.to[${index}].targetRef`);
+  });
+}
 
 /** IST0101, IST0122 of a MeshHTTPRoute: services that are not there, regular expressions that no proxy takes. */
 export function analyzeMeshHttpRoute(analysis: Analysis, object: MeshObject<MeshHTTPRouteSpec>): void {
@@ -49,11 +61,8 @@ export function analyzeMeshTcpRoute(analysis: Analysis, object: MeshObject<MeshT
   });
 }
 
-/** TUL0001: what of a route is not carried out, such as one that stands behind another kind of object. */
-export function analyzeRouteCarriedOut(
-  analysis: Analysis,
-  object: MeshObject<MeshHTTPRouteSpec | MeshTCPRouteSpec>,
-): void {
+/** TUL0001: what of a policy is not carried out, such as of one that stands behind another kind of object. */
+export function analyzePolicyCarriedOut(analysis: Analysis, object: MeshObject<Policy>): void {
   // What ports carry is known of those only that are registered.
   if (!analysis.live && object.kind === "MeshTCPRoute") return;
   const { namespace } = object.metadata;
@@ -65,6 +74,7 @@ export function analyzeRouteCarriedOut(
         remark(analysis, object, [
           [LISTENER_TYPE, formatAddress(host, port)],
           [ROUTE_TYPE, routeConfigurationName(host, port)],
+          [CLUSTER_TYPE, outboundClusterName(host, port)],
         ]);
       }
     }

@@ -1,0 +1,2 @@
+export type * from "./contract.js";
+export { createTranscoder, transcoderProblem } from "./transcoder.js";
