@@ -1,8 +1,10 @@
 import { SUPPRESS_ANNOTATION, type MeshObject } from "@tulle/api";
 import type { Analysis } from "../analysis.js";
 import { SECRET_ACCOUNTS_ANNOTATION } from "../../secret-data.js";
+import { DNS_FAULT_ANNOTATIONS } from "../../dns-faults.js";
 import { FAILURE_ACCRUAL_ANNOTATIONS } from "../../failure-accrual.js";
 import { CALL_ANNOTATIONS } from "../../routes/annotated-calls.js";
+import { RUNTIME_KEYS } from "../../routes/runtime-keys.js";
 import { ALLOW_CONFLICT_ANNOTATION } from "../conflicts.js";
 
 const HTTP_RULES = ["VirtualService", "HTTPRoute", "GRPCRoute", "MeshHTTPRoute"];
@@ -13,6 +15,7 @@ const ANNOTATIONS: Readonly<Record<string, readonly string[] | "any">> = {
   [ALLOW_CONFLICT_ANNOTATION]: "any",
   "tulle.dev/fault-bandwidth": ["VirtualService"],
   "tulle.dev/fault-bandwidth-percentage": ["VirtualService"],
+  ...Object.fromEntries(DNS_FAULT_ANNOTATIONS.map((key) => [key, ["VirtualService"]])),
   "tulle.dev/fault-reset": ["VirtualService"],
   "tulle.dev/fault-reset-after-bytes": ["VirtualService"],
   "tulle.dev/hash-balance-factor": ["DestinationRule"],
@@ -23,6 +26,7 @@ const ANNOTATIONS: Readonly<Record<string, readonly string[] | "any">> = {
   "tulle.dev/persistent-session-strict": ["ServiceEntry"],
   "tulle.dev/retry-non-idempotent": HTTP_RULES,
   "tulle.dev/priority": HTTP_RULES,
+  [RUNTIME_KEYS]: ["VirtualService"],
   ...Object.fromEntries(FAILURE_ACCRUAL_ANNOTATIONS.map((key) => [key, ["DestinationRule", "ServiceEntry"]])),
   ...Object.fromEntries(
     Object.entries(CALL_ANNOTATIONS).map(([key, not]) => [
