@@ -16,6 +16,7 @@ import { httpLocalRateLimitPolicyKind } from "./http-local-rate-limit-policy/kin
 import { httpRouteKind } from "./http-route/kind.js";
 import { k8sGatewayKind } from "./k8s-gateway/kind.js";
 import type { Kind } from "./kind.js";
+import { listenerSetKind } from "./listener-set/kind.js";
 import { meshConfigKind } from "./mesh-config/kind.js";
 import { meshHttpRouteKind } from "./mesh-http-route/kind.js";
 import { meshLoadBalancingStrategyKind } from "./mesh-load-balancing-strategy/kind.js";
@@ -55,6 +56,7 @@ export const KINDS: readonly Kind[] = [
   authorizationPolicyKind,
   gatewayClassKind,
   k8sGatewayKind,
+  listenerSetKind,
   httpRouteKind,
   grpcRouteKind,
   tcpRouteKind,

@@ -26,6 +26,7 @@ export const GRPC_JSON_TRANSCODER: KindRef = { group: "tulle.dev", kind: "GrpcJs
 export const NAMESPACE: KindRef = { group: "", kind: "Namespace" };
 export const GATEWAY_CLASS_KIND: KindRef = { group: GATEWAY_API, kind: "GatewayClass" };
 export const K8S_GATEWAY: KindRef = { group: GATEWAY_API, kind: "Gateway" };
+export const LISTENER_SET: KindRef = { group: GATEWAY_API, kind: "ListenerSet" };
 export const HTTP_ROUTE: KindRef = { group: GATEWAY_API, kind: "HTTPRoute" };
 export const GRPC_ROUTE: KindRef = { group: GATEWAY_API, kind: "GRPCRoute" };
 export const TCP_ROUTE: KindRef = { group: GATEWAY_API, kind: "TCPRoute" };

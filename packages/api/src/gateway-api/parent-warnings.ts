@@ -18,13 +18,18 @@ export function isGatewayParent({ group = GATEWAY_API_GROUP, kind = "Gateway" }:
   return group === GATEWAY_API_GROUP && kind === "Gateway";
 }
 
+/** Whether a parent is a ListenerSet of Gateway API. */
+export function isListenerSetParent({ group = GATEWAY_API_GROUP, kind }: ParentReference): boolean {
+  return group === GATEWAY_API_GROUP && kind === "ListenerSet";
+}
+
 /** What a user may have meant otherwise: parents that the mesh does not serve, hosts that it does not read. */
 export function parentWarnings(spec: RouteSpec & { readonly hostnames?: readonly string[] }): string[] {
   const warnings: string[] = [];
   const parents = spec.parentRefs ?? [];
   if (parents.length === 0) warnings.push("spec.parentRefs is empty: the route is bound to nothing");
   parents.forEach((parent, index) => {
-    if (isMeshParent(parent) || isGatewayParent(parent)) return;
+    if (isMeshParent(parent) || isGatewayParent(parent) || isListenerSetParent(parent)) return;
     const written = `${parent.group ?? GATEWAY_API_GROUP}/${parent.kind ?? "Gateway"}`;
     warnings.push(
       `spec.parentRefs[${index}] is a ${written}, which no proxy of this mesh serves; ` +

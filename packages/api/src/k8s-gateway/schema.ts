@@ -55,7 +55,7 @@ const certificateFitsMode: Rule = ({ protocol, tls: given }, report) => {
 };
 
 /** Port, protocol and hostname together come once. */
-const distinctListeners: Rule = (fields, report) => {
+export const distinctListeners: Rule = (fields, report) => {
   const seen = new Map<string, number>();
   for (const [index, { port: number, protocol, hostname: host = "" }] of structsOf(fields["listeners"])) {
     const key = JSON.stringify([number, protocol, host]);
@@ -65,6 +65,32 @@ const distinctListeners: Rule = (fields, report) => {
   }
 };
 
+/** From which namespaces routes or sets of listeners may come. */
+const fromNamespaces = struct({
+  from: z.enum(["All", "Same", "Selector", "None"]).exactOptional(),
+  selector: labelSelector.exactOptional(),
+});
+
+/** The listeners of a Gateway or of a ListenerSet. */
+export const gatewayListeners = oneTo(
+  64,
+  struct(
+    {
+      name: sectionName,
+      hostname: hostname.exactOptional(),
+      port,
+      protocol: nonEmpty,
+      tls: tls.exactOptional(),
+      allowedRoutes: struct({
+        namespaces: fromNamespaces.exactOptional(),
+        kinds: atMost(8, struct({ group: group.exactOptional(), kind: kindName })).exactOptional(),
+      }).exactOptional(),
+    },
+    tlsFitsProtocol,
+    certificateFitsMode,
+  ),
+);
+
 /** Gateway API's Gateway: every field of its standard channel but what provisions infrastructure. */
 export const k8sGatewaySpec: z.ZodType<K8sGatewaySpec> = struct(
   {
@@ -73,27 +99,8 @@ export const k8sGatewaySpec: z.ZodType<K8sGatewaySpec> = struct(
       16,
       struct({ type: nonEmpty.exactOptional(), value: nonEmpty.exactOptional() }),
     ).exactOptional(),
-    listeners: oneTo(
-      64,
-      struct(
-        {
-          name: sectionName,
-          hostname: hostname.exactOptional(),
-          port,
-          protocol: nonEmpty,
-          tls: tls.exactOptional(),
-          allowedRoutes: struct({
-            namespaces: struct({
-              from: z.enum(["All", "Same", "Selector", "None"]).exactOptional(),
-              selector: labelSelector.exactOptional(),
-            }).exactOptional(),
-            kinds: atMost(8, struct({ group: group.exactOptional(), kind: kindName })).exactOptional(),
-          }).exactOptional(),
-        },
-        tlsFitsProtocol,
-        certificateFitsMode,
-      ),
-    ),
+    listeners: gatewayListeners,
+    allowedListeners: struct({ namespaces: fromNamespaces.exactOptional() }).exactOptional(),
     tls: struct({ frontend: frontendTls.exactOptional() }).exactOptional(),
   },
   unique("listeners", "name"),

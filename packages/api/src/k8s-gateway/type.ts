@@ -7,7 +7,15 @@ export interface K8sGatewaySpec {
   readonly addresses?: readonly { readonly type?: string; readonly value?: string }[];
   /** 1 to 64, with different names. */
   readonly listeners: readonly GatewayListener[];
+  /** From which namespaces ListenerSets may add listeners. Default `None`. */
+  readonly allowedListeners?: { readonly namespaces?: AllowedNamespaces };
   readonly tls?: { readonly frontend?: GatewayFrontendTls };
+}
+
+/** Namespaces that something may come from. */
+export interface AllowedNamespaces {
+  readonly from?: "All" | "Same" | "Selector" | "None";
+  readonly selector?: LabelSelector;
 }
 
 /** What clients must show on HTTPS listeners. */
@@ -37,11 +45,8 @@ export interface GatewayListener {
   readonly protocol: string;
   readonly tls?: GatewayListenerTls;
   readonly allowedRoutes?: {
-    readonly namespaces?: {
-      /** Default `Same`. */
-      readonly from?: "All" | "Same" | "Selector" | "None";
-      readonly selector?: LabelSelector;
-    };
+    /** Default `Same`. */
+    readonly namespaces?: AllowedNamespaces;
     /** Default: those that the protocol carries. */
     readonly kinds?: readonly { readonly group?: string; readonly kind: string }[];
   };

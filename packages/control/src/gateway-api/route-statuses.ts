@@ -15,9 +15,13 @@ import type { ConfigIndex } from "../config/index.js";
 /** Who wrote the status of a route that is bound to a service. At a Gateway it is the Gateway's controller. */
 export const CONTROLLER_NAME = "tulle.dev/mesh-controller";
 
-/** The status of a Gateway, or of a GatewayClass, as Gateway API has it. */
+/** Parents of which the Gateway's controller writes. */
+const GATEWAY_KINDS: ReadonlySet<string> = new Set(["Gateway", "ListenerSet"]);
+
+/** The status of a Gateway, of a ListenerSet, or of a GatewayClass, as Gateway API has it. */
 export interface TimedGatewayStatus {
   readonly conditions: readonly TimedCondition[];
+  readonly attachedListenerSets?: number;
   readonly listeners?: readonly (Omit<NonNullable<GatewayStatus["listeners"]>[number], "conditions"> & {
     readonly conditions: readonly TimedCondition[];
   })[];
@@ -80,7 +84,7 @@ export class RouteStatuses {
     return {
       parents: parents.map(({ parentRef, conditions }) => ({
         parentRef,
-        controllerName: parentRef.kind === "Gateway" ? GATEWAY_CONTROLLER : CONTROLLER_NAME,
+        controllerName: GATEWAY_KINDS.has(parentRef.kind ?? "Gateway") ? GATEWAY_CONTROLLER : CONTROLLER_NAME,
         conditions: this.#timed(key, object, parentRef, conditions),
       })),
     };
@@ -89,8 +93,9 @@ export class RouteStatuses {
   #gatewayStatus(key: ObjectKey, object: MeshObject): TimedGatewayStatus | undefined {
     const status = gatewayStatus(this.#options.reader, object);
     if (status === undefined) return undefined;
-    const { conditions, listeners } = status;
+    const { conditions, listeners, attachedListenerSets } = status;
     return {
+      ...(attachedListenerSets !== undefined && { attachedListenerSets }),
       conditions: this.#timed(key, object, "", conditions),
       ...(listeners !== undefined && {
         listeners: listeners.map((listener) => ({

@@ -147,6 +147,7 @@ const ANALYZERS = [
     analyzeTranscoder,
   ),
   of("gateway.networking.k8s.io", "Gateway", analyzeAnnotations, analyzeK8sGateway),
+  of("gateway.networking.k8s.io", "ListenerSet", analyzeAnnotations, analyzeK8sGateway),
   of<MeshHTTPRouteSpec>(
     KUMA_GROUP,
     "MeshHTTPRoute",

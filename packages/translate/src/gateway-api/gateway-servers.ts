@@ -1,8 +1,8 @@
-import type { GatewayListener } from "@tulle/api";
 import type { Server } from "../gateway/server.js";
 import { K8S_GATEWAY } from "../kinds.js";
 import type { Translation } from "../translation.js";
 import { byAge } from "../visibility.js";
+import { heldListeners, isListenerSet, type HeldListener } from "./listener-sets.js";
 import { clientRoots, frontendValidation } from "./frontend-validation.js";
 import {
   carriageOfListener,
@@ -34,40 +34,37 @@ export function k8sServers(t: Translation): readonly Server[] {
 /** The servers of a Gateway, without the listeners that cannot be served: its status names them. */
 export function serversOf(t: Translation, gateway: K8sGateway): readonly Server[] {
   const bind = gateway.spec.addresses?.find(({ type = "IPAddress" }) => type === "IPAddress")?.value;
-  return gateway.spec.listeners.flatMap(
-    (listener, index) => serverOf(t, gateway, listener, index, bind) ?? [],
-  );
+  return heldListeners(t, gateway).flatMap((held) => serverOf(t, held, bind) ?? []);
 }
 
-function serverOf(
-  t: Translation,
-  gateway: K8sGateway,
-  listener: GatewayListener,
-  index: number,
-  bind: string | undefined,
-): Server | undefined {
+function serverOf(t: Translation, held: HeldListener, bind: string | undefined): Server | undefined {
+  const { gateway, holder, listener, field } = held;
+  if (held.isRepeated) return undefined;
   const kind = carriageOfListener(listener);
   if (kind === undefined) return undefined;
   const ends = kind === "https" || kind === "tls";
   const references = listener.tls?.certificateRefs ?? [];
-  const usable = references.filter((reference) => certificateProblem(t, gateway, reference) === undefined);
+  const usable = references.filter((reference) => certificateProblem(t, holder, reference) === undefined);
   // Without any certificate its connections would all fail: the port is better closed.
   if (ends && usable.length === 0) return undefined;
   const validation = frontendValidation(gateway, listener);
   const clients = validation && clientRoots(t, gateway, validation).roots;
   // Without authorities nobody could show that they may come in.
   if (validation !== undefined && clients === undefined) return undefined;
-  const { name, namespace } = gateway.metadata;
+  const { name, namespace } = holder.metadata;
   const { port, hostname = "*" } = listener;
   return {
-    owner: gateway,
-    field: `spec.listeners[${index}]`,
+    owner: holder,
+    field,
     kind,
     port,
     bind,
     hosts: [{ namespace: undefined, host: hostname.toLowerCase() }],
     // Not a name that a Gateway of Istio's could have, too.
-    routes: kind === "http" ? `http.${port}` : `https.${port}.${listener.name}.${name}/listener.${namespace}`,
+    routes:
+      kind === "http"
+        ? `http.${port}`
+        : `https.${port}.${listener.name}.${name}/${isListenerSet(holder) ? "listenerset" : "listener"}.${namespace}`,
     redirects: false,
     tls: ends ? { mode: "SIMPLE" } : undefined,
     clients,
@@ -75,6 +72,6 @@ function serverOf(
       name: reference.name,
       namespace: reference.namespace ?? namespace,
     })),
-    listener: { gateway, listener },
+    listener: held,
   };
 }

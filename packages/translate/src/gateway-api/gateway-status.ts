@@ -1,13 +1,8 @@
-import {
-  GATEWAY_API_GROUP,
-  GATEWAY_CONTROLLER,
-  type GatewayClassSpec,
-  type GatewayListener,
-  type MeshObject,
-} from "@tulle/api";
+import { GATEWAY_API_GROUP, GATEWAY_CONTROLLER, type GatewayClassSpec, type MeshObject } from "@tulle/api";
 import type { MeshReader } from "../contract.js";
 import { share } from "../gateway/ports.js";
-import { GATEWAY_CLASS_KIND, K8S_GATEWAY } from "../kinds.js";
+import type { Server } from "../gateway/server.js";
+import { GATEWAY_CLASS_KIND, K8S_GATEWAY, LISTENER_SET } from "../kinds.js";
 import { Translation } from "../translation.js";
 import {
   carriageOfListener,
@@ -20,6 +15,16 @@ import {
 } from "./gateways.js";
 import { clientRoots, frontendValidation } from "./frontend-validation.js";
 import { serversOf } from "./gateway-servers.js";
+import {
+  allowedSets,
+  allowsSet,
+  heldListeners,
+  isListenerSet,
+  isSetOf,
+  type HeldListener,
+  type ListenerHolder,
+  type ListenerSet,
+} from "./listener-sets.js";
 
 /** A condition of a Gateway, of its class or of one of its listeners, without its times. */
 export interface GatewayCondition {
@@ -36,32 +41,93 @@ export interface ListenerStatusOf {
   readonly conditions: readonly GatewayCondition[];
 }
 
-/** What became of a Gateway, or of a GatewayClass, which has no listeners. */
+/** What became of a Gateway, of a ListenerSet, or of a GatewayClass, which has no listeners. */
 export interface GatewayStatus {
   readonly conditions: readonly GatewayCondition[];
   readonly listeners?: readonly ListenerStatusOf[];
+  /** Of a Gateway that allows ListenerSets: how many it has listeners of. */
+  readonly attachedListenerSets?: number;
 }
 
-/** The status of a Gateway or GatewayClass of Gateway API; undefined for anything else, and for those of other controllers. */
+/**
+ * The status of a Gateway, ListenerSet or GatewayClass of Gateway API; undefined for anything else, and for those of other
+ * controllers.
+ */
 export function gatewayStatus(reader: MeshReader, object: MeshObject): GatewayStatus | undefined {
   if (!object.apiVersion.startsWith(`${GATEWAY_API_GROUP}/`)) return undefined;
   if (object.kind === GATEWAY_CLASS_KIND.kind) return classStatus(object as MeshObject<GatewayClassSpec>);
-  if (object.kind !== K8S_GATEWAY.kind) return undefined;
-  const gateway = object as K8sGateway;
-  const { namespace } = gateway.metadata;
+  if (object.kind !== K8S_GATEWAY.kind && object.kind !== LISTENER_SET.kind) return undefined;
+  const holder = object as ListenerHolder;
+  const { namespace } = isListenerSet(holder)
+    ? { namespace: holder.metadata.namespace, ...holder.spec.parentRef }
+    : holder.metadata;
   const view = { dialect: "tulle", namespace, mtls: true, labels: {}, inbound: [] } as const;
   const t = new Translation(reader, { ...view, gateway: { trustedProxies: 0 } });
-  if (!isOurs(t, gateway)) return undefined;
+  const gateway = isListenerSet(holder) ? gatewayOfSet(t, holder) : holder;
+  if (gateway === undefined || !isOurs(t, gateway)) return undefined;
+  if (isListenerSet(holder) && !allowsSet(t, gateway, holder)) return notAllowed(gateway);
+  const all = listenerStatuses(t, gateway);
+  const listeners = all.filter(({ held }) => isSame(held.holder, holder)).map(({ status }) => status);
+  if (isListenerSet(holder)) return { conditions: setConditions(gateway, listeners), listeners };
+  const conditions = conditionsOf(gateway, listeners);
+  if (gateway.spec.allowedListeners === undefined) return { conditions, listeners };
+  const attachedListenerSets = allowedSets(t, gateway).filter((set) =>
+    all.some(({ held, status }) => held.holder === set && isProgrammed(status)),
+  ).length;
+  return { conditions, listeners, attachedListenerSets };
+}
+
+function gatewayOfSet(t: Translation, set: ListenerSet): K8sGateway | undefined {
+  return t.objects<K8sGateway["spec"]>(K8S_GATEWAY).find((gateway) => isSetOf(set, gateway));
+}
+
+/** What became of every listener of a Gateway, those that ListenerSets add among them. */
+function listenerStatuses(
+  t: Translation,
+  gateway: K8sGateway,
+): readonly { readonly held: HeldListener; readonly status: ListenerStatusOf }[] {
   const servers = serversOf(t, gateway);
-  const shared = new Map(
-    share(t, servers).flatMap((port) => port.servers.map((server) => [server.field, server] as const)),
-  );
-  const listeners = gateway.spec.listeners.map((listener, index) => {
-    const field = `spec.listeners[${index}]`;
-    const conflict = servers.some((server) => server.field === field) && !shared.has(field);
-    return listenerStatus(t, gateway, listener, conflict);
+  const shared = share(t, servers).flatMap((port) => port.servers);
+  const isAmong = (some: readonly Server[], { holder, field }: HeldListener): boolean =>
+    some.some((server) => server.owner === holder && server.field === field);
+  return heldListeners(t, gateway).map((held) => {
+    const conflict = held.isRepeated || (isAmong(servers, held) && !isAmong(shared, held));
+    return { held, status: listenerStatus(t, held, conflict) };
   });
-  return { conditions: conditionsOf(gateway, listeners), listeners };
+}
+
+/** One object may have been read twice. */
+function isSame({ kind, metadata }: ListenerHolder, other: ListenerHolder): boolean {
+  return (
+    kind === other.kind &&
+    metadata.namespace === other.metadata.namespace &&
+    metadata.name === other.metadata.name
+  );
+}
+
+function notAllowed({ metadata }: K8sGateway): GatewayStatus {
+  const message = `the Gateway ${metadata.namespace}/${metadata.name} takes no ListenerSets of this namespace: see its spec.allowedListeners`;
+  return { conditions: [no("Accepted", "NotAllowed", message), no("Programmed", "NotAllowed", message)] };
+}
+
+function setConditions(
+  { metadata }: K8sGateway,
+  listeners: readonly ListenerStatusOf[],
+): readonly GatewayCondition[] {
+  const bad = listeners.filter((listener) => !isProgrammed(listener));
+  const names = `not served: the listeners ${bad.map(({ name }) => name).join(", ")}`;
+  if (bad.length === listeners.length)
+    return [no("Accepted", "ListenersNotValid", names), no("Programmed", "ListenersNotValid", names)];
+  const where = `listeners of the Gateway ${metadata.namespace}/${metadata.name}`;
+  const accepted =
+    bad.length > 0
+      ? { ...yes("Accepted", names), reason: "ListenersNotValid" }
+      : yes("Accepted", `its listeners are ${where}`);
+  return [accepted, yes("Programmed", "gateways that run the Gateway are sent them; see Reconciled")];
+}
+
+function isProgrammed({ conditions }: ListenerStatusOf): boolean {
+  return conditions.some(({ type, status }) => type === "Programmed" && status === "True");
 }
 
 function classStatus({ spec }: MeshObject<GatewayClassSpec>): GatewayStatus | undefined {
@@ -71,16 +137,15 @@ function classStatus({ spec }: MeshObject<GatewayClassSpec>): GatewayStatus | un
 
 function listenerStatus(
   t: Translation,
-  gateway: K8sGateway,
-  listener: GatewayListener,
+  { gateway, holder, listener, isRepeated }: HeldListener,
   conflict: boolean,
 ): ListenerStatusOf {
   const kinds = routeKindsOf(listener);
-  const routes = kinds.flatMap((kind) => routesOfListener(t, gateway, listener, kind));
+  const routes = kinds.flatMap((kind) => routesOfListener(t, holder, listener, kind));
   const supported = carriageOfListener(listener) !== undefined;
   const foreign = foreignKinds(listener);
   const problems = (listener.tls?.certificateRefs ?? []).flatMap(
-    (ref) => certificateProblem(t, gateway, ref) ?? [],
+    (ref) => certificateProblem(t, holder, ref) ?? [],
   );
   const validation = frontendValidation(gateway, listener);
   const clients = validation && clientRoots(t, gateway, validation);
@@ -105,7 +170,7 @@ function listenerStatus(
       ? ({
           type: "Conflicted",
           status: "True",
-          reason: "ProtocolConflict",
+          reason: isRepeated ? "HostnameConflict" : "ProtocolConflict",
           message: `connections to port ${listener.port} cannot be told from those of an earlier listener`,
         } as const)
       : no("Conflicted", "NoConflicts", "no other listener has its connections"),
@@ -142,9 +207,7 @@ function conditionsOf(
     (listener) => frontendValidation(gateway, listener)?.mode === "AllowInsecureFallback",
   );
   const strange = (spec.addresses ?? []).filter(({ type = "IPAddress" }) => type !== "IPAddress");
-  const bad = listeners.filter(({ conditions }) =>
-    conditions.some(({ type, status }) => type === "Programmed" && status === "False"),
-  );
+  const bad = listeners.filter((listener) => !isProgrammed(listener));
   const names = bad.map(({ name }) => name).join(", ");
   const accepted =
     strange.length > 0

@@ -5,17 +5,15 @@ import {
   type GatewayListener,
   type K8sGatewaySpec,
   type MeshObject,
-  type NamespaceSpec,
   type SecretReference,
-  isGatewayParent,
-  selectsLabels,
   type ParentReference,
 } from "@tulle/api";
 import { commonHost } from "../gateway/server.js";
-import { GATEWAY_CLASS_KIND, GRPC_ROUTE, HTTP_ROUTE, NAMESPACE, TCP_ROUTE, TLS_ROUTE } from "../kinds.js";
+import { GATEWAY_CLASS_KIND, GRPC_ROUTE, HTTP_ROUTE, TCP_ROUTE, TLS_ROUTE } from "../kinds.js";
 import { hasCertificate } from "../secret-data.js";
 import type { KindRef, Translation } from "../translation.js";
 import { isGranted } from "./grants.js";
+import { isAllowed, isParent, type ListenerHolder } from "./listener-sets.js";
 import type { RouteObject } from "./route-kinds.js";
 
 export type K8sGateway = MeshObject<K8sGatewaySpec>;
@@ -87,19 +85,10 @@ export interface Detached {
   readonly message: string;
 }
 
-/** Whether a parent of a route in `namespace` is this Gateway. */
-export function isParent(parent: ParentReference, namespace: string, { metadata }: K8sGateway): boolean {
-  return (
-    isGatewayParent(parent) &&
-    parent.name === metadata.name &&
-    (parent.namespace ?? namespace) === metadata.namespace
-  );
-}
-
 /** How a route stands to a listener that one of its parents may mean. */
 export function detached(
   t: Translation,
-  gateway: K8sGateway,
+  holder: ListenerHolder,
   listener: GatewayListener,
   route: RouteObject,
   parent: ParentReference,
@@ -112,7 +101,8 @@ export function detached(
     return { reason: "NoMatchingParent", message: `the listener ${name} on port ${port} is not meant` };
   if (!routeKindsOf(listener).some(({ kind }) => kind === route.kind))
     return { reason: "NotAllowedByListeners", message: `the listener ${name} takes no ${route.kind}s` };
-  if (!allowsNamespace(t, gateway, listener, route.metadata.namespace)) {
+  const { namespaces = {} } = listener.allowedRoutes ?? {};
+  if (!isAllowed(t, namespaces, holder.metadata.namespace, route.metadata.namespace)) {
     const message = `the listener ${name} takes no routes of the namespace ${route.metadata.namespace}`;
     return { reason: "NotAllowedByListeners", message };
   }
@@ -126,7 +116,7 @@ export function detached(
 /** The routes of a kind that are attached to a listener. */
 export function routesOfListener(
   t: Translation,
-  gateway: K8sGateway,
+  holder: ListenerHolder,
   listener: GatewayListener,
   kind: KindRef,
 ): readonly RouteObject[] {
@@ -135,8 +125,8 @@ export function routesOfListener(
     .filter((route): route is RouteObject =>
       (route.spec.parentRefs ?? []).some(
         (parent) =>
-          isParent(parent, route.metadata.namespace, gateway) &&
-          detached(t, gateway, listener, route as RouteObject, parent) === undefined,
+          isParent(parent, route.metadata.namespace, holder) &&
+          detached(t, holder, listener, route as RouteObject, parent) === undefined,
       ),
     );
 }
@@ -149,34 +139,11 @@ export function commonHostnames(listener: GatewayListener, route: RouteObject): 
   return [...new Set(written.flatMap((host) => commonHost(served, host) ?? []))];
 }
 
-function allowsNamespace(
-  t: Translation,
-  { metadata }: K8sGateway,
-  { allowedRoutes }: GatewayListener,
-  namespace: string,
-): boolean {
-  const { from = "Same", selector } = allowedRoutes?.namespaces ?? {};
-  switch (from) {
-    case "All":
-      return true;
-    case "Same":
-      return namespace === metadata.namespace;
-    case "None":
-      return false;
-    case "Selector": {
-      const found = t.objects<NamespaceSpec>(NAMESPACE).find((object) => object.metadata.name === namespace);
-      return (
-        selector !== undefined && found !== undefined && selectsLabels(selector, found.metadata.labels ?? {})
-      );
-    }
-  }
-}
-
 /** What is wrong with a reference to a certificate; undefined when nothing is. */
 export function certificateProblem(
   t: Translation,
-  gateway: K8sGateway,
-  { group = "", kind = "Secret", name, namespace = gateway.metadata.namespace }: SecretReference,
+  holder: ListenerHolder,
+  { group = "", kind = "Secret", name, namespace = holder.metadata.namespace }: SecretReference,
 ): { readonly reason: "InvalidCertificateRef" | "RefNotPermitted"; readonly message: string } | undefined {
   const full = `${namespace}/${name}`;
   if (group !== "" || kind !== "Secret") {
@@ -185,8 +152,8 @@ export function certificateProblem(
       message: `${group}/${kind} ${full} is no certificate: use a Secret`,
     };
   }
-  if (namespace !== gateway.metadata.namespace && !isGranted(t, gateway, { group, kind, name, namespace })) {
-    const message = `no ReferenceGrant in namespace ${namespace} lets Gateways of namespace ${gateway.metadata.namespace} refer to Secret ${name}`;
+  if (namespace !== holder.metadata.namespace && !isGranted(t, holder, { group, kind, name, namespace })) {
+    const message = `no ReferenceGrant in namespace ${namespace} lets ${holder.kind}s of namespace ${holder.metadata.namespace} refer to Secret ${name}`;
     return { reason: "RefNotPermitted", message };
   }
   if (hasCertificate(t, name, namespace)) return undefined;

@@ -7,17 +7,15 @@ import { ruleRoutes } from "../routes/rule-routes.js";
 import type { TlsRoute } from "../routes/tls-routes.js";
 import type { Translation } from "../translation.js";
 import { byAge } from "../visibility.js";
-import { commonHostnames, routesOfListener, type K8sGateway } from "./gateways.js";
+import { commonHostnames, routesOfListener } from "./gateways.js";
+import type { HeldListener } from "./listener-sets.js";
 import { routeProxy } from "./l4-routes.js";
 import { bySpecificity, type Ordered } from "./precedence.js";
 import type { TcpRouteObject, TlsRouteObject } from "./route-kinds.js";
 import { convertedRules } from "./service-routes.js";
 
 /** A listener of a Gateway. */
-export interface ListenerOf {
-  readonly gateway: K8sGateway;
-  readonly listener: GatewayListener;
-}
+export type ListenerOf = Pick<HeldListener, "gateway" | "holder" | "listener">;
 
 /** A condition of a rule that holds for requests to a host. */
 type Candidate = Ordered & { readonly owned: OwnedRule };
@@ -28,12 +26,12 @@ type Candidate = Ordered & { readonly owned: OwnedRule };
  */
 export function listenerHttpRoutes(
   t: Translation,
-  { gateway, listener }: ListenerOf,
+  { holder, listener }: ListenerOf,
 ): ReadonlyMap<string, Route[]> {
   const byHost = new Map<string, Route[]>();
   for (const kind of [GRPC_ROUTE, HTTP_ROUTE]) {
     const candidates = new Map<string, Candidate[]>();
-    for (const route of routesOfListener(t, gateway, listener, kind)) {
+    for (const route of routesOfListener(t, holder, listener, kind)) {
       t.own(route);
       const ranked = convertedRules(t, route, listener.port).flatMap(({ rule, matches }, index) =>
         matches.map(({ match, precedence }, place): Candidate => {
@@ -56,8 +54,8 @@ export function listenerHttpRoutes(
 }
 
 /** Where connections go by the TCPRoutes that are attached to a listener, of which the oldest holds. */
-export function listenerTcpRoute(t: Translation, { gateway, listener }: ListenerOf): TcpProxy | undefined {
-  const [route] = [...routesOfListener(t, gateway, listener, TCP_ROUTE)].sort(
+export function listenerTcpRoute(t: Translation, { holder, listener }: ListenerOf): TcpProxy | undefined {
+  const [route] = [...routesOfListener(t, holder, listener, TCP_ROUTE)].sort(
     byAge,
   ) as readonly TcpRouteObject[];
   if (route === undefined) return undefined;
@@ -66,10 +64,10 @@ export function listenerTcpRoute(t: Translation, { gateway, listener }: Listener
 }
 
 /** Where TLS goes that passes as it is, by the TLSRoutes that are attached to a listener. */
-export function listenerTlsRoutes(t: Translation, { gateway, listener }: ListenerOf): readonly TlsRoute[] {
+export function listenerTlsRoutes(t: Translation, { holder, listener }: ListenerOf): readonly TlsRoute[] {
   const made: TlsRoute[] = [];
   const taken = new Set<string>();
-  for (const route of [...routesOfListener(t, gateway, listener, TLS_ROUTE)].sort(
+  for (const route of [...routesOfListener(t, holder, listener, TLS_ROUTE)].sort(
     byAge,
   ) as readonly TlsRouteObject[]) {
     t.own(route);

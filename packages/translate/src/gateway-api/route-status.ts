@@ -1,12 +1,19 @@
-import { GATEWAY_API_GROUP, isMeshParent, type MeshObject, type ParentReference } from "@tulle/api";
+import {
+  GATEWAY_API_GROUP,
+  isListenerSetParent,
+  isMeshParent,
+  type MeshObject,
+  type ParentReference,
+} from "@tulle/api";
 import type { MeshReader } from "../contract.js";
-import { GRPC_ROUTE, HTTP_ROUTE, K8S_GATEWAY, TCP_ROUTE, TLS_ROUTE } from "../kinds.js";
+import { GRPC_ROUTE, HTTP_ROUTE, K8S_GATEWAY, LISTENER_SET, TCP_ROUTE, TLS_ROUTE } from "../kinds.js";
 import type { MeshPort } from "../mesh-service.js";
 import { resolveHost } from "../services.js";
 import { Translation, type KindRef } from "../translation.js";
 import { virtualServiceFor } from "../virtual-services.js";
 import { byAge } from "../visibility.js";
-import { detached, isOurs, isParent, type K8sGateway } from "./gateways.js";
+import { detached, isOurs, type K8sGateway } from "./gateways.js";
+import { heldListeners, isParent, isSetOf, type ListenerHolder, type ListenerSet } from "./listener-sets.js";
 import { l4Problems } from "./l4-routes.js";
 import { isPort, parentHosts, routesIn, type Frontend } from "./parents.js";
 import type { RefProblem, RuleProblem } from "./problems.js";
@@ -46,17 +53,17 @@ export function routeParents(reader: MeshReader, object: MeshObject): readonly R
   const { namespace } = route.metadata;
   const t = new Translation(reader, { dialect: "tulle", namespace, mtls: true, labels: {}, inbound: [] });
   const parents = (route.spec.parentRefs ?? []).filter(
-    (parent) => isMeshParent(parent) || gatewayOf(t, parent, namespace) !== undefined,
+    (parent) => isMeshParent(parent) || holderOf(t, parent, namespace) !== undefined,
   );
   if (parents.length === 0) return [];
   const { refs, rules, count } = problemsOf(t, route);
   return parents.map((parent) => {
     const { group = GATEWAY_API_GROUP, kind: parentKind = "Gateway" } = parent;
-    const gateway = gatewayOf(t, parent, namespace);
+    const held = holderOf(t, parent, namespace);
     const conditions = [
-      gateway === undefined
+      held === undefined
         ? accepted(t, kind, route, parent, rules, count)
-        : attached(t, gateway, route, parent, rules, count),
+        : attached(t, held, route, parent, rules, count),
       resolvedRefs(refs),
     ];
     if (conditions[0]?.status === "True" && rules.size > 0) conditions.push(partiallyInvalid(rules));
@@ -64,33 +71,42 @@ export function routeParents(reader: MeshReader, object: MeshObject): readonly R
   });
 }
 
-/** The Gateway of ours that a parent names; undefined when there is none such. */
-function gatewayOf(t: Translation, parent: ParentReference, namespace: string): K8sGateway | undefined {
-  return t
-    .objects<K8sGateway["spec"]>(K8S_GATEWAY)
-    .find((gateway) => isParent(parent, namespace, gateway) && isOurs(t, gateway));
+/** A Gateway of ours, or what adds listeners to one. */
+interface Holder {
+  readonly gateway: K8sGateway;
+  readonly holder: ListenerHolder;
 }
 
-/** How a route stands to a Gateway: it is well with one listener that takes it. */
+/** The Gateway of ours that a parent names, or whose ListenerSet it names; undefined when there is none such. */
+function holderOf(t: Translation, parent: ParentReference, namespace: string): Holder | undefined {
+  const gateways = t.objects<K8sGateway["spec"]>(K8S_GATEWAY).filter((gateway) => isOurs(t, gateway));
+  const gateway = gateways.find((one) => isParent(parent, namespace, one));
+  if (gateway !== undefined) return { gateway, holder: gateway };
+  if (!isListenerSetParent(parent)) return undefined;
+  const set = t.objects<ListenerSet["spec"]>(LISTENER_SET).find((one) => isParent(parent, namespace, one));
+  const parentOfSet = set && gateways.find((one) => isSetOf(set, one));
+  return set && parentOfSet && { gateway: parentOfSet, holder: set };
+}
+
+/** How a route stands to a Gateway or a ListenerSet: it is well with one listener that takes it. */
 function attached(
   t: Translation,
-  gateway: K8sGateway,
+  { gateway, holder }: Holder,
   route: RouteObject,
   parent: ParentReference,
   broken: BrokenRules,
   count: number,
 ): RouteCondition {
   const type = "Accepted";
-  const { listeners } = gateway.spec;
-  const tried = listeners.map((listener) => ({
-    listener,
-    why: detached(t, gateway, listener, route, parent),
-  }));
+  const tried = heldListeners(t, gateway)
+    .filter((held) => held.holder === holder)
+    .map(({ listener }) => ({ listener, why: detached(t, holder, listener, route, parent) }));
   const taken = tried.filter(({ why }) => why === undefined).map(({ listener }) => listener.name);
   if (taken.length === 0) {
     // Of several reasons the one that is nearest to success.
     const [nearest] = DETACHED_REASONS.flatMap((reason) => tried.filter(({ why }) => why?.reason === reason));
-    const { reason = "NoMatchingParent", message = "the Gateway has no such listener" } = nearest?.why ?? {};
+    const { reason = "NoMatchingParent", message = `the ${holder.kind} has no such listener` } =
+      nearest?.why ?? {};
     return { type, status: "False", reason, message };
   }
   const problems = [...broken.values()].flat();

@@ -63,8 +63,8 @@ export function gatewayListener(t: Translation): Listener | undefined {
 /** A port as policies see it. */
 function guardedBy(servers: readonly Server[]): Guarded {
   const gateways = servers
-    .filter(({ owner }) => owner.apiVersion.startsWith("gateway.networking.k8s.io/"))
-    .map(({ owner: { metadata } }) => ({ namespace: metadata.namespace, name: metadata.name }));
+    .flatMap(({ listener }) => listener?.gateway ?? [])
+    .map(({ metadata }) => ({ namespace: metadata.namespace, name: metadata.name }));
   return { services: [], gateways, port: servers[0]?.port };
 }
 

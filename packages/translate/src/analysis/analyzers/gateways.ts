@@ -51,12 +51,17 @@ export function analyzeGatewayConflicts(analysis: Analysis, object: Gateway): vo
   }
 }
 
-/** IST0101 and TUL0001 of Gateways of Gateway API: what their status says is not well. */
+/** IST0101 and TUL0001 of Gateways and ListenerSets of Gateway API: what their status says is not well. */
 export function analyzeK8sGateway(analysis: Analysis, object: MeshObject): void {
   const { conditions = [], listeners = [] } = gatewayStatus(analysis.reader, object) ?? {};
   for (const { type, status, message } of conditions) {
     if (type === "Accepted" && status === "False")
-      analysis.report("TUL0001", object, "spec.addresses", message);
+      analysis.report(
+        "TUL0001",
+        object,
+        object.kind === "ListenerSet" ? "spec.parentRef" : "spec.addresses",
+        message,
+      );
   }
   listeners.forEach(({ conditions: own }, index) => {
     for (const { type, status, message } of own) {
