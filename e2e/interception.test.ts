@@ -391,9 +391,9 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
   test("a new sidecar takes over redirected connections and names, and nobody notices", async () => {
     const failures: string[] = [];
     let asked = 0;
-    let over = false;
+    const load = new AbortController();
     const asking = (async () => {
-      while (!over) {
+      while (!load.signal.aborted) {
         // A name that is not answered at once is asked for again after five seconds.
         const { code, output } = await curl("--fail", "--max-time", "3", "http://reviews:9080/");
         asked++;
@@ -404,7 +404,7 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     await eventually(() => shell.output.includes("has taken over"), 30_000);
     // The former one has left the sockets after a second.
     await pause(2500);
-    over = true;
+    load.abort();
     await asking;
     expect(failures).toEqual([]);
     expect(asked).toBeGreaterThan(10);

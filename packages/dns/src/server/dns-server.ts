@@ -1,4 +1,4 @@
-import { createSocket, type BindOptions, type Socket as UdpSocket } from "node:dgram";
+import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 
 import { MeshError, systemErrorCode, type Logger } from "@tulle/base";
@@ -162,7 +162,7 @@ function bindUdp(
       resolve(socket.address().port);
     });
     // A socket is bound to such a handle by Node.js' own child processes, too.
-    socket.bind((inherited as BindOptions | undefined) ?? { address, port, exclusive: true });
+    socket.bind(inherited ?? { address, port, exclusive: true });
   });
 }
 
