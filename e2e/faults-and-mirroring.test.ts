@@ -1,13 +1,16 @@
+import { promises } from "node:dns";
 import { connect, type ClientHttp2Session } from "node:http2";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import * as grpc from "@grpc/grpc-js";
+import { findKind } from "@tulle/api";
 import { eventually } from "@tulle/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { call, callJson, type Answer, type CallOptions } from "./support/http.js";
 import { CHAT, Mesh, RECORDER } from "./support/mesh.js";
+import { Servers } from "./support/servers.js";
 import { urlOf, type Workload } from "./support/workload.js";
 
 // What a VirtualService does to requests besides choosing their destination: faults, copies, CORS; over HTTP/1.1, HTTP/2
@@ -389,3 +392,37 @@ test("the outbound port knows the rules too", async () => {
   const url = `${urlOf(caller.ready.addresses.outbound)}/aborted`;
   expect((await call(url, { headers: { host: "shop:8080" } })).status).toBe(418);
 });
+
+test("lookups of a service's name fail as its VirtualService says, and no others", async () => {
+  const servers = new Servers();
+  const port = await servers.closedPort();
+  const sidecar = await mesh.sidecar({ service: "resolving", args: ["--dns-port", String(port)] });
+  const resolver = new promises.Resolver({ timeout: 5000, tries: 1 });
+  resolver.setServers([`127.0.0.1:${port}`]);
+  const ask = (name: string): Promise<string> =>
+    resolver.resolve4(name).then(
+      ([address = ""]) => address,
+      (error: NodeJS.ErrnoException) => error.code ?? "",
+    );
+  const fault = (annotations: string): Promise<void> =>
+    mesh.apply(`
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: audit, annotations: {${annotations}}}
+spec: {hosts: [audit], http: [{route: [{destination: {host: audit}}]}]}
+`);
+  await eventually(async () => (await ask("audit")).startsWith("240.240."));
+  await fault("tulle.dev/fault-dns: nxdomain");
+  await eventually(async () => (await ask("audit")) === "ENOTFOUND");
+  expect(await ask("shop")).toMatch(/^240\.240\./);
+  await fault("tulle.dev/fault-dns: servfail");
+  await eventually(async () => (await ask("audit.default")) === "ESERVFAIL");
+  await fault("tulle.dev/fault-dns-delay: 400ms");
+  await eventually(async () => {
+    const began = Date.now();
+    return (await ask("audit")).startsWith("240.240.") && Date.now() - began >= 400;
+  });
+  expect(await sidecar.metrics()).toContain('tulle_dns_faults_total{fault="nxdomain"}');
+  await mesh.client.resources.delete(findKind("networking.istio.io", "VirtualService")!, { name: "audit" });
+  await sidecar.process.stop();
+}, 30_000);

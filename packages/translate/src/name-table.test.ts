@@ -4,7 +4,11 @@ import { Cluster_DiscoveryType, ClusterSchema } from "@tulle/xds/gen/envoy/confi
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import { HttpConnectionManagerSchema } from "@tulle/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { TcpProxySchema } from "@tulle/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
-import { NameTableSchema, type NameTable } from "@tulle/xds/gen/istio/networking/nds/v1/nds_pb.js";
+import {
+  NameTable_DnsFault_Failure as Failure,
+  NameTableSchema,
+  type NameTable,
+} from "@tulle/xds/gen/istio/networking/nds/v1/nds_pb.js";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
 import { CLIENT, GRPC_CLIENT, instance, made, mesh, SETTINGS, type TestMesh } from "../testdata/mesh.js";
@@ -79,6 +83,7 @@ test("nameTable is made anew when virtual IPs or ServiceEntries change, and leav
   expect(dependencies).toEqual([
     "objects:networking.istio.io/ServiceEntry",
     "objects:networking.istio.io/Sidecar",
+    "objects:networking.istio.io/VirtualService",
     "virtual-ips",
   ]);
   expect(Object.keys(fromBinary(NameTableSchema, resource.bytes).table)).toEqual(["own.example"]);
@@ -127,4 +132,48 @@ test("virtualOutboundHttp leads to the passthrough cluster under ALLOW_ANY, and 
   expect(found.circuitBreakers?.thresholds[0]?.maxConnectionPools).toBe(1024);
   const { reader } = mesh([], "", { ...SETTINGS, outboundTrafficPolicy: "REGISTRY_ONLY" });
   expect(translate(reader, CLIENT, LISTENER_TYPE, "virtualOutboundHttp").resource).toBeUndefined();
+});
+
+function faulty(annotations: string, hosts = "reviews"): string {
+  return `---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: faulty, namespace: default, annotations: {${annotations}}}
+spec: {hosts: [${hosts}], http: [{route: [{destination: {host: reviews}}]}]}
+`;
+}
+
+const REVIEWS = [instance({ service: "reviews", servicePort: 9080 }), instance({ service: "ratings" })];
+const faultsOf = (yaml: string) =>
+  Object.fromEntries(
+    Object.entries(table(withIps(mesh(REVIEWS, ENTRIES + yaml)))).map(([host, { fault }]) => [host, fault]),
+  );
+
+test("nameTable says how lookups of hosts fail that a VirtualService is for, and of no others", () => {
+  const yaml = faulty(
+    'tulle.dev/fault-dns: servfail, tulle.dev/fault-dns-delay: 1.5s, tulle.dev/fault-dns-percentage: "25"',
+    "reviews, payments.example.com",
+  );
+  const faults = faultsOf(yaml);
+  const fault = { percentage: 25, failure: Failure.SERVFAIL, delayMs: 1500 };
+  expect(faults["reviews.default.svc.cluster.local"]).toMatchObject(fault);
+  expect(faults["payments.example.com"]).toMatchObject(fault);
+  expect(faults["ratings.default.svc.cluster.local"]).toBeUndefined();
+  expect(
+    faultsOf(faulty("tulle.dev/fault-dns: nxdomain"))["reviews.default.svc.cluster.local"],
+  ).toMatchObject({
+    percentage: 100,
+    failure: Failure.NXDOMAIN,
+    delayMs: 0,
+  });
+  expect(Object.values(faultsOf(faulty("a: b"))).filter((one) => one !== undefined)).toEqual([]);
+});
+
+test.each([
+  ["tulle.dev/fault-dns: refused", "must be nxdomain or servfail"],
+  ["tulle.dev/fault-dns-delay: 1h", "must be a duration up to 30s"],
+  ['tulle.dev/fault-dns: nxdomain, tulle.dev/fault-dns-percentage: "101"', "must be a number from 0 to 100"],
+])("nameTable warns of a fault that means nothing: %s", (annotations, warning) => {
+  const { warnings } = made(withIps(mesh(REVIEWS, faulty(annotations))), CLIENT, NAME_TABLE_TYPE, NAME_TABLE);
+  expect(warnings).toEqual([expect.stringContaining(warning)]);
 });

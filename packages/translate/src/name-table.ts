@@ -5,6 +5,7 @@ import {
   NameTableSchema,
   type NameTable,
 } from "@tulle/xds/gen/istio/networking/nds/v1/nds_pb.js";
+import { dnsFaults } from "./dns-faults.js";
 import { expandHost } from "./hosts.js";
 import { SERVICE_ENTRY } from "./kinds.js";
 import { mayCall } from "./sidecar-scope.js";
@@ -32,6 +33,7 @@ export function nameTable(t: Translation): NameTable {
   const names = create(NameTableSchema);
   // User-chosen keys: a null prototype keeps "__proto__" an ordinary one.
   names.table = Object.create(null) as NameTable["table"];
+  const faultOf = dnsFaults(t);
   for (const { id, host, ip } of t.servicesWithVirtualIp()) {
     if (!mayCall(t, { namespace: id.namespace, hosts: [host] }, undefined)) continue;
     names.table[host] = create(NameTable_NameInfoSchema, {
@@ -39,6 +41,7 @@ export function nameTable(t: Translation): NameTable {
       registry: WITH_SHORT_FORMS,
       shortname: id.name.toLowerCase(),
       namespace: id.namespace,
+      fault: faultOf(host),
     });
   }
   for (const object of [...t.objects<ServiceEntrySpec>(SERVICE_ENTRY)].sort(byAge)) {
@@ -51,7 +54,12 @@ export function nameTable(t: Translation): NameTable {
       if (!mayCall(t, { namespace, hosts: [host] }, undefined)) continue;
       if (Object.hasOwn(names.table, host) || ips.length === 0) continue;
       t.own(object);
-      names.table[host] = create(NameTable_NameInfoSchema, { ips, registry: AS_WRITTEN, namespace });
+      names.table[host] = create(NameTable_NameInfoSchema, {
+        ips,
+        registry: AS_WRITTEN,
+        namespace,
+        fault: faultOf(host),
+      });
     }
   }
   return names;

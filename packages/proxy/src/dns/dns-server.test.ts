@@ -8,6 +8,8 @@ import { FakeClock } from "@tulle/testkit";
 import { afterEach, expect, test } from "vitest";
 
 import { dnsAnswer, dnsBackend, dnsQuery } from "../../test/dns.js";
+import { MetricsRegistry } from "../telemetry/metrics.js";
+import { DnsFaults } from "./dns-faults.js";
 import { listenDns } from "./dns-server.js";
 import { Forwarder } from "./forwarder.js";
 import type { Names } from "./names.js";
@@ -20,7 +22,8 @@ afterEach(() => {
 
 const names = {
   addressesOf: (name: string) => (name === "reviews" ? ["240.240.0.1"] : undefined),
-} as Names;
+  faultOf: () => undefined,
+} as unknown as Names;
 
 function queryOf(message: Buffer): Query {
   const parsed = parseQuery(message);
@@ -51,6 +54,7 @@ async function listenerAt(givenPort: number, ...servers: readonly Server[]): Pro
   const resolve = createResolver({
     names,
     search: [],
+    faults: new DnsFaults(systemClock, () => 0, new MetricsRegistry()),
     forward: (message, query, transport) => forwarder.ask(message, query, transport),
   });
   const isOwn = (port: number): boolean => forwarder.owns(port);

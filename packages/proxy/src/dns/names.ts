@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { MeshError } from "@tulle/base";
-import { NameTableSchema } from "@tulle/xds/gen/istio/networking/nds/v1/nds_pb.js";
+import { NameTableSchema, type NameTable_DnsFault } from "@tulle/xds/gen/istio/networking/nds/v1/nds_pb.js";
 
 /** Registry of hosts that also answer to their short forms (Istio's). */
 const WITH_SHORT_FORMS = "Kubernetes";
@@ -8,6 +8,7 @@ const WITH_SHORT_FORMS = "Kubernetes";
 interface NamedHost {
   readonly host: string;
   readonly ips: readonly string[];
+  readonly fault: NameTable_DnsFault | undefined;
 }
 
 /**
@@ -34,6 +35,11 @@ export class Names {
     return this.#byName.get(name)?.ips;
   }
 
+  /** How lookups of a name, as `addressesOf` takes it, fail on purpose; undefined = they do not. */
+  faultOf(name: string): NameTable_DnsFault | undefined {
+    return this.#byName.get(name)?.fault;
+  }
+
   /** The host in full that a spelling means; undefined when the mesh has none such. */
   hostNamed(name: string): string | undefined {
     return this.#byName.get(name)?.host;
@@ -50,8 +56,8 @@ export class Names {
     const byAddress = new Map<string, string>();
     // Longer spellings are more precise: a host in full wins over what another host's short form happens to be.
     const short: [string, NamedHost][] = [];
-    for (const [host, { ips, registry, shortname, namespace }] of Object.entries(decode(bytes))) {
-      const named = { host, ips };
+    for (const [host, { ips, registry, shortname, namespace, fault }] of Object.entries(decode(bytes))) {
+      const named = { host, ips, fault };
       byName.set(host, named);
       for (const ip of ips) if (!byAddress.has(ip)) byAddress.set(ip, host);
       if (registry !== WITH_SHORT_FORMS || shortname === "" || namespace === "") continue;

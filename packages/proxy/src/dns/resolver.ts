@@ -10,6 +10,7 @@ import {
   type Query,
 } from "@tulle/dns";
 
+import type { DnsFaults } from "./dns-faults.js";
 import type { Names } from "./names.js";
 import { usableAddresses } from "./virtual-ips.js";
 
@@ -24,6 +25,8 @@ export interface ResolverOptions {
   readonly names: Names;
   /** Domains that the system appends to short names. */
   readonly search: readonly string[];
+  /** Carries out the faults of names. */
+  readonly faults: DnsFaults;
   /** Asks the system's servers; undefined when none answered. */
   readonly forward: (message: Buffer, query: Query, transport: DnsTransport) => Promise<Buffer | undefined>;
 }
@@ -32,7 +35,7 @@ export interface ResolverOptions {
  * Answers names of the mesh itself and passes everything else on, untouched. A name with one of the system's search
  * domains behind it is the system's first: only when that knows nothing of it, the mesh's name in it counts.
  */
-export function createResolver({ names, search, forward }: ResolverOptions): Resolver {
+export function createResolver({ names, search, faults, forward }: ResolverOptions): Resolver {
   return async (message, transport) => {
     const parsed = parseQuery(message);
     if (parsed.outcome === "drop") return undefined;
@@ -40,7 +43,12 @@ export function createResolver({ names, search, forward }: ResolverOptions): Res
     const { query } = parsed;
     const name = query.labels.join(".");
     const known = query.class === CLASS_IN ? names.addressesOf(name) : undefined;
-    if (known !== undefined) return hostAnswer(query, usableAddresses(known), TTL_SECONDS, transport);
+    if (known !== undefined) {
+      const fault = names.faultOf(name);
+      const failure = fault === undefined ? undefined : await faults.meet(fault);
+      if (failure !== undefined) return failureAnswer(query, failure);
+      return hostAnswer(query, usableAddresses(known), TTL_SECONDS, transport);
+    }
     const answer = await forward(message, query, transport);
     const isEmpty = answer === undefined || rcodeOf(answer) !== RCODE.NOERROR;
     const inSearch = isEmpty && isAddressQuery(query) ? addressesBefore(name, names, search) : undefined;

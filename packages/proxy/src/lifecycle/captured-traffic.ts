@@ -31,6 +31,9 @@ interface CapturedTrafficParts {
   readonly metrics: MetricsRegistry;
 }
 
+/** In how many parts chance is drawn. */
+const CHANCES = 1_000_000;
+
 /** What the listeners need to take redirected connections. */
 export interface Interceptors {
   readonly outbound: Interception;
@@ -77,12 +80,14 @@ export class CapturedTraffic {
   async dnsOpener(): Promise<((hosts: readonly string[]) => Promise<readonly DnsListener[]>) | undefined> {
     const port = this.#dnsPort;
     if (port === undefined) return undefined;
-    const [{ listenDns }, { createResolver }, { Forwarder }] = await Promise.all([
+    const [{ listenDns }, { createResolver }, { Forwarder }, { DnsFaults }] = await Promise.all([
       import("../dns/dns-server.js"),
       import("../dns/resolver.js"),
       import("../dns/forwarder.js"),
+      import("../dns/dns-faults.js"),
     ]);
-    const { clock, logger } = this.#parts;
+    const { clock, logger, metrics } = this.#parts;
+    const faults = new DnsFaults(clock, () => randomInt(CHANCES) / CHANCES, metrics);
     const { inherited } = this.#options;
     const system = await this.#systemResolver();
     return async (hosts) => {
@@ -91,6 +96,7 @@ export class CapturedTraffic {
       const resolve = createResolver({
         names: this.#names,
         search: system.search,
+        faults,
         forward: (message, query, transport) => forwarder.ask(message, query, transport),
       });
       const isOwn = (from: number): boolean => forwarder.owns(from);

@@ -27,7 +27,7 @@ export function findChain(
     request.authority = source.fallbackAuthority;
     chain = source.chain(request.authority);
   }
-  if (chain === null && request.proxied && source.outside !== undefined) {
+  if (chain === null && request.proxied && source.fixedAuthority === "" && source.outside !== undefined) {
     const { authority } = request;
     const known = source.outside.knows(authority.includes(":") ? authority : `${authority}:80`);
     return known === true ? chainOf(source, VIRTUAL_OUTBOUND_HTTP, demand) : known;

@@ -1,6 +1,7 @@
 import { SUPPRESS_ANNOTATION, type MeshObject } from "@tulle/api";
 import type { Analysis } from "../analysis.js";
 import { SECRET_ACCOUNTS_ANNOTATION } from "../../secret-data.js";
+import { DNS_FAULT_ANNOTATIONS } from "../../dns-faults.js";
 import { FAILURE_ACCRUAL_ANNOTATIONS } from "../../failure-accrual.js";
 import { CALL_ANNOTATIONS } from "../../routes/annotated-calls.js";
 import { ALLOW_CONFLICT_ANNOTATION } from "../conflicts.js";
@@ -13,6 +14,7 @@ const ANNOTATIONS: Readonly<Record<string, readonly string[] | "any">> = {
   [ALLOW_CONFLICT_ANNOTATION]: "any",
   "tulle.dev/fault-bandwidth": ["VirtualService"],
   "tulle.dev/fault-bandwidth-percentage": ["VirtualService"],
+  ...Object.fromEntries(DNS_FAULT_ANNOTATIONS.map((key) => [key, ["VirtualService"]])),
   "tulle.dev/fault-reset": ["VirtualService"],
   "tulle.dev/fault-reset-after-bytes": ["VirtualService"],
   "tulle.dev/hash-balance-factor": ["DestinationRule"],
