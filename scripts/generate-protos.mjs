@@ -11,6 +11,7 @@ const PATHS = [
   "envoy/service/auth/v3",
   "envoy/service/discovery/v3",
   "envoy/service/ratelimit/v3",
+  "envoy/service/runtime/v3",
   "envoy/service/status/v3",
   "envoy/config/core/v3",
   "envoy/config/listener/v3",

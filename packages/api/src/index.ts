@@ -55,6 +55,7 @@ export * from "./parse.js";
 export * from "./peer-authentication/type.js";
 export * from "./rate-limit/type.js";
 export * from "./reference-grant/type.js";
+export * from "./runtime/type.js";
 export { claimPath } from "./schema/headers.js";
 export { isCidr, isIpAddress } from "./schema/addresses.js";
 export { COOKIE_PREFIX } from "./schema/headers.js";

@@ -27,6 +27,7 @@ import { peerAuthenticationKind } from "./peer-authentication/kind.js";
 import { rateLimitKind } from "./rate-limit/kind.js";
 import { requestAuthenticationKind } from "./request-authentication/kind.js";
 import { referenceGrantKind } from "./reference-grant/kind.js";
+import { runtimeKind } from "./runtime/kind.js";
 import { secretKind } from "./secret/kind.js";
 import { serverKind } from "./server/kind.js";
 import { serviceEntryKind } from "./service-entry/kind.js";
@@ -69,6 +70,7 @@ export const KINDS: readonly Kind[] = [
   healthCheckKind,
   trafficPolicyKind,
   meshConfigKind,
+  runtimeKind,
   meshHttpRouteKind,
   meshTcpRouteKind,
   meshLoadBalancingStrategyKind,

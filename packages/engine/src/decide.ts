@@ -13,5 +13,5 @@ export { pick } from "./pick/pick.js";
 export { requestControls } from "./route/request-controls.js";
 export { internalRedirect, noteRedirect } from "./route/internal-redirect.js";
 export { route } from "./route/route.js";
-export { routeConnection } from "./route/route-connection.js";
+export { followsDestination, routeConnection } from "./route/route-connection.js";
 export { shadowHost } from "./route/mirror.js";

@@ -122,6 +122,8 @@ test("outboundEndpoints lists an address once", () => {
 test("outboundEndpoints depends on instances and shape of its service and on the rules that it reads", () => {
   expect(made(mesh([review(1)]), CLIENT, ENDPOINT_TYPE, NAME).dependencies).toEqual([
     "endpoints:default/reviews",
+    "objects:consul.hashicorp.com/ServiceResolver",
+    "objects:kuma.io/MeshLoadBalancingStrategy",
     "objects:networking.istio.io/DestinationRule",
     "objects:tulle.dev/MeshConfig",
     "service:default/reviews",

@@ -22,6 +22,7 @@ export const HTTP_LOCAL_RATE_LIMIT_POLICY: KindRef = {
   kind: "HTTPLocalRateLimitPolicy",
 };
 export const TRAFFIC_POLICY: KindRef = { group: "tulle.dev", kind: "TrafficPolicy" };
+export const RUNTIME: KindRef = { group: "tulle.dev", kind: "Runtime" };
 export const GRPC_JSON_TRANSCODER: KindRef = { group: "tulle.dev", kind: "GrpcJsonTranscoder" };
 export const NAMESPACE: KindRef = { group: "", kind: "Namespace" };
 export const GATEWAY_CLASS_KIND: KindRef = { group: GATEWAY_API, kind: "GatewayClass" };

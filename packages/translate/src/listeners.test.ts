@@ -23,6 +23,9 @@ test("outboundListener resolves short names in the client's namespace", () => {
   expect(translate(SHOP.reader, other, LISTENER_TYPE, "reviews:9080")).toEqual({
     resource: undefined,
     dependencies: [
+      "objects:consul.hashicorp.com/ServiceResolver",
+      "objects:consul.hashicorp.com/ServiceRouter",
+      "objects:consul.hashicorp.com/ServiceSplitter",
       "objects:gateway.networking.k8s.io/GRPCRoute",
       "objects:gateway.networking.k8s.io/HTTPRoute",
       "objects:networking.istio.io/ServiceEntry",

@@ -284,3 +284,20 @@ spec:
     { stage: 2, actions: [{ actionSpecifier: { case: "genericKey", value: { descriptorKey: "all" } } }] },
   ]);
 });
+
+test("a limit may go by a runtime key, over what shadow says", () => {
+  const enforced = (more: string) => {
+    const spec = `selector: {matchLabels: {}}, limits: [{requests: 1, interval: 1s}]${more}`;
+    const yaml = `apiVersion: tulle.dev/v1\nkind: RateLimit\nmetadata: {name: few}\nspec: {${spec}}\n`;
+    return inbound(yaml).limits[0]?.filterEnforced;
+  };
+  expect(enforced(", runtimeKey: limited")).toMatchObject({
+    defaultValue: { numerator: 1_000_000 },
+    runtimeKey: "limited",
+  });
+  expect(enforced(", runtimeKey: limited, shadow: true")).toMatchObject({
+    defaultValue: { numerator: 0 },
+    runtimeKey: "limited",
+  });
+  expect(enforced("")).toMatchObject({ runtimeKey: "" });
+});

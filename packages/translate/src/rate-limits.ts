@@ -67,7 +67,10 @@ function concerns(
 }
 
 /** Limits that each sidecar counts by itself, from whatever object. */
-export interface LocalLimits extends Pick<RateLimitSpec, "shadow" | "status" | "grpcStatus" | "tellsLimits"> {
+export interface LocalLimits extends Pick<
+  RateLimitSpec,
+  "shadow" | "runtimeKey" | "status" | "grpcStatus" | "tellsLimits"
+> {
   readonly limits: readonly LocalLimit[];
 }
 
@@ -87,7 +90,10 @@ export function localRateLimit(
     statPrefix: id,
     status: { code: spec.status ?? 429 },
     filterEnabled: { defaultValue: fraction(100) },
-    filterEnforced: { defaultValue: fraction(spec.shadow === true ? 0 : 100) },
+    filterEnforced: {
+      defaultValue: fraction(spec.shadow === true ? 0 : 100),
+      runtimeKey: spec.runtimeKey ?? "",
+    },
     enableXRatelimitHeaders:
       spec.tellsLimits === false
         ? XRateLimitHeadersRFCVersion.OFF

@@ -4,6 +4,7 @@ import {
   LISTENER_TYPE,
   NAME_TABLE_TYPE,
   ROUTE_TYPE,
+  RUNTIME_TYPE,
   SECRET_TYPE,
 } from "@tulle/xds";
 import { ClusterSchema, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
@@ -15,6 +16,7 @@ import { ListenerSchema, type Listener } from "@tulle/xds/gen/envoy/config/liste
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { SecretSchema } from "@tulle/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import { NameTableSchema } from "@tulle/xds/gen/istio/networking/nds/v1/nds_pb.js";
+import { RuntimeSchema } from "@tulle/xds/gen/envoy/service/runtime/v3/rtds_pb.js";
 import { outboundCluster } from "./clusters.js";
 import type { Dialect, Translate, Translated, Untranslated } from "./contract.js";
 import type { DialectRules } from "./dialects/dialect.js";
@@ -30,6 +32,7 @@ import { NAME_TABLE, nameTable } from "./name-table.js";
 import { INBOUND_LISTENER, parseClusterName, parsePassedName } from "./names.js";
 import { routeConfiguration } from "./routes/route-configuration.js";
 import { INBOUND_PASSTHROUGH, inboundPassthrough } from "./redirected-inbound.js";
+import { RUNTIME_LAYER, runtimeLayer } from "./runtime.js";
 import { credential } from "./secrets.js";
 import { Translation } from "./translation.js";
 import {
@@ -58,6 +61,8 @@ export const translate: Translate = (reader, view, typeUrl, name) => {
       return endpoints(t, dialect, name);
     case NAME_TABLE_TYPE:
       return names(t, name);
+    case RUNTIME_TYPE:
+      return runtime(t, name);
     case SECRET_TYPE:
       return secret(t, name);
     default:
@@ -85,6 +90,11 @@ function listenerOf(t: Translation, name: string): Listener | undefined {
 function names(t: Translation, name: string): Result {
   if (name !== NAME_TABLE || t.view.dialect !== "tulle") return t.nothing();
   return t.finish(NAME_TABLE_TYPE, name, NameTableSchema, nameTable(t));
+}
+
+function runtime(t: Translation, name: string): Result {
+  if (name !== RUNTIME_LAYER) return t.nothing();
+  return t.finish(RUNTIME_TYPE, name, RuntimeSchema, runtimeLayer(t));
 }
 
 function secret(t: Translation, name: string): Result {

@@ -5,6 +5,8 @@ export const CLUSTER_TYPE = "type.googleapis.com/envoy.config.cluster.v3.Cluster
 export const ENDPOINT_TYPE = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
 /** Istio's name table (NDS): what a sidecar's DNS answers. */
 export const NAME_TABLE_TYPE = "type.googleapis.com/istio.networking.nds.v1.NameTable";
+/** Values of runtime keys (RTDS). */
+export const RUNTIME_TYPE = "type.googleapis.com/envoy.service.runtime.v3.Runtime";
 export const SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 
 /** What the names of a cluster stand for (`tulle.v1.ResolvedNames`): a proxy's own, which is never subscribed to. */
@@ -16,6 +18,7 @@ export const RESOLVED_NAMES_TYPE = "type.googleapis.com/tulle.v1.ResolvedNames";
  * THE ORDER MATTERS. Removals go the other way round.
  */
 export const SEND_ORDER: readonly string[] = [
+  RUNTIME_TYPE,
   SECRET_TYPE,
   CLUSTER_TYPE,
   ENDPOINT_TYPE,
@@ -34,6 +37,7 @@ export const REMOVAL_ORDER: readonly string[] = [
   CLUSTER_TYPE,
   SECRET_TYPE,
   NAME_TABLE_TYPE,
+  RUNTIME_TYPE,
 ];
 
 /** Whether a first request without names means "everything"; of Tulle's types that holds for Listeners and Clusters. */

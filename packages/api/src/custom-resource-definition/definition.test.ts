@@ -48,6 +48,14 @@ const SPECS: Readonly<Record<string, object>> = {
     http: { path: "/health", expectedStatuses: ["200-299"] },
   },
   TrafficPolicy: { host: "reviews", hedging: { after: "50ms" }, adaptiveConcurrency: { percentile: 50 } },
+  Runtime: { values: { "reviews.canary": 10, half: { numerator: 5000, denominator: "TEN_THOUSAND" } } },
+  GrpcJsonTranscoder: {
+    selector: { matchLabels: { app: "library" } },
+    services: ["library.v1.Library"],
+    descriptors: { configMap: { name: "library", key: "library.binpb" } },
+    printOptions: { addWhitespace: true },
+    maxRequestBodySize: 1024,
+  },
   MeshConfig: {
     meshMTLS: { minProtocolVersion: "TLSV1_3" },
     defaultTrafficPolicy: {

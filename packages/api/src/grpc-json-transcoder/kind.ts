@@ -15,5 +15,6 @@ export const grpcJsonTranscoderKind: Kind<GrpcJsonTranscoderSpec> = {
   categories: ["tulle"],
   scope: "Namespaced",
   columns: grpcJsonTranscoderColumns,
+  specSchema: grpcJsonTranscoderSpec,
   check: checkSpec({ schema: grpcJsonTranscoderSpec }),
 };

@@ -7,6 +7,7 @@ test("check accepts limits of every form", () => {
     selector: { matchLabels: { version: "v2" } },
     direction: "INBOUND",
     shadow: true,
+    runtimeKey: "reviews.limited",
     status: 503,
     grpcStatus: "UNAVAILABLE",
     tellsLimits: false,
@@ -58,6 +59,8 @@ test.each<[Record<string, unknown>, string]>([
   [{}, "spec: must have exactly one of limits, global"],
   [{ limits, global }, "spec: must have exactly one of limits, global"],
   [{ global, shadow: true }, "spec.shadow: cannot stand beside global"],
+  [{ global, runtimeKey: "a" }, "spec.runtimeKey: cannot stand beside global"],
+  [{ limits, runtimeKey: "a b" }, "spec.runtimeKey: expected a key"],
   [{ global: { ...global, service: "a b" } }, "spec.global.service: expected a service"],
   [{ global: { ...global, descriptors: [] } }, "spec.global.descriptors: must have at least one descriptor"],
   [

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { isServiceAccount } from "../authorization-policy/values.js";
+import { runtimeKey } from "../runtime/schema.js";
 import { durationOf, positiveDuration } from "../schema/durations.js";
 import { headerName, isToken } from "../schema/headers.js";
 import { host, serviceReference } from "../schema/hosts.js";
@@ -125,6 +126,8 @@ const global = struct({
 const globalHasNoShadow: Rule = (fields, report) => {
   if (fields["global"] !== undefined && fields["shadow"] !== undefined)
     report(["shadow"], "cannot stand beside global: the rate limit service says whom it only counts");
+  if (fields["global"] !== undefined && fields["runtimeKey"] !== undefined)
+    report(["runtimeKey"], "cannot stand beside global: the rate limit service says who is refused");
 };
 
 /** Callers count for services that they name. */
@@ -161,6 +164,7 @@ export const rateLimitSpec: z.ZodType<RateLimitSpec> = struct(
     selector: matchLabelsSelector.exactOptional(),
     direction: z.enum(["INBOUND", "OUTBOUND"]).exactOptional(),
     shadow: z.boolean().exactOptional(),
+    runtimeKey: runtimeKey.exactOptional(),
     status: integer(400, 599, "an HTTP error status").exactOptional(),
     grpcStatus: z.enum(["UNAVAILABLE", "RESOURCE_EXHAUSTED"]).exactOptional(),
     tellsLimits: z.boolean().exactOptional(),

@@ -10,6 +10,8 @@ export interface RateLimitSpec {
   readonly direction?: RateLimitDirection;
   /** Counts and refuses nobody. Default false. */
   readonly shadow?: boolean;
+  /** Runtime key of the share of requests over the limit that are refused; where no Runtime has it, all are (with `shadow`: none). */
+  readonly runtimeKey?: string;
   /** What a refused request is answered with; 400 to 599, default 429. */
   readonly status?: number;
   /** What a refused gRPC call is answered with; default RESOURCE_EXHAUSTED. */

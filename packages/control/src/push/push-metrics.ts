@@ -1,4 +1,11 @@
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, NAME_TABLE_TYPE, ROUTE_TYPE } from "@tulle/xds";
+import {
+  CLUSTER_TYPE,
+  ENDPOINT_TYPE,
+  LISTENER_TYPE,
+  NAME_TABLE_TYPE,
+  ROUTE_TYPE,
+  RUNTIME_TYPE,
+} from "@tulle/xds";
 
 /** Upper bounds of the convergence histogram, seconds. */
 export const CONVERGENCE_BUCKETS_S: readonly number[] = [
@@ -11,6 +18,7 @@ const SHORT_TYPE: ReadonlyMap<string, string> = new Map([
   [LISTENER_TYPE, "lds"],
   [ROUTE_TYPE, "rds"],
   [NAME_TABLE_TYPE, "nds"],
+  [RUNTIME_TYPE, "rtds"],
 ]);
 
 /** Counters of the xDS server, under the names that istiod exports. Read them at any time. */

@@ -8,6 +8,7 @@ import {
   LISTENER_TYPE,
   NAME_TABLE_TYPE,
   ROUTE_TYPE,
+  RUNTIME_TYPE,
   SECRET_TYPE,
   type Acknowledgement,
   type EncodedResource,
@@ -30,6 +31,7 @@ const SERVED_TYPES: ReadonlySet<string> = new Set([
   ROUTE_TYPE,
   NAME_TABLE_TYPE,
   SECRET_TYPE,
+  RUNTIME_TYPE,
 ]);
 
 /** A resource that a client subscribes to, translated anew. */

@@ -39,14 +39,14 @@ class ResetStep implements AdmissionStep {
   }
 
   admit(view: DecisionView, plan: Plan | ReplyPlan): StepAdmission | undefined {
-    const drawn = isIn(this.#share, view.entropy);
+    const drawn = isIn(this.#share, view.entropy, view.snapshot.runtime);
     view.trace?.add({
       step: "filter",
       subject: NAME,
       verdict: drawn ? "chosen" : "passed-over",
       reason: drawn
         ? `the connection is reset ${this.#afterBytes < 0 ? "at once" : `after ${this.#afterBytes} bytes of the response`}`
-        : `the request is not among the ${percentOf(this.#share)} that meet it`,
+        : `the request is not among the ${percentOf(this.#share, view.snapshot.runtime)} that meet it`,
       owner: plan.provenance,
     });
     if (!drawn) return undefined;

@@ -16,7 +16,7 @@ import type {
   StepAdmission,
 } from "../contract.js";
 import { saltOf } from "../entropy.js";
-import { compileFraction } from "../route/fraction.js";
+import { compileFraction, type FractionTest } from "../route/fraction.js";
 import { headerValue } from "../route/header-value.js";
 import { compileStringTest, type StringTest } from "../route/string-test.js";
 import { unpack } from "../snapshot/any.js";
@@ -35,7 +35,7 @@ const NAME = "CORS";
 
 interface CorsSettings {
   readonly origins: readonly StringTest[];
-  readonly enabled: ((entropy: number) => boolean) | undefined;
+  readonly enabled: FractionTest | undefined;
   /** Of every answer to an origin that is allowed. */
   readonly credentials: boolean;
   readonly expose: string;
@@ -56,11 +56,7 @@ function compileCors(field: string, any: Any, place: string): AdmissionStep | un
     enabled:
       enabled === undefined
         ? undefined
-        : compileFraction(
-            at(field, "filter_enabled.default_value"),
-            enabled.defaultValue,
-            saltOf(`${place}/cors`),
-          ),
+        : compileFraction(at(field, "filter_enabled"), enabled, saltOf(`${place}/cors`)),
     credentials: policy.allowCredentials ?? false,
     expose: policy.exposeHeaders,
     preflight: preflightFields(policy),
@@ -89,7 +85,7 @@ class CorsStep implements AdmissionStep {
     const origin = headerValue(request.headers, "origin");
     if (origin === undefined || origin === "") return undefined;
     const { enabled } = this.#settings;
-    if (enabled !== undefined && !enabled(view.entropy)) return undefined;
+    if (enabled !== undefined && !enabled(view.entropy, view.snapshot.runtime)) return undefined;
     const allowed = this.#allows(origin);
     const preflight =
       request.method === "OPTIONS" &&

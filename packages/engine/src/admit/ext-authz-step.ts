@@ -62,10 +62,10 @@ export class ExtAuthzStep implements AdmissionStep {
     return this.#onFailure(view, plan, fact.kind === "failed" ? fact : NO_ANSWER);
   }
 
-  #isEnabled({ entropy }: DecisionView, { request }: Facts): boolean {
+  #isEnabled({ entropy, snapshot }: DecisionView, { request }: Facts): boolean {
     const { enabled, enabledBy } = this.settings;
     return (
-      (enabled === undefined || isIn(enabled, entropy)) &&
+      (enabled === undefined || isIn(enabled, entropy, snapshot.runtime)) &&
       (enabledBy === undefined || enabledBy(request.metadata))
     );
   }

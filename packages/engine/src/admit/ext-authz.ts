@@ -84,7 +84,13 @@ export function createExtAuthzStep(field: string, config: ExtAuthz, place: strin
     need,
     clusters: [clusterName],
     enabled:
-      enabled && compileShare(at(field, "filter_enabled.default_value"), enabled.defaultValue, saltOf(place)),
+      enabled &&
+      compileShare(
+        at(field, "filter_enabled.default_value"),
+        enabled.defaultValue,
+        saltOf(place),
+        enabled.runtimeKey,
+      ),
     enabledBy:
       config.filterEnabledMetadata &&
       compileMetadataTest(at(field, "filter_enabled_metadata"), config.filterEnabledMetadata),

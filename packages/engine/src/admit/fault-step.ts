@@ -8,7 +8,7 @@ import type {
   ReplyPlan,
   StepAdmission,
 } from "../contract.js";
-import { isIn, percentOf, type Share } from "../route/fraction.js";
+import { isIn, percentOf, shareNow, type Share } from "../route/fraction.js";
 import type { HeaderTest } from "../route/header-test.js";
 import { headerValue } from "../route/header-value.js";
 import { textReply } from "./text-reply.js";
@@ -91,7 +91,7 @@ export class FaultStep implements AdmissionStep {
       plan,
       "chosen",
       `delayed by ${ms} ms`,
-      facts && { ...facts, ...chance(request, delay.share, header) },
+      facts && { ...facts, ...chance(view, request, delay.share, header) },
     );
     return ms;
   }
@@ -110,7 +110,7 @@ export class FaultStep implements AdmissionStep {
       plan,
       "chosen",
       grpcStatus === undefined ? `aborted with ${httpStatus}` : `aborted with gRPC status ${grpcStatus}`,
-      facts && { ...facts, ...chance(request, abort.share, header) },
+      facts && { ...facts, ...chance(view, request, abort.share, header) },
     );
     return textReply({
       status: httpStatus,
@@ -146,14 +146,14 @@ export class FaultStep implements AdmissionStep {
     facts: Figures | undefined,
   ): boolean {
     const asked = count(request, header);
-    const drawn = isIn(share, view.entropy, Math.min(asked ?? share.numerator, share.numerator));
+    const drawn = isIn(share, view.entropy, view.snapshot.runtime, asked);
     if (!drawn && view.trace !== undefined) {
       tell(
         view,
         plan,
         "passed-over",
-        `no ${what}: the request is not among the ${percentOf(share)} that meet it`,
-        facts && { ...facts, ...chance(request, share, header) },
+        `no ${what}: the request is not among the ${percentOf(share, view.snapshot.runtime)} that meet it`,
+        facts && { ...facts, ...chance(view, request, share, header) },
       );
     }
     return drawn;
@@ -179,9 +179,10 @@ function tell(
 type Figures = Readonly<Record<string, string | number>>;
 
 /** The share of such requests that meet a fault, 0 to 1. */
-function chance(request: EngineRequest, share: Share, header: string): Figures {
-  const numerator = Math.min(count(request, header) ?? share.numerator, share.numerator);
-  return { probability: Math.min(1, numerator / share.denominator) };
+function chance(at: DecisionView, request: EngineRequest, share: Share, header: string): Figures {
+  const now = shareNow(share, at.snapshot.runtime);
+  const numerator = Math.min(count(request, header) ?? now.numerator, now.numerator);
+  return { probability: Math.min(1, numerator / now.denominator) };
 }
 
 /** The whole number in a header; undefined when there is none. */

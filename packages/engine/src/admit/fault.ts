@@ -32,9 +32,14 @@ const BYTES_PER_KIBIBYTE = 1024;
 function compileFault(field: string, any: Any, place: string): AdmissionStep | undefined {
   const fault = unpack(field, any, HTTPFaultSchema);
   const settings: FaultSettings = {
-    delay: compileDelay(at(field, "delay"), fault.delay, `${place}/delay`),
-    abort: compileAbort(at(field, "abort"), fault.abort, `${place}/abort`),
-    rate: compileRate(at(field, "response_rate_limit"), fault.responseRateLimit, `${place}/rate`),
+    delay: compileDelay(at(field, "delay"), fault.delay, `${place}/delay`, fault.delayPercentRuntime),
+    abort: compileAbort(at(field, "abort"), fault.abort, `${place}/abort`, fault.abortPercentRuntime),
+    rate: compileRate(
+      at(field, "response_rate_limit"),
+      fault.responseRateLimit,
+      `${place}/rate`,
+      fault.responseRateLimitPercentRuntime,
+    ),
     cluster: fault.upstreamCluster,
     headers: compileHeaderTests(at(field, "headers"), fault.headers),
     nodes: fault.downstreamNodes,
@@ -46,35 +51,41 @@ function compileFault(field: string, any: Any, place: string): AdmissionStep | u
   return new FaultStep(settings);
 }
 
-/** There is no runtime here that could hold other values than those of the message. */
+/** Runtime keys hold shares here, no other numbers. */
 function refuseRuntimeKeys(field: string, fault: HTTPFault): void {
   const keys: readonly (readonly [string, string])[] = [
-    ["delay_percent_runtime", fault.delayPercentRuntime],
-    ["abort_percent_runtime", fault.abortPercentRuntime],
     ["delay_duration_runtime", fault.delayDurationRuntime],
     ["abort_http_status_runtime", fault.abortHttpStatusRuntime],
     ["abort_grpc_status_runtime", fault.abortGrpcStatusRuntime],
     ["max_active_faults_runtime", fault.maxActiveFaultsRuntime],
-    ["response_rate_limit_percent_runtime", fault.responseRateLimitPercentRuntime],
   ];
   for (const [name, key] of keys) {
     if (key !== "")
-      throw invalid(at(field, name), "is not supported: there is no runtime layer; set the value itself");
+      throw invalid(
+        at(field, name),
+        "is not supported: runtime keys are for shares of requests; set the value itself",
+      );
   }
 }
 
 /** Without a percentage nothing is injected, as in Envoy. */
-function shareOf(field: string, fraction: FractionalPercent | undefined, place: string): Share | undefined {
-  if (fraction === undefined || fraction.numerator === 0) return undefined;
-  return compileShare(at(field, "percentage"), fraction, saltOf(place));
+function shareOf(
+  field: string,
+  fraction: FractionalPercent | undefined,
+  place: string,
+  key: string,
+): Share | undefined {
+  if (fraction === undefined || (fraction.numerator === 0 && key === "")) return undefined;
+  return compileShare(at(field, "percentage"), fraction, saltOf(place), key);
 }
 
 function compileDelay(
   field: string,
   delay: FaultDelay | undefined,
   place: string,
+  key: string,
 ): Injected<number> | undefined {
-  const share = shareOf(field, delay?.percentage, place);
+  const share = shareOf(field, delay?.percentage, place, key);
   if (delay === undefined || share === undefined) return undefined;
   const specifier = delay.faultDelaySecifier;
   if (specifier.case === "headerDelay") return { share, value: undefined };
@@ -87,8 +98,9 @@ function compileAbort(
   field: string,
   abort: FaultAbort | undefined,
   place: string,
+  key: string,
 ): FaultSettings["abort"] | undefined {
-  const share = shareOf(field, abort?.percentage, place);
+  const share = shareOf(field, abort?.percentage, place, key);
   if (abort === undefined || share === undefined) return undefined;
   const type = abort.errorType;
   switch (type.case) {
@@ -110,8 +122,9 @@ function compileRate(
   field: string,
   rate: FaultRateLimit | undefined,
   place: string,
+  key: string,
 ): Injected<number> | undefined {
-  const share = shareOf(field, rate?.percentage, place);
+  const share = shareOf(field, rate?.percentage, place, key);
   if (rate === undefined || share === undefined) return undefined;
   const limit = rate.limitType;
   if (limit.case === "headerLimit") return { share, value: undefined };

@@ -180,7 +180,7 @@ describe("faults", () => {
     ],
     [{ abort: { percentage: ALWAYS } }, "abort: must set one of"],
     [{ delay: { percentage: ALWAYS } }, "delay.fixed_delay: must be above zero"],
-    [{ abortPercentRuntime: "k", abort }, "abort_percent_runtime: is not supported"],
+    [{ abortHttpStatusRuntime: "k", abort }, "abort_http_status_runtime: is not supported"],
     [{ responseRateLimit: { percentage: ALWAYS } }, "response_rate_limit: must set one of"],
   ])("a fault that cannot be carried out is refused by field (#%#)", (fault, expected) => {
     expect(faulty(fault).rejections.join("\n")).toContain(expected);

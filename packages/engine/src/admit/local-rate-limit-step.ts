@@ -62,11 +62,11 @@ export class LocalRateLimitStep implements AdmissionStep {
 
   admit(view: DecisionView, plan: Plan | ReplyPlan, facts: Facts): StepAdmission | undefined {
     const { enabled, enforced, name, tellsLimits } = this.#settings;
-    if (!isIn(enabled, view.entropy)) return undefined;
+    if (!isIn(enabled, view.entropy, view.snapshot.runtime)) return undefined;
     const taken = this.#take(view, plan, facts);
     if (taken === undefined) return undefined;
     const limited = taken.tokens < 1;
-    const refused = limited && enforced !== undefined && isIn(enforced, view.entropy);
+    const refused = limited && enforced !== undefined && isIn(enforced, view.entropy, view.snapshot.runtime);
     if (view.trace !== undefined) tell(view, plan, name, taken, refused);
     const told = tellsLimits ? limitFields(taken) : NO_FIELDS;
     if (refused) return this.#refusal(taken, told);

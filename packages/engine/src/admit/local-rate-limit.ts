@@ -76,8 +76,10 @@ function shareOf(
   fraction: RuntimeFractionalPercent | undefined,
   place: string,
 ): Share | undefined {
-  if (fraction?.defaultValue === undefined || fraction.defaultValue.numerator === 0) return undefined;
-  return compileShare(at(field, "default_value"), fraction.defaultValue, saltOf(place));
+  if (fraction?.defaultValue === undefined) return undefined;
+  const { defaultValue, runtimeKey } = fraction;
+  if (defaultValue.numerator === 0 && runtimeKey === "") return undefined;
+  return compileShare(at(field, "default_value"), defaultValue, saltOf(place), runtimeKey);
 }
 
 function compileBucket(field: string, bucket: TokenBucket | undefined): TokenLimit | undefined {

@@ -122,10 +122,10 @@ export interface Plan {
 export interface MirrorPlan {
   /** `-shadow` is added to the copy's authority: see `shadowHost`. */
   readonly marksHost: boolean;
-  /** The share of requests that are copied, 0 to 1. */
-  readonly probability: number;
+  /** The share of requests that are copied now, 0 to 1. */
+  probability(snapshot: Snapshot): number;
   /** Whether a request is copied. */
-  takes(entropy: number): boolean;
+  takes(entropy: number, snapshot: Snapshot): boolean;
   /** The way of the copies, with the cluster as `snapshot` has it. */
   plan(snapshot: Snapshot): Plan;
 }

@@ -84,8 +84,8 @@ export function explainMirrors({ snapshot, entropy }: DecisionView, plan: Plan):
       host: serviceHost,
       port: servicePort,
       subset,
-      probability: mirror.probability,
-      chosen: mirror.takes(entropy),
+      probability: mirror.probability(snapshot),
+      chosen: mirror.takes(entropy, snapshot),
     };
   });
 }

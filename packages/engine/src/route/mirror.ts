@@ -3,8 +3,8 @@ import type { MirrorPlan, Plan } from "../contract.js";
 import { saltOf } from "../entropy.js";
 import type { Provenance, Snapshot } from "../snapshot/contract.js";
 import { at, invalid } from "../snapshot/invalid.js";
-import { compileFraction, fractionWords } from "./fraction.js";
-import type { FractionTest } from "./fraction.js";
+import { compileFraction, probabilityOf } from "./fraction.js";
+import type { FractionTest, KeyedFraction } from "./fraction.js";
 import { BARE_WAY, Way } from "./way.js";
 
 /** The route whose requests are copied. */
@@ -30,7 +30,7 @@ export function compileMirrors(
 export class Mirror implements MirrorPlan {
   readonly clusterName: string;
   readonly marksHost: boolean;
-  readonly probability: number;
+  readonly #fraction: KeyedFraction | undefined;
   readonly #share: FractionTest | undefined;
   readonly #way: Way;
 
@@ -40,13 +40,11 @@ export class Mirror implements MirrorPlan {
     if (policy.cluster === "") throw invalid(at(field, "cluster"), "must not be empty");
     this.clusterName = policy.cluster;
     this.marksHost = !policy.disableShadowHostSuffixAppend;
-    const fraction = policy.runtimeFraction?.defaultValue;
-    this.probability = fraction === undefined ? 1 : (fractionWords(fraction).share ?? 1);
+    const fraction = policy.runtimeFraction?.defaultValue && policy.runtimeFraction;
+    this.#fraction = fraction;
     const salt = saltOf(`${route.place}/mirror/${index}`);
     this.#share =
-      fraction === undefined
-        ? undefined
-        : compileFraction(at(field, "runtime_fraction.default_value"), fraction, salt);
+      fraction === undefined ? undefined : compileFraction(at(field, "runtime_fraction"), fraction, salt);
     this.#way = new Way({
       ...BARE_WAY,
       routeName: route.routeName,
@@ -56,8 +54,12 @@ export class Mirror implements MirrorPlan {
     });
   }
 
-  takes(entropy: number): boolean {
-    return this.#share === undefined || this.#share(entropy);
+  takes(entropy: number, { runtime }: Snapshot): boolean {
+    return this.#share === undefined || this.#share(entropy, runtime);
+  }
+
+  probability({ runtime }: Snapshot): number {
+    return this.#fraction === undefined ? 1 : probabilityOf(this.#fraction, runtime);
   }
 
   plan(snapshot: Snapshot): Plan {

@@ -14,6 +14,7 @@ import { compileCertificateTest } from "./certificate-test.js";
 import { compileMutations, orderMutations } from "./header-mutations.js";
 import type { Mutations } from "./header-mutations.js";
 import type { Provenance } from "../snapshot/contract.js";
+import type { RuntimeValues } from "./runtime-values.js";
 import { HeaderWay } from "./header-way.js";
 import { headerValue } from "./header-value.js";
 import { compileHeaderTests, headerWords } from "./header-test.js";
@@ -88,6 +89,7 @@ export function firstFailure(
   request: EngineRequest,
   end: number,
   entropy: number,
+  runtime: RuntimeValues,
 ): number {
   if (!entry.path(request.path, end)) return 0;
   let position = 1;
@@ -103,7 +105,7 @@ export function firstFailure(
     if (!test(request.metadata)) return position;
     position++;
   }
-  return entry.fraction === undefined || entry.fraction(entropy) ? TAKEN : position;
+  return entry.fraction === undefined || entry.fraction(entropy, runtime) ? TAKEN : position;
 }
 
 /**
@@ -137,7 +139,7 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
     fraction:
       fraction === undefined
         ? undefined
-        : compileFraction(at(here, "runtime_fraction.default_value"), fraction.defaultValue, mix(salt, 1)),
+        : compileFraction(at(here, "runtime_fraction"), fraction, mix(salt, 1)),
     words: [
       path.words,
       ...(certificate === undefined ? [] : [certificate.words]),
@@ -145,7 +147,7 @@ export function compileRoute(field: string, route: Route, context: RouteContext)
       ...match.headers.map(headerWords),
       ...match.queryParameters.map(queryWords),
       ...match.dynamicMetadata.map(metadataWords),
-      ...(fraction?.defaultValue === undefined ? [] : [fractionWords(fraction.defaultValue)]),
+      ...(fraction?.defaultValue === undefined ? [] : [fractionWords(fraction)]),
     ],
     ...compileTarget(field, route, context, path, mix(salt, 2)),
   };

@@ -4,6 +4,7 @@ import type { RouteSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_com
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { NO_RUNTIME } from "./runtime-values.js";
 import { request } from "../testing/resources.js";
 import { pathEnd } from "./path-end.js";
 import { RouteIndex } from "./route-index.js";
@@ -63,9 +64,9 @@ test("RouteIndex finds the same route by path as by trying one after the other",
         const { routes } = table.allHosts[0]!.routes;
         const asked = request({ path: pathname + rest, headers: withHeader ? ["x", "1"] : [] });
         const end = pathEnd(asked.path);
-        const linear = new RouteIndex(routes, Infinity).first(asked, end, entropy);
-        expect(new RouteIndex(routes, -Infinity).first(asked, end, entropy)).toBe(linear);
-        expect(new RouteIndex(routes).first(asked, end, entropy)).toBe(linear);
+        const linear = new RouteIndex(routes, Infinity).first(asked, end, entropy, NO_RUNTIME);
+        expect(new RouteIndex(routes, -Infinity).first(asked, end, entropy, NO_RUNTIME)).toBe(linear);
+        expect(new RouteIndex(routes).first(asked, end, entropy, NO_RUNTIME)).toBe(linear);
       },
     ),
     { numRuns: 500 },

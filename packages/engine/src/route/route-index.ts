@@ -1,6 +1,7 @@
 import type { EngineRequest } from "../contract.js";
 import { firstFailure, TAKEN } from "./route-entry.js";
 import type { RouteEntry } from "./route-entry.js";
+import type { RuntimeValues } from "./runtime-values.js";
 
 /** With fewer routes that are found by their path, trying one after the other is as fast. */
 const MIN_INDEXED = 8;
@@ -45,9 +46,16 @@ export class RouteIndex {
   }
 
   /** The first route all of whose conditions hold. `end` is `pathEnd` of the request's path. */
-  first(request: EngineRequest, end: number, entropy: number): RouteEntry | undefined {
-    if (this.#indexed) return this.#firstOf(this.#candidates(request.path, end), request, end, entropy);
-    for (const entry of this.routes) if (firstFailure(entry, request, end, entropy) === TAKEN) return entry;
+  first(
+    request: EngineRequest,
+    end: number,
+    entropy: number,
+    runtime: RuntimeValues,
+  ): RouteEntry | undefined {
+    if (this.#indexed)
+      return this.#firstOf(this.#candidates(request.path, end), request, end, entropy, runtime);
+    for (const entry of this.routes)
+      if (firstFailure(entry, request, end, entropy, runtime) === TAKEN) return entry;
     return undefined;
   }
 
@@ -66,7 +74,13 @@ export class RouteIndex {
   }
 
   /** Goes through the lists together, by rising position. */
-  #firstOf(count: number, request: EngineRequest, end: number, entropy: number): RouteEntry | undefined {
+  #firstOf(
+    count: number,
+    request: EngineRequest,
+    end: number,
+    entropy: number,
+    runtime: RuntimeValues,
+  ): RouteEntry | undefined {
     for (let list = 0; list < count; list++) cursors[list] = 0;
     for (;;) {
       let position = Infinity;
@@ -80,7 +94,7 @@ export class RouteIndex {
       if (from < 0) return undefined;
       cursors[from]!++;
       const entry = this.routes[position]!;
-      if (firstFailure(entry, request, end, entropy) === TAKEN) return entry;
+      if (firstFailure(entry, request, end, entropy, runtime) === TAKEN) return entry;
     }
   }
 }

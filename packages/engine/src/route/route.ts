@@ -39,8 +39,8 @@ export function route(view: DecisionView, chain: HttpChain, request: EngineReque
     return host.tlsOnly;
   }
   const end = pathEnd(request.path);
-  const entry = host.routes.first(request, end, entropy);
-  if (trace !== undefined) traceRoutes(trace, host, entry, request, entropy);
+  const entry = host.routes.first(request, end, entropy, snapshot.runtime);
+  if (trace !== undefined) traceRoutes(trace, host, entry, request, entropy, snapshot.runtime);
   if (entry === undefined) return NO_ROUTE;
   const { target } = entry;
   if (target instanceof Way) return traced(view, target.plan(snapshot));

@@ -2,6 +2,7 @@ import type { EngineRequest } from "../contract.js";
 import type { Chain } from "../snapshot/chain.js";
 import type { Trace } from "../trace.js";
 import { pathEnd } from "./path-end.js";
+import type { RuntimeValues } from "./runtime-values.js";
 import { firstFailure, identityOf, TAKEN } from "./route-entry.js";
 import type { RouteEntry } from "./route-entry.js";
 import type { CompiledHost } from "./route-table.js";
@@ -66,6 +67,7 @@ export function traceRoutes(
   taken: RouteEntry | undefined,
   request: EngineRequest,
   entropy: number,
+  runtime: RuntimeValues,
 ): void {
   const end = pathEnd(request.path);
   const before = taken === undefined ? routes.length : routes.indexOf(taken);
@@ -76,21 +78,21 @@ export function traceRoutes(
       break;
     }
     const entry = routes[position]!;
-    const failed = firstFailure(entry, request, end, entropy);
+    const failed = firstFailure(entry, request, end, entropy, runtime);
     if (failed === TAKEN) continue;
     const words = entry.words[failed]!;
     trace.add({
       step: "route",
       subject: nameOf(entry, position),
       verdict: "passed-over",
-      reason: words.mismatch(request),
+      reason: words.mismatch(request, runtime),
       owner: identityOf(entry).provenance,
-      facts: { position, ...(words.share === undefined ? {} : { probability: words.share }) },
+      facts: { position, ...(words.share === undefined ? {} : { probability: words.share(runtime) }) },
     });
   }
   if (taken === undefined) return;
-  const conditions = taken.words.map((words) => words.condition()).filter((text) => text !== "");
-  const share = taken.words.find((words) => words.share !== undefined)?.share;
+  const conditions = taken.words.map((words) => words.condition(runtime)).filter((text) => text !== "");
+  const share = taken.words.find((words) => words.share !== undefined)?.share?.(runtime);
   trace.add({
     step: "route",
     subject: nameOf(taken, before),

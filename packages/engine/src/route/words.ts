@@ -1,4 +1,5 @@
 import type { EngineRequest } from "../contract.js";
+import type { RuntimeValues } from "./runtime-values.js";
 
 /** Longest text of a request or of the configuration that is repeated. */
 const MAX_QUOTED = 120;
@@ -6,11 +7,11 @@ const MAX_QUOTED = 120;
 /** A condition in words, for explanations. Texts are made when they are asked for: live traffic pays for none. */
 export interface ConditionWords {
   /** `header "version" must be "v2"`; "" when it holds for every request. */
-  condition(): string;
+  condition(runtime: RuntimeValues): string;
   /** Why it does not hold for a request for which it does not: `header "version" is "v1", not "v2"`. */
-  mismatch(request: EngineRequest): string;
-  /** The share of requests for which it holds, where chance decides; undefined where the request does. */
-  readonly share: number | undefined;
+  mismatch(request: EngineRequest, runtime: RuntimeValues): string;
+  /** The share of requests for which it holds now, where chance decides; undefined where the request does. */
+  readonly share: ((runtime: RuntimeValues) => number) | undefined;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { PathNormalization } from "@tulle/http";
 
+import type { RuntimeValues } from "../route/runtime-values.js";
 import type { SourceRanges } from "../route/source-ranges.js";
 import type { ConnectionSettings } from "./connection-settings.js";
 import type { DnsSettings } from "./dns-settings.js";
@@ -390,6 +391,8 @@ export interface Snapshot {
   clusters(): Iterable<ClusterPart>;
   /** A cluster by name; undefined = not known, or removed. */
   cluster(name: string): ClusterPart | undefined;
+  /** What runtime keys are set to. */
+  readonly runtime: RuntimeValues;
   /** A Secret by name; undefined = not known (yet), or removed. */
   secret(name: string): TlsSecret | undefined;
 }

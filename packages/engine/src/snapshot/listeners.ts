@@ -1,6 +1,7 @@
 import { LISTENER_TYPE } from "@tulle/xds";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import type { InboundListener } from "./contract.js";
+import { notingRuntimeKeys } from "../route/runtime-values.js";
 import type { RouteTable } from "../route/route-table.js";
 import { decode } from "./any.js";
 import { Chain } from "./chain.js";
@@ -40,6 +41,8 @@ export class Listeners {
   readonly #routes: Routes;
   readonly #clusters: Clusters;
   readonly #secrets: Secrets;
+  /** Those that name a runtime key. */
+  readonly #usingRuntime = new WeakSet<ListenerSettings>();
   #active: ReadonlyMap<string, ActiveListener> = new Map();
 
   constructor(routes: Routes, clusters: Clusters, secrets: Secrets) {
@@ -59,7 +62,9 @@ export class Listeners {
       const message = decode("listener", ListenerSchema, bytes);
       if (message.name !== name)
         throw invalid("name", `is ${JSON.stringify(message.name)} in the resource ${JSON.stringify(name)}`);
-      settings = compileListener(message);
+      const made = notingRuntimeKeys(() => compileListener(message));
+      settings = made.part;
+      if (made.usesRuntime) this.#usingRuntime.add(settings);
     }
     this.parts.set(name, version, bytes, settings);
   }
@@ -103,6 +108,12 @@ export class Listeners {
     for (const each of [settings, active?.settings])
       if (each !== undefined) for (const secret of secretsOf(each)) secrets.add(secret);
     return { routes, clusters, secrets };
+  }
+
+  /** Whether a listener, apart from its route tables, names a runtime key. */
+  usesRuntime(name: string): boolean {
+    const settings = this.parts.get(name);
+    return settings !== undefined && this.#usingRuntime.has(settings);
   }
 
   #activate(settings: ListenerSettings, before: ActiveListener | undefined): ActiveListener {

@@ -2,6 +2,7 @@ import { ROUTE_TYPE } from "@tulle/xds";
 import { RouteConfigurationSchema } from "@tulle/xds/gen/envoy/config/route/v3/route_pb.js";
 import { compileRouteTable } from "../route/route-table.js";
 import type { RouteTable } from "../route/route-table.js";
+import { notingRuntimeKeys } from "../route/runtime-values.js";
 import { decode } from "./any.js";
 import { DEFAULT_IDLE_TIMEOUT_MS } from "./http-settings.js";
 import { invalid } from "./invalid.js";
@@ -12,6 +13,8 @@ class RoutePart {
   readonly #name: string;
   readonly #bytes: Uint8Array;
   readonly #tables = new Map<number, RouteTable>();
+  /** Whether a route names a runtime key. */
+  usesRuntime = false;
 
   /** Compiles at once, for this idle timeout: what cannot be compiled must be refused when it arrives. */
   constructor(name: string, bytes: Uint8Array, idleTimeoutMs: number) {
@@ -30,7 +33,9 @@ class RoutePart {
           `is ${JSON.stringify(message.name)} in the resource ${JSON.stringify(this.#name)}`,
         );
       }
-      table = compileRouteTable("", message, idleTimeoutMs);
+      const made = notingRuntimeKeys(() => compileRouteTable("", message, idleTimeoutMs));
+      table = made.part;
+      this.usesRuntime = made.usesRuntime;
       this.#tables.set(idleTimeoutMs, table);
     }
     return table;

@@ -1,4 +1,11 @@
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from "@tulle/xds";
+import {
+  CLUSTER_TYPE,
+  ENDPOINT_TYPE,
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+  RUNTIME_TYPE,
+  SECRET_TYPE,
+} from "@tulle/xds";
 import { Cluster_LbPolicy } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { ListenerSchema } from "@tulle/xds/gen/envoy/config/listener/v3/listener_pb.js";
 import fc from "fast-check";
@@ -181,6 +188,7 @@ test("wanted walks from listeners over routes and clusters to endpoints, and gro
     [CLUSTER_TYPE]: [],
     [ENDPOINT_TYPE]: [],
     [SECRET_TYPE]: [],
+    [RUNTIME_TYPE]: [],
   });
   source.apply([L, apiListener("other", "x")]);
   expect(names()[ROUTE_TYPE]).toEqual(["r"]);

@@ -5,6 +5,7 @@ import {
   LISTENER_TYPE,
   RESOLVED_NAMES_TYPE,
   ROUTE_TYPE,
+  RUNTIME_TYPE,
   SECRET_TYPE,
 } from "@tulle/xds";
 import type { DnsSettings, Rejection, ResourceChange, Snapshot, SnapshotSource } from "./contract.js";
@@ -12,6 +13,7 @@ import type { SlotTable } from "../load/load-table.js";
 import { Clusters } from "./clusters.js";
 import { Listeners } from "./listeners.js";
 import { Routes } from "./routes.js";
+import { RUNTIME_LAYER, RuntimeLayer } from "./runtime-layer.js";
 import { Secrets } from "./secrets.js";
 import { CompiledSnapshot } from "./snapshot.js";
 
@@ -41,6 +43,7 @@ interface Intake {
 
 class CompilingSource implements SnapshotSource {
   readonly #secrets = new Secrets();
+  readonly #runtime = new RuntimeLayer();
   readonly #clusters: Clusters;
   readonly #routes = new Routes();
   readonly #listeners: Listeners;
@@ -56,7 +59,9 @@ class CompilingSource implements SnapshotSource {
       new Set(),
       this.#clusters.linked,
       this.#secrets.all,
+      this.#runtime.values,
     );
+    const runtime = this.#runtime;
     const clusters = this.#clusters;
     const routes = this.#routes;
     const listeners = this.#listeners;
@@ -122,6 +127,16 @@ class CompilingSource implements SnapshotSource {
           version: (name) => secrets.parts.version(name),
         },
       ],
+      [
+        RUNTIME_TYPE,
+        {
+          apply: (name, version, bytes) => runtime.apply(name, version, bytes),
+          remove: (name) => runtime.parts.remove(name),
+          refuse: (name) => runtime.parts.refuse(name),
+          forget: (name) => runtime.parts.forget(name),
+          version: (name) => runtime.parts.version(name),
+        },
+      ],
     ]);
   }
 
@@ -163,12 +178,16 @@ class CompilingSource implements SnapshotSource {
     const clusters = new Set<string>();
     const assignments = new Set<string>();
     const secrets = new Set<string>();
+    const runtime = new Set<string>();
     for (const name of listeners) {
       const references = this.#listeners.references(name);
       for (const route of references.routes) routes.add(route);
       for (const cluster of references.clusters) clusters.add(cluster);
       for (const secret of references.secrets) secrets.add(secret);
+      if (this.#listeners.usesRuntime(name)) runtime.add(RUNTIME_LAYER);
     }
+    for (const name of routes)
+      if (this.#routes.parts.get(name)?.usesRuntime === true) runtime.add(RUNTIME_LAYER);
     const all = this.#clusters.withMembers(clusters);
     for (const name of all) {
       const settings = this.#clusters.settings.get(name);
@@ -182,6 +201,7 @@ class CompilingSource implements SnapshotSource {
       [CLUSTER_TYPE, all],
       [ENDPOINT_TYPE, assignments],
       [SECRET_TYPE, secrets],
+      [RUNTIME_TYPE, runtime],
     ]);
   }
 
@@ -196,6 +216,7 @@ class CompilingSource implements SnapshotSource {
     yield* this.#listeners.parts.resources();
     yield* this.#routes.parts.resources();
     yield* this.#secrets.parts.resources();
+    yield* this.#runtime.parts.resources();
   }
 
   version(typeUrl: string, name: string): string {
@@ -209,10 +230,11 @@ class CompilingSource implements SnapshotSource {
     const { active } = this.#listeners;
     const { linked } = this.#clusters;
     const { all } = this.#secrets;
+    const { values } = this.#runtime;
     const before = this.#current;
     const same = active === before.listeners && linked === before.linkedClusters && all === before.secrets;
-    if (same && absent === before.absentListeners) return;
-    this.#current = new CompiledSnapshot(before.sequence + 1, active, absent, linked, all);
+    if (same && absent === before.absentListeners && values === before.runtime) return;
+    this.#current = new CompiledSnapshot(before.sequence + 1, active, absent, linked, all, values);
   }
 }
 

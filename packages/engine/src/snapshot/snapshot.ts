@@ -1,5 +1,6 @@
 import type { ClusterPart, InboundListener, OutboundChain, Snapshot, TlsSecret } from "./contract.js";
 import { Chain } from "./chain.js";
+import type { RuntimeValues } from "../route/runtime-values.js";
 import type { LinkedCluster } from "./linked-cluster.js";
 import type { ActiveListener } from "./listeners.js";
 import { CompiledDetectedChain } from "./detected-chain.js";
@@ -12,6 +13,7 @@ export class CompiledSnapshot implements Snapshot {
   readonly absentListeners: ReadonlySet<string>;
   readonly linkedClusters: ReadonlyMap<string, LinkedCluster>;
   readonly secrets: ReadonlyMap<string, TlsSecret>;
+  readonly runtime: RuntimeValues;
 
   constructor(
     sequence: number,
@@ -19,12 +21,14 @@ export class CompiledSnapshot implements Snapshot {
     absentListeners: ReadonlySet<string>,
     linkedClusters: ReadonlyMap<string, LinkedCluster>,
     secrets: ReadonlyMap<string, TlsSecret>,
+    runtime: RuntimeValues,
   ) {
     this.sequence = sequence;
     this.listeners = listeners;
     this.absentListeners = absentListeners;
     this.linkedClusters = linkedClusters;
     this.secrets = secrets;
+    this.runtime = runtime;
   }
 
   outbound(name: string): OutboundChain | undefined | null {

@@ -115,7 +115,7 @@ export async function openListeners(context: ListenersContext, owner: Disposable
         dropped,
         listen,
         onUse: context.onUse,
-        outside: authority === "" ? context.outside : undefined,
+        outside: context.outside,
         interception: authority === "" ? context.interceptors?.outbound : undefined,
       }),
     );

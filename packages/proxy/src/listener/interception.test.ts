@@ -24,6 +24,7 @@ import {
   cluster,
   detectedListener,
   endpoints,
+  originalDestinationCluster,
   routes,
   routeTo,
   tcpListener,
@@ -43,6 +44,8 @@ const names = {
   hostOf: (address: string) => (address === "240.240.0.1" ? HOST : undefined),
   hostNamed: (name: string) => (name === "reviews" || name === HOST ? HOST : undefined),
 } as Names;
+/** A service has an address of its own, which is a backend's. */
+const withLoopback = { hostOf: () => HOST, hostNamed: () => undefined } as unknown as Names;
 
 function policyBytes(target: string): Uint8Array {
   const proxy = create(TcpProxySchema, { clusterSpecifier: { case: "cluster", value: target } });
@@ -54,6 +57,7 @@ function policyBytes(target: string): Uint8Array {
 async function intercepting(
   originalDestination: OriginalDestination,
   target = "PassthroughCluster",
+  known = names,
 ): Promise<{ readonly proxy: TestProxy; readonly port: number; readonly interception: Interception }> {
   const proxy = createProxy();
   const policy = new OutboundPolicy();
@@ -64,7 +68,7 @@ async function intercepting(
   const parts = {
     originalDestination,
     own,
-    names,
+    names: known,
     policy,
     metrics,
     clock: systemClock,
@@ -109,6 +113,23 @@ test("Interception leads a request with a Host that nobody knows to where it was
   expect(body).toBe("reviews as nobody.example");
   // HTTP/1.0 may name nobody at all.
   expect(await exchangeBytes(port, "GET / HTTP/1.0\r\n\r\n")).toContain("200 OK");
+});
+
+test("Interception leads to a service without endpoints at the address that the connection was made to", async () => {
+  const web = await backend((request, response) => response.end(`outside as ${request.headers.host}`));
+  const http = await intercepting(to("127.0.0.1", web.port), "BlackHoleCluster", withLoopback);
+  http.proxy.apply(
+    apiListener(`${HOST}:${web.port}`, "r"),
+    routes("r", [routeTo("none")]),
+    originalDestinationCluster("none"),
+    { ...apiListener("own.example", "r"), bytes: undefined },
+  );
+  const { body } = await call(http.port, "/", { headers: { host: "own.example" } });
+  expect(body).toBe("outside as own.example");
+  const banner = await rawBackend((socket) => socket.write("220 outside"));
+  const tcp = await intercepting(to("127.0.0.1", banner.port), "BlackHoleCluster", withLoopback);
+  tcp.proxy.apply(tcpListener(`${HOST}:${banner.port}`, "none"), originalDestinationCluster("none"));
+  expect(await exchangeBytes(tcp.port, "", (received) => received === "220 outside")).toBe("220 outside");
 });
 
 /** A service that carries bytes, with a server that speaks first. */

@@ -6,6 +6,7 @@ import type { SnapshotSource } from "@tulle/engine";
 import { ConnectionSet } from "../connection/connection-set.js";
 import type { ServerConnectionContext } from "../connection/server-connection.js";
 import { PlaintextConnection } from "../connection/plaintext-connection.js";
+import { isVirtualIp } from "../dns/virtual-ips.js";
 import type { ConnectListener, OutsideWays } from "../stream/contract.js";
 import type { TcpContext } from "../tcp/contract.js";
 import type { Counter } from "../telemetry/metrics.js";
@@ -30,7 +31,7 @@ export interface OutboundListenerOptions {
   readonly listen?: ListenTcp;
   /** A request named this authority (listeners without one of their own). */
   readonly onUse: (authority: string) => void;
-  /** Hosts outside of the mesh; undefined: nobody gets there from here. */
+  /** Hosts outside of the mesh, and of services without endpoints; undefined: nobody gets there from here. */
   readonly outside?: OutsideWays | undefined;
   /** Connections may have been redirected here. */
   readonly interception?: Interception | undefined;
@@ -73,8 +74,12 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
   };
   /** Connections to one service, whatever it speaks. */
   const acceptorOf = (authority: string): UpstreamAcceptor =>
-    new UpstreamAcceptor(authority, options.tcp, connections, (socket) =>
-      serve(socket, authority, () => undefined),
+    new UpstreamAcceptor(
+      authority,
+      options.tcp,
+      connections,
+      (socket) => serve(socket, authority, (source) => (source.outside = options.outside)),
+      { outside: options.outside },
     );
   const connects: ConnectListener = {
     knows: (authority) => {
@@ -102,6 +107,7 @@ export async function listenOutbound(options: OutboundListenerOptions): Promise<
       (http) => serve(http, "", (source) => source.redirectedTo(redirected)),
       {
         localAddress: formatAddress(destination.host, destination.port),
+        ...(!isVirtualIp(destination.host) && { destination }),
         ...(serveNobody === undefined ? {} : { serveNobody }),
       },
     );

@@ -1,8 +1,17 @@
 import { bracketed, formatAddress } from "@tulle/base";
-import type { HttpChain, OutboundChain, Snapshot, SnapshotSource, WorkloadLabels } from "@tulle/engine";
+import type {
+  EndpointPart,
+  HttpChain,
+  OutboundChain,
+  Snapshot,
+  SnapshotSource,
+  WorkloadLabels,
+} from "@tulle/engine";
 
 import type { ConnectionSet } from "../connection/connection-set.js";
+import { isVirtualIp } from "../dns/virtual-ips.js";
 import type { ConnectListener, OutsideWays, RequestSource } from "../stream/contract.js";
+import { originalEndpoint } from "../upstream/original-endpoint.js";
 import type { Redirected } from "./interception.js";
 
 const NO_ADDRESSES: ReadonlySet<string> = new Set();
@@ -26,6 +35,7 @@ export class OutboundSource implements RequestSource {
   fallbackAuthority: string | undefined = undefined;
   #ownAddresses: ReadonlySet<string>;
   readonly #onUse: ((authority: string) => void) | undefined;
+  originalEndpoint: EndpointPart | undefined = undefined;
   connects: ConnectListener | undefined = undefined;
   outside: OutsideWays | undefined = undefined;
   #snapshot: Snapshot | undefined;
@@ -58,6 +68,7 @@ export class OutboundSource implements RequestSource {
   redirectedTo({ authority, destination }: Redirected): void {
     this.fallbackAuthority = authority;
     this.localAddress = formatAddress(destination.host, destination.port);
+    if (!isVirtualIp(destination.host)) this.originalEndpoint = originalEndpoint(destination);
     // Nobody who was redirected means this listener by whatever Host says.
     this.#ownAddresses = NO_ADDRESSES;
   }

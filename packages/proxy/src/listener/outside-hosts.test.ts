@@ -5,7 +5,13 @@ import { eventually, FakeClock } from "@tulle/testkit";
 import { afterEach, describe, expect, test } from "vitest";
 
 import { backend, call, closeAll, createProxy, rawBackend, type TestProxy } from "../../test/harness.js";
-import { apiListener, originalDestinationCluster, routes, routeTo } from "../../test/resources.js";
+import {
+  apiListener,
+  originalDestinationCluster,
+  routes,
+  routeTo,
+  tcpListener,
+} from "../../test/resources.js";
 import { Wire } from "../../test/wire.js";
 import type { LookUp } from "../dns/system-lookup.js";
 import { MetricsRegistry } from "../telemetry/metrics.js";
@@ -233,6 +239,19 @@ describe("a plain request in absolute form", () => {
     expect(status, body).toBe(404);
   });
 
+  test.each(["api.example", "[2606:4700::1111]"])("for %s means port 80", async (host) => {
+    const asked: string[] = [];
+    const reached = (address: string): boolean => {
+      asked.push(address);
+      return false;
+    };
+    const { port, unknown, proxy } = await start(found("2606:4700::1111"), true, reached);
+    proxy.apply(...PASSTHROUGH);
+    unknown(host);
+    expect((await call(port, `http://${host}/`)).status).toBe(404);
+    expect(asked).toContain("2606:4700::1111");
+  });
+
   test("for an https URL is refused: TLS is asked for by CONNECT", async () => {
     const { port, unknown, proxy } = await start(found("127.0.0.1"), true, toLoopback);
     proxy.apply(...PASSTHROUGH);
@@ -273,4 +292,62 @@ describe("a plain request in absolute form", () => {
     expect((await call(port, `http://${authority}/`)).body).toBe("outside");
     expect((await call(port, "/", { headers: { host: authority } })).body).toBe("outside");
   });
+});
+
+describe("bytes for a host that a ServiceEntry names without endpoints go to its address, also under REGISTRY_ONLY,", () => {
+  async function outsideService(): Promise<{
+    readonly port: number;
+    readonly proxy: TestProxy;
+    readonly authority: string;
+  }> {
+    const server = await rawBackend((socket) => socket.write("220 outside\r\n"));
+    const { port, proxy } = await start(found("10.0.0.1", "127.0.0.1"), false, toLoopback);
+    const authority = `api.example:${server.port}`;
+    proxy.apply(tcpListener(authority, "none"), originalDestinationCluster("none"));
+    return { port, proxy, authority };
+  }
+
+  test("by CONNECT", async () => {
+    const { port, authority } = await outsideService();
+    const client = Wire.to(port);
+    client.send(connectTo(authority));
+    expect(await client.until("220 outside\r\n")).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  test("and to nobody where that is not one of the public internet", async () => {
+    const { proxy } = await outsideService();
+    proxy.apply(tcpListener("intranet.example:1", "none"));
+    const listener = await proxy.listener("intranet.example:1", undefined, {
+      knows: () => true,
+      accept: () => undefined,
+      endpointOf: () => "unknown-service",
+    });
+    const client = Wire.to(listener.tcp.address.port);
+    expect(await client.end()).toMatch(/ECONNRESET|end/);
+    await eventually(() => proxy.log().some((line) => line.includes(" UH ")));
+  });
+});
+
+test("an upstream's listener leads to the address of a host without endpoints, once that is found", async () => {
+  const server = await rawBackend((socket) => socket.write("220 outside\r\n"));
+  const proxy = createProxy();
+  let answer: (addresses: readonly string[]) => void = () => undefined;
+  const outside = new OutsideHosts({
+    clock: systemClock,
+    metrics: proxy.metrics,
+    policy: { passthrough: false },
+    lookUp: () =>
+      new Promise((resolve) => {
+        answer = (addresses) => resolve({ addresses: [...addresses], ttlMs: undefined });
+      }),
+    wake: () => proxy.stack.tcp.parking.wake(),
+    isReached: toLoopback,
+  });
+  const authority = `api.example:${server.port}`;
+  proxy.apply(tcpListener(authority, "none"), originalDestinationCluster("none"));
+  const listener = await proxy.listener(authority, undefined, outside);
+  const client = Wire.to(listener.tcp.address.port);
+  await eventually(() => proxy.stack.tcp.parking.size === 1);
+  answer(["127.0.0.1"]);
+  expect(await client.until("220 outside\r\n")).toBe("220 outside\r\n");
 });

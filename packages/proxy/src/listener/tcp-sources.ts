@@ -23,7 +23,7 @@ export class OutboundTcpSource implements TcpSource {
   readonly localAddress: string;
   readonly remoteAddress: string;
   readonly peerSpiffeId = "";
-  readonly originalDestination = undefined;
+  readonly originalDestination: ListenAddress | undefined;
   readonly peer = undefined;
   /** Of a connection whose first bytes were looked at and are TLS. */
   hello: ClientHello | undefined = undefined;
@@ -35,7 +35,9 @@ export class OutboundTcpSource implements TcpSource {
     authority: string,
     configuration: SnapshotSource,
     localAddress = formatAddress(socket.localAddress ?? "", socket.localPort ?? 0),
+    originalDestination?: ListenAddress,
   ) {
+    this.originalDestination = originalDestination;
     this.localAddress = localAddress;
     this.remoteAddress = formatAddress(socket.remoteAddress ?? "", socket.remotePort ?? 0);
     this.#authority = authority;

@@ -1,10 +1,12 @@
 import type { Socket } from "node:net";
 
-import { chainForServerName, type OutboundChain } from "@tulle/engine";
+import { chainForServerName, followsDestination, type OutboundChain } from "@tulle/engine";
 
 import type { ConnectionSet } from "../connection/connection-set.js";
 import { Detection, type Found } from "../detection/detection.js";
 import { silenceAfter } from "../detection/learnt-ports.js";
+import type { ListenAddress } from "../options.js";
+import type { OutsideWays } from "../stream/contract.js";
 import type { TcpContext } from "../tcp/contract.js";
 import { TcpSession } from "../tcp/tcp-session.js";
 import { Arrival, Unserved, type PendingOwner } from "./pending-connection.js";
@@ -17,6 +19,10 @@ export type CarriedProtocol = "http" | "tcp" | "auto";
 export interface AcceptorOptions {
   /** `host:port` that the client connected to; default: where the listener is. */
   readonly localAddress?: string;
+  /** Where they were made to: that of a service without endpoints. */
+  readonly destination?: ListenAddress;
+  /** Finds that of connections that were not made to it. */
+  readonly outside?: OutsideWays | undefined;
   /** Takes a connection whose service does not exist; default: HTTP is told so, anything else is refused. */
   readonly serveNobody?: (socket: Socket) => void;
 }
@@ -62,7 +68,7 @@ export class UpstreamAcceptor implements PendingOwner {
   }
 
   get waiting(): boolean {
-    return this.#chain() === undefined;
+    return this.#chain() === undefined || this.#destination() === "looked up";
   }
 
   /** Takes a connection that is paused, or was not read yet. */
@@ -70,6 +76,8 @@ export class UpstreamAcceptor implements PendingOwner {
     const chain = this.#chain();
     if (chain === undefined) {
       this.#tcp.onDemand(this.#authority);
+      new Arrival(socket, this, this.#tcp, this.#connections).look();
+    } else if (this.#destination() === "looked up") {
       new Arrival(socket, this, this.#tcp, this.#connections).look();
     } else if (chain === null) this.#serveNobody(socket);
     else if (chain.protocol === "http") this.#serveHttp(socket);
@@ -88,6 +96,19 @@ export class UpstreamAcceptor implements PendingOwner {
     // A service that has gone is spoken of in its own terms.
     if (chain !== null) this.#last = chain;
     return this.#last ?? null;
+  }
+
+  /** Where bytes go to a service without endpoints, which leads to where its connections were going. */
+  #destination(): ListenAddress | "looked up" | undefined {
+    const { destination, outside } = this.#options;
+    const chain = this.#chain();
+    if (destination !== undefined || outside === undefined || !chain || chain.protocol === "http")
+      return destination;
+    const { current } = this.#tcp.configuration;
+    const all = chain.protocol === "tcp" ? [chain] : [chain.tcp, ...chain.tls.map(({ tcp }) => tcp)];
+    if (!all.some((bytes) => followsDestination(current, bytes))) return undefined;
+    const found = outside.endpointOf(this.#authority);
+    return found === undefined ? "looked up" : typeof found === "object" ? found : undefined;
   }
 
   #serveNobody(socket: Socket): void {
@@ -153,7 +174,14 @@ export class UpstreamAcceptor implements PendingOwner {
 
   #way(socket: Socket): Way {
     const { configuration } = this.#tcp;
-    const source = new OutboundTcpSource(socket, this.#authority, configuration, this.#options.localAddress);
+    const destination = this.#destination();
+    const source = new OutboundTcpSource(
+      socket,
+      this.#authority,
+      configuration,
+      this.#options.localAddress,
+      destination === "looked up" ? undefined : destination,
+    );
     const session = new TcpSession({ socket, transport: socket }, source, this.#tcp, () =>
       this.#connections.remove(session),
     );

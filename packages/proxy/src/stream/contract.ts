@@ -145,6 +145,8 @@ export interface RequestSource {
   readonly fixedAuthority: string;
   /** Authority to try where the mesh knows none by the request's own: where a redirected connection was made to. */
   readonly fallbackAuthority?: string | undefined;
+  /** Where a redirected connection was made to: a cluster of the original destination leads there. */
+  readonly originalEndpoint?: EndpointPart | undefined;
   /** `host:port` of the listener and of the client. */
   readonly localAddress: string;
   readonly remoteAddress: string;

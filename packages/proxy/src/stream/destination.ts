@@ -108,13 +108,14 @@ export class Destination implements Parked {
   /** Finds the address of a host that has no endpoints. False while it is not known, or where it is none to go to. */
   #findOutside(): boolean {
     const record = this.#record;
-    const found = record.source.outside?.endpointOf(record.request.authority);
+    const { originalEndpoint, outside } = record.source;
+    const found = originalEndpoint ?? outside?.endpointOf(record.request.authority);
     if (typeof found === "object") {
       record.outside = found;
       return true;
     }
     if (found !== undefined) this.#owner.onNowhere(found, "");
-    else if (record.source.outside === undefined) return true;
+    else if (outside === undefined) return true;
     else this.#park();
     return false;
   }

@@ -42,7 +42,7 @@ export class Mirrors {
     // A tunnel would have to be answered.
     if (this.#record.request.upgrade !== "") return;
     for (const mirror of mirrors) {
-      if (mirror.takes(this.#view.entropy)) this.#startOne(plan, mirror, body);
+      if (mirror.takes(this.#view.entropy, this.#view.snapshot)) this.#startOne(plan, mirror, body);
     }
   }
 

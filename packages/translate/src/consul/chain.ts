@@ -8,7 +8,7 @@ import type {
 } from "@tulle/api";
 import type { ServiceId } from "../hosts.js";
 import type { Translation } from "../translation.js";
-import { entriesOf, type ResolverEntry, type RouterEntry } from "./entries.js";
+import { entriesOf, resolverOf, splitterOf, type ResolverEntry, type RouterEntry } from "./entries.js";
 
 /** Problems of one chain; more are not worth reading. */
 const MAX_PROBLEMS = 100;
@@ -140,7 +140,7 @@ class Compiler {
       return { written: route, owner, field, ...lead };
     });
     const lead = this.#lead(id, http);
-    const { splitter } = entriesOf(this.#t, id);
+    const splitter = splitterOf(this.#t, id);
     const split = lead.splitter === undefined ? undefined : splitter;
     const owner = split ?? router ?? first;
     const field = split !== undefined ? "splits" : router === undefined ? "" : "routes";
@@ -154,7 +154,7 @@ class Compiler {
 
   /** Where the requests for a service go that has no say in its own router. */
   #lead(id: ServiceId, split: boolean): Pick<ChainRoute, "splitter" | "parts"> {
-    const { splitter } = entriesOf(this.#t, id);
+    const splitter = splitterOf(this.#t, id);
     if (!split || splitter === undefined) return this.#straight(id, "");
     this.#room = MAX_PARTS;
     return { splitter: id, parts: this.#parts(id, 100, undefined, []) };
@@ -167,7 +167,7 @@ class Compiler {
     path: readonly ServiceId[],
     written?: ConsulSplit,
   ): ChainPart[] {
-    const { splitter } = entriesOf(this.#t, id);
+    const splitter = splitterOf(this.#t, id);
     const whole = (): ChainPart[] => {
       this.#room--;
       return [{ written, weight: share, headers, target: this.resolve(id, "") }];
@@ -204,7 +204,7 @@ class Compiler {
     let subset = asked;
     let place = from;
     for (let step = 0; ; step++) {
-      const { resolver } = entriesOf(this.#t, id);
+      const resolver = resolverOf(this.#t, id);
       if (resolver === undefined) {
         if (subset !== "" && place !== undefined) this.#undeclared(place, id, subset);
         return { id, subset, resolver };

@@ -36,9 +36,19 @@ export interface ServiceEntries {
 export function entriesOf(t: Translation, id: ServiceId): ServiceEntries {
   return {
     router: entryOf<ServiceRouterSpec>(t, SERVICE_ROUTER, id),
-    splitter: entryOf<ServiceSplitterSpec>(t, SERVICE_SPLITTER, id),
-    resolver: entryOf<ServiceResolverSpec>(t, SERVICE_RESOLVER, id),
+    splitter: splitterOf(t, id),
+    resolver: resolverOf(t, id),
   };
+}
+
+/** A service's splitter alone. */
+export function splitterOf(t: Translation, id: ServiceId): SplitterEntry | undefined {
+  return entryOf<ServiceSplitterSpec>(t, SERVICE_SPLITTER, id);
+}
+
+/** A service's resolver alone: clusters and endpoints do not depend on how requests are routed and split. */
+export function resolverOf(t: Translation, id: ServiceId): ResolverEntry | undefined {
+  return entryOf<ServiceResolverSpec>(t, SERVICE_RESOLVER, id);
 }
 
 /** What a service's instances speak where they do not say it: by its `service-defaults`, else by `proxy-defaults`. */

@@ -15,7 +15,7 @@ import type { ServiceId } from "../hosts.js";
 import type { MeshEndpoint, MeshService } from "../mesh-service.js";
 import type { Translation } from "../translation.js";
 import { some } from "./written-duration.js";
-import { defaultsOf, entriesOf, serviceOfHost, type ResolverEntry } from "./entries.js";
+import { defaultsOf, resolverOf, serviceOfHost, type ResolverEntry } from "./entries.js";
 
 /**
  * What Consul's entries say of calls to a service, in the words of a DestinationRule: its resolver of subsets and
@@ -24,7 +24,7 @@ import { defaultsOf, entriesOf, serviceOfHost, type ResolverEntry } from "./entr
 export function consulRule(t: Translation, service: Pick<MeshService, "host">): MergedRule | undefined {
   const id = serviceOfHost(t, service.host);
   if (id === undefined) return undefined;
-  const { resolver } = entriesOf(t, id);
+  const resolver = resolverOf(t, id);
   const called = upstreamOf(t, id);
   const objects = [
     ...(resolver === undefined ? [] : [resolver]),

@@ -8,13 +8,17 @@ import {
 import { create } from "@bufbuild/protobuf";
 import { durationOfText } from "../duration.js";
 import { fraction, packed } from "../messages.js";
+import type { RuntimeKeys } from "./runtime-keys.js";
 
 /** Name of the filter that route-level faults configure. */
 export const FAULT_FILTER = "envoy.filters.http.fault";
 
 /** Delays and aborts of a rule, as configuration of the fault filter on its routes. */
-export function faultConfig(fault: HttpFaultInjection): Any {
-  const message = create(HTTPFaultSchema);
+export function faultConfig(fault: HttpFaultInjection, keys: Pick<RuntimeKeys, "delay" | "abort">): Any {
+  const message = create(HTTPFaultSchema, {
+    delayPercentRuntime: keys.delay,
+    abortPercentRuntime: keys.abort,
+  });
   if (fault.delay !== undefined) {
     message.delay = create(FaultDelaySchema, {
       faultDelaySecifier: { case: "fixedDelay", value: durationOfText(fault.delay.fixedDelay) },

@@ -12,7 +12,6 @@ import {
   type RouteAction_RequestMirrorPolicy,
 } from "@tulle/xds/gen/envoy/config/route/v3/route_components_pb.js";
 import { durationOf, durationOfText } from "../duration.js";
-import { fraction } from "../messages.js";
 import { regexProblem } from "../regex-syntax.js";
 import type { Translation } from "../translation.js";
 import { applyTimes } from "./annotated-calls.js";
@@ -21,6 +20,7 @@ import { hashPolicies } from "./hash-policy.js";
 import { headerMutations, hostRewrite } from "./headers.js";
 import { retryPolicy } from "./retry.js";
 import type { RouteRule } from "./rule.js";
+import { keyed, type RuntimeKeys } from "./runtime-keys.js";
 
 /** Where a rule's destinations are to be understood. */
 export interface RuleContext {
@@ -30,6 +30,7 @@ export interface RuleContext {
   readonly listenerPort: number;
   /** For warnings: `VirtualService default/reviews http[0]`. */
   readonly where: string;
+  readonly keys: RuntimeKeys;
 }
 
 /**
@@ -129,11 +130,11 @@ function mirrors(t: Translation, rule: RouteRule, context: RuleContext): RouteAc
     ...(rule.mirrors ?? []),
   ];
   return all
-    .filter(({ percentage }) => percentage?.value !== 0)
+    .filter(({ percentage }) => percentage?.value !== 0 || context.keys.mirror !== "")
     .map(({ destination, percentage }) =>
       create(RouteAction_RequestMirrorPolicySchema, {
         cluster: targetOf(t, destination, context.namespace, context.listenerPort).cluster,
-        runtimeFraction: { defaultValue: fraction(percentage?.value) },
+        runtimeFraction: keyed(percentage?.value, context.keys.mirror),
         disableShadowHostSuffixAppend: true,
       }),
     );

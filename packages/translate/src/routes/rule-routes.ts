@@ -18,6 +18,7 @@ import { forwardAction, hasWeight, ruleHeaders, targetsOf, type RuleContext } fr
 import { headerMutations } from "./headers.js";
 import { annotatedPriority } from "./priority.js";
 import { annotatedRedirects } from "./internal-redirects.js";
+import { annotatedRuntimeKeys } from "./runtime-keys.js";
 import { matchAll, routeMatch } from "./match.js";
 import { annotatedHedge, markHedge, markRetries } from "./route-marks.js";
 import { EXTERNAL_AUTH_FILTER, externalAuthConfig } from "./external-auth.js";
@@ -39,6 +40,7 @@ export function ruleRoutes(
   const { namespace, name } = object.metadata;
   const where = `${object.kind} ${namespace}/${name} ${field}`;
   const matches: readonly (RuleMatch | undefined)[] = rule.match?.length ? rule.match : [undefined];
+  const keys = annotatedRuntimeKeys(t, owned);
   const routes: Route[] = [];
   matches.forEach((match, matchIndex) => {
     if (match !== undefined && !canHold(t, match, listenerPort, isFor)) return;
@@ -57,7 +59,8 @@ export function ruleRoutes(
     if (rule.failing !== undefined && rule.failing.percent < 100) {
       routes.push(create(RouteSchema, { ...route, ...failingPart(conditions, rule.failing) }));
     }
-    act(t, owned, match, { namespace, listenerPort, where }, route);
+    act(t, owned, match, { namespace, listenerPort, where, keys }, route);
+    if (keys.share !== undefined && route.match !== undefined) route.match.runtimeFraction = keys.share;
     routes.push(route);
   });
   return routes;
@@ -111,7 +114,8 @@ function act(
   if (rule.externalAuth !== undefined)
     route.typedPerFilterConfig[EXTERNAL_AUTH_FILTER] = externalAuthConfig(rule.externalAuth);
   if (rule.corsPolicy !== undefined) route.typedPerFilterConfig[CORS_FILTER] = corsConfig(t, rule.corsPolicy);
-  if (rule.fault !== undefined) route.typedPerFilterConfig[FAULT_FILTER] = faultConfig(rule.fault);
+  if (rule.fault !== undefined)
+    route.typedPerFilterConfig[FAULT_FILTER] = faultConfig(rule.fault, context.keys);
 }
 
 const SPLIT_ANNOTATION = "tulle.dev/split";

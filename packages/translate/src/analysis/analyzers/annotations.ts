@@ -4,6 +4,7 @@ import { SECRET_ACCOUNTS_ANNOTATION } from "../../secret-data.js";
 import { DNS_FAULT_ANNOTATIONS } from "../../dns-faults.js";
 import { FAILURE_ACCRUAL_ANNOTATIONS } from "../../failure-accrual.js";
 import { CALL_ANNOTATIONS } from "../../routes/annotated-calls.js";
+import { RUNTIME_KEYS } from "../../routes/runtime-keys.js";
 import { ALLOW_CONFLICT_ANNOTATION } from "../conflicts.js";
 
 const HTTP_RULES = ["VirtualService", "HTTPRoute", "GRPCRoute", "MeshHTTPRoute"];
@@ -25,6 +26,7 @@ const ANNOTATIONS: Readonly<Record<string, readonly string[] | "any">> = {
   "tulle.dev/persistent-session-strict": ["ServiceEntry"],
   "tulle.dev/retry-non-idempotent": HTTP_RULES,
   "tulle.dev/priority": HTTP_RULES,
+  [RUNTIME_KEYS]: ["VirtualService"],
   ...Object.fromEntries(FAILURE_ACCRUAL_ANNOTATIONS.map((key) => [key, ["DestinationRule", "ServiceEntry"]])),
   ...Object.fromEntries(
     Object.entries(CALL_ANNOTATIONS).map(([key, not]) => [
