@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { WebAnswer } from "./support/http.js";
 import { WEB } from "./support/mesh.js";
 import { Network, OUTSIDE_ADDRESS, OUTSIDE_ADDRESS_IPV6, whyNoNetworks } from "./support/network.js";
+import { pause } from "./support/load.js";
 import { NetworkCommands, SIDECAR_USER } from "./support/network-commands.js";
 import type { TulleProcess } from "./support/tulle-process.js";
 
@@ -38,6 +39,7 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
   let directory: string;
   let control: TulleProcess;
   let commands: NetworkCommands;
+  let shell: TulleProcess;
 
   async function startControl(policy: string): Promise<void> {
     const data = ["--data-dir", join(directory, "data"), "--outbound-traffic-policy", policy];
@@ -129,7 +131,7 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
         SIDECAR_USER,
       );
     }
-    await commands.start("shell", ["sidecar", "--service", "shell", "--intercept"], SIDECAR_USER);
+    shell = await commands.start("shell", ["sidecar", "--service", "shell", "--intercept"], SIDECAR_USER);
     await intercept("up");
   }, 60_000);
 
@@ -385,4 +387,34 @@ describe.skipIf(reason !== "")(`interception${reason === "" ? "" : ` (skipped: $
     await eventually(async () => (await askTls("shop.example")) === "outside for shop.example");
     expect(await askTls("other.example")).toBe("");
   }, 40_000);
+
+  test("a new sidecar takes over redirected connections and names, and nobody notices", async () => {
+    const failures: string[] = [];
+    let asked = 0;
+    const load = new AbortController();
+    const asking = (async () => {
+      while (!load.signal.aborted) {
+        // A name that is not answered at once is asked for again after five seconds.
+        const { code, output } = await curl("--fail", "--max-time", "3", "http://reviews:9080/");
+        asked++;
+        if (code !== 0) failures.push(`${code} ${output}`);
+      }
+    })();
+    shell.signal("SIGUSR2");
+    await eventually(() => shell.output.includes("has taken over"), 30_000);
+    // The former one has left the sockets after a second.
+    await pause(2500);
+    load.abort();
+    await asking;
+    expect(failures).toEqual([]);
+    expect(asked).toBeGreaterThan(10);
+    const own = await network.run(SIDECAR_USER, "curl", "--silent", "http://127.0.0.1:15000/server_info");
+    expect(JSON.parse(own.output)).toMatchObject({
+      state: "LIVE",
+      command_line_options: { restart_epoch: 1 },
+    });
+    expect(await redirected("service")).toBeGreaterThan(0);
+    const { code } = await curl("--fail", "--ipv6", "http://reviews:9080/");
+    expect(code).toBe(0);
+  }, 60_000);
 });

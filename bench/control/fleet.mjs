@@ -12,7 +12,7 @@ import { NodeSchema } from "@tulle/xds/gen/envoy/config/core/v3/base_pb.js";
 import { AggregatedDiscoveryService } from "@tulle/xds/gen/envoy/service/discovery/v3/ads_pb.js";
 import { DeltaDiscoveryRequestSchema } from "@tulle/xds/gen/envoy/service/discovery/v3/discovery_pb.js";
 
-const { server, count, services, servicesEach, stateDirectory } = JSON.parse(process.argv[2]);
+const { server, first, count, services, servicesEach, stateDirectory } = JSON.parse(process.argv[2]);
 const METHOD = grpcServiceDefinition(AggregatedDiscoveryService).deltaAggregatedResources;
 const CONNECTS_AT_ONCE = 64;
 const now = () => performance.timeOrigin + performance.now();
@@ -198,7 +198,7 @@ class Proxy {
 
 let received = 0;
 let bytes = 0;
-const proxies = Array.from({ length: count }, (_, index) => new Proxy(index));
+const proxies = Array.from({ length: count }, (_, index) => new Proxy(first + index));
 
 const COMMANDS = {
   /** Everybody connects; answers when everybody has everything (`fresh`), or at once. */

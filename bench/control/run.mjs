@@ -83,19 +83,20 @@ async function measure(scale, directory) {
   await delay(SETTLING_MS);
   const before = usage([control.handle.pid]);
 
-  const fleet = await startFleet(directory, {
-    server: control.server,
-    count: scale.proxies,
-    services: names,
-    servicesEach: scale.each,
-    stateDirectory: join(directory, "fleet"),
-  });
+  const fleetOf = (name, first) =>
+    startFleet(directory, name, {
+      server: control.server,
+      first,
+      count: scale.proxies,
+      services: names,
+      servicesEach: scale.each,
+    });
+  const fleet = await fleetOf("fleet", 0);
   const connected = await fleet.ask("connect", { fresh: true });
   const connectedCpu = usage([control.handle.pid]).cpuSeconds - before.cpuSeconds;
   note(`${scale.proxies} proxies have everything after ${seconds(connected)}`);
   await delay(SETTLING_MS);
   const held = usage([control.handle.pid]);
-  const rssPerProxy = (held.rssBytes - before.rssBytes) / scale.proxies;
 
   const last = [];
   const all = [];
@@ -130,6 +131,15 @@ async function measure(scale, directory) {
   const cold = await fleet.ask("connect", { fresh: true });
   note(`reconnected with nothing: ${seconds(cold)}`);
 
+  // What is there once, whoever connects, is there now: what more proxies take is theirs.
+  await delay(SETTLING_MS);
+  const once = usage([control.handle.pid]);
+  const others = await fleetOf("others", scale.proxies);
+  await others.ask("connect", { fresh: true });
+  await delay(SETTLING_MS);
+  const twice = usage([control.handle.pid]);
+  note(`${scale.proxies} more are connected`);
+
   last.sort((a, b) => a - b);
   all.sort((a, b) => a - b);
   return {
@@ -141,7 +151,8 @@ async function measure(scale, directory) {
     resourcesPerProxy: connected.received / scale.proxies,
     rssEmptyBytes: before.rssBytes,
     rssConnectedBytes: held.rssBytes,
-    rssPerProxyBytes: Math.round(rssPerProxy),
+    rssFirstProxiesBytes: Math.round((held.rssBytes - before.rssBytes) / scale.proxies),
+    rssMoreProxiesBytes: Math.round((twice.rssBytes - once.rssBytes) / scale.proxies),
     changeToLastAckMs: { p50: percentile(last, 0.5), p99: percentile(last, 0.99), max: last.at(-1) },
     changeToAckMs: { p50: percentile(all, 0.5), p99: percentile(all, 0.99) },
     cpuMsPerChange: (changesCpu * 1000) / scale.changes,
@@ -168,10 +179,11 @@ async function startControl(directory, httpPort, xdsPort) {
   };
 }
 
-async function startFleet(directory, config) {
-  mkdirSync(config.stateDirectory, { mode: 0o700 });
-  const log = join(directory, "fleet.log");
-  const args = ["--no-warnings", FLEET, JSON.stringify(config)];
+async function startFleet(directory, name, config) {
+  const stateDirectory = join(directory, name);
+  mkdirSync(stateDirectory, { mode: 0o700 });
+  const log = join(directory, `${name}.log`);
+  const args = ["--no-warnings", FLEET, JSON.stringify({ ...config, stateDirectory })];
   const handle = start(process.execPath, args, { cpu: fleetCpu, log, stdio: ["pipe", "pipe", "pipe"] });
   const lines = createInterface({ input: handle.child.stdout })[Symbol.asyncIterator]();
   const read = async () => {
@@ -207,6 +219,7 @@ function changeShared(server, change) {
 
 function table(scale, f) {
   const ms = (value) => `${value.toFixed(0)} ms`;
+  const kibibytes = (bytes) => `${(bytes / 1024).toFixed(1)} KiB`;
   const rows = [
     ["registrations a second", f.registrationsPerSecond.toLocaleString("en")],
     ["start with everything in its store", ms(f.startMs)],
@@ -219,7 +232,10 @@ function table(scale, f) {
       `${(f.bytesPerProxy / 1024).toFixed(1)} KiB in ${f.resourcesPerProxy.toFixed(0)} resources`,
     ],
     ["RSS without proxies, with them", `${mebibytes(f.rssEmptyBytes)}, ${mebibytes(f.rssConnectedBytes)}`],
-    ["RSS for a proxy", `${(f.rssPerProxyBytes / 1024).toFixed(1)} KiB`],
+    [
+      `RSS for each of the first ${scale.proxies} proxies, with what is made once; of as many more`,
+      `${kibibytes(f.rssFirstProxiesBytes)}; ${kibibytes(f.rssMoreProxiesBytes)}`,
+    ],
     [
       "change → last ACK, p50 / p99 / max",
       `${ms(f.changeToLastAckMs.p50)} / ${ms(f.changeToLastAckMs.p99)} / ${ms(f.changeToLastAckMs.max)}`,

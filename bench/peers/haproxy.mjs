@@ -57,8 +57,40 @@ export const haproxyHop = {
   },
 };
 
+const NO_RULES = { near: "", far: "" };
+
+/**
+ * What a sidecar does for a request besides passing it on, as far as HAProxy can be told to: a request id, who called and
+ * how long it took as headers, what only sidecars may say taken from clients, the caller's certificate checked against
+ * one rule and told to the application, requests counted by who calls whom. A hash of the certificate is taken once a connection.
+ */
+const SIDECAR_RULES = {
+  near: `
+  unique-id-format %[uuid()]
+  http-request set-var(txn.began) date(0,ms)
+  http-request del-header x-forwarded-client-cert
+  http-request set-header x-request-id %[unique-id] unless { req.hdr(x-request-id) -m found }
+  http-request set-header x-forwarded-proto http
+  http-request set-header x-envoy-attempt-count 1
+  http-request set-header x-envoy-peer-metadata bG9hZDtkZWZhdWx0O2xvYWQ7
+  http-request track-sc0 req.hdr(host) table calls
+  http-response set-header x-envoy-upstream-service-time %[date(0,ms),sub(txn.began)]
+  default_backend next
+backend calls
+  stick-table type string len 64 size 1k store http_req_cnt,http_err_cnt,http_fail_cnt`,
+  far: `
+  http-request deny unless { ssl_c_s_dn(cn) -m str client }
+  http-request set-var(sess.hash) ssl_c_der,sha2(256),hex,lower unless { var(sess.hash) -m found }
+  http-request set-header x-forwarded-client-cert By=spiffe://cluster.local/ns/default/sa/origin;Hash=%[var(sess.hash)];Subject=%[ssl_c_s_dn];URI=spiffe://cluster.local/ns/default/sa/%[ssl_c_s_dn(cn)]
+  http-request del-header x-envoy-peer-metadata
+  http-request track-sc0 ssl_c_s_dn(cn) table callers
+  default_backend next
+backend callers
+  stick-table type string len 64 size 1k store http_req_cnt,http_err_cnt,http_fail_cnt`,
+};
+
 /** `alpn`: what the two speak between them, `http/1.1` or `h2`. */
-const pair = (name, alpn) => ({
+const pair = (name, alpn, rules = NO_RULES) => ({
   name,
   version,
   start: async (context, app) => {
@@ -70,14 +102,14 @@ const pair = (name, alpn) => ({
       context,
       "far",
       far,
-      configuration(farBind, backend(`127.0.0.1:${app.port}${plain}`)),
+      configuration(farBind, backend(`127.0.0.1:${app.port}${plain}`), rules.far || undefined),
     );
     const toFar = `127.0.0.1:${far} ssl crt ${client.bundle} ca-file ${authority} verify required sni str(${serverName}) alpn ${alpn}`;
     const nearSide = await run(
       context,
       "near",
       near,
-      configuration(`127.0.0.1:${near}${plain}`, backend(toFar)),
+      configuration(`127.0.0.1:${near}${plain}`, backend(toFar), rules.near || undefined),
     );
     return {
       port: near,
@@ -93,6 +125,8 @@ const pair = (name, alpn) => ({
 
 export const haproxyPairHttp1 = pair("HAProxy, HTTP/1.1 between", "http/1.1");
 export const haproxyPairHttp2 = pair("HAProxy, HTTP/2 between", "h2");
+/** The same work: the others above pass requests on, and nothing else. */
+export const haproxySidecars = pair("HAProxy as sidecars, HTTP/2 between", "h2", SIDECAR_RULES);
 
 /** A proxy of many services: a backend each, chosen by the Host header. `services`: see `scenarios/memory.mjs`. */
 export const haproxyServices = {

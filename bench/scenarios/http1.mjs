@@ -1,6 +1,6 @@
 import { wrk } from "../harness/wrk.mjs";
 import { direct } from "../peers/direct.mjs";
-import { haproxyHop, haproxyPairHttp1, haproxyPairHttp2 } from "../peers/haproxy.mjs";
+import { haproxyHop, haproxyPairHttp1, haproxyPairHttp2, haproxySidecars } from "../peers/haproxy.mjs";
 import { nginxHop, nginxPair } from "../peers/nginx.mjs";
 import { tulleHop, tullePair, tullePairWithPolicies, tullePairWithRules } from "../peers/tulle.mjs";
 import { measureRequests, REQUEST_COLUMNS, reuseNote, RSS_COLUMN, SINGLE_COLUMN } from "./requests.mjs";
@@ -40,6 +40,7 @@ export const pair = scenario("pair", "Sidecar pair, mutual TLS 1.3, HTTP/1.1 app
   nginxPair,
   haproxyPairHttp1,
   haproxyPairHttp2,
+  haproxySidecars,
   tullePair,
 ]);
 

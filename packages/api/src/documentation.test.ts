@@ -3,8 +3,21 @@ import { expect, test } from "vitest";
 import { parseObjects } from "./parse.js";
 
 test.each([
-  ["gateway-api.md", ["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "ReferenceGrant", "Gateway"]],
-  ["kuma.md", ["MeshHTTPRoute", "MeshTCPRoute", "MeshLoadBalancingStrategy", "MeshRateLimit"]],
+  [
+    "gateway-api.md",
+    ["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "ReferenceGrant", "Gateway", "ListenerSet"],
+  ],
+  [
+    "kuma.md",
+    [
+      "MeshHTTPRoute",
+      "MeshTCPRoute",
+      "MeshLoadBalancingStrategy",
+      "MeshRateLimit",
+      "MeshTimeout",
+      "MeshCircuitBreaker",
+    ],
+  ],
 ])("every example of docs/%s is valid, and there is one of each kind", (name, expected) => {
   const page = readFileSync(new URL(`../../../docs/${name}`, import.meta.url), "utf8");
   const examples = [...page.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? "");

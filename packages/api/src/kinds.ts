@@ -18,10 +18,12 @@ import { k8sGatewayKind } from "./k8s-gateway/kind.js";
 import type { Kind } from "./kind.js";
 import { listenerSetKind } from "./listener-set/kind.js";
 import { meshConfigKind } from "./mesh-config/kind.js";
+import { meshCircuitBreakerKind } from "./mesh-circuit-breaker/kind.js";
 import { meshHttpRouteKind } from "./mesh-http-route/kind.js";
 import { meshLoadBalancingStrategyKind } from "./mesh-load-balancing-strategy/kind.js";
 import { meshRateLimitKind } from "./mesh-rate-limit/kind.js";
 import { meshTcpRouteKind } from "./mesh-tcp-route/kind.js";
+import { meshTimeoutKind } from "./mesh-timeout/kind.js";
 import { namespaceKind } from "./namespace/kind.js";
 import { peerAuthenticationKind } from "./peer-authentication/kind.js";
 import { rateLimitKind } from "./rate-limit/kind.js";
@@ -75,6 +77,8 @@ export const KINDS: readonly Kind[] = [
   meshTcpRouteKind,
   meshLoadBalancingStrategyKind,
   meshRateLimitKind,
+  meshTimeoutKind,
+  meshCircuitBreakerKind,
   serviceRouterKind,
   serviceSplitterKind,
   serviceResolverKind,

@@ -194,7 +194,7 @@ export interface Sidecar {
    * The outbound listeners go on serving the application until `close()`. Never rejects; calling it again waits for the first.
    */
   drain(): Promise<void>;
-  /** For a successor. Throws `invalid` PROXY_NO_HANDOVER where one cannot take over: gateways, DNS, several threads. */
+  /** For a successor. Throws `invalid` PROXY_NO_HANDOVER where one cannot take over: gateways, several threads. */
   handover(): SidecarHandover;
   /** Ends every connection and listener, at once. Idempotent. */
   close(): Promise<void>;

@@ -356,7 +356,16 @@ test("a sidecar with a successor leaves its sockets and finishes what it has", a
   await retired;
 });
 
-test("no successor can take over from a sidecar that answers DNS", async () => {
+test("a sidecar that answers DNS gives up the sockets of that, too", async () => {
   const sidecar = await start("frontend", { ports: { ...FREE, dns: 0 } });
+  await sidecar.ready;
+  expect([...sidecar.handover().sockets.keys()]).toEqual(
+    expect.arrayContaining(["dns 127.0.0.1 udp", "dns 127.0.0.1 tcp"]),
+  );
+});
+
+test("no successor can take over from a gateway", async () => {
+  const sidecar = await start("frontend", { gateway: {}, inboundAddress: "127.0.0.1" });
+  await sidecar.ready;
   expect(() => sidecar.handover()).toThrow(expect.objectContaining({ code: "PROXY_NO_HANDOVER" }));
 });

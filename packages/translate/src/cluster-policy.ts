@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { parseDuration } from "@tulle/base";
-import type { ConnectionPoolSettings, OutlierDetection, WaitForEndpoint } from "@tulle/api";
+import type { ConnectionPoolSettings, WaitForEndpoint } from "@tulle/api";
 import { ClusterSchema, type Cluster } from "@tulle/xds/gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { Http2ProtocolOptionsSchema } from "@tulle/xds/gen/envoy/config/core/v3/protocol_pb.js";
 import {
@@ -8,8 +8,9 @@ import {
   type HttpProtocolOptions,
 } from "@tulle/xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { note } from "./cluster-notes.js";
-import type { EffectivePolicy } from "./destination-rules.js";
+import type { EffectivePolicy, OutlierSettings } from "./destination-rules.js";
 import { durationOf, durationOfText } from "./duration.js";
+import { passiveCheck } from "./health-check-policy.js";
 import { applyLoadBalancer } from "./load-balancer.js";
 import type { HttpVersion } from "./mesh-service.js";
 import { packed } from "./messages.js";
@@ -185,7 +186,11 @@ function protocolOptions(
   return upstreamProtocolOptions;
 }
 
-function applyOutlierDetection(t: Translation, cluster: Cluster, settings: OutlierDetection): void {
+function applyOutlierDetection(t: Translation, cluster: Cluster, settings: OutlierSettings): void {
+  if (settings.passive !== undefined) {
+    cluster.outlierDetection = passiveCheck(undefined, settings.passive);
+    return;
+  }
   const consecutive5xx = settings.consecutive5xxErrors ?? 5;
   const gateway = settings.consecutiveGatewayErrors ?? 0;
   cluster.outlierDetection = create(ClusterSchema, {

@@ -6,7 +6,9 @@ import type {
   LoadReports,
   MeshLocalityAwareness,
   MeshObject,
+  OutlierDetection,
   OwnLoadBalancer,
+  PassiveHealthCheck,
   PortTrafficPolicy,
   Subset,
   TrafficPolicy,
@@ -41,13 +43,20 @@ export interface RuleSubset extends Subset {
 }
 
 /** What holds for calls to one port of a subset. */
-export interface EffectivePolicy extends Omit<PortTrafficPolicy, "loadBalancer"> {
+export interface EffectivePolicy extends Omit<PortTrafficPolicy, "loadBalancer" | "outlierDetection"> {
+  readonly outlierDetection?: OutlierSettings;
   readonly loadBalancer?: BalancerSettings;
   readonly retryBudget?: TrafficPolicy["retryBudget"];
   readonly proxyProtocol?: TrafficPolicy["proxyProtocol"];
   readonly tunnel?: TrafficPolicy["tunnel"];
   readonly balancing?: OwnBalancing | undefined;
   readonly nearestFirst?: boolean;
+}
+
+/** What takes endpoints out for a while: Istio's, or rules that Istio has no words for. */
+export interface OutlierSettings extends OutlierDetection {
+  /** In the place of Istio's rules. */
+  readonly passive?: PassiveHealthCheck;
 }
 
 /** Settings of a load balancer: Istio's, and what Kuma has besides. */

@@ -153,7 +153,10 @@ function payload(text: string) {
 }
 
 /** What a DestinationRule says, and over it what the HealthCheck does; what neither names is off. */
-function passiveCheck(ruled: OutlierDetection | undefined, passive: PassiveHealthCheck): OutlierDetection {
+export function passiveCheck(
+  ruled: OutlierDetection | undefined,
+  passive: PassiveHealthCheck,
+): OutlierDetection {
   const detection =
     ruled ??
     create(OutlierDetectionSchema, {

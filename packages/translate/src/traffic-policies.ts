@@ -93,6 +93,7 @@ export function withOwnBalancing(
     ...policy,
     balancing: {
       ...own,
+      connections: own.connections ?? balancing?.connections,
       policy: balancing?.policy ?? own.loadBalancer,
       hashBalanceFactor: balancing?.hashBalanceFactor ?? own.hashBalanceFactor,
     },

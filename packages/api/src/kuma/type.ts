@@ -59,3 +59,8 @@ export interface KumaInboundPolicySpec<Conf> extends KumaPolicySpec {
   /** The same in older policies. */
   readonly from?: readonly { readonly targetRef: { readonly kind: "Mesh" }; readonly default?: Conf }[];
 }
+
+/** A policy of those that call. */
+export interface KumaOutboundPolicySpec<Conf> extends KumaInboundPolicySpec<Conf> {
+  readonly to?: readonly { readonly targetRef: KumaDestination; readonly default?: Conf }[];
+}

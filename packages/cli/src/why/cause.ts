@@ -35,6 +35,8 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
   if (shed !== undefined) return shed;
   const refused = tokenCause(proxy.service, record) ?? deniedCause(proxy.service, record);
   if (refused !== undefined) return refused;
+  const waited = waitCause(sidecar, record);
+  if (waited !== undefined) return waited;
   if (flags.has("UF")) {
     const detail = last === undefined ? response.transportFailure : tryInWords(last);
     return direction === "inbound"
@@ -113,6 +115,31 @@ function explainFailure({ proxy, record }: RequestHop): Cause {
     text: `${sidecar} ended it: ${response.details || `status ${response.status}`}`,
     next: `look at the log of ${sidecar}`,
   };
+}
+
+/** No instance was ready, and requests wait for one where that is so. */
+function waitCause(sidecar: string, { response, cluster, request }: RequestHop["record"]): Cause | undefined {
+  const service = clusterInWords(cluster) || request.authority;
+  const next = "see the instances and their checks: tulle get instances";
+  switch (response.details) {
+    case "no_healthy_upstream{endpoint_wait_timeout}":
+      return {
+        text: `no instance of ${service} was ready in the time that requests wait for one (waitForEndpoint), says ${sidecar}`,
+        next,
+      };
+    case "no_healthy_upstream{fail_fast}":
+      return {
+        text: `${sidecar} failed it at once: no instance of ${service} is ready, and others had waited for one in vain (waitForEndpoint)`,
+        next,
+      };
+    case "overflow{waiting_for_endpoint}":
+      return {
+        text: `no instance of ${service} was ready, and at ${sidecar} as many requests waited for one as may (waitForEndpoint.maxRequests)`,
+        next,
+      };
+    default:
+      return undefined;
+  }
 }
 
 /** A token that was refused. */

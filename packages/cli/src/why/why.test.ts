@@ -182,6 +182,9 @@ test.each([
   ["overload", "was overloaded"],
   ["reached_concurrency_limit", "as its application is found to take"],
   ["denied_by_admission_control", "failed lately"],
+  ["no_healthy_upstream{endpoint_wait_timeout}", "was ready in the time that requests wait for one"],
+  ["no_healthy_upstream{fail_fast}", "others had waited for one in vain"],
+  ["overflow{waiting_for_endpoint}", "as many requests waited for one as may"],
 ])("details %s are told as a cause", (details, text) => {
   const response = { ...RECORD.response, status: 503, flags: "", details };
   expect(causeOf(story(hop(0, "a", { response })))?.text).toContain(text);

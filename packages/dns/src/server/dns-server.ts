@@ -1,5 +1,5 @@
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 
 import { MeshError, systemErrorCode, type Logger } from "@tulle/base";
 
@@ -22,10 +22,20 @@ export interface DnsServerOptions {
   readonly maxConnections?: number;
   /** A TCP connection that is silent for so long is closed, milliseconds; default 10,000 (RFC 7766 section 6.2.3). */
   readonly idleTimeoutMs?: number;
+  /** What a predecessor in another process listened by: taken over in place of opening the port. */
+  readonly inherited?: DnsHandles | undefined;
+}
+
+/** What a server listens by, for `ChildProcess.send`. */
+export interface DnsHandles {
+  readonly udp: object;
+  readonly tcp: object;
 }
 
 export interface DnsServer {
   readonly port: number;
+  /** Undefined where Node.js does not tell. */
+  readonly handles: DnsHandles | undefined;
   /** Closes both sockets and all connections. */
   close(): Promise<void>;
 }
@@ -44,9 +54,16 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
     const udp = createUdp(options);
     const tcp = createTcp(options);
     try {
-      const port = await bindUdp(udp, address, options.port);
-      await listenTcp(tcp.server, address, port);
-      return { port, close: () => closeBoth(udp, tcp) };
+      const { inherited } = options;
+      const port = await bindUdp(udp, address, options.port, inherited?.udp);
+      await listenTcp(tcp.server, inherited?.tcp ?? { host: address, port, exclusive: true });
+      return {
+        port,
+        get handles() {
+          return handlesOf(udp, tcp.server);
+        },
+        close: () => closeBoth(udp, tcp),
+      };
     } catch (thrown) {
       await closeBoth(udp, tcp);
       const taken = systemErrorCode(thrown) === "EADDRINUSE";
@@ -132,24 +149,39 @@ async function answerSafely(
   }
 }
 
-function bindUdp(socket: UdpSocket, address: string, port: number): Promise<number> {
+function bindUdp(
+  socket: UdpSocket,
+  address: string,
+  port: number,
+  inherited: object | undefined,
+): Promise<number> {
   return new Promise((resolve, reject) => {
     socket.once("error", reject);
-    socket.bind({ address, port, exclusive: true }, () => {
+    socket.once("listening", () => {
       socket.off("error", reject);
       resolve(socket.address().port);
     });
+    // A socket is bound to such a handle by Node.js' own child processes, too.
+    socket.bind(inherited ?? { address, port, exclusive: true });
   });
 }
 
-function listenTcp(server: Server, host: string, port: number): Promise<void> {
+function listenTcp(server: Server, at: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host, port, exclusive: true }, () => {
+    server.listen(at, () => {
       server.off("error", reject);
       resolve();
     });
   });
+}
+
+/** Node.js documents neither; the one of a UDP socket lies behind a symbol. */
+function handlesOf(udp: UdpSocket, server: Server): DnsHandles | undefined {
+  const state = Object.getOwnPropertySymbols(udp).find(({ description }) => description === "state symbol");
+  const inside = state && (udp as unknown as Record<symbol, { readonly handle?: object | null }>)[state];
+  const { _handle: tcp } = server as Server & { readonly _handle?: object | null };
+  return inside?.handle && tcp ? { udp: inside.handle, tcp } : undefined;
 }
 
 async function closeBoth(udp: UdpSocket, { server, connections }: TcpServer): Promise<void> {

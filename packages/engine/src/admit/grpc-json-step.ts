@@ -37,7 +37,7 @@ export class GrpcJsonStep implements AdmissionStep {
 
   admit(view: DecisionView, plan: Plan | ReplyPlan, { request }: Facts): StepAdmission | undefined {
     const contentType = headerValue(request.headers, "content-type") ?? "";
-    if (isGrpcContentType(contentType)) return undefined;
+    if (isGrpcContentType(contentType) || asksForTunnel(request)) return undefined;
     const { transcoder, refusesUnknownMethods, refusesUnknownParameters } = this.#settings;
     const found = transcoder.find(request.method, request.path);
     switch (found.kind) {
@@ -79,6 +79,14 @@ export class GrpcJsonStep implements AdmissionStep {
       reroute: reroutes,
     };
   }
+}
+
+/** A WebSocket's handshake is no call, whatever its path; so that of HTTP/2, which has no `upgrade`. */
+function asksForTunnel({ headers }: EngineRequest): boolean {
+  return (
+    headerValue(headers, "upgrade") !== undefined ||
+    headerValue(headers, "sec-websocket-version") !== undefined
+  );
 }
 
 function tell(

@@ -1,5 +1,6 @@
 import {
   UNHEALTHY_CHECK,
+  UNHEALTHY_DEGRADED,
   UNHEALTHY_EJECTED,
   UNHEALTHY_PROBATION,
   UNHEALTHY_PROBE_WANTED,
@@ -37,7 +38,7 @@ export interface Balance {
 
 const NOBODY: ReadonlySet<number> = new Set();
 const NOBODY_PROBED: readonly EndpointPart[] = [];
-/** Of an endpoint that is ejected and nothing else, and wants a request. */
+/** Of an endpoint that is ejected and not ill otherwise, and wants a request. */
 const PROBED_BITS = UNHEALTHY_EJECTED | UNHEALTHY_PROBATION | UNHEALTHY_PROBE_WANTED;
 
 /**
@@ -187,7 +188,10 @@ export class ClusterBalance {
   #probedOf(bits: readonly number[]): readonly EndpointPart[] {
     if (!bits.some((one) => (one & UNHEALTHY_PROBE_WANTED) !== 0)) return NOBODY_PROBED;
     return this.#endpoints.filter(
-      ({ healthy }, index) => healthy && bits[index] === PROBED_BITS && this.#included?.has(index) !== false,
+      ({ healthy }, index) =>
+        healthy &&
+        (bits[index]! & ~UNHEALTHY_DEGRADED) === PROBED_BITS &&
+        this.#included?.has(index) !== false,
     );
   }
 

@@ -1,5 +1,11 @@
 import { expect, test } from "vitest";
-import { UNHEALTHY_EJECTED, UNHEALTHY_PROBATION, UNHEALTHY_PROBE_WANTED } from "../contract.js";
+import {
+  UNHEALTHY_CHECK,
+  UNHEALTHY_DEGRADED,
+  UNHEALTHY_EJECTED,
+  UNHEALTHY_PROBATION,
+  UNHEALTHY_PROBE_WANTED,
+} from "../contract.js";
 import { takeProbe } from "../outlier/probation.js";
 import { balanced, hostOf } from "../testing/balanced.js";
 
@@ -24,6 +30,14 @@ test("the next request goes to the endpoint on probation, and after it none unti
   expect(picked({ probes: true })).toBe("10.0.0.1");
   const part = mesh.source.current.cluster("c")!;
   expect(takeProbe(mesh.load, part, part.endpoints[0]!)).toBe(true);
+  expect(picked({ probes: true })).toBe("10.0.0.2");
+});
+
+test("a degraded endpoint may be on probation, one whose check fails is not asked", () => {
+  const { mesh, slot, picked } = onProbation();
+  mesh.load.setUnhealthy(slot, UNHEALTHY_DEGRADED, true);
+  expect(picked({ probes: true })).toBe("10.0.0.1");
+  mesh.load.setUnhealthy(slot, UNHEALTHY_CHECK, true);
   expect(picked({ probes: true })).toBe("10.0.0.2");
 });
 

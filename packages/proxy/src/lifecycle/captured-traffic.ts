@@ -88,6 +88,7 @@ export class CapturedTraffic {
     ]);
     const { clock, logger, metrics } = this.#parts;
     const faults = new DnsFaults(clock, () => randomInt(CHANCES) / CHANCES, metrics);
+    const { inherited } = this.#options;
     const system = await this.#systemResolver();
     return async (hosts) => {
       const servers = system.servers.filter((server) => !hosts.includes(server.host) || server.port !== port);
@@ -103,7 +104,7 @@ export class CapturedTraffic {
       try {
         for (const host of hosts) {
           const same = listeners[0]?.address.port ?? port;
-          listeners.push(await listenDns({ host, port: same, resolve, isOwn, logger }));
+          listeners.push(await listenDns({ host, port: same, resolve, isOwn, logger, inherited }));
         }
       } catch (thrown) {
         for (const listener of listeners) listener[Symbol.dispose]();

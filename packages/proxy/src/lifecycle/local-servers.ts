@@ -25,7 +25,8 @@ export interface LocalServers {
   readonly admin: LocalHttpServer;
   readonly metrics: LocalHttpServer;
   readonly readiness: LocalHttpServer;
-  readonly dns: DnsListener | undefined;
+  /** One for each address of this machine that it is asked at; empty without DNS. */
+  readonly dns: readonly DnsListener[];
 }
 
 /** Opens all servers of a sidecar; each is closed by `owner`, also when a later one fails (`PROXY_LISTEN_FAILED`). */
@@ -55,5 +56,5 @@ export async function openLocalServers(
   const readiness = await serve("readiness", ports.readiness, [readinessEndpoint]);
   const dns = (await context.openDns?.(localIpv6 === undefined ? [host] : [host, localIpv6])) ?? [];
   for (const listener of dns) owner.use(listener);
-  return { admin, metrics, readiness, dns: dns[0] };
+  return { admin, metrics, readiness, dns };
 }

@@ -196,7 +196,7 @@ export class RunningSidecar implements Sidecar {
   get addresses(): Sidecar["addresses"] {
     const { outbound, inbound, admin, metrics, readiness, upstreams, dns } = this.#mustBeOpen();
     return {
-      ...(dns === undefined ? {} : { dns: dns.address }),
+      ...(dns[0] === undefined ? {} : { dns: dns[0].address }),
       ...(outbound !== undefined && { outbound }),
       ...(inbound !== undefined && { inbound }),
       admin: admin.address,
@@ -227,12 +227,13 @@ export class RunningSidecar implements Sidecar {
 
   handover(): SidecarHandover {
     const { admin, metrics, readiness, dns } = this.#mustBeOpen();
-    const traffic = dns === undefined ? this.#traffic?.handover : undefined;
-    if (traffic === undefined) {
+    const traffic = this.#traffic?.handover;
+    const names = dns.flatMap(({ sockets }) => [...sockets]);
+    if (traffic === undefined || names.length < 2 * dns.length) {
       throw new MeshError(
         "invalid",
         "PROXY_NO_HANDOVER",
-        "no successor can take over from a gateway, a sidecar that answers DNS, or one with --workers: restart it",
+        "no successor can take over from a gateway, or a sidecar with --workers: restart it",
       );
     }
     const servers = [admin, metrics, readiness];
@@ -240,10 +241,11 @@ export class RunningSidecar implements Sidecar {
       handle === undefined ? [] : [[name, handle] as const],
     );
     return {
-      sockets: new Map([...traffic.sockets, ...own]),
+      sockets: new Map([...traffic.sockets, ...names, ...own]),
       retire: async (drainMs) => {
         this.#retired = true;
         for (const server of servers) server.close();
+        for (const listener of dns) listener[Symbol.dispose]();
         for (const part of [this.#ads, this.#agent, this.#trust, this.identity]) part?.[Symbol.dispose]();
         await this.#cache.release();
         await traffic.retire(drainMs);

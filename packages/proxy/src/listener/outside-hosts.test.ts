@@ -239,6 +239,19 @@ describe("a plain request in absolute form", () => {
     expect(status, body).toBe(404);
   });
 
+  test.each(["api.example", "[2606:4700::1111]"])("for %s means port 80", async (host) => {
+    const asked: string[] = [];
+    const reached = (address: string): boolean => {
+      asked.push(address);
+      return false;
+    };
+    const { port, unknown, proxy } = await start(found("2606:4700::1111"), true, reached);
+    proxy.apply(...PASSTHROUGH);
+    unknown(host);
+    expect((await call(port, `http://${host}/`)).status).toBe(404);
+    expect(asked).toContain("2606:4700::1111");
+  });
+
   test("for an https URL is refused: TLS is asked for by CONNECT", async () => {
     const { port, unknown, proxy } = await start(found("127.0.0.1"), true, toLoopback);
     proxy.apply(...PASSTHROUGH);

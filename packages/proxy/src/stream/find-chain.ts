@@ -7,6 +7,8 @@ import type { RequestSource } from "./contract.js";
 /** Name of the listener whose routes lead out of the mesh: it is there where the policy for unknown hosts is ALLOW_ANY. */
 export const VIRTUAL_OUTBOUND_HTTP = "virtualOutboundHttp";
 
+const HAS_PORT = /:\d+$/;
+
 /** Is told which configuration is waited for. */
 interface ChainDemand {
   onDemand(name: string): void;
@@ -29,7 +31,7 @@ export function findChain(
   }
   if (chain === null && request.proxied && source.fixedAuthority === "" && source.outside !== undefined) {
     const { authority } = request;
-    const known = source.outside.knows(authority.includes(":") ? authority : `${authority}:80`);
+    const known = source.outside.knows(HAS_PORT.test(authority) ? authority : `${authority}:80`);
     return known === true ? chainOf(source, VIRTUAL_OUTBOUND_HTTP, demand) : known;
   }
   if (chain === undefined) demand.onDemand(request.authority);

@@ -491,6 +491,17 @@ test.each([
   expect(made(at, CLIENT, ROUTE_TYPE, `${WEB}:80`).resource).toBeDefined();
 });
 
+test("analysis tells what is wrong now, by a reader that read something else before", () => {
+  const broken = mesh(ONE_EACH, router("{Destination: {ServiceSubset: v9}}")).reader;
+  const whole = mesh(ONE_EACH, router("{}")).reader;
+  let now = whole;
+  const reader = { ...whole, objects: (group: string, kind: string) => now.objects(group, kind) };
+  const codes = () => analyze(reader, { live: true }).map(({ code }) => code);
+  expect(codes()).toEqual([]);
+  now = broken;
+  expect(codes()).toContain("TUL0010");
+});
+
 test("splits that multiply without end are cut", () => {
   const names = Array.from({ length: 10 }, (_, index) => `s${index}`);
   const yaml = names

@@ -1,20 +1,18 @@
-import type { KumaDestination, MeshObject } from "@tulle/api";
+import type { MeshObject } from "@tulle/api";
 import type { EffectivePolicy, MergedRule } from "../destination-rules.js";
 import { portNamed, type MeshService } from "../mesh-service.js";
 import { nameOf } from "../provenance.js";
 import type { KindRef, Translation } from "../translation.js";
 import { balancerOf } from "./balancing.js";
-import { MESH_LOAD_BALANCING_STRATEGY } from "./kinds.js";
+import { confOf, type CallItem } from "./call-conf.js";
+import { breakerSettings } from "./circuit-breaker.js";
+import { MESH_CIRCUIT_BREAKER, MESH_LOAD_BALANCING_STRATEGY, MESH_TIMEOUT } from "./kinds.js";
 import { merged } from "./merge.js";
 import { holdingItems } from "./policies.js";
+import { connectionTimes } from "./timeouts.js";
 
 type Service = Pick<MeshService, "host" | "namespace" | "ports" | "portless">;
-type Settings = Pick<EffectivePolicy, "loadBalancer" | "connectionPool" | "outlierDetection">;
-
-interface Item {
-  readonly targetRef: KumaDestination;
-  readonly default?: object;
-}
+type Settings = Pick<EffectivePolicy, "loadBalancer" | "connectionPool" | "outlierDetection" | "balancing">;
 
 /** A kind of policies, and what it says of calls in the words of a DestinationRule. */
 interface SettingKind {
@@ -31,6 +29,8 @@ const KINDS: readonly SettingKind[] = [
       return loadBalancer === undefined ? {} : { loadBalancer };
     },
   },
+  { kind: MESH_TIMEOUT, settingsOf: connectionTimes },
+  { kind: MESH_CIRCUIT_BREAKER, settingsOf: breakerSettings },
 ];
 
 /**
@@ -45,7 +45,7 @@ export function withKumaSettings(
   const objects = new Set<MeshObject>();
   for (const { kind, settingsOf } of KINDS) {
     for (const port of service.ports) {
-      const items = holdingItems<Item>(t, kind, { service, port });
+      const items = holdingItems<CallItem>(t, kind, { service, port });
       for (const { object } of items) {
         t.own(object);
         objects.add(object);
@@ -67,11 +67,9 @@ export function withKumaSettings(
 function settingsFor(t: Translation, service: Service, number: number): Settings {
   const port = portNamed(service, number);
   const called = { service, ...(port !== undefined && { port }) };
-  return merged(KINDS.map(({ kind, settingsOf }) => settingsOf(confOf(holdingItems<Item>(t, kind, called)))));
-}
-
-function confOf(items: readonly { readonly item: Item }[]): object {
-  return merged(items.map(({ item }) => item.default ?? {}));
+  return merged(
+    KINDS.map(({ kind, settingsOf }) => settingsOf(confOf(holdingItems<CallItem>(t, kind, called)))),
+  );
 }
 
 function warnOfRuled(
@@ -80,8 +78,9 @@ function warnOfRuled(
   settings: Settings,
   items: readonly { readonly object: MeshObject }[],
 ): void {
-  for (const setting of Object.keys(settings) as (keyof Settings)[]) {
-    if (trafficPolicy[setting] === undefined || owner === undefined) continue;
+  for (const setting of ["loadBalancer", "connectionPool", "outlierDetection"] as const) {
+    if (settings[setting] === undefined || trafficPolicy[setting] === undefined || owner === undefined)
+      continue;
     for (const { object } of items) {
       t.warn(
         `${nameOf(object)}: ${nameOf(owner)} has trafficPolicy.${setting} for the same host, which holds instead`,

@@ -29,6 +29,7 @@ import { callingCluster } from "../failover.js";
 import { meshHttpRoutes } from "../kuma/http-routes.js";
 import { MESH_HTTP_ROUTE, MESH_TCP_ROUTE } from "../kuma/kinds.js";
 import { warnOfOverruledPolicies } from "../kuma/overruled.js";
+import { applyRequestTimes } from "../kuma/timeouts.js";
 import { routeConfigurationName } from "../names.js";
 import { nameOf } from "../provenance.js";
 import { destinationRuleFor, effectivePolicy } from "../destination-rules.js";
@@ -62,6 +63,10 @@ export function routeConfiguration(t: Translation, name: string): RouteConfigura
   if (routes === undefined) return undefined;
   const policy = callingPolicy(t, target.host, authority.port);
   markPolicy(t, routes, policy);
+  const port = target.service && portNamed(target.service, authority.port);
+  if (target.service !== undefined) {
+    applyRequestTimes(t, routes, { service: target.service, ...(port !== undefined && { port }) });
+  }
   const limits = rateLimitsOf(t, target.host, "OUTBOUND");
   const forms = writtenForms(target.host, t.view.namespace, t.settings.domainSuffix).map(bracketed);
   const maxBytes = maxDirectResponseBytes(routes);

@@ -10,7 +10,6 @@ import { formatAddress } from "@tulle/base";
 import { CLUSTER_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "@tulle/xds";
 import { chainOf, type ChainProblem } from "../../consul/chain.js";
 import { chainProblems } from "../../consul/problems.js";
-import type { MeshReader } from "../../contract.js";
 import { fullHost } from "../../hosts.js";
 import { outboundClusterName, routeConfigurationName } from "../../names.js";
 import { Translation } from "../../translation.js";
@@ -19,14 +18,14 @@ import { portsOf, remark } from "./carried-out.js";
 
 type ChainEntry = MeshObject<ServiceRouterSpec | ServiceSplitterSpec | ServiceResolverSpec>;
 
-/** Found once for all entries. */
-const problemsOf = new WeakMap<MeshReader, readonly ChainProblem[]>();
+/** Found once for all entries of one run: what a reader reads changes. */
+const problemsOf = new WeakMap<Analysis, readonly ChainProblem[]>();
 
 /** TUL0010, IST0101: what of an entry's chain cannot be, and services in it that are not there. */
 export function analyzeChain(analysis: Analysis, object: ChainEntry): void {
   const { reader } = analysis;
-  const problems = problemsOf.get(reader) ?? chainProblems(reader);
-  problemsOf.set(reader, problems);
+  const problems = problemsOf.get(analysis) ?? chainProblems(reader);
+  problemsOf.set(analysis, problems);
   for (const problem of problems) {
     if (problem.object === object) analysis.report("TUL0010", object, problem.path, problem.message);
   }
