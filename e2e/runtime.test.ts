@@ -17,11 +17,13 @@ const run = promisify(execFile);
 
 let mesh: Mesh;
 let caller: Workload;
+let threaded: Workload;
 
 beforeAll(async () => {
   mesh = await Mesh.start();
-  [caller] = await Promise.all([
+  [caller, threaded] = await Promise.all([
     mesh.sidecar({ service: "caller" }),
+    mesh.sidecar({ service: "threaded", args: ["--workers", "2"] }),
     mesh.run({ service: "reviews", name: "reviews-v1", args: ["--version", "v1"] }),
   ]);
   await mesh.apply(ROUTES);
@@ -49,10 +51,10 @@ spec: {values: {}}
 `;
 
 /** Of so many requests, how many percent the new rule takes. */
-async function share(count = 200): Promise<number> {
+async function share(count = 200, from = caller): Promise<number> {
   const answers = await Promise.all(
     Array.from({ length: count }, () =>
-      call(urlOf(caller.ready.addresses.outbound), { headers: { host: "reviews:8080" } }),
+      call(urlOf(from.ready.addresses.outbound), { headers: { host: "reviews:8080" } }),
     ),
   );
   return (100 * answers.filter(({ status }) => status === 226).length) / count;
@@ -74,12 +76,13 @@ test.skipIf(!hasKubectl)(
         JSON.parse(body).configs.filter((one: object) => JSON.stringify(one).includes("RoutesConfigDump")),
       );
     };
-    await eventually(async () => (await share(20)) === 0);
+    await eventually(async () => (await share(20)) + (await share(20, threaded)) === 0);
     const before = await routes();
     await patch('{"reviews.new": 100}');
     const changed = performance.now();
     await eventually(async () => (await share(5)) === 100);
     expect(performance.now() - changed).toBeLessThan(1_000);
+    await eventually(async () => (await share(20, threaded)) === 100);
 
     await patch('{"reviews.new": {"numerator": 3000, "denominator": "TEN_THOUSAND"}}');
     await eventually(async () => Math.abs((await share()) - 30) < 12);

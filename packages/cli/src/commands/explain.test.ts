@@ -85,6 +85,14 @@ test("tulle explain -o json gives the engine's explanation, the callee's side in
   expect(explanation.endpoints.map(({ address }) => address)).toEqual(["10.0.0.3:15006"]);
 });
 
+test("tulle explain says whom an egress proxy is asked for", async () => {
+  const { code, out } = await runTulle(["explain", "http://db.corp:5432/", "-f", `${TESTDATA}tunnel.yaml`]);
+  expect(code).toBe(0);
+  expect(out).toContain(
+    "goes, as bytes, to egress.example:3128 at 192.0.2.3:3128, by CONNECT db.corp:5432\n",
+  );
+});
+
 test("tulle explain says that a service has no instances, and still explains the route", async () => {
   const words = ["explain", "http://reviews/", "-H", "version: v2", "-f", `${TESTDATA}canary.yaml`];
   const { code, out, err } = await runTulle(words);

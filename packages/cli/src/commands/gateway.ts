@@ -11,7 +11,7 @@ import {
 } from "../launcher/workload-options.js";
 import { collect, parsePort } from "../options.js";
 import { announceReady } from "../ready.js";
-import { endingSignal } from "../signals.js";
+import { endingSignal, onUpgradeSignal } from "../signals.js";
 
 const EXAMPLES = `
 Examples:
@@ -71,6 +71,8 @@ async function gateway(name: string, options: GatewayCommandOptions, context: Cl
   const ending = endingSignal(options.endWithFd);
   const workload = await startUnlessEnded(Workload.start(workloadOf(name, options), context), ending);
   const { companion } = workload;
+  // None can take over; it would end by it otherwise.
+  const upgrades = onUpgradeSignal(() => void workload.upgrade());
   const { admin } = companion.addresses as Sidecar["addresses"];
   context.err(
     `tulle: gateway ${name} is ready: admin=${admin.host}:${admin.port}; its ports: curl -s ${admin.host}:${admin.port}/listeners\n`,
@@ -82,6 +84,7 @@ async function gateway(name: string, options: GatewayCommandOptions, context: Cl
   } finally {
     await workload.leave();
     await companion.close();
+    upgrades[Symbol.dispose]();
     ending[Symbol.dispose]();
   }
 }

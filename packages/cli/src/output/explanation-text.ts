@@ -38,7 +38,8 @@ export function ownerText({ kind, namespace, name, rule, source }: Owner): strin
 }
 
 /** What comes of a request, in a line. */
-export function resultText({ result, cluster, endpoints, route, split, steps }: Explanation): string {
+export function resultText(explanation: Explanation): string {
+  const { result, cluster, endpoints, route, split, steps, upstream } = explanation;
   const by = route?.owner === undefined ? "" : `, by ${ownerText(route.owner)}`;
   const flag = result.flag === "" ? "" : ` ${result.flag}`;
   const status = result.status === undefined ? "" : `: ${result.status}${flag}`;
@@ -50,7 +51,8 @@ export function resultText({ result, cluster, endpoints, route, split, steps }: 
       const of = share === undefined ? "" : `, ${percent(share.probability)} of such requests`;
       const at = chosen === undefined ? "" : ` at ${clean(chosen.address)}`;
       const what = result.kind === "bytes" ? "goes, as bytes, to" : "goes to";
-      return `${what} ${targetText(cluster)}${at}${of}${by}`;
+      const tunnel = upstream?.tunnel === undefined ? "" : `, by CONNECT ${clean(upstream.tunnel)}`;
+      return `${what} ${targetText(cluster)}${at}${tunnel}${of}${by}`;
     }
     case "reply":
       return `is answered by the route${status}${by}`;
@@ -185,8 +187,7 @@ function routeLines(route: ExplainedRoute, { upstream, request, result }: Explan
   if (upstream !== undefined) {
     const changed = upstream.path !== request.path || upstream.authority !== request.authority;
     if (changed) add("sent as", `${request.method} ${upstream.path}, Host ${upstream.authority}`);
-    const { tls, tunnel } = upstream;
-    if (tunnel !== undefined) add("tunnel", `CONNECT ${tunnel}, asked of the endpoint`);
+    const { tls } = upstream;
     if (tls?.originated !== undefined) add("TLS", originatedText(tls.serverName, tls.originated));
     else if (tls !== undefined) add("mutual TLS", `with ${tls.spiffeIds.join(" or ")}`);
   }
