@@ -123,7 +123,9 @@ test("outboundEndpoints depends on instances and shape of its service and on the
   expect(made(mesh([review(1)]), CLIENT, ENDPOINT_TYPE, NAME).dependencies).toEqual([
     "endpoints:default/reviews",
     "objects:consul.hashicorp.com/ServiceResolver",
+    "objects:kuma.io/MeshCircuitBreaker",
     "objects:kuma.io/MeshLoadBalancingStrategy",
+    "objects:kuma.io/MeshTimeout",
     "objects:networking.istio.io/DestinationRule",
     "objects:tulle.dev/MeshConfig",
     "service:default/reviews",

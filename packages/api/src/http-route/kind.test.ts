@@ -356,8 +356,8 @@ test.each<[string, Record<string, unknown>, string]>([
 test("check warns of what the mesh does not serve", () => {
   const warnings = (spec: Record<string, unknown>) => httpRouteKind.check({ spec }).warnings.join("\n");
   expect(warnings({})).toContain("bound to nothing");
-  expect(warnings({ parentRefs: [{ name: "edge", kind: "ListenerSet" }] })).toContain(
-    "spec.parentRefs[0] is a gateway.networking.k8s.io/ListenerSet, which no proxy of this mesh serves",
+  expect(warnings({ parentRefs: [{ name: "edge", kind: "Mesh" }] })).toContain(
+    "spec.parentRefs[0] is a gateway.networking.k8s.io/Mesh, which no proxy of this mesh serves",
   );
   expect(warnings({ parentRefs: [PARENT], hostnames: ["a.example"] })).toContain(
     "spec.hostnames has no effect",

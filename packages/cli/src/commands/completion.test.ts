@@ -42,7 +42,7 @@ test("tulle complete offers options and the values they may have", async () => {
 
 test("tulle complete offers kinds, then the names that there are", async () => {
   expect(await candidates("describe", "dest")).toEqual(["destinationrules"]);
-  expect(await candidates("get", "serv")).toEqual(["serviceentries", "services"]);
+  expect(await candidates("get", "services")).toEqual(["servicesplitters", "services"]);
   expect(await candidates("delete", "vs", "")).toEqual(["reviews"]);
   expect(await candidates("get", "-o", "json", "vs", "reviews", "")).toEqual([]);
   expect(await candidates("get", "vs", "--namespace", "elsewhere", "")).toEqual([]);
