@@ -89,6 +89,17 @@ backend callers
   stick-table type string len 64 size 1k store http_req_cnt,http_err_cnt,http_fail_cnt`,
 };
 
+/** The caller's half of that. */
+export const haproxySidecarHop = {
+  name: "HAProxy as a sidecar",
+  version,
+  start: async (context, app) => {
+    const port = await freePort();
+    const text = configuration(`127.0.0.1:${port}`, backend(`127.0.0.1:${app.port}`), SIDECAR_RULES.near);
+    return one(await run(context, "sidecar-hop", port, text), port);
+  },
+};
+
 /** `alpn`: what the two speak between them, `http/1.1` or `h2`. */
 const pair = (name, alpn, rules = NO_RULES) => ({
   name,

@@ -1,6 +1,12 @@
 import { wrk } from "../harness/wrk.mjs";
 import { direct } from "../peers/direct.mjs";
-import { haproxyHop, haproxyPairHttp1, haproxyPairHttp2, haproxySidecars } from "../peers/haproxy.mjs";
+import {
+  haproxyHop,
+  haproxyPairHttp1,
+  haproxyPairHttp2,
+  haproxySidecarHop,
+  haproxySidecars,
+} from "../peers/haproxy.mjs";
 import { nginxHop, nginxPair } from "../peers/nginx.mjs";
 import { tulleHop, tullePair, tullePairWithPolicies, tullePairWithRules } from "../peers/tulle.mjs";
 import { measureRequests, REQUEST_COLUMNS, reuseNote, RSS_COLUMN, SINGLE_COLUMN } from "./requests.mjs";
@@ -33,6 +39,7 @@ export const oneHop = scenario("one-hop", "One hop, HTTP/1.1, no encryption", [
   direct,
   nginxHop,
   haproxyHop,
+  haproxySidecarHop,
   tulleHop,
 ]);
 
