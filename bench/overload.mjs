@@ -125,7 +125,15 @@ async function main() {
 }
 
 /** One run of h2load: closed loop with `streams`, or `perSecond`. Latencies in microseconds, in order of size. */
-async function load(url, { perSecond, connections = CONNECTIONS, streams = Math.max(100, Math.ceil(3200 / connections)), seconds = SECONDS }) {
+async function load(
+  url,
+  {
+    perSecond,
+    connections = CONNECTIONS,
+    streams = Math.max(100, Math.ceil(3200 / connections)),
+    seconds = SECONDS,
+  },
+) {
   const log = join(directory, "h2load.log");
   rmSync(log, { force: true });
   const rate = perSecond === undefined ? [] : [`--rps=${perSecond / connections}`];
