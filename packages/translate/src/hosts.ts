@@ -13,6 +13,10 @@ export interface ServiceId {
   readonly name: string;
 }
 
+export function isSameService(a: ServiceId, b: ServiceId): boolean {
+  return a.name === b.name && a.namespace === b.namespace;
+}
+
 const MAX_HOST_LENGTH = 255;
 
 /** What {@link hostMatch} gives for an exact match: above every wildcard. */

@@ -65,7 +65,7 @@ export function percentOf(share: Share, runtime: RuntimeValues): string {
   return `${Math.min((100 * numerator) / denominator, 100)}%${keyWords(share.key, runtime)}`;
 }
 
-/** The share of requests that a fraction holds for now, from 0 to 1. */
+/** The share of requests that a fraction holds for, by the runtime values given: from 0 to 1. */
 export function probabilityOf(fraction: KeyedFraction, runtime: RuntimeValues): number {
   const { numerator = 0, denominator = Denominator.HUNDRED } = fraction.defaultValue ?? {};
   const written = { numerator, denominator: DENOMINATORS.get(denominator) ?? 100 };

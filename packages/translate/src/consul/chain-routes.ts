@@ -6,7 +6,7 @@ import type {
   HttpRouteDestination,
   MeshObject,
 } from "@tulle/api";
-import { fullHost, type ServiceId } from "../hosts.js";
+import { fullHost, isSameService, type ServiceId } from "../hosts.js";
 import type { OwnedRule, RouteRule } from "../routes/rule.js";
 import { resolveHost } from "../services.js";
 import { mayUseRules } from "../sidecar-scope.js";
@@ -155,8 +155,4 @@ function retriesOf(destination: ConsulRouteDestination): HttpRetry | undefined {
     attempts: numRetries === 0 ? 1 : numRetries,
     ...(conditions.length > 0 && { retryOn: conditions.join(",") }),
   };
-}
-
-function isSameService(a: ServiceId, b: ServiceId): boolean {
-  return a.name === b.name && a.namespace === b.namespace;
 }

@@ -6,7 +6,7 @@ import type {
   HeaderOperations,
   MeshObject,
 } from "@tulle/api";
-import type { ServiceId } from "../hosts.js";
+import { isSameService, type ServiceId } from "../hosts.js";
 import type { Translation } from "../translation.js";
 import { entriesOf, resolverOf, splitterOf, type ResolverEntry, type RouterEntry } from "./entries.js";
 
@@ -246,10 +246,6 @@ interface Place {
 /** The service that a target names; what it leaves open is as with `own`. */
 function named({ service, namespace }: ConsulTarget, own: ServiceId): ServiceId {
   return { name: service?.toLowerCase() ?? own.name, namespace: namespace ?? own.namespace };
-}
-
-function isSameService(a: ServiceId, b: ServiceId): boolean {
-  return a.name === b.name && a.namespace === b.namespace;
 }
 
 function isSame(a: ChainTarget, b: ChainTarget): boolean {
