@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { call } from "./support/http.js";
 import { pause, underLoad } from "./support/load.js";
 import { Mesh } from "./support/mesh.js";
+import { withoutRetries } from "./support/rules.js";
 import { clusterOf, type Workload } from "./support/workload.js";
 
 // An instance that is told to end loses no request: it leaves the registry, finishes what it has, then ends.
@@ -16,17 +17,7 @@ let caller: Workload;
 
 beforeAll(async () => {
   mesh = await Mesh.start();
-  // Without retries: a request that is cut is a request that failed.
-  await mesh.apply(`
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: web}
-spec:
-  hosts: [web]
-  http:
-  - route: [{destination: {host: web}}]
-    retries: {attempts: 0}
-`);
+  await mesh.apply(withoutRetries("web"));
   caller = await mesh.sidecar({ service: "caller", args: ["--upstream", "web:8080"] });
 }, 60_000);
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { tryTls } from "./support/inbound-tls.js";
 import { pause, report, underLoad } from "./support/load.js";
 import { Mesh } from "./support/mesh.js";
+import { withoutRetries } from "./support/rules.js";
 import { controlPlaneOf, joinToken, svidOf } from "./support/svid.js";
 import { clusterOf, type Workload } from "./support/workload.js";
 
@@ -41,12 +42,7 @@ apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: web}
 spec: {host: web, trafficPolicy: {connectionPool: {http: {maxRequestsPerConnection: 10}}}}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: web}
-spec: {hosts: [web], http: [{route: [{destination: {host: web}}], retries: {attempts: 0}}]}
-`);
+---${withoutRetries("web")}`);
   caller = await mesh.sidecar({ service: "caller", args: ["--upstream", "web:8080"] });
   const webs: Workload[] = [];
   for (let n = 1; n < SIDECARS; n++) webs.push(await mesh.run({ service: "web", name: `web-${n}` }));

@@ -9,6 +9,7 @@ import { WebSocket } from "ws";
 import { call } from "./support/http.js";
 import { pause, underLoad } from "./support/load.js";
 import { Mesh } from "./support/mesh.js";
+import { withoutRetries } from "./support/rules.js";
 import { clusterOf, type Workload } from "./support/workload.js";
 
 // A sidecar is replaced by a process of what is installed now: its application goes on, and so does everybody who calls it or
@@ -24,17 +25,7 @@ let caller: Workload;
 
 beforeAll(async () => {
   mesh = await Mesh.start();
-  // Without retries: a request that is cut is a request that failed.
-  await mesh.apply(`
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: web}
-spec:
-  hosts: [web]
-  http:
-  - route: [{destination: {host: web}}]
-    retries: {attempts: 0}
-`);
+  await mesh.apply(withoutRetries("web"));
   web = await mesh.run({ service: "web", environment: { DELAY_MS: "20", EXIT_CODE: "7" } });
   await mesh.run({ service: "slow", environment: { DELAY_MS: "4000" }, healthPath: "" });
   socket = await mesh.run({ service: "socket", command: SOCKET });

@@ -9,6 +9,7 @@ import { call } from "./support/http.js";
 import { tryTls } from "./support/inbound-tls.js";
 import { pause, underLoad } from "./support/load.js";
 import { Mesh } from "./support/mesh.js";
+import { withoutRetries } from "./support/rules.js";
 import { clusterOf, urlOf, type Workload } from "./support/workload.js";
 
 // Two threads carry the traffic of every sidecar here; what they count and limit, they count and limit together.
@@ -26,17 +27,7 @@ let caller: Workload;
 
 beforeAll(async () => {
   mesh = await Mesh.start(["--certificate-ttl", "10s"]);
-  // Without retries: a request that is cut is a request that failed.
-  await mesh.apply(`
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: web}
-spec:
-  hosts: [web]
-  http:
-  - route: [{destination: {host: web}}]
-    retries: {attempts: 0}
----
+  await mesh.apply(`${withoutRetries("web")}---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: slow}
